@@ -1,0 +1,314 @@
+"""Every tunable of VinylVault in one table: name, default, unit, environment name, help. The only reader of the environment.
+
+`Settings` is the table and the value: each field carries its environment names, unit and help. It is frozen, built once by
+`load_settings` and passed down. `docs/SETTINGS.md` is generated from it (`python config.py`), a test compares the two.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from image_cache.errors import ConfigError
+
+BASE_DIR = Path(__file__).resolve().parent
+OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
+
+
+def setting(
+    default: Any,
+    help: str,
+    *env: str,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """One row of the table. The first of `env` wins when several are set; None as default means "worked out at start"."""
+    return dataclasses.field(
+        default=default,
+        metadata={"help": help, "env": env, "unit": unit, "low": low, "high": high, "choices": choices},
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one process. Build it with `load_settings`, or directly in tests."""
+
+    # Where things live
+    DATA_DIR: Path = setting(BASE_DIR / "var", "Folder of everything that VinylVault keeps.", "VINYL_VAULT_DATA_DIR")
+    STATE_DIR: Path | None = setting(
+        None, "Precious: catalogue, originals, secrets. Default: `state` in the data folder.", "VINYL_VAULT_STATE_DIR"
+    )
+    CACHE_DIR: Path | None = setting(
+        None,
+        "May be deleted at any time. Default: `cache` in the data folder. Keep it on a local disk.",
+        "VINYL_VAULT_CACHE_DIR",
+        "CACHE_DIR",
+    )
+
+    # The server
+    HOST: str = setting("0.0.0.0", "Address to listen on.", "HOST")
+    PORT: int = setting(5000, "Port to listen on.", "PORT", low=1, high=65535)
+    WORKERS: int = setting(1, "Worker processes. One is right for a Pi.", "VINYL_VAULT_WORKERS", low=1, high=16)
+    THREADS: int = setting(6, "Request threads of a worker.", "VINYL_VAULT_THREADS", low=1, high=64)
+    TRUSTED_HOSTS: tuple[str, ...] = setting(
+        (), "Host names to answer to, comma-separated; empty answers to all.", "VINYL_VAULT_TRUSTED_HOSTS"
+    )
+    TRUSTED_PROXIES: int = setting(
+        0,
+        "How many reverse proxies stand in front; their forwarding headers are believed.",
+        "VINYL_VAULT_TRUSTED_PROXIES",
+        unit="hops",
+        low=0,
+        high=5,
+    )
+    SECRET_KEY_FILE: Path | None = setting(
+        None,
+        "File with the key that signs sessions, at least 32 bytes. Default: `secret_key` in the state folder, made on first start.",
+        "VINYL_VAULT_SECRET_KEY_FILE",
+    )
+    DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
+    PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
+
+    # The cache
+    MAX_CACHE_SIZE_GB: float = setting(
+        2.0, "Disk budget of the covers.", "VINYL_VAULT_CACHE_SIZE_GB", unit="GB", low=0.001, high=4096
+    )
+    CACHE_MAX_SIZE_MB: float | None = setting(
+        None, "The same in megabytes; wins when set.", "CACHE_MAX_SIZE_MB", unit="MB", low=1, high=4_194_304
+    )
+    MEMORY_CACHE_SIZE_MB: float = setting(
+        128.0,
+        "Most that the memory tier may hold; less on a small machine (a sixteenth of its memory).",
+        "VINYL_VAULT_MEMORY_CACHE_SIZE_MB",
+        unit="MB",
+        low=1,
+        high=65536,
+    )
+    IMAGE_CACHE_MAX_MEMORY_MB: float | None = setting(
+        None, "The memory tier exactly, whatever the machine has.", "IMAGE_CACHE_MAX_MEMORY_MB", unit="MB", low=1, high=65536
+    )
+    IMAGE_CACHE_TTL_HOURS: float = setting(
+        24.0,
+        "How long a picture is fresh. Afterwards it is still shown, and revalidated behind.",
+        "IMAGE_CACHE_TTL_HOURS",
+        "CACHE_DEFAULT_TTL_HOURS",
+        unit="hours",
+        low=0,
+        high=87600,
+    )
+    RETENTION_DAYS: float = setting(
+        365.0,
+        "A picture that nobody looked at for so long is removed, while its origin can be reached.",
+        "VINYL_VAULT_RETENTION_DAYS",
+        unit="days",
+        low=1,
+        high=36500,
+    )
+    FREE_SPACE_FLOOR_MB: float = setting(
+        200.0,
+        "Nothing is stored when less than this would be free on the disk.",
+        "VINYL_VAULT_FREE_SPACE_FLOOR_MB",
+        unit="MB",
+        low=0,
+    )
+    QUEUE_LIMIT: int = setting(
+        10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
+    )
+
+    # The pictures
+    THUMBNAIL_SIZE: int = setting(150, "Edge of a sleeve in the grid.", "VINYL_VAULT_THUMBNAIL_SIZE", unit="px", low=32, high=600)
+    DETAIL_SIZE: int = setting(600, "Edge of a sleeve on its own page.", "VINYL_VAULT_DETAIL_SIZE", unit="px", low=200, high=2400)
+    IMAGE_QUALITY: int = setting(85, "WebP quality.", "VINYL_VAULT_IMAGE_QUALITY", unit="1-100", low=1, high=100)
+    RECIPE: str = setting(
+        "fast",
+        "`fast`, or `quality`: twice the work for a difference that few see.",
+        "VINYL_VAULT_RECIPE",
+        choices=("fast", "quality"),
+    )
+    DECODE_BUDGET_MB: int = setting(
+        256,
+        "Memory for decoding one picture; what would need more is refused before it is decoded.",
+        "VINYL_VAULT_DECODE_BUDGET_MB",
+        unit="MB",
+        low=64,
+        high=4096,
+    )
+
+    # Origins
+    TRUSTED_ORIGINS: tuple[str, ...] = setting(
+        (),
+        "Servers of your own that may be spoken to although they are private or loopback: `scheme://host:port`, comma-separated, never a range.",
+        "VINYL_VAULT_TRUSTED_ORIGINS",
+    )
+    ORIGIN_ALLOWLIST: tuple[str, ...] = setting(
+        (),
+        "When set, only these hosts are fetched from: `example.org`, or `.example.org` with all below it.",
+        "VINYL_VAULT_ORIGIN_ALLOWLIST",
+    )
+    ORIGIN_DENYLIST: tuple[str, ...] = setting(
+        (), "Hosts never to fetch from; wins over every other list.", "VINYL_VAULT_ORIGIN_DENYLIST"
+    )
+    CONTACT: str = setting("", "An address or page of yours that origins find in the User-Agent.", "VINYL_VAULT_CONTACT")
+    MAX_CONCURRENT_DOWNLOADS: int = setting(3, "Fetches at a time.", "VINYL_VAULT_MAX_CONCURRENT_DOWNLOADS", low=1, high=16)
+    DOWNLOADS_PER_HOST: int = setting(2, "Fetches at a time from one host.", "VINYL_VAULT_DOWNLOADS_PER_HOST", low=1, high=16)
+    FETCH_DEADLINE_S: float = setting(
+        20.0, "Longest a fetch may take in all.", "VINYL_VAULT_FETCH_DEADLINE_S", unit="s", low=1, high=600
+    )
+    MAX_FETCH_MB: float = setting(
+        20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
+    )
+
+    @property
+    def state_dir(self) -> Path:
+        return self.STATE_DIR or self.DATA_DIR / "state"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.CACHE_DIR or self.DATA_DIR / "cache"
+
+    @property
+    def covers_dir(self) -> Path:
+        return self.cache_dir / "covers"
+
+    @property
+    def index_path(self) -> Path:
+        return self.cache_dir / "index.db"
+
+    @property
+    def catalog_path(self) -> Path:
+        return self.state_dir / "catalog.db"
+
+    @property
+    def secret_key_path(self) -> Path:
+        return self.SECRET_KEY_FILE or self.state_dir / "secret_key"
+
+    @property
+    def disk_budget_bytes(self) -> int:
+        if self.CACHE_MAX_SIZE_MB is not None:
+            return int(self.CACHE_MAX_SIZE_MB * 1_000_000)
+        return int(self.MAX_CACHE_SIZE_GB * 1_000_000_000)
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """The memory tier's share: what was asked for exactly, else the ceiling or a sixteenth of the machine's memory."""
+        if self.IMAGE_CACHE_MAX_MEMORY_MB is not None:
+            return int(self.IMAGE_CACHE_MAX_MEMORY_MB * 1_000_000)
+        return min(int(self.MEMORY_CACHE_SIZE_MB * 1_000_000), machine_memory_bytes() // 16)
+
+    @property
+    def decode_budget_bytes(self) -> int:
+        """The decoder's share: the setting, and never more than a third of the machine's memory."""
+        return min(self.DECODE_BUDGET_MB << 20, max(machine_memory_bytes() // 3, 64 << 20))
+
+
+def machine_memory_bytes() -> int:
+    """Memory that this process may count on: physical, or the limit of its control group when that is lower."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:  # not a Linux with control groups v2: physical memory is all that is known
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = None) -> Settings:
+    """Build the settings from the environment, and from a `.env` file for what the environment does not say.
+
+    Raises `ConfigError` that names the variable when one of ours is unknown or has a value that cannot be used.
+    """
+    env = dict(os.environ if environ is None else environ)
+    path = dotenv or BASE_DIR / ".env"
+    if (dotenv or environ is None) and path.is_file():
+        from dotenv import dotenv_values  # only when there is a file to read
+
+        env = {**{k: v for k, v in dotenv_values(path).items() if v is not None}, **env}
+
+    types = get_type_hints(Settings)
+    known: set[str] = set()
+    values: dict[str, Any] = {}
+    for row in dataclasses.fields(Settings):
+        for name in row.metadata["env"]:
+            known.add(name)
+            if row.name not in values and env.get(name, "").strip():
+                values[row.name] = _parse(name, env[name].strip(), types[row.name], row.metadata)
+    for name in sorted(env):
+        if name.startswith(OURS) and name not in known:
+            raise ConfigError(name, "no such setting; docs/SETTINGS.md lists them all")
+    for origin in values.get("TRUSTED_ORIGINS", ()):
+        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", origin):
+            raise ConfigError(
+                "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
+            )
+    return Settings(**values)
+
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _bool(text: str) -> bool:
+    return _WORDS[text.lower()]
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+_PARSERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    bool: (_bool, "1 or 0"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    float | None: (float, "a number"),
+    str: (str, "text"),
+    tuple[str, ...]: (_list, "a list"),
+    Path: (_path, "a path"),
+    Path | None: (_path, "a path"),
+}
+
+
+def _parse(name: str, text: str, kind: Any, row: Mapping[str, Any]) -> Any:
+    parse, expected = _PARSERS[kind]
+    try:
+        value = parse(text)
+    except (ValueError, KeyError):
+        raise ConfigError(name, f"{text!r} is not {expected}") from None
+    low, high, choices = row["low"], row["high"], row["choices"]
+    if choices and value not in choices:
+        raise ConfigError(name, f"{text!r} is none of {', '.join(choices)}")
+    # `not (value >= low)` instead of `value < low`: NaN fails every comparison and must not slip through.
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ConfigError(name, f"{text} is outside {low or 0:g} to {high:g}" if high else f"{text} is below {low:g}")
+    return value
+
+
+def settings_document() -> str:
+    """Return the text of `docs/SETTINGS.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from `config.Settings` by `python config.py > docs/SETTINGS.md`. Each is an environment variable; a `.env` file",
+        "beside `app.py` is read too, the environment wins. A bad value, or an unknown name that begins with `VINYL_VAULT_` or",
+        "`IMAGE_CACHE_`, stops the start and names itself.",
+        "",
+        "| variable | default | unit | what it does |",
+        "|---|---|---|---|",
+    ]
+    for row in dataclasses.fields(Settings):
+        default = row.default
+        if isinstance(default, Path):
+            default = default.relative_to(BASE_DIR)
+        shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
+        names = " or ".join(f"`{name}`" for name in row.metadata["env"])
+        lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(settings_document(), end="")

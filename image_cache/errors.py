@@ -1,0 +1,129 @@
+"""Every error raised on purpose: one class, one sentence, its facts as attributes.
+
+`retryable` says whether the same call can succeed later without anybody doing anything; `hint` tells the operator what to do.
+Only `web/errors.py` knows which HTTP status an error becomes.
+"""
+
+
+class CacheError(Exception):
+    """Something VinylVault was asked to do did not happen, for a reason it can name."""
+
+    retryable = False
+    hint = ""
+
+
+class ConfigError(CacheError):
+    """A setting is unknown or has a value that cannot be used."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+        self.problem = problem
+
+
+class OriginError(CacheError):
+    """An origin did not give us a picture. `kind` is a short stable word for logs and the index."""
+
+    kind = "failed"
+
+    def __init__(self, url: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.url = url
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class OriginDenied(OriginError):
+    """The address may not be spoken to: scheme, name, port, or a peer inside a network of ours."""
+
+    kind = "denied"
+    hint = "If this server is yours, list it in VINYL_VAULT_TRUSTED_ORIGINS as scheme://host:port."
+
+
+class OriginNotFound(OriginError):
+    """The origin says that there is no such picture (404, 410)."""
+
+    kind = "not-found"
+
+
+class OriginUnavailable(OriginError):
+    """The origin is down, slow, busy, cut the line or lied about the length. `retry_after_s` is what it asked for."""
+
+    kind = "unavailable"
+    retryable = True
+
+
+class OriginTooLarge(OriginError):
+    """The origin sends more bytes than the limit allows."""
+
+    kind = "too-large"
+
+    def __init__(self, url: str, limit_bytes: int, got_bytes: int) -> None:
+        super().__init__(url, f"more than {limit_bytes} bytes (at least {got_bytes})")
+        self.limit_bytes = limit_bytes
+        self.got_bytes = got_bytes
+
+
+class ImageRejected(CacheError):
+    """The bytes are not a picture that we render: wrong format, broken, or dearer than the decode budget."""
+
+    kind = "not-an-image"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DecoderFailed(CacheError):
+    """The decoder process died or ran out of time or memory while it rendered one picture."""
+
+    kind = "decoder"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class StorageError(CacheError):
+    """The disk refused a read or a write."""
+
+    retryable = True
+    hint = "Look at free space and permissions of the data directory."
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class QueueFull(CacheError):
+    """The job queue holds as many jobs as it may."""
+
+    retryable = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the queue holds {limit} jobs, its limit")
+        self.limit = limit
+
+
+class UnknownImage(CacheError):
+    """No address was ever registered for this digest or URL."""
+
+
+class ImportRejected(CacheError):
+    """One row of an import cannot be used; the others go in. `line` counts from 1, with the header of a CSV as line 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+class LoginFailed(CacheError):
+    """Name and password do not belong together, or too many tries were made."""
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
