@@ -1,0 +1,1 @@
+"""VinylVault's engine: pictures kept close to the people who look at them."""
