@@ -31,9 +31,10 @@ class Database:
         self._migrations = migrations
         self._synchronous = synchronous
         self._local = threading.local()
-        self._guard = threading.Lock()  # protects _open and _migrated
+        self._guard = threading.Lock()  # protects _open, _migrated, _inode
         self._open: dict[int, tuple[threading.Thread, sqlite3.Connection]] = {}
         self._migrated = False
+        self._inode = 0  # of the file that was migrated, to tell it from a successor
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection. Raises `DatabaseError` when the file is not a usable database."""
@@ -66,6 +67,26 @@ class Database:
         found: sqlite3.Row | None = self.connection().execute(sql, parameters).fetchone()
         return found
 
+    def set_aside(self, name: str) -> None:
+        """Rename the file and its companions to `name`; the next use of any thread makes a new one.
+
+        When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
+        one while it runs is not safe.
+        """
+        with self._guard:
+            try:
+                is_ours = self.path.stat().st_ino == self._inode or not self._inode
+            except FileNotFoundError:
+                is_ours = False
+            if is_ours:
+                for suffix in ("", "-wal", "-shm"):
+                    with contextlib.suppress(FileNotFoundError):
+                        self.path.with_name(self.path.name + suffix).rename(self.path.with_name(name + suffix))
+            self._inode = 0
+            self._migrated = False
+            self._open.clear()
+            self._local = threading.local()
+
     def close(self) -> None:
         """Close every thread's connection. No other thread may be using one."""
         with self._guard:
@@ -89,6 +110,7 @@ class Database:
                 if not self._migrated:
                     self._migrate(conn)
                     self._migrated = True
+                    self._inode = self.path.stat().st_ino
                 self._forget_dead_threads()
                 self._open[id(conn)] = (threading.current_thread(), conn)
         except BaseException:
@@ -132,3 +154,8 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
     if statement.strip():
         raise ValueError(f"unfinished SQL statement: {statement.strip()[:80]}")
+
+
+def marks(count: int) -> str:
+    """Return `count` parameter marks for an IN list."""
+    return ",".join("?" * count)

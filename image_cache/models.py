@@ -84,7 +84,8 @@ class Cover:
 
     `state`: `ready` (the thumbnail is here), `waiting` (queued or not asked for yet), `working` (a fetch runs now),
     `failed` (given up until `retry_at`), `none` (the album has no address). `digest` is "" for `none`. `average` is
-    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the album page. All three are None until the first render.
+    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the album page; `edge_px` is the longer edge of the origin's picture.
+    These four are None until the first render.
     """
 
     digest: str
@@ -93,6 +94,18 @@ class Cover:
     hue: int | None = None
     chroma: float | None = None
     retry_at: float | None = None
+    edge_px: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the fetching of covers is. `failed` ones are among the `done`; `eta_s` None while the pace is unknown."""
+
+    total: int
+    done: int
+    working: int
+    failed: int
+    eta_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
