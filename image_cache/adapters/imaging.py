@@ -119,6 +119,13 @@ def render_pair(body: bytes) -> tuple[bytes, bytes]:
     return made["detail"], made["thumbnails"]
 
 
+def warm_up() -> None:
+    """Import what Pillow imports on first use, so that processes forked from this one share it."""
+    from PIL import TiffImagePlugin as _reads_exif  # noqa: F401
+
+    Image.preinit()
+
+
 # --- opening
 
 
