@@ -22,12 +22,15 @@ class ConfigError(CacheError):
 
 
 class OriginError(CacheError):
-    """An origin did not give us a picture. `kind` is a short stable word for logs and the index."""
+    """An origin did not give us a picture. `kind` is a short stable word for logs and the index; empty means that of the class."""
 
     kind = "failed"
 
-    def __init__(self, url: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, url: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None, kind: str = ""
+    ) -> None:
         super().__init__(reason)
+        self.kind = kind or type(self).kind
         self.url = url
         self.reason = reason
         self.status = status
