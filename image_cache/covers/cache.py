@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from image_cache.adapters.address import lane
 from image_cache.adapters.identity import Identity, identify
 from image_cache.adapters.variants import Variant
 from image_cache.covers.loader import CoverLoader
@@ -42,7 +43,6 @@ class ImageCache:
         names: Names,
         loader: CoverLoader,
         variants: Sequence[Variant],
-        wake: Callable[[], None] = lambda: None,
         ttl_hours: float = 24.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -54,7 +54,7 @@ class ImageCache:
         self.variants: Mapping[str, Variant] = {v.name: v for v in variants}
         self.ttl_hours = ttl_hours
         self.clock = clock
-        self._wake = wake
+        self.wake: Callable[[], None] = lambda: None  # rings the workers; set by whoever has some
         self._wished: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time; only ever a hint, so unlocked
         self._pace: list[tuple[float, int]] = []  # (monotonic time, covers done) while a collection fills
 
@@ -75,7 +75,7 @@ class ImageCache:
                             NAMESPACE,
                             identity.name,
                             identity.url,
-                            lane_of(identity.url),
+                            lane(identity.url),
                             self.names.revision(identity.name),
                         )
                     )
@@ -109,7 +109,7 @@ class ImageCache:
         if not wishes and not batch:
             return 0
         added = self.jobs.put(wishes, priority, batch=batch)
-        self._wake()
+        self.wake()
         return added
 
     def progress(self) -> Progress | None:
@@ -290,7 +290,7 @@ class ImageCache:
         except (QueueFull, DatabaseError) as error:
             logger.warning("wish not queued reason=%s", error)
         else:
-            self._wake()
+            self.wake()
 
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the picture itself: the largest one that there is, kept under this name too."""
@@ -323,11 +323,6 @@ class ImageCache:
         if identity.url == image.url:
             return False
         return bool(image.failures) or identity.edge_px >= identify(image.url).edge_px
-
-
-def lane_of(url: str) -> str:
-    """Return the part of an address that shares one origin's patience: host and port."""
-    return url.split("/", 3)[2].rpartition("@")[2].lower() if "//" in url else ""
 
 
 def _is_given_up(image: Image, now: float) -> bool:

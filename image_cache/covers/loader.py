@@ -52,9 +52,9 @@ class CoverLoader:
         jobs: JobQueue,
         names: Names,
         variants: Sequence[Variant],
-        fetcher: Callable[[], Fetches],
+        fetcher: Fetches,
         decoder: Renders,
-        retry_delay_s: Callable[[int, Exception], float],
+        retry_delay_s: Callable[[int, CacheError], float],
         fresh_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -71,7 +71,8 @@ class CoverLoader:
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""
-        job = self.jobs.claim()
+        # While the index is rebuilt nothing is fetched: most of it is on the disk already.
+        job = None if self.cache.is_adopting else self.jobs.claim()
         if job is None:
             return False
         self.run(job)
@@ -113,7 +114,7 @@ class CoverLoader:
             return
         # Without the bytes a 304 would help nobody: validators go along only when every variant is here.
         validators = {} if missing else {"etag": image.etag, "last_modified": image.last_modified}
-        fetched = self._fetcher().fetch(image.url, **validators)
+        fetched = self._fetcher.fetch(image.url, **validators)
         self.cache.counters.add("fetches")
         self.cache.counters.add("fetched_bytes", len(fetched.body))
         sha256 = hashlib.sha256(fetched.body).digest()

@@ -106,11 +106,15 @@ class Cache:
         with self.index.database.write() as conn:
             self.index.forget(conn, keys)
 
-    def evict(self, *, unused_since: float) -> int:
-        """Remove every entry that was not used after the given time; returns how many."""
+    def evict(self, *, unused_since: float, most: int | None = None) -> int:
+        """Remove the entries that were not used after the given time, at most `most`; returns how many."""
         self.flush()
         removed = 0
-        while victims := self.index.victims(self.namespace, VICTIMS_AT_A_TIME, unused_since=unused_since):
+        while most is None or removed < most:
+            count = VICTIMS_AT_A_TIME if most is None else min(VICTIMS_AT_A_TIME, most - removed)
+            victims = self.index.victims(self.namespace, count, unused_since=unused_since)
+            if not victims:
+                break
             self.delete(key for key, _ in victims)
             removed += len(victims)
         return removed

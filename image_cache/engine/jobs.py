@@ -196,6 +196,20 @@ class JobQueue:
                 "UPDATE jobs SET holder = '', leased_until = 0, attempts = max(attempts - 1, 0) WHERE holder = ?", (self.holder,)
             )
 
+    def mend_times(self) -> int:
+        """Bring times back that lie further ahead than any of ours: they were written by a clock that was wrong."""
+        now = self.clock()
+        far = now + 2 * 3600 + MAX_PAUSE_S
+        if not self.database.row("SELECT 1 FROM jobs WHERE ready_at > ? OR leased_until > ?", (far, far)):
+            return 0
+        with self.database.write() as conn:
+            conn.execute("UPDATE jobs SET leased_until = 0, holder = '' WHERE leased_until > ?", (far,))
+            return conn.execute("UPDATE jobs SET ready_at = ? WHERE ready_at > ?", (now, far)).rowcount
+
+    def forget_batches(self, *, older_than_s: float) -> None:
+        with self.database.write() as conn:
+            conn.execute("DELETE FROM batches WHERE started_at < ?", (self.clock() - older_than_s,))
+
     def state_of(self, digests: Collection[str]) -> dict[str, bool]:
         """Return, for those of the digests that have a job, whether it runs now."""
         rows = self.database.rows(
