@@ -118,11 +118,43 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class AlbumRow:
+    """One good row of an import. None means that the file does not say, so what the catalogue knows stays.
+
+    `source_id` "" asks the library for a stable identity made from the row itself. `line` is where the row begins.
+    """
+
+    line: int
+    title: str
+    artist: str
+    source: str = ""
+    source_id: str = ""
+    year: int | None = None
+    genres: tuple[str, ...] | None = None
+    styles: tuple[str, ...] | None = None
+    formats: tuple[str, ...] | None = None
+    label: str | None = None
+    catno: str | None = None
+    rating: int | None = None
+    media_condition: str | None = None
+    sleeve_condition: str | None = None
+    added_at: float | None = None
+    notes: str | None = None
+    cover_url: str | None = None
+    plays: int | None = None
+    tracks: tuple[Track, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, in rows. `rejected` pairs a line number with its reason."""
+    """What an import did, in rows. `rejected` pairs a line number with its reason, for the first thousand of them."""
 
     read: int
     new: int
     changed: int
     same: int
     rejected: tuple[tuple[int, str], ...]
+
+    @property
+    def rejected_count(self) -> int:
+        return self.read - self.new - self.changed - self.same
