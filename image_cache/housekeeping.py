@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
 
 from image_cache.adapters.decoder import Decoder
 from image_cache.covers import ImageCache
@@ -19,7 +18,6 @@ DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
 MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
 RETENTION_SHARE = 0.01  # most that one run of retention may take, so that a clock that jumped cannot empty the cache
-URLS_AT_A_TIME = 400
 
 
 class Housekeeping:
@@ -90,9 +88,7 @@ class Housekeeping:
                 return
             cache.adopt()
             self.covers.names.open()
-            urls = iter(self.known_urls())
-            while part := list(islice(urls, URLS_AT_A_TIME)):
-                self.covers.remember(part)
+            self.covers.remember_all(self.known_urls())
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:

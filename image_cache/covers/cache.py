@@ -8,8 +8,9 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
-from image_cache.adapters.address import lane
+from image_cache.adapters.address import lane, parse_url
 from image_cache.adapters.identity import Identity, identify
 from image_cache.adapters.variants import Variant
 from image_cache.covers.loader import CoverLoader
@@ -20,7 +21,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.register import Image, Register
-from image_cache.errors import QueueFull, UnknownImage
+from image_cache.errors import OriginDenied, QueueFull, UnknownImage
 from image_cache.models import Cover, Progress
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,31 @@ class ImageCache:
                 self.register.add(conn, new)
         return len(new)
 
+    def remember_all(self, urls: Iterable[str]) -> int:
+        """Register any number of addresses, a few hundred at a time; returns how many were new."""
+        rest = iter(urls)
+        added = 0
+        while part := list(islice(rest, AT_A_TIME)):
+            added += self.remember(part)
+        return added
+
+    def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
+        """Register addresses that an operator names; returns those that cannot be fetched from, with the reason."""
+        refused: dict[str, str] = {}
+        for url in urls:
+            try:
+                parse_url(url)
+            except OriginDenied as error:
+                refused[url] = error.reason
+        self.remember(url for url in urls if url not in refused)
+        return refused
+
+    def preload_digests(self, digests: Sequence[str], priority: int = WARM) -> str:
+        """Queue registered images as one batch; returns its name. Raises `QueueFull`."""
+        name = secrets.token_hex(8)
+        self.want_digests(digests, priority, batch=name)
+        return name
+
     def look(self, urls: Sequence[str | None]) -> list[Cover]:
         """Return what is known about each address, in order; `none` for None. A handful of reads, no writes."""
         self.names.refresh()
@@ -133,6 +159,17 @@ class ImageCache:
         """Return the picture's bytes, or None on a miss. A warm one costs a dictionary lookup: no SQL, no disk."""
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
+
+    def get_jpeg(self, digest: str, variant: str) -> bytes | None:
+        """Return a stored picture as JPEG, made once and kept; None when the picture is not here.
+
+        Raises `DecoderFailed`. No fetch, but a decode: for the few browsers that cannot read WebP.
+        """
+        webp = self.get(digest, variant)
+        if webp is None:
+            return None
+        key = Key(NAMESPACE, f"{variant}.jpg", digest)
+        return self.cache.get_or_load(key, lambda: {key: self.loader.jpeg_of(webp)})
 
     def ask(self, digest: str, variant: str) -> Cover:
         """Somebody looks at a cover that is not here: leave a job in front of all others. Returns its state.
@@ -195,9 +232,7 @@ class ImageCache:
         """Queue addresses in the background; returns the name of the batch, whose progress `batch` tells. Raises `QueueFull`."""
         urls = list(urls)
         self.remember(urls)
-        name = secrets.token_hex(8)
-        self.want_digests([self.names.of(url)[1] for url in urls], priority, batch=name)
-        return name
+        return self.preload_digests([self.names.of(url)[1] for url in urls], priority)
 
     def batch(self, name: str) -> dict[str, int] | None:
         """Return {"total", "done", "failed"} of a preload, or None for an unknown name."""

@@ -40,6 +40,8 @@ class Renders(Protocol):
 
     def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered: ...
 
+    def jpeg(self, webp: bytes, quality: int = 85) -> bytes: ...
+
 
 class CoverLoader:
     """Runs jobs of the cover queue. Any number of threads may call `run_next` at a time."""
@@ -94,6 +96,10 @@ class CoverLoader:
                 self.jobs.put_off(conn, job, self.clock() + STORAGE_RETRY_S)
         except (OriginError, ImageRejected, DecoderFailed) as error:
             self._failed(job, image, error)
+
+    def jpeg_of(self, webp: bytes) -> bytes:
+        """Turn a stored variant into JPEG, for browsers without WebP. Takes some 20 ms and waits for a running decode."""
+        return self._decoder.jpeg(webp)
 
     def missing(self, stored: Collection[str], wants: Collection[str] = ()) -> list[Variant]:
         """Return the variants that a job with these wants has to make."""
