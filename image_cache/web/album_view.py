@@ -1,0 +1,82 @@
+"""What the page of one record shows, worked out before the template: sides, facts, spines, tint."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from markupsafe import Markup
+
+from image_cache.models import Album, Cover, Track
+from image_cache.web import drawing
+
+MOST_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
+HUE_STEP = 5
+CHROMA_STEP = 2
+SIDED = re.compile(r"([A-Z])[0-9]*[a-z]?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a record. `total_s` is None unless every track says how long it is."""
+
+    name: str
+    tracks: tuple[Track, ...]
+    total_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spine:
+    """The back of one record on the shelf."""
+
+    album: Album
+    back: Markup
+    ink: str
+    is_own: bool
+    is_low: bool
+
+
+def sides(tracks: Sequence[Track]) -> list[Side]:
+    """Group tracks by the letter of their position; one group named Tracks when they carry numbers only."""
+    letters = [SIDED.fullmatch(track.position.strip()) for track in tracks]
+    if not tracks or not all(letters):
+        return [_side("Tracks", tracks)] if tracks else []
+    named = zip([found[1].upper() for found in letters if found], tracks, strict=True)
+    return [_side(f"Side {letter}", [track for _, track in group]) for letter, group in groupby(named, key=lambda pair: pair[0])]
+
+
+def _side(name: str, tracks: Sequence[Track]) -> Side:
+    known = [track.duration_s for track in tracks if track.duration_s is not None]
+    return Side(name, tuple(tracks), sum(known) if len(known) == len(tracks) else None)
+
+
+def facts(album: Album) -> list[str]:
+    """Return the line below the artist: label, catalogue number, year, genres, formats; what is not known is left out."""
+    parts = [album.label, album.catno, str(album.year or ""), *album.genres[:3], *album.formats[:3]]
+    return [part for part in parts if part]
+
+
+def with_own(neighbours: Sequence[Album], own: Album) -> list[Album]:
+    """Return the shelf with the record itself in its place, whether the library put it there or not."""
+    shelf = [own if one.id == own.id else one for one in neighbours]
+    if own not in shelf:
+        shelf = sorted([*shelf, own], key=lambda one: (one.artist_sort, one.year or 0, one.title_sort, one.id))
+    return shelf
+
+
+def spines(shelf: Sequence[Album], covers: Sequence[Cover], own: Album) -> list[Spine]:
+    """Draw the shelf; every record is a little taller or lower than the next one, always the same."""
+    drawn = []
+    for album, cover in zip(shelf, covers, strict=True):
+        back, ink = drawing.spine(cover)
+        drawn.append(Spine(album, back, ink, album.id == own.id, album.id % 3 == 1))
+    return drawn
+
+
+def tint(cover: Cover) -> str:
+    """Return the name of the tint stylesheet of a cover, empty before its first render: hue in steps of 5, chroma of .02."""
+    if cover.hue is None or cover.chroma is None:
+        return ""
+    hue = round(cover.hue / HUE_STEP) * HUE_STEP % 360
+    chroma = min(MOST_CHROMA, max(0, round(100 * cover.chroma / CHROMA_STEP) * CHROMA_STEP))
+    return f"{hue:03}-{chroma:02}"

@@ -1,0 +1,105 @@
+"""Small inline SVG: sleeves that have no picture yet, spines over a letter, the label of a disc.
+
+Colours stand in presentation attributes, which a strict content policy does not touch. Knows nothing of requests.
+"""
+
+from markupsafe import Markup
+
+from image_cache.models import Album, Cover
+from image_cache.web.colour import initials_on, ink_on, is_hex
+
+MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
+PAPER_INK = "#55534a"  # on the paper colour of an inner sleeve: 6:1
+
+
+def sleeve(cover: Cover, name: str) -> Markup:
+    """Draw what stands where the picture will be: the average colour with initials, or a die-cut inner sleeve when there is none."""
+    if cover.state in ("failed", "none"):
+        return die_cut(cover.average, name)
+    if not is_hex(cover.average):
+        return _svg("", '<rect class="unknown" width="150" height="150"/>', _initials(name, None))
+    return _svg("", Markup('<rect width="150" height="150" fill="{}"/>').format(cover.average), _initials(name, cover.average))
+
+
+def die_cut(average: str | None = None, name: str = "") -> Markup:
+    """Draw a plain inner sleeve: paper, and through its hole the label of the disc in the average colour."""
+    label = Markup('<circle cx="75" cy="75" r="25" fill="{}"/>').format(average) if is_hex(average) else Markup("")
+    return _svg(
+        "inner",
+        '<rect class="paper" width="150" height="150"/><circle class="hole" cx="75" cy="75" r="27"/>',
+        label,
+        Markup('<circle class="pin" cx="75" cy="75" r="3"/>') if label else Markup(""),
+        _initials(name, None, fill=PAPER_INK),
+    )
+
+
+def initials(name: str) -> str:
+    """Return one or two letters for a name: its first and its second word, `The` left out."""
+    words = [word for word in name.replace("&", " ").split() if word[0].isalnum()]
+    if len(words) > 1 and words[0].lower() == "the":
+        words = words[1:]
+    return "".join(word[0] for word in words[:2]).upper()
+
+
+def spines(count: int, each: int = 1) -> Markup:
+    """Draw `count` records as spines, one per `each` records, of slightly different heights as on a shelf."""
+    shown = max(1, min(MOST_SPINES, -(-count // each))) if count else 0
+    lines = "".join(f"M{4 * at + 1} {(0, 1, 0, 2, 1)[(at * 7 + count) % 5]}V14" for at in range(shown))
+    width = max(2, 4 * shown - 2)
+    return Markup(
+        '<svg class="spines" width="{w}" height="14" viewBox="0 0 {w} 14" aria-hidden="true" focusable="false">'
+        '<path d="{d}" stroke="currentColor" stroke-width="2" fill="none"/></svg>'
+    ).format(w=width, d=lines)
+
+
+def spine(cover: Cover) -> tuple[Markup, str]:
+    """Return the coloured back of a record on the shelf, and the class of the ink that reads on it."""
+    if not is_hex(cover.average):
+        return Markup(""), "plain"
+    back = Markup(
+        '<svg class="back" aria-hidden="true" focusable="false" preserveAspectRatio="none" viewBox="0 0 1 1">'
+        '<rect width="1" height="1" fill="{}"/></svg>'
+    ).format(cover.average)
+    return back, "light" if ink_on(cover.average or "") == "#fff" else "dark"
+
+
+def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3") -> Markup:
+    """Draw the paper label in the middle of a disc."""
+    return Markup(
+        '<svg class="label" viewBox="0 0 200 200" aria-hidden="true" focusable="false">'
+        '<circle class="paper" cx="100" cy="100" r="100"/><circle class="rim" cx="100" cy="100" r="92"/>'
+        '<text class="who" x="100" y="47" font-size="{size}">{artist}</text><text x="100" y="66" font-size="13">{title}</text>'
+        '<text class="side" x="44" y="107" font-size="20">{side}</text><text x="154" y="105" font-size="13">{speed}</text>'
+        '<text x="100" y="156" font-size="13">stereo</text><circle class="pin" cx="100" cy="100" r="7"/></svg>'
+    ).format(artist=_cut(artist, 24), title=_cut(title, 26), side=side, speed=speed, size=17 if len(artist) < 18 else 14)
+
+
+def album_label(album: Album) -> Markup:
+    """Draw the label of an album's first side; 45 for a single, no speed for what does not turn at one."""
+    formats = " ".join(album.formats).lower()
+    if any(word in formats for word in ('7"', "single", "45")):
+        speed = "45"
+    else:
+        speed = "" if "cd" in formats.split() or "cassette" in formats else "33 1/3"
+    side = album.tracks[0].position[:1].upper() if album.tracks and album.tracks[0].position[:1].isalpha() else "A"
+    return disc_label(album.artist, album.title, side, speed)
+
+
+def _svg(kind: str, *parts: str | Markup) -> Markup:
+    """Join parts that are markup already; every text in them came through `Markup.format`."""
+    names = f"drawn {kind}".strip()
+    body = "".join(str(part) for part in parts)
+    return Markup(f'<svg class="{names}" viewBox="0 0 150 150" aria-hidden="true" focusable="false">{body}</svg>')  # noqa: S704
+
+
+def _initials(name: str, ground: str | None, *, fill: str = "") -> Markup:
+    letters = initials(name)
+    if not letters:
+        return Markup("")
+    colour = fill or (initials_on(ground) if ground else "")
+    paint = Markup(' fill="{}"').format(colour) if colour else Markup("")
+    return Markup('<text x="9" y="139" font-size="34"{}>{}</text>').format(paint, letters)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

@@ -1,0 +1,182 @@
+"""What templates call: addresses of pictures and of our own files, and the wording of numbers and days."""
+
+import datetime
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+from flask import Flask, g
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from image_cache.errors import CacheError
+from image_cache.models import Album, Cover
+from image_cache.web import drawing
+from image_cache.web.context import services
+from image_cache.web.finding import places
+
+STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
+PLACEHOLDERS = ("thumbnails", "detail")
+WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
+
+# The width of a sleeve at each width of the window, as the stylesheet lays the wall out.
+SIZES = {
+    "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
+    "m": "(max-width: 349px) 46vw, (max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, "
+    "(max-width: 960px) 140px, 176px",
+    "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
+    "row": "52px",
+}
+
+
+def register_helpers(app: Flask) -> None:
+    """Make the helpers known to every template of `app`."""
+    app.jinja_env.globals.update(
+        get_thumbnail_url=get_thumbnail_url,
+        get_detail_image_url=get_detail_image_url,
+        get_placeholder_url=get_placeholder_url,
+        cover_srcset=cover_srcset,
+        cover_sizes=SIZES,
+        asset=asset,
+        drawing=drawing,
+        mark=mark,
+        token=token,
+        record_count=record_count,
+    )
+    app.jinja_env.filters.update(duration=duration, day=day, thousands=thousands, records=records, times=times, rough=rough)
+
+
+def get_thumbnail_url(album: str | Album | Mapping[str, Any] | None) -> str:
+    """Return the address of the 150 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    return _picture_url(album, "thumbnails")
+
+
+def get_detail_image_url(album: str | Album | Mapping[str, Any] | None) -> str:
+    """Return the address of the 600 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    return _picture_url(album, "detail")
+
+
+def get_placeholder_url(size_type: str = "thumbnails") -> str:
+    """Return the address of the picture that stands in for a cover. An unknown type gets the small one."""
+    return f"/cache/placeholders/placeholder_{size_type if size_type in PLACEHOLDERS else 'thumbnails'}.webp"
+
+
+def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
+    """Return the `srcset` of a cover, from `smallest` to `largest` px."""
+    return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
+
+
+@pass_context
+def token(context: Context) -> Markup:
+    """Return the hidden field that every form carries against requests from elsewhere."""
+    make = context.get("csrf_token")
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(make() if make else "")
+
+
+def record_count() -> int:
+    """Return how many records there are, for the search field; 0 when that cannot be said, as on an error page."""
+    try:
+        return cast(int, services().library.count())
+    except CacheError:
+        return 0
+
+
+def know_covers(urls: Sequence[str | None]) -> list[Cover]:
+    """Look covers up once for the whole page, so that the helpers below need not ask again."""
+    covers = cast(list[Cover], services().covers.look(urls))
+    _known().update(zip(urls, covers, strict=True))
+    return covers
+
+
+def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) -> str:
+    if isinstance(album, Album):
+        url = album.cover_url
+    elif isinstance(album, Mapping):
+        url = album.get("cover_url")
+    else:
+        url = album
+    if not url:
+        return get_placeholder_url(variant)
+    cover = _known().get(url)
+    if cover is None:
+        services().covers.remember([url])
+        cover = know_covers([url])[0]
+    return f"/cache/{variant}/{cover.digest}.webp" if cover.digest else get_placeholder_url(variant)
+
+
+def _known() -> dict[str | None, Cover]:
+    """Return the covers that this request has looked up already."""
+    if "covers" not in g:
+        g.covers = {}
+    return cast(dict[str | None, Cover], g.covers)
+
+
+def asset(name: str) -> str:
+    """Return the address of one of our own files. It carries a mark of all their contents, so it may be kept forever."""
+    return f"/assets/{assets_version()}/{quote(name)}"
+
+
+@lru_cache(maxsize=1)
+def assets_version() -> str:
+    """Return eight hex digits that change whenever a file of ours changes: modules that import each other must match."""
+    mark = hashlib.sha256()
+    for path in sorted(STATIC_DIR.rglob("*")):
+        if path.is_file():
+            mark.update(path.relative_to(STATIC_DIR).as_posix().encode())
+            mark.update(path.read_bytes())
+    return mark.hexdigest()[:8]
+
+
+def duration(seconds: int | None) -> str:
+    """Write a playing time as on a sleeve: 3:34, 1:02:10; empty when unknown."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def day(at: float | None) -> str:
+    """Write a point in time as a day: 3 November, with its year when that is not this one."""
+    if not at:
+        return "never"
+    when = datetime.datetime.fromtimestamp(at).astimezone()
+    text = f"{when.day} {when:%B}"
+    return text if when.year == time.localtime().tm_year else f"{text} {when.year}"
+
+
+def thousands(number: int) -> str:
+    """Write 1243 as 1,243."""
+    return f"{number:,}"
+
+
+def records(number: int) -> str:
+    """Write a count with its noun: 1 record, 1,243 records."""
+    return f"{number:,} {'record' if number == 1 else 'records'}"
+
+
+def times(number: int) -> str:
+    """Write how often: never, once, 12 times."""
+    return {0: "never", 1: "once"}.get(number, f"{number:,} times")
+
+
+def rough(seconds: float) -> str:
+    """Write a wait as people say it: 40 s, 3 min, 2 h."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
+def mark(text: str, words: Sequence[str]) -> Markup:
+    """Escape `text` and mark every place where one of `words` occurs, whatever its case or accents."""
+    parts: list[str | Markup] = []
+    end = 0
+    for start, stop in places(text, words):
+        parts += [text[end:start], Markup("<mark>{}</mark>").format(text[start:stop])]
+        end = stop
+    return Markup("").join([*parts, text[end:]])

@@ -1,0 +1,17 @@
+"""The keys, as they are listed for people. `static/js/keys.js` acts on them."""
+
+KEYS = (
+    ("Go", (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("About", ("G", "A")))),
+    (
+        "On the wall",
+        (
+            ("Move", ("←", "↑", "→", "↓")),
+            ("Open", ("Enter",)),
+            ("First, last", ("Home", "End")),
+            ("Jump to a letter", ("Shift", "A to Z")),
+            ("Smaller, larger", ("-", "+")),
+        ),
+    ),
+    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
+)

@@ -1,0 +1,234 @@
+"""The pages that people look at: the wall, search, an album, and the few around them. Parse, ask one service, answer."""
+
+import re
+import sys
+import time
+from importlib import metadata
+
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.covers import PAGE
+from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
+from image_cache.web import album_view, wall
+from image_cache.web.context import services
+from image_cache.web.finding import in_names, in_tracks
+from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
+from image_cache.web.keyboard import KEYS
+
+pages = Blueprint("pages", __name__)
+
+FOREVER = "public, max-age=31536000, immutable"
+CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
+NEIGHBOURS = 20  # spines on each side of an album
+PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
+TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
+
+
+@pages.get("/")
+def grid() -> AnyResponse:
+    """Show a page of the wall; the result of a search when there is something to search for."""
+    here = wall.read_wall(request.args, request.cookies.get("density"))
+    if here.query.text:
+        return _found(here)
+    if not services().library.count():
+        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+    page, covers = _albums(here)
+    return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
+
+
+@pages.get("/search")
+def search() -> AnyResponse:
+    """Show what answers a search; the bare input before anything was typed."""
+    here = wall.read_wall(request.args, request.cookies.get("density"), "/search")
+    if here.query.text:
+        return _found(here)
+    return _page(render_template("search.html", wall=here, tiles=[], found=None))
+
+
+@pages.get("/sort")
+def sort() -> AnyResponse:
+    """Show order, filters and density as a page of their own, for small screens."""
+    here = wall.read_wall(request.args, request.cookies.get("density"))
+    return _page(render_template("sort.html", wall=here, sorts=wall.SORTS, densities=wall.DENSITIES, **_choices()))
+
+
+@pages.get("/album/<int:album_id>")
+def album(album_id: int) -> AnyResponse:
+    """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
+    library, covers = services().library, services().covers
+    record = _record(album_id)
+    shelf = album_view.with_own(library.neighbours(album_id, NEIGHBOURS), record)
+    covers.remember([one.cover_url for one in shelf if one.cover_url])
+    looks = know_covers([one.cover_url for one in shelf])
+    if record.cover_url:
+        covers.want([record.cover_url], PAGE)
+    at = shelf.index(record)
+    values = {
+        "album": record,
+        "cover": looks[at],
+        "tint": album_view.tint(looks[at]),
+        "sides": album_view.sides(record.tracks),
+        "facts": album_view.facts(record),
+        "shelf": album_view.spines(shelf, looks, record),
+        "previous": shelf[at - 1] if at else None,
+        "next": shelf[at + 1] if at + 1 < len(shelf) else None,
+        "spun": "spun" in request.args,
+        "done": request.args.get("done", ""),
+    }
+    return _page(render_template("album_detail.html", **values))
+
+
+@pages.post("/album/<int:album_id>/played")
+def played(album_id: int) -> AnyResponse:
+    """Count one more play, said by the listener; never a side effect of looking."""
+    _record(album_id)
+    services().library.played(album_id)
+    return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
+
+
+@pages.post("/album/<int:album_id>/unplayed")
+def unplayed(album_id: int) -> AnyResponse:
+    """Take the last play back."""
+    _record(album_id)
+    services().library.unplay(album_id)
+    return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
+
+
+@pages.get("/random")
+def spin() -> AnyResponse:
+    """Pick a record and go there; to the wall when there is none."""
+    picked = services().library.random()
+    target = url_for("pages.album", album_id=picked.id, spun=1) if picked else url_for("pages.grid")
+    answer = redirect(target, 302)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@pages.get("/tint/<name>.css")
+def tint(name: str) -> Response:
+    """Answer two custom properties, a pure function of the address: the hue and chroma of a cover."""
+    parts = TINT.fullmatch(name)
+    if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MOST_CHROMA:
+        abort(404)
+    answer = Response(f":root{{--tint-h:{int(parts[1])};--tint-c:{int(parts[2]) / 100:g}}}\n", mimetype="text/css")
+    answer.headers["Cache-Control"] = FOREVER
+    return answer
+
+
+@pages.get("/assets/<version>/<path:name>")
+def assets(version: str, name: str) -> Response:
+    """Answer one of our own files; for good when the address carries the mark of what we have."""
+    answer = send_from_directory(STATIC_DIR, name, conditional=True)
+    answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
+    return answer
+
+
+@pages.get("/keys")
+def keys() -> AnyResponse:
+    return _page(render_template("keys.html", keys=KEYS))
+
+
+@pages.get("/more")
+def more() -> AnyResponse:
+    return _page(render_template("more.html"))
+
+
+@pages.get("/about")
+def about() -> AnyResponse:
+    versions = [("VinylVault", metadata_version("vinylvault") or "0.1.0"), ("Python", ".".join(map(str, sys.version_info[:3])))]
+    versions += [(name.capitalize(), found) for name in PARTS if (found := metadata_version(name))]
+    return _page(render_template("about.html", versions=versions, total=services().library.count()))
+
+
+def metadata_version(name: str) -> str:
+    """Return the installed version of a distribution, empty when it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _record(album_id: int) -> Album:
+    record: Album | None = services().library.album(album_id)
+    if record is None:
+        raise NotFound(f"There is no record {album_id} on this shelf.")
+    return record
+
+
+def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
+    """Ask for the page, and queue the covers that are not here yet.
+
+    Raises: `NotFound` for a page after the last one.
+    """
+    page: AlbumPage = services().library.page(here.query, here.page)
+    if here.page > max(1, page.pages):
+        raise NotFound(f"There is no page {here.page}. The last one is {max(1, page.pages)}.")
+    return page, _covers(page.albums)
+
+
+def _covers(albums: tuple[Album, ...] | list[Album]) -> list[Cover]:
+    covers = services().covers
+    covers.remember([one.cover_url for one in albums if one.cover_url])
+    looks = know_covers([one.cover_url for one in albums])
+    missing = [one.cover_url for one, look in zip(albums, looks, strict=True) if look.state == "waiting" and one.cover_url]
+    if missing:
+        covers.want(missing, PAGE)
+    return looks
+
+
+def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[str, object]:
+    first = (page.page - 1) * services().settings.PAGE_SIZE
+    return {
+        "wall": here,
+        "page": page,
+        "tiles": wall.tiles(page, covers),
+        "cells": wall.ruler(page, here),
+        "opening": wall.opening_group(page, services().settings.PAGE_SIZE),
+        "first": first + 1,
+        "last": first + len(page.albums),
+        "sorts": wall.SORTS,
+        "densities": wall.DENSITIES,
+        "progress": services().covers.progress(),
+        "drawn_at": time.strftime("%H:%M"),
+    }
+
+
+def _choices() -> dict[str, object]:
+    library = services().library
+    return {"genres": library.genres(), "decades": library.decades(), "formats": library.formats()}
+
+
+def _found(here: wall.Wall) -> AnyResponse:
+    """Show the records, and the tracks on them, that answer a search."""
+    started = time.perf_counter()
+    page, covers = _albums(here)
+    took_ms = 1000 * (time.perf_counter() - started)
+    words = here.query.text.split()
+    values = _wall_values(here, page, covers) | {"words": words, "took_ms": max(1, round(took_ms))}
+    if not page.total:
+        every: AlbumPage = services().library.page(AlbumQuery(), 1)
+        at = wall.group_page(every, here.query.text)
+        neighbours = wall.near(every if at == 1 else services().library.page(AlbumQuery(), at), here.query.text)
+        nearby = AlbumPage(AlbumQuery(), tuple(neighbours), 1, 1, len(neighbours))
+        return _page(render_template("nothing.html", **values, nearby=wall.tiles(nearby, _covers(neighbours)), every=every.total))
+    tracks = in_tracks(page.albums, words)
+    listed = {hit.album.id for hit in tracks}
+    rows = wall.tiles(page, covers)
+    by_front = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
+    sleeves = {tile.album.id: tile for tile in rows}
+    return _page(render_template("search.html", **values, found=by_front, tracks=tracks, sleeves=sleeves))
+
+
+def _remember_density(answer: AnyResponse, here: wall.Wall) -> AnyResponse:
+    if request.args.get("density") == here.density:
+        answer.set_cookie("density", here.density, max_age=CHOICE_S, httponly=True, samesite="Lax")
+    return answer
+
+
+def _page(html: str) -> AnyResponse:
+    """Answer a page that a browser may keep for going back, and must ask for again otherwise."""
+    answer = make_response(html)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
