@@ -5,6 +5,7 @@
 
 import contextlib
 import io
+import math
 import re
 import struct
 import sys
@@ -88,7 +89,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         encoded: dict[tuple[tuple[int, int], int, int], bytes] = {}
         blobs: dict[str, bytes] = {}
         for variant in order:
-            goal = _fit(pixels.size, variant.edge_px)
+            goal = _fit((width, height), variant.edge_px)
             picture = _shrunk(made, goal)
             recipe = (goal, variant.quality, variant.method)
             if recipe not in encoded:  # a small original fills several variants with the same picture
@@ -188,9 +189,15 @@ def _rejecting(body: bytes) -> Iterator[None]:
 
 
 def _fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
-    """Return the size inside a square of `edge_px`; never larger than it is, no side below one pixel."""
-    scale = min(1.0, edge_px / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    """Return the size inside a square of `edge_px`: never larger than it is, no side below one pixel, the nearest aspect ratio."""
+    longest, shortest = max(size), min(size)
+    if longest <= edge_px:
+        return size
+    exact = shortest * edge_px / longest
+    near = (max(1, math.floor(exact)), max(1, math.ceil(exact)))
+    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as a browser and every other tool would have it.
+    short = min(near, key=lambda side: abs(longest / shortest - edge_px / side))
+    return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
 def _plain(image: Image.Image) -> Image.Image:
