@@ -80,7 +80,7 @@ def _parse(url: str) -> Target:
     place = _AUTHORITY.fullmatch(authority)
     if place is None:
         raise ValueError("the host of the address cannot be read")
-    host = ipaddress.IPv6Address(place[1]).compressed if place[1] else canonical_host(place[2])
+    host = _canonical_ipv6(place[1]) if place[1] else canonical_host(place[2])
     port = int(place[3]) if place[3] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
         raise ValueError("no such port")
@@ -99,13 +99,20 @@ def canonical_host(text: str) -> str:
     labels = (name[:-1] if rooted else name).split(".")
     if _NUMBER.fullmatch(labels[-1]):
         # WHATWG URL: a host that ends in a number is an IPv4 address. Octal, hex, short and dword forms are refused, not read.
-        if rooted or str(ipaddress.IPv4Address(name)) != name:
+        if rooted or not isinstance(literal(name), ipaddress.IPv4Address):
             raise ValueError("an IPv4 address in an unusual spelling")
         return name
     host = ".".join(_label(label) for label in labels)
     if len(host) > 253:
         raise ValueError("the host name is too long")
     return host
+
+
+def _canonical_ipv6(text: str) -> str:
+    address = literal(text)
+    if not isinstance(address, ipaddress.IPv6Address):
+        raise ValueError("brackets around something that is no IPv6 address")  # noqa: TRY004 - the text is wrong, not its type
+    return address.compressed
 
 
 def _label(label: str) -> str:

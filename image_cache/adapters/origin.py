@@ -203,12 +203,13 @@ class OriginFetcher:
     def _follow(self, target: Target, location: str) -> Target:
         with suppress(UnicodeError):
             location = location.encode("latin-1").decode("utf-8")  # http.client read the bytes as Latin-1
-        if not location or ILLEGAL.search(location):  # urljoin would drop tabs and line ends silently
-            raise OriginDenied(target.url, "a redirect to nowhere")
         try:
-            joined = urljoin(target.url, location)
-        except ValueError as error:
-            raise OriginDenied(target.url, "a redirect that cannot be read") from error
+            # urljoin would drop tabs and line ends silently
+            joined = "" if ILLEGAL.search(location) else urljoin(target.url, location)
+        except ValueError:  # brackets without an IPv6 address
+            joined = ""
+        if not location or not joined:
+            raise OriginDenied(target.url, "a redirect that cannot be read")
         following = self._policy.check(joined)
         if target.peer.scheme == "https" and following.peer.scheme == "http":
             raise OriginDenied(target.url, f"a redirect from https to http, at {following.peer.host}")

@@ -165,7 +165,8 @@ class PeerPolicy:
         if str(address) in self._denied:
             raise OriginDenied(url, f"{address} is on the denylist")
         if peer not in self._trusted and (reason := refusal(address, self._own_networks())):
-            raise OriginDenied(url, f"{peer.host} leads to {address}: {reason}")
+            shown = peer.host if peer.host == str(address) else f"{peer.host} leads to {address}"
+            raise OriginDenied(url, f"{shown}: {reason}")
 
     def _check_connected(self, peer: Peer, address: Address, sock: socket.socket) -> None:
         connected = literal(sock.getpeername()[0])
