@@ -76,9 +76,7 @@ def cache_preload() -> tuple[Response, int]:
     for url, is_accepted in results.items():
         if not is_accepted:
             refused.setdefault(url, "given up for now" if states.get(digests[url]) == "failed" else "not a registered address")
-    answer = jsonify(
-        success=True, preloaded=len(accepted), total=len(urls), results=results, refused=refused, job=job or None
-    )
+    answer = jsonify(success=True, preloaded=len(accepted), total=len(urls), results=results, refused=refused, job=job or None)
     return answer, 202
 
 
@@ -103,7 +101,11 @@ def cache_state() -> Response:
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)
     progress = covers.progress()
-    queue = None if progress is None else {"done": progress.done, "total": progress.total, "failed": progress.failed, "eta_s": progress.eta_s}
+    queue = (
+        None
+        if progress is None
+        else {"done": progress.done, "total": progress.total, "failed": progress.failed, "eta_s": progress.eta_s}
+    )
     return jsonify({**found, "progress": queue})
 
 

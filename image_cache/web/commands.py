@@ -34,7 +34,9 @@ def import_albums(file: Path, dry_run: bool) -> None:
         raise click.ClickException(str(error)) from error
     rejected = len(report.rejected)
     would = "would be " if dry_run else ""
-    click.echo(f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same, {rejected:,} rejected.")
+    click.echo(
+        f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same, {rejected:,} rejected."
+    )
     for line, reason in report.rejected[:SHOWN_REJECTS]:
         click.echo(f"  line {line}: {reason}", err=True)
     if rejected > SHOWN_REJECTS:

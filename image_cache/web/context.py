@@ -16,7 +16,7 @@ from image_cache.services import Services
 EXTENSION = "vinylvault"
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
-SESSION_TOKEN = "token"  # the name of a cookie field, not a secret
+SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 SECRET_BYTES = 32
 FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")

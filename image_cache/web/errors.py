@@ -85,7 +85,9 @@ def _reference() -> str:
 
 
 def _answer(status: int, sentence: str, reference: str = "") -> Response:
-    wants_json = request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
+    wants_json = (
+        request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
+    )
     if wants_json:
         facts = {"error": sentence, "status": status, **({"reference": reference} if reference else {})}
         answer = jsonify(facts)

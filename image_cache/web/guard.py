@@ -49,7 +49,7 @@ def _set_headers(answer: Response) -> Response:
     headers = answer.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")
-    is_image = answer.mimetype.startswith("image/")
+    is_image = (answer.mimetype or "").startswith("image/")
     headers.setdefault("Content-Security-Policy", IMAGE_POLICY if is_image else PAGE_POLICY)
     if not is_image:
         headers.setdefault("X-Frame-Options", "DENY")

@@ -20,7 +20,11 @@ def health() -> Response:
     worst = "failed" if any(c[1] == "failed" for c in checks) else "warning" if any(c[1] == "warning" for c in checks) else "well"
     status = {"well": "healthy", "warning": "degraded", "failed": "unhealthy"}[worst]
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-        verdict = {"well": "All is well.", "warning": "It works, with one thing to look at.", "failed": "Something needs a hand."}[worst]
+        verdict = {
+            "well": "All is well.",
+            "warning": "It works, with one thing to look at.",
+            "failed": "Something needs a hand.",
+        }[worst]
         answer = make_response(render_template("health.html", checks=checks, verdict=verdict))
     else:
         answer = jsonify(status=status, checks={name: {"state": state, "message": text} for name, state, text in checks})
