@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from demo.records import records
 from image_cache.errors import ConfigError
 from image_cache.services import open_services
 
-ORIGIN_PORT = 5077
+ORIGIN_PORT = int(os.environ.get("DEMO_ORIGIN_PORT", "5077"))  # part of every cover's address: the same one keeps the vault warm
 READY_S = 20.0
 STOP_S = 30.0
 
@@ -32,6 +33,8 @@ def main() -> int:
         settings = load_settings()
     except ConfigError as error:
         return _fail(str(error))
+    if _is_taken(ORIGIN_PORT):
+        return _fail(f"Something else listens on port {ORIGIN_PORT}. DEMO_ORIGIN_PORT names another one for the demo's origin.")
     origin = subprocess.Popen(
         [
             *(sys.executable, "-m", "demo.origin", "--port", str(ORIGIN_PORT)),
@@ -43,7 +46,7 @@ def main() -> int:
     server = None
     try:
         if not _answers(origin, f"{origin_url}/health"):
-            return _fail(f"The demo's origin did not start on port {ORIGIN_PORT}. Is something else listening there?")
+            return _fail(f"The demo's origin did not start on port {ORIGIN_PORT}. Its message is above.")
         _import(origin_url)
         server = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
@@ -59,6 +62,11 @@ def main() -> int:
         for process in (server, origin):
             if process is not None:
                 _end(process)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _import(origin_url: str) -> None:
