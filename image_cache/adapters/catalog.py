@@ -7,7 +7,7 @@ from pathlib import Path
 
 from image_cache.adapters.catalog_schema import MIGRATIONS
 from image_cache.database import Connection, Database, Row
-from image_cache.folding import respellings
+from image_cache.folding import respellings, sort_key
 from image_cache.models import Album, AlbumQuery, Track
 
 # Order of the wall, and the token whose change begins a new group. Ties always end in `id`: a page never depends on luck.
@@ -186,8 +186,11 @@ def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
     text = _storable(text[:MAX_QUERY_CHARS])
     words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
     if not words:
-        # "!!!" and "+/-" are bands, but no tokens: look for the characters themselves.
-        return "SELECT id FROM albums WHERE instr(artist || char(10) || title, ?)", (text.strip(),)
+        # "!!!" and "+/-" are bands, but no tokens. Their sort keys are the characters themselves, and a range of an index.
+        first = sort_key(text)
+        behind = first + "\U0010ffff"
+        sql = "SELECT id FROM albums WHERE artist_sort BETWEEN ? AND ? OR title_sort BETWEEN ? AND ?"
+        return sql, (first, behind, first, behind)
     # "ab" is found wherever "abc" is; asking only for the longest is the same question, answered faster.
     asked = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
     terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(asked))[:MAX_QUERY_WORDS])

@@ -29,6 +29,7 @@ CREATE TABLE albums (
     UNIQUE (source, source_id)
 );
 CREATE INDEX albums_by_artist ON albums (artist_sort, coalesce(year, 9999), title_sort, id);
+CREATE INDEX albums_by_title ON albums (title_sort, artist_sort, id);
 CREATE INDEX albums_by_year ON albums (year);
 
 CREATE TABLE plays (

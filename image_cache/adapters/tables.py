@@ -107,11 +107,9 @@ def _record(album: Album) -> dict[str, object]:
 
 
 def _cell(value: object) -> str:
-    if value is None or value == []:
-        return ""
-    if isinstance(value, list):
+    text = "" if value is None or value == [] else str(value)
+    if isinstance(value, list) and value:
         plain = all(isinstance(item, str) and ";" not in item and not item.startswith("[") for item in value)
-        return "; ".join(value) if plain else json.dumps(value, ensure_ascii=False)
-    text = str(value)
+        text = "; ".join(value) if plain else json.dumps(value, ensure_ascii=False)
     # A spreadsheet would run a cell that begins like a formula. The reader takes the apostrophe off again.
     return f"'{text}" if FORMULA.match(text) else text

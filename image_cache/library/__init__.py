@@ -97,13 +97,18 @@ class Library:
 
         The picks are remembered per process: with several workers a record may come up again sooner. None without albums.
         """
-        ids = self._order("artist").ids
+        order = self._order("artist")
+        ids = order.ids
         if not ids:
             return None
+        barred = {i for i in exclude if position(order, i) != NOWHERE}
+        if len(barred) == len(ids):
+            barred.clear()
         with self._guard:
-            # The oldest picks come back into play first when the collection is smaller than the memory.
-            recent = list(self._picked)[-min(NOT_AGAIN, len(ids) - 1) :] if len(ids) > 1 else []
-            album_id = self._pick(ids, {*recent, *exclude}) or self._pick(ids, set(recent)) or ids[0]
+            # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
+            memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
+            recent = [i for i in self._picked if i not in barred]
+            album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
             self._picked.append(album_id)
         return self._catalog.album(album_id)
 
@@ -172,14 +177,13 @@ class Library:
             raise UnknownAlbum(album_id)
         return plays
 
-    def _pick(self, ids: "array[int]", barred: set[int]) -> int | None:
+    def _pick(self, ids: "array[int]", barred: set[int]) -> int:
         for _ in range(8):
             album_id = self._rng.choice(ids)
             if album_id not in barred:
                 return album_id
         # Nearly all are barred: look through the rest instead of trying on.
-        left = list(itertools.filterfalse(barred.__contains__, ids))
-        return self._rng.choice(left) if left else None
+        return self._rng.choice(list(itertools.filterfalse(barred.__contains__, ids)))
 
     def _order(self, sort: str) -> Order:
         if sort not in SORTS:
