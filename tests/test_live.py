@@ -180,7 +180,7 @@ def _check_index(folder: Path) -> None:
     index.close()
     files = [path for path in (folder / "cache/covers").rglob("*.*") if path.suffix in (".webp", ".jpg")]
     assert (len(files), sum(path.stat().st_size for path in files)) == rows
-    assert not [path for path in (folder / "cache/covers").rglob(".part-*")]
+    assert not list((folder / "cache/covers").rglob(".part-*"))
 
 
 @pytest.mark.slow
