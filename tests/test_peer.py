@@ -257,7 +257,7 @@ def test_the_url_check_is_linear() -> None:
             parse_url(text)
     with pytest.raises(ValueError, match="part that no"):
         canonical_host("-" * 100_000)
-    assert time.perf_counter() - start < 0.1
+    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(
