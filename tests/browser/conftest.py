@@ -43,13 +43,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
     """Open a page of the application in a window of its own; `page.complaints` gathers what the console says."""
     contexts = []
 
     def open_one(
-        path: str, width: int = 1440, height: int = 900, *, dark: bool = False, touch: bool = False, scripts: bool = True, **more: Any
+        path: str,
+        width: int = 1440,
+        height: int = 900,
+        *,
+        dark: bool = False,
+        touch: bool = False,
+        scripts: bool = True,
+        **more: Any,
     ) -> Any:
         context = chromium.new_context(
             viewport={"width": width, "height": height},

@@ -46,7 +46,7 @@ def test_the_large_picture_lies_over_the_small_one(open_page: Open) -> None:
     page = open_page("/")
     page.wait_for_selector(".wall .sleeve[data-state=ready]")
     page.goto(page.locator(".wall li:has(.sleeve[data-state=ready]) .tile").first.get_attribute("href"))
-    page.wait_for_function("document.querySelector('.front img.detail')?.naturalWidth >= 400")
+    page.wait_for_function("() => document.querySelector('.front img.detail')?.naturalWidth >= 400")
     small, large = page.locator(".front img.small").bounding_box(), page.locator(".front img.detail").bounding_box()
     assert small == large
 
@@ -71,10 +71,10 @@ def test_the_documented_template_works_when_another_page_uses_it(open_page: Open
         src="/cache/placeholders/placeholder_detail.webp" alt=a loading=lazy>"""
     page.route("**/elsewhere", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.goto("/elsewhere")
-    page.wait_for_function("document.querySelector('#one').naturalWidth >= 100")
+    page.wait_for_function("() => document.querySelector('#one').naturalWidth >= 100")
     page.evaluate("document.querySelector('#two').scrollIntoView()")
-    page.wait_for_function("document.querySelector('#two').currentSrc.includes('/cache/detail/')")
-    page.wait_for_function("document.querySelector('#two').naturalWidth >= 400")
+    page.wait_for_function("() => document.querySelector('#two').currentSrc.includes('/cache/detail/')")
+    page.wait_for_function("() => document.querySelector('#two').naturalWidth >= 400")
 
 
 def test_the_page_offers_its_documented_calls(open_page: Open) -> None:

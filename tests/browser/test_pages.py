@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-PAGES = ["/", "/?density=l", "/album/1", "/search", "/search?q=the", "/search?q=zugzwangzugzwang", "/about", "/keys", "/sort", "/more"]
+PAGES = [
+    "/",
+    "/?density=l",
+    "/album/1",
+    "/search",
+    "/search?q=the",
+    "/search?q=zugzwangzugzwang",
+    "/about",
+    "/keys",
+    "/sort",
+    "/more",
+]
 DOORS = ["/login"]
 WIDTHS = [(320, 640), (390, 844), (720, 450), (800, 480), (960, 600), (1440, 900), (1920, 1080)]
 
@@ -28,11 +39,17 @@ def test_axe_finds_nothing_on_small_screens(
     assert axe(open_page(path, width, height, touch=True, reduced_motion="reduce")) == []
 
 
-@pytest.mark.parametrize(("width", "height"), WIDTHS)
-@pytest.mark.parametrize("path", ["/", "/?density=s", "/?sort=added", "/album/1", "/search?q=the", "/login", "/keys", "/sort", "/nowhere"])
-def test_nothing_overflows(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
-    page = open_page(path, width, height)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize(
+    "path", ["/", "/?density=s", "/?sort=added", "/album/1", "/search?q=the", "/login", "/keys", "/sort", "/nowhere"]
+)
+def test_nothing_overflows(path: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(path)
+    wide = []
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(width)
+    assert wide == []
 
 
 @pytest.mark.parametrize("path", ["/", "/?page=2", "/album/1", "/random", "/search?q=the"])

@@ -30,9 +30,9 @@ def test_the_next_pages_join_and_the_address_follows(open_page: Open) -> None:
     page = open_page("/")
     first = page.locator(".wall > li").count()
     page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
-    page.wait_for_function(f"document.querySelectorAll('.wall > li').length > {first}")
+    page.wait_for_function(f"() => document.querySelectorAll('.wall > li').length > {first}")
     page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
-    page.wait_for_function("location.search.includes('page=')")
+    page.wait_for_function("() => location.search.includes('page=')")
     assert page.locator("[data-range]").inner_text().startswith("1 to ")
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
     assert len(ids) == len(set(ids))
@@ -41,9 +41,9 @@ def test_the_next_pages_join_and_the_address_follows(open_page: Open) -> None:
 def test_back_returns_to_the_same_sleeve(open_page: Open) -> None:
     page = open_page("/")
     page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
-    page.wait_for_function("document.querySelectorAll('.wall > li').length > 60")
+    page.wait_for_function("() => document.querySelectorAll('.wall > li').length > 60")
     page.evaluate("document.querySelectorAll('.wall > li')[70].scrollIntoView({block: 'center'})")
-    page.wait_for_function("location.search.includes('page=2')")
+    page.wait_for_function("() => location.search.includes('page=2')")
     target = page.evaluate("document.querySelectorAll('.wall .tile')[70].getAttribute('href')")
     page.click(f".wall a[href='{target}']")
     page.wait_for_url("**/album/*")
@@ -77,7 +77,7 @@ def test_arrows_move_by_what_the_eye_sees(open_page: Open) -> None:
 def test_arrow_down_scrolls_as_ever_while_no_sleeve_is_chosen(open_page: Open) -> None:
     page = open_page("/")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("scrollY > 0")
+    page.wait_for_function("() => scrollY > 0")
     assert focused(page) == "BODY"
 
 
@@ -93,7 +93,7 @@ def test_keys_open_the_sheet_the_search_and_the_letters(open_page: Open) -> None
     assert page.locator("dialog.sheet").count() == 0
     page.keyboard.press("Escape")
     page.keyboard.press("Shift+B")
-    page.wait_for_function("document.activeElement.closest('[data-group=B]') || location.search.includes('page=')")
+    page.wait_for_function("() => document.activeElement.closest('[data-group=B]') || location.search.includes('page=')")
 
 
 def test_single_keys_can_be_switched_off(open_page: Open) -> None:
@@ -135,7 +135,7 @@ def test_the_ruler_points_at_what_stands_on_top(open_page: Open) -> None:
     label = cell.get_attribute("data-label")
     if cell.get_attribute("href").startswith("#"):
         cell.click()
-        page.wait_for_function(f"document.querySelector('.cells [aria-current]')?.dataset.label === {label!r}")
+        page.wait_for_function(f"() => document.querySelector('.cells [aria-current]')?.dataset.label === {label!r}")
 
 
 def test_a_chosen_filter_acts_at_once(open_page: Open) -> None:
