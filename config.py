@@ -48,6 +48,7 @@ class Settings:
         "VINYL_VAULT_CACHE_DIR",
         "CACHE_DIR",
     )
+    COVERS_DIR: Path | None = setting(None, "Rendered covers. Default: `covers` in the cache folder.", "VINYL_VAULT_COVERS_DIR")
 
     # The server
     HOST: str = setting("0.0.0.0", "Address to listen on.", "HOST")
@@ -172,7 +173,7 @@ class Settings:
 
     @property
     def covers_dir(self) -> Path:
-        return self.cache_dir / "covers"
+        return self.COVERS_DIR or self.cache_dir / "covers"
 
     @property
     def index_path(self) -> Path:

@@ -4,12 +4,15 @@ Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 Row = sqlite3.Row
+Connection = sqlite3.Connection
 DatabaseError = sqlite3.DatabaseError
 IntegrityError = sqlite3.IntegrityError
 OperationalError = sqlite3.OperationalError
@@ -31,9 +34,10 @@ class Database:
         self._migrations = migrations
         self._synchronous = synchronous
         self._local = threading.local()
-        self._guard = threading.Lock()  # protects _open and _migrated
+        self._guard = threading.Lock()  # protects _open, _migrated, _inode
         self._open: dict[int, tuple[threading.Thread, sqlite3.Connection]] = {}
         self._migrated = False
+        self._inode = 0  # of the file that was migrated, to tell it from a successor
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection. Raises `DatabaseError` when the file is not a usable database."""
@@ -66,6 +70,26 @@ class Database:
         found: sqlite3.Row | None = self.connection().execute(sql, parameters).fetchone()
         return found
 
+    def set_aside(self, name: str) -> None:
+        """Rename the file and its companions to `name`; the next use of any thread makes a new one.
+
+        When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
+        one while it runs is not safe.
+        """
+        with self._guard:
+            try:
+                is_ours = self.path.stat().st_ino == self._inode or not self._inode
+            except FileNotFoundError:
+                is_ours = False
+            if is_ours:
+                for suffix in ("", "-wal", "-shm"):
+                    with contextlib.suppress(FileNotFoundError):
+                        self.path.with_name(self.path.name + suffix).rename(self.path.with_name(name + suffix))
+            self._inode = 0
+            self._migrated = False
+            self._open.clear()
+            self._local = threading.local()
+
     def close(self) -> None:
         """Close every thread's connection. No other thread may be using one."""
         with self._guard:
@@ -77,10 +101,12 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         conn = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             conn.row_factory = sqlite3.Row
-            conn.execute("PRAGMA journal_mode=WAL")
+            _use_wal(conn)
             conn.execute(f"PRAGMA synchronous={self._synchronous}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             conn.execute("PRAGMA temp_store=MEMORY")
@@ -89,6 +115,7 @@ class Database:
                 if not self._migrated:
                     self._migrate(conn)
                     self._migrated = True
+                    self._inode = self.path.stat().st_ino
                 self._forget_dead_threads()
                 self._open[id(conn)] = (threading.current_thread(), conn)
         except BaseException:
@@ -122,6 +149,20 @@ class Database:
                 del self._open[key]
 
 
+def _use_wal(conn: sqlite3.Connection) -> None:
+    # The one statement that the busy timeout does not hold for: of two processes that open a new file at once, one would fail.
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            conn.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _statements(script: str) -> Iterator[str]:
     """Split a script at statement ends, trigger bodies kept whole (`executescript` would commit the open transaction)."""
     statement = ""
@@ -132,3 +173,8 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
     if statement.strip():
         raise ValueError(f"unfinished SQL statement: {statement.strip()[:80]}")
+
+
+def marks(count: int) -> str:
+    """Return `count` parameter marks for an IN list."""
+    return ",".join("?" * count)

@@ -22,12 +22,15 @@ class ConfigError(CacheError):
 
 
 class OriginError(CacheError):
-    """An origin did not give us a picture. `kind` is a short stable word for logs and the index."""
+    """An origin did not give us a picture. `kind` is a short stable word for logs and the index; empty means that of the class."""
 
     kind = "failed"
 
-    def __init__(self, url: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, url: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None, kind: str = ""
+    ) -> None:
         super().__init__(reason)
+        self.kind = kind or type(self).kind
         self.url = url
         self.reason = reason
         self.status = status
@@ -120,10 +123,51 @@ class ImportRejected(CacheError):
         self.reason = reason
 
 
-class LoginFailed(CacheError):
-    """Name and password do not belong together, or too many tries were made."""
+class TableRejected(CacheError):
+    """A file is not a table that can be read at all; nothing of it went in."""
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+    hint = "docs/IMPORT.md describes the tables."
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class UnknownPage(CacheError):
+    """There is no grid page with this number; pages count from 1, and an empty wall has one."""
+
+    def __init__(self, number: int, pages: int) -> None:
+        super().__init__(f"there is no page {str(number)[:20]}, the last one is {pages}")
+        self.number = number
+        self.pages = pages
+
+
+class UnknownAlbum(CacheError):
+    """No record has this id."""
+
+    def __init__(self, album_id: int) -> None:
+        super().__init__(f"there is no record {str(album_id)[:20]}")
+        self.album_id = album_id
+
+
+class AccountRejected(CacheError):
+    """An account cannot be made like this. `field` is `name`, `password` or `role`."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
+class LoginFailed(CacheError):
+    """Name and password (or the setup code) were not accepted.
+
+    `tries_left` says how many more are heard before a pause; `retry_after_s` is the pause when none is.
+    """
+
+    def __init__(self, reason: str, *, tries_left: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.tries_left = tries_left
         self.retry_after_s = retry_after_s

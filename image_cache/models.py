@@ -84,7 +84,8 @@ class Cover:
 
     `state`: `ready` (the thumbnail is here), `waiting` (queued or not asked for yet), `working` (a fetch runs now),
     `failed` (given up until `retry_at`), `none` (the album has no address). `digest` is "" for `none`. `average` is
-    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the album page. All three are None until the first render.
+    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the album page; `edge_px` is the longer edge of the origin's picture.
+    These four are None until the first render.
     """
 
     digest: str
@@ -93,6 +94,18 @@ class Cover:
     hue: int | None = None
     chroma: float | None = None
     retry_at: float | None = None
+    edge_px: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the fetching of covers is. `failed` ones are among the `done`; `eta_s` None while the pace is unknown."""
+
+    total: int
+    done: int
+    working: int
+    failed: int
+    eta_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +118,43 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class AlbumRow:
+    """One good row of an import. None means that the file does not say, so what the catalogue knows stays.
+
+    `source_id` "" asks the library for a stable identity made from the row itself. `line` is where the row begins.
+    """
+
+    line: int
+    title: str
+    artist: str
+    source: str = ""
+    source_id: str = ""
+    year: int | None = None
+    genres: tuple[str, ...] | None = None
+    styles: tuple[str, ...] | None = None
+    formats: tuple[str, ...] | None = None
+    label: str | None = None
+    catno: str | None = None
+    rating: int | None = None
+    media_condition: str | None = None
+    sleeve_condition: str | None = None
+    added_at: float | None = None
+    notes: str | None = None
+    cover_url: str | None = None
+    plays: int | None = None
+    tracks: tuple[Track, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, in rows. `rejected` pairs a line number with its reason."""
+    """What an import did, in rows. `rejected` pairs a line number with its reason, for the first thousand of them."""
 
     read: int
     new: int
     changed: int
     same: int
     rejected: tuple[tuple[int, str], ...]
+
+    @property
+    def rejected_count(self) -> int:
+        return self.read - self.new - self.changed - self.same

@@ -81,7 +81,7 @@ def token(context: Context) -> Markup:
 def record_count() -> int:
     """Return how many records there are, for the search field; 0 when that cannot be said, as on an error page."""
     try:
-        return cast(int, services().library.count())
+        return services().library.count()
     except CacheError:
         return 0
 

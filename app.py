@@ -1,0 +1,22 @@
+"""The web application. `gunicorn "app:create_app()"` serves it, `flask --app app` runs its commands; importing it does nothing."""
+
+from flask import Flask
+
+from config import Settings, load_settings
+from image_cache.services import Services, open_services
+from image_cache.web import build_app
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Open the vault and return the application on top of it.
+
+    Without settings they come from the environment. Threads start with the first request, or with `services.start()`; whoever
+    made the app closes `app.extensions["vinylvault"]`. Raises `ConfigError`, `OSError` or `DatabaseError`.
+    """
+    services = initialize_image_cache_if_needed(settings)
+    return build_app(services)
+
+
+def initialize_image_cache_if_needed(settings: Settings | None = None) -> Services:
+    """Open the cache and everything beside it, at the start of the application."""
+    return open_services(settings or load_settings())

@@ -1,0 +1,1 @@
+"""A made-up record collection and the origin that serves its sleeves. The application never imports this package."""

@@ -1,0 +1,116 @@
+"""`make demo`: an origin of our own, a vault of its own, 240 records, and the page. `python -m demo` from the checkout."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from config import BASE_DIR, load_settings
+from demo.records import records
+from image_cache.errors import ConfigError
+from image_cache.services import open_services
+
+ORIGIN_PORT = int(os.environ.get("DEMO_ORIGIN_PORT", "5077"))  # part of every cover's address: the same one keeps the vault warm
+READY_S = 20.0
+STOP_S = 30.0
+
+
+def main() -> int:
+    """Run until Ctrl-C. Exit status 1 with a sentence when it cannot start."""
+    origin_url = f"http://127.0.0.1:{ORIGIN_PORT}"
+    os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(BASE_DIR / "var-demo"))
+    trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
+    os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        return _fail(str(error))
+    if _is_taken(ORIGIN_PORT):
+        return _fail(f"Something else listens on port {ORIGIN_PORT}. DEMO_ORIGIN_PORT names another one for the demo's origin.")
+    origin = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "demo.origin", "--port", str(ORIGIN_PORT)),
+            *("--dir", str(settings.DATA_DIR / "origin"), "--parent", str(os.getpid())),
+        ],
+        cwd=BASE_DIR,
+        start_new_session=True,  # Ctrl-C reaches this process only; it ends the others in their order
+    )
+    server = None
+    try:
+        if not _answers(origin, f"{origin_url}/health"):
+            return _fail(f"The demo's origin did not start on port {ORIGIN_PORT}. Its message is above.")
+        _import(origin_url)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
+            cwd=BASE_DIR,
+            start_new_session=True,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in (server, origin):
+            if process is not None:
+                _end(process)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _import(origin_url: str) -> None:
+    services = open_services(load_settings())
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            json.dump(records(origin_url), file)
+            file.flush()
+            report = services.library.import_table(Path(file.name))
+        services.covers.remember_all(services.library.cover_urls())
+        print(f"The demo collection: {report.read} records, {report.new} new.", flush=True)
+    finally:
+        services.close()
+
+
+def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310  an address of our own
+                return process.poll() is None
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

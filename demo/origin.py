@@ -1,0 +1,203 @@
+"""The origin of the demo: a real HTTP server in a process of its own that draws the sleeves of the collection.
+
+`python -m demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve is drawn when it is first asked
+for, one at a time, and kept as a file; after that it is a plain file server with validators. It knows nothing of the application.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from email.utils import formatdate, parsedate_to_datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from demo.records import pictures
+from demo.sleeves.files import paint
+
+logger = logging.getLogger(__name__)
+HERE = Path(__file__).resolve().parent
+TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
+MAX_AGE_S = 86_400  # a day, as picture hosts commonly answer
+IDLE_S = 30  # how long a kept-alive connection may be silent
+WATCH_S = 0.5
+
+
+def edition() -> str:
+    """Return the name of this drawing style: it changes with every change of a recipe, a typeface or a record."""
+    digest = hashlib.sha256()
+    for path in sorted(HERE.rglob("*")):
+        if path.suffix in {".py", ".ttf", ".txt"}:
+            digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"edition-{digest.hexdigest()[:12]}"
+
+
+class Studio:
+    """Gives out the files of the sleeves. Any thread may call `sleeve`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._known = pictures()
+        self._folder = folder / edition()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.glob("edition-*"):
+            if other != self._folder:
+                shutil.rmtree(other, ignore_errors=True)
+        # Held while drawing, so that a small machine draws one sleeve at a time and none twice.
+        self._drawing = threading.Lock()
+
+    def sleeve(self, name: str) -> Path | None:
+        """Return the file of a sleeve such as `slug.jpg`, drawn now if it has to be; None when there is no such record."""
+        entry = self._known.get(name)
+        if entry is None:
+            return None
+        path = self._folder / name
+        if not path.exists():
+            with self._drawing:
+                if not path.exists():
+                    # Renamed when whole: an origin that is killed leaves no half picture behind.
+                    unfinished = path.with_suffix(".part")
+                    unfinished.write_bytes(paint(entry, png=path.suffix == ".png"))
+                    unfinished.replace(path)
+        return path
+
+
+class Origin(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, port: int, studio: Studio, delay_s: float) -> None:
+        self.studio = studio
+        self.delay_s = delay_s
+        super().__init__(("127.0.0.1", port), Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A client that hung up is its own affair.
+        if not isinstance(sys.exception(), ConnectionError):
+            logger.exception("request failed client=%s", client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """`GET /sleeves/<name>` and `GET /health`; HEAD of both."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "SleeveOrigin/1"
+    sys_version = ""
+    timeout = IDLE_S
+    server: Origin
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/health":
+            self._answer(HTTPStatus.OK, b"ok\n", {"Content-Type": "text/plain", "Cache-Control": "no-store"})
+        elif path.startswith("/sleeves/"):
+            self._sleeve(path.removeprefix("/sleeves/"))
+        else:
+            self._missing()
+
+    do_HEAD = do_GET
+
+    def _sleeve(self, name: str) -> None:
+        if self.server.delay_s:
+            time.sleep(self.server.delay_s)
+        file = self.server.studio.sleeve(name)
+        if file is None:
+            self._missing()
+            return
+        body, changed_at = file.read_bytes(), file.stat().st_mtime
+        tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        headers = {
+            "ETag": tag,
+            "Last-Modified": formatdate(changed_at, usegmt=True),
+            "Cache-Control": f"public, max-age={MAX_AGE_S}",
+        }
+        if self._has_it(tag, changed_at):
+            self._answer(HTTPStatus.NOT_MODIFIED, b"", headers)
+        else:
+            self._answer(HTTPStatus.OK, body, {"Content-Type": TYPES[file.suffix], **headers})
+
+    def _has_it(self, tag: str, changed_at: float) -> bool:
+        """Tell whether the client's copy is this one. A tag decides alone; the date counts only without one (RFC 9110, 13.2.2)."""
+        tags = self.headers.get("If-None-Match")
+        if tags is not None:
+            return tags.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in tags.split(","))
+        since = self.headers.get("If-Modified-Since")
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return since is not None and int(changed_at) <= parsedate_to_datetime(since).timestamp()
+        return False
+
+    def _missing(self) -> None:
+        self._answer(HTTPStatus.NOT_FOUND, b"no such sleeve\n", {"Content-Type": "text/plain", "Cache-Control": "no-store"})
+
+    def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        logger.debug("%s %s", self.address_string(), format % args)
+
+
+def watch_parent(parent: int, leave: Callable[[], None]) -> None:
+    """Call `leave` when the process that wanted this one is gone."""
+    is_child = os.getppid() == parent
+
+    def is_gone() -> bool:
+        if is_child:
+            return os.getppid() != parent
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
+
+    def watch() -> None:
+        while not is_gone():
+            time.sleep(WATCH_S)
+        leave()
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.origin", description="Serve the sleeves of the demo collection on the loopback."
+    )
+    parser.add_argument("--port", type=int, default=5077, help="0 takes a free one")
+    parser.add_argument("--dir", type=Path, required=True, help="folder where drawn sleeves are kept")
+    parser.add_argument("--delay-ms", type=int, default=0, help="wait this long before each sleeve, as a far origin would")
+    parser.add_argument("--parent", type=int, help="leave when the process with this id is gone")
+    options = parser.parse_args(arguments)
+    # Drawing gives way to the pages that wait for it on the same machine.
+    os.nice(5)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with Origin(options.port, Studio(options.dir), options.delay_ms / 1000) as server:
+        if options.parent:
+            watch_parent(options.parent, over.set)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="serve", daemon=True).start()
+        sys.stdout.write(f"demo origin on http://127.0.0.1:{server.server_port}, sleeves in {options.dir}\n")
+        sys.stdout.flush()
+        over.wait()
+        server.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

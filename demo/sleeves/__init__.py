@@ -1,0 +1,41 @@
+"""Draws the sleeves of the demo collection with Pillow alone. `draw` is the way in; the same record always gets the same picture."""
+
+import io
+import random
+from importlib import import_module
+
+from PIL import Image
+
+from demo.sleeves.canvas import Canvas
+from demo.sleeves.house import HOUSES, Subject
+from demo.sleeves.palettes import PALETTES
+from demo.sleeves.registry import FAMILIES
+
+SIDE_PX = 800
+QUALITY = 90
+for _group in ("soul",):
+    import_module(f"demo.sleeves.{_group}")
+
+__all__ = ["FAMILIES", "SIDE_PX", "Subject", "draw", "encoded"]
+
+
+def draw(subject: Subject, family: str, palette: str = "", size_px: int = SIDE_PX) -> Image.Image:
+    """Return the square sleeve of a record. `palette` empty lets the record choose among those of its family and house."""
+    recipe, liked, grain = FAMILIES.get(family) or FAMILIES[sorted(FAMILIES)[sum(map(ord, subject.seed)) % len(FAMILIES)]]
+    rng = random.Random(f"{family}\n{subject.seed}")
+    own = HOUSES[subject.label].palettes
+    both = [name for name in own if name in liked]
+    chosen = palette or rng.choice(both or liked or own)
+    canvas = Canvas(size_px, PALETTES[chosen], rng)
+    recipe(canvas, subject)
+    return canvas.finish(grain, subject.worn)
+
+
+def encoded(picture: Image.Image, png: bool = False) -> bytes:
+    """Return the picture as a baseline JPEG, or as a PNG."""
+    body = io.BytesIO()
+    if png:
+        picture.save(body, "PNG")
+    else:
+        picture.save(body, "JPEG", quality=QUALITY, subsampling="4:2:0")
+    return body.getvalue()

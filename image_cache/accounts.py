@@ -1,0 +1,232 @@
+"""Who may change things: accounts, log-ins, sessions and the code that claims a new machine. Knows no cookie and no page.
+
+Passwords, tokens and the code never reach a log; neither does a name that was not found, for it may be a password typed
+into the wrong field.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import secrets
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_accounts import AccountRows
+from image_cache.errors import AccountRejected, LoginFailed
+from image_cache.models import Account
+
+logger = logging.getLogger(__name__)
+
+ROLES = ("operator", "owner")
+TRIES = 5
+PAUSE_S = 15 * 60.0
+IDLE_S = 12 * 3600.0
+TOUCH_S = 5 * 60.0  # a session's last sight is written so often at most, not with every request
+MIN_PASSWORD_CHARS = 8
+MAX_PASSWORD_CHARS = 1000
+MAX_NAME_CHARS = 40
+HASH_WAIT_S = 10.0
+
+_METHOD = "scrypt:32768:8:1"
+# Checked when a name is unknown, so that the answer takes as long as for a known one. No password has this hash.
+_NOBODY = f"{_METHOD}${'0' * 16}${'0' * 128}"
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read as something else; eight of them are 39 bits
+_NUMBERS = ("No", "One", "Two", "Three", "Four")
+
+
+class Accounts:
+    """Accounts and their sessions. Any thread; several processes share what is in the catalogue."""
+
+    # A hash takes 32 MB and a tenth of a second of a core: one at a time, whatever the number of threads.
+    _hashing = threading.BoundedSemaphore(1)
+
+    def __init__(self, catalog: Catalog, *, clock: Callable[[], float] = time.time) -> None:
+        self._rows = AccountRows(catalog)
+        self._clock = clock
+
+    def add(self, name: str, password: str, role: str) -> Account:
+        """Make an account. Raises `AccountRejected` for a taken name and for what cannot be a name, password or role."""
+        if role not in ROLES:
+            raise AccountRejected("role", f"{role[:40]!r} is none of {', '.join(ROLES)}")
+        name = _checked_name(name)
+        _check_password(name, password)
+        account = self._rows.add(name, name.casefold(), self._hash(password), role, self._clock(), only_first=False)
+        if account is None:
+            raise AccountRejected("name", f"{name} has an account already")
+        logger.info("account added id=%d role=%s", account.id, account.role)
+        return account
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change a password and end all sessions of the account. Raises `AccountRejected`."""
+        name = _checked_name(name)
+        _check_password(name, password)
+        if not self._rows.set_password(name.casefold(), self._hash(password)):
+            raise AccountRejected("name", "there is no account of this name")
+
+    def accounts(self) -> list[Account]:
+        return self._rows.accounts()
+
+    def has_operator(self) -> bool:
+        return self._rows.has_operator()
+
+    def login(self, name: str, password: str, address: str) -> str:
+        """Return a new session token. Raises `LoginFailed`, alike for a wrong password and an unknown name.
+
+        Every log-in has a token of its own; whoever had one before closes it with `logout`.
+        """
+        key = _name_key(name)
+        who, used = self._try(f"login\n{key}", address)
+        found = self._rows.account(key)
+        is_right = self._check(found[1] if found else _NOBODY, password)
+        if found is None or not is_right:
+            logger.warning("login failed account_id=%s address=%r", found[0].id if found else None, address)
+            raise _refusal(used)
+        return self._open(found[0], who)
+
+    def who(self, token: str) -> Account | None:
+        """Return whose session a token is, None when it is nobody's (any more). Writes at most every five minutes."""
+        if not token or len(token) > 100:
+            return None
+        token_hash = _hash_token(token)
+        found = self._rows.session(token_hash)
+        if found is None:
+            return None
+        account, seen_at = found
+        now = self._clock()
+        if now - seen_at > IDLE_S:
+            self._rows.close_session(token_hash)
+            return None
+        # A sight in the future is a clock that was set back: it counts as now, or the session would outlive its time.
+        if not 0 <= now - seen_at < TOUCH_S:
+            self._rows.touch(token_hash, now)
+        return account
+
+    def logout(self, token: str) -> None:
+        """End a session. One that is over already is no error."""
+        self._rows.close_session(_hash_token(token))
+
+    def revoke(self, account: Account) -> int:
+        """End all sessions of an account; return how many."""
+        return self._rows.close_sessions_of(account.id)
+
+    def setup_code(self) -> str | None:
+        """Return the code that claims this machine, the same until it is used; None when it has its operator.
+
+        The caller prints it where only somebody with access to the machine reads.
+        """
+        code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+        return self._rows.setup_code(f"{code[:4]}-{code[4:]}")
+
+    def claim(self, code: str, name: str, password: str, address: str = "") -> str:
+        """Make the first operator with the setup code; return a session token.
+
+        Raises `AccountRejected` for the name or password, `LoginFailed` for a wrong code and when there is an operator.
+        """
+        name = _checked_name(name)
+        _check_password(name, password)
+        who, used = self._try("claim", address)
+        right = self.setup_code()
+        if right is None:
+            raise LoginFailed("This machine has its operator already.")
+        if not hmac.compare_digest(_bare(code).encode(), _bare(right).encode()):
+            logger.warning("claim failed address=%r", address)
+            raise _refusal(used)
+        account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
+        if account is None:
+            if self._rows.has_operator():
+                raise LoginFailed("This machine has its operator already.")
+            raise AccountRejected("name", f"{name} has an account already")
+        logger.info("machine claimed account_id=%d", account.id)
+        return self._open(account, who)
+
+    def _open(self, account: Account, who: bytes) -> str:
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, who)
+        logger.info("login account_id=%d", account.id)
+        return token
+
+    def _try(self, what: str, address: str) -> tuple[bytes, int]:
+        """Count a try of `what` from an address. Raises `LoginFailed` during a pause."""
+        who = hashlib.sha256(f"{what}\n{_network(address)}".encode(errors="replace")).digest()
+        used, wait_s = self._rows.use_try(who, TRIES, PAUSE_S, self._clock())
+        if used > TRIES:
+            minutes = -(-int(wait_s) // 60) or 1
+            reason = f"Too many tries. The next one is heard in {minutes} {'minute' if minutes == 1 else 'minutes'}."
+            raise LoginFailed(reason, tries_left=0, retry_after_s=wait_s)
+        return who, used
+
+    def _hash(self, password: str) -> str:
+        from werkzeug.security import generate_password_hash
+
+        with self._hashing:
+            return generate_password_hash(_spelled(password), _METHOD)
+
+    def _check(self, password_hash: str, password: str) -> bool:
+        from werkzeug.security import check_password_hash
+
+        # A flood of log-ins must not hold every request thread for minutes.
+        if not self._hashing.acquire(timeout=HASH_WAIT_S):
+            raise LoginFailed("Too many log-ins at once.", retry_after_s=HASH_WAIT_S)
+        try:
+            return check_password_hash(password_hash, _spelled(password[: MAX_PASSWORD_CHARS + 1]))
+        finally:
+            self._hashing.release()
+
+
+def _refusal(used: int) -> LoginFailed:
+    left = TRIES - used
+    if left <= 0:
+        return LoginFailed("That is not it. Now a pause of 15 minutes.", tries_left=0, retry_after_s=PAUSE_S)
+    tries = f"{_NUMBERS[left]} {'try' if left == 1 else 'tries'} left"
+    return LoginFailed(f"That is not it. {tries}, then a pause of 15 minutes.", tries_left=left)
+
+
+def _checked_name(name: str) -> str:
+    name = unicodedata.normalize("NFKC", name).strip()
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        raise AccountRejected("name", f"a name has 1 to {MAX_NAME_CHARS} characters")
+    if not name.isprintable():
+        raise AccountRejected("name", "a name has no control characters")
+    return name
+
+
+def _name_key(name: str) -> str:
+    return _spelled(unicodedata.normalize("NFKC", name[: 4 * MAX_NAME_CHARS]).strip().casefold())
+
+
+def _check_password(name: str, password: str) -> None:
+    if len(password) < MIN_PASSWORD_CHARS:
+        raise AccountRejected("password", f"a password has at least {MIN_PASSWORD_CHARS} characters")
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise AccountRejected("password", f"a password has at most {MAX_PASSWORD_CHARS:,} characters")
+    if password.casefold() == name.casefold():
+        raise AccountRejected("password", "the password is the name")
+
+
+def _spelled(text: str) -> str:
+    """Return the text as every keyboard would send it: one form of composed letters, and nothing that is no text."""
+    return unicodedata.normalize("NFC", text).encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _network(address: str) -> str:
+    """Return what counts as one address: an IPv6 host has 2 to the power of 64 of its own."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _bare(code: str) -> str:
+    return "".join(char for char in code[:40].upper() if char.isalnum())
+
+
+def _hash_token(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()

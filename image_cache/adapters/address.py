@@ -1,0 +1,222 @@
+"""What an address may look like and where it may lead: URLs taken apart strictly, IP addresses judged by table.
+
+Knows no HTTP library and opens no connection, so the web process may use it. `adapters/policy.py` makes rules of it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from image_cache.errors import OriginDenied
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MAX_URL_CHARS = 2048
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Parsers disagree about these (a browser reads a backslash as a slash, urllib drops tabs), so no URL may hold one.
+ILLEGAL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_URL = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE | re.DOTALL)
+_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@%]+))(?::([0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PATH_SAFE = "!$%&'()*+,-./:;=?@[]_~"
+
+# Names that only mean something inside a house or a machine room; none of them is a public top-level domain.
+PRIVATE_SUFFIXES = frozenset(
+    {"alt", "arpa", "corp", "domain", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost"}
+    | {"mail", "onion", "private", "workgroup"}
+)
+
+
+class Peer(NamedTuple):
+    """Whom a connection is for. `host` is a lower-case ASCII name without a final dot, or an IP address without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL that was taken apart. `url` is rebuilt from the parts: ASCII, without fragment, so every later parser reads the same."""
+
+    url: str
+    peer: Peer
+
+
+def parse_url(url: str) -> Target:
+    """Take an http(s) URL apart. Raises `OriginDenied` with the reason for anything that two parsers could read differently."""
+    if len(url) > MAX_URL_CHARS:
+        raise OriginDenied(url[:200], f"the address is longer than {MAX_URL_CHARS} characters")
+    try:
+        return _parse(url)
+    except ValueError as error:  # UnicodeError among them
+        reason = "text that can be neither host nor path" if isinstance(error, UnicodeError) else str(error)
+        raise OriginDenied(url, reason) from error
+
+
+def _parse(url: str) -> Target:
+    if ILLEGAL.search(url):
+        raise ValueError("a control character or backslash in the address")
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise ValueError("only http:// and https:// addresses are fetched")
+    scheme, authority, rest = parts[1].lower(), parts[2], parts[3]
+    if "@" in authority:
+        raise ValueError("a user name in the address")
+    place = _AUTHORITY.fullmatch(authority)
+    if place is None:
+        raise ValueError("the host of the address cannot be read")
+    host = _canonical_ipv6(place[1]) if place[1] else canonical_host(place[2])
+    port = int(place[3]) if place[3] else DEFAULT_PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise ValueError("no such port")
+    peer = Peer(scheme, host, port)
+    path = quote(rest if rest.startswith("/") else "/" + rest, safe=_PATH_SAFE)
+    full = f"{peer}{path}"
+    if len(full) > MAX_URL_CHARS:
+        raise ValueError(f"the address is longer than {MAX_URL_CHARS} characters")
+    return Target(full, peer)
+
+
+def canonical_host(text: str) -> str:
+    """Return a host in its one spelling: lower case, IDNA A-labels, no final dot. Raises ValueError for any other spelling of an IPv4 address."""
+    name = text.lower()
+    rooted = name.endswith(".")
+    labels = (name[:-1] if rooted else name).split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        # WHATWG URL: a host that ends in a number is an IPv4 address. Octal, hex, short and dword forms are refused, not read.
+        if rooted or not isinstance(literal(name), ipaddress.IPv4Address):
+            raise ValueError("an IPv4 address in an unusual spelling")
+        return name
+    host = ".".join(_label(label) for label in labels)
+    if len(host) > 253:
+        raise ValueError("the host name is too long")
+    return host
+
+
+def _canonical_ipv6(text: str) -> str:
+    address = literal(text)
+    if not isinstance(address, ipaddress.IPv6Address):
+        raise ValueError("brackets around something that is no IPv6 address")  # noqa: TRY004 - the text is wrong, not its type
+    return address.compressed
+
+
+def _label(label: str) -> str:
+    if label.isascii() and not label.startswith("xn--"):
+        if not _LABEL.fullmatch(label):
+            raise ValueError("the host name has a part that no host name may have")
+        return label
+    import idna  # its tables are 300 KB; most vaults never meet such a name
+
+    # IDNA 2008 without the UTS 46 mapping: what would be mapped (full-width digits, soft hyphens) is refused instead.
+    return (idna.alabel(idna.ulabel(label)) if label.isascii() else idna.alabel(label)).decode("ascii")
+
+
+def literal(host: str) -> Address | None:
+    """Return the IP address that a canonical host is, or None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_private_name(host: str) -> bool:
+    """Tell whether a name (not an IP address) belongs to a house: a single label, or a suffix that is not public."""
+    _, dot, suffix = host.rpartition(".")
+    return not dot or suffix in PRIVATE_SUFFIXES
+
+
+def lane(url: str) -> str:
+    """Return the queue lane of a URL, its lower-case `host[:port]`; empty when the URL is not one that is fetched. Never raises."""
+    try:
+        peer = parse_url(url).peer
+    except OriginDenied:
+        return ""
+    return str(peer).removeprefix(f"{peer.scheme}://")
+
+
+# Source: IANA special-purpose address registries (IPv4, IPv6), 2026-10; what is not globally reachable, and old tunnels.
+_V4_REFUSED: tuple[tuple[ipaddress.IPv4Network, str], ...] = tuple(
+    (ipaddress.IPv4Network(net), what)
+    for net, what in (
+        ("0.0.0.0/8", "this host"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "carrier NAT"),
+        ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "machine-room metadata"),
+        ("169.254.0.0/16", "link-local"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "protocol assignments"),
+        ("192.0.2.0/24", "documentation"),
+        ("192.31.196.0/24", "AS112"),
+        ("192.52.193.0/24", "AMT relay"),
+        ("192.88.99.0/24", "6to4 relay"),
+        ("192.168.0.0/16", "private"),
+        ("192.175.48.0/24", "AS112"),
+        ("198.18.0.0/15", "benchmarking"),
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved"),
+    )
+)
+# Outside 2000::/3 nothing is global unicast: loopback, ULA, link-local, site-local, multicast, and the IPv4 embeddings
+# (mapped, compatible, translated, NAT64) all fall out by this one line.
+_V6_GLOBAL = ipaddress.IPv6Network("2000::/3")
+_V6_REFUSED: tuple[tuple[ipaddress.IPv6Network, str], ...] = tuple(
+    (ipaddress.IPv6Network(net), what)
+    for net, what in (
+        ("2001::/23", "protocol assignments (Teredo, ORCHID)"),
+        ("2001:db8::/32", "documentation"),
+        ("2002::/16", "6to4"),
+        ("2620:4f:8000::/48", "AS112"),
+        ("3fff::/20", "documentation"),
+    )
+)
+_LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)\n +/32 host LOCAL")
+_ISATAP = (0x00005EFE, 0x02005EFE)  # upper half of an interface identifier that hides an IPv4 address (RFC 5214)
+
+
+def refusal(address: Address, own: Iterable[Network] = ()) -> str:
+    """Return why an address may not be spoken to, or "" when it is public. `own`: networks of this machine."""
+    if isinstance(address, ipaddress.IPv4Address):
+        reason = next((what for net, what in _V4_REFUSED if address in net), "")
+    elif address not in _V6_GLOBAL:
+        reason = "not global unicast"
+    elif (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        reason = "ISATAP"
+    else:
+        reason = next((what for net, what in _V6_REFUSED if address in net), "")
+    return reason or ("a network of this machine" if any(address in net for net in own) else "")
+
+
+def interface_networks() -> list[Network]:
+    """Return the networks that this machine is part of: its IPv4 addresses, and the IPv6 /64 around each of its addresses.
+
+    Home networks have public IPv6 prefixes: a printer there is only told from the Internet by being beside us. Read on
+    every call (about 0.1 ms), because providers change the prefix at night. Empty where the system does not tell.
+    """
+    found: list[Network] = [
+        ipaddress.IPv6Network((int(line.split()[0], 16), 64), strict=False) for line in _read("if_inet6").splitlines()
+    ]
+    found += [ipaddress.IPv4Network(address) for address in set(_LOCAL_V4.findall(_read("fib_trie")))]
+    return found
+
+
+def _read(name: str) -> str:
+    # /proc instead of netlink: the service unit allows no netlink socket.
+    try:
+        return Path("/proc/self/net", name).read_text(encoding="ascii")
+    except OSError:  # no IPv6, or not Linux
+        return ""

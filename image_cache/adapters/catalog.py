@@ -1,0 +1,249 @@
+"""`catalog.db`: the albums, precious. Every statement about them; what the numbers mean is `library`'s business."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from image_cache.adapters.catalog_schema import MIGRATIONS
+from image_cache.database import Connection, Database, Row
+from image_cache.folding import respellings, sort_key
+from image_cache.models import Album, AlbumQuery, Track
+
+# Order of the wall, and the token whose change begins a new group. Ties always end in `id`: a page never depends on luck.
+SORTS = {
+    "artist": ("artist_sort, coalesce(year, 9999), title_sort, id", "substr(artist_sort, 1, 1)"),
+    "title": ("title_sort, artist_sort, id", "substr(title_sort, 1, 1)"),
+    "year": ("coalesce(year, 9999), artist_sort, title_sort, id", "year / 10 * 10"),
+    "added": ("added_at DESC, id DESC", "strftime('%Y-%m', added_at, 'unixepoch')"),
+    "plays": (
+        "plays DESC, last_played_at DESC, artist_sort, id",
+        "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
+    ),
+}
+MAX_QUERY_CHARS = 200
+MAX_QUERY_WORDS = 12
+IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
+MAX_ID = 2**63 - 1
+
+_COLUMNS = (
+    "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
+    " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
+    " plays, last_played_at"
+)
+
+
+class Catalog:
+    """The catalogue's file. Any thread, several processes; nothing is held between calls but connections."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = Database(path, MIGRATIONS, synchronous="FULL")
+
+    def close(self) -> None:
+        self.db.close()
+
+    def write(self) -> AbstractContextManager[Connection]:
+        return self.db.write()
+
+    def revision(self, sort: str) -> int:
+        """Return a number that changes whenever the order of the albums under `sort`, or what a filter finds, may have."""
+        # Both counters only go up, so two different states never have the same sum.
+        name = "plays" if sort == "plays" else "albums"
+        return int(self.db.rows("SELECT sum(value) AS n FROM revisions WHERE name IN ('albums', ?)", (name,))[0]["n"])
+
+    def order(self, sort: str) -> Iterator[tuple[int, str | int | None]]:
+        """Return every album id in order, each with its group token."""
+        by, token = SORTS[sort]
+        cursor = self.db.connection().execute(f"SELECT id, {token} FROM albums ORDER BY {by}")
+        cursor.row_factory = None
+        return cursor
+
+    def matching(self, query: AlbumQuery) -> list[int] | None:
+        """Return the ids that the text and the filters of `query` leave, in no order; None when it has neither."""
+        parts: list[str] = []
+        values: list[object] = []
+        if query.text.strip():
+            statement, value = _text_search(query.text)
+            parts.append(statement)
+            values.extend(value)
+        for kind, wanted in (("genre", query.genre), ("format", query.format)):
+            if wanted:
+                parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
+                values.extend((kind, _storable(wanted)))
+        if query.decade is not None:
+            decade = max(-1, min(query.decade, 9999))
+            parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
+            values.extend((decade, decade + 9))
+        if not parts:
+            return None
+        cursor = self.db.connection().execute(" INTERSECT ".join(parts), values)
+        cursor.row_factory = None
+        return [row[0] for row in cursor]
+
+    def albums(self, ids: Sequence[int]) -> list[Album]:
+        """Return the albums with these ids in this order; one that is gone is left out."""
+        found: dict[int, Album] = {}
+        for start in range(0, len(ids), IDS_A_STATEMENT):
+            chunk = ids[start : start + IDS_A_STATEMENT]
+            marks = ",".join("?" * len(chunk))
+            for row in self.db.rows(f"SELECT {_COLUMNS} FROM albums WHERE id IN ({marks})", chunk):
+                found[row["id"]] = _album(row)
+        return [found[i] for i in ids if i in found]
+
+    def album(self, album_id: int) -> Album | None:
+        if not 0 < album_id <= MAX_ID:
+            return None
+        row = self.db.row(f"SELECT {_COLUMNS} FROM albums WHERE id = ?", (album_id,))
+        return _album(row) if row else None
+
+    def by_identity(self, source: str, source_id: str) -> Album | None:
+        """Return the album as its table knows it: `rating` is the table's, not the one that was given here."""
+        columns = _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
+        row = self.db.row(f"SELECT {columns} FROM albums WHERE source = ? AND source_id = ?", (source, source_id))
+        return _album(row) if row else None
+
+    def from_artist(self, artist_sort: str, count: int) -> list[Album]:
+        """Return up to `count` albums that stand at or behind a sort key, in artist order."""
+        by = SORTS["artist"][0]
+        sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
+        return [_album(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
+
+    def all_albums(self) -> Iterator[Album]:
+        """Yield every album by id. Reads in chunks, so that a slow reader holds no transaction open."""
+        last = 0
+        while rows := self.db.rows(
+            f"SELECT {_COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
+            (last, IDS_A_STATEMENT),
+        ):
+            yield from map(_album, rows)
+            last = rows[-1]["id"]
+
+    def cover_urls(self) -> Iterator[str]:
+        """Yield the address of every cover by album id, in chunks."""
+        last = 0
+        sql = "SELECT id, cover_url FROM albums WHERE id > ? AND cover_url IS NOT NULL ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
+            yield from (row["cover_url"] for row in rows)
+            last = rows[-1]["id"]
+
+    def facets(self, kind: str) -> list[tuple[str, int]]:
+        """Return the values of a kind (`genre`, `format`) with their counts, by name."""
+        sql = "SELECT value, count(*) AS n FROM facets WHERE kind = ? GROUP BY value ORDER BY value COLLATE NOCASE"
+        return [(row["value"], row["n"]) for row in self.db.rows(sql, (kind,))]
+
+    def decades(self) -> list[tuple[int, int]]:
+        sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
+        return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
+
+    def insert(self, conn: Connection, album: Album) -> None:
+        """Add an album; its `id` is ignored and given by the catalogue."""
+        values = _values(album)
+        marks = ",".join("?" * len(values))
+        conn.execute(f"INSERT INTO albums ({','.join(values)}) VALUES ({marks})", tuple(values.values()))
+
+    def update(self, conn: Connection, before: Album, after: Album) -> None:
+        """Write what differs, and only that: a trigger fires for each column that is named."""
+        old = _values(before)
+        changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        names = ", ".join(f"{name} = ?" for name in changed)
+        conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+
+    def play(self, album_id: int, played_at: float) -> int | None:
+        """Note that a record was played; return how often by now, None when there is no such record."""
+        with self.db.write() as conn:
+            row = conn.execute(
+                "UPDATE albums SET plays = plays + 1, last_played_at = ? WHERE id = ? RETURNING plays", (played_at, album_id)
+            ).fetchone()
+            if row is None:
+                return None
+            conn.execute("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", (album_id, played_at))
+            return int(row["plays"])
+
+    def unplay(self, album_id: int) -> int | None:
+        """Take the last play noted here back; plays that came with an import stay. Returns the count, None for no record."""
+        with self.db.write() as conn:
+            last = conn.execute("SELECT max(id) AS id FROM plays WHERE album_id = ?", (album_id,)).fetchone()["id"]
+            if last is not None:
+                conn.execute("DELETE FROM plays WHERE id = ?", (last,))
+                conn.execute(
+                    "UPDATE albums SET plays = max(plays - 1, 0),"
+                    " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
+                    (album_id,),
+                )
+            row = conn.execute("SELECT plays FROM albums WHERE id = ?", (album_id,)).fetchone()
+            return None if row is None else int(row["plays"])
+
+    def rate(self, album_id: int, rating: int | None) -> bool:
+        with self.db.write() as conn:
+            return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
+
+
+def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the statement and values that find a visitor's words: every one of them, each as the beginning of a word.
+
+    Words are quoted, so nothing in them is full-text syntax; length and number are bounded, so no text is dear.
+    """
+    text = _storable(text[:MAX_QUERY_CHARS])
+    words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
+    if not words:
+        # "!!!" and "+/-" are bands, but no tokens. Their sort keys are the characters themselves, and a range of an index.
+        first = sort_key(text)
+        behind = first + "\U0010ffff"
+        sql = "SELECT id FROM albums WHERE artist_sort BETWEEN ? AND ? OR title_sort BETWEEN ? AND ?"
+        return sql, (first, behind, first, behind)
+    # "ab" is found wherever "abc" is; asking only for the longest is the same question, answered faster.
+    asked = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
+    terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(asked))[:MAX_QUERY_WORDS])
+    return "SELECT rowid FROM words WHERE words MATCH ?", (terms,)
+
+
+def _storable(text: str) -> str:
+    # SQLite ends text at NUL in the full-text syntax, and cannot encode half of a surrogate pair; a quote would end ours.
+    return "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def _album(row: Row) -> Album:
+    return Album(
+        **{
+            **dict(row),
+            "genres": _tuple(row["genres"]),
+            "styles": _tuple(row["styles"]),
+            "formats": _tuple(row["formats"]),
+            "tracks": () if row["tracks"] == "[]" else tuple(Track(*track) for track in json.loads(row["tracks"])),
+        }
+    )
+
+
+def _tuple(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+def _values(album: Album) -> dict[str, object]:
+    """Return what an import may write. Plays are among it, `own_rating` and `last_played_at` are not."""
+    return {
+        "source": album.source,
+        "source_id": album.source_id,
+        "title": album.title,
+        "artist": album.artist,
+        "title_sort": album.title_sort,
+        "artist_sort": album.artist_sort,
+        "year": album.year,
+        "genres": _json(album.genres),
+        "styles": _json(album.styles),
+        "formats": _json(album.formats),
+        "label": album.label,
+        "catno": album.catno,
+        "rating": album.rating,
+        "media_condition": album.media_condition,
+        "sleeve_condition": album.sleeve_condition,
+        "notes": album.notes,
+        "cover_url": album.cover_url,
+        "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
+        "folded": respellings((album.title, album.artist, album.label, album.notes, *(track.title for track in album.tracks))),
+        "added_at": album.added_at,
+        "plays": album.plays,
+    }
+
+
+def _json(values: Iterable[object]) -> str:
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,119 @@
+"""The rows of accounts, sessions, tries and the setup code in `catalog.db`. Statements only; the rules are in `accounts`."""
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.database import Connection, Row
+from image_cache.models import Account
+
+
+class AccountRows:
+    """Everything that `accounts` keeps. Any thread, several processes."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._db = catalog.db
+
+    def account(self, name_key: str) -> tuple[Account, str] | None:
+        """Return the account of a folded name with its password hash."""
+        row = self._db.row("SELECT id, name, role, password_hash FROM accounts WHERE name_key = ?", (name_key,))
+        return (_account(row), row["password_hash"]) if row else None
+
+    def accounts(self) -> list[Account]:
+        return [_account(row) for row in self._db.rows("SELECT id, name, role FROM accounts ORDER BY name_key")]
+
+    def has_operator(self) -> bool:
+        return self._db.row("SELECT 1 FROM accounts WHERE role = 'operator' LIMIT 1") is not None
+
+    def add(self, name: str, name_key: str, password_hash: str, role: str, now: float, *, only_first: bool) -> Account | None:
+        """Add an account; None when the name is taken, or with `only_first` when there is an operator already.
+
+        The setup code goes in the same transaction in which the first operator comes: nobody can use it twice.
+        """
+        with self._db.write() as conn:
+            if only_first and conn.execute("SELECT 1 FROM accounts WHERE role = 'operator'").fetchone():
+                return None
+            row = conn.execute(
+                "INSERT INTO accounts (name, name_key, password_hash, role, created_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (name_key) DO NOTHING RETURNING id",
+                (name, name_key, password_hash, role, now),
+            ).fetchone()
+            if row is None:
+                return None
+            if role == "operator":
+                conn.execute("DELETE FROM setup")
+            return Account(row["id"], name, role)
+
+    def set_password(self, name_key: str, password_hash: str) -> bool:
+        """Change a password and end the account's sessions; return False when there is no such account."""
+        with self._db.write() as conn:
+            row = conn.execute(
+                "UPDATE accounts SET password_hash = ? WHERE name_key = ? RETURNING id", (password_hash, name_key)
+            ).fetchone()
+            if row is not None:
+                conn.execute("DELETE FROM sessions WHERE account_id = ?", (row["id"],))
+            return row is not None
+
+    def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, who: bytes) -> None:
+        """Add a session, forget those that are over, and forgive the tries of `who`."""
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM sessions WHERE seen_at < ?", (idle_since,))
+            conn.execute("DELETE FROM tries WHERE who = ?", (who,))
+            conn.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (token_hash, account_id, now, now))
+
+    def session(self, token_hash: bytes) -> tuple[Account, float] | None:
+        """Return whose session it is and when it was last seen."""
+        row = self._db.row(
+            "SELECT accounts.id, name, role, seen_at FROM sessions JOIN accounts ON accounts.id = account_id WHERE token_hash = ?",
+            (token_hash,),
+        )
+        return (_account(row), row["seen_at"]) if row else None
+
+    def touch(self, token_hash: bytes, now: float) -> None:
+        with self._db.write() as conn:
+            conn.execute("UPDATE sessions SET seen_at = ? WHERE token_hash = ?", (now, token_hash))
+
+    def close_session(self, token_hash: bytes) -> None:
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
+
+    def close_sessions_of(self, account_id: int) -> int:
+        with self._db.write() as conn:
+            return conn.execute("DELETE FROM sessions WHERE account_id = ?", (account_id,)).rowcount
+
+    def use_try(self, who: bytes, limit: int, pause_s: float, now: float) -> tuple[int, float]:
+        """Count a try before it is made, so that tries at the same moment cannot be more than the limit.
+
+        Returns (how many this one makes, 0.0), or (limit + 1, seconds to wait) when it must not be made.
+        """
+        with self._db.write() as conn:
+            # `last_at` in the future: the clock was set back. Counting it as now keeps a pause from lasting for years.
+            conn.execute("UPDATE tries SET last_at = ? WHERE last_at > ?", (now, now))
+            conn.execute("DELETE FROM tries WHERE last_at <= ?", (now - pause_s,))
+            row = conn.execute("SELECT used, last_at FROM tries WHERE who = ?", (who,)).fetchone()
+            if row and row["used"] >= limit:
+                return limit + 1, row["last_at"] + pause_s - now
+            _count_try(conn, who, now)
+            return (row["used"] if row else 0) + 1, 0.0
+
+    def setup_code(self, fresh: str) -> str | None:
+        """Return the code that claims this machine, `fresh` if there was none yet; None when it has its operator."""
+        row = self._db.row("SELECT code FROM setup")
+        if row is None and not self.has_operator():
+            with self._db.write() as conn:
+                # Looked at again under the write lock: two workers start at once, and print one code.
+                conn.execute(
+                    "INSERT INTO setup SELECT ? WHERE NOT EXISTS (SELECT 1 FROM setup)"
+                    " AND NOT EXISTS (SELECT 1 FROM accounts WHERE role = 'operator')",
+                    (fresh,),
+                )
+            row = self._db.row("SELECT code FROM setup")
+        return str(row["code"]) if row else None
+
+
+def _count_try(conn: Connection, who: bytes, now: float) -> None:
+    conn.execute(
+        "INSERT INTO tries VALUES (?, 1, ?) ON CONFLICT (who) DO UPDATE SET used = used + 1, last_at = excluded.last_at",
+        (who, now),
+    )
+
+
+def _account(row: Row) -> Account:
+    return Account(row["id"], row["name"], row["role"])

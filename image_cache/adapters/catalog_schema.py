@@ -1,0 +1,124 @@
+"""The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
+
+ALBUMS = """
+CREATE TABLE albums (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- an id is an address that people keep: never given to another record
+    source TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    artist TEXT NOT NULL,
+    title_sort TEXT NOT NULL,
+    artist_sort TEXT NOT NULL,
+    year INTEGER,
+    genres TEXT NOT NULL DEFAULT '[]',
+    styles TEXT NOT NULL DEFAULT '[]',
+    formats TEXT NOT NULL DEFAULT '[]',
+    label TEXT NOT NULL DEFAULT '',
+    catno TEXT NOT NULL DEFAULT '',
+    rating INTEGER,        -- what the table says
+    own_rating INTEGER,    -- what was said here; wins, and no import touches it
+    media_condition TEXT NOT NULL DEFAULT '',
+    sleeve_condition TEXT NOT NULL DEFAULT '',
+    notes TEXT NOT NULL DEFAULT '',
+    cover_url TEXT,
+    tracks TEXT NOT NULL DEFAULT '[]',     -- [[position, title, seconds or null], ...]
+    folded TEXT NOT NULL DEFAULT '',       -- spellings that the full-text tokenizer does not fold itself (lodz for Łódź)
+    added_at REAL NOT NULL,
+    plays INTEGER NOT NULL DEFAULT 0,
+    last_played_at REAL,
+    UNIQUE (source, source_id)
+);
+CREATE INDEX albums_by_artist ON albums (artist_sort, coalesce(year, 9999), title_sort, id);
+CREATE INDEX albums_by_title ON albums (title_sort, artist_sort, id);
+CREATE INDEX albums_by_year ON albums (year);
+
+CREATE TABLE plays (
+    id INTEGER PRIMARY KEY,
+    album_id INTEGER NOT NULL REFERENCES albums ON DELETE CASCADE,
+    played_at REAL NOT NULL
+);
+CREATE INDEX plays_of_album ON plays (album_id, id);
+
+-- What the wall is filtered by, one row a value.
+CREATE TABLE facets (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    album_id INTEGER NOT NULL REFERENCES albums ON DELETE CASCADE,
+    PRIMARY KEY (kind, value, album_id)
+) WITHOUT ROWID;
+CREATE INDEX facets_of_album ON facets (album_id);
+
+-- Two counters that go up with every change, so that what was worked out from the albums knows when it is old.
+-- Playing a record has its own: it moves nothing but the order by plays.
+CREATE TABLE revisions (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO revisions VALUES ('albums', 0), ('plays', 0);
+
+-- Contentless: the text is in `albums` already. Deleting needs the very text that was inserted, hence the twin SELECTs.
+CREATE VIRTUAL TABLE words USING fts5(
+    title, artist, label, tracks, notes, folded,
+    content='', columnsize=0, prefix='1 2', tokenize='unicode61 remove_diacritics 2'
+);
+
+CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+    INSERT INTO words (rowid, title, artist, label, tracks, notes, folded) VALUES (
+        NEW.id, NEW.title, NEW.artist, NEW.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(NEW.tracks)), NEW.notes, NEW.folded);
+END;
+
+CREATE TRIGGER albums_deleted AFTER DELETE ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT INTO words (words, rowid, title, artist, label, tracks, notes, folded) VALUES (
+        'delete', OLD.id, OLD.title, OLD.artist, OLD.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(OLD.tracks)), OLD.notes, OLD.folded);
+END;
+
+CREATE TRIGGER albums_moved AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    DELETE FROM facets WHERE album_id = OLD.id;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+END;
+
+CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, tracks, notes, folded ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'albums';
+    INSERT INTO words (words, rowid, title, artist, label, tracks, notes, folded) VALUES (
+        'delete', OLD.id, OLD.title, OLD.artist, OLD.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(OLD.tracks)), OLD.notes, OLD.folded);
+    INSERT INTO words (rowid, title, artist, label, tracks, notes, folded) VALUES (
+        NEW.id, NEW.title, NEW.artist, NEW.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(NEW.tracks)), NEW.notes, NEW.folded);
+END;
+
+CREATE TRIGGER albums_played AFTER UPDATE OF plays, last_played_at ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'plays';
+END;
+"""
+
+ACCOUNTS = """
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL UNIQUE,  -- case folded: "Ida" and "ida" are one account
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('operator', 'owner')),
+    created_at REAL NOT NULL
+);
+
+-- Only the hash of a token: a copy of this file lets nobody in.
+CREATE TABLE sessions (
+    token_hash BLOB PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    created_at REAL NOT NULL,
+    seen_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sessions_of_account ON sessions (account_id);
+
+CREATE TABLE tries (who BLOB PRIMARY KEY, used INTEGER NOT NULL, last_at REAL NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE setup (code TEXT NOT NULL);  -- one row until the machine has its operator
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS)

@@ -1,0 +1,96 @@
+"""An end for every fetch: when its time is over its socket is cut, wherever its thread is waiting.
+
+A timeout is per read, so an origin that sends one byte a second never meets it. One thread watches all fetches; it lives while there
+is one to watch and no longer.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+
+
+class Watch:
+    """The deadline of one fetch. `guard` names the socket that is to be cut; a later socket takes the place of an earlier one."""
+
+    def __init__(self, seconds: float, lock: threading.Condition) -> None:
+        self.seconds = seconds
+        self._expires_at = time.monotonic() + seconds
+        self._lock = lock
+        self._sock: socket.socket | None = None
+
+    def remaining_s(self) -> float:
+        """Seconds left, 0 when the time is over."""
+        return max(0.0, self._expires_at - time.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        return self.remaining_s() <= 0
+
+    def guard(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._sock = sock
+            if self.is_over:
+                self.cut()
+
+    def cut(self) -> None:
+        """Wake whoever waits on the socket, and be over. The caller holds the lock; the call never blocks."""
+        self._expires_at = 0.0  # `close` cuts early: the end of the stream must not be taken for the end of the body
+        if self._sock is not None:
+            # Not `self._sock.shutdown`: an SSLSocket would forget its TLS state and hand out ciphertext as the body.
+            with suppress(OSError):  # closed already
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
+# The watch of the fetch that is connecting in this thread: urllib3 has no other way to hand it to a connection.
+current: ContextVar[Watch | None] = ContextVar("current", default=None)
+
+
+class Watchdog:
+    """Hands out watches and cuts those that are over. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()  # protects the two below, and which socket a watch guards
+        self._watches: set[Watch] = set()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watch(self, seconds: float) -> Iterator[Watch]:
+        """Watch over the block. After it the socket is never touched again, so it may go back to its pool."""
+        watch = Watch(seconds, self._changed)
+        with self._changed:
+            self._watches.add(watch)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="fetch-deadline", daemon=True)
+                self._thread.start()
+            else:
+                self._changed.notify()
+        try:
+            yield watch
+        finally:
+            with self._changed:
+                self._watches.discard(watch)
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Cut what is still being fetched and wait for the thread."""
+        with self._changed:
+            thread = self._thread
+            for watch in self._watches:
+                watch.cut()
+            self._watches.clear()
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._watches:
+                for watch in [watch for watch in self._watches if watch.is_over]:
+                    watch.cut()
+                    self._watches.discard(watch)  # a socket that comes later is cut by `guard`
+                if self._watches:
+                    self._changed.wait(min(watch.remaining_s() for watch in self._watches))
+            self._thread = None

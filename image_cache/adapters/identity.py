@@ -1,0 +1,142 @@
+"""What an address means: the image it leads to, whatever host, size or signature stands in it, and the size worth asking for.
+
+A table of the services that covers come from. An unknown host is taken at its word: its exact address is the identity.
+Address shapes: developer documentation and addresses in public use; a rule that no longer fits falls back to the exact address.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`name` is the canonical identity, `url` the address to fetch. `edge_px` is the edge that the address promises, 0 unknown.
+
+    `is_settled` says that these bytes never change under this name, so that they need no revalidation.
+    """
+
+    name: str
+    url: str
+    edge_px: int = 0
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Hosts (a name, or `.name` with all below it) and how to read their paths; `read` returns None when the shape is another."""
+
+    service: str
+    hosts: tuple[str, ...]
+    read: Callable[[str, str], Identity | None]
+
+    def covers(self, host: str) -> bool:
+        return any(host == name or (name.startswith(".") and host.endswith(name)) for name in self.hosts)
+
+
+def identify(url: str) -> Identity:
+    """Return what the address means. Pure; never raises for a string that `urlsplit` can take apart."""
+    exact = url.split("#", 1)[0]
+    try:
+        parts = urlsplit(exact)
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        return Identity(exact, exact)
+    if parts.scheme in ("http", "https") and parts.port is None:
+        for rule in RULES:
+            if rule.covers(host) and (found := rule.read(parts.path, exact)):
+                return found
+    return Identity(exact, exact)
+
+
+def _discogs(path: str, url: str) -> Identity | None:
+    """The file in the image store: in clear in old addresses, base64 with slashes strewn in (`czM6Ly9…`) in new ones."""
+    edge = re.search(r"/[hw]:(\d{2,4})/|/fit-in/(\d{2,4})x", path)
+    edge_px = int(edge[1] or edge[2]) if edge else 0
+    store = path.find("/czM6Ly9")  # "s3://"
+    text = path
+    if store >= 0:
+        packed = path[store:].replace("/", "").rpartition(".")[0] or path[store:].replace("/", "")
+        try:
+            text = "/" + base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("ascii")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    name = re.search(r"/((?:[A-Z]-)\d+-\d+(?:-\d+)?\.(?:jpe?g|png|gif|webp))", text)
+    return Identity(f"discogs:{name[1]}", url, edge_px, is_settled=True) if name else None
+
+
+def _cover_art_archive(path: str, _: str) -> Identity | None:
+    """`/release/ID/front-250` and `/release/ID/1234-500.jpg`: the number behind the hyphen is only a size."""
+    shape = re.fullmatch(
+        r"/(release|release-group)/([0-9a-f-]{36})/(front|back|\d+)(?:-(?:250|500|1200))?(?:\.(?:jpg|png|gif))?", path
+    )
+    if shape is None:
+        return None
+    kind, mbid, picture = shape.groups()
+    suffix = ".jpg" if picture.isdigit() else ""  # originals may have 50 MB: 1200 px serve every variant
+    url = f"https://coverartarchive.org/{kind}/{mbid}/{picture}-1200{suffix}"
+    return Identity(f"caa:{kind}/{mbid}/{picture}", url, 1200, is_settled=picture.isdigit())
+
+
+def _internet_archive(path: str, _: str) -> Identity | None:
+    """The store behind the Cover Art Archive: `/download/mbid-ID/mbid-ID-1234_thumb500.jpg`, also below `/items/` on its nodes."""
+    shape = re.search(r"/mbid-([0-9a-f-]{36})/mbid-\1-(\d+)(?:_thumb\d+|_itemimage)?\.(?:jpg|png|gif)$", path)
+    if shape is None:
+        return None
+    url = f"https://coverartarchive.org/release/{shape[1]}/{shape[2]}-1200.jpg"
+    return Identity(f"caa:release/{shape[1]}/{shape[2]}", url, 1200, is_settled=True)
+
+
+def _mzstatic(path: str, _: str) -> Identity | None:
+    """Apple's store: `/image/thumb/PATH/source/600x600bb.jpg`; host number, size, crop and format vary, PATH is the picture."""
+    shape = re.fullmatch(r"/image/thumb/(.+)/\d+x\d+[a-z-]*\d*\.(?:jpg|jpeg|png|webp)", path)
+    if shape is None:
+        return None
+    return Identity(
+        f"mzstatic:{shape[1]}", f"https://is1-ssl.mzstatic.com/image/thumb/{shape[1]}/1200x1200bb.jpg", 1200, is_settled=True
+    )
+
+
+def _lastfm(path: str, _: str) -> Identity | None:
+    """`/i/u/300x300/HASH.png`: the hash is the picture."""
+    shape = re.fullmatch(r"/i/u/(?:[0-9a-z]+/)?([0-9a-f]{32})(?:\.(?:jpg|png|gif|webp))?", path)
+    if shape is None:
+        return None
+    return Identity(f"lastfm:{shape[1]}", f"https://lastfm.freetls.fastly.net/i/u/770x0/{shape[1]}.jpg", 770, is_settled=True)
+
+
+_YOUTUBE_SIZES = {"default": 120, "mqdefault": 320, "hqdefault": 480, "0": 480, "sddefault": 640, "maxresdefault": 1280}
+
+
+def _youtube(path: str, _: str) -> Identity | None:
+    """`/vi/ID/hqdefault.jpg`: the named sizes are one picture, other names are other frames. hqdefault exists for every video."""
+    shape = re.fullmatch(r"/(?:vi|vi_webp)/([\w-]{11})/(\w+)\.(?:jpg|webp)", path)
+    if shape is None:
+        return None
+    video, name = shape.groups()
+    if name not in _YOUTUBE_SIZES:
+        return Identity(f"youtube:{video}/{name}", f"https://i.ytimg.com/vi/{video}/{name}.jpg")
+    best = name if _YOUTUBE_SIZES[name] >= 480 else "hqdefault"
+    return Identity(f"youtube:{video}", f"https://i.ytimg.com/vi/{video}/{best}.jpg", _YOUTUBE_SIZES[best])
+
+
+def _bandcamp(path: str, _: str) -> Identity | None:
+    """`/img/a0123456789_16.jpg`: the number behind the underscore is a size, 10 is 1200 px."""
+    shape = re.fullmatch(r"/img/(a?\d{6,12})_\d+\.(?:jpg|png|gif)", path)
+    if shape is None:
+        return None
+    return Identity(f"bandcamp:{shape[1]}", f"https://f4.bcbits.com/img/{shape[1]}_10.jpg", 1200, is_settled=True)
+
+
+RULES = (
+    Rule("Discogs", ("i.discogs.com", "img.discogs.com", "s.pixogs.com", "api-img.discogs.com"), _discogs),
+    Rule("Cover Art Archive", ("coverartarchive.org",), _cover_art_archive),
+    Rule("Internet Archive", ("archive.org", ".archive.org"), _internet_archive),
+    Rule("Apple", (".mzstatic.com",), _mzstatic),
+    Rule("Last.fm", ("lastfm.freetls.fastly.net", "lastfm-img2.akamaized.net", "userserve-ak.last.fm"), _lastfm),
+    Rule("YouTube", ("i.ytimg.com", "img.youtube.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com"), _youtube),
+    Rule("Bandcamp", (".bcbits.com",), _bandcamp),
+)

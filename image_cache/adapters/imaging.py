@@ -1,0 +1,325 @@
+"""Pixels: everything that Pillow does for us. Runs in the decoder child only; the web process never imports this module.
+
+`python -m image_cache.adapters.imaging placeholders DIR` draws the placeholders that are committed under `static/`.
+"""
+
+import contextlib
+import io
+import math
+import re
+import struct
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
+from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
+
+from image_cache.adapters.headers import MAX_SCANS, jpeg_layout, sniff, webp_canvas
+from image_cache.adapters.tint import tint
+from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants
+from image_cache.errors import ImageRejected
+
+ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of stack each, and hide from the CPU limit
+
+# Most megapixels at a budget of 256 MB; other budgets scale them. They come from measured peak memory per pixel: PNG 12 bytes,
+# GIF 7, BMP and AVIF 14, WebP 20 (Pillow decodes every WebP through the animation decoder). A JPEG in one scan shrinks while it
+# is decoded and needs hardly any; its figure bounds the time. With several scans libjpeg keeps all coefficients.
+REFERENCE_BUDGET_BYTES = 256 << 20
+MEGAPIXELS = {"JPEG": 100, "JPEG in several scans": 50, "GIF": 32, "PNG": 20, "BMP": 16, "AVIF": 16, "WEBP": 12}
+COEFFICIENT_SLACK = 1.25  # what libjpeg and the pixels need besides the coefficients
+MAX_SIDE_PX = 65_535
+MAX_ASPECT = 200
+REDUCING_GAP = 3.0  # a box filter first, down to three times the result: not visible, and large PNGs cost a third
+CHAIN_FACTOR = 3  # a variant is made from the smallest one that is at least so much larger
+
+# What Pillow and its codecs raise on bad bytes. A MemoryError is none of it: the child answers that one itself.
+_BROKEN = (
+    *(OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError),
+    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, ImageCms.PyCMSError),
+)
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
+_PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
+
+
+def probe(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Facts:
+    """Read the header. Raises `ImageRejected` when this is no picture of ours or decoding it could exceed the budget."""
+    with _rejecting(body):
+        return _open(body, budget_bytes)[0]
+
+
+def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Rendered:
+    """Decode once and make every variant: turned upright, in sRGB, alpha kept, first frame, nothing but pixels in it.
+
+    The largest is made from the decoded pixels, the others from larger ones, so bytes depend a little on which variants are
+    asked for together: ask for the same set for the same kind of picture. Raises `ImageRejected`.
+    """
+    with _rejecting(body):
+        facts, image = _open(body, budget_bytes)
+        order = sorted(variants, key=lambda variant: variant.edge_px, reverse=True)
+        largest = order[0]
+        size = _fit(image.size, largest.edge_px)
+        if facts.format == "JPEG":
+            image.draft("RGB", (size[0] * largest.draft, size[1] * largest.draft))
+        image.load()
+        turn, profile = _orientation(image), image.info.get("icc_profile")
+        pixels = _plain(image)
+        del image  # the decoded picture is the largest thing here; a converted copy must not stand beside it
+        if pixels.size != size:
+            pixels = pixels.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+        pixels = _srgb(pixels, profile)
+        if turn is not None:
+            pixels = pixels.transpose(turn)
+        width, height = (facts.height, facts.width) if _is_sideways(turn) else (facts.width, facts.height)
+
+        made = [pixels]
+        encoded: dict[tuple[tuple[int, int], int, int], bytes] = {}
+        blobs: dict[str, bytes] = {}
+        for variant in order:
+            goal = _fit((width, height), variant.edge_px)
+            picture = _shrunk(made, goal)
+            recipe = (goal, variant.quality, variant.method)
+            if recipe not in encoded:  # a small original fills several variants with the same picture
+                encoded[recipe] = _webp(picture, variant.quality, variant.method)
+            blobs[variant.name] = encoded[recipe]
+        few = made[-1].convert("RGBA").resize((16, 16), Image.Resampling.BOX)
+        average, hue, chroma = tint(few.tobytes())
+        return Rendered({v.name: blobs[v.name] for v in variants}, width, height, average, hue, chroma)
+
+
+def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> bytes:
+    """Return a rendered variant as JPEG for the browsers that know no WebP; what is transparent becomes white."""
+    with _rejecting(webp):
+        _, image = _open(webp, budget_bytes)
+        image.load()
+        if image.mode == "RGBA":
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image)
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "JPEG", quality=quality, optimize=True, exif=b"", icc_profile=None, comment=b"")
+        return out.getvalue()
+
+
+def render_pair(body: bytes) -> tuple[bytes, bytes]:
+    """Return (600 px, 150 px) by the default recipe. For benchmarks: the budget is wide enough for any of their pictures."""
+    table = {variant.name: variant for variant in cover_variants()}
+    made = render(body, (table["detail"], table["thumbnails"]), budget_bytes=8 << 30).variants
+    return made["detail"], made["thumbnails"]
+
+
+def warm_up() -> None:
+    """Import what Pillow imports on first use, so that processes forked from this one share it."""
+    from PIL import TiffImagePlugin as _reads_exif  # noqa: F401
+
+    Image.preinit()
+
+
+# --- opening
+
+
+def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
+    """Open a picture up to its pixels, and refuse it when they would cost too much."""
+    kind = format_ = sniff(body)
+    if kind is None or format_ is None:
+        raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
+    bytes_per_px = 0.0
+    if format_ == "WEBP":
+        canvas = webp_canvas(body)
+        if canvas is None:
+            raise ImageRejected("broken WEBP: no canvas in its header")
+        _cost(canvas, kind, bytes_per_px, budget_bytes)
+    if format_ == "JPEG":
+        layout = jpeg_layout(body)
+        if layout is None or layout.scans > MAX_SCANS:
+            raise ImageRejected(f"JPEG with more than {MAX_SCANS} scans, or with too many segments")
+        if layout.holds_coefficients:
+            kind, bytes_per_px = "JPEG in several scans", layout.coefficient_bytes * COEFFICIENT_SLACK
+    # Our own limits come first; Pillow's are the second line, and it must not cry below ours.
+    Image.MAX_IMAGE_PIXELS = int(max(MEGAPIXELS.values()) * 1e6 * max(1.0, budget_bytes / REFERENCE_BUDGET_BYTES))
+    image = Image.open(io.BytesIO(body), formats=(format_,))
+    cost = _cost(image.size, kind, bytes_per_px, budget_bytes)
+    return Facts(format_, image.width, image.height, image.mode, cost), image
+
+
+def _cost(size: tuple[int, int], kind: str, bytes_per_px: float, budget_bytes: int) -> int:
+    """Return what decoding may need, in bytes. Raises `ImageRejected` that names the limit when it is above the budget."""
+    width, height = size
+    if min(size) < 1:
+        raise ImageRejected(f"{kind} of {width}x{height} px has no pixels")
+    if max(size) > MAX_SIDE_PX:
+        raise ImageRejected(f"{kind} of {width}x{height} px: a side may have {MAX_SIDE_PX} px")
+    if max(size) > MAX_ASPECT * min(size):
+        raise ImageRejected(f"{kind} of {width}x{height} px: the sides may differ by a factor of {MAX_ASPECT}")
+    per_px = max(bytes_per_px, REFERENCE_BUDGET_BYTES / (MEGAPIXELS[kind] * 1e6))
+    limit_px = int(budget_bytes / per_px)
+    if width * height > limit_px:
+        raise ImageRejected(
+            f"{kind} of {width}x{height} px: {width * height / 1e6:.1f} megapixels, the decode budget allows {limit_px / 1e6:.1f}"
+        )
+    return int(width * height * per_px)
+
+
+@contextlib.contextmanager
+def _rejecting(body: bytes) -> Iterator[None]:
+    """Turn what Pillow raises on bad bytes into `ImageRejected`; make its bomb warning an error and drop its other warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield
+        except _BROKEN as error:
+            # The text of a Pillow error may quote the picture: only its type is ours to show.
+            raise ImageRejected(f"broken {sniff(body) or 'picture'}: {type(error).__name__}") from error
+
+
+# --- pixels
+
+
+def _fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
+    """Return the size inside a square of `edge_px`: never larger than it is, no side below one pixel, the nearest aspect ratio."""
+    longest, shortest = max(size), min(size)
+    if longest <= edge_px:
+        return size
+    exact = shortest * edge_px / longest
+    near = (max(1, math.floor(exact)), max(1, math.ceil(exact)))
+    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as a browser and every other tool would have it.
+    short = min(near, key=lambda side: abs(longest / shortest - edge_px / side))
+    return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the pixels in a mode that can be shrunk: L, RGB, CMYK, or RGBa (premultiplied, so transparent colours do not bleed)."""
+    if image.mode.startswith("I") or image.mode == "F":
+        if image.mode.startswith("I;16"):
+            return image.point(lambda value: value / 257).convert("L")
+        return image.convert("L")
+    if image.has_transparency_data:
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
+        return image.convert("RGBa")
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except _BROKEN:  # broken metadata is no reason to refuse a picture
+        return None
+
+
+def _is_sideways(turn: Image.Transpose | None) -> bool:
+    return turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+
+
+def _srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return RGB, or RGBA when something is transparent, converted to sRGB when the picture came with another usable profile."""
+    alpha = None
+    if pixels.mode == "RGBa":
+        pixels = pixels.convert("RGBA")
+        alpha = pixels.getchannel("A")
+        pixels = pixels.convert("RGB")
+        if alpha.getextrema()[0] == 255:
+            alpha = None
+    if profile:
+        pixels = _converted(pixels, profile)
+    if pixels.mode != "RGB":
+        pixels = pixels.convert("RGB")
+    if alpha is not None:
+        pixels.putalpha(alpha)
+    return pixels
+
+
+def _converted(pixels: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        origin = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if pixels.mode not in _PROFILE_SPACES.get(origin.profile.xcolor_space, ()):
+            return pixels  # a profile of another colour space than the pixels says nothing about them
+        if _SRGB_NAME.fullmatch(ImageCms.getProfileDescription(origin).strip("\0")):
+            return pixels
+        done = ImageCms.profileToProfile(pixels, origin, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except _BROKEN:  # a broken profile is ignored, as browsers do
+        return pixels
+    return pixels if done is None else done
+
+
+def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
+    """Return a picture of this size, made from the smallest one in `made` that is sharp enough for it, and add it to `made`."""
+    if made[-1].size == size:
+        return made[-1]
+    enough = [picture for picture in made if max(picture.size) >= CHAIN_FACTOR * max(size)]
+    made.append((enough or made)[-1 if enough else 0].resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP))
+    return made[-1]
+
+
+def _webp(picture: Image.Image, quality: int, method: int) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=quality, method=method, exif=b"", xmp=b"", icc_profile=b"")
+    return out.getvalue()
+
+
+# --- placeholders
+
+
+def transparent() -> bytes:
+    """Return the picture that answers a miss: one transparent pixel, so that the drawn sleeve below is what the eye sees."""
+    return _webp(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 85, 6)
+
+
+def placeholder(edge_px: int) -> bytes:
+    """Draw a plain inner sleeve: paper, and the record's label through the hole in the middle."""
+    from PIL import ImageDraw
+
+    scale = 4  # drawn larger and shrunk, for smooth circles
+    side = edge_px * scale
+    sleeve = Image.new("RGB", (side, side), "#dcdad4")
+    draw = ImageDraw.Draw(sleeve)
+
+    def disc(radius: float, colour: str) -> None:
+        at, reach = side / 2, radius * side
+        draw.ellipse((at - reach, at - reach, at + reach, at + reach), fill=colour)
+
+    fold = max(scale, side // 100)
+    draw.rectangle((0, side - fold, side, side), fill="#cfccc5")
+    draw.rectangle((0, 0, fold, side), fill="#e4e2dd")
+    for radius, colour in ((0.2, "#cdcac3"), (0.192, "#1b1a19"), (0.155, "#b9b5ac"), (0.15, "#c6c2b9"), (0.014, "#1b1a19")):
+        disc(radius, colour)
+    return _webp(sleeve.resize((edge_px, edge_px), Image.Resampling.LANCZOS), 90, 6)
+
+
+def write_placeholders(folder: Path) -> dict[str, int]:
+    """Write one placeholder per variant, and the transparent one. Returns file names with their sizes in bytes."""
+    files = {f"placeholder_{variant.name}.webp": placeholder(variant.edge_px) for variant in cover_variants()}
+    files["transparent.webp"] = transparent()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    return {name: len(body) for name, body in files.items()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line. Returns the exit code."""
+    if len(arguments) != 2 or arguments[0] != "placeholders":
+        sys.stderr.write("usage: python -m image_cache.adapters.imaging placeholders DIR\n")
+        return 2
+    for name, size in write_placeholders(Path(arguments[1])).items():
+        sys.stdout.write(f"{name} {size} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,115 @@
+"""Connections that can only reach whom the policy allows: the rules of `adapters/policy.py`, put where urllib3 makes its sockets.
+
+Redirects, retries and names that change their answer all come through here. TLS stays as it is: verified against the name, always.
+"""
+
+import logging
+import socket
+import ssl
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from image_cache.adapters import deadline
+from image_cache.adapters.address import Peer, canonical_host, parse_url
+from image_cache.adapters.policy import PeerPolicy
+
+__all__ = ["PeerPolicy", "guarded_session"]
+
+
+class _Guarded(HTTPConnection):
+    """A connection whose socket comes from the policy, and is known to the watch of the fetch that waits on it."""
+
+    policy: ClassVar[PeerPolicy]
+    scheme: ClassVar[str]
+
+    def _new_conn(self) -> socket.socket:
+        watch = deadline.current.get()
+        if watch is None:
+            raise RuntimeError("a guarded connection is only made inside a fetch")
+        peer = Peer(self.scheme, self.host.strip("[]"), self.port)
+        timeout_s = float(self.timeout or watch.seconds)
+        sock = self.policy.dial(peer, timeout_s, watch)
+        sock.settimeout(min(timeout_s, max(watch.remaining_s(), 0.001)))  # of the TLS handshake, which counts in all
+        return sock
+
+    def getresponse(self) -> Any:
+        # Here every connection passes, new or from the pool, and from here on it may wait for long.
+        watch = deadline.current.get()
+        if watch is not None and self.sock is not None:
+            watch.guard(self.sock)
+        return super().getresponse()
+
+
+def _pool_classes(rules: PeerPolicy) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(_Guarded):
+        policy = rules
+        scheme = "http"
+
+    class Secure(_Guarded, HTTPSConnection):
+        policy = rules
+        scheme = "https"
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Takes every connection from our pools: no proxy, and certificates are verified whatever the caller says."""
+
+    def __init__(self, policy: PeerPolicy, private_cas: Mapping[str, Path]) -> None:
+        self._private_cas = {canonical_host(host): path for host, path in private_cas.items()}
+        self._contexts: dict[Path | None, ssl.SSLContext] = {}
+        super().__init__(pool_connections=8, pool_maxsize=4, max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = _pool_classes(policy)
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        peer = parse_url(request.url).peer
+        tls = {"ssl_context": self._context(peer.host), "cert_reqs": "CERT_REQUIRED"} if peer.scheme == "https" else {}
+        return self.poolmanager.connection_from_host(peer.host, peer.port, peer.scheme, pool_kwargs=tls)
+
+    def request_url(self, request: Any, proxies: Any) -> Any:
+        return request.path_url
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing to do: the context of the pool decides, and is read once instead of for every connection."""
+
+    def _context(self, host: str) -> ssl.SSLContext:
+        path = self._private_cas.get(host)
+        if path not in self._contexts:
+            self._contexts[path] = ssl.create_default_context(cafile=path or certifi.where())
+        return self._contexts[path]
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: Any) -> None:
+        """Never: `Session.send` would read the whole body of a redirect into memory to prepare the next request."""
+
+
+def guarded_session(policy: PeerPolicy, private_cas: Mapping[str, Path] | None = None) -> requests.Session:
+    """Return a session that speaks only to whom the policy allows, and forgets cookies, proxies and passwords of its environment.
+
+    `private_cas` names the certificate file of a host with an authority of its own.
+    """
+    # urllib3 logs what an origin sent in broken headers, with a traceback; an origin does not write our log.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    session = _Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    session.adapters.clear()
+    adapter = _GuardedAdapter(policy, private_cas or {})
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session

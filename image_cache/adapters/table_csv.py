@@ -1,0 +1,148 @@
+"""CSV in, row by row: comma, semicolon or tab, UTF-8 or what Excel writes instead, and lines that somebody broke."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from image_cache.adapters.table_rows import COLUMNS, row_from
+from image_cache.errors import ImportRejected, TableRejected
+from image_cache.models import AlbumRow
+
+MAX_RECORD_BYTES = 128 * 1024  # a record of the longest allowed cells has some 30 KB
+MAX_COLUMNS = 200
+_OPEN_QUOTE = "a quote is opened and not closed"
+_REASONS = {"unexpected end of data": _OPEN_QUOTE}
+_BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t,;]*|sep=.)\r?\n")  # blank lines, and Excel's own hint
+FORMULA = re.compile(r"'*[=+\-@]")  # what the writer puts an apostrophe in front of
+
+
+def read_csv(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
+    """Yield the rows of a CSV. A record that is broken costs its first line; reading goes on with the next one."""
+    lines = _Lines(file)
+    names, separator = _header(path, lines)
+    while (start := lines.next_number()) is not None:
+        try:
+            cells = _record(lines, separator)
+            if not any(cell.strip() for cell in cells):
+                continue
+            if any(cell.strip() for cell in cells[len(names) :]):
+                raise ImportRejected(start, f"{len(cells)} cells, the header has {len(names)}")
+            yield row_from(start, {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)})
+        except ImportRejected as problem:
+            yield problem
+
+
+class _Lines:
+    """The physical lines of a file, with numbers and the way back: a broken record is tried again from its second line.
+
+    A line that is too long is kept as b"", which no real line is.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._ahead: deque[bytes] = deque()  # lines read already, to be given out first
+        self._number = 0
+        self._encoding = ""  # decided by the first line that is not ASCII
+
+    def next_number(self) -> int | None:
+        """Return the number of the line that `take` gives next, None at the end."""
+        if not self._ahead:
+            line = self._file.readline(MAX_RECORD_BYTES + 1)
+            if not line:
+                return None
+            if len(line) > MAX_RECORD_BYTES:
+                while line and not line.endswith(b"\n"):
+                    line = self._file.readline(MAX_RECORD_BYTES)
+                line = b""
+            self._ahead.append(line)
+        return self._number + 1
+
+    def take(self) -> bytes | None:
+        if self.next_number() is None:
+            return None
+        self._number += 1
+        return self._ahead.popleft()
+
+    def give_back(self, lines: list[bytes]) -> None:
+        self._ahead.extendleft(reversed(lines))
+        self._number -= len(lines)
+
+    def text(self, line: bytes) -> str:
+        """Decode a line. Raises `ImportRejected`.
+
+        Older Excels write Windows-1252. The first line beyond ASCII decides: one that holds any whole UTF-8 letter is
+        UTF-8, whatever else is wrong with it.
+        """
+        if not line:
+            raise ImportRejected(self._number, f"the line is longer than {MAX_RECORD_BYTES // 1024} KB")
+        if line.isascii():
+            return line.decode("ascii")
+        if not self._encoding:
+            self._encoding = "utf-8" if not line.decode("utf-8", errors="ignore").isascii() else "cp1252"
+        try:
+            return line.decode(self._encoding)
+        except UnicodeDecodeError:
+            raise ImportRejected(self._number, "not UTF-8 text; save the table as CSV (UTF-8)") from None
+
+
+def _record(lines: _Lines, separator: str) -> list[str]:
+    """Read the record that begins at the next line. Raises `ImportRejected` with the line where it begins."""
+    taken: list[bytes] = []
+    start = lines.next_number() or 0
+
+    def feed() -> Iterator[str]:
+        size = 0
+        while (line := lines.take()) is not None:
+            taken.append(line)
+            size += len(line)
+            if size > MAX_RECORD_BYTES:
+                raise csv.Error(_OPEN_QUOTE)
+            yield lines.text(line)
+
+    try:
+        return next(csv.reader(feed(), delimiter=separator, strict=True), [])
+    except (csv.Error, ImportRejected) as problem:
+        if len(taken) > 1:
+            lines.give_back(taken[1:])
+            raise ImportRejected(start, f"not a CSV row: {_OPEN_QUOTE}") from None
+        if isinstance(problem, ImportRejected):
+            raise
+        raise ImportRejected(start, f"not a CSV row: {_REASONS.get(str(problem), problem)}") from None
+
+
+def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
+    """Read the header; return the column names, known ones in our spelling, and the separator that fits it best."""
+    try:
+        line = lines.take()
+        while line is not None and _BEFORE_HEADER.fullmatch(line):
+            line = lines.take()
+        text = "" if line is None else lines.text(line.removeprefix(b"\xef\xbb\xbf"))
+        candidates = [(_known_names(next(csv.reader([text], delimiter=mark), [])), mark) for mark in ",;\t"]
+    except ImportRejected as problem:
+        raise TableRejected(str(path), problem.reason) from None
+    except csv.Error:
+        raise TableRejected(str(path), "the first line is not a header") from None
+    names, separator = max(candidates, key=lambda found: len(set(found[0]) & set(COLUMNS)))
+    if "title" not in names:
+        raise TableRejected(str(path), f"the first line is not a header with a column named title: {text[:60].strip()!r}")
+    if len(names) > MAX_COLUMNS:
+        raise TableRejected(str(path), f"more than {MAX_COLUMNS} columns")
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise TableRejected(str(path), f"two columns are named {twice[0]}")
+    return names, separator
+
+
+def _known_names(header: list[str]) -> list[str]:
+    names = []
+    for number, cell in enumerate(header, 1):
+        name = "_".join(cell.lower().split())
+        names.append(name if name in COLUMNS else cell.strip() or f"Column {number}")
+    return names
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell

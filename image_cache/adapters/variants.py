@@ -1,0 +1,71 @@
+"""What a picture is rendered into, and what comes back. Plain values without Pillow, for both sides of the decoder's socket."""
+
+from dataclasses import dataclass
+
+RENDERER_VERSION = 1  # goes up when the same origin bytes and the same settings would give other pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A recipe for derived bytes: WebP, longest side at most `edge_px`, never larger than the original.
+
+    `method` is libwebp's effort (0 to 6). `draft` says how much sharper than the result a JPEG is decoded: 1 lets libjpeg
+    shrink to anything not smaller than the result, 2 to anything not smaller than twice of it.
+    """
+
+    name: str
+    edge_px: int
+    quality: int = 85
+    method: int = 2
+    draft: int = 1
+
+    @property
+    def spec(self) -> str:
+        """Canonical text of everything here that decides the bytes; a part of every key."""
+        return (
+            f"{self.name};edge={self.edge_px};quality={self.quality};method={self.method}"
+            f";draft={self.draft};renderer={RENDERER_VERSION}"
+        )
+
+
+# recipe -> (method, draft)
+RECIPES = {"fast": (2, 1), "quality": (4, 2)}
+
+
+def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
+    """Return the table of all variants: two for covers, the same at twice the size for `srcset`, one for streams."""
+    method, draft = RECIPES[recipe]
+    edges = {
+        "thumbnails": thumbnail_px,
+        "thumbnails-2x": 2 * thumbnail_px,
+        "detail": detail_px,
+        "detail-2x": 2 * detail_px,
+        "stream_thumb": 200,
+    }
+    return tuple(Variant(name, edge_px, quality, method, draft) for name, edge_px in edges.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the header of a picture says. Sizes are those of the stored pixels; `cost_bytes` is what decoding it may need."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    cost_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One picture, rendered. `variants` maps names to WebP; width and height are the original's after orientation.
+
+    `average` is "#rrggbb" in sRGB. `hue` (OKLCH degrees, a multiple of 5 below 360) and `chroma` (a multiple of .02) tint a page.
+    """
+
+    variants: dict[str, bytes]
+    width: int
+    height: int
+    average: str
+    hue: int
+    chroma: float

@@ -1,0 +1,224 @@
+"""What a worker does with a job: fetch the cover once, render every variant that is wanted, store, record. Never in a request."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Protocol
+
+from image_cache.adapters.variants import Rendered, Variant
+from image_cache.covers.names import NAMESPACE, Names
+from image_cache.engine.cache import Cache
+from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
+from image_cache.engine.key import Key
+from image_cache.engine.register import Image, Register
+from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
+
+if TYPE_CHECKING:
+    from image_cache.adapters.origin import Fetched
+
+logger = logging.getLogger(__name__)
+
+BASE_VARIANTS = ("thumbnails", "detail")  # rendered with every fetch; the others when a screen asks for them
+MOST_FRESH_S = 30 * 86400.0  # an origin may ask for more freshness than our setting, up to this
+SETTLED_FRESH_S = 365 * 86400.0  # for identities whose bytes never change
+REJECTED_RETRY_S = 86400.0  # a file that is no picture is looked at again after a day, doubled each time, at most a month
+STORAGE_RETRY_S = 300.0  # a full disk
+GIVE_UP_FAILURES = 12  # an origin that failed so often in a row, hours of back-off apart, is given up until somebody looks again
+
+
+class Fetches(Protocol):
+    """What is needed of `adapters.origin.OriginFetcher`, which is imported with the first fetch only: requests weighs 12 MB."""
+
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched": ...
+
+
+class Renders(Protocol):
+    """What is needed of `adapters.decoder.Decoder`."""
+
+    def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered: ...
+
+    def jpeg(self, webp: bytes, quality: int = 85) -> bytes: ...
+
+
+class CoverLoader:
+    """Runs jobs of the cover queue. Any number of threads may call `run_next` at a time."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        register: Register,
+        jobs: JobQueue,
+        names: Names,
+        variants: Sequence[Variant],
+        fetcher: Fetches,
+        decoder: Renders,
+        retry_delay_s: Callable[[int, CacheError], float],
+        fresh_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cache = cache
+        self.register = register
+        self.jobs = jobs
+        self.names = names
+        self.variants = tuple(variants)
+        self._fetcher = fetcher
+        self._decoder = decoder
+        self._retry_delay_s = retry_delay_s
+        self._fresh_s = fresh_s
+        self.clock = clock
+
+    def run_next(self) -> bool:
+        """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""
+        # While the index is rebuilt nothing is fetched: most of it is on the disk already.
+        job = None if self.cache.is_adopting else self.jobs.claim()
+        if job is None:
+            return False
+        self.run(job)
+        return True
+
+    def run(self, job: Job) -> None:
+        """Run a claimed job. Raises only what is a fault of ours."""
+        image = self.register.get(job.digest)
+        if image is None:  # cleared meanwhile
+            self._end(job)
+            return
+        try:
+            if job.attempts > MAX_ATTEMPTS:
+                raise DecoderFailed(f"gave up after {MAX_ATTEMPTS} attempts that never came back")
+            self._load(job, image)
+        except StorageError as error:
+            logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
+            with self.cache.index.database.write() as conn:
+                self.jobs.put_off(conn, job, self.clock() + STORAGE_RETRY_S)
+        except (OriginError, ImageRejected, DecoderFailed) as error:
+            self._failed(job, image, error)
+
+    def jpeg_of(self, webp: bytes) -> bytes:
+        """Turn a stored variant into JPEG, for browsers without WebP. Takes some 20 ms and waits for a running decode."""
+        return self._decoder.jpeg(webp)
+
+    def missing(self, stored: Collection[str], wants: Collection[str] = ()) -> list[Variant]:
+        """Return the variants that a job with these wants has to make."""
+        return [v for v in self.variants if (v.name in BASE_VARIANTS or v.name in wants) and v.name not in stored]
+
+    def is_stale(self, image: Image) -> bool:
+        """Tell whether the picture is past its freshness. A time further ahead than we ever set was written by a wrong clock."""
+        now = self.clock()
+        return image.fresh_until is None or not now < image.fresh_until <= now + SETTLED_FRESH_S + 1
+
+    def _load(self, job: Job, image: Image) -> None:
+        stored = self.cache.index.variants_of([image.digest]).get(image.digest, set())
+        missing = self.missing(stored, job.wants)
+        if missing and self._derive(job, image, missing, stored):
+            return
+        if not missing and not self.is_stale(image):
+            self._end(job)
+            return
+        # Without the bytes a 304 would help nobody: validators go along only when every variant is here.
+        validators = {} if missing else {"etag": image.etag, "last_modified": image.last_modified}
+        fetched = self._fetcher.fetch(image.url, **validators)
+        self.cache.counters.add("fetches")
+        self.cache.counters.add("fetched_bytes", len(fetched.body))
+        sha256 = hashlib.sha256(fetched.body).digest()
+        is_same = fetched.status == 304 or sha256 == image.body_sha256
+        image = replace(
+            image,
+            etag=fetched.etag or (image.etag if is_same else ""),
+            last_modified=fetched.last_modified or (image.last_modified if is_same else ""),
+            fetched_at=self.clock(),
+            fresh_until=self._fresh_until(image, fetched.fresh_s),
+        )
+        if is_same and not missing:
+            self._end(job, image)
+            return
+        if not is_same and image.body_sha256 is not None:
+            # Another picture under the same identity: it gets a new digest, and all the variants that the old one had.
+            missing = self.missing((), {*job.wants, *stored})
+        self._store(job, replace(image, body_sha256=sha256), fetched.body, missing, is_changed=not is_same)
+
+    def _store(self, job: Job, image: Image, body: bytes, variants: list[Variant], *, is_changed: bool) -> None:
+        rendered = self._decoder.render(body, variants)
+        self.cache.counters.add("renders", len(rendered.variants))
+        old, before = image.digest, self.register.get(image.digest)
+        is_revised = is_changed and before is not None and before.body_sha256 is not None
+        if is_revised:
+            revision = image.revision + 1
+            image = replace(image, revision=revision, digest=self.names.digest_at(image.identity, revision))
+        image = replace(
+            image,
+            width=rendered.width,
+            height=rendered.height,
+            average=rendered.average,
+            hue=rendered.hue,
+            chroma=rendered.chroma,
+        )
+
+        def record(conn: Connection) -> None:
+            if is_revised:
+                self.register.revise(conn, old, image.digest, image.revision)
+                self.names.revised(conn)
+                logger.info("cover changed identity=%s revision=%s", image.identity, image.revision)
+            self._done(conn, job, image)
+
+        self.cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
+        if is_revised:
+            self.names.publish()
+
+    def _derive(self, job: Job, image: Image, missing: list[Variant], stored: Collection[str]) -> bool:
+        """Make what is missing from a larger variant that is stored, without troubling the origin. False when there is none."""
+        edge_px = max(v.edge_px for v in missing)
+        larger = [v for v in self.variants if v.name in stored and v.edge_px >= min(edge_px, image.width or edge_px)]
+        if not larger or self.is_stale(image):
+            return False
+        body = self.cache.get(Key(NAMESPACE, max(larger, key=lambda v: v.edge_px).name, image.digest))
+        if body is None:
+            return False
+        rendered = self._decoder.render(body, missing)
+        self.cache.counters.add("renders", len(rendered.variants))
+        self.cache.put(
+            {Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()},
+            lambda conn: self.jobs.finish(conn, job),
+        )
+        return True
+
+    def _fresh_until(self, image: Image, asked_s: float | None) -> float:
+        if self._is_settled(image):
+            return self.clock() + SETTLED_FRESH_S
+        return self.clock() + max(self._fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
+
+    def _is_settled(self, image: Image) -> bool:
+        return self.names.of(image.url)[0].is_settled
+
+    def _end(self, job: Job, image: Image | None = None) -> None:
+        with self.cache.index.database.write() as conn:
+            self._done(conn, job, image)
+
+    def _done(self, conn: Connection, job: Job, image: Image | None) -> None:
+        if image is not None:
+            self.register.fetched(conn, image)
+            self.jobs.lane_well(conn, image.lane)
+        self.jobs.finish(conn, job)
+
+    def _failed(self, job: Job, image: Image, error: CacheError) -> None:
+        failures = image.failures + 1
+        if isinstance(error, OriginError):
+            delay_s = self._retry_delay_s(failures, error)
+        else:
+            delay_s = min(REJECTED_RETRY_S * 2 ** (failures - 1), 30 * REJECTED_RETRY_S)
+        is_final = not error.retryable or failures >= GIVE_UP_FAILURES
+        logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
+        self.cache.counters.add("failures")
+        with self.cache.index.database.write() as conn:
+            self.register.failed(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
+            if isinstance(error, OriginUnavailable):
+                self.jobs.lane_failed(conn, image.lane, error.reason, pause_s=error.retry_after_s)
+            elif isinstance(error, OriginError) and error.status is not None:
+                self.jobs.lane_well(conn, image.lane)  # it answered
+            if is_final:
+                self.jobs.finish(conn, job, failed=True)
+            else:
+                self.jobs.put_off(conn, job, self.clock() + delay_s)

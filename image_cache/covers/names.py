@@ -1,0 +1,125 @@
+"""Names of covers: from an address to the digest that stands in its URL. Worked out in memory, no I/O but `refresh`.
+
+The digest hashes the canonical identity, its revision, the settings that decide the pixels, and the generation. The revision is
+0 for nearly every cover and goes up when the origin's picture changed; a clear raises the generation. So a digest never changes
+its bytes, and answers may be kept for ever. Both numbers are mirrored to a small file, because the index may be deleted while
+browsers still hold pictures under the old digests.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import threading
+from pathlib import Path
+from sqlite3 import Connection
+
+from image_cache.adapters.identity import Identity, identify
+from image_cache.engine.index import Index
+from image_cache.engine.key import digest_of
+from image_cache.engine.register import Register
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "covers"
+
+
+class Names:
+    """Digests of one cache. Thread-safe. `open` must run before the first `digest`."""
+
+    def __init__(self, index: Index, register: Register, spec: str, mirror: Path) -> None:
+        self._index = index
+        self._register = register
+        self._spec = spec
+        self._mirror = mirror
+        self._lock = threading.Lock()  # protects the three below, which change together
+        self._epoch = -1
+        self._generation = 0
+        self._revisions: dict[str, int] = {}
+
+    def open(self) -> None:
+        """Read the numbers from the index; for an index that is new, from the mirror; for a cache that is new, draw a generation.
+
+        A fresh generation is random: a cache folder that was deleted must not give out its old digests for other bytes.
+        """
+        with self._index.database.write() as conn:
+            if conn.execute("SELECT 1 FROM meta WHERE name = 'generation'").fetchone() is None:
+                generation, self._revisions = self._read_mirror()
+                self._index.set_meta(conn, "generation", generation)
+                self._index.set_meta(conn, "epoch", 0)
+        self.refresh()
+        self._write_mirror()
+
+    def refresh(self) -> None:
+        """Take over what another process changed: one small query, for the start of a page."""
+        epoch = self._index.meta("epoch")
+        if epoch == self._epoch:
+            return
+        generation, revisions = self._index.meta("generation"), self._register.revisions(NAMESPACE)
+        with self._lock:
+            # An index rebuilt from nothing knows no revisions: those of the mirror hold until their images are registered again.
+            self._revisions = {**self._revisions, **revisions} if generation == self._generation or self._epoch < 0 else revisions
+            self._epoch, self._generation = epoch, generation
+
+    def digest(self, identity: str) -> str:
+        with self._lock:
+            revision, generation = self._revisions.get(identity, 0), self._generation
+        return self._digest(identity, revision, generation)
+
+    def of(self, url: str) -> tuple[Identity, str]:
+        """Return what the address means and the digest of it."""
+        identity = identify(url)
+        return identity, self.digest(identity.name)
+
+    def revision(self, identity: str) -> int:
+        with self._lock:
+            return self._revisions.get(identity, 0)
+
+    def digest_at(self, identity: str, revision: int) -> str:
+        """Return the digest that the identity has at another revision."""
+        with self._lock:
+            generation = self._generation
+        return self._digest(identity, revision, generation)
+
+    def revised(self, conn: Connection) -> None:
+        """Tell all processes that a revision changed, in the transaction that moves the image. Call `publish` after it."""
+        self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
+
+    def next_generation(self, conn: Connection) -> None:
+        """Give every cover a new digest, in the transaction that clears the register. Call `publish` after it."""
+        self._index.set_meta(conn, "generation", self._generation + 1)
+        self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
+
+    def publish(self) -> None:
+        """Read the changed numbers back and mirror them to the file."""
+        self.refresh()
+        self._write_mirror()
+
+    def _digest(self, identity: str, revision: int, generation: int) -> str:
+        return digest_of(NAMESPACE, identity, str(revision), self._spec, str(generation))
+
+    def _read_mirror(self) -> tuple[int, dict[str, int]]:
+        try:
+            known = json.loads(self._mirror.read_text(encoding="utf-8"))
+            return int(known["generation"]), {str(name): int(number) for name, number in known["revisions"].items()}
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            logger.warning("mirror unreadable path=%s reason=%s", self._mirror, error)
+        return secrets.randbelow(2**31), {}
+
+    def _write_mirror(self) -> None:
+        with self._lock:
+            text = json.dumps({"generation": self._generation, "revisions": self._revisions}, ensure_ascii=False)
+        temp = self._mirror.with_name(f".{self._mirror.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            if self._mirror.is_file() and self._mirror.read_text(encoding="utf-8") == text:
+                return
+            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
+            temp.replace(self._mirror)
+        except OSError as error:  # a full or read-only disk: the index still has the numbers
+            logger.warning("mirror not written path=%s reason=%s", self._mirror, error)
+            with contextlib.suppress(OSError):
+                temp.unlink()

@@ -1,0 +1,124 @@
+"""The disk tier: one file per key, in two-character shards, never half-written and never written over."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from image_cache.engine.key import Key, key_of_path
+from image_cache.errors import StorageError
+
+TEMP_PREFIX = ".part-"
+
+
+class DiskTier:
+    """Files of one namespace below `root`. Thread-safe and process-safe: every name appears whole or not at all.
+
+    Nothing is fsynced: after a power cut a file may be short or empty, so readers compare with the size and SHA-256 in the index.
+    """
+
+    def __init__(self, namespace: str, root: Path, floor_bytes: int = 0) -> None:
+        self.namespace = namespace
+        self.root = root
+        self.floor_bytes = floor_bytes
+
+    def get(self, key: Key) -> bytes | None:
+        """Return the file's bytes, or None when there is no such file. A symlink is not followed but removed.
+
+        Raises `StorageError` when the disk fails.
+        """
+        path = self.root / key.path
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # planted: nothing of ours is a link
+                self.delete(key)
+                return None
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        try:
+            return _read_all(fd)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        finally:
+            os.close(fd)
+
+    def put(self, key: Key, body: bytes) -> None:
+        """Store the bytes under the key's name. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
+        path = self.root / key.path
+        temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.free_bytes() - len(body) < self.floor_bytes:
+                raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
+            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0) as file:
+                file.write(body)
+            self._publish(temp, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+            raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def delete(self, key: Key) -> None:
+        """Remove the key's file; none is fine. Raises `StorageError` when it stays."""
+        path = self.root / key.path
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written on this file system."""
+        root = self.root if self.root.exists() else self.root.parent
+        state = os.statvfs(root)
+        return state.f_bavail * state.f_frsize
+
+    def shards(self) -> Iterator[tuple[str, str, Path]]:
+        """Yield (variant folder, shard, path) of every shard; what is not laid out by us is passed over."""
+        for folder in sorted(_scan(self.root), key=lambda entry: entry.name):
+            if folder.is_dir(follow_symlinks=False):
+                for shard in sorted(_scan(Path(folder.path)), key=lambda entry: entry.name):
+                    if len(shard.name) == 2 and shard.is_dir(follow_symlinks=False):
+                        yield folder.name, shard.name, Path(shard.path)
+
+    def files(self, folder: str, shard: Path) -> Iterator[tuple[Key | None, Path, os.stat_result]]:
+        """Yield the files of one shard with their keys; key None for a leftover temporary or a name that is not ours."""
+        for entry in _scan(shard):
+            with contextlib.suppress(FileNotFoundError):
+                if not entry.is_dir(follow_symlinks=False):
+                    yield key_of_path(self.namespace, folder, entry.name), Path(entry.path), entry.stat(follow_symlinks=False)
+
+    def _publish(self, temp: Path, path: Path) -> None:
+        # link() refuses an existing name, rename() would replace it (and make ext4 flush). Equal keys mean equal bytes, but
+        # a file that is already there may have been cut short by a power cut before its row was written: ours is whole.
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        try:
+            os.link(temp, path)
+        except FileExistsError:  # another process was faster, with the same bytes
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+            temp.rename(path)  # a file system without hard links, such as exFAT
+            return
+        temp.unlink()
+
+
+def _read_all(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    body = os.read(fd, size + 1)
+    while chunk := os.read(fd, 1 << 20):  # read() may return less than asked for
+        body += chunk
+    return body
+
+
+def _scan(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []

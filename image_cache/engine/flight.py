@@ -1,0 +1,55 @@
+"""Single flight: concurrent loads of one key become one, in this process."""
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Call(Generic[T]):
+    __slots__ = ("done", "error", "value")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.value: T | None = None
+        self.error: BaseException | None = None
+
+
+class SingleFlight(Generic[T]):
+    """The first caller of a key leads and runs the work; those who come meanwhile wait and share its value or its error.
+
+    Nothing is remembered after the flight. Across processes the job queue's lease does the same service.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # protects _calls and coalesced; never held while work runs
+        self._calls: dict[Hashable, _Call[T]] = {}
+        self.coalesced = 0
+
+    def do(self, key: Hashable, work: Callable[[], T]) -> T:
+        """Return what the flight of `key` returns, or raise what it raises."""
+        with self._lock:
+            call = self._calls.get(key)
+            leads = call is None
+            if call is None:
+                call = self._calls[key] = _Call()
+            else:
+                self.coalesced += 1
+        if not leads:
+            call.done.wait()
+            if call.error is not None:
+                raise call.error
+            return call.value  # type: ignore[return-value]  # set whenever there is no error
+        try:
+            call.value = work()
+        except BaseException as error:
+            call.error = error
+            raise
+        else:
+            return call.value
+        finally:
+            # Out of the table before the waiters wake: whoever comes now starts a new flight and looks in the tiers first.
+            with self._lock:
+                del self._calls[key]
+            call.done.set()

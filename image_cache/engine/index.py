@@ -1,0 +1,150 @@
+"""The index of the disk tier: which entries exist, how large, how recently used. Disposable; rebuilt from the files."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+
+from image_cache.database import Database, DatabaseError, OperationalError, marks
+from image_cache.engine.key import Key
+from image_cache.engine.schema import MIGRATIONS
+
+logger = logging.getLogger(__name__)
+
+RECENCY_GRAIN_S = 3600  # a use is written only when the last one on record is older: an hour decides no eviction
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the index knows about an entry. `sha256` None: adopted from a file, its content was never known."""
+
+    size_bytes: int
+    sha256: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    entries: int
+    bytes: int
+
+
+class Index:
+    """Rows of `entries`, `totals`, `counters` and `meta`. Thread-safe, process-safe; raises `DatabaseError` when SQLite does.
+
+    Methods that take a connection belong into a `write()` block of the caller, so that several tables change at once.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.database = Database(path, MIGRATIONS, synchronous="NORMAL")
+        self.clock = clock
+
+    def open(self) -> bool:
+        """Open the file; set a broken one aside and begin anew. Returns whether the index is new (to be rebuilt from the files)."""
+        try:
+            self.database.row("SELECT 1 FROM meta")
+        except OperationalError:
+            raise
+        except DatabaseError:
+            self.set_aside()
+        with self.database.write() as conn:
+            return conn.execute("INSERT OR IGNORE INTO meta VALUES ('created_at', ?)", (self.clock(),)).rowcount > 0
+
+    def set_aside(self) -> None:
+        """Rename a broken database, so that the next connection of every thread and process makes a new one."""
+        name = f"{self.database.path.name}.broken-{int(self.clock())}-{secrets.token_hex(2)}"
+        logger.error("index broken, set aside as %s; it is rebuilt from the files", name)
+        self.database.set_aside(name)
+
+    def find(self, key: Key) -> Found | None:
+        row = self.database.row(
+            "SELECT size_bytes, sha256 FROM entries WHERE digest = ? AND variant = ?", (bytes.fromhex(key.digest), key.variant)
+        )
+        return None if row is None else Found(row[0], row[1])
+
+    def variants_of(self, digests: Sequence[str]) -> dict[str, set[str]]:
+        """Return which variants are stored, for each of the digests that has any. At most some hundred digests."""
+        rows = self.database.rows(
+            f"SELECT digest, variant FROM entries WHERE digest IN ({marks(len(digests))})", [bytes.fromhex(d) for d in digests]
+        )
+        stored: dict[str, set[str]] = {}
+        for digest, variant in rows:
+            stored.setdefault(digest.hex(), set()).add(variant)
+        return stored
+
+    def record(self, conn: Connection, key: Key, size_bytes: int, sha256: bytes | None) -> None:
+        """Write the row of a file that was just stored."""
+        now = int(self.clock())
+        conn.execute(
+            "INSERT INTO entries (digest, variant, namespace, size_bytes, sha256, stored_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (digest, variant) DO UPDATE SET size_bytes = excluded.size_bytes, sha256 = excluded.sha256,"
+            " stored_at = excluded.stored_at, used_at = excluded.used_at",
+            (bytes.fromhex(key.digest), key.variant, key.namespace, size_bytes, sha256, now, now),
+        )
+
+    def forget(self, conn: Connection, keys: Iterable[Key]) -> None:
+        """Remove the rows of files that are gone."""
+        conn.executemany(
+            "DELETE FROM entries WHERE digest = ? AND variant = ?", ((bytes.fromhex(k.digest), k.variant) for k in keys)
+        )
+
+    def touch(self, conn: Connection, keys: Iterable[Key]) -> None:
+        """Remember that the keys were used now, for those whose last use on record is older than the grain."""
+        now = int(self.clock())
+        conn.executemany(
+            "UPDATE entries SET used_at = ? WHERE digest = ? AND variant = ? AND used_at NOT BETWEEN ? AND ?",
+            # A use in the future is a clock that was wrong: it is clamped to now.
+            ((now, bytes.fromhex(k.digest), k.variant, now - RECENCY_GRAIN_S, now) for k in keys),
+        )
+
+    def victims(self, namespace: str, count: int, *, unused_since: float | None = None) -> list[tuple[Key, int]]:
+        """Return the least recently used keys with their sizes; with `unused_since` only those not used after it."""
+        rows = self.database.rows(
+            "SELECT digest, variant, size_bytes FROM entries WHERE namespace = ? AND used_at <= ? ORDER BY used_at LIMIT ?",
+            (namespace, self.clock() * 2 if unused_since is None else unused_since, count),
+        )
+        return [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
+
+    def totals(self, namespace: str) -> Totals:
+        row = self.database.row("SELECT entries, bytes FROM totals WHERE namespace = ?", (namespace,))
+        return Totals(0, 0) if row is None else Totals(row[0], row[1])
+
+    def rows_between(self, namespace: str, variant: str, shard: str) -> Iterator[tuple[Key, int]]:
+        """Yield the keys of one shard (two hex characters) with their sizes, to compare with its files."""
+        low = bytes.fromhex(shard) + b"\0" * 31
+        high = bytes.fromhex(shard) + b"\xff" * 31
+        for digest, size in self.database.rows(
+            "SELECT digest, size_bytes FROM entries WHERE digest BETWEEN ? AND ? AND variant = ? AND namespace = ?",
+            (low, high, variant, namespace),
+        ):
+            yield Key(namespace, variant, digest.hex()), size
+
+    def add_counts(self, conn: Connection, counts: dict[str, int]) -> None:
+        conn.executemany(
+            "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            [(name, value) for name, value in counts.items() if value],
+        )
+
+    def counts(self) -> dict[str, int]:
+        return dict(self.database.rows("SELECT name, value FROM counters"))  # type: ignore[arg-type]
+
+    def meta(self, name: str, default: int = 0) -> int:
+        row = self.database.row("SELECT value FROM meta WHERE name = ?", (name,))
+        return default if row is None else int(row[0])
+
+    def set_meta(self, conn: Connection, name: str, value: float) -> None:
+        conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def file_is_plausible(head: bytes, tail: bytes, size: int) -> bool:
+    """Tell whether a file that no row vouches for looks whole, from its first and last 32 bytes: a WebP of the length it
+    states, or a closed JPEG. A power cut leaves files short, empty, or with zeros at the end; all three are refused here.
+    """
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return size == int.from_bytes(head[4:8], "little") + 8 and any(tail)
+    return head[:2] == b"\xff\xd8" and tail[-2:] == b"\xff\xd9"

@@ -1,0 +1,267 @@
+"""The job queue: loads that somebody wants, kept in the index so that a restart loses nothing."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+
+from image_cache.database import Database, marks
+from image_cache.errors import QueueFull
+
+VISIBLE, PAGE, WARM = 0, 1, 2  # on a screen now; on a page that was drawn; anything else
+LEASE_S = 90.0  # longer than any fetch and decode may take; a dead holder's lease ends at once
+MAX_ATTEMPTS = 3  # a job that never came back so often kills its worker: it is parked as a failure
+
+TRIP_FAILURES = 5  # failures in a row after which a lane is paused,
+PAUSE_S = 60.0  # for so long, doubled with each further failure,
+MAX_PAUSE_S = 900.0  # up to this; one job at a time tries whether it is well again
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `wants` are variants beyond the base ones."""
+
+    digest: str
+    wants: tuple[str, ...]
+    priority: int
+    lane: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
+
+    digest: str
+    lane: str
+    wants: tuple[str, ...] = ()
+
+
+class JobQueue:
+    """Rows of `jobs`, `batches` and `lanes`. Thread-safe and process-safe.
+
+    Politeness is decided in `claim`, over all processes: at most `total` jobs run, at most `per_lane` of one lane, none of a
+    lane that is paused. So no thread ever waits for a slot.
+    """
+
+    def __init__(
+        self, database: Database, *, limit: int, total: int, per_lane: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.database = database
+        self.limit = limit
+        self.total = total
+        self.per_lane = per_lane
+        self.clock = clock
+        self.holder = holder_name()
+
+    def put(self, wishes: Sequence[Wish], priority: int, *, batch: str = "") -> int:
+        """Queue the wishes; one that waits already keeps the better priority and gets both wants. Returns how many are new.
+
+        Raises `QueueFull` when they do not all fit; none is queued then.
+        """
+        now = self.clock()
+        with self.database.write() as conn:
+            room = self.limit - self._depth(conn)
+            # VISIBLE ones are what a person looks at now: they may pass the limit by one screenful.
+            if len(wishes) > room and (priority != VISIBLE or room < -self.limit // 10):
+                waiting = self._waiting(conn, [w.digest for w in wishes])
+                if len(wishes) - len(waiting) > room:
+                    raise QueueFull(self.limit)
+            before = self._depth(conn)
+            conn.executemany(
+                "INSERT INTO jobs (digest, wants, priority, lane, batch, ready_at) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (digest) DO UPDATE SET priority = min(priority, excluded.priority), wants = CASE"
+                " WHEN excluded.wants = '' OR instr(' ' || wants || ' ', ' ' || excluded.wants || ' ') THEN wants"
+                " ELSE trim(wants || ' ' || excluded.wants) END",
+                [(bytes.fromhex(w.digest), " ".join(w.wants), priority, w.lane, batch, now) for w in wishes],
+            )
+            added = self._depth(conn) - before
+            if batch:
+                conn.execute("INSERT INTO batches (name, total, started_at) VALUES (?, ?, ?)", (batch, added, now))
+        return added
+
+    def demote(self, digests: Iterable[str]) -> None:
+        """What was visible scrolled away: it waits among the warm ones from now on."""
+        with self.database.write() as conn:
+            conn.executemany(
+                "UPDATE jobs SET priority = ? WHERE digest = ? AND leased_until = 0", [(WARM, bytes.fromhex(d)) for d in digests]
+            )
+
+    def claim(self) -> Job | None:
+        """Take the next job that may run now, or None. The job is leased: no other worker gets it until the lease ends."""
+        now = self.clock()
+        # Looked up without the write lock first: idle workers ask every few seconds.
+        if not self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)):
+            return None
+        with self.database.write() as conn:
+            active = Counter(
+                lane for (lane,) in conn.execute("SELECT lane FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,))
+            )
+            if active.total() >= self.total:
+                return None
+            closed = {lane for lane, count in active.items() if count >= self.per_lane}
+            for lane, failures, paused_until in conn.execute("SELECT lane, failures, paused_until FROM lanes"):
+                # A pause further away than any of ours was written by a clock that was wrong.
+                if now < paused_until <= now + MAX_PAUSE_S * 5 or (failures >= TRIP_FAILURES and active[lane]):
+                    closed.add(lane)
+            row = conn.execute(
+                "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
+                f" AND lane NOT IN ({marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
+                (now, now, *closed),
+            ).fetchone()
+            if row is None:
+                return None
+            conn.execute(
+                "UPDATE jobs SET holder = ?, leased_until = ?, attempts = attempts + 1 WHERE digest = ?",
+                (self.holder, now + LEASE_S, row[0]),
+            )
+        return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
+
+    def claim_one(self, digest: str) -> bool:
+        """Lease this very image for a caller that loads it itself, whatever stands before it; False while somebody else does."""
+        now = self.clock()
+        with self.database.write() as conn:
+            conn.execute(
+                "INSERT OR IGNORE INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?)",
+                (bytes.fromhex(digest), VISIBLE, now),
+            )
+            return (
+                conn.execute(
+                    "UPDATE jobs SET holder = ?, leased_until = ?, attempts = attempts + 1 WHERE digest = ? AND leased_until <= ?",
+                    (self.holder, now + LEASE_S, bytes.fromhex(digest), now),
+                ).rowcount
+                == 1
+            )
+
+    def finish(self, conn: Connection, job: Job, *, failed: bool = False) -> None:
+        """The job is over, well or for good. When it was asked for more variants meanwhile, it goes round once more."""
+        digest = bytes.fromhex(job.digest)
+        row = conn.execute("SELECT wants, batch FROM jobs WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            return
+        if row[1]:
+            conn.execute(f"UPDATE batches SET {'failed = failed' if failed else 'done = done'} + 1 WHERE name = ?", (row[1],))
+        if not failed and set(row[0].split()) - set(job.wants):
+            conn.execute("UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, batch = '' WHERE digest = ?", (digest,))
+        else:
+            conn.execute("DELETE FROM jobs WHERE digest = ?", (digest,))
+
+    def put_off(self, conn: Connection, job: Job, ready_at: float) -> None:
+        """The job could not be done now through no fault of its own: it waits, and the attempt is not counted."""
+        conn.execute(
+            "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
+            (ready_at, bytes.fromhex(job.digest)),
+        )
+
+    def lane_failed(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
+        """Note a failure of the whole lane. `pause_s` is what the origin asked for; else the breaker trips after some in a row."""
+        now = self.clock()
+        row = conn.execute("SELECT failures FROM lanes WHERE lane = ?", (lane,)).fetchone()
+        failures = (row[0] if row else 0) + 1
+        if pause_s is None:
+            over = failures - TRIP_FAILURES
+            pause_s = min(PAUSE_S * 2**over, MAX_PAUSE_S) if over >= 0 else 0.0
+        conn.execute(
+            "INSERT INTO lanes VALUES (?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE SET failures = excluded.failures,"
+            " paused_until = max(paused_until, excluded.paused_until), reason = excluded.reason",
+            (lane, failures, now + pause_s, reason),
+        )
+
+    def lane_well(self, conn: Connection, lane: str) -> None:
+        conn.execute("DELETE FROM lanes WHERE lane = ?", (lane,))
+
+    def paused_lanes(self) -> list[tuple[str, float, str]]:
+        """Return (lane, until, reason) of the lanes that are paused now."""
+        rows = self.database.rows("SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ?", (self.clock(),))
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def release_dead(self) -> int:
+        """Free the leases of holders on this machine that no longer run. Returns how many."""
+        holders = self.database.rows("SELECT DISTINCT holder FROM jobs WHERE leased_until > 0 AND holder != ''")
+        dead = [holder for (holder,) in holders if not holder_lives(holder)]
+        if not dead:
+            return 0
+        with self.database.write() as conn:
+            return conn.execute(
+                f"UPDATE jobs SET holder = '', leased_until = 0 WHERE holder IN ({marks(len(dead))})", dead
+            ).rowcount
+
+    def release_own(self) -> None:
+        """Give back what this process still holds (it stops); the attempt is not counted."""
+        with self.database.write() as conn:
+            conn.execute(
+                "UPDATE jobs SET holder = '', leased_until = 0, attempts = max(attempts - 1, 0) WHERE holder = ?", (self.holder,)
+            )
+
+    def mend_times(self) -> int:
+        """Bring times back that lie further ahead than any of ours: they were written by a clock that was wrong."""
+        now = self.clock()
+        far = now + 2 * 3600 + MAX_PAUSE_S
+        if not self.database.row("SELECT 1 FROM jobs WHERE ready_at > ? OR leased_until > ?", (far, far)):
+            return 0
+        with self.database.write() as conn:
+            conn.execute("UPDATE jobs SET leased_until = 0, holder = '' WHERE leased_until > ?", (far,))
+            return conn.execute("UPDATE jobs SET ready_at = ? WHERE ready_at > ?", (now, far)).rowcount
+
+    def forget_batches(self, *, older_than_s: float) -> None:
+        with self.database.write() as conn:
+            conn.execute("DELETE FROM batches WHERE started_at < ?", (self.clock() - older_than_s,))
+
+    def state_of(self, digests: Collection[str]) -> dict[str, bool]:
+        """Return, for those of the digests that have a job, whether it runs now."""
+        rows = self.database.rows(
+            f"SELECT digest, leased_until > ? FROM jobs WHERE digest IN ({marks(len(digests))})",
+            [self.clock(), *(bytes.fromhex(d) for d in digests)],
+        )
+        return {digest.hex(): bool(runs) for digest, runs in rows}
+
+    def depth(self) -> int:
+        """How many jobs there are, waiting and running: a kept total, not a count."""
+        return self._depth(self.database.connection())
+
+    def running(self) -> int:
+        row = self.database.row("SELECT count(*) FROM jobs WHERE leased_until > 0 AND leased_until > ?", (self.clock(),))
+        return row[0] if row else 0
+
+    def batch(self, name: str) -> tuple[int, int, int] | None:
+        """Return (total, done, failed) of a preload, or None when there is none of that name."""
+        row = self.database.row("SELECT total, done, failed FROM batches WHERE name = ?", (name,))
+        return None if row is None else (row[0], row[1], row[2])
+
+    def clear(self, conn: Connection) -> None:
+        conn.execute("DELETE FROM jobs")
+        conn.execute("DELETE FROM batches")
+
+    @staticmethod
+    def _depth(conn: Connection) -> int:
+        row = conn.execute("SELECT entries FROM totals WHERE namespace = 'jobs'").fetchone()
+        return row[0] if row else 0
+
+    @staticmethod
+    def _waiting(conn: Connection, digests: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(digests), 500):
+            part = [bytes.fromhex(d) for d in digests[start : start + 500]]
+            found.update(d.hex() for (d,) in conn.execute(f"SELECT digest FROM jobs WHERE digest IN ({marks(len(part))})", part))
+        return found
+
+
+def holder_name() -> str:
+    """Name this process so that a successor with the same number is told apart: pid and start time."""
+    return f"{os.getpid()}:{_start_time(os.getpid())}"
+
+
+def holder_lives(holder: str) -> bool:
+    pid, _, started = holder.partition(":")
+    return _start_time(int(pid)) == started
+
+
+def _start_time(pid: int) -> str:
+    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "gone"

@@ -1,0 +1,127 @@
+"""The memory tier: bytes by key, least recently used first out, never above its budget."""
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from image_cache.engine.key import Key
+
+HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
+EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,
+LOW_WATER = 0.72  # and goes on until this share of the budget is left
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    entries: int
+    used_bytes: int
+    budget_bytes: int
+    hits: int
+    evictions: int
+
+
+class MemoryTier:
+    """One copy of the bytes, held for any number of page scopes.
+
+    A scope is a page that showed the entry. Scopes are references: clearing one frees only what no other scope holds.
+    Thread-safe; no method does I/O. `used_bytes` never exceeds `budget_bytes`.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self._lock = threading.Lock()  # protects everything below
+        self._bodies: OrderedDict[Key, bytes] = OrderedDict()
+        self._scopes: dict[str, set[Key]] = {}
+        self._used_bytes = 0
+        self._hits = 0
+        self._evictions = 0
+        self._touched: set[Key] = set()
+
+    def get(self, key: Key, scope: str = "") -> bytes | None:
+        """Return the bytes and count the hit, or None. A scope, when given, holds the entry from now on."""
+        with self._lock:
+            body = self._bodies.get(key)
+            if body is None:
+                return None
+            self._bodies.move_to_end(key)
+            self._hits += 1
+            self._touched.add(key)
+            if scope:
+                self._scopes.setdefault(scope, set()).add(key)
+            return body
+
+    def put(self, key: Key, body: bytes, scope: str = "") -> bool:
+        """Keep the bytes; False when they alone are larger than the tier accepts, which is not an error."""
+        if len(body) > self.budget_bytes * LOW_WATER:
+            return False
+        with self._lock:
+            self._drop(key)
+            if self._used_bytes + len(body) > self.budget_bytes * HIGH_WATER:
+                self._make_room(len(body))
+            self._bodies[key] = body
+            self._used_bytes += len(body)
+            self._touched.add(key)
+            if scope:
+                self._scopes.setdefault(scope, set()).add(key)
+        return True
+
+    def delete(self, key: Key) -> None:
+        with self._lock:
+            self._drop(key)
+
+    def clear(self) -> int:
+        """Forget every entry and every scope; returns how many entries there were."""
+        with self._lock:
+            count = len(self._bodies)
+            self._bodies.clear()
+            self._scopes.clear()
+            self._used_bytes = 0
+            return count
+
+    def clear_scope(self, scope: str) -> int:
+        """Drop one scope's references; returns how many entries were freed because nothing else held them."""
+        with self._lock:
+            keys = self._scopes.pop(scope, set())
+            held = set().union(*self._scopes.values()) if self._scopes else set()
+            freed = keys - held
+            for key in freed:
+                self._drop(key)
+            return len(freed)
+
+    def set_budget(self, budget_bytes: int) -> None:
+        """Change the budget; a lower one evicts at once."""
+        with self._lock:
+            self.budget_bytes = budget_bytes
+            if self._used_bytes > budget_bytes * HIGH_WATER:
+                self._make_room(0)
+
+    def take_touched(self) -> set[Key]:
+        """Return the keys that were used since the last call, for the index to remember their recency."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
+            return touched
+
+    def take_hits(self) -> int:
+        """Return the number of hits since the last call."""
+        with self._lock:
+            hits, self._hits = self._hits, 0
+            return hits
+
+    def stats(self) -> MemoryStats:
+        with self._lock:
+            return MemoryStats(len(self._bodies), self._used_bytes, self.budget_bytes, self._hits, self._evictions)
+
+    def _make_room(self, size: int) -> None:
+        at_least = math.ceil(len(self._bodies) * EVICT_SHARE)
+        while self._bodies and (at_least > 0 or self._used_bytes + size > self.budget_bytes * LOW_WATER):
+            self._drop(next(iter(self._bodies)))
+            self._evictions += 1
+            at_least -= 1
+
+    def _drop(self, key: Key) -> None:
+        body = self._bodies.pop(key, None)
+        if body is not None:
+            self._used_bytes -= len(body)
+            for keys in self._scopes.values():
+                keys.discard(key)

@@ -1,0 +1,92 @@
+"""The threads of a process: workers that run jobs, and one housekeeper. Started after the fork, joined at the end."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 2.0  # how often an idle worker looks for jobs whose time has come, or that another process left
+ERROR_PAUSE_S = 1.0  # after an unexpected error, so that a broken loop does not spin
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something the housekeeper does every `every_s` seconds, the first time after `first_s`."""
+
+    name: str
+    every_s: float
+    run: Callable[[], object]
+    first_s: float = 0.0
+
+
+class Pool:
+    """Workers call `work` until it returns False, then wait to be woken. `start` may be called often; only the first one counts.
+
+    Must be started in the process that uses it: threads do not survive a fork.
+    """
+
+    def __init__(self, work: Callable[[], bool], chores: Sequence[Chore], *, workers: int) -> None:
+        self._work = work
+        self._chores = chores
+        self._workers = workers
+        self._lock = threading.Lock()  # protects _threads
+        self._threads: list[threading.Thread] = []
+        self._stop = threading.Event()
+        self._bell = threading.Event()
+        self.errors = 0  # unexpected errors in a loop, for the health check
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._threads)
+
+    def start(self) -> None:
+        with self._lock:
+            if self._threads or self._stop.is_set():
+                return
+            loops = [(f"worker-{n}", self._run_worker) for n in range(self._workers)] + [("housekeeper", self._run_chores)]
+            for name, loop in loops:
+                thread = threading.Thread(target=loop, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def wake(self) -> None:
+        """Tell the workers that there is something to do. Cheap; from any thread."""
+        self._bell.set()
+
+    def close(self, timeout_s: float = 20.0) -> bool:
+        """Stop and join all threads; False when one did not end in time (it is a daemon and dies with the process)."""
+        self._stop.set()
+        with self._lock:
+            threads, self._threads = self._threads, []
+        self._bell.set()
+        deadline = time.monotonic() + timeout_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _run_worker(self) -> None:
+        while not self._stop.is_set():
+            self._bell.clear()  # before looking: what comes while we look rings again
+            if not self._guarded("worker", self._work):
+                self._bell.wait(IDLE_S)
+
+    def _run_chores(self) -> None:
+        due = {chore.name: time.monotonic() + chore.first_s for chore in self._chores}
+        while not self._stop.is_set():
+            for chore in self._chores:
+                if time.monotonic() >= due[chore.name]:
+                    self._guarded(chore.name, chore.run)
+                    due[chore.name] = time.monotonic() + chore.every_s
+            self._stop.wait(max(0.05, min(due.values(), default=time.monotonic() + 60) - time.monotonic()))
+
+    def _guarded(self, name: str, run: Callable[[], object]) -> bool:
+        try:
+            return bool(run())
+        except Exception:
+            self.errors += 1
+            logger.exception("unexpected error in %s", name)
+            self._stop.wait(ERROR_PAUSE_S)
+            return False

@@ -1,0 +1,118 @@
+"""The register: which images may be loaded, from where, and what is known about each. Part of the index, so disposable too."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection, Row
+
+from image_cache.database import Database, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A registered image. `url` is only where it is found now; `identity` is what it is. Facts are None before the first render."""
+
+    digest: str
+    namespace: str
+    identity: str
+    url: str
+    lane: str
+    revision: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    body_sha256: bytes | None = None
+    fetched_at: float | None = None
+    fresh_until: float | None = None
+    width: int | None = None
+    height: int | None = None
+    average: str | None = None
+    hue: int | None = None
+    chroma: float | None = None
+    failures: int = 0
+    failure: str = ""
+    is_final: bool = False
+    retry_at: float = 0.0
+
+
+COLUMNS = ", ".join(Image.__dataclass_fields__)
+
+
+class Register:
+    """Rows of `images`. Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def get(self, digest: str) -> Image | None:
+        row = self.database.row(f"SELECT {COLUMNS} FROM images WHERE digest = ?", (bytes.fromhex(digest),))
+        return None if row is None else _image(row)
+
+    def get_many(self, digests: Sequence[str]) -> dict[str, Image]:
+        """Return those of the digests that are registered. At most some hundred."""
+        rows = self.database.rows(
+            f"SELECT {COLUMNS} FROM images WHERE digest IN ({marks(len(digests))})", [bytes.fromhex(d) for d in digests]
+        )
+        return {image.digest: image for image in map(_image, rows)}
+
+    def add(self, conn: Connection, images: Iterable[Image]) -> None:
+        """Register images; for an identity that is known, only its address is brought up to date."""
+        conn.executemany(
+            "INSERT INTO images (digest, namespace, identity, url, lane, revision) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (namespace, identity) DO UPDATE SET url = excluded.url, lane = excluded.lane",
+            [(bytes.fromhex(i.digest), i.namespace, i.identity, i.url, i.lane, i.revision) for i in images],
+        )
+
+    def fetched(self, conn: Connection, image: Image) -> None:
+        """Write what a fetch brought: validators, facts, freshness. Clears the failure."""
+        conn.execute(
+            "UPDATE images SET etag = ?, last_modified = ?, body_sha256 = ?, fetched_at = ?, fresh_until = ?, width = ?, height = ?,"
+            " average = ?, hue = ?, chroma = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
+            (
+                image.etag,
+                image.last_modified,
+                image.body_sha256,
+                image.fetched_at,
+                image.fresh_until,
+                image.width,
+                image.height,
+                image.average,
+                image.hue,
+                image.chroma,
+                bytes.fromhex(image.digest),
+            ),
+        )
+
+    def failed(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:
+        """Remember a bad load. Facts and freshness of the last good one stay: a stale picture is better than none."""
+        conn.execute(
+            "UPDATE images SET failures = failures + 1, failure = ?, retry_at = ?, is_final = ? WHERE digest = ?",
+            (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
+        )
+
+    def revise(self, conn: Connection, old_digest: str, new_digest: str, revision: int) -> None:
+        """The origin's picture changed: it lives under a new digest from now on."""
+        conn.execute(
+            "UPDATE images SET digest = ?, revision = ? WHERE digest = ?",
+            (bytes.fromhex(new_digest), revision, bytes.fromhex(old_digest)),
+        )
+
+    def revisions(self, namespace: str) -> dict[str, int]:
+        """Return the revision of each identity that has one above 0: few."""
+        rows = self.database.rows("SELECT identity, revision FROM images WHERE namespace = ? AND revision > 0", (namespace,))
+        return {row[0]: row[1] for row in rows}
+
+    def summary(self, namespace: str) -> tuple[int, int, int]:
+        """Return (registered, fetched at least once, failed for good) of a namespace. Counts rows: not for every request."""
+        row = self.database.row(
+            "SELECT count(*), count(fetched_at), coalesce(sum(is_final), 0) FROM images WHERE namespace = ?", (namespace,)
+        )
+        return (0, 0, 0) if row is None else (row[0], row[1], row[2])
+
+    def clear(self, conn: Connection, namespace: str) -> None:
+        conn.execute("DELETE FROM images WHERE namespace = ?", (namespace,))
+
+
+def _image(row: Row) -> Image:
+    values = dict(zip(row.keys(), row, strict=True))
+    values["digest"] = row[0].hex()
+    values["is_final"] = bool(values["is_final"])
+    return Image(**values)

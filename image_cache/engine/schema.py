@@ -1,0 +1,94 @@
+"""The tables of `index.db`, all on one page.
+
+The index may be deleted at any time: `entries` is rebuilt from the files, `images` from the catalogue, the rest starts anew.
+Digests are stored as 32 bytes, half the size of their hex text; times are Unix seconds.
+"""
+
+MIGRATIONS = [
+    """
+    -- Single values: `generation` (a clear raises it), `epoch` (raised with every change that moves digests).
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+
+    -- One row per file on disk, written after the file; removed after it.
+    CREATE TABLE entries (
+        digest BLOB NOT NULL,
+        variant TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sha256 BLOB,                        -- NULL: adopted from a file without a row, checked by its shape only
+        stored_at INTEGER NOT NULL,
+        used_at INTEGER NOT NULL            -- to the hour: reads must not wear the card
+    );
+    CREATE UNIQUE INDEX entries_key ON entries (digest, variant);
+    CREATE INDEX entries_lru ON entries (namespace, used_at);
+
+    -- Kept by triggers, because COUNT and SUM over a million rows take a quarter of a second.
+    CREATE TABLE totals (namespace TEXT PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TRIGGER entries_added AFTER INSERT ON entries BEGIN
+        INSERT INTO totals VALUES (new.namespace, 1, new.size_bytes)
+        ON CONFLICT (namespace) DO UPDATE SET entries = entries + 1, bytes = bytes + new.size_bytes;
+    END;
+    CREATE TRIGGER entries_removed AFTER DELETE ON entries BEGIN
+        UPDATE totals SET entries = entries - 1, bytes = bytes - old.size_bytes WHERE namespace = old.namespace;
+    END;
+    CREATE TRIGGER entries_resized AFTER UPDATE OF size_bytes ON entries BEGIN
+        UPDATE totals SET bytes = bytes - old.size_bytes + new.size_bytes WHERE namespace = new.namespace;
+    END;
+
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+    -- What may be loaded: one row per image that the catalogue or an owner registered, under its current digest.
+    CREATE TABLE images (
+        digest BLOB PRIMARY KEY,
+        namespace TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        url TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        revision INTEGER NOT NULL DEFAULT 0,
+        etag TEXT NOT NULL DEFAULT '',
+        last_modified TEXT NOT NULL DEFAULT '',
+        body_sha256 BLOB,                   -- of the fetched bytes: tells a changed picture from a repeated one
+        fetched_at REAL,
+        fresh_until REAL,
+        width INTEGER, height INTEGER, average TEXT, hue INTEGER, chroma REAL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        failure TEXT NOT NULL DEFAULT '',
+        is_final INTEGER NOT NULL DEFAULT 0,    -- the failure is one that waiting alone does not mend
+        retry_at REAL NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX images_identity ON images (namespace, identity);
+    CREATE INDEX images_revised ON images (namespace) WHERE revision > 0;
+
+    -- What is still to be loaded. A claimed job has a holder and a lease; a lease that ran out, or whose holder died, is free again.
+    CREATE TABLE jobs (
+        digest BLOB PRIMARY KEY,
+        wants TEXT NOT NULL,                -- variants beyond the base ones, space-separated
+        priority INTEGER NOT NULL,          -- 0 visible, 1 page, 2 warm
+        lane TEXT NOT NULL,                 -- jobs of one lane share an origin and its patience
+        batch TEXT NOT NULL DEFAULT '',     -- the preload it belongs to, for progress
+        ready_at REAL NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        holder TEXT NOT NULL DEFAULT '',
+        leased_until REAL NOT NULL DEFAULT 0
+    );
+    CREATE INDEX jobs_next ON jobs (priority, ready_at);
+    CREATE INDEX jobs_leased ON jobs (leased_until, lane) WHERE leased_until > 0;
+    CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN
+        INSERT INTO totals VALUES ('jobs', 1, 0) ON CONFLICT (namespace) DO UPDATE SET entries = entries + 1;
+    END;
+    CREATE TRIGGER jobs_removed AFTER DELETE ON jobs BEGIN
+        UPDATE totals SET entries = entries - 1 WHERE namespace = 'jobs';
+    END;
+
+    -- A preload: how many it brought in and how they ended. Old ones are removed by housekeeping.
+    CREATE TABLE batches (
+        name TEXT PRIMARY KEY, total INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+        started_at REAL NOT NULL
+    ) WITHOUT ROWID;
+
+    -- Lanes in trouble only; a lane without a row is well.
+    CREATE TABLE lanes (
+        lane TEXT PRIMARY KEY, failures INTEGER NOT NULL, paused_until REAL NOT NULL, reason TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
+]

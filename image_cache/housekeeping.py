@@ -1,0 +1,110 @@
+"""What is done now and then, behind: flush, mend, sweep, retention. Each process has a housekeeper; one of them leads."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from image_cache.adapters.decoder import Decoder
+from image_cache.covers import ImageCache
+from image_cache.database import DatabaseError
+from image_cache.engine.pool import Chore
+from image_cache.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+DAY_S = 86400.0
+FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
+MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
+RETENTION_SHARE = 0.01  # most that one run of retention may take, so that a clock that jumped cannot empty the cache
+
+
+class Housekeeping:
+    """The chores of one vault. Thread-safe in so far as each chore is run by one thread."""
+
+    def __init__(
+        self, covers: ImageCache, decoder: Decoder, known_urls: Callable[[], Iterable[str]], *, retention_days: float
+    ) -> None:
+        self.covers = covers
+        self.decoder = decoder
+        self.known_urls = known_urls
+        self.retention_days = retention_days
+
+    def chores(self) -> list[Chore]:
+        return [
+            Chore("mend", MEND_S, self.mend),
+            Chore("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
+            Chore("sweep", DAY_S, self.sweep, first_s=3.0),
+            # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
+            Chore("retention", DAY_S, self.retain, first_s=DAY_S),
+        ]
+
+    def mend(self) -> None:
+        """Rebuild an index that is new, free the leases of processes that died, reap an idle decoder, set wrong times right."""
+        self.decoder.reap()
+        cache, jobs = self.covers.cache, self.covers.jobs
+        try:
+            if cache.index.open() or cache.is_adopting:
+                self._rebuild()
+            if jobs.release_dead() or jobs.mend_times():
+                self.covers.wake()
+        except DatabaseError as error:
+            cache.index_failed(error)
+
+    def flush(self) -> None:
+        """Write recency and counters. A failure costs a minute of them, nothing else."""
+        try:
+            self.covers.cache.flush()
+        except DatabaseError as error:
+            self.covers.cache.index_failed(error)
+
+    def sweep(self) -> None:
+        """Compare files with rows, forget old preloads. One process at a time."""
+        with self._leading() as leads, suppress(StorageError):
+            if leads:
+                try:
+                    self.covers.cache.sweep()
+                    self.covers.jobs.forget_batches(older_than_s=DAY_S)
+                except DatabaseError as error:
+                    self.covers.cache.index_failed(error)
+
+    def retain(self) -> None:
+        """Remove what nobody looked at for the retention time, a little a day, and only while no origin is in trouble."""
+        with self._leading() as leads:
+            if not leads or self.covers.jobs.paused_lanes():
+                return
+            cache = self.covers.cache
+            most = int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE) + 10
+            removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, most=most)
+            if removed:
+                logger.info("retention removed=%s unused_days=%s", removed, self.retention_days)
+
+    def _rebuild(self) -> None:
+        cache = self.covers.cache
+        with self._leading() as leads:
+            if not leads:  # another process does it; its rows appear here
+                cache.is_adopting = False
+                return
+            cache.adopt()
+            self.covers.names.open()
+            self.covers.remember_all(self.known_urls())
+
+    @contextmanager
+    def _leading(self) -> Iterator[bool]:
+        """Yield whether this process may do what only one should do at a time. The lock ends with the process, whatever ends it."""
+        path = self.covers.cache.disk.root / ".housekeeping"
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            logger.warning("housekeeping left out path=%s reason=%s", path, error)
+            yield False
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(fd)

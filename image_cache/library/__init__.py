@@ -1,0 +1,214 @@
+"""The albums: the wall and its pages, search, the shelf, random and plays, import and export. Knows no web and no SQL."""
+
+import itertools
+import random
+import threading
+import time
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+from image_cache.adapters.catalog import SORTS, Catalog
+from image_cache.adapters.tables import read_table, write_table
+from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.folding import sort_key
+from image_cache.library.importing import import_rows
+from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
+from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
+
+NOT_AGAIN = 20  # picks before a record may come up a second time
+MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
+
+__all__ = ["SORTS", "Library"]
+
+
+class Library:
+    """The record collection. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], float] = time.time,
+        page_size: int = 60,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._page_size = page_size
+        self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
+        self._guard = threading.Lock()  # protects the three memories below
+        self._orders: dict[str, tuple[int, Order]] = {}
+        self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
+        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
+
+    def page(self, query: AlbumQuery, number: int) -> AlbumPage:
+        """Return a page of the wall, counted from 1. An empty result has one page.
+
+        Raises `UnknownPage` for a number outside, `ValueError` for a `sort` that is not one of `SORTS`.
+        """
+        found = self._found(query)
+        pages = max(1, -(-len(found.ids) // self._page_size))
+        if not 1 <= number <= pages:
+            raise UnknownPage(number, pages)
+        first = (number - 1) * self._page_size
+        shown = found.ids[first : first + self._page_size]
+        opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
+        return AlbumPage(
+            query=query,
+            albums=tuple(self._catalog.albums(shown)),
+            page=number,
+            pages=pages,
+            total=len(found.ids),
+            groups=found.groups,
+            heads={shown[found.starts[g] - first]: found.groups[g] for g in opened},
+        )
+
+    def album(self, album_id: int) -> Album | None:
+        return self._catalog.album(album_id)
+
+    def count(self) -> int:
+        return len(self._order("artist").ids)
+
+    def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
+        """Return the album with up to `each` others on both sides of it in artist order; empty when there is no such album."""
+        order = self._order("artist")
+        at = position(order, album_id)
+        if at == NOWHERE:
+            return []
+        return self._catalog.albums(order.ids[max(0, at - each) : at + each + 1])
+
+    def previous(self, album_id: int) -> Album | None:
+        """Return the album before this one in artist order, None at the beginning of the shelf."""
+        return self._beside(album_id, -1)
+
+    def next(self, album_id: int) -> Album | None:
+        """Return the album behind this one in artist order, None at the end of the shelf."""
+        return self._beside(album_id, 1)
+
+    def nearby(self, text: str, count: int = 6) -> list[Album]:
+        """Return albums that stand where an artist of this name would: what an empty search offers instead."""
+        return self._catalog.from_artist(sort_key(text[:200]), count)
+
+    def random(self, exclude: Collection[int] = ()) -> Album | None:
+        """Pick an album by chance, none of the last 20 picks and none of `exclude` while there is another one.
+
+        The picks are remembered per process: with several workers a record may come up again sooner. None without albums.
+        """
+        order = self._order("artist")
+        ids = order.ids
+        if not ids:
+            return None
+        barred = {i for i in exclude if position(order, i) != NOWHERE}
+        if len(barred) == len(ids):
+            barred.clear()
+        with self._guard:
+            # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
+            memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
+            recent = [i for i in self._picked if i not in barred]
+            album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
+            self._picked.append(album_id)
+        return self._catalog.album(album_id)
+
+    def played(self, album_id: int) -> int:
+        """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
+        return self._known(album_id, self._catalog.play(album_id, self._clock()))
+
+    def unplay(self, album_id: int) -> int:
+        """Undo the last `played` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
+        return self._known(album_id, self._catalog.unplay(album_id))
+
+    def rate(self, album_id: int, stars: int | None) -> None:
+        """Give a record 1 to 5 stars of one's own, None to go by its table again. No import changes them. Raises `UnknownAlbum`."""
+        if stars is not None and not 1 <= stars <= 5:
+            raise ValueError(f"{stars} is not 1 to 5 stars")
+        if not self._catalog.rate(album_id, stars):
+            raise UnknownAlbum(album_id)
+
+    def genres(self) -> list[tuple[str, int]]:
+        return self._catalog.facets("genre")
+
+    def formats(self) -> list[tuple[str, int]]:
+        return self._catalog.facets("format")
+
+    def decades(self) -> list[tuple[int, int]]:
+        return self._catalog.decades()
+
+    def cover_urls(self) -> Iterator[str]:
+        """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
+        return self._catalog.cover_urls()
+
+    def albums(self) -> Iterator[Album]:
+        """Yield every album, in the order they came in."""
+        return self._catalog.all_albums()
+
+    def import_rows(
+        self,
+        rows: Iterable[AlbumRow | ImportRejected],
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> ImportReport:
+        """Put rows into the catalogue, or with `dry_run` only say what would happen. `progress` gets the rows read so far.
+
+        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again.
+        """
+        return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
+
+    def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
+        """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""
+        return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
+
+    def export_table(self, path: Path) -> int:
+        """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
+        return write_table(path, self.albums())
+
+    def _beside(self, album_id: int, step: int) -> Album | None:
+        order = self._order("artist")
+        at = position(order, album_id)
+        if at == NOWHERE or not 0 <= at + step < len(order.ids):
+            return None
+        return self._catalog.album(order.ids[at + step])
+
+    def _known(self, album_id: int, plays: int | None) -> int:
+        if plays is None:
+            raise UnknownAlbum(album_id)
+        return plays
+
+    def _pick(self, ids: "array[int]", barred: set[int]) -> int:
+        for _ in range(8):
+            album_id = self._rng.choice(ids)
+            if album_id not in barred:
+                return album_id
+        # Nearly all are barred: look through the rest instead of trying on.
+        return self._rng.choice(list(itertools.filterfalse(barred.__contains__, ids)))
+
+    def _order(self, sort: str) -> Order:
+        if sort not in SORTS:
+            raise ValueError(f"{sort[:40]!r} is none of {', '.join(SORTS)}")
+        # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
+        revision = self._catalog.revision(sort)
+        with self._guard:
+            known = self._orders.get(sort)
+        if known and known[0] == revision:
+            return known[1]
+        order = arrange(self._catalog.order(sort))
+        with self._guard:
+            self._orders[sort] = (revision, order)
+        return order
+
+    def _found(self, query: AlbumQuery) -> Found:
+        revision = self._catalog.revision(query.sort)
+        with self._guard:
+            known = self._results.get(query)
+            if known and known[0] == revision:
+                self._results.move_to_end(query)
+                return known[1]
+        found = keep(self._order(query.sort), self._catalog.matching(query), query.sort, self._page_size)
+        with self._guard:
+            self._results[query] = (revision, found)
+            while len(self._results) > MEMO_RESULTS:
+                self._results.popitem(last=False)
+        return found

@@ -1,0 +1,228 @@
+"""Builds everything once, from the settings: the web application and the command line share it. Knows no Flask.
+
+`open_services` opens files and databases and starts nothing; `Services.start` starts the threads, in the process that serves.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config import Settings
+from image_cache.accounts import Accounts
+from image_cache.adapters.backoff import retry_delay_s
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.variants import cover_variants
+from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names
+from image_cache.database import DatabaseError
+from image_cache.engine.cache import Cache
+from image_cache.engine.counters import Counters
+from image_cache.engine.disk import DiskTier
+from image_cache.engine.index import Index
+from image_cache.engine.jobs import JobQueue
+from image_cache.engine.memory import MemoryTier
+from image_cache.engine.pool import Pool
+from image_cache.engine.register import Register
+from image_cache.housekeeping import Housekeeping
+from image_cache.library import Library
+
+if TYPE_CHECKING:
+    from image_cache.adapters.origin import Fetched, OriginFetcher
+
+logger = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
+
+
+class LazyFetcher:
+    """The guarded fetch, made with the first fetch: it brings requests, 12 MB that most processes never need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fetcher: OriginFetcher | None = None
+        self._is_closed = False
+
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched":
+        return self._made().fetch(url, etag=etag, last_modified=last_modified)
+
+    def close(self) -> None:
+        """Cut what is under way; later fetches are refused."""
+        self._is_closed = True
+        if self._fetcher is not None:
+            self._fetcher.close()
+
+    def _made(self) -> "OriginFetcher":
+        if self._fetcher is None:
+            from image_cache.adapters.origin import OriginFetcher
+            from image_cache.adapters.peer import PeerPolicy
+
+            known = self._settings
+            self._fetcher = OriginFetcher(
+                PeerPolicy(known.TRUSTED_ORIGINS, known.ORIGIN_ALLOWLIST, known.ORIGIN_DENYLIST),
+                max_bytes=int(known.MAX_FETCH_MB * MEGABYTE),
+                deadline_s=known.FETCH_DEADLINE_S,
+                contact=known.CONTACT,
+            )
+            if self._is_closed:
+                self._fetcher.close()
+        return self._fetcher
+
+
+@dataclass(slots=True)
+class CoverServices:
+    """The cover cache and what it brings along that has to be closed."""
+
+    covers: ImageCache
+    fetcher: LazyFetcher
+    decoder: Decoder
+
+    def close(self) -> None:
+        self.fetcher.close()
+        self.decoder.close()
+        self.covers.close()
+        self.covers.cache.index.close()
+
+
+@dataclass(slots=True)
+class Services:
+    """What serves."""
+
+    settings: Settings
+    catalog: Catalog
+    library: Library
+    accounts: Accounts
+    covers: ImageCache
+    pool: Pool
+    _parts: CoverServices
+    _is_closed: bool = False
+
+    def start(self) -> None:
+        """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
+        self.pool.start()
+
+    def close(self, timeout_s: float = STOP_S) -> None:
+        """Stop within the time: cut fetches, join threads, give jobs back, write what is in memory. Again is fine."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        was_running = self.pool.is_running
+        self._parts.fetcher.close()
+        if not self.pool.close(timeout_s):
+            logger.warning("threads still busy at the stop")
+        try:
+            if was_running:
+                self.covers.jobs.release_own()
+            self._parts.close()
+            self.catalog.close()
+        except DatabaseError as error:
+            logger.warning("stop incomplete reason=%s", error)
+
+
+def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
+    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    catalog = Catalog(settings.catalog_path)
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
+    parts = open_covers(settings, clock=clock)
+    housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
+    pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
+    parts.covers.wake = pool.wake
+    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, pool, parts)
+
+
+def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
+    """Build the cover cache alone, for scripts that have no catalogue."""
+    settings.covers_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    index = Index(settings.index_path, clock=clock)
+    is_new = index.open()
+    register = Register(index.database)
+    jobs = JobQueue(
+        index.database,
+        limit=settings.QUEUE_LIMIT,
+        total=settings.MAX_CONCURRENT_DOWNLOADS,
+        per_lane=settings.DOWNLOADS_PER_HOST,
+        clock=clock,
+    )
+    cache = Cache(
+        NAMESPACE,
+        memory=MemoryTier(settings.memory_budget_bytes),
+        disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
+        index=index,
+        counters=Counters(),
+        budget_bytes=settings.disk_budget_bytes,
+        clock=clock,
+    )
+    cache.is_adopting = is_new  # until the housekeeper has rebuilt it, files count although they have no rows
+    variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
+    # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
+    spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
+    names = Names(index, register, spec, settings.covers_dir / "names.json")
+    names.open()
+    fetcher, decoder = LazyFetcher(settings), Decoder(settings.decode_budget_bytes)
+    loader = CoverLoader(
+        cache=cache,
+        register=register,
+        jobs=jobs,
+        names=names,
+        variants=variants,
+        fetcher=fetcher,
+        decoder=decoder,
+        retry_delay_s=retry_delay_s,
+        fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
+        clock=clock,
+    )
+    covers = ImageCache(
+        cache=cache,
+        register=register,
+        jobs=jobs,
+        names=names,
+        loader=loader,
+        variants=variants,
+        ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
+        clock=clock,
+    )
+    return CoverServices(covers, fetcher, decoder)
+
+
+_standalone: CoverServices | None = None
+
+
+def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
+    """Open a cover cache for a script without Flask: pictures below `cache_dir`, its index beside them.
+
+    `database_path` names the folder of the index (its file name is ours, `index.db`); `max_cache_size` is the budget in bytes.
+    Returns False, and logs why, when the folders cannot be used. A second call replaces the first cache.
+    """
+    global _standalone  # noqa: PLW0603  the documented module function needs one place
+    from config import load_settings
+
+    cache_dir, database_path = Path(cache_dir).absolute(), Path(database_path).absolute()
+    settings = replace(load_settings(), CACHE_DIR=database_path.parent, COVERS_DIR=cache_dir)
+    if max_cache_size is not None:
+        settings = replace(settings, CACHE_MAX_SIZE_MB=max_cache_size / MEGABYTE)
+    close_image_cache()
+    try:
+        _standalone = open_covers(settings)
+    except (OSError, DatabaseError) as error:
+        logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
+        return False
+    return True
+
+
+def get_image_cache() -> ImageCache:
+    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` before that."""
+    if _standalone is None:
+        raise RuntimeError("call initialize_image_cache first")
+    return _standalone.covers
+
+
+def close_image_cache() -> None:
+    """Close the cache of `initialize_image_cache`; without one nothing happens."""
+    global _standalone  # noqa: PLW0603
+    if _standalone is not None:
+        _standalone.close()
+        _standalone = None

@@ -1,0 +1,49 @@
+"""Flask, and only here: routes that parse, call one service, and answer."""
+
+import logging
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from image_cache.services import Services
+from image_cache.web.accounts import accounts
+from image_cache.web.api import api
+from image_cache.web.commands import register_commands
+from image_cache.web.context import EXTENSION, STATIC_DIR, TEMPLATE_DIR, limiter, prepare_session
+from image_cache.web.errors import register_errors
+from image_cache.web.guard import register_guard
+from image_cache.web.helpers import register_helpers
+from image_cache.web.media import WarmCovers, media
+from image_cache.web.ops import ops
+from image_cache.web.pages import pages
+
+MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads raise it for their own route
+
+
+def build_app(services: Services) -> Flask:
+    """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
+    settings = services.settings
+    logging.getLogger("image_cache").setLevel(logging.DEBUG if settings.DEBUG else logging.INFO)
+    app = Flask("vinylvault", static_folder=str(STATIC_DIR), template_folder=str(TEMPLATE_DIR))
+    app.extensions[EXTENSION] = services
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_PARTS=50,
+        TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
+        RATELIMIT_STORAGE_URI="memory://",
+        RATELIMIT_STRATEGY="moving-window",
+        RATELIMIT_HEADERS_ENABLED=True,
+    )
+    prepare_session(app, settings.secret_key_path)
+    limiter.init_app(app)
+    register_guard(app)
+    register_errors(app)
+    register_helpers(app)
+    register_commands(app)
+    for blueprint in (pages, media, api, accounts, ops):
+        app.register_blueprint(blueprint)
+    app.wsgi_app = WarmCovers(app.wsgi_app, services.covers.cache.memory)  # type: ignore[method-assign]
+    if settings.TRUSTED_PROXIES:
+        hops = settings.TRUSTED_PROXIES
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app

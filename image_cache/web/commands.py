@@ -1,0 +1,85 @@
+"""Commands of `flask --app app`: albums import, albums export, users add, users password. Each calls one service method."""
+
+import sys
+from pathlib import Path
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from image_cache.errors import CacheError
+from image_cache.web.context import services
+
+SHOWN_REJECTS = 20
+
+albums = AppGroup("albums", help="The records of this vault.")
+users = AppGroup("users", help="Who can log in.")
+
+
+def register_commands(app: Flask) -> None:
+    app.cli.add_command(albums)
+    app.cli.add_command(users)
+
+
+@albums.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+def import_albums(file: Path, dry_run: bool) -> None:
+    """Take the records of a CSV or JSON FILE in. A bad row is named and left out; a second run changes nothing."""
+    try:
+        report = services().library.import_table(file, dry_run=dry_run)
+        if not dry_run:
+            services().covers.remember_all(services().library.cover_urls())
+    except CacheError as error:
+        raise click.ClickException(str(error)) from error
+    rejected = len(report.rejected)
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same, {rejected:,} rejected."
+    )
+    for line, reason in report.rejected[:SHOWN_REJECTS]:
+        click.echo(f"  line {line}: {reason}", err=True)
+    if rejected > SHOWN_REJECTS:
+        click.echo(f"  and {rejected - SHOWN_REJECTS:,} more", err=True)
+    if report.read and rejected == report.read:
+        sys.exit(1)
+
+
+@albums.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export_albums(file: Path) -> None:
+    """Write all records to FILE, as CSV or JSON by its name. It can be imported again."""
+    try:
+        count = services().library.export_table(file)
+    except CacheError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{count:,} records written to {file}.")
+
+
+@users.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["operator", "owner"]), required=True)
+def add_user(name: str, role: str) -> None:
+    """Make an account for NAME. The password comes from standard input, so that it stands in no history and no process list."""
+    try:
+        account = services().accounts.add(name, _password(), role)
+    except CacheError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{account.name} is now {'an' if role[0] in 'aeiou' else 'a'} {role}.")
+
+
+@users.command("password")
+@click.argument("name")
+def change_password(name: str) -> None:
+    """Change the password of NAME and end all its sessions. The new one comes from standard input."""
+    try:
+        services().accounts.set_password(name, _password())
+    except CacheError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"The password of {name} is changed.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")

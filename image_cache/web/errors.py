@@ -1,0 +1,98 @@
+"""Which HTTP status an error becomes, and how it is told: a page to people, JSON to scripts. Only this module knows."""
+
+import logging
+import secrets
+from typing import Any
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, TooManyRequests
+
+from image_cache.database import DatabaseError
+from image_cache.errors import (
+    CacheError,
+    DecoderFailed,
+    ImageRejected,
+    LoginFailed,
+    OriginDenied,
+    OriginError,
+    QueueFull,
+    StorageError,
+    UnknownImage,
+)
+from image_cache.web.guard import NOT_ALLOWED
+
+logger = logging.getLogger(__name__)
+
+STATUSES: list[tuple[type[Exception], int]] = [
+    (UnknownImage, 404),
+    (LoginFailed, 403),
+    (QueueFull, 429),
+    (ImageRejected, 415),
+    (OriginDenied, 400),
+    (OriginError, 502),
+    (StorageError, 507),
+    (DecoderFailed, 502),
+    (CacheError, 400),
+    (DatabaseError, 503),
+]
+
+
+def register_errors(app: Flask) -> None:
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _csrf)
+    for kind, _ in STATUSES:
+        app.register_error_handler(kind, _ours)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http(error: HTTPException) -> Any:
+    if error.code is None or error.code < 400:  # a redirect that was raised
+        return error
+    answer = _answer(error.code, error.description or error.name)
+    if isinstance(error, TooManyRequests):
+        answer.headers.setdefault("Retry-After", "60")
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            answer.headers[name] = value
+    return answer
+
+
+def _csrf(_: CSRFError) -> Response:
+    return _answer(403, NOT_ALLOWED[1])
+
+
+def _ours(error: Exception) -> Response:
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    if isinstance(error, DatabaseError):
+        reference = _reference()
+        logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
+        return _answer(503, "The disk or the database does not answer. Nothing was lost.", reference)
+    answer = _answer(status, str(error))
+    if isinstance(error, QueueFull):
+        answer.headers["Retry-After"] = "30"
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    reference = _reference()
+    logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
+    return _answer(500, "Something broke here, nothing was lost.", reference)
+
+
+def _reference() -> str:
+    return secrets.token_hex(4)
+
+
+def _answer(status: int, sentence: str, reference: str = "") -> Response:
+    wants_json = (
+        request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
+    )
+    if wants_json:
+        facts = {"error": sentence, "status": status, **({"reference": reference} if reference else {})}
+        answer = jsonify(facts)
+    else:
+        answer = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))
+    answer.status_code = status
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

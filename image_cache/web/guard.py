@@ -1,0 +1,58 @@
+"""What holds for every request: who may change things, and the headers of every answer."""
+
+import logging
+
+from flask import Flask, Response, g, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import Forbidden
+
+from image_cache.web.context import is_on_this_machine, is_same_origin, services
+
+logger = logging.getLogger(__name__)
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+IMAGE_POLICY = "default-src 'none'; sandbox"
+NOT_ALLOWED = ("Only pages of this vault may do that.", "The page is too old. Load it again, then try once more.")
+
+csrf = CSRFProtect()
+
+
+def register_guard(app: Flask) -> None:
+    """Check the origin and the token of every change; set the security headers of every answer, errors included."""
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
+    csrf.init_app(app)
+    app.before_request(_start)
+    app.before_request(_check_change)
+    app.after_request(_set_headers)
+
+
+def _start() -> None:
+    services().start()
+
+
+def _check_change() -> None:
+    """Refuse a change that a foreign page caused: its Origin is another, or it does not know the token of the session."""
+    if request.method in SAFE or request.endpoint is None:
+        return
+    if not is_same_origin(request):
+        raise Forbidden(NOT_ALLOWED[0])
+    # curl on the machine itself has neither a session nor a token; a browser there names its Origin, which is ours by now.
+    if is_on_this_machine() and "Origin" not in request.headers and "Cookie" not in request.headers:
+        return
+    csrf.protect()
+
+
+def _set_headers(answer: Response) -> Response:
+    headers = answer.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    is_image = (answer.mimetype or "").startswith("image/")
+    headers.setdefault("Content-Security-Policy", IMAGE_POLICY if is_image else PAGE_POLICY)
+    if not is_image:
+        headers.setdefault("X-Frame-Options", "DENY")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cache-Control", "no-store" if answer.status_code >= 400 or "account" in g else "private, no-cache")
+    return answer

@@ -1,0 +1,90 @@
+"""Pictures: `/cache/<variant>/<digest>.webp`, their JPEG siblings, and placeholders."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Blueprint, Response, abort, send_from_directory
+from werkzeug.exceptions import NotFound
+
+from image_cache.covers import NAMESPACE
+from image_cache.engine.key import DIGEST, Key
+from image_cache.engine.memory import MemoryTier
+from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
+from image_cache.web.context import STATIC_DIR, limiter, services
+from image_cache.web.responses import entry, entry_headers, matches, placeholder, validators
+
+media = Blueprint("media", __name__)
+limiter.exempt(media)
+
+PLACEHOLDER_DIR = STATIC_DIR / "placeholders"
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class WarmCovers:
+    """Answers covers that are in memory before Flask is asked: no routing, no session, no limiter, no SQL.
+
+    A request is a dictionary lookup and a comparison of validators; everything else goes on to the application. It sits inside
+    the host check's reach only for pages: a cover's address is a hash that a foreign site cannot know.
+    """
+
+    def __init__(self, app: WSGIApp, memory: MemoryTier) -> None:
+        self._app = app
+        self._memory = memory
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        if path.startswith("/cache/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            variant, _, name = path[7:].partition("/")
+            digest, _, suffix = name.partition(".")
+            key = Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
+            body = self._memory.get(key)
+            if body is not None:
+                if_none_match = environ.get("HTTP_IF_NONE_MATCH")
+                if if_none_match and matches(if_none_match, key.etag):
+                    start_response("304 NOT MODIFIED", validators(key))
+                    return ()
+                start_response("200 OK", entry_headers(key, len(body)))
+                return (body,) if environ["REQUEST_METHOD"] == "GET" else ()
+        return self._app(environ, start_response)
+
+
+@media.get("/cache/<variant>/<name>.webp")
+def cover(variant: str, name: str) -> Response:
+    """Answer a cover from the cache; on a miss a placeholder, and a job in front of all others. Nobody waits for an origin."""
+    covers = services().covers
+    if variant not in covers.variants or not DIGEST.fullmatch(name):
+        abort(404)
+    body = covers.get(name, variant)
+    if body is not None:
+        return entry(Key(NAMESPACE, variant, name), body)
+    try:
+        state = covers.ask(name, variant).state
+    except UnknownImage:
+        state = "failed"
+    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+
+
+@media.get("/cache/<variant>/<name>.jpg")
+def cover_as_jpeg(variant: str, name: str) -> Response:
+    """Answer the same picture as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
+    covers = services().covers
+    if variant not in covers.variants or not DIGEST.fullmatch(name):
+        abort(404)
+    try:
+        body = covers.get_jpeg(name, variant)
+        if body is not None:
+            return entry(Key(NAMESPACE, f"{variant}.jpg", name), body)
+        state = covers.ask(name, variant).state
+    except (UnknownImage, ImageRejected, DecoderFailed):
+        state = "failed"
+    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+
+
+@media.get("/cache/placeholders/placeholder_<kind>.webp")
+def drawn_placeholder(kind: str) -> Response:
+    """Answer the sleeve that stands in for a cover in templates that have nothing else to show."""
+    if not kind.replace("_", "").isalnum():
+        raise NotFound
+    answer = send_from_directory(PLACEHOLDER_DIR, f"placeholder_{kind}.webp", mimetype="image/webp", max_age=86400)
+    answer.headers["Cache-Control"] = "public, max-age=86400"
+    return answer

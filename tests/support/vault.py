@@ -1,0 +1,166 @@
+"""A whole vault as its users have it: gunicorn as a real process, a data folder of its own, the commands beside it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request was answered. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Vault:
+    """The server of one data folder. `with Vault(folder, trusted=[origin.base]) as vault:` starts it and ends all of it."""
+
+    def __init__(self, folder: Path, *, trusted: tuple[str, ...] = (), workers: int = 1, **env: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder.parent / f"{folder.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("VINYL_VAULT_", "IMAGE_CACHE_"))}
+        self.env = {
+            **clean,
+            "VINYL_VAULT_DATA_DIR": str(folder),
+            "VINYL_VAULT_TRUSTED_ORIGINS": ",".join(trusted),
+            "VINYL_VAULT_WORKERS": str(workers),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            **env,
+        }
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start gunicorn and wait until a page is served."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"],
+                cwd=ROOT,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"gunicorn ended:\n{self.log.read_text()[-3000:]}")
+            try:
+                self.get("/keys")
+            except (urllib.error.URLError, ConnectionError, OSError):
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"gunicorn is not ready:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> int:
+        """Stop it as a service manager would; returns the exit status."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.terminate()
+        try:
+            return process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+    def kill(self) -> None:
+        """End arbiter and workers at once, as a power cut would."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def workers(self) -> list[int]:
+        """Return the process numbers of the workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        return [int(child) for child in children]
+
+    def command(self, *arguments: str, stdin: str = "", ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `flask --app app ARGUMENTS` on this vault."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", *arguments],
+            cwd=ROOT,
+            env=self.env,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert not ok or done.returncode == 0, done.stderr
+        return done
+
+    def import_albums(self, rows: list[dict[str, object]]) -> None:
+        table = self.folder.parent / f"{self.folder.name}.json"
+        table.write_text(json.dumps(rows), encoding="utf-8")
+        self.command("albums", "import", str(table))
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Reply:
+        """Post JSON from the machine itself, as curl would."""
+        data = b"" if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return self.request("POST", path, data, {**kind, **headers})
+
+    def request(self, method: str, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        asked = urllib.request.Request(self.url + path, data=data, headers=named, method=method)
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return _reply(answer.status, answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _reply(error.code, error)
+
+
+def _reply(status: int, answer: Any) -> Reply:
+    return Reply(status, {name.lower(): value for name, value in answer.headers.items()}, answer.read())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Any, timeout_s: float = 20.0, every_s: float = 0.05) -> None:
+    """Wait for something that another process does. Raises `AssertionError` when it does not happen in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {timeout_s} s"
+        time.sleep(every_s)

@@ -1,0 +1,587 @@
+"""The wall, the search, the shelf, random, plays and imports, on a real catalogue."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.folding import sort_key
+from image_cache.library import SORTS, Library
+from image_cache.models import AlbumQuery, AlbumRow, Track
+from tests.support.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(tmp_path / "catalog.db")
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def library(catalog: Catalog, clock: FakeClock) -> Library:
+    return Library(catalog, clock=clock, page_size=12, rng=random.Random(7))
+
+
+def row(title: str, artist: str = "Nobody", **other: object) -> AlbumRow:
+    return AlbumRow(line=2, title=title, artist=artist, **other)  # type: ignore[arg-type]
+
+
+def fill(library: Library, *rows: AlbumRow) -> None:
+    report = library.import_rows(rows)
+    assert report.new == len(rows)
+
+
+def titles(library: Library, query: AlbumQuery | None = None, number: int = 1) -> list[str]:
+    return [album.title for album in library.page(query or AlbumQuery(), number).albums]
+
+
+def found(library: Library, text: str) -> list[str]:
+    return sorted(titles(library, AlbumQuery(text=text)))
+
+
+# The wall
+
+
+def test_an_empty_wall_has_one_empty_page(library: Library) -> None:
+    page = library.page(AlbumQuery(), 1)
+    assert (page.albums, page.page, page.pages, page.total, page.groups, page.heads) == ((), 1, 1, 0, (), {})
+    assert library.random() is None
+    assert library.count() == 0
+
+
+@pytest.mark.parametrize("number", [0, -1, 4, 10**40])
+def test_a_page_that_is_not_there_is_named_with_the_last_one(library: Library, number: int) -> None:
+    fill(library, *(row(f"T{n:02}") for n in range(30)))
+    with pytest.raises(UnknownPage, match="the last one is 3") as caught:
+        library.page(AlbumQuery(), number)
+    assert caught.value.pages == 3
+
+
+def test_a_sort_that_is_not_there_is_refused(library: Library) -> None:
+    with pytest.raises(ValueError, match="artist, title, year, added, plays"):
+        library.page(AlbumQuery(sort="id; DROP TABLE albums"), 1)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_the_pages_together_are_every_album_once(library: Library, sort: str) -> None:
+    rng = random.Random(3)
+    fill(
+        library,
+        *(
+            row(
+                f"{rng.choice('aÄbc9?')}{n}",
+                f"{rng.choice('xyz1Ø')}",
+                year=rng.choice([None, 1968, 1975]),
+                plays=rng.randint(0, 30),
+            )
+            for n in range(100)
+        ),
+    )
+    shown = [album.id for number in range(1, 10) for album in library.page(AlbumQuery(sort=sort), number).albums]
+    assert sorted(shown) == list(range(1, 101))
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("text", ["", "x"])
+def test_groups_count_everything_and_say_on_which_page_they_begin(library: Library, sort: str, text: str) -> None:
+    rng = random.Random(5)
+    fill(
+        library,
+        *(
+            row(
+                f"{rng.choice('abc9')}{n} {rng.choice('xu')}",
+                rng.choice("klm1"),
+                year=rng.choice([None, 1968, 1975]),
+                plays=rng.randint(0, 30),
+                added_at=rng.choice([0.0, 9e8, 1.7e9]),
+            )
+            for n in range(90)
+        ),
+    )
+    query = AlbumQuery(text=text, sort=sort)
+    first = library.page(query, 1)
+    pages = [library.page(query, number) for number in range(1, first.pages + 1)]
+    assert sum(group.count for group in first.groups) == first.total
+    assert [group for page in pages for group in page.heads.values()] == list(first.groups)
+    for page in pages:
+        for album_id, group in page.heads.items():
+            assert group.page == page.page
+            assert album_id in {album.id for album in page.albums}
+    assert len({group.anchor for group in first.groups}) == len(first.groups)
+
+
+def test_letters_stand_behind_their_divider_and_all_else_behind_the_first(library: Library) -> None:
+    artists = ("The Beatles", "Björk", "Łona", "Østkyst", "10cc", "!!!", "Кино", "ABBA", "Ärzte", "ßigma", "A-ha")
+    fill(library, *(row("T", artist) for artist in artists))
+    page = library.page(AlbumQuery(), 1)
+    assert [album.artist for album in page.albums] == [
+        *("!!!", "10cc", "Кино", "A-ha", "ABBA", "Ärzte", "The Beatles", "Björk", "Łona", "Østkyst", "ßigma")
+    ]
+    assert [(group.label, group.anchor, group.count) for group in page.groups] == [
+        *(("#", "num", 3), ("A", "a", 3), ("B", "b", 2), ("L", "l", 1), ("O", "o", 1), ("S", "s", 1))
+    ]
+
+
+def test_years_stand_in_decades_and_the_unknown_ones_at_the_end(library: Library) -> None:
+    fill(library, row("a", year=1979), row("b"), row("c", year=1970), row("d", year=1980))
+    page = library.page(AlbumQuery(sort="year"), 1)
+    assert [album.title for album in page.albums] == ["c", "a", "d", "b"]
+    assert [(group.label, group.anchor) for group in page.groups] == [
+        ("1970s", "1970"),
+        ("1980s", "1980"),
+        ("No year", "no-year"),
+    ]
+
+
+def test_the_newest_come_first_in_months(library: Library) -> None:
+    fill(
+        library, row("old", added_at=1_577_836_799.0), row("new", added_at=1_580_515_200.0), row("mid", added_at=1_577_836_800.0)
+    )
+    page = library.page(AlbumQuery(sort="added"), 1)
+    assert [album.title for album in page.albums] == ["new", "mid", "old"]
+    assert [(group.label, group.anchor) for group in page.groups] == [
+        ("Feb 2020", "2020-02"),
+        ("Jan 2020", "2020-01"),
+        ("Dec 2019", "2019-12"),
+    ]
+
+
+def test_the_most_played_come_first_in_steps(library: Library) -> None:
+    fill(library, *(row(f"{plays}", plays=plays) for plays in (0, 1, 3, 7, 12, 40)))
+    page = library.page(AlbumQuery(sort="plays"), 1)
+    assert [album.title for album in page.albums] == ["40", "12", "7", "3", "1", "0"]
+    assert [group.label for group in page.groups] == ["20+", "10+", "5+", "2+", "1", "0"]
+
+
+def test_filters_narrow_the_wall_together(library: Library) -> None:
+    fill(
+        library,
+        row("a", genres=("Jazz",), formats=("LP",), year=1971),
+        row("b", genres=("Jazz", "Rock"), formats=("CD",), year=1979),
+        row("c", genres=("Rock",), formats=("LP",), year=1980),
+    )
+    assert titles(library, AlbumQuery(genre="Jazz")) == ["a", "b"]
+    assert titles(library, AlbumQuery(genre="Jazz", format="LP")) == ["a"]
+    assert titles(library, AlbumQuery(decade=1970)) == ["a", "b"]
+    assert titles(library, AlbumQuery(decade=1970, genre="Rock", text="b")) == ["b"]
+    assert titles(library, AlbumQuery(genre="jazz' OR 1=1 --")) == []
+    assert titles(library, AlbumQuery(decade=10**30)) == titles(library, AlbumQuery(decade=-(10**30))) == []
+    assert library.genres() == [("Jazz", 2), ("Rock", 2)]
+    assert library.formats() == [("CD", 1), ("LP", 2)]
+    assert library.decades() == [(1970, 2), (1980, 1)]
+
+
+def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:
+    fill(library, row("a"))
+    assert titles(library) == ["a"]
+    other = Catalog(tmp_path / "catalog.db")
+    Library(other).import_rows([row("b")])
+    other.close()
+    assert titles(library) == ["a", "b"]
+    assert library.count() == 2
+
+
+# The order of names
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("The Beatles", "beatles"),
+        ("Beatles, The", "beatles"),
+        ("The The", "the"),
+        ("The", "the"),
+        ("A Tribe Called Quest", "tribe called quest"),
+        ("An Album", "album"),
+        ("A", "a"),
+        ("Die Ärzte", "arzte"),
+        ("Das Boot", "boot"),
+        ("Los Lobos", "lobos"),
+        ("Theatre of Hate", "theatre of hate"),
+        ("Les Paul", "les paul"),
+        ("R.E.M.", "rem"),
+        ("AC/DC", "ac dc"),
+        ("Guns N' Roses", "guns n roses"),
+        ("Guns N\N{RIGHT SINGLE QUOTATION MARK} Roses", "guns n roses"),
+        ("  The   Kinks ", "kinks"),
+        ("Björk", "bjork"),
+        ("Bjo\u0308rk", "bjork"),
+        ("Łódź", "lodz"),
+        ("MØ", "mo"),
+        ("Straße", "strasse"),
+        ("STRASSE", "strasse"),
+        ("Ænima", "aenima"),
+        ("Sigur Rós", "sigur ros"),
+        ("İstanbul", "istanbul"),
+        ("10cc", "#10cc"),
+        ("!!!", "#!!!"),
+        ("+/-", "#+/-"),
+        ("Кино", "#кино"),
+        ("椎名林檎", "#椎名林檎"),
+        ("", "#"),
+        ("...And You", "and you"),
+    ],
+)
+def test_a_name_is_filed_under(name: str, key: str) -> None:
+    assert sort_key(name) == key
+
+
+# Search
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("bjork", ["Debut"]),
+        ("BJÖRK", ["Debut"]),
+        ("bjo\u0308rk", ["Debut"]),
+        ("lodz", ["Nights"]),
+        ("łódź", ["Nights"]),
+        ("ostkyst", ["Fjord"]),
+        ("strasse", ["Straße"]),
+        ("straße", ["Straße"]),
+        ("de", ["Debut"]),
+        ("deb bjo", ["Debut"]),
+        ("debut lodz", []),
+        ("AC/DC", ["Powerage"]),
+        ("ac dc", ["Powerage"]),
+        ("!!!", ["Louden"]),
+        ("!", ["Louden"]),
+        ("rock", ["Fjord"]),
+        ("humming", ["Fjord"]),
+        ("bought", ["Fjord"]),
+        ("zugzwang", []),
+        ("  ", ["Debut", "Fjord", "Louden", "Nights", "Powerage", "Straße"]),
+    ],
+)
+def test_a_search_finds(library: Library, text: str, hits: list[str]) -> None:
+    fill(
+        library,
+        row("Debut", "Björk"),
+        row("Nights", "Łódź"),
+        row("Fjord", "Østkyst", label="Rock Bottom", notes="bought in Oslo", tracks=(Track("A1", "Humming", 1),)),
+        row("Straße", "Nobody"),
+        row("Powerage", "AC/DC"),
+        row("Louden", "!!!"),
+    )
+    assert found(library, text) == hits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"', '""', "'", "*", "a*", "^a", "a:b", "title:debut", "NEAR(a b)", "a AND", "OR", "NOT x", "-x", "(", ")", "{a b}:c"),
+        *("\0", "a\0b", "\ud800", "a\ud800", "%", "_", "\\", ";--", "' OR 1=1 --", "a" * 100_000, '"' * 100_000, "* " * 50_000),
+        *(
+            "(" * 100_000,
+            "a " * 50_000,
+            "ab" + " ab" * 40_000,
+            "é" * 100_000,
+            "\u0301" * 100_000,
+            "\U0001d51e" * 100_000,
+            "\0" * 100_000,
+        ),
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+    ],
+    ids=lambda text: ascii(text[:12]),
+)
+def test_no_text_is_search_syntax_and_none_is_dear(library: Library, text: str) -> None:
+    fill(library, row("Debut", "Björk"), row("a b c", "x"))
+    began = time.thread_time()
+    page = library.page(AlbumQuery(text=text), 1)
+    assert time.thread_time() - began < 0.02
+    assert page.total <= 2
+
+
+def test_the_groups_of_a_search_are_those_of_its_hits(library: Library) -> None:
+    fill(library, row("green", "Abba"), row("green", "Beck"), row("red", "Cope"), row("green", "Dury"))
+    page = library.page(AlbumQuery(text="green"), 1)
+    assert [(group.label, group.count) for group in page.groups] == [("A", 1), ("B", 1), ("D", 1)]
+    assert [group.label for group in page.heads.values()] == ["A", "B", "D"]
+
+
+def test_an_empty_search_offers_what_stands_nearby(library: Library) -> None:
+    fill(library, row("1", "Abba"), row("2", "Zappa"), row("3", "ZZ Top"))
+    assert [album.artist for album in library.nearby("zugzwang")] == ["ZZ Top"]
+    assert [album.artist for album in library.nearby("The Yardbirds", 2)] == ["Zappa", "ZZ Top"]
+
+
+# The shelf
+
+
+def test_neighbours_stand_on_both_sides_in_artist_order(library: Library) -> None:
+    fill(library, *(row("T", artist) for artist in "edcba"))
+    middle = 3
+    assert [album.artist for album in library.neighbours(middle, each=1)] == ["b", "c", "d"]
+    assert [album.artist for album in library.neighbours(middle)] == ["a", "b", "c", "d", "e"]
+    assert [album.artist for album in library.neighbours(5, each=1)] == ["a", "b"]
+    assert library.neighbours(99) == library.neighbours(-1) == []
+
+
+def test_previous_and_next_end_at_the_ends_of_the_shelf(library: Library) -> None:
+    fill(library, row("T", "b"), row("T", "a"))
+    assert library.next(2).artist == "b"  # type: ignore[union-attr]
+    assert library.previous(1).artist == "a"  # type: ignore[union-attr]
+    assert library.previous(2) is library.next(1) is library.next(99) is None
+
+
+def test_records_of_an_artist_stand_by_year(library: Library) -> None:
+    fill(library, row("z", "a", year=1970), row("a", "a", year=1980), row("m", "a"), row("b", "a", year=1970))
+    assert titles(library) == ["b", "z", "a", "m"]
+
+
+# Random and plays
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 20, 21, 22, 60])
+def test_no_record_comes_twice_in_twenty_when_there_are_enough(library: Library, count: int) -> None:
+    fill(library, *(row(f"T{n}") for n in range(count)))
+    picks = [library.random().id for _ in range(200)]  # type: ignore[union-attr]
+    window = min(20, count - 1)
+    for at in range(len(picks)):
+        assert picks[at] not in picks[max(0, at - window) : at]
+    assert set(picks) == set(range(1, count + 1))
+
+
+def test_random_favours_none(library: Library) -> None:
+    fill(library, *(row(f"T{n}") for n in range(40)))
+    counts = Counter(library.random().id for _ in range(4000))  # type: ignore[union-attr]
+    assert min(counts.values()) > 60
+    assert max(counts.values()) < 140
+
+
+def test_random_leaves_out_what_it_is_told_to(library: Library) -> None:
+    fill(library, *(row(f"T{n}") for n in range(3)))
+    assert {library.random(exclude=[1]).id for _ in range(20)} == {2, 3}  # type: ignore[union-attr]
+    assert library.random(exclude=[1, 2, 3]) is not None
+
+
+def test_playing_counts_and_undo_takes_it_back(library: Library, clock: FakeClock) -> None:
+    fill(library, row("T", plays=12))
+    assert library.album(1).last_played_at is None  # type: ignore[union-attr]
+    first = clock.now
+    assert library.played(1) == 13
+    clock.advance(60)
+    assert library.played(1) == 14
+    assert library.album(1).last_played_at == clock.now  # type: ignore[union-attr]
+    assert library.unplay(1) == 13
+    assert library.album(1).last_played_at == first  # type: ignore[union-attr]
+    assert library.unplay(1) == 12
+    assert library.album(1).last_played_at is None  # type: ignore[union-attr]
+    assert library.unplay(1) == 12
+
+
+def test_playing_moves_a_record_in_the_order_by_plays_at_once(library: Library) -> None:
+    fill(library, row("a"), row("b"))
+    assert titles(library, AlbumQuery(sort="plays")) == ["a", "b"]
+    library.played(2)
+    assert titles(library, AlbumQuery(sort="plays")) == ["b", "a"]
+
+
+@pytest.mark.parametrize("album_id", [7, 0, -1])
+def test_playing_what_is_not_there_says_so(library: Library, album_id: int) -> None:
+    for act in (library.played, library.unplay, lambda i: library.rate(i, 3)):
+        with pytest.raises(UnknownAlbum):
+            act(album_id)
+
+
+# Import
+
+
+def test_a_second_import_changes_nothing(library: Library) -> None:
+    rows = [row("a"), row("b", "x", year=1970), row("c", source="discogs", source_id="77"), ImportRejected(5, "no title")]
+    first, second = library.import_rows(rows), library.import_rows(rows)
+    assert (first.read, first.new, first.same, first.rejected) == (4, 3, 0, ((5, "no title"),))
+    assert (second.read, second.new, second.changed, second.same, second.rejected_count) == (4, 0, 0, 3, 1)
+
+
+def test_two_identical_copies_in_one_file_stay_two(library: Library) -> None:
+    rows = [row("a"), row("b"), row("a"), row("A ", "NOBODY")]
+    assert library.import_rows(rows).new == 4
+    report = library.import_rows(rows)
+    assert (report.new, report.changed, report.same) == (0, 1, 3) or report.same == 4
+    assert library.count() == 4
+    assert library.import_rows([row("a")]).same == 1
+    assert library.count() == 4
+
+
+def test_another_pressing_is_another_record(library: Library) -> None:
+    fill(library, row("a"), row("a", year=1970), row("a", catno="X 1"), row("a", formats=("CD",)))
+    assert library.count() == 4
+
+
+def test_an_import_keeps_what_was_done_here(library: Library) -> None:
+    rows = [row("a", rating=3, plays=2)]
+    library.import_rows(rows)
+    library.played(1)
+    library.rate(1, 5)
+    assert library.import_rows(rows).same == 1
+    album = library.album(1)
+    assert album is not None
+    assert (album.plays, album.rating) == (3, 5)
+    library.rate(1, None)
+    assert library.album(1).rating == 3  # type: ignore[union-attr]
+
+
+def test_an_import_changes_what_it_says_and_keeps_what_it_does_not_say(library: Library) -> None:
+    library.import_rows([row("a", source_id="1", year=1970, notes="mine", genres=("Jazz",), cover_url="https://c.example/1")])
+    report = library.import_rows([row("b", source_id="1", genres=("Rock", "Pop"), cover_url="https://c.example/2")])
+    assert (report.new, report.changed) == (0, 1)
+    album = library.album(1)
+    assert album is not None
+    assert (album.title, album.year, album.notes, album.genres) == ("b", 1970, "mine", ("Rock", "Pop"))
+    assert album.cover_url == "https://c.example/2"
+    assert found(library, "a") == []
+    assert library.genres() == [("Pop", 1), ("Rock", 1)]
+
+
+def test_a_dry_run_tells_and_leaves_all_as_it_is(library: Library) -> None:
+    fill(library, row("a", source_id="1"))
+    report = library.import_rows([row("a", source_id="1"), row("b", source_id="2"), ImportRejected(3, "x")], dry_run=True)
+    assert (report.read, report.new, report.same, report.rejected_count) == (3, 1, 1, 1)
+    assert library.count() == 1
+
+
+def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Library) -> None:
+    told: list[tuple[int, int]] = []
+    library.import_rows((row(f"T{n}") for n in range(450)), progress=lambda read: told.append((read, library.count())))
+    assert told == [(200, 200), (400, 400), (450, 450)]
+
+
+def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Library) -> None:
+    def rows(until: int) -> Iterable[AlbumRow]:
+        for number in range(450):
+            if number == until:
+                raise OSError("the stick was pulled out")
+            yield row(f"T{number}")
+
+    with pytest.raises(OSError, match="stick"):
+        library.import_rows(rows(300))
+    assert library.count() == 200
+    report = library.import_rows(rows(-1))
+    assert (report.new, report.same) == (250, 200)
+
+
+def test_a_million_refusals_are_counted_and_the_first_thousand_kept(library: Library) -> None:
+    report = library.import_rows(ImportRejected(n, "no title") for n in range(5000))
+    assert len(report.rejected) == 1000
+    assert report.rejected_count == report.read == 5000
+
+
+HOSTILE = (
+    *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'", "javascript:alert(1)", "{{7*7}}", "${7*7}"),
+    *(
+        "<svg/onload=alert(1)>",
+        "</title><script>",
+        "<!--",
+        "]]>",
+        "&lt;b&gt;",
+        "&#x3C;script&#x3E;",
+        "%3Cscript%3E",
+        "\\u003cscript\\u003e",
+    ),
+    *(
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "'=1+1",
+        "''=1",
+        "'quoted'",
+        "'",
+        "''",
+        '"',
+        '""',
+        ",",
+        ";",
+        "a;b",
+        "a; b",
+    ),
+    *(
+        "[",
+        "[]",
+        '["a"]',
+        "{}",
+        "null",
+        "NULL",
+        "None",
+        "nan",
+        "1e999",
+        "0",
+        "-1",
+        "true",
+        "%s%n",
+        "%00",
+        "../../etc/passwd",
+        "C:\\x",
+    ),
+    *(
+        "\u202eevil",
+        "a\u200bb",
+        "\ufefflead",
+        "🎵 🎶",
+        "👩‍👩‍👧",
+        "Ω≈ç√",
+        "مرحبا",
+        "שלום",
+        "日本語",
+        "ﬁﬂ",
+        "\U0001d518\U0001d52b\U0001d526",
+        "İıẞß",
+        "Z͑ͫa̴l",
+        "٣٤٥",
+    ),
+    *(
+        "' OR '1'='1",
+        "1; DROP TABLE albums",
+        "title:*",
+        "NEAR(",
+        "{{config}}",
+        "<%= 1 %>",
+        "#{1}",
+        "$(id)",
+        "`id`",
+        "|id",
+        "sep=;",
+        "\\",
+        "\\n",
+    ),
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_hostile_strings_are_data_and_survive_every_way(library: Library, tmp_path: Path, suffix: str) -> None:
+    assert len(HOSTILE) >= 60
+    rows = [
+        row(
+            f"{text}",
+            f"{text}",
+            source_id=f"{n}",
+            label=text,
+            notes=text,
+            genres=(text, "Rock"),
+            tracks=(Track("A1", text, None),),
+        )
+        for n, text in enumerate(HOSTILE)
+    ]
+    fill(library, *rows)
+    path = tmp_path / f"out.{suffix}"
+    assert library.export_table(path) == len(HOSTILE)
+    other = Catalog(tmp_path / "other.db")
+    copy = Library(other)
+    report = copy.import_table(path)
+    assert report.rejected == ()
+    assert list(copy.albums()) == list(library.albums())
+    assert copy.import_table(path).same == library.import_table(path).same == len(HOSTILE)
+    other.close()

@@ -1,0 +1,464 @@
+"""Tables in and out: every column, every way a file or a row can be wrong, and the way round."""
+
+import json
+import os
+import random
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from image_cache.adapters.table_rows import COLUMNS
+from image_cache.adapters.tables import read_table, write_table
+from image_cache.errors import ImportRejected, TableRejected
+from image_cache.models import Album, AlbumRow, Track
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> "TableFile":
+    return TableFile(tmp_path / "table")
+
+
+class TableFile:
+    """A file that is written and read in one line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, content: str | bytes) -> list[AlbumRow | ImportRejected]:
+        self.path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return list(read_table(self.path))
+
+    def rows(self, content: str | bytes) -> list[AlbumRow]:
+        found = self.read(content)
+        assert all(isinstance(row, AlbumRow) for row in found), found
+        return [row for row in found if isinstance(row, AlbumRow)]
+
+    def reasons(self, content: str | bytes) -> list[tuple[int, str]]:
+        return [(row.line, row.reason) for row in self.read(content) if isinstance(row, ImportRejected)]
+
+
+FULL = {
+    "id": "99",
+    "source": "Discogs",
+    "source_id": "1234",
+    "title": "Low Water Mark",
+    "artist": "Brine Parliament",
+    "year": "1969",
+    "genres": "Jazz; Funk / Soul",
+    "styles": "Bop",
+    "formats": 'Vinyl; LP; 12"',
+    "label": "Cinder",
+    "catno": "CA 12",
+    "rating": "4",
+    "media_condition": "NM",
+    "sleeve_condition": "VG+",
+    "added": "2021-03-04 05:06:07",
+    "notes": "signed",
+    "cover_url": "https://covers.example/1.jpg?w=600",
+    "plays": "12",
+    "tracks": '[{"position": "A1", "title": "Tide", "duration": "3:04"}, "Ebb"]',
+}
+FULL_ROW = AlbumRow(
+    line=2,
+    source="discogs",
+    source_id="1234",
+    title="Low Water Mark",
+    artist="Brine Parliament",
+    year=1969,
+    genres=("Jazz", "Funk / Soul"),
+    styles=("Bop",),
+    formats=("Vinyl", "LP", '12"'),
+    label="Cinder",
+    catno="CA 12",
+    rating=4,
+    media_condition="NM",
+    sleeve_condition="VG+",
+    added_at=1614834367.0,
+    notes="signed",
+    cover_url="https://covers.example/1.jpg?w=600",
+    plays=12,
+    tracks=(Track("A1", "Tide", 184), Track("", "Ebb", None)),
+)
+
+
+def csv_line(cells: list[str], separator: str = ",") -> str:
+    return separator.join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\r\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("spell", [str, str.upper, lambda name: f" {name.replace('_', ' ').title()} "])
+def test_every_column_is_read_whatever_the_spreadsheet_made_of_it(
+    table: TableFile, separator: str, bom: bytes, spell: object
+) -> None:
+    header = csv_line([spell(name) for name in FULL], separator)  # type: ignore[operator]
+    assert table.rows(bom + (header + csv_line(list(FULL.values()), separator)).encode()) == [FULL_ROW]
+
+
+def test_the_columns_that_are_documented_are_those_that_are_read() -> None:
+    document = (Path(__file__).parents[1] / "docs" / "IMPORT.md").read_text(encoding="utf-8")
+    assert [name for name in COLUMNS if f"| `{name}` |" not in document] == []
+
+
+def test_four_columns_are_enough(table: TableFile) -> None:
+    [row] = table.rows("artist,title,year,cover_url\nBjörk,Debut,1993,http://c.example/1\n")
+    assert row == AlbumRow(line=2, title="Debut", artist="Björk", year=1993, cover_url="http://c.example/1")
+
+
+def test_json_says_the_same_as_csv(table: TableFile) -> None:
+    record = {
+        **FULL,
+        "year": 1969,
+        "genres": ["Jazz", "Funk / Soul"],
+        "rating": 4,
+        "plays": 12,
+        "tracks": [{"position": "A1", "title": "Tide", "duration_s": 184}, "Ebb"],
+        "added": 1614834367,
+    }
+    for content in (json.dumps([record]), json.dumps({"albums": [record]}), "\ufeff\n " + json.dumps([record], indent=2)):
+        [row] = table.rows(content)
+        assert AlbumRow(**{**{n: getattr(row, n) for n in AlbumRow.__slots__}, "line": 2}) == FULL_ROW
+
+
+@pytest.mark.parametrize("content", ["[]", '{"albums": []}', "title,artist\n", "\n\ntitle;artist\n\n\n", "[ \n ]\n"])
+def test_a_table_without_rows_is_a_table(table: TableFile, content: str) -> None:
+    assert table.read(content) == []
+
+
+def test_unknown_columns_become_lines_of_the_notes(table: TableFile) -> None:
+    [row] = table.rows("Title,Notes,Shelf,Bought at,empty\nT,mine,B 3,a flea market,\n")
+    assert row.notes == "mine\nShelf: B 3\nBought at: a flea market"
+    [row] = table.rows(json.dumps([{"title": "T", "shelf": 3, "tags": ["a", "b"], "none": None}]))
+    assert row.notes == 'shelf: 3\ntags: ["a", "b"]'
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({"title": " "}, "no title"),
+        ({"year": "nineteen"}, "year is not a number: 'nineteen'"),
+        ({"year": "1969?"}, "year is not a number: '1969?'"),
+        ({"year": "19699"}, "year 19699 is not from 1800 to 2199"),
+        ({"year": "1e3"}, "year is not a number: '1e3'"),
+        ({"year": "9" * 300}, f"year is not a number: '{'9' * 40}'"),
+        ({"cover_url": "ftp://x/1.jpg"}, "cover_url is not an http or https address: 'ftp://x/1.jpg'"),
+        ({"cover_url": "javascript:alert(1)"}, "cover_url is not an http or https address: 'javascript:alert(1)'"),
+        ({"cover_url": "/etc/passwd"}, "cover_url is not an http or https address: '/etc/passwd'"),
+        ({"cover_url": "https://"}, "cover_url is not an http or https address: 'https://'"),
+        ({"cover_url": "https://[::1"}, "cover_url is not an http or https address: 'https://[::1'"),
+        ({"cover_url": "https://x:99999/"}, "cover_url is not an http or https address: 'https://x:99999/'"),
+        ({"cover_url": "https://x/ a"}, "cover_url is not an http or https address: 'https://x/ a'"),
+        ({"cover_url": "https://me:secret@x/"}, "cover_url has a name or password in it"),
+        ({"cover_url": "https://x/" + "a" * 2000}, "cover_url is longer than 2,000 characters"),
+        ({"title": "a" * 201}, "title is longer than 200 characters"),
+        ({"notes": "a" * 2001}, "notes is longer than 2,000 characters"),
+        ({"genres": "; ".join(["Jazz"] * 501)}, "genres is longer than 2,000 characters"),
+        ({"title": "a\x07b"}, "title has control characters"),
+        ({"artist": "a\x9bb"}, "artist has control characters"),
+        ({"rating": "6"}, "rating 6 is not from 1 to 5"),
+        ({"rating": "good"}, "rating is not a number: 'good'"),
+        ({"plays": "-1"}, "plays is not a number: '-1'"),
+        ({"added": "yesterday"}, "added is not a date like 2024-05-31: 'yesterday'"),
+        ({"added": "1969-12-31"}, "added is not a date after 1970: '1969-12-31'"),
+        ({"source": "my shop!"}, "source is not a short word like discogs"),
+        ({"tracks": "A1 Tide"}, "tracks is not a JSON list"),
+        ({"tracks": '[{"position": "A1"}]'}, "tracks has an entry without a title"),
+        ({"tracks": "[" * 100}, "tracks is not a JSON list"),
+        ({"tracks": json.dumps(["x"] * 501)}, "tracks has more than 500 entries"),
+        ({"shelf": "x" * 2000, "notes": "mine"}, "notes and unknown columns together are longer than 2,000 characters"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line_and_reason(table: TableFile, cells: dict[str, str], reason: str) -> None:
+    if "shelf" in cells:
+        cells = {**{f"shelf {n}": cells["shelf"][:190] for n in range(11)}, "notes": cells["notes"]}
+    cells = {"title": "T", "artist": "A", **cells}
+    good = csv_line(["good"] + [""] * (len(cells) - 1))
+    found = table.read(csv_line(list(cells)) + good + csv_line(list(cells.values())) + good)
+    assert [row.line for row in found] == [2, 3, 4]
+    assert isinstance(found[1], ImportRejected)
+    assert (found[1].reason, isinstance(found[0], AlbumRow), isinstance(found[2], AlbumRow)) == (reason, True, True)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("7", "record 2: not an object with the columns as names"),
+        ("null", "record 2: not an object with the columns as names"),
+        ('"x"', "record 2: not an object with the columns as names"),
+        ("[]", "record 2: not an object with the columns as names"),
+        ("{}", "record 2: no title"),
+        ('{"title": null}', "record 2: no title"),
+        ('{"title": ["x"]}', "record 2: title is not text"),
+        ('{"title": true}', "record 2: title is not text"),
+        ('{"title": "\\ud800"}', "record 2: title has control characters"),
+        ('{"title": "x", "year": 1e999}', "record 2: year is not a number: 'inf'"),
+        ('{"title": "x", "year": true}', "record 2: year is not a number: 'True'"),
+        ('{"title": "x", "year": [1]}', "record 2: year is not a number: '[1]'"),
+        ('{"title": "x", "genres": {"a": 1}}', "record 2: genres is not a list"),
+        ('{"title": "x", "genres": [["a"]]}', "record 2: genres is not text"),
+        ('{"title": "x", "added": NaN}', "record 2: added is not a date after 1970: 'nan'"),
+        ('{"title": "x", "cover_url": 7}', "record 2: cover_url is not an http or https address: '7'"),
+        ('{"title": "x", "tracks": [{"title": "y", "duration_s": -1}]}', "record 2: tracks: duration_s is not a number: '-1'"),
+    ],
+)
+def test_a_bad_record_is_refused_and_the_rest_goes_in(table: TableFile, record: str, reason: str) -> None:
+    found = table.read('[\n{"title": "a"},\n' + record + ',\n{"title": "b"}\n]')
+    assert [row.line for row in found] == [2, 3, 4]
+    assert isinstance(found[1], ImportRejected)
+    assert found[1].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"\0\1\2", "this is not a text file"),
+        (b"PK\x03\x04rest", "this is a spreadsheet or an archive"),
+        (b"\x1f\x8brest", "this is compressed"),
+        ("title,artist\nx,y\n".encode("utf-16"), "this is UTF-16 text"),
+        (b"\x89PNG\r\n\x1a\n" + os.urandom(50).replace(b"\0", b""), "header"),
+        (b"artist,year\nx,1970\n", "the first line is not a header with a column named title: 'artist,year'"),
+        (b"hello", "a column named title"),
+        (b"\n\n\n", "a column named title"),
+        (b"title,Title\nx,y\n", "two columns are named title"),
+        (b"title," + b",".join(b"c%d" % n for n in range(300)) + b"\n", "more than 200 columns"),
+        (b"x" * 300_000, "the line is longer than 128 KB"),
+        (b"{}", "neither a list of records nor an object with a list named albums"),
+        (b'{"title": "x"}', "neither a list of records"),
+        (b"[", "the JSON breaks off"),
+        (b"[[[", "the JSON breaks off or is broken"),
+        (b"[" * 200_000, "the JSON is nested too deeply"),
+        (b'["' + b"x" * 600_000, "a record is longer than 256 KB"),
+        (b"[}", "something that is not a record"),
+        (b'[{"title": "\xff"}]', "the JSON is not UTF-8 text"),
+        (b'[{"title": "x", "year": ' + b"9" * 5000 + b"}]", "broken"),
+    ],
+    ids=lambda value: ascii(value[:20]) if isinstance(value, bytes) else "",
+)
+def test_what_is_no_table_at_all_has_one_clear_error(table: TableFile, content: bytes, reason: str) -> None:
+    with pytest.raises(TableRejected) as caught:
+        table.read(content)
+    assert reason in caught.value.reason
+    assert str(table.path) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.csv", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(TableRejected, match=reason):
+            list(read_table(path))
+
+
+@pytest.mark.parametrize(
+    ("tail", "reason"),
+    [
+        (', {"title": "b"', "the JSON breaks off or is broken; nothing behind it was read"),
+        (' {"title": "b"}]', "the JSON has something between two records; nothing behind it was read"),
+        (", }]", "the JSON has something that is not a record; nothing behind it was read"),
+        ("", "the JSON breaks off; nothing behind it was read"),
+    ],
+)
+def test_json_that_breaks_off_keeps_the_records_before(table: TableFile, tail: str, reason: str) -> None:
+    found = table.read('[{"title": "a"}\n' + tail)
+    assert isinstance(found[0], AlbumRow)
+    assert isinstance(found[1], ImportRejected)
+    assert (found[1].line, found[1].reason) == (2, reason)
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line_only(table: TableFile) -> None:
+    found = table.read('title,artist\n"Heroes,Bowie\nLow,Bowie\n"Lodger",Bowie\n"Never\n')
+    assert [(row.line, getattr(row, "reason", None) or row.title) for row in found] == [  # type: ignore[union-attr]
+        (2, "not a CSV row: a quote is opened and not closed"),
+        (3, "Low"),
+        (4, "Lodger"),
+        (5, "not a CSV row: a quote is opened and not closed"),
+    ]
+
+
+def test_a_huge_line_in_the_middle_costs_itself_only(table: TableFile) -> None:
+    found = table.read(b"title\na\n" + b"x" * 500_000 + b"\nb\n" + b'"c\n' + b"y" * 200_000 + b"\nd\n")
+    assert [(row.line, getattr(row, "reason", None) or row.title) for row in found] == [  # type: ignore[union-attr]
+        (2, "a"),
+        (3, "the line is longer than 128 KB"),
+        (4, "b"),
+        (5, "not a CSV row: a quote is opened and not closed"),
+        (6, "the line is longer than 128 KB"),
+        (7, "d"),
+    ]
+
+
+def test_a_cell_may_have_lines_and_a_row_may_be_short_or_have_empty_cells_too_many(table: TableFile) -> None:
+    rows = table.rows('title,artist,notes\n"Two\nlines",A,"first\nsecond"\nT\nU,,,,\n')
+    assert [(row.line, row.title, row.notes) for row in rows] == [
+        (2, "Two lines", "first\nsecond"),
+        (5, "T", None),
+        (6, "U", None),
+    ]
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused(table: TableFile) -> None:
+    assert table.reasons("title,artist\nLow, Bowie, 1977\n") == [(2, "3 cells, the header has 2")]
+
+
+def test_old_excels_write_windows_1252(table: TableFile) -> None:
+    rows = table.rows("title;artist\nNächte;Björk\n“Heroes”;Ærø\n".encode("cp1252"))
+    assert [(row.title, row.artist) for row in rows] == [("Nächte", "Björk"), ("“Heroes”", "Ærø")]
+
+
+def test_one_broken_letter_in_a_utf8_file_costs_its_row_only(table: TableFile) -> None:
+    content = "title\nÄ\n".encode() + b"\xff\xfe\n" + "Ö\n".encode()
+    found = table.read(content)
+    assert [row.line for row in found] == [2, 3, 4]
+    assert table.reasons(content) == [(3, "not UTF-8 text; save the table as CSV (UTF-8)")]
+
+
+@pytest.mark.parametrize(
+    ("written", "year"),
+    [("1969", 1969), (" 1969 ", 1969), ("1969.0", 1969), ("1969-03-01", 1969), ("1969-03", 1969), ("0", None), ("", None)],
+)
+def test_years_as_spreadsheets_and_others_write_them(table: TableFile, written: str, year: int | None) -> None:
+    assert table.rows(f"title,year\nT,{written}\n")[0].year == year
+
+
+def test_values_are_tidied_but_never_cut(table: TableFile) -> None:
+    [row] = table.rows("title,artist,genres\n  Bjo\u0308rk \t x ,a\u00a0b,Rock;; Rock ;Pop;\n")
+    assert (row.title, row.artist, row.genres) == ("Björk x", "a b", ("Rock", "Pop"))
+    assert table.rows(f"title\n{'é' * 200}\n")[0].title == "é" * 200
+
+
+# The way back
+
+
+def albums(count: int, seed: int = 1) -> list[Album]:
+    rng = random.Random(seed)
+
+    def text(longest: int = 30) -> str:
+        made = "".join(rng.choice("aäßŁ椎🎵 '\"=+-@;,|[]{}\\/<>&%0") for _ in range(rng.randint(1, longest)))
+        return " ".join(made.split()) or "x"
+
+    def several() -> tuple[str, ...]:
+        return tuple(dict.fromkeys(text(10) for _ in range(rng.randint(0, 3))))
+
+    return [
+        Album(
+            id=number,
+            source="table",
+            source_id=f"row-{number}",
+            title=text(),
+            artist=text(),
+            artist_sort="",
+            title_sort="",
+            year=rng.choice([None, 1969, 2024]),
+            genres=several(),
+            styles=several(),
+            formats=several(),
+            label=text(),
+            catno=text(),
+            rating=rng.choice([None, 1, 5]),
+            media_condition=text(),
+            sleeve_condition=text(),
+            notes="\n".join(text() for _ in range(rng.randint(1, 4))),
+            cover_url=rng.choice([None, "https://covers.example/a%20b.jpg?x=1&y=é"]),
+            tracks=tuple(Track(text(3), text(), rng.choice([None, 0, 200])) for _ in range(rng.randint(0, 3))),
+            added_at=rng.choice([0.0, 1.5e9, 1_600_000_000.25]),
+            plays=rng.randint(0, 99),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".CSV"])
+def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    written = albums(300)
+    assert write_table(path, written) == 300
+    read = list(read_table(path))
+    for album, row in zip(written, read, strict=True):
+        assert isinstance(row, AlbumRow), row
+        for name in AlbumRow.__slots__:
+            if name != "line":
+                expected = getattr(album, name)
+                # Nothing and "not said" are one in a table.
+                assert getattr(row, name) == (None if expected in ((), "") else expected), name
+
+
+def test_an_export_is_readable_by_its_owner_only_and_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write_table(path, albums(2))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+
+    def broken() -> "list[Album]":
+        yield from albums(1)  # type: ignore[misc]
+        raise RuntimeError("the database went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        write_table(path, broken())
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("out.txt", "neither in .csv nor in .json"), ("no/out.csv", "No such file")])
+def test_an_export_that_cannot_be_written_says_why(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(TableRejected, match=reason):
+        write_table(tmp_path / name, [])
+
+
+def test_nothing_in_an_export_is_a_formula_for_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write_table(
+        path,
+        [Album(id=1, source="table", source_id="=1", title="=1+1", artist="@x", artist_sort="", title_sort="", genres=("-1",))],
+    )
+    assert path.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1,table,'=1,'=1+1,'@x,,'-1,")
+
+
+@pytest.mark.parametrize("piece", ["a", " ", '"', "'", "=", ";", "[", "{", "1", "1:", "http://", "\u0301", "-", "%", "\\"])
+def test_no_cell_is_dear(table: TableFile, piece: str) -> None:
+    cell = (piece * 100_000)[:100_000]
+    for name in (*COLUMNS, "unknown"):
+        content = json.dumps([{"title": "T", name: cell}], ensure_ascii=False).encode()
+        table.path.write_bytes(content)
+        began = time.thread_time()
+        list(read_table(table.path))
+        assert time.thread_time() - began < 0.02, name
+    table.path.write_bytes(f"title,artist\nT,{cell}\nU,\n".encode())
+    began = time.thread_time()
+    assert list(read_table(table.path))
+    assert time.thread_time() - began < 0.05
+
+
+_MEASURE = """
+import resource, sys
+from pathlib import Path
+from image_cache.adapters.tables import read_table
+from image_cache.models import AlbumRow
+good = sum(isinstance(row, AlbumRow) for row in read_table(Path(sys.argv[1])))
+print(good, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path, kind: str) -> None:
+    peaks = []
+    for count in (1000, 60_000):
+        path = tmp_path / f"{count}.{kind}"
+        with path.open("w", encoding="utf-8") as file:
+            if kind == "csv":
+                file.write("title,artist,notes\n")
+                file.writelines(f"T{n},Ä,{'n' * 800}\n" for n in range(count))
+            else:
+                file.write("[")
+                file.writelines(
+                    f'{"," if n else ""}{{"title": "T{n}", "artist": "Ä", "notes": "{"n" * 800}"}}' for n in range(count)
+                )
+                file.write("]")
+        out = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], capture_output=True, text=True, check=True).stdout
+        good, peak = map(int, out.split())
+        assert good == count
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 4 * 1024  # KB; the large file has 50 MB
