@@ -13,7 +13,7 @@ from demo.sleeves.registry import FAMILIES
 
 SIDE_PX = 800
 QUALITY = 90
-for _group in ("soul",):
+for _group in ("soul", "folk", "country", "electronic", "postpunk", "ambient", "psych"):
     import_module(f"demo.sleeves.{_group}")
 
 __all__ = ["FAMILIES", "SIDE_PX", "Subject", "draw", "encoded"]
