@@ -58,10 +58,8 @@ def colour_cloud(c: Canvas, s: Subject) -> None:
         c.lay(layer, fill, 0.92)
     veil = c.noise(lambda rng, size: clouds(rng, size, 3, 4))
     c.lay(veil.point(lambda v: max(0, v - 130)), c.p.paper, 0.7)
-    middle = c.image.resize((1, 1), Image.Resampling.BOX, box=(c.side // 4, int(c.side * 0.8), c.side * 3 // 4, c.side)).getpixel(
-        (0, 0)
-    )
-    ink = c.p.on(middle) if isinstance(middle, tuple) else c.p.ink
+    low = c.image.crop((c.side // 4, c.side * 4 // 5, c.side * 3 // 4, c.side)).resize((1, 1), Image.Resampling.BOX).tobytes()
+    ink = c.p.on((low[0], low[1], low[2]))
     t.line(c, s.artist.lower(), 500, 868, "grotesk", 54, ink, "centre", 800, tracking=0.22)
     t.line(c, s.title.lower(), 500, 936, "grotesk", 40, ink, "centre", 800, tracking=0.22)
 
@@ -88,8 +86,8 @@ def two_fields(c: Canvas, s: Subject) -> None:
     c.lay(light, mix(c.p.paper, (255, 255, 255), 0.4))
     tall = c.rng.uniform(240, 740)
     c.rect(tall, split - 74, tall + 7, split, c.p.ink)
-    t.line(c, s.title, 60, 930, "serif", 66, c.p.on(low), room=620)
-    t.line(c, s.artist, 940, 930, "serif", 40, c.p.on(low), "right", 250 if t.width(c, s.title, "serif", 66) > 560 else 360)
+    t.line(c, s.title, 60, 884, "serif", 78, c.p.on(low), room=880)
+    t.line(c, s.artist, 60, 944, "serif", 46, c.p.on(low), room=880)
 
 
 @family("bone polar rose soot", grain=0.45)
@@ -110,7 +108,6 @@ def ring_wear(c: Canvas, s: Subject) -> None:
     edge.soften(5)
     c.lay(edge, mix(board, (120, 95, 60), 0.6), 0.6)
     stamp = c.mask()
-    stamp.frame(0, 0, 10, 10, 1, 0)
     lines = t.breaks(s.title.upper(), 2)
     y = 470 - 40 * len(lines)
     for line in lines:
@@ -120,7 +117,7 @@ def ring_wear(c: Canvas, s: Subject) -> None:
     stamp.frame(160, 400 - 44 * len(lines), 840, y + 84, 7, 255)
     turned = stamp.image.rotate(c.rng.uniform(-7, 7), Image.Resampling.BICUBIC)
     inked = c.noise(lambda rng, size: clouds(rng, size, 30, 3), 2).point(lambda v: min(255, 60 + int(v * 1.6)))
-    c.lay(ImageChops.multiply(turned, inked), c.p.c if c.p.c != c.p.paper else c.p.a, 0.9)
+    c.lay(ImageChops.multiply(turned, inked), mix(c.rng.choice((c.p.a, c.p.c)), c.p.ink, 0.45), 0.95)
 
 
 @family("boreal forest navy lilac neon cyanotype", grain=0.34)

@@ -1,6 +1,7 @@
 """Electronic: what an instrument would draw if it were left alone."""
 
 import math
+from itertools import pairwise
 
 from PIL import Image, ImageChops
 
@@ -136,11 +137,7 @@ def transit(c: Canvas, s: Subject) -> None:
                 path.append((x + abs(rise), y + rise))
                 x, y = x + abs(rise), y + rise
         c.line(path, 34, fill)
-        stops += [
-            ((a[0] + b[0]) / 2, a[1])
-            for a, b in zip(path, path[1:], strict=False)
-            if a[1] == b[1] and 30 < (a[0] + b[0]) / 2 < 970
-        ]
+        stops += [((a[0] + b[0]) / 2, a[1]) for a, b in pairwise(path) if a[1] == b[1] and 30 < (a[0] + b[0]) / 2 < 970]
     for x, y in stops:
         c.disc(x, y, 28, c.p.ink)
         c.disc(x, y, 18, c.p.paper)
@@ -202,7 +199,7 @@ def wireframe(c: Canvas, s: Subject) -> None:
     while tops[-1][0] < 1040:
         x = tops[-1][0] + c.rng.uniform(56, 110)
         tops.append((x, c.rng.uniform(20, 80) + 130 * abs(x - 500) / 500))
-    for (x0, h0), (x1, h1) in zip(tops, tops[1:], strict=False):
+    for (x0, h0), (x1, h1) in pairwise(tops):
         c.poly([(x0, horizon), (x0, horizon - h0), (x1, horizon - h1), (x1, horizon)], dark)
         for path in (
             [(x0, horizon - h0), (x1, horizon - h1)],
