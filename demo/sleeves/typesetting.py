@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from demo.sleeves.canvas import Ink, Sheet
 
@@ -192,3 +192,39 @@ def _turned(
     ImageDraw.Draw(stamp).text((reach + (x - px) * k, reach + (y - py) * k), text, font=chosen, fill=255, anchor="ms")
     stamp = stamp.rotate(-angle, Image.Resampling.BICUBIC)
     sheet.image.paste(fill, (round(px * k) - reach, round(py * k) - reach, round(px * k) + reach, round(py * k) + reach), stamp)
+
+
+def stretched(sheet: Sheet, text: str, box: tuple[float, float, float, float], face: str, fill: Ink) -> None:
+    """Set a line so that its ink fills `box` exactly, letters drawn wider or narrower as needed."""
+    k = sheet.k
+    x0, y0, x1, y1 = (round(v * k) for v in box)
+    chosen = font(face, max(20, y1 - y0))
+    left, top, right, bottom = (int(v) for v in chosen.getbbox(text))
+    stamp = Image.new("L", (right - left, bottom - top), 0)
+    ImageDraw.Draw(stamp).text((-left, -top), text, font=chosen, fill=255)
+    sheet.image.paste(fill, (x0, y0, x1, y1), stamp.resize((x1 - x0, y1 - y0), Image.Resampling.LANCZOS))
+
+
+def outlined(
+    sheet: Sheet,
+    text: str,
+    box: tuple[float, float, float, float],
+    face: str,
+    fill: Ink,
+    rim: Ink,
+    most: float = 200,
+    lines: int = 2,
+) -> None:
+    """Set a centred block with a heavy rim, for words that stand on a picture."""
+    k = sheet.k
+    layer = Sheet(Image.new("L", sheet.size, 0), round(sheet.side / 2))
+    block(layer, text, box, face, 255, "centre", "middle", most=most, leading=0.98, lines=lines)
+    reach = max(3, round(9 * k) | 1)
+    wide = (
+        layer.image.reduce(2)
+        .filter(ImageFilter.MaxFilter(max(3, (reach // 2) * 2 + 1)))
+        .resize(sheet.size, Image.Resampling.BICUBIC)
+    )
+    area = (0, 0, *sheet.size)
+    sheet.image.paste(rim, area, wide)
+    sheet.image.paste(fill, area, layer.image)
