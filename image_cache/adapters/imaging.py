@@ -18,7 +18,7 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
-from image_cache.adapters.headers import MAX_SCANS, jpeg_layout, sniff, webp_canvas
+from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
 from image_cache.adapters.tint import tint
 from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants
 from image_cache.errors import ImageRejected
@@ -34,7 +34,7 @@ CHAIN_FACTOR = 3  # a variant is made from the smallest one that is at least so 
 _BROKEN = (
     *(OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError),
     *(AssertionError, BufferError),
-    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, ImageCms.PyCMSError),
+    *(struct.error, zlib.error, ImageCms.PyCMSError),
 )
 _SHRINKABLE = ("L", "RGB", "CMYK")
 _ORIENTATION = 0x0112
@@ -127,18 +127,16 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     format_ = sniff(body)
     if format_ is None:
         raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
-    kind, bytes_per_px = format_, 0.0
-    if format_ == "WEBP":
-        canvas = webp_canvas(body)
-        if canvas is None:
-            raise ImageRejected("broken WEBP: no canvas in its header")
-        decode_cost(canvas, kind, bytes_per_px, budget_bytes)
+    kind, bytes_per_px, size = format_, 0.0, canvas(body, format_)
     if format_ == "JPEG":
         layout = jpeg_layout(body)
         if layout is None or layout.scans > MAX_SCANS:
             raise ImageRejected(f"JPEG with more than {MAX_SCANS} scans, or with too many segments")
+        size = layout.size
         if layout.holds_coefficients:
             kind, bytes_per_px = "JPEG in several scans", layout.coefficient_bytes * COEFFICIENT_SLACK
+    if size is not None:
+        decode_cost(size, kind, bytes_per_px, budget_bytes)
     Image.MAX_IMAGE_PIXELS = most_pixels(budget_bytes)  # Pillow's own limit is the second line, behind ours
     image = Image.open(io.BytesIO(body), formats=(format_,))
     cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
@@ -153,6 +151,11 @@ def _rejecting(body: bytes) -> Iterator[None]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             yield
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.1f}"
+            raise ImageRejected(
+                f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
+            ) from error
         except _BROKEN as error:
             # The text of a Pillow error may quote the picture: only its type is ours to show.
             raise ImageRejected(f"broken {sniff(body) or 'picture'}: {type(error).__name__}") from error
