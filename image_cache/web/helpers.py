@@ -88,7 +88,7 @@ def record_count() -> int:
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:
     """Look covers up once for the whole page, so that the helpers below need not ask again."""
-    covers = cast(list[Cover], services().covers.look(urls))
+    covers = services().covers.look(urls)
     _known().update(zip(urls, covers, strict=True))
     return covers
 
