@@ -69,7 +69,7 @@ def panels(c: Canvas, s: Subject) -> None:
             else:
                 c.disc(x + wide / 2, y + tall / 2, min(wide, tall) * 0.34, two)
     t.block(c, s.title, (60, 62, 940, split - 140), "serif", c.p.ink, most=108, lines=2, leading=0.92)
-    t.line(c, s.artist, 60, split - 52, "serif", 52, mix(c.p.a, c.p.ink, 0.25), room=640)
+    t.line(c, s.artist, 60, split - 52, "serif", 52, c.p.readable(mix(c.p.a, c.p.ink, 0.25), c.p.paper), room=640)
     imprint(c, s, 940, split - 54, c.p.ink, c.p.paper, "right", 28)
 
 
@@ -77,17 +77,19 @@ def panels(c: Canvas, s: Subject) -> None:
 def rain_glass(c: Canvas, s: Subject) -> None:
     """Rain on a window, lights behind it."""
     c.ground(mix(c.p.ink, c.p.a, 0.3))
-    for _ in range(26):
-        x, y, r = c.rng.uniform(0, 1000), c.rng.uniform(150, 800), c.rng.uniform(40, 110)
+    for fill in (c.p.c, c.p.b, c.p.a, c.p.paper):
         bokeh = c.mask()
-        bokeh.disc(x, y, r, 170)
-        bokeh.soften(9)
-        c.lay(bokeh, c.rng.choice((c.p.c, c.p.b, c.p.a, c.p.paper)), c.rng.uniform(0.25, 0.6))
+        for _ in range(7):
+            bokeh.disc(c.rng.uniform(0, 1000), c.rng.uniform(150, 800), c.rng.uniform(40, 110), c.rng.randrange(40, 105))
+        bokeh.soften(10)
+        c.lay(bokeh, fill)
     c.lay(c.noise(lambda rng, size: clouds(rng, size, 3, 4)), mix(c.p.ink, c.p.a, 0.4), 0.45)
     behind = c.image.transpose(Image.Transpose.ROTATE_180)
     drops, shine, dark = c.mask(), c.mask(), c.mask()
     for n in range(230):
         x, y, r = c.rng.uniform(0, 1000), c.rng.uniform(0, 1000), c.rng.choice((4, 5, 7, 10, 16))
+        if y < 300 and n % 9:
+            y += 300  # few drops where the names stand
         drops.ellipse(x, y, r, r * 1.16, 255)
         dark.ellipse(x, y - r * 0.3, r * 0.9, r * 0.7, 120)
         shine.ellipse(x - r * 0.2, y + r * 0.5, r * 0.5, r * 0.26, 235)
@@ -110,7 +112,7 @@ def staves(c: Canvas, s: Subject) -> None:
     c.ground(c.p.paper)
     count = 4
     for stave in range(count):
-        base = 330 + stave * 148
+        base = 350 + stave * 174
         swing, speed, phase = c.rng.uniform(14, 46), c.rng.uniform(0.8, 1.8), c.rng.uniform(0, 6.28)
 
         def height(x: float, swing: float = swing, speed: float = speed, phase: float = phase, base: float = base) -> float:
@@ -150,7 +152,7 @@ def staves(c: Canvas, s: Subject) -> None:
                 x += gap
             x += c.rng.choice((70, 96, 130))
     t.block(c, s.title, (60, 60, 940, 160), "didone", c.p.ink, most=84, lines=1)
-    t.line(c, s.artist, 60, 210, "serif", 52, mix(c.p.a, c.p.ink, 0.2), room=640)
+    t.line(c, s.artist, 60, 210, "serif", 52, c.p.readable(mix(c.p.a, c.p.ink, 0.2), c.p.paper), room=640)
     imprint(c, s, 940, 208, c.p.ink, c.p.paper, "right", 28)
 
 
@@ -198,18 +200,23 @@ def still_life(c: Canvas, s: Subject) -> None:
     c.lay(cloth, toned(c.noise(lambda rng, size: clouds(rng, size, 4, 3)), ((0, mix(c.p.paper, c.p.ink, 0.45)), (1, c.p.paper))))
     jug = c.mask()
     x = 640
-    for n in range(60):
-        share = n / 59
-        half = 58 + 86 * math.sin(math.pi * min(1, share * 1.02) ** 1.5) * (0.9 if share > 0.2 else share * 4.5)
-        jug.rect(x - half, 352 + n * 6.2, x + half, 359 + n * 6.2, 255)
+    side = []
+    for n in range(61):
+        share = n / 60
+        half = (
+            60 + 84 * math.sin(math.pi * share**1.4) if share > 0.12 else 60 + 84 * math.sin(math.pi * 0.12**1.4) * share / 0.12
+        )
+        side.append((half, 352 + n * 6.2))
+    jug.poly([(x - half, y) for half, y in side] + [(x + half, y) for half, y in reversed(side)], 255)
     jug.rect(x - 70, 330, x + 70, 358, 255)
     jug.ring(x + 150, 490, 86, 22, 255)
-    body = gradient(
-        c.size,
-        ((0.34, mix(c.p.c, c.p.ink, 0.75)), (0.5, mix(c.p.b, c.p.paper, 0.35)), (0.58, c.p.b), (0.7, mix(c.p.ink, c.p.b, 0.3))),
-        angle=90,
+    shine = (
+        (0.48, mix(c.p.c, c.p.ink, 0.6)),
+        (0.57, mix(c.p.b, c.p.paper, 0.45)),
+        (0.64, c.p.b),
+        (0.82, mix(c.p.ink, c.p.b, 0.25)),
     )
-    c.lay(jug, body)
+    c.lay(jug, gradient(c.size, shine, angle=90))
     fruit = [(250, 640, 84, c.p.b), (400, 656, 78, c.p.c), (325, 566, 74, c.p.a), (505, 690, 52, c.p.b)]
     c.rng.shuffle(fruit)
     for fx, fy, r, tone in sorted(fruit, key=lambda f: f[1]):

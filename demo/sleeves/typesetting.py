@@ -96,15 +96,16 @@ def block(
     leading: float = 1.0,
     lines: int = 4,
     tracking: float = 0,
+    gap: str = " ",
 ) -> tuple[float, float, float]:
     """Set a text as large as it fits into `box` (x0, y0, x1, y1), in up to `lines` lines; return its top, bottom and size.
 
-    Measured by the ink: nothing leaves the box, and the first capital touches its top.
+    Measured by the ink: nothing leaves the box, and the first capital touches its top. `gap` is what stands between words.
     """
     x0, y0, x1, y1 = box
     plan: tuple[float, list[str]] = (0.0, [text])
     for count in range(1, lines + 1):
-        parts = breaks(text, count)
+        parts = [part.replace(" ", gap) for part in breaks(text, count)]
         size = min(fitting(sheet, part, face, x1 - x0, most, tracking) for part in parts)
         above, below = _ink(sheet, parts, face, size)
         height = above + below + (len(parts) - 1) * size * leading
