@@ -17,8 +17,8 @@ SHARES = {"left": 0.0, "centre": 0.5, "right": 1.0, "top": 0.0, "middle": 0.5, "
 
 @lru_cache(maxsize=256)
 def font(face: str, size_px: int) -> ImageFont.FreeTypeFont:
-    # The basic layout kerns from the font alone, so a sleeve is the same where no shaping library is installed.
-    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px), layout_engine=ImageFont.Layout.BASIC)
+    # Pillow sets with Raqm where it was built with it, which kerns; its basic layout reads the pairs but moves nothing visibly.
+    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px))
 
 
 def width(sheet: Sheet, text: str, face: str, size: float, tracking: float = 0) -> float:
