@@ -18,8 +18,8 @@ from PIL import Image, ImageChops, ImageStat
 
 from demo import sleeves
 from demo.entry import Entry
+from demo.painting import cast, paint
 from demo.records import entries, pictures, records, slug_of
-from demo.sleeves.files import cast, paint
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = {

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 from demo.sleeves import typesetting as t
 from demo.sleeves.canvas import Canvas
 from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import mix
+from demo.sleeves.palettes import luminance, mix
 from demo.sleeves.registry import family
 from demo.sleeves.textures import blurred, clouds, glow, gradient, toned
 
@@ -158,33 +158,33 @@ def staves(c: Canvas, s: Subject) -> None:
 
 @family("sahara bone dusk polar terracotta wine", grain=0.32)
 def arches(c: Canvas, s: Subject) -> None:
-    """An arcade that goes on, arch within arch."""
-    c.ground(mix(c.p.b, c.p.paper, 0.3))
-    x, floor = c.rng.choice((420, 500, 580)), 860.0
-    count = 6
-    for n in range(count):
-        share = 0.72**n
-        px = 500 + (x - 500) * (1 - share) * 1.6
-        half, tall = 370 * share, 610 * share
-        base = 640 + (floor - 640) * share
-        stone = mix(mix(c.p.b, c.p.paper, 0.3), mix(c.p.a, c.p.ink, 0.3), n / count)
-        lit = mix(stone, c.p.paper, 0.45)
-        c.disc(px, base - tall + half, half + 26 * share, lit)
-        c.rect(px - half - 26 * share, base - tall + half, px + half + 26 * share, base, lit)
-        inner = mix(mix(c.p.b, c.p.paper, 0.3), mix(c.p.a, c.p.ink, 0.3), (n + 1) / count)
-        c.disc(px, base - tall + half, half, inner)
-        c.rect(px - half, base - tall + half, px + half, base, inner)
-        c.poly(
-            [(px - half, base), (px - half + half * 0.45, base - tall + half * 1.2), (px - half, base - tall + half)],
-            mix(inner, c.p.ink, 0.18),
-        )
-    last = 0.72**count
-    px = 500 + (x - 500) * (1 - last) * 1.6
-    c.disc(px, 640 - 50, 52, c.p.c if sum(c.p.c) > 360 else c.p.paper)
-    c.rect(px - 52, 590, px + 52, 650, c.p.c if sum(c.p.c) > 360 else c.p.paper)
-    floor_mask = c.mask()
-    floor_mask.poly([(0, floor), (1001, floor), (1001, 1001), (0, 1001)], 255)
-    c.lay(floor_mask, mix(c.p.a, c.p.ink, 0.5))
+    """An arcade that goes on, arch within arch, to a lit door."""
+    x, count = c.rng.choice((410, 500, 590)), 6
+    pale, deep = mix(c.p.b, c.p.paper, 0.4), mix(c.p.a, c.p.ink, 0.35)
+    light = c.p.c if luminance(c.p.c) > 0.3 else c.p.paper
+    c.ground(pale)
+    c.rect(0, 862, 1001, 1001, deep)
+    for n in range(count + 1):
+        share = 0.7**n
+        px, base = 500 + (x - 500) * (1 - share) * 1.5, 650 + 212 * share
+        half, tall = 372 * share, 610 * share
+        stone = mix(pale, deep, n / (count + 1))
+        last = n == count
+        for inset, fill in (
+            (0.0, mix(stone, c.p.paper, 0.5)),
+            (26 * share, light if last else mix(pale, deep, (n + 1) / (count + 1))),
+        ):
+            r = half + 26 * share - inset
+            c.slice(px, base - tall + half, r, 180, 360, fill)
+            c.rect(px - r, base - tall + half - 1, px + r, base, fill)
+        if not last:
+            ahead = 0.7 ** (n + 1)
+            ax, floor = 500 + (x - 500) * (1 - ahead) * 1.5, 650 + 212 * ahead
+            reach = 398 * ahead
+            c.poly(
+                [(px - half, base), (px + half, base), (ax + reach, floor), (ax - reach, floor)],
+                mix(mix(pale, deep, (n + 1) / (count + 1)), c.p.ink, 0.3),
+            )
     t.block(c, s.title, (56, 52, 944, 206), "deco", c.p.ink, "centre", most=80, lines=1, tracking=0.05)
     t.line(c, s.artist, 500, 952, "deco", 50, c.p.paper, "centre", 860, tracking=0.05)
 

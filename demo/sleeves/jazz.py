@@ -95,7 +95,7 @@ def papercut(c: Canvas, s: Subject) -> None:
         layer = Canvas(c.size_px, c.p, c.rng)
         layer.ground(ground)
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        size = min(x1 - x0, y1 - y0) * 0.44
+        size = min(x1 - x0, y1 - y0) * 0.39
         if n in {0, 3}:
             _frond(layer, x, y, size, shape)
         elif n == 1:

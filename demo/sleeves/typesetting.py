@@ -5,9 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from demo.sleeves.canvas import Ink, Sheet
+from demo.sleeves.textures import blurred
 
 FONTS = Path(__file__).resolve().parent.parent / "fonts"
 Align = Literal["left", "centre", "right"]
@@ -220,12 +221,7 @@ def outlined(
     k = sheet.k
     layer = Sheet(Image.new("L", sheet.size, 0), round(sheet.side / 2))
     block(layer, text, box, face, 255, "centre", "middle", most=most, leading=0.98, lines=lines)
-    reach = max(3, round(9 * k) | 1)
-    wide = (
-        layer.image.reduce(2)
-        .filter(ImageFilter.MaxFilter(max(3, (reach // 2) * 2 + 1)))
-        .resize(sheet.size, Image.Resampling.BICUBIC)
-    )
+    wide = blurred(layer.image, 7 * k).point(lambda v: max(0, min(255, (v - 22) * 9)))
     area = (0, 0, *sheet.size)
     sheet.image.paste(rim, area, wide)
     sheet.image.paste(fill, area, layer.image)
