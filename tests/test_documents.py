@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *(path for name in ("docs", "demo", "benchmarks", "static") for path in (ROOT / name).rglob("*.md"))]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(path for name in ("docs", "demo", "benchmarks", "static") for path in (ROOT / name).rglob("*.md")),
+]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
 SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
 
