@@ -159,18 +159,14 @@ class Database:
 
     def _opened(self) -> Connection:
         """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
-        is_writable = True
         if not self.path.exists():
             # A WAL whose database is gone must not meet a new one: SQLite might take its pages for the new file's.
             for suffix in COMPANIONS:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        try:
-            # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError:
-            if not self.path.is_file():
-                raise
-            is_writable = False
+            # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's. A file that is there must not
+            # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = _inode(self.path)
         conn = self._linked("rw") if is_writable else self._read_only()
         try:

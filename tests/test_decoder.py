@@ -25,7 +25,7 @@ PAIR = (cover_variants()[0], cover_variants()[2])
 BUDGET = 256 << 20
 SLOW = (Variant("large", 4000, 85, 6),)  # several seconds of work for libwebp, on any machine
 COVER = encoded(noise("RGB", 300, 300), "JPEG")
-LARGE = encoded(noise("RGB", 600, 600).resize((3000, 3000), Image.Resampling.NEAREST), "JPEG", quality=60)
+LARGE = encoded(noise("RGB", 1000, 1000).resize((4000, 4000), Image.Resampling.NEAREST), "JPEG", quality=60)
 
 
 @pytest.fixture
@@ -167,6 +167,13 @@ def test_many_threads_share_one_child_and_get_their_own_pictures(decoder):
     assert len(decoder.processes()) == 2
 
 
+def test_a_large_jpeg_is_never_decoded_at_full_size(decoder):
+    body = encoded(Image.new("RGB", (5000, 5000), "navy"), "JPEG")
+    decoder.render(body, PAIR)
+    peak_kb = int(status_of(decoder.processes()[1])["VmHWM"].split()[0])
+    assert peak_kb < 60 << 10  # its pixels alone would be 100 MB
+
+
 # --- limits
 
 
@@ -186,6 +193,28 @@ def test_the_worker_has_the_limits_that_were_promised(decoder):
     assert len(os.listdir(f"/proc/{worker}/fd")) <= 5
     assert os.getpriority(os.PRIO_PROCESS, worker) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
     assert os.getpgid(nursery) != os.getpgid(0)
+
+
+AT_CAP = {
+    "PNG": lambda: encoded(Image.new("RGBA", (5000, 4000), (9, 9, 9, 9)), "PNG", compress_level=1),
+    "GIF": lambda: encoded(Image.new("P", (8000, 4000)), "GIF", transparency=0),
+    "BMP": lambda: encoded(Image.new("RGB", (4000, 4000)), "BMP"),
+    "WEBP": lambda: encoded(Image.new("RGBA", (4000, 3000), (9, 9, 9, 9)), "WEBP", lossless=True, quality=0, method=0),
+    "AVIF": lambda: encoded(Image.new("RGB", (4000, 4000)), "AVIF", speed=10),
+    "JPEG": lambda: encoded(Image.new("RGB", (10_000, 5_000)), "JPEG", progressive=True),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", AT_CAP)
+def test_a_picture_at_the_cap_is_rendered_within_the_budget(decoder, format_):
+    body = AT_CAP[format_]()
+    decoder.render(COVER, PAIR)
+    base_kb = int(status_of(decoder.processes()[1])["VmRSS"].split()[0])
+    made = decoder.render(body, cover_variants())
+    assert max(decoded(made.variants["detail-2x"]).size) == 1200
+    peak_kb = int(status_of(decoder.processes()[1])["VmHWM"].split()[0])
+    assert peak_kb - base_kb < BUDGET >> 10
 
 
 def test_the_child_has_no_network_where_the_kernel_allows_that(decoder):
@@ -209,8 +238,8 @@ def test_the_decoder_does_not_care_where_it_is_started(decoder, tmp_path, monkey
 
 
 def test_a_picture_that_takes_too_long_is_ended_by_the_clock(start):
-    decoder = start(wall_s=0.25)
-    with pytest.raises(DecoderFailed, match=r"more than 0\.25 s"):
+    decoder = start(wall_s=0.9)
+    with pytest.raises(DecoderFailed, match=r"more than 0\.9 s"):
         decoder.render(LARGE, SLOW)
     assert decoder.render(COVER, PAIR).width == 300
 
@@ -235,13 +264,13 @@ def test_cpu_time_is_counted_for_each_picture_and_not_for_all(start):
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_even_die_is_killed_with_its_nursery(start):
-    decoder = start(wall_s=0.2)
+    decoder = start(wall_s=1.0)
     decoder.render(COVER, PAIR)
     nursery, worker = decoder.processes()
     for pid in (nursery, worker):
         os.kill(pid, signal.SIGSTOP)
     with open_handle(worker) as handle:
-        with pytest.raises(DecoderFailed, match=r"no answer within 0\.2 s"):
+        with pytest.raises(DecoderFailed, match=r"no answer within 1 s"):
             decoder.render(COVER, PAIR)
         assert select.select([handle], [], [], 5)[0]
     assert decoder.render(COVER, PAIR).width == 300
@@ -293,10 +322,11 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_is_replaced(decoder):
 
 
 def test_idle_processes_leave_by_themselves(start):
-    decoder = start(idle_s=0.2)
+    decoder = start(idle_s=0.5)
     decoder.render(COVER, PAIR)
-    pids = decoder.processes()
-    assert all(ends(pid) for pid in pids)
+    nursery, worker = pids = decoder.processes()
+    assert ends(worker)
+    assert ends(nursery, within_s=0.4)  # with its worker, not after another idle time
     decoder.reap()
     assert decoder.processes() == ()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)  # not even a zombie

@@ -46,15 +46,23 @@ def decoder() -> Iterator[Decoder]:
 
 
 def memory_mb(pid: int | str, field: str = "VmRSS") -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    for line in _proc(pid, "status").splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     return 0.0
 
 
 def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    fields = _proc(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def _proc(pid: int | str, name: str) -> str:
+    """A file of /proc, empty when the process has left: a worker does after its last picture."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.mark.corpus

@@ -181,6 +181,9 @@ def test_filters_narrow_the_wall_together(library: Library) -> None:
     assert library.genres() == [("Jazz", 2), ("Rock", 2)]
     assert library.formats() == [("CD", 1), ("LP", 2)]
     assert library.decades() == [(1970, 2), (1980, 1)]
+    fill(library, row("d", genres=("Rock",), year=1991))
+    assert library.genres() == [("Jazz", 2), ("Rock", 3)]
+    assert library.decades()[-1] == (1990, 1)
 
 
 def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:

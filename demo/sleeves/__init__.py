@@ -13,7 +13,21 @@ from demo.sleeves.registry import FAMILIES
 
 SIDE_PX = 800
 QUALITY = 90
-for _group in ("soul", "folk", "country", "electronic", "postpunk", "ambient", "psych", "classical", "dub", "jazz"):
+for _group in (
+    "soul",
+    "folk",
+    "landscape",
+    "country",
+    "electronic",
+    "postpunk",
+    "street",
+    "ambient",
+    "psych",
+    "classical",
+    "dub",
+    "jazz",
+    "stage",
+):
     import_module(f"demo.sleeves.{_group}")
 
 __all__ = ["FAMILIES", "SIDE_PX", "Subject", "draw", "encoded"]

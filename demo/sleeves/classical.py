@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 from demo.sleeves import typesetting as t
 from demo.sleeves.canvas import Canvas
 from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import mix
+from demo.sleeves.palettes import luminance, mix
 from demo.sleeves.registry import family
 from demo.sleeves.textures import blurred, clouds, glow, gradient, toned
 
@@ -69,7 +69,7 @@ def panels(c: Canvas, s: Subject) -> None:
             else:
                 c.disc(x + wide / 2, y + tall / 2, min(wide, tall) * 0.34, two)
     t.block(c, s.title, (60, 62, 940, split - 140), "serif", c.p.ink, most=108, lines=2, leading=0.92)
-    t.line(c, s.artist, 60, split - 52, "serif", 52, mix(c.p.a, c.p.ink, 0.25), room=640)
+    t.line(c, s.artist, 60, split - 52, "serif", 52, c.p.readable(mix(c.p.a, c.p.ink, 0.25), c.p.paper), room=640)
     imprint(c, s, 940, split - 54, c.p.ink, c.p.paper, "right", 28)
 
 
@@ -77,17 +77,19 @@ def panels(c: Canvas, s: Subject) -> None:
 def rain_glass(c: Canvas, s: Subject) -> None:
     """Rain on a window, lights behind it."""
     c.ground(mix(c.p.ink, c.p.a, 0.3))
-    for _ in range(26):
-        x, y, r = c.rng.uniform(0, 1000), c.rng.uniform(150, 800), c.rng.uniform(40, 110)
+    for fill in (c.p.c, c.p.b, c.p.a, c.p.paper):
         bokeh = c.mask()
-        bokeh.disc(x, y, r, 170)
-        bokeh.soften(9)
-        c.lay(bokeh, c.rng.choice((c.p.c, c.p.b, c.p.a, c.p.paper)), c.rng.uniform(0.25, 0.6))
+        for _ in range(7):
+            bokeh.disc(c.rng.uniform(0, 1000), c.rng.uniform(150, 800), c.rng.uniform(40, 110), c.rng.randrange(40, 105))
+        bokeh.soften(10)
+        c.lay(bokeh, fill)
     c.lay(c.noise(lambda rng, size: clouds(rng, size, 3, 4)), mix(c.p.ink, c.p.a, 0.4), 0.45)
     behind = c.image.transpose(Image.Transpose.ROTATE_180)
     drops, shine, dark = c.mask(), c.mask(), c.mask()
     for n in range(230):
         x, y, r = c.rng.uniform(0, 1000), c.rng.uniform(0, 1000), c.rng.choice((4, 5, 7, 10, 16))
+        if y < 300 and n % 9:
+            y += 300  # few drops where the names stand
         drops.ellipse(x, y, r, r * 1.16, 255)
         dark.ellipse(x, y - r * 0.3, r * 0.9, r * 0.7, 120)
         shine.ellipse(x - r * 0.2, y + r * 0.5, r * 0.5, r * 0.26, 235)
@@ -110,7 +112,7 @@ def staves(c: Canvas, s: Subject) -> None:
     c.ground(c.p.paper)
     count = 4
     for stave in range(count):
-        base = 330 + stave * 148
+        base = 350 + stave * 174
         swing, speed, phase = c.rng.uniform(14, 46), c.rng.uniform(0.8, 1.8), c.rng.uniform(0, 6.28)
 
         def height(x: float, swing: float = swing, speed: float = speed, phase: float = phase, base: float = base) -> float:
@@ -150,39 +152,39 @@ def staves(c: Canvas, s: Subject) -> None:
                 x += gap
             x += c.rng.choice((70, 96, 130))
     t.block(c, s.title, (60, 60, 940, 160), "didone", c.p.ink, most=84, lines=1)
-    t.line(c, s.artist, 60, 210, "serif", 52, mix(c.p.a, c.p.ink, 0.2), room=640)
+    t.line(c, s.artist, 60, 210, "serif", 52, c.p.readable(mix(c.p.a, c.p.ink, 0.2), c.p.paper), room=640)
     imprint(c, s, 940, 208, c.p.ink, c.p.paper, "right", 28)
 
 
 @family("sahara bone dusk polar terracotta wine", grain=0.32)
 def arches(c: Canvas, s: Subject) -> None:
-    """An arcade that goes on, arch within arch."""
-    c.ground(mix(c.p.b, c.p.paper, 0.3))
-    x, floor = c.rng.choice((420, 500, 580)), 860.0
-    count = 6
-    for n in range(count):
-        share = 0.72**n
-        px = 500 + (x - 500) * (1 - share) * 1.6
-        half, tall = 370 * share, 610 * share
-        base = 640 + (floor - 640) * share
-        stone = mix(mix(c.p.b, c.p.paper, 0.3), mix(c.p.a, c.p.ink, 0.3), n / count)
-        lit = mix(stone, c.p.paper, 0.45)
-        c.disc(px, base - tall + half, half + 26 * share, lit)
-        c.rect(px - half - 26 * share, base - tall + half, px + half + 26 * share, base, lit)
-        inner = mix(mix(c.p.b, c.p.paper, 0.3), mix(c.p.a, c.p.ink, 0.3), (n + 1) / count)
-        c.disc(px, base - tall + half, half, inner)
-        c.rect(px - half, base - tall + half, px + half, base, inner)
-        c.poly(
-            [(px - half, base), (px - half + half * 0.45, base - tall + half * 1.2), (px - half, base - tall + half)],
-            mix(inner, c.p.ink, 0.18),
-        )
-    last = 0.72**count
-    px = 500 + (x - 500) * (1 - last) * 1.6
-    c.disc(px, 640 - 50, 52, c.p.c if sum(c.p.c) > 360 else c.p.paper)
-    c.rect(px - 52, 590, px + 52, 650, c.p.c if sum(c.p.c) > 360 else c.p.paper)
-    floor_mask = c.mask()
-    floor_mask.poly([(0, floor), (1001, floor), (1001, 1001), (0, 1001)], 255)
-    c.lay(floor_mask, mix(c.p.a, c.p.ink, 0.5))
+    """An arcade that goes on, arch within arch, to a lit door."""
+    x, count = c.rng.choice((410, 500, 590)), 6
+    pale, deep = mix(c.p.b, c.p.paper, 0.4), mix(c.p.a, c.p.ink, 0.35)
+    light = c.p.c if luminance(c.p.c) > 0.3 else c.p.paper
+    c.ground(pale)
+    c.rect(0, 862, 1001, 1001, deep)
+    for n in range(count + 1):
+        share = 0.7**n
+        px, base = 500 + (x - 500) * (1 - share) * 1.5, 650 + 212 * share
+        half, tall = 372 * share, 610 * share
+        stone = mix(pale, deep, n / (count + 1))
+        last = n == count
+        for inset, fill in (
+            (0.0, mix(stone, c.p.paper, 0.5)),
+            (26 * share, light if last else mix(pale, deep, (n + 1) / (count + 1))),
+        ):
+            r = half + 26 * share - inset
+            c.slice(px, base - tall + half, r, 180, 360, fill)
+            c.rect(px - r, base - tall + half - 1, px + r, base, fill)
+        if not last:
+            ahead = 0.7 ** (n + 1)
+            ax, floor = 500 + (x - 500) * (1 - ahead) * 1.5, 650 + 212 * ahead
+            reach = 398 * ahead
+            c.poly(
+                [(px - half, base), (px + half, base), (ax + reach, floor), (ax - reach, floor)],
+                mix(mix(pale, deep, (n + 1) / (count + 1)), c.p.ink, 0.3),
+            )
     t.block(c, s.title, (56, 52, 944, 206), "deco", c.p.ink, "centre", most=80, lines=1, tracking=0.05)
     t.line(c, s.artist, 500, 952, "deco", 50, c.p.paper, "centre", 860, tracking=0.05)
 
@@ -198,18 +200,23 @@ def still_life(c: Canvas, s: Subject) -> None:
     c.lay(cloth, toned(c.noise(lambda rng, size: clouds(rng, size, 4, 3)), ((0, mix(c.p.paper, c.p.ink, 0.45)), (1, c.p.paper))))
     jug = c.mask()
     x = 640
-    for n in range(60):
-        share = n / 59
-        half = 58 + 86 * math.sin(math.pi * min(1, share * 1.02) ** 1.5) * (0.9 if share > 0.2 else share * 4.5)
-        jug.rect(x - half, 352 + n * 6.2, x + half, 359 + n * 6.2, 255)
+    side = []
+    for n in range(61):
+        share = n / 60
+        half = (
+            60 + 84 * math.sin(math.pi * share**1.4) if share > 0.12 else 60 + 84 * math.sin(math.pi * 0.12**1.4) * share / 0.12
+        )
+        side.append((half, 352 + n * 6.2))
+    jug.poly([(x - half, y) for half, y in side] + [(x + half, y) for half, y in reversed(side)], 255)
     jug.rect(x - 70, 330, x + 70, 358, 255)
     jug.ring(x + 150, 490, 86, 22, 255)
-    body = gradient(
-        c.size,
-        ((0.34, mix(c.p.c, c.p.ink, 0.75)), (0.5, mix(c.p.b, c.p.paper, 0.35)), (0.58, c.p.b), (0.7, mix(c.p.ink, c.p.b, 0.3))),
-        angle=90,
+    shine = (
+        (0.48, mix(c.p.c, c.p.ink, 0.6)),
+        (0.57, mix(c.p.b, c.p.paper, 0.45)),
+        (0.64, c.p.b),
+        (0.82, mix(c.p.ink, c.p.b, 0.25)),
     )
-    c.lay(jug, body)
+    c.lay(jug, gradient(c.size, shine, angle=90))
     fruit = [(250, 640, 84, c.p.b), (400, 656, 78, c.p.c), (325, 566, 74, c.p.a), (505, 690, 52, c.p.b)]
     c.rng.shuffle(fruit)
     for fx, fy, r, tone in sorted(fruit, key=lambda f: f[1]):

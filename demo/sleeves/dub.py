@@ -38,7 +38,7 @@ def target(c: Canvas, s: Subject) -> None:
         c.disc(px, py, 13, c.p.ink)
     c.rect(0, 0, 1001, 172, c.p.ink)
     t.line(c, s.title, 46, 84, "slab", 66, c.p.paper, room=908)
-    t.line(c, s.artist, 46, 142, "slab", 42, c.p.b if sum(c.p.b) > 330 else c.p.paper, room=908)
+    t.line(c, s.artist, 46, 142, "slab", 42, c.p.readable(c.p.b, c.p.ink), room=908)
 
 
 @family("malt citrus tropic moss brick signal")

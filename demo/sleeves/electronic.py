@@ -22,19 +22,25 @@ def contours(c: Canvas, s: Subject) -> None:
     land = blurred(c.noise(lambda rng, size: clouds(rng, size, 2, 3, 0.42)), 20 * c.k)
     step = 17
     # Where the height changes its band, there is a line: the difference of the bands and their shifted self.
-    bands = land.point(lambda v: 255 if (v // step) % 2 else 0)
+    # Eight bits are terraces; softened and cut again, their edges are curves.
+    bands = _smoothed(c, land.point(lambda v: 255 if (v // step) % 2 else 0))
     lines = c.mask()
     offset = max(2, round(2.6 * c.k))
     for dx, dy in ((offset, 0), (0, offset), (-offset, 0), (0, -offset)):
         moved = bands.transform(bands.size, Image.Transform.AFFINE, (1, 0, dx, 0, 1, dy))
         lines.image.paste(ImageChops.lighter(lines.image, ImageChops.difference(bands, moved)))
-    peak = land.point(lambda v: 255 if v > 204 else 0)
+    lines.frame(0, 0, 1000, 1000, 8, 0)
+    peak = _smoothed(c, land.point(lambda v: 255 if v > 203 else 0))
     c.lay(peak, c.p.a)
-    lake = land.point(lambda v: 255 if v < 51 else 0)
+    lake = _smoothed(c, land.point(lambda v: 255 if v < 51 else 0))
     c.lay(lake, c.p.b)
     c.lay(lines, mix(c.p.on(ground), ground, 0.12), 0.85)
     c.rect(0, 0, 1001, 176, ground)
     names(c, s, 50, 84, c.p.on(ground), size=58, room=900)
+
+
+def _smoothed(c: Canvas, shape: Image.Image) -> Image.Image:
+    return blurred(shape, 4.5 * c.k).point(lambda v: max(0, min(255, (v - 112) * 8)))
 
 
 @family("navy neon boreal acid soot cobalt signal", grain=0.2)

@@ -10,7 +10,7 @@ from demo.sleeves.house import Subject
 from demo.sleeves.palettes import mix
 from demo.sleeves.registry import family
 from demo.sleeves.shapes import around, blob, petal, star
-from demo.sleeves.textures import blurred, clouds
+from demo.sleeves.textures import blurred, clouds, toned
 
 
 @family("plum dusk tropic ember acid neon", grain=0.24)
@@ -60,11 +60,11 @@ def liquid(c: Canvas, s: Subject) -> None:
     """Oil and dye between two plates of glass."""
     big = blurred(c.noise(lambda rng, size: clouds(rng, size, 2, 3, 0.5), 2), 9 * c.k)
     tones = [c.p.ink, c.p.a, c.p.b, c.p.c, c.p.paper, c.p.a, c.p.ink, c.p.c, c.p.b]
-    c.ground(tones[0])
-    for n in range(1, 9):
-        low = n * 255 / 9
-        soft = big.point(lambda v, low=low: max(0, min(255, int((v - low) * 26))))
-        c.lay(soft, tones[n])
+    edges = [n / 9 for n in range(1, 9)]
+    stops = [
+        (place, tone) for n, edge in enumerate(edges) for place, tone in ((edge - 0.02, tones[n]), (edge + 0.02, tones[n + 1]))
+    ]
+    c.fill_with(toned(big, stops))
     for _ in range(34):
         x, y, r = c.rng.uniform(0, 1000), c.rng.uniform(0, 1000), c.rng.choice((9, 14, 22, 40))
         fill = c.rng.choice(tones)

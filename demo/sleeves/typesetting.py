@@ -5,9 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from demo.sleeves.canvas import Ink, Sheet
+from demo.sleeves.textures import blurred
 
 FONTS = Path(__file__).resolve().parent.parent / "fonts"
 Align = Literal["left", "centre", "right"]
@@ -17,8 +18,8 @@ SHARES = {"left": 0.0, "centre": 0.5, "right": 1.0, "top": 0.0, "middle": 0.5, "
 
 @lru_cache(maxsize=256)
 def font(face: str, size_px: int) -> ImageFont.FreeTypeFont:
-    # The basic layout kerns from the font alone, so a sleeve is the same where no shaping library is installed.
-    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px), layout_engine=ImageFont.Layout.BASIC)
+    # Pillow sets with Raqm where it was built with it, which kerns; its basic layout reads the pairs but moves nothing visibly.
+    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px))
 
 
 def width(sheet: Sheet, text: str, face: str, size: float, tracking: float = 0) -> float:
@@ -96,15 +97,16 @@ def block(
     leading: float = 1.0,
     lines: int = 4,
     tracking: float = 0,
+    gap: str = " ",
 ) -> tuple[float, float, float]:
     """Set a text as large as it fits into `box` (x0, y0, x1, y1), in up to `lines` lines; return its top, bottom and size.
 
-    Measured by the ink: nothing leaves the box, and the first capital touches its top.
+    Measured by the ink: nothing leaves the box, and the first capital touches its top. `gap` is what stands between words.
     """
     x0, y0, x1, y1 = box
     plan: tuple[float, list[str]] = (0.0, [text])
     for count in range(1, lines + 1):
-        parts = breaks(text, count)
+        parts = [part.replace(" ", gap) for part in breaks(text, count)]
         size = min(fitting(sheet, part, face, x1 - x0, most, tracking) for part in parts)
         above, below = _ink(sheet, parts, face, size)
         height = above + below + (len(parts) - 1) * size * leading
@@ -219,12 +221,7 @@ def outlined(
     k = sheet.k
     layer = Sheet(Image.new("L", sheet.size, 0), round(sheet.side / 2))
     block(layer, text, box, face, 255, "centre", "middle", most=most, leading=0.98, lines=lines)
-    reach = max(3, round(9 * k) | 1)
-    wide = (
-        layer.image.reduce(2)
-        .filter(ImageFilter.MaxFilter(max(3, (reach // 2) * 2 + 1)))
-        .resize(sheet.size, Image.Resampling.BICUBIC)
-    )
+    wide = blurred(layer.image, 7 * k).point(lambda v: max(0, min(255, (v - 22) * 9)))
     area = (0, 0, *sheet.size)
     sheet.image.paste(rim, area, wide)
     sheet.image.paste(fill, area, layer.image)

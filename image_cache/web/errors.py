@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.http import HTTP_STATUS_CODES
 
 from image_cache.database import DatabaseError
 from image_cache.errors import (
@@ -49,7 +50,9 @@ def register_errors(app: Flask) -> None:
 def _http(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    answer = _answer(error.code, error.description or error.name)
+    # A sentence of ours is told; for those that the library brings, the page has better words.
+    is_ours = error.description and error.description != type(error).description
+    answer = _answer(error.code, (error.description or "") if is_ours else "")
     if isinstance(error, TooManyRequests):
         answer.headers.setdefault("Retry-After", "60")
     for name, value in error.get_headers():
@@ -89,7 +92,11 @@ def _answer(status: int, sentence: str, reference: str = "") -> Response:
         request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
     )
     if wants_json:
-        facts = {"error": sentence, "status": status, **({"reference": reference} if reference else {})}
+        facts = {
+            "error": sentence or HTTP_STATUS_CODES.get(status, ""),
+            "status": status,
+            **({"reference": reference} if reference else {}),
+        }
         answer = jsonify(facts)
     else:
         answer = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))

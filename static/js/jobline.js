@@ -1,24 +1,25 @@
 /** @file The one line under the ruler while covers are fetched. It was there when the page was drawn, or it stays away: nothing moves. */
 
-let spoke = false;
+let hasEnded = false;
 
 /**
- * @param {{total: number, done: number, failed?: number, eta_s?: number | null} | undefined} job
+ * @param {{total: number, done: number, failed?: number, eta_s?: number | null} | null} told null when nothing is in line
  */
-export function tellJob(job) {
+export function tellJob(told) {
   const line = document.querySelector("[data-job]");
-  if (!line || !job?.total) return;
+  if (!line) return;
+  const dots = line.querySelector("progress");
+  const job = told ?? { total: dots.max, done: dots.max };
   const isOver = job.done >= job.total;
   const words = isOver ? ended(job) : `Fetching covers, ${count(job.done)} of ${count(job.total)}`;
   line.querySelector("[data-job-words]").textContent = words;
   line.querySelector("[data-job-left]").textContent = isOver || job.eta_s == null ? "" : `about ${rough(job.eta_s)} left`;
-  const dots = line.querySelector("progress");
   dots.max = job.total;
   dots.value = job.done;
   line.classList.toggle("is-over", isOver);
   line.querySelector(".lamp").className = `lamp ${isOver ? "well" : "working"}`;
-  if (isOver === spoke) return; // a reader hears the start and the end, not every step
-  spoke = isOver;
+  if (isOver === hasEnded) return; // a reader hears the end and a new start, not every step
+  hasEnded = isOver;
   document.querySelector("[data-job-said]").textContent = words;
 }
 

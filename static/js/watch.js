@@ -6,11 +6,11 @@ import { postJson, sparesData } from "./api.js";
 import { digestOf, isOpen, mark, show } from "./images.js";
 import { tellJob } from "./jobline.js";
 
-const FIRST_PAUSE_MS = 400;
+const FIRST_PAUSE_MS = 600; // two open pages stay below the limit of the server, 240 questions a minute
 const LONGEST_PAUSE_MS = 8000;
 const GROWTH = 1.5;
 const SETTLE_MS = 150; // a flick passes many sleeves; only where it comes to rest is asked for
-const MOST = 240; // digests in one question
+const MOST = 400; // digests in one question; the server takes 500
 
 /** @type {Set<HTMLImageElement>} pictures that are not here yet */
 const open = new Set();
@@ -44,10 +44,13 @@ export function watch(root) {
   if (open.size) soon();
 }
 
-/** Queue every cover of this page. @returns {Promise<object>} */
-export function preloadAll() {
+/** Queue every cover of this page. @returns {Promise<object>} the last answer of the server */
+export async function preloadAll() {
   const images = [...document.querySelectorAll("img.lazy-load[data-src]")];
-  return postJson("/api/cache/preload", { urls: [...new Set(images.map(digestOf).filter(Boolean))], priority: "page" });
+  const urls = [...new Set(images.map(digestOf).filter(Boolean))];
+  let answer = { success: true, preloaded: 0, total: 0 };
+  for (let at = 0; at < urls.length; at += MOST) answer = await postJson("/api/cache/preload", { urls: urls.slice(at, at + MOST), priority: "page" });
+  return answer;
 }
 
 /** @param {IntersectionObserverEntry[]} entries */
@@ -67,7 +70,7 @@ async function ask() {
   urls.forEach((digest) => asked.add(digest));
   drop.forEach((digest) => asked.delete(digest));
   try {
-    tellJob((await postJson("/api/cache/preload", { urls, drop, priority: "visible" })).job);
+    await postJson("/api/cache/preload", { urls, drop, priority: "visible" });
     soon();
   } catch {
     urls.forEach((digest) => asked.delete(digest)); // the next look asks again
@@ -82,7 +85,7 @@ async function poll() {
   try {
     const states = await postJson("/api/cache/state", { digests });
     const arrived = settle(states);
-    tellJob(states.job);
+    tellJob(states.progress);
     pauseMs = arrived ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, pauseMs * GROWTH);
   } catch (error) {
     pauseMs = Math.max(LONGEST_PAUSE_MS, 1000 * (error.retryAfterS ?? 0));
@@ -90,15 +93,15 @@ async function poll() {
   if (open.size) pollTimer = setTimeout(poll, pauseMs);
 }
 
-/** @param {Record<"ready"|"working"|"failed"|"waiting", string[]>} states @returns {boolean} whether anything came to its end */
+/** @param {Record<"ready"|"working"|"waiting"|"failed"|"none", string[]>} states @returns {boolean} whether anything came to its end */
 function settle(states) {
   const state = new Map(Object.keys(states).filter((name) => Array.isArray(states[name])).flatMap((name) => states[name].map((digest) => [digest, name])));
   let ended = false;
   for (const image of open) {
     const name = state.get(digestOf(image));
     if (name === "ready") show(image);
-    else if (name) mark(image, name);
-    if (name !== "ready" && name !== "failed") continue;
+    else if (name) mark(image, name === "none" ? "failed" : name);
+    if (!["ready", "failed", "none"].includes(name)) continue;
     ended = true;
     open.delete(image);
     near.delete(image);

@@ -3,7 +3,8 @@
 import random
 from functools import lru_cache
 
-from demo.records import Entry, entries, picture_of
+from demo.entry import Entry
+from demo.records import entries, picture_of
 
 WORN = {"G+": 0.9, "VG": 0.5}  # how far the disc shows through, by the grade of the sleeve
 NEAR = 7  # records that stand close enough on a wall to be compared at a glance
