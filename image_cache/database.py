@@ -171,7 +171,7 @@ class Database:
         conn = self._linked("rw") if is_writable else self._read_only()
         try:
             if is_writable:
-                conn.execute("PRAGMA journal_mode=WAL")
+                _use_wal(conn)
                 conn.execute(f"PRAGMA synchronous={self._synchronous}")
                 conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
