@@ -5,7 +5,6 @@ Address shapes: developer documentation and addresses in public use; a rule that
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,14 +37,15 @@ class Rule:
 
 
 def identify(url: str) -> Identity:
-    """Return what the address means. Pure; never raises for a string that `urlsplit` can take apart."""
+    """Return what the address means; what cannot be taken apart means itself. Pure, never raises for text that has bytes."""
     exact = url.split("#", 1)[0]
     try:
         parts = urlsplit(exact)
         host = (parts.hostname or "").lower()
+        has_port = parts.port is not None  # a number out of range is told here only
     except ValueError:
         return Identity(exact, exact)
-    if parts.scheme in ("http", "https") and parts.port is None:
+    if parts.scheme in ("http", "https") and not has_port:
         for rule in RULES:
             if rule.covers(host) and (found := rule.read(parts.path, exact)):
                 return found
@@ -62,7 +62,7 @@ def _discogs(path: str, url: str) -> Identity | None:
         packed = path[store:].replace("/", "").rpartition(".")[0] or path[store:].replace("/", "")
         try:
             text = "/" + base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("ascii")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not of ASCII
             return None
     name = re.search(r"/((?:[A-Z]-)\d+-\d+(?:-\d+)?\.(?:jpe?g|png|gif|webp))", text)
     return Identity(f"discogs:{name[1]}", url, edge_px, is_settled=True) if name else None

@@ -197,7 +197,7 @@ class ImageCache:
     def states(self, digests: Sequence[str]) -> list[Cover]:
         """Return the state of each digest; `none` for one that is not registered."""
         self.names.refresh()
-        return self._covers(digests)
+        return self._covers(digests, unknown="none")
 
     # The documented methods, for scripts and tests
 
@@ -296,7 +296,7 @@ class ImageCache:
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 
-    def _covers(self, digests: Sequence[str]) -> list[Cover]:
+    def _covers(self, digests: Sequence[str], unknown: str = "waiting") -> list[Cover]:
         found: dict[str, Cover] = {}
         now = self.clock()
         for part in _parts([d for d in digests if DIGEST.fullmatch(d)]):
@@ -310,7 +310,7 @@ class ImageCache:
                 else:
                     state = "failed" if _is_given_up(image, now) else "waiting"
                 found[digest] = _cover(image, state)
-        return [found.get(digest, Cover(digest, "none" if not digest else "waiting")) for digest in digests]
+        return [found.get(digest, Cover(digest, unknown if digest else "none")) for digest in digests]
 
     def _wish(self, image: Image, variant: str) -> None:
         now = time.monotonic()
