@@ -88,7 +88,13 @@ class Housekeeping:
                 return
             cache.adopt()
             self.covers.names.open()
-            self.covers.remember_all(self.known_urls())
+            self.covers.remember_all(self._known_urls())
+
+    def _known_urls(self) -> Iterator[str]:
+        try:
+            yield from self.known_urls()
+        except DatabaseError as error:  # that of the catalogue: no reason to set the index aside
+            logger.warning("covers not registered reason=%s", error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:

@@ -1,7 +1,5 @@
 """Flask, and only here: routes that parse, call one service, and answer."""
 
-import logging
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -25,7 +23,6 @@ MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads rai
 def build_app(services: Services) -> Flask:
     """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
     settings = services.settings
-    logging.getLogger("image_cache").setLevel(logging.DEBUG if settings.DEBUG else logging.INFO)
     app = Flask("vinylvault", static_folder=str(STATIC_DIR), template_folder=str(TEMPLATE_DIR))
     app.extensions[EXTENSION] = services
     app.config.update(
