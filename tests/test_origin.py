@@ -16,7 +16,7 @@ import pytest
 from image_cache import __version__
 from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.origin import OriginFetcher
-from image_cache.adapters.peer import PeerPolicy
+from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import (
     CacheError,
     DecoderFailed,
@@ -186,6 +186,12 @@ def test_a_redirect_is_followed_and_the_answering_address_named(origin: Origin, 
     fetched = fetcher.fetch(origin.redirect("/b/r", "./../b/a.jpg?x=%2F", status), etag='"0"')
     assert (fetched.body, fetched.url) == (b"x", origin.url("/b/a.jpg?x=%2F"))
     assert [asked.headers["if-none-match"] for asked in origin.requests] == ['"0"', '"0"']
+
+
+def test_a_redirect_may_be_written_in_utf8_bytes(origin: Origin, fetcher: OriginFetcher) -> None:
+    origin.put("/bj%C3%B6rk.jpg", b"x")
+    url = origin.script("/r", lambda sock, _: sock.sendall("HTTP/1.1 302 Found\r\nLocation: /björk.jpg\r\n\r\n".encode()))
+    assert fetcher.fetch(url).body == b"x"
 
 
 def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: OriginFetcher) -> None:
@@ -431,6 +437,14 @@ def test_sockets_and_threads_are_flat_after_many_failures(origin: Origin) -> Non
     fetcher.close()
 
 
+def test_a_304_whose_headers_are_cut_is_not_believed(origin: Origin) -> None:
+    url = origin.script("/a.jpg", lambda sock, _: drip(b"HTTP/1.1 304 Not Modified\r\n", b"X: a\r\n")(sock, origin.closing))
+    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
+    with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
+        fetcher.fetch(url, etag='"1"')
+    fetcher.close()
+
+
 def test_redirects_share_one_deadline(origin: Origin) -> None:
     origin.put("/0", b"x")
     for n in range(1, 4):
@@ -496,7 +510,7 @@ def test_memory_stays_bounded_with_endless_bodies() -> None:
     program = textwrap.dedent("""
         import re
         from image_cache.adapters.origin import OriginFetcher
-        from image_cache.adapters.peer import PeerPolicy
+        from image_cache.adapters.policy import PeerPolicy
         from image_cache.errors import OriginError
         from tests.support.origin import Origin
         from tests.test_origin import HOSTILE
@@ -523,7 +537,7 @@ def test_memory_stays_bounded_with_endless_bodies() -> None:
 
 
 def test_importing_the_light_parts_does_not_import_requests() -> None:
-    program = "import sys, image_cache.adapters.address, image_cache.adapters.backoff; sys.exit('requests' in sys.modules or 'urllib3' in sys.modules)"
+    program = "import sys, image_cache.adapters.policy, image_cache.adapters.backoff; sys.exit('requests' in sys.modules or 'urllib3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 

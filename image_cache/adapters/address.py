@@ -1,13 +1,10 @@
 """What an address may look like and where it may lead: URLs taken apart strictly, IP addresses judged by table.
 
-Knows no HTTP library and opens no connection, so the web process may use it. `adapters/peer.py` applies it where a socket is made.
+Knows no HTTP library and opens no connection, so the web process may use it. `adapters/policy.py` makes rules of it.
 """
 
-import fcntl
 import ipaddress
 import re
-import socket
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +184,7 @@ _V6_REFUSED: tuple[tuple[ipaddress.IPv6Network, str], ...] = tuple(
         ("3fff::/20", "documentation"),
     )
 )
+_LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)\n +/32 host LOCAL")
 _ISATAP = (0x00005EFE, 0x02005EFE)  # upper half of an interface identifier that hides an IPv4 address (RFC 5214)
 
 
@@ -209,17 +207,16 @@ def interface_networks() -> list[Network]:
     Home networks have public IPv6 prefixes: a printer there is only told from the Internet by being beside us. Read on
     every call (about 0.1 ms), because providers change the prefix at night. Empty where the system does not tell.
     """
-    found: list[Network] = []
-    try:
-        lines = Path("/proc/self/net/if_inet6").read_text(encoding="ascii").splitlines()
-    except OSError:  # no IPv6, or not Linux
-        lines = []
-    found += [ipaddress.IPv6Network((int(line.split()[0], 16), 64), strict=False) for line in lines]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _, name in socket.if_nameindex():
-            try:
-                answer = fcntl.ioctl(sock, 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
-            except OSError:  # an interface without an IPv4 address
-                continue
-            found.append(ipaddress.IPv4Network(answer[20:24]))
+    found: list[Network] = [
+        ipaddress.IPv6Network((int(line.split()[0], 16), 64), strict=False) for line in _read("if_inet6").splitlines()
+    ]
+    found += [ipaddress.IPv4Network(address) for address in set(_LOCAL_V4.findall(_read("fib_trie")))]
     return found
+
+
+def _read(name: str) -> str:
+    # /proc instead of netlink: the service unit allows no netlink socket.
+    try:
+        return Path("/proc/self/net", name).read_text(encoding="ascii")
+    except OSError:  # no IPv6, or not Linux
+        return ""

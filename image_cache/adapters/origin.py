@@ -1,7 +1,7 @@
 """Fetch from an origin: bytes of a URL, within limits of size and time, or an error that says why not.
 
-Redirects are walked here, so that every hop is judged by `adapters/peer.py`. Importing this module costs 12 MB (requests);
-what the web process needs of addresses and pauses is in `adapters/address.py` and `adapters/backoff.py`.
+Redirects are walked here, so that every hop goes through `adapters/peer.py`. Importing this module costs 12 MB (requests);
+what the web process needs before the first fetch is in `adapters/policy.py`, `adapters/address.py` and `adapters/backoff.py`.
 """
 
 import io
@@ -20,7 +20,8 @@ from image_cache import __version__
 from image_cache.adapters import deadline
 from image_cache.adapters.address import ILLEGAL, Target, lane
 from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.peer import PeerPolicy, guarded_session
+from image_cache.adapters.peer import guarded_session
+from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 
 __all__ = ["Answer", "Fetched", "OriginFetcher", "lane", "retry_delay_s"]
@@ -224,13 +225,9 @@ def _our_errors(url: str, watch: deadline.Watch) -> Iterator[None]:
     """Turn what requests and urllib3 raise into ours. Nothing that the origin sent goes into the sentence."""
     try:
         yield
-    except OriginDenied:
-        raise
-    except (OriginError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         if watch.is_over:
             raise _too_slow(url, watch) from error
-        if isinstance(error, OriginError):
-            raise
         if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
             raise OriginUnavailable(url, "the TLS certificate or connection is not valid", kind="tls") from error
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):

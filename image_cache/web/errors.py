@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from image_cache.database import DatabaseError
 from image_cache.errors import (
@@ -57,7 +58,9 @@ def register_errors(app: Flask) -> None:
 def _http(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    answer = _answer(error.code, error.description or error.name)
+    # A sentence of ours is told; for those that the library brings, the page has better words.
+    is_ours = error.description and error.description != type(error).description
+    answer = _answer(error.code, (error.description or "") if is_ours else "")
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
             answer.headers[name] = value
@@ -103,7 +106,11 @@ def _answer(status: int, sentence: str, reference: str = "") -> Response:
         request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
     )
     if wants_json:
-        facts = {"error": sentence, "status": status, **({"reference": reference} if reference else {})}
+        facts = {
+            "error": sentence or HTTP_STATUS_CODES.get(status, ""),
+            "status": status,
+            **({"reference": reference} if reference else {}),
+        }
         answer = jsonify(facts)
     else:
         answer = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))

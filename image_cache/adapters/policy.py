@@ -1,0 +1,213 @@
+"""Which servers may be spoken to: the rules of one vault, from the URL down to the connected socket.
+
+A name is resolved once for a connection, every answer must pass, one of those answers is dialled, and the connected peer is compared
+with it. Nothing here needs an HTTP library, so the rules can be checked when the service starts.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from itertools import chain, zip_longest
+
+from image_cache.adapters.address import (
+    Address,
+    Network,
+    Peer,
+    Target,
+    canonical_host,
+    interface_networks,
+    is_private_name,
+    literal,
+    parse_url,
+    refusal,
+)
+from image_cache.adapters.deadline import Watch
+from image_cache.errors import ConfigError, OriginDenied, OriginUnavailable
+
+logger = logging.getLogger(__name__)
+
+PORTS = (80, 443)
+MAX_DIALS = 4  # addresses tried for one connection
+
+Resolve = Callable[[str, int], list[str]]
+Connect = Callable[[str, int, float], socket.socket]
+
+
+def resolve_by_system(host: str, port: int) -> list[str]:
+    """Return the addresses of a name in the order that the system prefers. Blocks as long as the system's resolver likes."""
+    return list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+
+
+def connect_by_tcp(address: str, port: int, timeout_s: float) -> socket.socket:
+    """Open a TCP connection to an IP address; no name is looked up."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class HostList:
+    """Hosts by exact name, or with a leading dot a host and all below it. `.example.com` does not hold `evilexample.com`."""
+
+    def __init__(self, setting: str, entries: Iterable[str]) -> None:
+        self._exact: set[str] = set()
+        self._suffixes: list[str] = []
+        for entry in entries:
+            try:
+                host = canonical_host(entry.strip().removeprefix("."))
+            except ValueError as error:
+                raise ConfigError(setting, f"{entry!r} is not a host: {error}") from error
+            self._exact.add(host)
+            if entry.strip().startswith("."):
+                self._suffixes.append("." + host)
+
+    def __bool__(self) -> bool:
+        return bool(self._exact)
+
+    def __contains__(self, host: str) -> bool:
+        return host in self._exact or any(host.endswith(suffix) for suffix in self._suffixes)
+
+
+class PeerPolicy:
+    """The rules of one vault, and the only way to a socket. Any thread may use it.
+
+    `trusted_origins` are exact `scheme://host:port`; for them name, port and address are not judged. The denylist wins over
+    everything, the allowlist (when it has entries) holds for trusted origins too. `resolve`, `connect` and `own_networks` are the
+    edges of the process.
+    """
+
+    def __init__(
+        self,
+        trusted_origins: Iterable[str] = (),
+        allowlist: Iterable[str] = (),
+        denylist: Iterable[str] = (),
+        *,
+        resolve: Resolve = resolve_by_system,
+        connect: Connect = connect_by_tcp,
+        own_networks: Callable[[], list[Network]] = interface_networks,
+    ) -> None:
+        allowlist = tuple(allowlist)
+        self._trusted = frozenset(_trusted(origin) for origin in trusted_origins)
+        self._allowed = HostList("VINYL_VAULT_ORIGIN_ALLOWLIST", allowlist)
+        self._denied = HostList("VINYL_VAULT_ORIGIN_DENYLIST", denylist)
+        self._resolve = resolve
+        self._connect = connect
+        self._own_networks = own_networks
+        if self._allowed:
+            logger.info("origins limited allowlist=%s", ",".join(allowlist))
+        if self._trusted:
+            logger.info("origins trusted origins=%s", ",".join(sorted(map(str, self._trusted))))
+
+    def is_trusted(self, peer: Peer) -> bool:
+        return peer in self._trusted
+
+    def check(self, url: str) -> Target:
+        """Take a URL apart and judge what can be judged before DNS. Raises `OriginDenied`."""
+        target = parse_url(url)
+        self._check_peer(target.peer, url)
+        return target
+
+    def dial(self, peer: Peer, timeout_s: float, watch: Watch) -> socket.socket:
+        """Return a socket to an address of `peer` that was judged. Raises `OriginDenied`, or `OriginUnavailable` when none answers.
+
+        An address gets `timeout_s`, all together what is left of the watch.
+        """
+        self._check_peer(peer, str(peer))
+        addresses = self._addresses(peer, watch)
+        reason = "no address"
+        for address in addresses[:MAX_DIALS]:
+            if watch.is_over:
+                break
+            try:
+                sock = self._connect(str(address), peer.port, min(timeout_s, watch.remaining_s()))
+            except OSError as error:
+                reason = error.strerror or "timed out"
+                continue
+            try:
+                self._check_connected(peer, address, sock)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+        raise OriginUnavailable(str(peer), f"cannot connect to {peer}: {reason}", kind="connect")
+
+    def _check_peer(self, peer: Peer, url: str) -> None:
+        if peer.host in self._denied:
+            raise OriginDenied(url, f"{peer.host} is on the denylist")
+        if self._allowed and peer.host not in self._allowed:
+            raise OriginDenied(url, f"{peer.host} is not on the allowlist")
+        if peer in self._trusted:
+            return
+        if peer.port not in PORTS:
+            raise OriginDenied(url, f"port {peer.port} is not a web port")
+        address = literal(peer.host)
+        if address is not None:
+            self._check_address(peer, address, url)
+        elif is_private_name(peer.host):
+            raise OriginDenied(url, f"{peer.host} is a name inside a network")
+
+    def _check_address(self, peer: Peer, address: Address, url: str) -> None:
+        if str(address) in self._denied:
+            raise OriginDenied(url, f"{address} is on the denylist")
+        if peer not in self._trusted and (reason := refusal(address, self._own_networks())):
+            shown = peer.host if peer.host == str(address) else f"{peer.host} leads to {address}"
+            raise OriginDenied(url, f"{shown}: {reason}")
+
+    def _check_connected(self, peer: Peer, address: Address, sock: socket.socket) -> None:
+        connected = literal(sock.getpeername()[0])
+        if connected != address:
+            raise OriginDenied(str(peer), f"{peer.host} was dialled at {address} and answered from {connected}")
+        self._check_address(peer, connected, str(peer))
+
+    def _addresses(self, peer: Peer, watch: Watch) -> list[Address]:
+        address = literal(peer.host)
+        if address is not None:
+            return [address]
+        found: list[Address] = []
+        for answer in self._look_up(peer, watch):
+            address = literal(answer)  # a zone (fe80::1%eth0) is kept by the parser; link-local is refused with it
+            if address is None:
+                raise OriginDenied(str(peer), f"{peer.host} resolves to something that is no address")
+            self._check_address(peer, address, str(peer))
+            found.append(address)
+        # By turns, so that a broken IPv6 costs one connect timeout and not four.
+        families = ([a for a in found if a.version == found[0].version], [a for a in found if a.version != found[0].version])
+        return [a for a in chain.from_iterable(zip_longest(*families)) if a is not None]
+
+    def _look_up(self, peer: Peer, watch: Watch) -> list[str]:
+        """Resolve in a thread of its own: the system's resolver cannot be interrupted, so it is left behind when the time is over."""
+        answers: list[str] = []
+        errors: list[Exception] = []
+        done = threading.Event()
+
+        def look_up() -> None:
+            try:
+                answers.extend(self._resolve(peer.host, peer.port))
+            except (OSError, UnicodeError) as error:
+                errors.append(error)
+            finally:
+                done.set()
+
+        threading.Thread(target=look_up, name="fetch-resolve", daemon=True).start()
+        if not done.wait(watch.remaining_s()):
+            raise OriginUnavailable(str(peer), f"the name {peer.host} was not resolved in time", kind="dns")
+        if errors or not answers:
+            raise OriginUnavailable(str(peer), f"the name {peer.host} cannot be resolved", kind="dns") from next(
+                iter(errors), None
+            )
+        return answers
+
+
+def _trusted(origin: str) -> Peer:
+    try:
+        target = parse_url(origin)
+    except OriginDenied as error:
+        raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r}: {error.reason}") from error
+    if target.url != f"{target.peer}/":
+        raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} has more than scheme://host:port")
+    return target.peer
