@@ -96,7 +96,7 @@ class Housekeeping:
         with self._leading() as leads:
             if leads:  # otherwise another process does it, and its rows appear here
                 self.covers.names.open()
-                self.covers.remember_all(self.known_urls())
+                self.covers.remember_all(self._known_urls())
                 upkeep.adopt(self.covers.cache)
                 self.covers.wake()
 
@@ -107,6 +107,12 @@ class Housekeeping:
             yield
         except (DatabaseError, StorageError) as error:
             logger.warning("%s left undone reason=%s", chore, error)
+
+    def _known_urls(self) -> Iterator[str]:
+        try:
+            yield from self.known_urls()
+        except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
+            logger.warning("covers not registered reason=%s", error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:
