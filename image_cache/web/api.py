@@ -56,7 +56,8 @@ def cache_clear() -> Response:
 def cache_preload() -> tuple[Response, int]:
     """Queue covers: `urls` holds addresses or digests, `priority` is visible, page or warm, `drop` names what scrolled away.
 
-    Answers at once with 202. Addresses that nobody registered are refused one by one, unless an operator asks.
+    Answers at once with 202, and with the digest of each accepted address: its pictures are `/cache/<variant>/<digest>.webp`.
+    Addresses that nobody registered are refused one by one, unless an operator asks.
     """
     body, covers = _body({"urls", "priority", "drop"}), services().covers
     urls, drop = _texts(body, "urls"), _texts(body, "drop")
@@ -82,8 +83,15 @@ def cache_preload() -> tuple[Response, int]:
     for url, is_accepted in results.items():
         if not is_accepted:
             refused.setdefault(url, "given up for now" if states.get(digests[url]) == "failed" else "not a registered address")
-    answer = jsonify(success=True, preloaded=len(accepted), total=len(urls), results=results, refused=refused, job=job or None)
-    return answer, 202
+    return jsonify(
+        success=True,
+        preloaded=len(accepted),
+        total=len(urls),
+        results=results,
+        digests={url: digest for url, digest in digests.items() if results[url]},
+        refused=refused,
+        job=job or None,
+    ), 202
 
 
 @api.get("/cache/jobs/<name>")
