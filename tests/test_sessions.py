@@ -76,10 +76,10 @@ def test_logging_in_changes_the_cookie_and_the_token_and_logging_out_does_again(
 
 def test_a_cookie_that_was_copied_is_worth_nothing_after_the_logout(inside: Inside) -> None:
     client = inside.logged_in()
-    copied = client.get_cookie("vinylvault")
+    copied = client.get_cookie("vinylvault", domain="vault.local")
     assert copied is not None
     thief = inside.stranger()
-    thief.set_cookie("vinylvault", copied.value)
+    thief.set_cookie("vinylvault", copied.value, domain="vault.local")
     assert "paused_hosts" in thief.get("/api/cache/stats").json
     client.post("/logout", data={"csrf_token": page_token(client)})
     assert "paused_hosts" not in thief.get("/api/cache/stats").json
@@ -87,12 +87,12 @@ def test_a_cookie_that_was_copied_is_worth_nothing_after_the_logout(inside: Insi
 
 def test_a_second_login_ends_the_first_session_of_this_browser(inside: Inside) -> None:
     client = inside.logged_in()
-    first = client.get_cookie("vinylvault")
+    first = client.get_cookie("vinylvault", domain="vault.local")
     assert first is not None
     answer = client.post("/login", data={"name": NAME, "password": PASSWORD, "csrf_token": page_token(client)})
     assert answer.status_code == 303
     thief = inside.stranger()
-    thief.set_cookie("vinylvault", first.value)
+    thief.set_cookie("vinylvault", first.value, domain="vault.local")
     assert "paused_hosts" not in thief.get("/api/cache/stats").json
     assert "paused_hosts" in client.get("/api/cache/stats").json
 
@@ -110,11 +110,11 @@ def test_a_session_ends_after_twelve_idle_hours_and_lives_on_when_it_is_used(tmp
 
 def test_a_forged_or_foreign_cookie_is_nobody(inside: Inside, tmp_path: Path) -> None:
     with Inside(tmp_path / "other") as other:
-        stolen = other.logged_in().get_cookie("vinylvault")
+        stolen = other.logged_in().get_cookie("vinylvault", domain="vault.local")
     assert stolen is not None
     for value in (stolen.value, "x", "", "a.b.c", "é" * 10, "x" * 4000):
         client = inside.stranger()
-        client.set_cookie("vinylvault", value)
+        client.set_cookie("vinylvault", value, domain="vault.local")
         answer = client.get("/api/cache/stats")
         assert answer.status_code == 200
         assert "paused_hosts" not in answer.json

@@ -23,9 +23,12 @@ PAGE_TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
 
 
 class Visitor(FlaskClient):
-    """A client that reads every answer to its end, as a server would."""
+    """A client that reads every answer to its end, as a server would, and asks for one host."""
+
+    host = "localhost:5000"
 
     def open(self, *arguments: Any, buffered: bool = True, **named: Any) -> TestResponse:
+        named.setdefault("environ_overrides", {"HTTP_HOST": self.host})
         return super().open(*arguments, buffered=buffered, **named)
 
 
@@ -56,7 +59,9 @@ class Inside:
     ) -> FlaskClient:
         """Return somebody who asks: from the machine itself unless another address is given."""
         client = self.app.test_client(use_cookies=cookies)
-        client.environ_base.update({"REMOTE_ADDR": address, "HTTP_HOST": host})
+        assert isinstance(client, Visitor)
+        client.host = host
+        client.environ_base["REMOTE_ADDR"] = address
         client.environ_base.update({f"HTTP_{name.upper()}": value for name, value in headers.items()})
         return client
 
@@ -73,8 +78,11 @@ class Inside:
 
     def logged_in(self, role: str = "operator") -> FlaskClient:
         """Return a browser on the local network in which somebody is logged in."""
-        client = self.stranger()
         self.account(role)
+        return self.logged_in_again()
+
+    def logged_in_again(self) -> FlaskClient:
+        client = self.stranger()
         answer = client.post("/login", data={"name": NAME, "password": PASSWORD, "csrf_token": form_token(client)})
         assert answer.status_code == 303, answer.text
         return client
