@@ -3,6 +3,7 @@
 `gunicorn -c systemd/gunicorn.conf.py "app:create_app()"` from the checkout. All numbers come from the settings.
 """
 
+import gc
 import socket
 import sys
 from pathlib import Path
@@ -36,6 +37,12 @@ limit_request_line = 8190
 loglevel = "debug" if _settings.DEBUG else "warning"
 accesslog = "-" if _settings.DEBUG else None
 forwarded_allow_ips = ""  # forwarding headers are judged by the application, by VINYL_VAULT_TRUSTED_PROXIES
+
+
+def pre_fork(server, worker):
+    """Put what is loaded out of the collector's reach: it writes to every object it visits, and each page written is a copy."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker):
