@@ -123,6 +123,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._collecting: dict[Connection, None] = {}
         self._leaving: dict[Connection, None] = {}
         self._collected_bytes = 0
+        self._is_hasty = False
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """Stop without waiting for idle clients, on SIGINT and SIGQUIT.
+
+        gunicorn's own handler takes the lock of the thread pool, and Ctrl-C reaches a worker twice, from the terminal and from the
+        arbiter: the second one would wait for the first for ever. Here a handler only leaves a note for the main loop.
+        """
+        self._is_hasty = True
+        self.handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -164,6 +174,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """End what took too long; called at least once a second. When the worker stops, nobody is waited for any more."""
         now = time.monotonic()
+        if self._is_hasty:
+            self.murder_keepalived(force=True)
         while (conn := next(iter(self._collecting), None)) and (conn.deadline <= now or not self.alive):
             self._stop_collecting(conn)
             self._close(conn)
