@@ -48,7 +48,7 @@ def sunset_bars(c: Canvas, s: Subject) -> None:
     """A sun cut into upright slices, each slipped a little."""
     dark = mix(c.p.ink, c.p.a, 0.12)
     c.ground(dark)
-    x, y, r, count = 500, 545, 330, c.rng.choice((7, 9))
+    x, y, r, count = 500, 520, 308, c.rng.choice((7, 9))
     step = 2 * r / count
     for i in range(count):
         left = x - r + i * step

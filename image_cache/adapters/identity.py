@@ -38,14 +38,14 @@ class Rule:
 
 
 def identify(url: str) -> Identity:
-    """Return what the address means. Pure; never raises for a string that `urlsplit` can take apart."""
+    """Return what the address means. Pure; never raises."""
     exact = url.split("#", 1)[0]
     try:
         parts = urlsplit(exact)
-        host = (parts.hostname or "").lower()
+        host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         return Identity(exact, exact)
-    if parts.scheme in ("http", "https") and parts.port is None:
+    if parts.scheme in ("http", "https") and port is None:
         for rule in RULES:
             if rule.covers(host) and (found := rule.read(parts.path, exact)):
                 return found
