@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -429,8 +430,6 @@ def test_a_job_that_never_came_back_waits_a_minute_and_is_not_lost(covers: Cover
 
 def test_a_stop_in_the_middle_of_a_fetch_is_no_failure(tmp_path: Path, origin: Origin) -> None:
     """The fetch that we cut ourselves counted as a failure of the host, and the cover waited for it after the start."""
-    import threading
-
     gate = threading.Event()
     url = origin.put("/a.jpg", jpeg(), gate=gate)
     clock = FakeClock()
@@ -470,7 +469,6 @@ def test_a_full_disk_puts_the_cover_off_and_it_comes_when_there_is_room(tmp_path
 def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
     covers: Covers, origin: Origin, jump_s: float
 ) -> None:
-    """A pause that a wrong clock had written kept a cover from being asked for until the clock came there again."""
     good, broken = origin.put("/a.jpg", jpeg(), etag='"v1"'), origin.put("/b.jpg", status=500)
     (digest, _) = covers.show(good, broken)
     covers.clock.advance(jump_s)
@@ -756,8 +754,6 @@ class Script:
 
 
 def test_two_processes_that_want_one_cold_cover_cause_one_request(tmp_path: Path, origin: Origin) -> None:
-    import threading
-
     gate = threading.Event()
     url = origin.put("/a.jpg", jpeg(), gate=gate)
     scripts = [Script(tmp_path, origin, url) for _ in range(2)]
@@ -774,8 +770,6 @@ def test_two_processes_that_want_one_cold_cover_cause_one_request(tmp_path: Path
 
 def test_when_the_fetching_process_is_killed_another_one_takes_over(tmp_path: Path, origin: Origin) -> None:
     """The lease of the dead one outlasted the patience of the one that waited: it went away with nothing."""
-    import threading
-
     gate = threading.Event()
     url = origin.put("/a.jpg", jpeg(), gate=gate)
     first, second = (Script(tmp_path, origin, url) for _ in range(2))
@@ -791,15 +785,24 @@ def test_when_the_fetching_process_is_killed_another_one_takes_over(tmp_path: Pa
 
 
 def test_several_workers_make_one_fetcher(tmp_path: Path, origin: Origin) -> None:
-    """Three workers that began at once made three; two of them were never closed."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Three workers that began at once made three; two of them, with a thread and connections each, were never closed."""
     parts = open_covers(replace(Settings(), DATA_DIR=tmp_path, TRUSTED_ORIGINS=(origin.base,)))
-    urls = [origin.put(f"/{n}.jpg", jpeg()) for n in range(3)]
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(parts.fetcher.fetch, urls))
+    gate, start = threading.Event(), threading.Barrier(8)
+    urls = [origin.put(f"/{n}.jpg", jpeg(), gate=gate) for n in range(8)]
+
+    def fetch(url: str) -> None:
+        start.wait()
+        parts.fetcher.fetch(url)
+
+    workers = [threading.Thread(target=fetch, args=(url,)) for url in urls]
+    for worker in workers:
+        worker.start()
+    origin.wait_for(8)
+    assert len([thread for thread in threading.enumerate() if thread.name == "fetch-deadline"]) == 1
+    gate.set()
+    for worker in workers:
+        worker.join()
     parts.close()
-    assert origin.count() == 3
 
 
 def test_an_unreadable_file_is_fetched_anew(covers: Covers, origin: Origin) -> None:
