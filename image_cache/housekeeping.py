@@ -4,20 +4,23 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from image_cache.adapters.decoder import Decoder
-from image_cache.covers import ImageCache
+from image_cache.covers import WARM, ImageCache
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.pool import Chore
-from image_cache.errors import StorageError
+from image_cache.errors import QueueFull, StorageError
 
 logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
 MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
+FILL_S = 30.0
+FILL_JOBS = 500  # covers queued at a time, so that the queue stays short enough for others
+FILL_SHARE = 0.9  # of the budget; beyond it, filling would only push out what somebody looked at
 RETENTION_SHARE = 0.01  # most that one run of retention may take, so that a clock that jumped cannot empty the cache
 
 
@@ -36,6 +39,7 @@ class Housekeeping:
         return [
             Chore("mend", MEND_S, self.mend),
             Chore("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
+            Chore("fill", FILL_S, self.fill, first_s=2.0),
             Chore("sweep", DAY_S, self.sweep, first_s=3.0),
             # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
             Chore("retention", DAY_S, self.retain, first_s=DAY_S),
@@ -56,6 +60,15 @@ class Housekeeping:
         """Write recency and counters. A failure costs a minute of them, nothing else."""
         with self._forgiving("flush"):
             self.covers.cache.flush()
+
+    def fill(self) -> None:
+        """Queue covers that nobody has looked at yet, behind all others: the wall fills itself, and is whole when the net is gone."""
+        covers = self.covers
+        with self._forgiving("fill"), suppress(QueueFull):
+            used = covers.cache.index.totals(covers.cache.namespace).bytes
+            if used < covers.cache.budget_bytes * FILL_SHARE and covers.jobs.depth() < FILL_JOBS // 2:
+                digests = covers.register.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
+                covers.want_digests(digests, WARM)
 
     def sweep(self) -> None:
         """Compare files with rows, forget old preloads. One process at a time."""
@@ -79,7 +92,7 @@ class Housekeeping:
         with self._leading() as leads:
             if leads:  # otherwise another process does it, and its rows appear here
                 self.covers.names.open()
-                self.covers.remember_all(self.known_urls())
+                self.covers.remember_all(self._known_urls())
                 upkeep.adopt(self.covers.cache)
                 self.covers.wake()
 
@@ -90,6 +103,12 @@ class Housekeeping:
             yield
         except (DatabaseError, StorageError) as error:
             logger.warning("%s left undone reason=%s", chore, error)
+
+    def _known_urls(self) -> Iterator[str]:
+        try:
+            yield from self.known_urls()
+        except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
+            logger.warning("covers not registered reason=%s", error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:

@@ -105,6 +105,15 @@ class Register:
         rows = self.database.rows("SELECT identity, revision FROM images WHERE namespace = ? AND revision > 0", (namespace,))
         return {row[0]: row[1] for row in rows}
 
+    def unfetched(self, namespace: str, now: float, count: int) -> list[str]:
+        """Return digests of images that were never fetched, have no job yet, and may be tried now."""
+        rows = self.database.rows(
+            "SELECT digest FROM images WHERE namespace = ? AND fetched_at IS NULL AND retry_at <= ?"
+            " AND digest NOT IN (SELECT digest FROM jobs) LIMIT ?",
+            (namespace, now, count),
+        )
+        return [row[0].hex() for row in rows]
+
     def summary(self, namespace: str) -> tuple[int, int, int]:
         """Return (registered, fetched at least once, given up before that) of a namespace. Counts rows: not for every request."""
         row = self.database.row(

@@ -58,6 +58,7 @@ MIGRATIONS = [
         retry_at REAL NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX images_identity ON images (namespace, identity);
+    CREATE INDEX images_unfetched ON images (namespace, retry_at) WHERE fetched_at IS NULL;
     CREATE INDEX images_revised ON images (namespace) WHERE revision > 0;
 
     -- What is still to be loaded. A claimed job has a holder and a lease; a lease that ran out, or whose holder died, is free again.
