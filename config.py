@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 from image_cache.errors import ConfigError
 
 BASE_DIR = Path(__file__).resolve().parent
+MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
 
 

@@ -65,7 +65,7 @@ def _discogs(path: str, url: str) -> Identity | None:
         packed = path[store:].replace("/", "").partition(".")[0]
         try:
             text = "/" + base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("ascii")
-        except ValueError:  # neither base64 nor, inside it, ASCII
+        except ValueError:  # not base64, or not of ASCII
             return None
     name = _DISCOGS_NAME.search(text)
     if name is None:

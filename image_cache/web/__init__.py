@@ -3,6 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from config import MAX_BODY_BYTES
 from image_cache.ground import secret_key
 from image_cache.services import Services
 from image_cache.web.accounts import accounts
@@ -16,8 +17,6 @@ from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
-
-MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads raise it for their own route
 
 
 def build_app(services: Services) -> Flask:
