@@ -1,8 +1,12 @@
 """The web application. `gunicorn "app:create_app()"` serves it, `flask --app app` runs its commands; importing it does nothing."""
 
+import click
 from flask import Flask
 
 from config import Settings, load_settings
+from image_cache.database import DatabaseError
+from image_cache.errors import CacheError
+from image_cache.ground import prepare
 from image_cache.services import Services, open_services
 from image_cache.web import build_app
 
@@ -11,12 +15,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Open the vault and return the application on top of it.
 
     Without settings they come from the environment. Threads start with the first request, or with `services.start()`; whoever
-    made the app closes `app.extensions["vinylvault"]`. Raises `ConfigError`, `OSError` or `DatabaseError`.
+    made the app closes `app.extensions["vinylvault"]`. Raises `ConfigError`, `StorageError` or `DatabaseError`; as a command of
+    `flask`, a message and exit status 1.
     """
-    services = initialize_image_cache_if_needed(settings)
-    return build_app(services)
+    try:
+        services = initialize_image_cache_if_needed(settings)
+        return build_app(services)
+    except (CacheError, DatabaseError) as error:
+        if click.get_current_context(silent=True) is not None:
+            raise click.ClickException(str(error)) from error
+        raise
 
 
 def initialize_image_cache_if_needed(settings: Settings | None = None) -> Services:
     """Open the cache and everything beside it, at the start of the application."""
-    return open_services(settings or load_settings())
+    settings = settings or load_settings()
+    prepare(settings)
+    return open_services(settings)

@@ -20,8 +20,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from demo.painting import paint
 from demo.records import pictures
-from demo.sleeves.files import paint
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent

@@ -4,12 +4,19 @@ Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.
 """
 
 import contextlib
+import fcntl
+import logging
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
+
+from image_cache.folders import make_folder
+
+logger = logging.getLogger(__name__)
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection
@@ -19,127 +26,203 @@ OperationalError = sqlite3.OperationalError
 
 BUSY_TIMEOUT_S = 5.0
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
+WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
+COMPANIONS = ("-wal", "-shm")
 
 
 class Database:
-    """One SQLite file, opened lazily, once per thread, in WAL mode.
+    """One SQLite file, opened lazily, once per thread, in WAL mode; on a disk that became read-only, for reading only.
 
-    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. All of them run
-    when the first connection opens. May be used by any thread and by several processes; a connection never crosses threads.
-    Must not be opened before a fork and used after it.
+    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
+    that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
+    May be used by any thread and by several processes; a connection never crosses threads, nor a fork.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, synchronous: str) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False) -> None:
         self.path = path
+        self.inode = 0  # of the file in use, to tell it from a successor; 0 before the first use
         self._migrations = migrations
         self._synchronous = synchronous
+        self._is_disposable = is_disposable
         self._local = threading.local()
-        self._guard = threading.Lock()  # protects _open, _migrated, _inode
-        self._open: dict[int, tuple[threading.Thread, sqlite3.Connection]] = {}
-        self._migrated = False
-        self._inode = 0  # of the file that was migrated, to tell it from a successor
+        # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
+        self._guard = threading.Lock()
+        self._open: dict[int, tuple[threading.Thread, Connection]] = {}
 
-    def connection(self) -> sqlite3.Connection:
+    def connection(self) -> Connection:
         """Return this thread's connection. Raises `DatabaseError` when the file is not a usable database."""
-        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
-        if conn is None:
-            conn = self._connect()
-            self._local.conn = conn
-        return conn
+        conn: Connection | None = getattr(self._local, "conn", None)
+        return conn if conn is not None else self._connect()
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Iterator[Connection]:
         """Run one IMMEDIATE transaction; commits at the end of the block, rolls back when it raises.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
         without waiting when another process wrote in between.
         """
-        conn = self.connection()
-        conn.execute("BEGIN IMMEDIATE")
         try:
-            yield conn
-        except BaseException:
-            conn.rollback()
+            conn = self.connection()
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                yield conn
+                conn.commit()
+            except BaseException:  # also of the commit: a full disk refuses it and leaves the transaction open
+                with contextlib.suppress(DatabaseError):
+                    conn.rollback()
+                raise
+        except DatabaseError as error:
+            self._is_replaced(error)
             raise
-        conn.commit()
 
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
-        return self.connection().execute(sql, parameters).fetchall()
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        try:
+            return self.connection().execute(sql, parameters).fetchall()
+        except DatabaseError as error:
+            if not self._is_replaced(error):
+                raise
+            return self.connection().execute(sql, parameters).fetchall()
 
-    def row(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Row | None:
-        found: sqlite3.Row | None = self.connection().execute(sql, parameters).fetchone()
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Return the first row only; the query stops there."""
+        try:
+            found: Row | None = self.connection().execute(sql, parameters).fetchone()
+        except DatabaseError as error:
+            if not self._is_replaced(error):
+                raise
+            found = self.connection().execute(sql, parameters).fetchone()
         return found
 
-    def set_aside(self, name: str) -> None:
-        """Rename the file and its companions to `name`; the next use of any thread makes a new one.
+    def notice_replacement(self) -> None:
+        """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
+        with self._guard:
+            if self.inode and _inode(self.path) != self.inode:
+                self._forget()
+
+    def set_aside(self) -> None:
+        """Rename the file and its companions to `.broken`, in place of an older one; the next use makes a new file.
 
         When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
         one while it runs is not safe.
         """
-        with self._guard:
-            try:
-                is_ours = self.path.stat().st_ino == self._inode or not self._inode
-            except FileNotFoundError:
-                is_ours = False
-            if is_ours:
-                for suffix in ("", "-wal", "-shm"):
-                    with contextlib.suppress(FileNotFoundError):
-                        self.path.with_name(self.path.name + suffix).rename(self.path.with_name(name + suffix))
-            self._inode = 0
-            self._migrated = False
-            self._open.clear()
-            self._local = threading.local()
+        with self._guard, _alone_in(self.path.parent):
+            self._set_aside()
 
     def close(self) -> None:
         """Close every thread's connection. No other thread may be using one."""
         with self._guard:
             for _, conn in self._open.values():
                 conn.close()
-            self._open.clear()
-            self._migrated = False
-        self._local = threading.local()
+            self._forget()
 
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        conn = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    def _is_replaced(self, error: DatabaseError) -> bool:
+        """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so."""
+        if not (self._is_disposable and is_broken(error)):
+            return False
+        with contextlib.suppress(OSError):  # on a read-only disk it stays where it is
+            self.set_aside()
+            return True
+        return False
+
+    def _forget(self) -> None:
+        self._open.clear()
+        self._local = threading.local()
+        self.inode = 0
+
+    def _set_aside(self) -> None:
+        if self.inode in (0, _inode(self.path)):
+            for suffix in ("", *COMPANIONS):
+                source, target = (self.path.with_name(self.path.name + end) for end in (suffix, ".broken" + suffix))
+                target.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    source.rename(target)
+            logger.error("database broken, set aside path=%s.broken", self.path)
+        self._forget()
+
+    def _connect(self) -> Connection:
+        with self._guard:
+            try:
+                make_folder(self.path.parent)
+                with _alone_in(self.path.parent):
+                    try:
+                        conn = self._opened()
+                    except DatabaseError as error:
+                        if not (self._is_disposable and is_broken(error)):
+                            raise
+                        self._set_aside()
+                        conn = self._opened()
+            except OSError as error:
+                raise OperationalError(f"{self.path}: {error.strerror or error}") from error
+            self._forget_dead_threads()
+            self._open[id(conn)] = (threading.current_thread(), conn)
+            self._local.conn = conn
+            return conn
+
+    def _opened(self) -> Connection:
+        """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
+        if not self.path.exists():
+            # A WAL whose database is gone must not meet a new one: SQLite might take its pages for the new file's.
+            for suffix in COMPANIONS:
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's. A file that is there must not
+            # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        self.inode = _inode(self.path)
+        conn = self._linked("rw") if is_writable else self._read_only()
         try:
-            conn.row_factory = sqlite3.Row
-            _use_wal(conn)
-            conn.execute(f"PRAGMA synchronous={self._synchronous}")
+            if is_writable:
+                _use_wal(conn)
+                conn.execute(f"PRAGMA synchronous={self._synchronous}")
+                conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             conn.execute("PRAGMA temp_store=MEMORY")
             conn.execute("PRAGMA foreign_keys=ON")
-            with self._guard:
-                if not self._migrated:
-                    self._migrate(conn)
-                    self._migrated = True
-                    self._inode = self.path.stat().st_ino
-                self._forget_dead_threads()
-                self._open[id(conn)] = (threading.current_thread(), conn)
+            self._migrate(conn)
         except BaseException:
             conn.close()
             raise
         return conn
 
-    def _migrate(self, conn: sqlite3.Connection) -> None:
+    def _linked(self, mode: str) -> Connection:
+        conn = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        conn.row_factory = Row
+        return conn
+
+    def _read_only(self) -> Connection:
+        # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
+        conn = self._linked("ro")
+        try:
+            conn.execute("PRAGMA user_version").fetchone()
+        except OperationalError:
+            conn.close()
+            conn = self._linked("ro&immutable=1")
+        return conn
+
+    def _migrate(self, conn: Connection) -> None:
         if conn.execute("PRAGMA user_version").fetchone()[0] == len(self._migrations):
             return
-        # Two processes may start at once: the version is read again under the write lock.
+        # A command may start beside the service: the version is read again under the write lock.
         conn.execute("BEGIN IMMEDIATE")
         try:
             version = conn.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
-                raise sqlite3.DatabaseError(f"{self.path} has schema {version}, this program knows {len(self._migrations)}")
+                raise DatabaseError(f"{self.path} has schema {version}, this program knows {len(self._migrations)}")
             for script in self._migrations[version:]:
                 for statement in _statements(script):
                     conn.execute(statement)
             conn.execute(f"PRAGMA user_version={len(self._migrations)}")
+            conn.commit()
         except BaseException:
-            conn.rollback()
+            with contextlib.suppress(DatabaseError):
+                conn.rollback()
             raise
-        conn.commit()
 
     def _forget_dead_threads(self) -> None:
         # A WSGI server's threads come and go; without this their connections would pile up until the process ends.
@@ -149,13 +232,42 @@ class Database:
                 del self._open[key]
 
 
-def _use_wal(conn: sqlite3.Connection) -> None:
+def is_broken(error: DatabaseError) -> bool:
+    """Tell a file that is damaged, or of another schema, from one that is only busy, full, closed or out of reach."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # raised by Python: a newer schema, or a text that is no UTF-8
+        return type(error) is DatabaseError or "decode to UTF-8" in str(error)
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
+        return True
+    is_schema = any(words in str(error) for words in ("no such table", "no such column", "already exists"))
+    return code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_ERROR and is_schema)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from opening or moving databases of this folder meanwhile."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return -1
+
+
+def _use_wal(conn: Connection) -> None:
     # The one statement that the busy timeout does not hold for: of two processes that open a new file at once, one would fail.
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             conn.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
+        except OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from image_cache.adapters.decoder import Decoder
-from image_cache.covers import ImageCache
+from image_cache.covers import WARM, ImageCache
 from image_cache.database import DatabaseError
+from image_cache.engine import upkeep
 from image_cache.engine.pool import Chore
-from image_cache.errors import StorageError
+from image_cache.errors import QueueFull, StorageError
 
 logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
 MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
+FILL_S = 30.0
+FILL_JOBS = 500  # covers queued at a time, so that the queue stays short enough for others
+FILL_SHARE = 0.9  # of the budget; beyond it, filling would only push out what somebody looked at
 RETENTION_SHARE = 0.01  # most that one run of retention may take, so that a clock that jumped cannot empty the cache
 
 
@@ -35,6 +39,7 @@ class Housekeeping:
         return [
             Chore("mend", MEND_S, self.mend),
             Chore("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
+            Chore("fill", FILL_S, self.fill, first_s=2.0),
             Chore("sweep", DAY_S, self.sweep, first_s=3.0),
             # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
             Chore("retention", DAY_S, self.retain, first_s=DAY_S),
@@ -43,52 +48,67 @@ class Housekeeping:
     def mend(self) -> None:
         """Rebuild an index that is new, free the leases of processes that died, reap an idle decoder, set wrong times right."""
         self.decoder.reap()
-        cache, jobs = self.covers.cache, self.covers.jobs
-        try:
-            if cache.index.open() or cache.is_adopting:
+        index, jobs = self.covers.cache.index, self.covers.jobs
+        with self._forgiving("mend"):
+            index.database.notice_replacement()
+            if index.is_incomplete():
                 self._rebuild()
             if jobs.release_dead() or jobs.mend_times():
                 self.covers.wake()
-        except DatabaseError as error:
-            cache.index_failed(error)
 
     def flush(self) -> None:
         """Write recency and counters. A failure costs a minute of them, nothing else."""
-        try:
+        with self._forgiving("flush"):
             self.covers.cache.flush()
-        except DatabaseError as error:
-            self.covers.cache.index_failed(error)
+
+    def fill(self) -> None:
+        """Queue covers that nobody has looked at yet, behind all others: the wall fills itself, and is whole when the net is gone."""
+        covers = self.covers
+        with self._forgiving("fill"), suppress(QueueFull):
+            used = covers.cache.index.totals(covers.cache.namespace).bytes
+            if used < covers.cache.budget_bytes * FILL_SHARE and covers.jobs.depth() < FILL_JOBS // 2:
+                digests = covers.register.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
+                covers.want_digests(digests, WARM)
 
     def sweep(self) -> None:
         """Compare files with rows, forget old preloads. One process at a time."""
-        with self._leading() as leads, suppress(StorageError):
+        with self._forgiving("sweep"), self._leading() as leads:
             if leads:
-                try:
-                    self.covers.cache.sweep()
-                    self.covers.jobs.forget_batches(older_than_s=DAY_S)
-                except DatabaseError as error:
-                    self.covers.cache.index_failed(error)
+                upkeep.sweep(self.covers.cache)
+                self.covers.jobs.forget_old(older_than_s=DAY_S)
 
     def retain(self) -> None:
         """Remove what nobody looked at for the retention time, a little a day, and only while no origin is in trouble."""
-        with self._leading() as leads:
+        with self._forgiving("retention"), self._leading() as leads:
             if not leads or self.covers.jobs.paused_lanes():
                 return
             cache = self.covers.cache
-            most = int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE) + 10
+            most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
             removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, most=most)
             if removed:
                 logger.info("retention removed=%s unused_days=%s", removed, self.retention_days)
 
     def _rebuild(self) -> None:
-        cache = self.covers.cache
         with self._leading() as leads:
-            if not leads:  # another process does it; its rows appear here
-                cache.is_adopting = False
-                return
-            cache.adopt()
-            self.covers.names.open()
-            self.covers.remember_all(self.known_urls())
+            if leads:  # otherwise another process does it, and its rows appear here
+                self.covers.names.open()
+                self.covers.remember_all(self._known_urls())
+                upkeep.adopt(self.covers.cache)
+                self.covers.wake()
+
+    @contextmanager
+    def _forgiving(self, chore: str) -> Iterator[None]:
+        """A disk that refuses, or an index that is being replaced, costs this run only."""
+        try:
+            yield
+        except (DatabaseError, StorageError) as error:
+            logger.warning("%s left undone reason=%s", chore, error)
+
+    def _known_urls(self) -> Iterator[str]:
+        try:
+            yield from self.known_urls()
+        except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
+            logger.warning("covers not registered reason=%s", error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:

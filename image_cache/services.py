@@ -4,6 +4,7 @@
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names
 from image_cache.database import DatabaseError
+from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
@@ -26,6 +28,8 @@ from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Pool
 from image_cache.engine.register import Register
+from image_cache.errors import StorageError
+from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 
@@ -45,31 +49,34 @@ class LazyFetcher:
         self._settings = settings
         self._fetcher: OriginFetcher | None = None
         self._is_closed = False
+        self._lock = threading.Lock()  # while it is made: several workers begin at once
 
     def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched":
         return self._made().fetch(url, etag=etag, last_modified=last_modified)
 
     def close(self) -> None:
         """Cut what is under way; later fetches are refused."""
-        self._is_closed = True
-        if self._fetcher is not None:
-            self._fetcher.close()
+        with self._lock:
+            self._is_closed = True
+            if self._fetcher is not None:
+                self._fetcher.close()
 
     def _made(self) -> "OriginFetcher":
-        if self._fetcher is None:
-            from image_cache.adapters.origin import OriginFetcher
-            from image_cache.adapters.peer import PeerPolicy
+        with self._lock:
+            if self._fetcher is None:
+                from image_cache.adapters.origin import OriginFetcher
+                from image_cache.adapters.peer import PeerPolicy
 
-            known = self._settings
-            self._fetcher = OriginFetcher(
-                PeerPolicy(known.TRUSTED_ORIGINS, known.ORIGIN_ALLOWLIST, known.ORIGIN_DENYLIST),
-                max_bytes=int(known.MAX_FETCH_MB * MEGABYTE),
-                deadline_s=known.FETCH_DEADLINE_S,
-                contact=known.CONTACT,
-            )
-            if self._is_closed:
-                self._fetcher.close()
-        return self._fetcher
+                known = self._settings
+                self._fetcher = OriginFetcher(
+                    PeerPolicy(known.TRUSTED_ORIGINS, known.ORIGIN_ALLOWLIST, known.ORIGIN_DENYLIST),
+                    max_bytes=int(known.MAX_FETCH_MB * MEGABYTE),
+                    deadline_s=known.FETCH_DEADLINE_S,
+                    contact=known.CONTACT,
+                )
+                if self._is_closed:
+                    self._fetcher.close()
+            return self._fetcher
 
 
 @dataclass(slots=True)
@@ -80,8 +87,13 @@ class CoverServices:
     fetcher: LazyFetcher
     decoder: Decoder
 
-    def close(self) -> None:
+    def cut(self) -> None:
+        """End what is under way with origins; their jobs stay queued."""
+        self.covers.loader.is_stopping = True
         self.fetcher.close()
+
+    def close(self) -> None:
+        self.cut()
         self.decoder.close()
         self.covers.close()
         self.covers.cache.index.close()
@@ -110,7 +122,7 @@ class Services:
             return
         self._is_closed = True
         was_running = self.pool.is_running
-        self._parts.fetcher.close()
+        self._parts.cut()
         if not self.pool.close(timeout_s):
             logger.warning("threads still busy at the stop")
         try:
@@ -124,10 +136,13 @@ class Services:
 
 def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
     """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.state_dir)
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
+    index, disk = parts.covers.cache.index, parts.covers.cache.disk
+    if index.is_incomplete() and not library.count() and next(disk.shards(), None) is None:
+        index.complete()  # a vault that is new as a whole: there is nothing to rebuild it from
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
@@ -136,9 +151,8 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
     """Build the cover cache alone, for scripts that have no catalogue."""
-    settings.covers_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
-    is_new = index.open()
     register = Register(index.database)
     jobs = JobQueue(
         index.database,
@@ -156,7 +170,6 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         budget_bytes=settings.disk_budget_bytes,
         clock=clock,
     )
-    cache.is_adopting = is_new  # until the housekeeper has rebuilt it, files count although they have no rows
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
@@ -207,7 +220,9 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
     close_image_cache()
     try:
         _standalone = open_covers(settings)
-    except (OSError, DatabaseError) as error:
+        if _standalone.covers.cache.is_adopting:  # nobody else does it here: there is no housekeeper
+            upkeep.adopt(_standalone.covers.cache)
+    except (OSError, DatabaseError, StorageError) as error:
         logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
         return False
     return True

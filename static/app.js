@@ -1,1 +1,54 @@
-export {};
+/**
+ * @file Wakes a page. Every page is complete without this; here come arriving covers, more sleeves while scrolling,
+ * search while typing, and keys.
+ */
+import { getJson, postJson } from "./js/api.js";
+import { wakeAlbum } from "./js/album.js";
+import { wakeAppend } from "./js/append.js";
+import { rememberSleeve, returnToSleeve } from "./js/back.js";
+import { catchBrokenPictures } from "./js/images.js";
+import { listenForKeys } from "./js/keys.js";
+import { wakeRuler } from "./js/ruler.js";
+import { listenForSearch } from "./js/search.js";
+import { listenForSheets } from "./js/sheet.js";
+import { listenForTools } from "./js/tools.js";
+import { preloadAll, wakeWatch } from "./js/watch.js";
+
+/** Ends what belongs to the contents of `main` when those are replaced. */
+let contents = new AbortController();
+
+/** Start everything that belongs to the present contents of `main`. */
+function wake() {
+  contents.abort();
+  contents = new AbortController();
+  const { signal } = contents;
+  wakeWatch(signal);
+  wakeAppend(signal);
+  wakeRuler(signal);
+  wakeAlbum(signal);
+}
+
+catchBrokenPictures();
+listenForTools();
+listenForSheets();
+listenForKeys();
+listenForSearch(wake);
+rememberSleeve();
+wake();
+returnToSleeve();
+
+/** The documented calls for other templates and for the console. */
+window.VinylVault = Object.freeze({
+  /** Queue every cover of this page that is not here yet. @returns {Promise<object>} the answer of the server */
+  preloadCurrentPageImages: () => preloadAll(),
+  /** @returns {Promise<object>} figures of the cache */
+  getCacheStats: () => getJson("/api/cache/stats"),
+  /** Delete every cached picture. Needs an operator. @returns {Promise<boolean>} whether it was done */
+  clearImageCache: async () => {
+    try {
+      return (await postJson("/api/cache/clear", {})).success === true;
+    } catch {
+      return false;
+    }
+  },
+});

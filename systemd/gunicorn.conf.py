@@ -5,7 +5,11 @@
 
 import contextlib
 import ctypes
+import errno
 import gc
+import logging
+import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -15,12 +19,24 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from config import load_settings  # noqa: E402
-from image_cache.errors import ConfigError  # noqa: E402
+from image_cache import logs  # noqa: E402
+from image_cache.engine.windows import Windows  # noqa: E402
+from image_cache.errors import CacheError  # noqa: E402
+from image_cache.ground import prepare, secret_key  # noqa: E402
+from image_cache.serving import PatientWorker  # noqa: E402
+
+
+def _refuse(sentence):
+    print(f"VinylVault does not start. {sentence}", file=sys.stderr, flush=True)
+    sys.exit(1)
+
 
 try:
     _settings = load_settings()
-except ConfigError as error:
-    sys.exit(f"VinylVault does not start. {error}")
+    prepare(_settings)
+    secret_key(_settings.secret_key_path)
+except CacheError as error:
+    _refuse(f"{error}. {error.hint}".strip())
 
 if _settings.WORKERS > 1:
     # Modules, not the application, are loaded before the fork: workers share their memory, and no thread, socket or database
@@ -30,19 +46,47 @@ if _settings.WORKERS > 1:
 
 chdir = str(ROOT)
 bind = f"{'[' + _settings.HOST + ']' if ':' in _settings.HOST else _settings.HOST}:{_settings.PORT}"
-worker_class = "gthread"
+worker_class = PatientWorker
 workers = _settings.WORKERS
 threads = _settings.THREADS
+worker_connections = 500  # more than a house has; the longest-waiting one makes room
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  the heartbeat must not wear the card
+umask = 0o077
 keepalive = 5
 timeout = 60
 graceful_timeout = 25
 max_requests = 0  # a recycled worker would restart its threads for nothing
 limit_request_line = 8190
+limit_request_fields = 60
 loglevel = "debug" if _settings.DEBUG else "warning"
 accesslog = "-" if _settings.DEBUG else None
 forwarded_allow_ips = ""  # forwarding headers are judged by the application, by VINYL_VAULT_TRUSTED_PROXIES
+
+_limits = Windows()  # made before the fork, so that all workers count in it
+
+
+def on_starting(server):
+    """Before the first worker: how log lines look, and whether the port is free."""
+    logs.to_stderr(logging.DEBUG if _settings.DEBUG else logging.INFO)
+    for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
+        handler.setFormatter(logs.OneLine())
+    if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
+        _check_port()
+
+
+def _check_port():
+    family = socket.AF_INET6 if ":" in _settings.HOST else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_settings.HOST, _settings.PORT))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                _refuse(f"PORT: something else listens on {_settings.PORT} already.")
+            if error.errno == errno.EACCES:
+                _refuse(f"PORT: this user may not listen on {_settings.PORT}; from 1024 on everybody may.")
+            _refuse(f"HOST: {_settings.HOST} is no address of this machine ({error.strerror}).")
 
 
 def pre_fork(server, worker):
@@ -65,6 +109,10 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Start our threads in the worker that uses them; the first one says where the page is."""
+    from image_cache.database import DatabaseError
+    from image_cache.web.limits import share_limits
+
+    share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
     services.start()
     if worker.age == 1:
@@ -75,14 +123,19 @@ def post_worker_init(worker):
             )
         else:
             print(f"\n  VinylVault  http://{bind}/")
-        code = services.accounts.setup_code()
-        if code:
-            print(f"  No operator yet. Claim this machine at /claim with the code {code}")
+        try:
+            if code := services.accounts.setup_code():
+                print(f"  No operator yet. Claim this machine at /claim with the code {code}")
+        except DatabaseError as error:  # pictures are still served; /health says the rest
+            print(f"  The catalogue cannot be read ({error}). It needs a backup: {_settings.catalog_path}")
         print(flush=True)
 
 
 def worker_exit(server, worker):
     """Give jobs back and join our threads before the process ends."""
+    # Ctrl-C reaches this process twice, by the terminal and by the arbiter: the second one must not end what the first began.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     application = getattr(worker, "wsgi", None)
     if application is not None:
         application.extensions["vinylvault"].close()

@@ -1,12 +1,18 @@
 """Fixtures that many tests share."""
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from demo.records import records
+from tests.support.inside import Inside
 from tests.support.origin import Origin
-from tests.support.vault import Vault
+from tests.support.vault import ROOT, Vault, free_port, wait_until
 
 
 @pytest.fixture
@@ -21,3 +27,42 @@ def vault(origin: Origin, tmp_path: Path) -> Iterator[Vault]:
     """A running server that trusts `origin`, with an empty vault."""
     with Vault(tmp_path / "vault", trusted=(origin.base,)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running vault with the demo collection, its origin a process of its own."""
+    folder = tmp_path_factory.mktemp("live")
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "demo.origin",
+        "--port",
+        str(port),
+        "--dir",
+        str(folder / "origin"),
+        "--parent",
+        str(os.getpid()),
+    ]
+    drawing = subprocess.Popen(command, cwd=ROOT)
+    try:
+        wait_until(lambda: _listens(port))
+        with Vault(folder / "vault", trusted=(f"http://127.0.0.1:{port}",)) as running:
+            running.import_albums(records(f"http://127.0.0.1:{port}"))
+            yield running.url
+    finally:
+        drawing.terminate()
+        drawing.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def inside(origin: Origin, tmp_path: Path) -> Iterator[Inside]:
+    """The application in this process, trusting `origin`, with an empty vault."""
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as opened:
+        yield opened

@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,4 +215,19 @@ def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None
     # The very first play of a process may have come before album 1 was there; all others count.
     assert catalog.db.row("SELECT count(*) FROM plays")[0] == played.plays == 100
     assert catalog.db.row("PRAGMA integrity_check")[0] == "ok"
+    catalog.close()
+
+
+def test_a_new_catalogue_opens_while_another_process_is_about_to_make_it(tmp_path: Path) -> None:
+    """Switching to WAL does not wait for a writer by itself: of two workers that started on an empty folder, one died of it."""
+    path = tmp_path / "catalog.db"
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    # Nothing tells us when the other side meets the lock; too early a release would only make the test easier to pass.
+    release = threading.Timer(0.2, holder.rollback)
+    release.start()
+    catalog = Catalog(path)
+    assert catalog.revision("artist") == 0
+    release.join()
+    holder.close()
     catalog.close()

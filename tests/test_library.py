@@ -1,5 +1,6 @@
 """The wall, the search, the shelf, random, plays and imports, on a real catalogue."""
 
+import multiprocessing
 import random
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.adapters.catalog import Catalog
-from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.errors import ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library import SORTS, Library
 from image_cache.models import AlbumQuery, AlbumRow, Track
@@ -180,6 +181,9 @@ def test_filters_narrow_the_wall_together(library: Library) -> None:
     assert library.genres() == [("Jazz", 2), ("Rock", 2)]
     assert library.formats() == [("CD", 1), ("LP", 2)]
     assert library.decades() == [(1970, 2), (1980, 1)]
+    fill(library, row("d", genres=("Rock",), year=1991))
+    assert library.genres() == [("Jazz", 2), ("Rock", 3)]
+    assert library.decades()[-1] == (1990, 1)
 
 
 def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:
@@ -471,6 +475,44 @@ def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Lib
     assert library.count() == 200
     report = library.import_rows(rows(-1))
     assert (report.new, report.same) == (250, 200)
+
+
+def _import_all(path: Path, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    catalog = Catalog(path)
+    library = Library(catalog)
+    barrier.wait()
+    library.import_rows(row(f"T{n % 300}") for n in range(600))
+    catalog.close()
+
+
+def test_two_processes_that_import_one_file_make_every_record_once(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "catalog.db"
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(2)
+    importers = [context.Process(target=_import_all, args=(path, barrier)) for _ in range(2)]
+    for importer in importers:
+        importer.start()
+    for importer in importers:
+        importer.join(20)
+    assert [importer.exitcode for importer in importers] == [0, 0]
+    catalog = Catalog(path)
+    counts = Counter(album.title for album in Library(catalog).albums())
+    assert len(counts) == 300
+    assert set(counts.values()) == {2}
+    catalog.close()
+
+
+def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library: Library, catalog: Catalog) -> None:
+    fill(library, *(row(f"T{n}") for n in range(200)))
+    pages = catalog.db.row("PRAGMA page_count")
+    assert pages is not None
+    catalog.db.connection().execute(f"PRAGMA max_page_count = {pages[0] + 40}")
+    with pytest.raises(StorageError, match="disk is full, 0 rows went in") as caught:
+        library.import_rows(row(f"U{n}", notes="n" * 2000) for n in range(600))
+    assert caught.value.retryable
+    assert library.count() % 200 == 0
+    assert titles(library, AlbumQuery(text="T1"))
+    assert catalog.db.row("PRAGMA integrity_check")[0] == "ok"  # type: ignore[index]
 
 
 def test_a_million_refusals_are_counted_and_the_first_thousand_kept(library: Library) -> None:

@@ -165,13 +165,14 @@ def _look(vault: Vault, digests: list[str], seen: dict[str, bytes]) -> None:
 def _check_index(folder: Path) -> None:
     """Files and rows say the same, the database is sound, and what kills left behind is swept."""
     from config import Settings
+    from image_cache.engine.upkeep import sweep
     from image_cache.services import open_services
 
     services = open_services(Settings(DATA_DIR=folder))
     for path in (folder / "cache/covers").rglob("*"):
         if path.is_file():
             os.utime(path, (time.time() - 3600, time.time() - 3600))
-    services.covers.cache.sweep()
+    sweep(services.covers.cache)
     services.close()
     with sqlite3.connect(folder / "cache/index.db") as index:
         assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -13,20 +13,32 @@ from demo.sleeves.registry import FAMILIES
 
 SIDE_PX = 800
 QUALITY = 90
-for _group in ("soul",):
+for _group in (
+    "soul",
+    "folk",
+    "landscape",
+    "country",
+    "electronic",
+    "postpunk",
+    "street",
+    "ambient",
+    "psych",
+    "classical",
+    "dub",
+    "jazz",
+    "stage",
+):
     import_module(f"demo.sleeves.{_group}")
 
 __all__ = ["FAMILIES", "SIDE_PX", "Subject", "draw", "encoded"]
 
 
 def draw(subject: Subject, family: str, palette: str = "", size_px: int = SIDE_PX) -> Image.Image:
-    """Return the square sleeve of a record. `palette` empty lets the record choose among those of its family and house."""
-    recipe, liked, grain = FAMILIES.get(family) or FAMILIES[sorted(FAMILIES)[sum(map(ord, subject.seed)) % len(FAMILIES)]]
+    """Return the square sleeve of a record. `palette` empty lets the record choose among those its family looks well in."""
+    recipe, liked, grain = FAMILIES[family]
     rng = random.Random(f"{family}\n{subject.seed}")
-    own = HOUSES[subject.label].palettes
-    both = [name for name in own if name in liked]
-    chosen = palette or rng.choice(both or liked or own)
-    canvas = Canvas(size_px, PALETTES[chosen], rng)
+    chosen = rng.choice(liked or HOUSES[subject.label].palettes)
+    canvas = Canvas(size_px, PALETTES[palette or chosen], rng)
     recipe(canvas, subject)
     return canvas.finish(grain, subject.worn)
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 Colour = tuple[int, int, int]
+LEGIBLE = 3.4  # large type is legible at 3:1 (WCAG 2, 1.4.3); the grain takes a little
 
 
 class Palette(NamedTuple):
@@ -19,6 +20,10 @@ class Palette(NamedTuple):
     def on(self, ground: Colour) -> Colour:
         """Return paper or ink, whichever reads better on `ground`."""
         return max((self.paper, self.ink), key=lambda tone: contrast(tone, ground))
+
+    def readable(self, tone: Colour, ground: Colour) -> Colour:
+        """Return `tone` where it can be read on `ground`, else the better of paper and ink."""
+        return tone if contrast(tone, ground) >= LEGIBLE else self.on(ground)
 
 
 def luminance(colour: Colour) -> float:

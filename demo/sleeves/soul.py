@@ -32,12 +32,13 @@ def rainbow_arcs(c: Canvas, s: Subject) -> None:
     """Three bows behind one another on a low horizon."""
     c.ground(c.p.paper)
     tones = [*c.p.accents, c.p.ink]
-    for x, radius in ((250, 330), (790, 290), (520, 455)):
+    middle = c.rng.uniform(430, 570)
+    for x, radius in ((middle, 520), (middle - 330, 330), (middle + 345, 265)):
         c.rng.shuffle(tones)
         width = radius / 5.2
+        c.disc(x, 1000, radius + 12, c.p.paper)
         for n in range(5):
-            fill = tones[n % 4] if n < 4 else c.p.paper
-            c.disc(x, 1000, radius - n * width, fill)
+            c.disc(x, 1000, radius - n * width, tones[n] if n < 4 else c.p.paper)
     names(c, s, 62, 128, c.p.ink, size=66)
     imprint(c, s, 62, 250, c.p.ink, c.p.paper)
 
@@ -47,7 +48,7 @@ def sunset_bars(c: Canvas, s: Subject) -> None:
     """A sun cut into upright slices, each slipped a little."""
     dark = mix(c.p.ink, c.p.a, 0.12)
     c.ground(dark)
-    x, y, r, count = 500, 545, 330, c.rng.choice((7, 9))
+    x, y, r, count = 500, 520, 308, c.rng.choice((7, 9))
     step = 2 * r / count
     for i in range(count):
         left = x - r + i * step
@@ -217,5 +218,6 @@ def mirrorball(c: Canvas, s: Subject) -> None:
                 ],
                 c.p.paper,
             )
-    t.block(c, s.title, (70, 770, 930, 895), "neon", c.p.paper, "centre", "middle", most=112, lines=1)
-    t.line(c, s.artist, 500, 950, "deco", 40, c.p.paper, "centre", 860, tracking=0.1)
+    # The face has hardly a word space of its own.
+    t.block(c, s.title, (70, 752, 930, 906), "neon", c.p.paper, "centre", "middle", most=112, lines=2, gap="   ")
+    t.line(c, s.artist, 500, 958, "deco", 40, c.p.paper, "centre", 860, tracking=0.1)

@@ -1,5 +1,6 @@
 """What paper, fog and photographs are made of: noise, gradients and blur. Plain pictures in, plain pictures out."""
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -51,9 +52,13 @@ def gradient(size: Size, stops: Sequence[Stop], angle: float = 0) -> Image.Image
     """Return a gradient through `stops` (place 0 to 1, colour), from top to bottom, turned by `angle` degrees anticlockwise."""
     ramp = Image.linear_gradient("L")
     if angle:
-        # Turned on a sheet half as large again, so that no corner stays empty.
-        wide = ramp.resize((384, 384)).rotate(angle, Image.Resampling.BICUBIC)
-        ramp = wide.crop((64, 64, 320, 320))
+        # Turned on a sheet half as large again, so that no corner stays empty; the ramp is as long as the square is in its direction.
+        turn = math.radians(angle)
+        span = round(256 * (abs(math.cos(turn)) + abs(math.sin(turn))))
+        wide = Image.new("L", (384, 384), 0)
+        wide.paste(255, (0, 192, 384, 384))
+        wide.paste(ramp.resize((384, span)), (0, 192 - span // 2))
+        ramp = wide.rotate(angle, Image.Resampling.BICUBIC).crop((64, 64, 320, 320))
     return toned(ramp, stops).resize(size, Image.Resampling.BICUBIC)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from demo.sleeves.canvas import Ink, Sheet
+from demo.sleeves.textures import blurred
 
 FONTS = Path(__file__).resolve().parent.parent / "fonts"
 Align = Literal["left", "centre", "right"]
@@ -17,8 +18,8 @@ SHARES = {"left": 0.0, "centre": 0.5, "right": 1.0, "top": 0.0, "middle": 0.5, "
 
 @lru_cache(maxsize=256)
 def font(face: str, size_px: int) -> ImageFont.FreeTypeFont:
-    # The basic layout kerns from the font alone, so a sleeve is the same where no shaping library is installed.
-    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px), layout_engine=ImageFont.Layout.BASIC)
+    # Pillow sets with Raqm where it was built with it, which kerns; its basic layout reads the pairs but moves nothing visibly.
+    return ImageFont.truetype(str(FONTS / f"{face}.ttf"), max(4, size_px))
 
 
 def width(sheet: Sheet, text: str, face: str, size: float, tracking: float = 0) -> float:
@@ -96,15 +97,16 @@ def block(
     leading: float = 1.0,
     lines: int = 4,
     tracking: float = 0,
+    gap: str = " ",
 ) -> tuple[float, float, float]:
     """Set a text as large as it fits into `box` (x0, y0, x1, y1), in up to `lines` lines; return its top, bottom and size.
 
-    Measured by the ink: nothing leaves the box, and the first capital touches its top.
+    Measured by the ink: nothing leaves the box, and the first capital touches its top. `gap` is what stands between words.
     """
     x0, y0, x1, y1 = box
     plan: tuple[float, list[str]] = (0.0, [text])
     for count in range(1, lines + 1):
-        parts = breaks(text, count)
+        parts = [part.replace(" ", gap) for part in breaks(text, count)]
         size = min(fitting(sheet, part, face, x1 - x0, most, tracking) for part in parts)
         above, below = _ink(sheet, parts, face, size)
         height = above + below + (len(parts) - 1) * size * leading
@@ -192,3 +194,34 @@ def _turned(
     ImageDraw.Draw(stamp).text((reach + (x - px) * k, reach + (y - py) * k), text, font=chosen, fill=255, anchor="ms")
     stamp = stamp.rotate(-angle, Image.Resampling.BICUBIC)
     sheet.image.paste(fill, (round(px * k) - reach, round(py * k) - reach, round(px * k) + reach, round(py * k) + reach), stamp)
+
+
+def stretched(sheet: Sheet, text: str, box: tuple[float, float, float, float], face: str, fill: Ink) -> None:
+    """Set a line so that its ink fills `box` exactly, letters drawn wider or narrower as needed."""
+    k = sheet.k
+    x0, y0, x1, y1 = (round(v * k) for v in box)
+    chosen = font(face, max(20, y1 - y0))
+    left, top, right, bottom = (int(v) for v in chosen.getbbox(text))
+    stamp = Image.new("L", (right - left, bottom - top), 0)
+    ImageDraw.Draw(stamp).text((-left, -top), text, font=chosen, fill=255)
+    sheet.image.paste(fill, (x0, y0, x1, y1), stamp.resize((x1 - x0, y1 - y0), Image.Resampling.LANCZOS))
+
+
+def outlined(
+    sheet: Sheet,
+    text: str,
+    box: tuple[float, float, float, float],
+    face: str,
+    fill: Ink,
+    rim: Ink,
+    most: float = 200,
+    lines: int = 2,
+) -> None:
+    """Set a centred block with a heavy rim, for words that stand on a picture."""
+    k = sheet.k
+    layer = Sheet(Image.new("L", sheet.size, 0), round(sheet.side / 2))
+    block(layer, text, box, face, 255, "centre", "middle", most=most, leading=0.98, lines=lines)
+    wide = blurred(layer.image, 7 * k).point(lambda v: max(0, min(255, (v - 22) * 9)))
+    area = (0, 0, *sheet.size)
+    sheet.image.paste(rim, area, wide)
+    sheet.image.paste(fill, area, layer.image)

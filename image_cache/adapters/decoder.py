@@ -147,8 +147,9 @@ class Decoder:
                 has_begun = channel.receive_sign(deadline_at=deadline_at)
                 return channel.receive(deadline_at=deadline_at)
             except Broken as error:
-                reason = self._reason(error, time.monotonic() >= deadline_at)
-                if has_begun or is_last_try:
+                is_late = time.monotonic() >= deadline_at
+                reason = self._reason(error, is_late)
+                if has_begun or is_late or is_last_try:
                     raise DecoderFailed(reason) from error
                 is_last_try = True  # the worker had left before it saw the picture: idle, or after its last one
 

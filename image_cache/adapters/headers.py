@@ -28,8 +28,11 @@ def sniff(body: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class JpegLayout:
-    """`scans` stops counting at `MAX_SCANS` + 1. `coefficient_bytes` is what libjpeg keeps per pixel when there are several."""
+    """What the markers of a JPEG say. `size` is None without a frame header; `scans` stops counting at `MAX_SCANS` + 1;
+    `coefficient_bytes` is what libjpeg keeps per pixel when there are several scans.
+    """
 
+    size: tuple[int, int] | None
     scans: int
     coefficient_bytes: float
 
@@ -44,7 +47,7 @@ def jpeg_layout(body: bytes) -> JpegLayout | None:
     A progressive picture, or a sequential one whose colours come one after the other, has several scans: libjpeg then keeps
     every coefficient in memory, and cannot save by decoding smaller. Source: libjpeg-turbo, jdmaster.c and jdcoefct.c.
     """
-    scans, sampling, at = 0, 1.0, 2
+    size, scans, sampling, at = None, 0, 1.0, 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(body, at)
         if found is None:
@@ -58,7 +61,9 @@ def jpeg_layout(body: bytes) -> JpegLayout | None:
         if length < 2:
             break  # libjpeg gives up here as well
         if marker in _SOF:
-            sampling = _sampling(body[at + 2 : at + length])
+            frame = body[at + 2 : at + length]
+            size = int.from_bytes(frame[3:5], "big"), int.from_bytes(frame[1:3], "big")
+            sampling = _sampling(frame)
         if marker == _SOS:
             scans += 1
             if scans > MAX_SCANS:
@@ -66,7 +71,7 @@ def jpeg_layout(body: bytes) -> JpegLayout | None:
         at += length
     else:
         return None
-    return JpegLayout(scans, 2 * sampling)  # a coefficient is a 16-bit number
+    return JpegLayout(size, scans, 2 * sampling)  # a coefficient is a 16-bit number
 
 
 def _sampling(frame: bytes) -> float:
@@ -76,8 +81,21 @@ def _sampling(frame: bytes) -> float:
     return sum(factors) / max(factors) if any(factors) else 1.0
 
 
-def webp_canvas(body: bytes) -> tuple[int, int] | None:
-    """Return the canvas of a WebP. Pillow's decoder sets eight bytes a pixel aside for it as soon as the file is opened."""
+def canvas(body: bytes, format_: str) -> tuple[int, int] | None:
+    """Return the size that the header of a PNG, GIF, BMP or WebP says; None when it is not where it should be.
+
+    It is asked before Pillow is: its WebP decoder sets eight bytes a pixel aside as soon as the file is opened.
+    """
+    if format_ == "PNG" and len(body) >= 24:
+        return int.from_bytes(body[16:20], "big"), int.from_bytes(body[20:24], "big")
+    if format_ == "GIF" and len(body) >= 10:
+        return int.from_bytes(body[6:8], "little"), int.from_bytes(body[8:10], "little")
+    if format_ == "BMP" and len(body) >= 26 and int.from_bytes(body[14:18], "little") >= 40:
+        return int.from_bytes(body[18:22], "little"), abs(int.from_bytes(body[22:26], "little", signed=True))
+    return _webp_canvas(body) if format_ == "WEBP" else None
+
+
+def _webp_canvas(body: bytes) -> tuple[int, int] | None:
     chunk = body[12:16]
     if chunk == b"VP8 " and body[23:26] == b"\x9d\x01\x2a" and len(body) >= 30:
         return int.from_bytes(body[26:28], "little") & 0x3FFF, int.from_bytes(body[28:30], "little") & 0x3FFF

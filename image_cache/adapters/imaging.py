@@ -17,7 +17,8 @@ from pathlib import Path
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
-from image_cache.adapters.headers import MAX_SCANS, jpeg_layout, sniff, webp_canvas
+from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
+from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
 from image_cache.adapters.tint import tint
 from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants
 from image_cache.errors import ImageRejected
@@ -25,22 +26,17 @@ from image_cache.errors import ImageRejected
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of stack each, and hide from the CPU limit
 
-# Most megapixels at a budget of 256 MB; other budgets scale them. They come from measured peak memory per pixel: PNG 12 bytes,
-# GIF 7, BMP and AVIF 14, WebP 20 (Pillow decodes every WebP through the animation decoder). A JPEG in one scan shrinks while it
-# is decoded and needs hardly any; its figure bounds the time. With several scans libjpeg keeps all coefficients.
-REFERENCE_BUDGET_BYTES = 256 << 20
-MEGAPIXELS = {"JPEG": 100, "JPEG in several scans": 50, "GIF": 32, "PNG": 20, "BMP": 16, "AVIF": 16, "WEBP": 12}
-COEFFICIENT_SLACK = 1.25  # what libjpeg and the pixels need besides the coefficients
-MAX_SIDE_PX = 65_535
-MAX_ASPECT = 200
 REDUCING_GAP = 3.0  # a box filter first, down to three times the result: not visible, and large PNGs cost a third
+STRIP_ROWS = 64
 CHAIN_FACTOR = 3  # a variant is made from the smallest one that is at least so much larger
 
 # What Pillow and its codecs raise on bad bytes. A MemoryError is none of it: the child answers that one itself.
 _BROKEN = (
     *(OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError),
-    *(struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, ImageCms.PyCMSError),
+    *(AssertionError, BufferError),
+    *(struct.error, zlib.error, ImageCms.PyCMSError),
 )
+_SHRINKABLE = ("L", "RGB", "CMYK")
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,11 +72,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             image.draft("RGB", (size[0] * largest.draft, size[1] * largest.draft))
         image.load()
         turn, profile = _orientation(image), image.info.get("icc_profile")
-        pixels = _plain(image)
-        del image  # the decoded picture is the largest thing here; a converted copy must not stand beside it
-        if pixels.size != size:
-            pixels = pixels.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
-        pixels = _srgb(pixels, profile)
+        pixels = _srgb(_sized(image, size), profile)
         if turn is not None:
             pixels = pixels.transpose(turn)
         width, height = (facts.height, facts.width) if _is_sideways(turn) else (facts.width, facts.height)
@@ -109,7 +101,7 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
         out = io.BytesIO()
-        image.convert("RGB").save(out, "JPEG", quality=quality, optimize=True, exif=b"", icc_profile=None, comment=b"")
+        image.convert("RGB").save(out, "JPEG", quality=quality, optimize=True)
         return out.getvalue()
 
 
@@ -132,44 +124,23 @@ def warm_up() -> None:
 
 def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     """Open a picture up to its pixels, and refuse it when they would cost too much."""
-    kind = format_ = sniff(body)
-    if kind is None or format_ is None:
+    format_ = sniff(body)
+    if format_ is None:
         raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
-    bytes_per_px = 0.0
-    if format_ == "WEBP":
-        canvas = webp_canvas(body)
-        if canvas is None:
-            raise ImageRejected("broken WEBP: no canvas in its header")
-        _cost(canvas, kind, bytes_per_px, budget_bytes)
+    kind, bytes_per_px, size = format_, 0.0, canvas(body, format_)
     if format_ == "JPEG":
         layout = jpeg_layout(body)
         if layout is None or layout.scans > MAX_SCANS:
             raise ImageRejected(f"JPEG with more than {MAX_SCANS} scans, or with too many segments")
+        size = layout.size
         if layout.holds_coefficients:
             kind, bytes_per_px = "JPEG in several scans", layout.coefficient_bytes * COEFFICIENT_SLACK
-    # Our own limits come first; Pillow's are the second line, and it must not cry below ours.
-    Image.MAX_IMAGE_PIXELS = int(max(MEGAPIXELS.values()) * 1e6 * max(1.0, budget_bytes / REFERENCE_BUDGET_BYTES))
+    if size is not None:
+        decode_cost(size, kind, bytes_per_px, budget_bytes)
+    Image.MAX_IMAGE_PIXELS = most_pixels(budget_bytes)  # Pillow's own limit is the second line, behind ours
     image = Image.open(io.BytesIO(body), formats=(format_,))
-    cost = _cost(image.size, kind, bytes_per_px, budget_bytes)
+    cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
     return Facts(format_, image.width, image.height, image.mode, cost), image
-
-
-def _cost(size: tuple[int, int], kind: str, bytes_per_px: float, budget_bytes: int) -> int:
-    """Return what decoding may need, in bytes. Raises `ImageRejected` that names the limit when it is above the budget."""
-    width, height = size
-    if min(size) < 1:
-        raise ImageRejected(f"{kind} of {width}x{height} px has no pixels")
-    if max(size) > MAX_SIDE_PX:
-        raise ImageRejected(f"{kind} of {width}x{height} px: a side may have {MAX_SIDE_PX} px")
-    if max(size) > MAX_ASPECT * min(size):
-        raise ImageRejected(f"{kind} of {width}x{height} px: the sides may differ by a factor of {MAX_ASPECT}")
-    per_px = max(bytes_per_px, REFERENCE_BUDGET_BYTES / (MEGAPIXELS[kind] * 1e6))
-    limit_px = int(budget_bytes / per_px)
-    if width * height > limit_px:
-        raise ImageRejected(
-            f"{kind} of {width}x{height} px: {width * height / 1e6:.1f} megapixels, the decode budget allows {limit_px / 1e6:.1f}"
-        )
-    return int(width * height * per_px)
 
 
 @contextlib.contextmanager
@@ -180,6 +151,11 @@ def _rejecting(body: bytes) -> Iterator[None]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             yield
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.1f}"
+            raise ImageRejected(
+                f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
+            ) from error
         except _BROKEN as error:
             # The text of a Pillow error may quote the picture: only its type is ours to show.
             raise ImageRejected(f"broken {sniff(body) or 'picture'}: {type(error).__name__}") from error
@@ -200,19 +176,42 @@ def _fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
     return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
+def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the decoded picture shrunk to `size`, in a mode that holds colours.
+
+    What has to be converted first is converted in strips and thinned on the way: a whole second copy, and a third one for
+    premultiplied alpha, would cost more memory than decoding.
+    """
+    if image.mode in _SHRINKABLE and not image.has_transparency_data:
+        if image.size == size:
+            return image
+        return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    width, height = image.size
+    factor = max(1, int(min(width / size[0], height / size[1]) / REDUCING_GAP))
+    whole: Image.Image | None = None
+    for top in range(0, height, STRIP_ROWS * factor):
+        strip = _plain(image.crop((0, top, width, min(height, top + STRIP_ROWS * factor))))
+        if factor > 1:
+            strip = strip.reduce(factor)
+        if whole is None:
+            whole = Image.new(strip.mode, (strip.width, math.ceil(height / factor)))
+        whole.paste(strip, (0, top // factor))
+    if whole is None or whole.size == size:
+        return whole or image
+    return whole.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width / factor, height / factor))
+
+
 def _plain(image: Image.Image) -> Image.Image:
-    """Return the pixels in a mode that can be shrunk: L, RGB, CMYK, or RGBa (premultiplied, so transparent colours do not bleed)."""
-    if image.mode.startswith("I") or image.mode == "F":
-        if image.mode.startswith("I;16"):
-            return image.point(lambda value: value / 257).convert("L")
-        return image.convert("L")
+    """Convert to L, RGB, CMYK, or RGBa: premultiplied, so that the colour of transparent pixels does not bleed."""
+    if image.mode.startswith("I;16"):
+        return image.point(lambda value: value / 257).convert("L")
     if image.has_transparency_data:
         if image.mode != "RGBA":
             image = image.convert("RGBA")
         return image.convert("RGBa")
-    if image.mode in ("L", "RGB", "CMYK"):
+    if image.mode in _SHRINKABLE:
         return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+    return image.convert("L" if image.mode in ("1", "I", "F") else "RGB")
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

@@ -7,29 +7,30 @@ browser's request is a miss, answered by the web layer with a placeholder, and `
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from image_cache.adapters.address import lane, parse_url
-from image_cache.adapters.identity import Identity, identify
 from image_cache.adapters.variants import Variant
+from image_cache.covers.intake import AT_A_TIME, Intake, parts
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.names import NAMESPACE, Names
-from image_cache.covers.stats import CacheStats
+from image_cache.covers.progress import Pace
+from image_cache.covers.states import cover, is_given_up, is_resting
+from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.covers.wishes import Wishes, wants_of
 from image_cache.database import DatabaseError
+from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.register import Image, Register
-from image_cache.errors import OriginDenied, QueueFull, UnknownImage
+from image_cache.engine.register import Register
+from image_cache.errors import QueueFull, UnknownImage
 from image_cache.models import Cover, Progress
 
 logger = logging.getLogger(__name__)
 
-WISH_LASTS_S = 5.0  # a wish is not written again within this time: 200 viewers of one cold cover are one row
-WISHES_KEPT = 4096
-AT_A_TIME = 400  # digests per SQL statement
-WAIT_FOR_OTHERS_S = 60.0  # how long a synchronous caller waits for somebody else's fetch of the same cover
+WAIT_FOR_OTHERS_S = 60.0  # how long a synchronous caller waits for somebody else's fetch of the same cover,
+LOOK_AGAIN_S = 0.05  # looking so often whether it is over
 
 
 class ImageCache:
@@ -56,34 +57,15 @@ class ImageCache:
         self.ttl_hours = ttl_hours
         self.clock = clock
         self.wake: Callable[[], None] = lambda: None  # rings the workers; set by whoever has some
-        self._wished: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time; only ever a hint, so unlocked
-        self._pace: list[tuple[float, int]] = []  # (monotonic time, covers done) while a collection fills
+        self._intake = Intake(cache, register, names)
+        self._wishes = Wishes(jobs)
+        self._pace = Pace(register, jobs)
 
     # What a page needs
 
     def remember(self, urls: Iterable[str | None]) -> int:
-        """Register the addresses that are not known yet; returns how many. One read, and one transaction only when there are any."""
-        found = {digest: identity for identity, digest in (self.names.of(url) for url in urls if url)}
-        new: list[Image] = []
-        for part in _parts(list(found)):
-            known = self.register.get_many(part)
-            for digest in part:
-                identity, image = found[digest], known.get(digest)
-                if image is None or self._is_better(identity, image):
-                    new.append(
-                        Image(
-                            digest,
-                            NAMESPACE,
-                            identity.name,
-                            identity.url,
-                            lane(identity.url),
-                            self.names.revision(identity.name),
-                        )
-                    )
-        if new:
-            with self.cache.index.database.write() as conn:
-                self.register.add(conn, new)
-        return len(new)
+        """Register the addresses that are not known yet; returns how many. Two reads, and one transaction only when there are any."""
+        return self._intake.remember(urls)
 
     def remember_all(self, urls: Iterable[str]) -> int:
         """Register any number of addresses, a few hundred at a time; returns how many were new."""
@@ -95,14 +77,7 @@ class ImageCache:
 
     def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
         """Register addresses that an operator names; returns those that cannot be fetched from, with the reason."""
-        refused: dict[str, str] = {}
-        for url in urls:
-            try:
-                parse_url(url)
-            except OriginDenied as error:
-                refused[url] = error.reason
-        self.remember(url for url in urls if url not in refused)
-        return refused
+        return self._intake.register(urls)
 
     def preload_digests(self, digests: Sequence[str], priority: int = WARM) -> str:
         """Queue registered images as one batch; returns its name. Raises `QueueFull`."""
@@ -114,21 +89,27 @@ class ImageCache:
         """Return what is known about each address, in order; `none` for None. A handful of reads, no writes."""
         self.names.refresh()
         digests = [self.names.of(url)[1] if url else "" for url in urls]
-        return self._covers(digests)
+        return self._covers(digests, unknown="waiting")
 
     def want(self, urls: Iterable[str | None], priority: int = PAGE) -> int:
-        """Queue what is missing or stale among known addresses; returns how many jobs are new."""
-        digests = [self.names.of(url)[1] for url in urls if url]
-        return self.want_digests(digests, priority)
+        """Queue what is missing or stale among known addresses; returns how many jobs are new.
+
+        For pages, which are shown all the same when the queue is full or the disk takes no more.
+        """
+        try:
+            return self.want_digests([self.names.of(url)[1] for url in urls if url], priority)
+        except (QueueFull, DatabaseError) as error:
+            logger.warning("covers not queued reason=%s", error)
+            return 0
 
     def want_digests(self, digests: Sequence[str], priority: int = PAGE, *, batch: str = "") -> int:
         """Like `want`, for digests. Unknown ones and those given up are passed over. Raises `QueueFull`."""
         now, wishes = self.clock(), []
-        for part in _parts(digests):
+        for part in parts(digests):
             images, stored = self.register.get_many(part), self.cache.index.variants_of(part)
             for digest in part:
                 image = images.get(digest)
-                if image is None or _is_given_up(image, now) or (image.failures and image.retry_at > now):
+                if image is None or is_resting(image, now):
                     continue
                 if self.loader.missing(stored.get(digest, ())) or self.loader.is_stale(image):
                     wishes.append(Wish(digest, image.lane))
@@ -140,18 +121,7 @@ class ImageCache:
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
-        if not self.jobs.depth():
-            self._pace.clear()
-            return None
-        total, fetched, given_up = self.register.summary(NAMESPACE)
-        done = fetched + given_up
-        if done >= total:
-            return None
-        now = time.monotonic()
-        self._pace = [*[(t, n) for t, n in self._pace if now - t < 60][-200:], (now, done)]
-        first_at, first_done = self._pace[0]
-        eta_s = (total - done) * (now - first_at) / (done - first_done) if done > first_done and now - first_at > 1 else None
-        return Progress(total, done, self.jobs.running(), given_up, eta_s)
+        return self._pace.progress()
 
     # What a request for a picture needs
 
@@ -178,26 +148,27 @@ class ImageCache:
         """
         image = self.register.get(digest)
         if image is None:
+            if self.cache.is_adopting:  # the register is being rebuilt too: nobody can tell yet
+                return Cover(digest, "waiting")
             raise UnknownImage(f"no image is registered under {digest}")
         now = self.clock()
-        if _is_given_up(image, now):
-            return _cover(image, "failed")
-        if not (image.failures and image.retry_at > now):
-            self._wish(image, variant)
-        return _cover(image, "waiting")
+        if is_given_up(image, now):
+            return cover(image, "failed")
+        if not is_resting(image, now) and self._wishes.make(image, variant):
+            self.wake()
+        return cover(image, "waiting")
 
     def demote(self, digests: Iterable[str]) -> None:
         """What was visible scrolled away: visible ones of others go first."""
-        digests = list(digests)
-        for digest in digests:
-            for variant in self.variants:
-                self._wished.pop((digest, variant), None)
+        digests = [digest for digest in digests if DIGEST.fullmatch(digest)]
+        if not digests:
+            return
+        self._wishes.take_back(digests, self.variants)
         self.jobs.demote(digests)
 
     def states(self, digests: Sequence[str]) -> list[Cover]:
         """Return the state of each digest; `none` for one that is not registered."""
-        self.names.refresh()
-        return self._covers(digests)
+        return self._covers(digests, unknown="waiting" if self.cache.is_adopting else "none")
 
     # The documented methods, for scripts and tests
 
@@ -208,11 +179,15 @@ class ImageCache:
         """
         self.variants[size_type]  # a KeyError names an unknown size before anything is fetched
         self.remember([url])
-        key = Key(NAMESPACE, size_type, self.names.of(url)[1])
-        if self.cache.get(key) is None:
-            self._load_now(key.digest, size_type)
-            key = Key(NAMESPACE, size_type, self.names.of(url)[1])  # a changed picture has a new digest
-        return str(self.cache.disk.root / key.path) if self.get(key.digest, size_type) is not None else None
+        digest = self.names.of(url)[1]
+        if self.get(digest, size_type) is None:
+            self._load_now(digest, size_type)
+            digest = self.names.of(url)[1]  # a changed picture has a new one
+            if self.get(digest, size_type) is None:
+                return None
+        path = self.cache.disk.root / Key(NAMESPACE, size_type, digest).path
+        # A picture smaller than the size asked for is kept once, under the size that it fills.
+        return str(path if path.exists() else self.cache.disk.root / self._whole(digest, size_type).path)
 
     def preload_images(
         self, urls: Sequence[str], progress_callback: Callable[[int, int, str], None] | None = None
@@ -241,33 +216,7 @@ class ImageCache:
 
     def get_cache_stats(self) -> CacheStats:
         """Return the numbers of the moment. Kept totals only: as fast with a million entries as with ten."""
-        counts, memory = self.cache.counts(), self.cache.memory.stats()
-        totals = self.cache.index.totals(NAMESPACE)
-        hits, misses = counts.get("memory_hits", 0) + counts.get("disk_hits", 0), counts.get("misses", 0)
-        ratio = hits / (hits + misses) if hits + misses else None
-        return CacheStats(
-            total_entries=totals.entries,
-            total_size_bytes=totals.bytes,
-            budget_bytes=self.cache.budget_bytes,
-            hit_rate=None if ratio is None else round(ratio * 100, 2),
-            hit_ratio=None if ratio is None else round(ratio, 4),
-            hits=hits,
-            misses=misses,
-            evictions=counts.get("evictions", 0),
-            memory_entries=memory.entries,
-            memory_used_bytes=memory.used_bytes,
-            memory_budget_bytes=memory.budget_bytes,
-            queued=self.jobs.depth(),
-            running=self.jobs.running(),
-            fetches=counts.get("fetches", 0),
-            fetched_bytes=counts.get("fetched_bytes", 0),
-            renders=counts.get("renders", 0),
-            failures=counts.get("failures", 0),
-            disk_free_bytes=self.cache.disk.free_bytes(),
-            ttl_hours=self.ttl_hours,
-            paused_hosts=tuple(lane for lane, _, _ in self.jobs.paused_lanes()),
-            last_cleanup_at=self.cache.index.meta("last_cleanup_at") or None,
-        )
+        return collect_stats(self.cache, self.jobs, self.ttl_hours)
 
     def cleanup_cache(self, max_age_days: float = 30) -> int:
         """Remove the entries that nobody looked at for so many days; returns how many."""
@@ -280,14 +229,14 @@ class ImageCache:
         """Remove every entry, or those of one variant; returns how many. A full clear gives every cover a new address."""
         if size_type is not None:
             self.variants[size_type]
-            return self.cache.clear_variant(size_type)
+            return upkeep.clear_variant(self.cache, size_type)
         with self.cache.index.database.write() as conn:
             self.register.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
             self.names.next_generation(conn)
         self.names.publish()
-        self._wished.clear()
-        return self.cache.clear()
+        self._wishes.forget()
+        return upkeep.clear(self.cache)
 
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""
@@ -296,86 +245,51 @@ class ImageCache:
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 
-    def _covers(self, digests: Sequence[str]) -> list[Cover]:
+    def _covers(self, digests: Sequence[str], *, unknown: str) -> list[Cover]:
         found: dict[str, Cover] = {}
         now = self.clock()
-        for part in _parts([d for d in digests if DIGEST.fullmatch(d)]):
+        for part in parts([d for d in digests if DIGEST.fullmatch(d)]):
             images = self.register.get_many(part)
             stored, jobs = self.cache.index.variants_of(part), self.jobs.state_of(part)
-            for digest, image in images.items():
-                if "thumbnails" in stored.get(digest, ()):
-                    state = "ready"
+            for digest in part:
+                image, is_ready = images.get(digest), "thumbnails" in stored.get(digest, ())
+                if image is None:
+                    found[digest] = Cover(digest, "ready" if is_ready else unknown)
+                elif is_ready:
+                    found[digest] = cover(image, "ready")
                 elif jobs.get(digest):
-                    state = "working"
+                    found[digest] = cover(image, "working")
                 else:
-                    state = "failed" if _is_given_up(image, now) else "waiting"
-                found[digest] = _cover(image, state)
-        return [found.get(digest, Cover(digest, "none" if not digest else "waiting")) for digest in digests]
-
-    def _wish(self, image: Image, variant: str) -> None:
-        now = time.monotonic()
-        if now - self._wished.get((image.digest, variant), -WISH_LASTS_S) < WISH_LASTS_S:
-            return
-        if len(self._wished) >= WISHES_KEPT:
-            self._wished.clear()
-        self._wished[image.digest, variant] = now
-        wants = () if variant in ("thumbnails", "detail") else (variant,)
-        try:
-            self.jobs.put([Wish(image.digest, image.lane, wants)], VISIBLE)
-        except (QueueFull, DatabaseError) as error:
-            logger.warning("wish not queued reason=%s", error)
-        else:
-            self.wake()
+                    found[digest] = cover(image, "failed" if is_given_up(image, now) else "waiting")
+        return [found.get(digest, Cover(digest, "none")) for digest in digests]
 
     def _smaller(self, digest: str, variant: str) -> bytes | None:
-        """For a variant larger than the picture itself: the largest one that there is, kept under this name too."""
-        wanted = self.variants.get(variant)
-        if wanted is None or not variant.endswith("-2x"):
-            return None
-        image = self.register.get(digest)
-        if image is None or image.width is None or image.height is None:
-            return None
-        edge_px = max(image.width, image.height)
-        whole = [v for v in self.variants.values() if edge_px <= v.edge_px < wanted.edge_px]
-        if not whole:
-            return None
-        body = self.cache.get(Key(NAMESPACE, min(whole, key=lambda v: v.edge_px).name, digest))
+        """For a variant larger than the picture itself: the smallest one that holds all of it, kept in memory under this name too."""
+        whole = self._whole(digest, variant)
+        body = None if whole.variant == variant else self.cache.get(whole)
         if body is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
         return body
 
+    def _whole(self, digest: str, variant: str) -> Key:
+        """Return the key of the smallest variant that shows no less than the asked one: itself, unless the picture is small."""
+        image = self.register.get(digest) if variant.endswith("-2x") else None
+        edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
+        if not edge_px or variant not in self.variants:
+            return Key(NAMESPACE, variant, digest)
+        name = variant.removesuffix("-2x")
+        return Key(NAMESPACE, name if edge_px <= self.variants[name].edge_px else variant, digest)
+
     def _load_now(self, digest: str, variant: str) -> None:
         deadline = time.monotonic() + WAIT_FOR_OTHERS_S
-        while not self.jobs.claim_one(digest):
+        while True:
+            image = self.register.get(digest)
+            if image is None or is_resting(image, self.clock()):
+                return
+            if self.jobs.claim_one(digest):
+                break
             if time.monotonic() > deadline:
                 return
-            time.sleep(0.05)
-        wants = () if variant in ("thumbnails", "detail") else (variant,)
-        self.loader.run(Job(digest, wants, VISIBLE, "", 1))
-
-    def _is_better(self, identity: Identity, image: Image) -> bool:
-        """Tell whether a new address of a known image should replace the old one: another, and not a smaller one, unless the old failed."""
-        if identity.url == image.url:
-            return False
-        return bool(image.failures) or identity.edge_px >= identify(image.url).edge_px
-
-
-def _is_given_up(image: Image, now: float) -> bool:
-    return image.is_final and now < image.retry_at <= now + 60 * 86400
-
-
-def _cover(image: Image, state: str) -> Cover:
-    return Cover(
-        image.digest,
-        state,
-        image.average,
-        image.hue,
-        image.chroma,
-        image.retry_at or None,
-        max(image.width or 0, image.height or 0) or None,
-    )
-
-
-def _parts(digests: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(digests), AT_A_TIME):
-        yield list(digests[start : start + AT_A_TIME])
+            time.sleep(LOOK_AGAIN_S)
+            self.jobs.release_dead()
+        self.loader.run(Job(digest, wants_of(variant), VISIBLE, image.lane, 1))

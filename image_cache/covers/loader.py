@@ -5,11 +5,12 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from sqlite3 import Connection
 from typing import TYPE_CHECKING, Protocol
 
+from image_cache.adapters.identity import identify
 from image_cache.adapters.variants import Rendered, Variant
 from image_cache.covers.names import NAMESPACE, Names
+from image_cache.database import Connection, DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
 from image_cache.engine.key import Key
@@ -26,6 +27,8 @@ MOST_FRESH_S = 30 * 86400.0  # an origin may ask for more freshness than our set
 SETTLED_FRESH_S = 365 * 86400.0  # for identities whose bytes never change
 REJECTED_RETRY_S = 86400.0  # a file that is no picture is looked at again after a day, doubled each time, at most a month
 STORAGE_RETRY_S = 300.0  # a full disk
+CRASH_RETRY_S = 60.0  # a decoder that ran out of time on a busy machine is asked again soon, eight times later with each failure,
+CRASHES = 3  # before the picture is treated like one that was rejected
 GIVE_UP_FAILURES = 12  # an origin that failed so often in a row, hours of back-off apart, is given up until somebody looks again
 
 
@@ -70,18 +73,23 @@ class CoverLoader:
         self._retry_delay_s = retry_delay_s
         self._fresh_s = fresh_s
         self.clock = clock
+        self.is_stopping = False  # set before fetches are cut, so that they do not count as failures
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""
-        # While the index is rebuilt nothing is fetched: most of it is on the disk already.
-        job = None if self.cache.is_adopting else self.jobs.claim()
-        if job is None:
+        try:
+            # While the index is rebuilt nothing is fetched: most of it is on the disk already.
+            job = None if self.is_stopping or self.cache.is_adopting else self.jobs.claim()
+            if job is None:
+                return False
+            self.run(job)
+        except DatabaseError as error:  # a full disk, or an index that is being replaced: the lease brings the job back
+            logger.warning("job left for later reason=%s", error)
             return False
-        self.run(job)
         return True
 
     def run(self, job: Job) -> None:
-        """Run a claimed job. Raises only what is a fault of ours."""
+        """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
         image = self.register.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
@@ -95,7 +103,10 @@ class CoverLoader:
             with self.cache.index.database.write() as conn:
                 self.jobs.put_off(conn, job, self.clock() + STORAGE_RETRY_S)
         except (OriginError, ImageRejected, DecoderFailed) as error:
-            self._failed(job, image, error)
+            if self.is_stopping:  # cut by ourselves, so that nobody has failed: the job is given back with the lease
+                logger.info("cover left for the next start identity=%s", image.identity)
+            else:
+                self._failed(job, image, error)
 
     def jpeg_of(self, webp: bytes) -> bytes:
         """Turn a stored variant into JPEG, for browsers without WebP. Takes some 20 ms and waits for a running decode."""
@@ -113,8 +124,8 @@ class CoverLoader:
     def _load(self, job: Job, image: Image) -> None:
         stored = self.cache.index.variants_of([image.digest]).get(image.digest, set())
         missing = self.missing(stored, job.wants)
-        if missing and self._derive(job, image, missing, stored):
-            return
+        if missing and self._derive(image, missing, stored):
+            stored, missing = {*stored, *(variant.name for variant in missing)}, []
         if not missing and not self.is_stale(image):
             self._end(job)
             return
@@ -123,31 +134,35 @@ class CoverLoader:
         fetched = self._fetcher.fetch(image.url, **validators)
         self.cache.counters.add("fetches")
         self.cache.counters.add("fetched_bytes", len(fetched.body))
-        sha256 = hashlib.sha256(fetched.body).digest()
-        is_same = fetched.status == 304 or sha256 == image.body_sha256
+        known = image.body_sha256
+        sha256 = known if fetched.status == 304 else hashlib.sha256(fetched.body).digest()
+        is_same = sha256 == known
         image = replace(
             image,
             etag=fetched.etag or (image.etag if is_same else ""),
             last_modified=fetched.last_modified or (image.last_modified if is_same else ""),
+            body_sha256=sha256,
             fetched_at=self.clock(),
             fresh_until=self._fresh_until(image, fetched.fresh_s),
         )
         if is_same and not missing:
             self._end(job, image)
             return
-        if not is_same and image.body_sha256 is not None:
-            # Another picture under the same identity: it gets a new digest, and all the variants that the old one had.
-            missing = self.missing((), {*job.wants, *stored})
-        self._store(job, replace(image, body_sha256=sha256), fetched.body, missing, is_changed=not is_same)
-
-    def _store(self, job: Job, image: Image, body: bytes, variants: list[Variant], *, is_changed: bool) -> None:
-        rendered = self._decoder.render(body, variants)
+        # Another picture under the same identity gets a new digest, and all the variants that the old one had.
+        is_changed = not is_same and (known is not None or bool(stored))
+        rendered = self._decoder.render(fetched.body, self.missing((), {*job.wants, *stored}) if is_changed else missing)
         self.cache.counters.add("renders", len(rendered.variants))
-        old, before = image.digest, self.register.get(image.digest)
-        is_revised = is_changed and before is not None and before.body_sha256 is not None
-        if is_revised:
-            revision = image.revision + 1
-            image = replace(image, revision=revision, digest=self.names.digest_at(image.identity, revision))
+        if is_changed and known is None:
+            # Adopted after the index was lost, so nobody remembers its bytes: the same picture renders the same.
+            is_changed = any(
+                self.cache.get(Key(NAMESPACE, name, image.digest)) != webp
+                for name, webp in rendered.variants.items()
+                if name in stored
+            )
+        self._store(job, image, rendered, is_changed=is_changed)
+
+    def _store(self, job: Job, image: Image, rendered: Rendered, *, is_changed: bool) -> None:
+        old = image.digest
         image = replace(
             image,
             width=rendered.width,
@@ -156,42 +171,40 @@ class CoverLoader:
             hue=rendered.hue,
             chroma=rendered.chroma,
         )
+        if is_changed:
+            revision = image.revision + 1
+            image = replace(image, revision=revision, digest=self.names.digest_at(image.identity, revision))
 
         def record(conn: Connection) -> None:
-            if is_revised:
+            if is_changed:
                 self.register.revise(conn, old, image.digest, image.revision)
                 self.names.revised(conn)
                 logger.info("cover changed identity=%s revision=%s", image.identity, image.revision)
             self._done(conn, job, image)
 
         self.cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
-        if is_revised:
+        if is_changed:
             self.names.publish()
 
-    def _derive(self, job: Job, image: Image, missing: list[Variant], stored: Collection[str]) -> bool:
+    def _derive(self, image: Image, missing: list[Variant], stored: Collection[str]) -> bool:
         """Make what is missing from a larger variant that is stored, without troubling the origin. False when there is none."""
         edge_px = max(v.edge_px for v in missing)
-        larger = [v for v in self.variants if v.name in stored and v.edge_px >= min(edge_px, image.width or edge_px)]
-        if not larger or self.is_stale(image):
+        whole_px = max(image.width or 0, image.height or 0) or edge_px
+        larger = [v for v in self.variants if v.name in stored and v.edge_px >= min(edge_px, whole_px)]
+        if not larger:
             return False
         body = self.cache.get(Key(NAMESPACE, max(larger, key=lambda v: v.edge_px).name, image.digest))
         if body is None:
             return False
         rendered = self._decoder.render(body, missing)
         self.cache.counters.add("renders", len(rendered.variants))
-        self.cache.put(
-            {Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()},
-            lambda conn: self.jobs.finish(conn, job),
-        )
+        self.cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()})
         return True
 
     def _fresh_until(self, image: Image, asked_s: float | None) -> float:
-        if self._is_settled(image):
+        if identify(image.url).is_settled:
             return self.clock() + SETTLED_FRESH_S
         return self.clock() + max(self._fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
-
-    def _is_settled(self, image: Image) -> bool:
-        return self.names.of(image.url)[0].is_settled
 
     def _end(self, job: Job, image: Image | None = None) -> None:
         with self.cache.index.database.write() as conn:
@@ -205,11 +218,13 @@ class CoverLoader:
 
     def _failed(self, job: Job, image: Image, error: CacheError) -> None:
         failures = image.failures + 1
+        is_final = not error.retryable or failures >= GIVE_UP_FAILURES
         if isinstance(error, OriginError):
             delay_s = self._retry_delay_s(failures, error)
+        elif isinstance(error, DecoderFailed) and failures < CRASHES:
+            delay_s, is_final = CRASH_RETRY_S * 8.0 ** (failures - 1), False
         else:
-            delay_s = min(REJECTED_RETRY_S * 2 ** (failures - 1), 30 * REJECTED_RETRY_S)
-        is_final = not error.retryable or failures >= GIVE_UP_FAILURES
+            delay_s = REJECTED_RETRY_S * min(2.0 ** min(failures - 1, 5), 30.0)
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self.cache.counters.add("failures")
         with self.cache.index.database.write() as conn:

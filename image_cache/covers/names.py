@@ -13,9 +13,9 @@ import os
 import secrets
 import threading
 from pathlib import Path
-from sqlite3 import Connection
 
 from image_cache.adapters.identity import Identity, identify
+from image_cache.database import Connection, DatabaseError
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
 from image_cache.engine.register import Register
@@ -39,16 +39,22 @@ class Names:
         self._revisions: dict[str, int] = {}
 
     def open(self) -> None:
-        """Read the numbers from the index; for an index that is new, from the mirror; for a cache that is new, draw a generation.
+        """Read the numbers from the index; for an index that is new, from memory or the mirror; for a cache that is new, draw them.
 
         A fresh generation is random: a cache folder that was deleted must not give out its old digests for other bytes.
+        Without a usable index the mirror alone will do.
         """
-        with self._index.database.write() as conn:
-            if conn.execute("SELECT 1 FROM meta WHERE name = 'generation'").fetchone() is None:
-                generation, self._revisions = self._read_mirror()
-                self._index.set_meta(conn, "generation", generation)
-                self._index.set_meta(conn, "epoch", 0)
-        self.refresh()
+        if self._epoch < 0:
+            self._generation, self._revisions = self._read_mirror()
+        try:
+            if not self._index.meta("generation"):
+                with self._index.database.write() as conn:
+                    conn.execute("INSERT OR IGNORE INTO meta VALUES ('generation', ?)", (self._generation,))
+                    # Not 0 again: other processes know the numbers of the index before this one.
+                    conn.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.randbelow(2**31),))
+            self.refresh()
+        except DatabaseError as error:
+            logger.warning("names taken from the mirror, index out of reach reason=%s", error)
         self._write_mirror()
 
     def refresh(self) -> None:
@@ -57,9 +63,11 @@ class Names:
         if epoch == self._epoch:
             return
         generation, revisions = self._index.meta("generation"), self._register.revisions(NAMESPACE)
+        if not generation:  # the index was lost a moment ago: what is known holds until `open` has told the new one
+            return
         with self._lock:
             # An index rebuilt from nothing knows no revisions: those of the mirror hold until their images are registered again.
-            self._revisions = {**self._revisions, **revisions} if generation == self._generation or self._epoch < 0 else revisions
+            self._revisions = {**self._revisions, **revisions} if generation == self._generation else revisions
             self._epoch, self._generation = epoch, generation
 
     def digest(self, identity: str) -> str:
@@ -88,7 +96,7 @@ class Names:
 
     def next_generation(self, conn: Connection) -> None:
         """Give every cover a new digest, in the transaction that clears the register. Call `publish` after it."""
-        self._index.set_meta(conn, "generation", self._generation + 1)
+        self._index.set_meta(conn, "generation", self._index.meta("generation") + 1)
         self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
 
     def publish(self) -> None:
@@ -107,7 +115,7 @@ class Names:
             pass
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             logger.warning("mirror unreadable path=%s reason=%s", self._mirror, error)
-        return secrets.randbelow(2**31), {}
+        return 1 + secrets.randbelow(2**31), {}
 
     def _write_mirror(self) -> None:
         with self._lock:

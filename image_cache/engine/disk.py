@@ -3,14 +3,20 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from image_cache.engine.key import Key, key_of_path
 from image_cache.errors import StorageError
+from image_cache.folders import make_folder
 
 TEMP_PREFIX = ".part-"
+SHARD = re.compile(r"[0-9a-f]{2}")
+# A pipe that somebody planted would let an open wait for ever; for files the flag changes nothing.
+READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class DiskTier:
@@ -31,7 +37,7 @@ class DiskTier:
         """
         path = self.root / key.path
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, READING)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -51,12 +57,16 @@ class DiskTier:
         path = self.root / key.path
         temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.get(key) == body:  # left without a row, or another process was faster; readers may have it open
+                os.utime(path)  # young again, so that no sweep takes it before its row is written
+                return
+            make_folder(path.parent)
             if self.free_bytes() - len(body) < self.floor_bytes:
                 raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
-            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0) as file:
+            # Buffered, because a bare write() to a disk that fills up stores a part and says so in its result only.
+            with os.fdopen(os.open(temp, WRITING, 0o600), "wb") as file:
                 file.write(body)
-            self._publish(temp, path)
+            _publish(temp, path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temp.unlink()
@@ -77,11 +87,14 @@ class DiskTier:
         return state.f_bavail * state.f_frsize
 
     def shards(self) -> Iterator[tuple[str, str, Path]]:
-        """Yield (variant folder, shard, path) of every shard; what is not laid out by us is passed over."""
+        """Yield (variant folder, shard, path) of every shard; what is not laid out by us is passed over.
+
+        Raises `StorageError` when the disk fails.
+        """
         for folder in sorted(_scan(self.root), key=lambda entry: entry.name):
             if folder.is_dir(follow_symlinks=False):
                 for shard in sorted(_scan(Path(folder.path)), key=lambda entry: entry.name):
-                    if len(shard.name) == 2 and shard.is_dir(follow_symlinks=False):
+                    if SHARD.fullmatch(shard.name) and shard.is_dir(follow_symlinks=False):
                         yield folder.name, shard.name, Path(shard.path)
 
     def files(self, folder: str, shard: Path) -> Iterator[tuple[Key | None, Path, os.stat_result]]:
@@ -91,27 +104,27 @@ class DiskTier:
                 if not entry.is_dir(follow_symlinks=False):
                     yield key_of_path(self.namespace, folder, entry.name), Path(entry.path), entry.stat(follow_symlinks=False)
 
-    def _publish(self, temp: Path, path: Path) -> None:
-        # link() refuses an existing name, rename() would replace it (and make ext4 flush). Equal keys mean equal bytes, but
-        # a file that is already there may have been cut short by a power cut before its row was written: ours is whole.
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        try:
-            os.link(temp, path)
-        except FileExistsError:  # another process was faster, with the same bytes
-            pass
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                raise
-            temp.rename(path)  # a file system without hard links, such as exFAT
-            return
-        temp.unlink()
+
+def _publish(temp: Path, path: Path) -> None:
+    # link() refuses an existing name, rename() would replace it (and make ext4 flush). What stands there with other bytes was
+    # cut short by a power cut before its row was written: ours is whole.
+    path.unlink(missing_ok=True)
+    try:
+        os.link(temp, path)
+    except FileExistsError:  # another process was faster, with the same bytes
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        temp.rename(path)  # a file system without hard links, such as exFAT
+        return
+    temp.unlink()
 
 
 def _read_all(fd: int) -> bytes:
     size = os.fstat(fd).st_size
-    body = os.read(fd, size + 1)
-    while chunk := os.read(fd, 1 << 20):  # read() may return less than asked for
+    body = os.read(fd, size)
+    while len(body) < size and (chunk := os.read(fd, size - len(body))):  # read() may return less than asked for
         body += chunk
     return body
 
@@ -122,3 +135,5 @@ def _scan(path: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StorageError(str(path), error.strerror or str(error)) from error

@@ -1,18 +1,13 @@
 """The index of the disk tier: which entries exist, how large, how recently used. Disposable; rebuilt from the files."""
 
-import logging
-import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection
 
-from image_cache.database import Database, DatabaseError, OperationalError, marks
+from image_cache.database import Connection, Database, DatabaseError, marks
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
-
-logger = logging.getLogger(__name__)
 
 RECENCY_GRAIN_S = 3600  # a use is written only when the last one on record is older: an hour decides no eviction
 
@@ -38,25 +33,26 @@ class Index:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.database = Database(path, MIGRATIONS, synchronous="NORMAL")
+        self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True)
         self.clock = clock
+        self._complete_inode = 0  # the file that was seen complete: asked again only of its successor
 
-    def open(self) -> bool:
-        """Open the file; set a broken one aside and begin anew. Returns whether the index is new (to be rebuilt from the files)."""
+    def is_incomplete(self) -> bool:
+        """Tell whether the index is new or out of reach, so that files without rows may be entries. Cheap once it is complete."""
+        if self._complete_inode and self._complete_inode == self.database.inode:
+            return False
         try:
-            self.database.row("SELECT 1 FROM meta")
-        except OperationalError:
-            raise
+            if not self.meta("adopted_at"):
+                return True
         except DatabaseError:
-            self.set_aside()
-        with self.database.write() as conn:
-            return conn.execute("INSERT OR IGNORE INTO meta VALUES ('created_at', ?)", (self.clock(),)).rowcount > 0
+            return True
+        self._complete_inode = self.database.inode
+        return False
 
-    def set_aside(self) -> None:
-        """Rename a broken database, so that the next connection of every thread and process makes a new one."""
-        name = f"{self.database.path.name}.broken-{int(self.clock())}-{secrets.token_hex(2)}"
-        logger.error("index broken, set aside as %s; it is rebuilt from the files", name)
-        self.database.set_aside(name)
+    def complete(self) -> None:
+        """Note, for all processes and the time after a crash, that every file has been looked at."""
+        with self.database.write() as conn:
+            self.set_meta(conn, "adopted_at", max(1, int(self.clock())))
 
     def find(self, key: Key) -> Found | None:
         row = self.database.row(
@@ -90,6 +86,14 @@ class Index:
             "DELETE FROM entries WHERE digest = ? AND variant = ?", ((bytes.fromhex(k.digest), k.variant) for k in keys)
         )
 
+    def adopt(self, conn: Connection, files: Iterable[tuple[Key, int, float]]) -> int:
+        """Write rows for files (key, size, last changed) that have none; returns how many. What was put meanwhile stays."""
+        now = int(self.clock())
+        return conn.executemany(
+            "INSERT OR IGNORE INTO entries (digest, variant, namespace, size_bytes, stored_at, used_at) VALUES (?, ?, ?, ?, ?, ?)",
+            ((bytes.fromhex(k.digest), k.variant, k.namespace, size, now, min(now, int(at))) for k, size, at in files),
+        ).rowcount
+
     def touch(self, conn: Connection, keys: Iterable[Key]) -> None:
         """Remember that the keys were used now, for those whose last use on record is older than the grain."""
         now = int(self.clock())
@@ -103,7 +107,8 @@ class Index:
         """Return the least recently used keys with their sizes; with `unused_since` only those not used after it."""
         rows = self.database.rows(
             "SELECT digest, variant, size_bytes FROM entries WHERE namespace = ? AND used_at <= ? ORDER BY used_at LIMIT ?",
-            (namespace, self.clock() * 2 if unused_since is None else unused_since, count),
+            # A float without end: no clock, however wrong it was, has written a later time.
+            (namespace, float("inf") if unused_since is None else unused_since, count),
         )
         return [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
 
@@ -111,15 +116,19 @@ class Index:
         row = self.database.row("SELECT entries, bytes FROM totals WHERE namespace = ?", (namespace,))
         return Totals(0, 0) if row is None else Totals(row[0], row[1])
 
-    def rows_between(self, namespace: str, variant: str, shard: str) -> Iterator[tuple[Key, int]]:
-        """Yield the keys of one shard (two hex characters) with their sizes, to compare with its files."""
-        low = bytes.fromhex(shard) + b"\0" * 31
-        high = bytes.fromhex(shard) + b"\xff" * 31
-        for digest, size in self.database.rows(
-            "SELECT digest, size_bytes FROM entries WHERE digest BETWEEN ? AND ? AND variant = ? AND namespace = ?",
-            (low, high, variant, namespace),
-        ):
-            yield Key(namespace, variant, digest.hex()), size
+    def shard(self, namespace: str, shard: str) -> dict[Key, int]:
+        """Return the keys of one shard (two hex characters, all variants) with their sizes, to compare with its files."""
+        rows = self.database.rows(
+            "SELECT digest, variant, size_bytes FROM entries WHERE digest BETWEEN ? AND ? AND namespace = ?",
+            (*_range(shard), namespace),
+        )
+        return {Key(namespace, variant, digest.hex()): size for digest, variant, size in rows}
+
+    def forget_shard(self, conn: Connection, namespace: str, shard: str) -> int:
+        """Remove the rows of one shard, which is some thousand of a million; returns how many."""
+        return conn.execute(
+            "DELETE FROM entries WHERE digest BETWEEN ? AND ? AND namespace = ?", (*_range(shard), namespace)
+        ).rowcount
 
     def add_counts(self, conn: Connection, counts: dict[str, int]) -> None:
         conn.executemany(
@@ -139,6 +148,10 @@ class Index:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _range(shard: str) -> tuple[bytes, bytes]:
+    return bytes.fromhex(shard) + b"\0" * 31, bytes.fromhex(shard) + b"\xff" * 31
 
 
 def file_is_plausible(head: bytes, tail: bytes, size: int) -> bool:

@@ -6,18 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection
 
-from image_cache.database import Database, marks
+from image_cache.database import Connection, Database, marks
 from image_cache.errors import QueueFull
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # on a screen now; on a page that was drawn; anything else
 LEASE_S = 90.0  # longer than any fetch and decode may take; a dead holder's lease ends at once
-MAX_ATTEMPTS = 3  # a job that never came back so often kills its worker: it is parked as a failure
+MAX_ATTEMPTS = 3  # a job that never came back so often may be what kills its worker: it counts as a failure and waits
 
 TRIP_FAILURES = 5  # failures in a row after which a lane is paused,
 PAUSE_S = 60.0  # for so long, doubled with each further failure,
 MAX_PAUSE_S = 900.0  # up to this; one job at a time tries whether it is well again
+MAX_ASKED_PAUSE_S = 3600.0  # most that an origin can ask for with Retry-After
+
+DEPTH = "SELECT entries FROM totals WHERE namespace = 'jobs'"
+# A pause further away than any of ours was written by a clock that was wrong: it does not count.
+PAUSED = "SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ? AND paused_until <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,12 @@ class JobQueue:
         now = self.clock()
         with self.database.write() as conn:
             room = self.limit - self._depth(conn)
-            # VISIBLE ones are what a person looks at now: they may pass the limit by one screenful.
-            if len(wishes) > room and (priority != VISIBLE or room < -self.limit // 10):
-                waiting = self._waiting(conn, [w.digest for w in wishes])
-                if len(wishes) - len(waiting) > room:
+            # VISIBLE ones are what a person looks at now: they may pass the limit by a tenth.
+            if priority == VISIBLE:
+                room += self.limit // 10
+            if len(wishes) > room:
+                digests = list({wish.digest for wish in wishes})
+                if len(digests) - self._waiting(conn, digests) > room:
                     raise QueueFull(self.limit)
             before = self._depth(conn)
             conn.executemany(
@@ -85,9 +91,11 @@ class JobQueue:
 
     def demote(self, digests: Iterable[str]) -> None:
         """What was visible scrolled away: it waits among the warm ones from now on."""
+        now = self.clock()
         with self.database.write() as conn:
             conn.executemany(
-                "UPDATE jobs SET priority = ? WHERE digest = ? AND leased_until = 0", [(WARM, bytes.fromhex(d)) for d in digests]
+                "UPDATE jobs SET priority = ? WHERE digest = ? AND leased_until <= ?",
+                [(WARM, bytes.fromhex(digest), now) for digest in digests],
             )
 
     def claim(self) -> Job | None:
@@ -103,10 +111,10 @@ class JobQueue:
             if active.total() >= self.total:
                 return None
             closed = {lane for lane, count in active.items() if count >= self.per_lane}
-            for lane, failures, paused_until in conn.execute("SELECT lane, failures, paused_until FROM lanes"):
-                # A pause further away than any of ours was written by a clock that was wrong.
-                if now < paused_until <= now + MAX_PAUSE_S * 5 or (failures >= TRIP_FAILURES and active[lane]):
-                    closed.add(lane)
+            closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
+            # Half open: one job at a time tries whether a lane that tripped is well again.
+            tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
+            closed.update(lane for (lane,) in tripped if active[lane])
             row = conn.execute(
                 "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
                 f" AND lane NOT IN ({marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
@@ -159,24 +167,23 @@ class JobQueue:
     def lane_failed(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
         """Note a failure of the whole lane. `pause_s` is what the origin asked for; else the breaker trips after some in a row."""
         now = self.clock()
-        row = conn.execute("SELECT failures FROM lanes WHERE lane = ?", (lane,)).fetchone()
-        failures = (row[0] if row else 0) + 1
+        row = conn.execute("SELECT failures, paused_until FROM lanes WHERE lane = ?", (lane,)).fetchone()
+        failures, until = (row[0] + 1, row[1]) if row else (1, 0.0)
         if pause_s is None:
-            over = failures - TRIP_FAILURES
-            pause_s = min(PAUSE_S * 2**over, MAX_PAUSE_S) if over >= 0 else 0.0
-        conn.execute(
-            "INSERT INTO lanes VALUES (?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE SET failures = excluded.failures,"
-            " paused_until = max(paused_until, excluded.paused_until), reason = excluded.reason",
-            (lane, failures, now + pause_s, reason),
-        )
+            over = min(failures - TRIP_FAILURES, 10)  # bounded: of a host that is down for weeks the power would pass every float
+            pause_s = min(PAUSE_S * 2.0**over, MAX_PAUSE_S) if over >= 0 else 0.0
+        ends_at = now + min(pause_s, MAX_ASKED_PAUSE_S)
+        if until <= now + MAX_ASKED_PAUSE_S:  # a longer one was written by a clock that was wrong
+            ends_at = max(ends_at, until)
+        conn.execute("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?)", (lane, failures, ends_at, reason))
 
     def lane_well(self, conn: Connection, lane: str) -> None:
         conn.execute("DELETE FROM lanes WHERE lane = ?", (lane,))
 
     def paused_lanes(self) -> list[tuple[str, float, str]]:
         """Return (lane, until, reason) of the lanes that are paused now."""
-        rows = self.database.rows("SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ?", (self.clock(),))
-        return [(row[0], row[1], row[2]) for row in rows]
+        now = self.clock()
+        return [(row[0], row[1], row[2]) for row in self.database.rows(PAUSED, (now, now + MAX_ASKED_PAUSE_S))]
 
     def release_dead(self) -> int:
         """Free the leases of holders on this machine that no longer run. Returns how many."""
@@ -199,16 +206,19 @@ class JobQueue:
     def mend_times(self) -> int:
         """Bring times back that lie further ahead than any of ours: they were written by a clock that was wrong."""
         now = self.clock()
-        far = now + 2 * 3600 + MAX_PAUSE_S
+        far = now + 2 * MAX_ASKED_PAUSE_S
         if not self.database.row("SELECT 1 FROM jobs WHERE ready_at > ? OR leased_until > ?", (far, far)):
             return 0
         with self.database.write() as conn:
             conn.execute("UPDATE jobs SET leased_until = 0, holder = '' WHERE leased_until > ?", (far,))
             return conn.execute("UPDATE jobs SET ready_at = ? WHERE ready_at > ?", (now, far)).rowcount
 
-    def forget_batches(self, *, older_than_s: float) -> None:
+    def forget_old(self, *, older_than_s: float) -> None:
+        """Remove preloads, and lanes in trouble, that nobody has touched for so long."""
+        now = self.clock()
         with self.database.write() as conn:
-            conn.execute("DELETE FROM batches WHERE started_at < ?", (self.clock() - older_than_s,))
+            for table, column in (("batches", "started_at"), ("lanes", "paused_until")):
+                conn.execute(f"DELETE FROM {table} WHERE {column} NOT BETWEEN ? AND ?", (now - older_than_s, now + older_than_s))
 
     def state_of(self, digests: Collection[str]) -> dict[str, bool]:
         """Return, for those of the digests that have a job, whether it runs now."""
@@ -220,7 +230,8 @@ class JobQueue:
 
     def depth(self) -> int:
         """How many jobs there are, waiting and running: a kept total, not a count."""
-        return self._depth(self.database.connection())
+        row = self.database.row(DEPTH)
+        return row[0] if row else 0
 
     def running(self) -> int:
         row = self.database.row("SELECT count(*) FROM jobs WHERE leased_until > 0 AND leased_until > ?", (self.clock(),))
@@ -237,16 +248,16 @@ class JobQueue:
 
     @staticmethod
     def _depth(conn: Connection) -> int:
-        row = conn.execute("SELECT entries FROM totals WHERE namespace = 'jobs'").fetchone()
+        row = conn.execute(DEPTH).fetchone()
         return row[0] if row else 0
 
     @staticmethod
-    def _waiting(conn: Connection, digests: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+    def _waiting(conn: Connection, digests: Sequence[str]) -> int:
+        count = 0
         for start in range(0, len(digests), 500):
             part = [bytes.fromhex(d) for d in digests[start : start + 500]]
-            found.update(d.hex() for (d,) in conn.execute(f"SELECT digest FROM jobs WHERE digest IN ({marks(len(part))})", part))
-        return found
+            count += conn.execute(f"SELECT count(*) FROM jobs WHERE digest IN ({marks(len(part))})", part).fetchone()[0]
+        return count
 
 
 def holder_name() -> str:

@@ -10,6 +10,7 @@ from image_cache.engine.key import Key
 HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
 EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,
 LOW_WATER = 0.72  # and goes on until this share of the budget is left
+TOUCHED_KEPT = 65536  # of a process that never flushes, such as a long script
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class MemoryTier:
         self.budget_bytes = budget_bytes
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
-        self._scopes: dict[str, set[Key]] = {}
+        self._keys_of: dict[str, set[Key]] = {}  # scope -> what it holds; the two say the same from either side
+        self._scopes_of: dict[Key, set[str]] = {}
         self._used_bytes = 0
         self._hits = 0
         self._evictions = 0
@@ -46,9 +48,7 @@ class MemoryTier:
                 return None
             self._bodies.move_to_end(key)
             self._hits += 1
-            self._touched.add(key)
-            if scope:
-                self._scopes.setdefault(scope, set()).add(key)
+            self._use(key, scope)
             return body
 
     def put(self, key: Key, body: bytes, scope: str = "") -> bool:
@@ -56,14 +56,15 @@ class MemoryTier:
         if len(body) > self.budget_bytes * LOW_WATER:
             return False
         with self._lock:
+            # An entry that is put again, by a thread that missed it at the same time, stays with those who hold it.
+            holders = self._scopes_of.get(key, set()).copy()
             self._drop(key)
             if self._used_bytes + len(body) > self.budget_bytes * HIGH_WATER:
                 self._make_room(len(body))
             self._bodies[key] = body
             self._used_bytes += len(body)
-            self._touched.add(key)
-            if scope:
-                self._scopes.setdefault(scope, set()).add(key)
+            for holder in (*holders, scope):
+                self._use(key, holder)
         return True
 
     def delete(self, key: Key) -> None:
@@ -75,18 +76,19 @@ class MemoryTier:
         with self._lock:
             count = len(self._bodies)
             self._bodies.clear()
-            self._scopes.clear()
+            self._keys_of.clear()
+            self._scopes_of.clear()
             self._used_bytes = 0
             return count
 
     def clear_scope(self, scope: str) -> int:
         """Drop one scope's references; returns how many entries were freed because nothing else held them."""
         with self._lock:
-            keys = self._scopes.pop(scope, set())
-            held = set().union(*self._scopes.values()) if self._scopes else set()
-            freed = keys - held
+            freed = [key for key in self._keys_of.get(scope, ()) if len(self._scopes_of[key]) == 1]
             for key in freed:
                 self._drop(key)
+            for key in self._keys_of.pop(scope, ()):
+                self._scopes_of[key].discard(scope)
             return len(freed)
 
     def set_budget(self, budget_bytes: int) -> None:
@@ -112,6 +114,13 @@ class MemoryTier:
         with self._lock:
             return MemoryStats(len(self._bodies), self._used_bytes, self.budget_bytes, self._hits, self._evictions)
 
+    def _use(self, key: Key, scope: str) -> None:
+        if len(self._touched) < TOUCHED_KEPT:
+            self._touched.add(key)
+        if scope:
+            self._keys_of.setdefault(scope, set()).add(key)
+            self._scopes_of.setdefault(key, set()).add(scope)
+
     def _make_room(self, size: int) -> None:
         at_least = math.ceil(len(self._bodies) * EVICT_SHARE)
         while self._bodies and (at_least > 0 or self._used_bytes + size > self.budget_bytes * LOW_WATER):
@@ -123,5 +132,8 @@ class MemoryTier:
         body = self._bodies.pop(key, None)
         if body is not None:
             self._used_bytes -= len(body)
-            for keys in self._scopes.values():
+            for scope in self._scopes_of.pop(key, ()):
+                keys = self._keys_of[scope]
                 keys.discard(key)
+                if not keys:
+                    del self._keys_of[scope]

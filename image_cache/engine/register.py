@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection, Row
 
-from image_cache.database import Database, marks
+from image_cache.database import Connection, Database, Row, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,16 @@ class Register:
         return {image.digest: image for image in map(_image, rows)}
 
     def add(self, conn: Connection, images: Iterable[Image]) -> None:
-        """Register images; for an identity that is known, only its address is brought up to date."""
+        """Register images; one whose identity is known gets the new address, and the new digest.
+
+        The digest of a known identity moves when the settings of the renderer changed. One of an older revision comes from a
+        process that has not heard of the change yet, and moves nothing.
+        """
         conn.executemany(
             "INSERT INTO images (digest, namespace, identity, url, lane, revision) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (namespace, identity) DO UPDATE SET url = excluded.url, lane = excluded.lane",
+            " ON CONFLICT (namespace, identity) DO UPDATE SET url = excluded.url, lane = excluded.lane,"
+            " digest = CASE WHEN excluded.revision < revision THEN digest ELSE excluded.digest END,"
+            " revision = max(revision, excluded.revision)",
             [(bytes.fromhex(i.digest), i.namespace, i.identity, i.url, i.lane, i.revision) for i in images],
         )
 
@@ -100,10 +105,20 @@ class Register:
         rows = self.database.rows("SELECT identity, revision FROM images WHERE namespace = ? AND revision > 0", (namespace,))
         return {row[0]: row[1] for row in rows}
 
+    def unfetched(self, namespace: str, now: float, count: int) -> list[str]:
+        """Return digests of images that were never fetched, have no job yet, and may be tried now."""
+        rows = self.database.rows(
+            "SELECT digest FROM images WHERE namespace = ? AND fetched_at IS NULL AND retry_at <= ?"
+            " AND digest NOT IN (SELECT digest FROM jobs) LIMIT ?",
+            (namespace, now, count),
+        )
+        return [row[0].hex() for row in rows]
+
     def summary(self, namespace: str) -> tuple[int, int, int]:
-        """Return (registered, fetched at least once, failed for good) of a namespace. Counts rows: not for every request."""
+        """Return (registered, fetched at least once, given up before that) of a namespace. Counts rows: not for every request."""
         row = self.database.row(
-            "SELECT count(*), count(fetched_at), coalesce(sum(is_final), 0) FROM images WHERE namespace = ?", (namespace,)
+            "SELECT count(*), count(fetched_at), coalesce(sum(is_final AND fetched_at IS NULL), 0) FROM images WHERE namespace = ?",
+            (namespace,),
         )
         return (0, 0, 0) if row is None else (row[0], row[1], row[2])
 

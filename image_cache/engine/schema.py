@@ -6,7 +6,8 @@ Digests are stored as 32 bytes, half the size of their hex text; times are Unix 
 
 MIGRATIONS = [
     """
-    -- Single values: `generation` (a clear raises it), `epoch` (raised with every change that moves digests).
+    -- Single values: `generation` (a clear raises it), `epoch` (raised with every change that moves digests), `adopted_at` (the
+    -- files that were there before the index have their rows), `last_cleanup_at`.
     CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
     -- One row per file on disk, written after the file; removed after it.
@@ -57,6 +58,7 @@ MIGRATIONS = [
         retry_at REAL NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX images_identity ON images (namespace, identity);
+    CREATE INDEX images_unfetched ON images (namespace, retry_at) WHERE fetched_at IS NULL;
     CREATE INDEX images_revised ON images (namespace) WHERE revision > 0;
 
     -- What is still to be loaded. A claimed job has a holder and a lease; a lease that ran out, or whose holder died, is free again.

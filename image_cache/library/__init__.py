@@ -23,6 +23,8 @@ MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few 
 
 __all__ = ["SORTS", "Library"]
 
+_Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, int]]]
+
 
 class Library:
     """The record collection. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
@@ -39,9 +41,10 @@ class Library:
         self._clock = clock
         self._page_size = page_size
         self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
-        self._guard = threading.Lock()  # protects the three memories below
+        self._guard = threading.Lock()  # protects the memories below
         self._orders: dict[str, tuple[int, Order]] = {}
         self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
+        self._counts: tuple[int, _Filters] | None = None
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
@@ -128,13 +131,13 @@ class Library:
             raise UnknownAlbum(album_id)
 
     def genres(self) -> list[tuple[str, int]]:
-        return self._catalog.facets("genre")
+        return self._filters()[0]
 
     def formats(self) -> list[tuple[str, int]]:
-        return self._catalog.facets("format")
+        return self._filters()[1]
 
     def decades(self) -> list[tuple[int, int]]:
-        return self._catalog.decades()
+        return self._filters()[2]
 
     def cover_urls(self) -> Iterator[str]:
         """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
@@ -154,6 +157,7 @@ class Library:
         """Put rows into the catalogue, or with `dry_run` only say what would happen. `progress` gets the rows read so far.
 
         Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again.
+        Raises `StorageError` when the disk refuses; what was written before stays.
         """
         return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
 
@@ -164,6 +168,17 @@ class Library:
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
         return write_table(path, self.albums())
+
+    def _filters(self) -> _Filters:
+        revision = self._catalog.revision("artist")
+        with self._guard:
+            known = self._counts
+        if known and known[0] == revision:
+            return known[1]
+        counts = self._catalog.facets("genre"), self._catalog.facets("format"), self._catalog.decades()
+        with self._guard:
+            self._counts = (revision, counts)
+        return counts
 
     def _beside(self, album_id: int, step: int) -> Album | None:
         order = self._order("artist")

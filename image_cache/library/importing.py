@@ -3,12 +3,13 @@
 import contextlib
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, Database
-from image_cache.errors import ImportRejected
+from image_cache.database import Connection, Database, OperationalError
+from image_cache.errors import ImportRejected, StorageError
 from image_cache.library.merge import created, identity, merged, numbered
 from image_cache.models import AlbumRow, ImportReport
 
@@ -27,7 +28,7 @@ def import_rows(
     progress: Callable[[int], None] | None,
 ) -> ImportReport:
     """Put rows into the catalogue; see `Library.import_rows`."""
-    counts = {"new": 0, "changed": 0, "same": 0}
+    counts: Counter[str] = Counter()
     rejected: list[tuple[int, str]] = []
     read = 0
     with contextlib.ExitStack() as stack:
@@ -40,10 +41,12 @@ def import_rows(
             bad = [(row.line, row.reason) for row in batch if isinstance(row, ImportRejected)]
             rejected += bad[: KEPT_REASONS - len(rejected)]
             # Looking up and writing are one transaction: another import may run at the same time.
-            with copies.write() as seen, contextlib.nullcontext() if dry_run else catalog.write() as conn:
-                for row in batch:
-                    if isinstance(row, AlbumRow):
-                        counts[_apply(catalog, conn, seen, row, now)] += 1
+            try:
+                with copies.write() as seen, contextlib.nullcontext() if dry_run else catalog.write() as conn:
+                    done = Counter(_apply(catalog, conn, seen, row, now) for row in batch if isinstance(row, AlbumRow))
+            except OperationalError as error:
+                raise StorageError(str(catalog.db.path), f"{error}, {counts.total():,} rows went in") from error
+            counts += done
             if progress:
                 progress(read)
     return ImportReport(read, counts["new"], counts["changed"], counts["same"], tuple(rejected))

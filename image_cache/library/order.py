@@ -1,7 +1,7 @@
 """The order of the wall as two arrays of numbers, worked out once per change of the albums.
 
 A page, a jump to a letter, the neighbours of a record and the place of a search hit are then look-ups, whatever the
-size of the collection. Eight bytes an album and order: 800 KB for 100,000 albums.
+size of the collection. Twelve bytes an album and order: 1.2 MB for 100,000 albums.
 """
 
 from array import array

@@ -1,18 +1,18 @@
 """Flask, and only here: routes that parse, call one service, and answer."""
 
-import logging
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from image_cache.ground import secret_key
 from image_cache.services import Services
 from image_cache.web.accounts import accounts
 from image_cache.web.api import api
 from image_cache.web.commands import register_commands
-from image_cache.web.context import EXTENSION, STATIC_DIR, TEMPLATE_DIR, limiter, prepare_session
+from image_cache.web.context import EXTENSION, TEMPLATE_DIR, prepare_session
 from image_cache.web.errors import register_errors
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
+from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
@@ -23,20 +23,17 @@ MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads rai
 def build_app(services: Services) -> Flask:
     """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
     settings = services.settings
-    logging.getLogger("image_cache").setLevel(logging.DEBUG if settings.DEBUG else logging.INFO)
-    app = Flask("vinylvault", static_folder=str(STATIC_DIR), template_folder=str(TEMPLATE_DIR))
+    app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
+    app.url_map.merge_slashes = False  # one address per thing: a doubled slash is a 404, not a redirect that quotes the Host
     app.extensions[EXTENSION] = services
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         MAX_FORM_PARTS=50,
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
-        RATELIMIT_STORAGE_URI="memory://",
-        RATELIMIT_STRATEGY="moving-window",
-        RATELIMIT_HEADERS_ENABLED=True,
     )
-    prepare_session(app, settings.secret_key_path)
-    limiter.init_app(app)
-    register_guard(app)
+    prepare_session(app, secret_key(settings.secret_key_path))
+    register_guard(app)  # before the limits: what a foreign page causes must not use up those of the visitor
+    register_limits(app)
     register_errors(app)
     register_helpers(app)
     register_commands(app)

@@ -4,9 +4,12 @@ from flask import Blueprint, current_app, g, redirect, render_template, request,
 from werkzeug.wrappers import Response
 
 from image_cache.errors import AccountRejected, LoginFailed
-from image_cache.web.context import SESSION_TOKEN, account, limiter, services
+from image_cache.web.context import SESSION_TOKEN, account, services
+from image_cache.web.limits import limiter
 
 accounts = Blueprint("accounts", __name__)
+
+Refusal = tuple[str, int, dict[str, str]]
 
 
 @accounts.get("/login")
@@ -15,18 +18,18 @@ def login_page() -> Response | str:
         return redirect(_next())
     if not services().accounts.has_operator():
         return redirect("/claim")
-    return render_template("login.html", next=request.args.get("next", ""))
+    return render_template("login.html", next=_next())
 
 
 @accounts.post("/login")
-@limiter.limit("20 per minute")
-def login() -> Response | tuple[str, int, dict[str, str]]:
-    """Open a session. The tries of a name are counted by the accounts, those of an address by the limiter."""
+@limiter.limit("10 per minute")
+def login() -> Response | Refusal:
+    """Open a session. The tries of a name are counted by the accounts, those of an address, whatever the name, by the limiter."""
     name = request.form.get("name", "")
     try:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "")
     except LoginFailed as error:
-        return render_template("login.html", error=str(error), name=name, next=request.form.get("next", "")), 403, _pause(error)
+        return render_template("login.html", error=str(error), name=name, next=_next()), *_refusal(error)
     return _enter(token)
 
 
@@ -38,14 +41,14 @@ def claim_page() -> Response | str:
 
 
 @accounts.post("/claim")
-@limiter.limit("20 per minute")
-def claim() -> Response | tuple[str, int, dict[str, str]]:
+@limiter.limit("10 per minute")
+def claim() -> Response | Refusal:
     """Make the first operator, for whoever can read the code in the log."""
     code, name = request.form.get("code", ""), request.form.get("name", "")
     try:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
-        return render_template("claim.html", error=str(error), code=code, name=name), 403, _pause(error)
+        return render_template("claim.html", error=str(error), code=code, name=name), *_refusal(error)
     return _enter(token)
 
 
@@ -76,6 +79,9 @@ def _next() -> str:
     return target if target.startswith("/") and target[1:2] not in ("/", "\\") and target.isprintable() else "/"
 
 
-def _pause(error: Exception) -> dict[str, str]:
+def _refusal(error: Exception) -> tuple[int, dict[str, str]]:
+    """Return status and headers: 429 during a pause, 400 for what cannot be a name or password, else 403."""
     pause_s = getattr(error, "retry_after_s", None)
-    return {"Retry-After": str(int(pause_s))} if pause_s else {}
+    if pause_s:
+        return 429, {"Retry-After": str(max(1, round(pause_s)))}
+    return (400 if isinstance(error, AccountRejected) else 403), {}

@@ -7,7 +7,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from image_cache.models import Album, Cover, Track
+from image_cache.library import Library
+from image_cache.models import Album, AlbumQuery, Cover, Track
 from image_cache.web import drawing
 
 MOST_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
@@ -62,6 +63,18 @@ def with_own(neighbours: Sequence[Album], own: Album) -> list[Album]:
     if own not in shelf:
         shelf = sorted([*shelf, own], key=lambda one: (one.artist_sort, one.year or 0, one.title_sort, one.id))
     return shelf
+
+
+def around(library: Library, text: str, most: int) -> list[Album]:
+    """Return `most` records that stand where an artist called `text` would: some before, some behind."""
+    behind = library.nearby(text, 1)
+    if not behind:  # it would be the last one on the shelf
+        whole = AlbumQuery()
+        behind = list(library.page(whole, library.page(whole, 1).pages).albums[-1:])
+    shelf = library.neighbours(behind[0].id, most) if behind else []
+    at = next((at for at, one in enumerate(shelf) if one.id == behind[0].id), 0)
+    start = max(0, min(at - most // 2, len(shelf) - most))
+    return shelf[start : start + most]
 
 
 def spines(shelf: Sequence[Album], covers: Sequence[Cover], own: Album) -> list[Spine]:

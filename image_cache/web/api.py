@@ -1,5 +1,6 @@
 """The cache over HTTP, for the page's own script and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -8,11 +9,13 @@ from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, Un
 from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
-from image_cache.web.context import limiter, may_operate, services
+from image_cache.web.context import may_operate, services
+from image_cache.web.limits import limiter
 
 api = Blueprint("api", __name__, url_prefix="/api")
 
 MOST_URLS = 500  # in one request; a preload of thousands comes in parts
+LONGEST_TEXT = 2048
 PRIORITIES = {"visible": VISIBLE, "page": PAGE, "warm": WARM}
 STATES = ("ready", "working", "waiting", "failed", "none")
 
@@ -28,20 +31,23 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@limiter.limit("1 per 5 minutes")
+@limiter.limit("1 per 5 minutes", exempt_when=lambda: not may_operate())  # a refused one must not keep the operator waiting
 def cache_clear() -> Response:
     """Remove all cached pictures, or those of one `size_type`, or what one `page` holds in memory."""
     if not may_operate():
         raise Forbidden("Only an operator may clear the cache.")
-    body = _body()
-    covers = services().covers
-    if page := body.get("page"):
-        cleared = covers.cache.memory.clear_scope(_text(page, "page"))
-    else:
-        size_type = body.get("size_type")
-        if size_type is not None and size_type not in covers.variants:
+    body, covers = _body({"page", "size_type"}), services().covers
+    if len(body) > 1:
+        raise BadRequest("Name a page or a size_type, not both.")
+    if "page" in body:
+        cleared = covers.cache.memory.clear_scope(_text(body["page"], "page"))
+    elif "size_type" in body:
+        size_type = _text(body["size_type"], "size_type")
+        if size_type not in covers.variants:
             raise BadRequest(f"size_type is none of {', '.join(covers.variants)}.")
         cleared = covers.clear(size_type)
+    else:
+        cleared = covers.clear()
     return jsonify(success=True, cleared=cleared, message=f"{cleared} pictures removed.")
 
 
@@ -53,7 +59,7 @@ def cache_preload() -> tuple[Response, int]:
     Answers at once with 202, and with the digest of each accepted address: its pictures are `/cache/<variant>/<digest>.webp`.
     Addresses that nobody registered are refused one by one, unless an operator asks.
     """
-    body, covers = _body(), services().covers
+    body, covers = _body({"urls", "priority", "drop"}), services().covers
     urls, drop = _texts(body, "urls"), _texts(body, "drop")
     priority = PRIORITIES.get(_text(body.get("priority", "warm"), "priority"))
     if priority is None:
@@ -71,8 +77,8 @@ def cache_preload() -> tuple[Response, int]:
     states = {cover.digest: cover.state for cover in covers.states([d for d in digests.values() if d])}
     results = {url: states.get(digest, "none") not in ("none", "failed") for url, digest in digests.items()}
     accepted = [digests[url] for url, is_accepted in results.items() if is_accepted]
-    job = covers.preload_digests(accepted, priority) if priority == WARM else ""
-    if not job:
+    job = covers.preload_digests(accepted, priority) if accepted and priority == WARM else ""
+    if accepted and not job:
         covers.want_digests(accepted, priority)
     for url, is_accepted in results.items():
         if not is_accepted:
@@ -94,7 +100,7 @@ def cache_job(name: str) -> Response:
     """Answer how far a preload is: {total, done, failed}."""
     found = services().covers.batch(name)
     if found is None:
-        raise UnknownImage("no preload has this name; they are forgotten after a day")
+        raise UnknownImage("No preload has this name; they are forgotten after a day.")
     return jsonify(found)
 
 
@@ -102,7 +108,7 @@ def cache_job(name: str) -> Response:
 @limiter.limit("240 per minute")
 def cache_state() -> Response:
     """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and how far the queue is."""
-    body, covers = _body(), services().covers
+    body, covers = _body({"digests", "urls"}), services().covers
     names = _texts(body, "digests") or _texts(body, "urls")
     digests = [name if DIGEST.fullmatch(name) else covers.names.of(name)[1] for name in names]
     found: dict[str, list[str]] = {state: [] for state in STATES}
@@ -117,15 +123,21 @@ def cache_state() -> Response:
     return jsonify({**found, "progress": queue})
 
 
-def _body() -> dict[str, Any]:
-    """Return the JSON object of the request; an empty body is an empty object."""
+def _body(known: Collection[str]) -> dict[str, Any]:
+    """Return the JSON object of the request; an empty body is an empty object. A name that is not known is a typing error."""
     if not request.get_data(cache=True):
         return {}
     if not request.is_json:
         raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except (BadRequest, RecursionError):
+        raise BadRequest("That is not JSON.") from None
     if not isinstance(body, dict):
         raise BadRequest("Send a JSON object.")
+    for name in body:
+        if name not in known:
+            raise BadRequest(f"“{name[:40]}” is not known here; there is {', '.join(sorted(known))}.")
     return body
 
 
@@ -139,6 +151,8 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
 
 
 def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not value or len(value) > 2048:
-        raise BadRequest(f"{name} holds something that is no text of 1 to 2048 characters.")
+    # JSON may spell half of a surrogate pair, which is no character and has no bytes.
+    is_text = isinstance(value, str) and value.encode(errors="replace").decode() == value
+    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= LONGEST_TEXT:
+        raise BadRequest(f"{name} holds something that is no text of 1 to {LONGEST_TEXT} characters.")
     return value

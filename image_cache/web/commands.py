@@ -1,12 +1,15 @@
 """Commands of `flask --app app`: albums import, albums export, users add, users password. Each calls one service method."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.web.context import services
 
@@ -26,12 +29,10 @@ def register_commands(app: Flask) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 def import_albums(file: Path, dry_run: bool) -> None:
     """Take the records of a CSV or JSON FILE in. A bad row is named and left out; a second run changes nothing."""
-    try:
+    with _told():
         report = services().library.import_table(file, dry_run=dry_run)
         if not dry_run:
             services().covers.remember_all(services().library.cover_urls())
-    except CacheError as error:
-        raise click.ClickException(str(error)) from error
     rejected = len(report.rejected)
     would = "would be " if dry_run else ""
     click.echo(
@@ -49,10 +50,8 @@ def import_albums(file: Path, dry_run: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export_albums(file: Path) -> None:
     """Write all records to FILE, as CSV or JSON by its name. It can be imported again."""
-    try:
+    with _told():
         count = services().library.export_table(file)
-    except CacheError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"{count:,} records written to {file}.")
 
 
@@ -61,10 +60,8 @@ def export_albums(file: Path) -> None:
 @click.option("--role", type=click.Choice(["operator", "owner"]), required=True)
 def add_user(name: str, role: str) -> None:
     """Make an account for NAME. The password comes from standard input, so that it stands in no history and no process list."""
-    try:
+    with _told():
         account = services().accounts.add(name, _password(), role)
-    except CacheError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"{account.name} is now {'an' if role[0] in 'aeiou' else 'a'} {role}.")
 
 
@@ -72,14 +69,24 @@ def add_user(name: str, role: str) -> None:
 @click.argument("name")
 def change_password(name: str) -> None:
     """Change the password of NAME and end all its sessions. The new one comes from standard input."""
-    try:
+    with _told():
         services().accounts.set_password(name, _password())
-    except CacheError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"The password of {name} is changed.")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what can go wrong into a message and exit status 1."""
+    try:
+        yield
+    except CacheError as error:
+        raise click.ClickException(f"{error}. {error.hint}" if error.hint else str(error)) from error
+    except DatabaseError as error:
+        path = services().settings.catalog_path.parent
+        raise click.ClickException(f"The databases below {path} cannot be used: {error}.") from error
 
 
 def _password() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\n")
+    return sys.stdin.readline().rstrip("\r\n")

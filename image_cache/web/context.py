@@ -1,15 +1,12 @@
 """What every route may ask: the services, who looks, and the rate limiter."""
 
 import ipaddress
-import os
-import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
-from flask_limiter import Limiter
 
-from image_cache.errors import ConfigError
 from image_cache.models import Account
 from image_cache.services import Services
 
@@ -17,8 +14,8 @@ EXTENSION = "vinylvault"
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
-SECRET_BYTES = 32
-FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+COOKIE = "vinylvault"
+FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -41,23 +38,33 @@ def is_on_this_machine() -> bool:
     """Tell whether the request comes from the machine itself, and from nobody who stands behind a proxy or a foreign page on it.
 
     A page on another site can make a browser on this machine send requests here; those carry a foreign Origin, or, when its
-    name was bent to this address, a foreign Host.
+    name was bent to this address, a foreign Host. A proxy on this machine has to send a forwarding header, whichever.
     """
-    host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
-    return (
-        _is_loopback(request.environ.get("REMOTE_ADDR", ""))
-        and host in LOOPBACK_HOSTS
-        and not any(name in request.headers for name in FORWARDING)
-        and is_same_origin(request)
-    )
+    if "local" not in g:
+        g.local = (
+            _is_loopback(request.environ.get("REMOTE_ADDR", ""))
+            and _host_name(request.host) in LOOPBACK_HOSTS
+            and not any(name.lower() in FORWARDING or name.lower().startswith("x-forwarded") for name, _ in request.headers)
+            and is_same_origin(request)
+        )
+    return bool(g.local)
 
 
 def is_same_origin(asked: Request) -> bool:
-    """Tell whether a browser says that the request comes from one of our own pages, or says nothing (no browser)."""
-    origin = asked.headers.get("Origin")
-    if origin is not None and origin != f"{asked.scheme}://{asked.host}":
+    """Tell whether a browser says that the request comes from one of our own pages, or says nothing (no browser).
+
+    Sec-Fetch-Site cannot be set by a page. Where it is missing, as over plain HTTP, the Origin must be ours in full.
+    """
+    site, origin = asked.headers.get("Sec-Fetch-Site"), asked.headers.get("Origin")
+    if site is not None and site not in ("none", "same-origin"):
         return False
-    return asked.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+    if origin is None or origin == f"{asked.scheme}://{asked.host}":
+        return True
+    # Behind a proxy that ends TLS and is not named in the settings, our own idea of the scheme is wrong; the browser's is not.
+    try:
+        return site == "same-origin" and urlsplit(origin).netloc == asked.host
+    except ValueError:
+        return False
 
 
 def may_operate() -> bool:
@@ -71,47 +78,29 @@ def may_change() -> bool:
     return account() is not None or is_on_this_machine()
 
 
-def limit_key() -> str:
-    """Return whose requests are counted together: an IPv4 address, or the /64 that one household has in IPv6."""
-    address = request.remote_addr or "unknown"
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 6:
-        return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
-    return address
-
-
-limiter = Limiter(limit_key)
-
-
 class Sessions(SecureCookieSessionInterface):
-    """Signed cookies that are Secure exactly when the page came over TLS: on a home network it mostly does not."""
+    """Signed cookies that are Secure exactly when the page came over TLS: on a home network it mostly does not.
+
+    The prefix `__Host-` makes a browser refuse such a cookie from a sibling host or over plain HTTP.
+    """
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
+    def get_cookie_name(self, app: Flask) -> str:
+        return f"__Host-{COOKIE}" if request.is_secure else COOKIE
 
-def prepare_session(app: Flask, key_path: Path) -> None:
-    """Give the app its session key, made on the first start. Raises `ConfigError` for one that is too short."""
-    app.secret_key = _secret_key(key_path)
+
+def prepare_session(app: Flask, key: bytes) -> None:
+    """Sign the sessions of the app with this key."""
+    app.secret_key = key
     app.session_interface = Sessions()
-    app.config.update(SESSION_COOKIE_NAME="vinylvault", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax")
+    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_PATH="/")
 
 
-def _secret_key(path: Path) -> bytes:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-    key = path.read_bytes().strip()
-    if len(key) < SECRET_BYTES:
-        raise ConfigError("VINYL_VAULT_SECRET_KEY_FILE", f"{path} holds {len(key)} bytes, at least {SECRET_BYTES} are needed")
-    return key
+def _host_name(host: str) -> str:
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
 
 
 def _is_loopback(address: str) -> bool:

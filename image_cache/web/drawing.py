@@ -9,7 +9,6 @@ from image_cache.models import Album, Cover
 from image_cache.web.colour import initials_on, ink_on, is_hex
 
 MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
-PAPER_INK = "#55534a"  # on the paper colour of an inner sleeve: 6:1
 
 
 def sleeve(cover: Cover, name: str) -> Markup:
@@ -29,7 +28,7 @@ def die_cut(average: str | None = None, name: str = "") -> Markup:
         '<rect class="paper" width="150" height="150"/><circle class="hole" cx="75" cy="75" r="27"/>',
         label,
         Markup('<circle class="pin" cx="75" cy="75" r="3"/>') if label else Markup(""),
-        _initials(name, None, fill=PAPER_INK),
+        _initials(name, None),
     )
 
 
@@ -92,12 +91,11 @@ def _svg(kind: str, *parts: str | Markup) -> Markup:
     return Markup(f'<svg class="{names}" viewBox="0 0 150 150" aria-hidden="true" focusable="false">{body}</svg>')  # noqa: S704
 
 
-def _initials(name: str, ground: str | None, *, fill: str = "") -> Markup:
+def _initials(name: str, ground: str | None) -> Markup:
     letters = initials(name)
     if not letters:
         return Markup("")
-    colour = fill or (initials_on(ground) if ground else "")
-    paint = Markup(' fill="{}"').format(colour) if colour else Markup("")
+    paint = Markup(' fill="{}"').format(initials_on(ground)) if ground else Markup("")
     return Markup('<text x="9" y="139" font-size="34"{}>{}</text>').format(paint, letters)
 
 

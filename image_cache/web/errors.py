@@ -5,8 +5,10 @@ import secrets
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from image_cache.database import DatabaseError
 from image_cache.errors import (
@@ -18,14 +20,20 @@ from image_cache.errors import (
     OriginError,
     QueueFull,
     StorageError,
+    UnknownAlbum,
     UnknownImage,
+    UnknownPage,
 )
 from image_cache.web.guard import NOT_ALLOWED
+from image_cache.web.limits import seconds_to_wait
 
 logger = logging.getLogger(__name__)
 
+RETRY_AFTER_S = 30
 STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
+    (UnknownAlbum, 404),
+    (UnknownPage, 404),
     (LoginFailed, 403),
     (QueueFull, 429),
     (ImageRejected, 415),
@@ -41,6 +49,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
 def register_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(RateLimitExceeded, _too_many)
     for kind, _ in STATUSES:
         app.register_error_handler(kind, _ours)
     app.register_error_handler(Exception, _unexpected)
@@ -49,12 +58,19 @@ def register_errors(app: Flask) -> None:
 def _http(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    answer = _answer(error.code, error.description or error.name)
-    if isinstance(error, TooManyRequests):
-        answer.headers.setdefault("Retry-After", "60")
+    # A sentence of ours is told; for those that the library brings, the page has better words.
+    is_ours = error.description and error.description != type(error).description
+    answer = _answer(error.code, (error.description or "") if is_ours else "")
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
             answer.headers[name] = value
+    return answer
+
+
+def _too_many(_: RateLimitExceeded) -> Response:
+    wait_s = seconds_to_wait()
+    answer = _answer(429, f"Too many, too fast. Try again in {wait_s} {'second' if wait_s == 1 else 'seconds'}.")
+    answer.headers["Retry-After"] = str(wait_s)
     return answer
 
 
@@ -68,9 +84,10 @@ def _ours(error: Exception) -> Response:
         reference = _reference()
         logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
         return _answer(503, "The disk or the database does not answer. Nothing was lost.", reference)
-    answer = _answer(status, str(error))
-    if isinstance(error, QueueFull):
-        answer.headers["Retry-After"] = "30"
+    # Where the disk refused is for the log, not for a visitor.
+    answer = _answer(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
+    if status == 429:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer
 
 
@@ -89,7 +106,11 @@ def _answer(status: int, sentence: str, reference: str = "") -> Response:
         request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
     )
     if wants_json:
-        facts = {"error": sentence, "status": status, **({"reference": reference} if reference else {})}
+        facts = {
+            "error": sentence or HTTP_STATUS_CODES.get(status, ""),
+            "status": status,
+            **({"reference": reference} if reference else {}),
+        }
         answer = jsonify(facts)
     else:
         answer = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))

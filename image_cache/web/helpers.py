@@ -14,10 +14,11 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
-from image_cache.models import Album, Cover
+from image_cache.models import Account, Album, Cover
 from image_cache.web import drawing
-from image_cache.web.context import services
+from image_cache.web.context import account, services
 from image_cache.web.finding import places
 
 STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
@@ -48,6 +49,7 @@ def register_helpers(app: Flask) -> None:
         token=token,
         record_count=record_count,
     )
+    app.context_processor(viewer)
     app.jinja_env.filters.update(duration=duration, day=day, thousands=thousands, records=records, times=times, rough=rough)
 
 
@@ -82,13 +84,21 @@ def record_count() -> int:
     """Return how many records there are, for the search field; 0 when that cannot be said, as on an error page."""
     try:
         return services().library.count()
-    except CacheError:
+    except (CacheError, DatabaseError):
         return 0
+
+
+def viewer() -> dict[str, Account | None]:
+    """Give templates `viewer`: who is logged in, nobody when that cannot be said."""
+    try:
+        return {"viewer": account()}
+    except DatabaseError:
+        return {"viewer": None}
 
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:
     """Look covers up once for the whole page, so that the helpers below need not ask again."""
-    covers = cast(list[Cover], services().covers.look(urls))
+    covers = services().covers.look(urls)
     _known().update(zip(urls, covers, strict=True))
     return covers
 

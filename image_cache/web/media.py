@@ -1,5 +1,7 @@
 """Pictures: `/cache/<variant>/<digest>.webp`, their JPEG siblings, and placeholders."""
 
+import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,24 +9,30 @@ from flask import Blueprint, Response, abort, send_from_directory
 from werkzeug.exceptions import NotFound
 
 from image_cache.covers import NAMESPACE
+from image_cache.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.memory import MemoryTier
 from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
-from image_cache.web.context import STATIC_DIR, limiter, services
+from image_cache.web.context import STATIC_DIR, services
+from image_cache.web.limits import limiter
 from image_cache.web.responses import entry, entry_headers, matches, placeholder, validators
+
+logger = logging.getLogger(__name__)
 
 media = Blueprint("media", __name__)
 limiter.exempt(media)
 
 PLACEHOLDER_DIR = STATIC_DIR / "placeholders"
+KIND = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class WarmCovers:
     """Answers covers that are in memory before Flask is asked: no routing, no session, no limiter, no SQL.
 
-    A request is a dictionary lookup and a comparison of validators; everything else goes on to the application. It sits inside
-    the host check's reach only for pages: a cover's address is a hash that a foreign site cannot know.
+    A request is a dictionary lookup and a comparison of validators; everything else goes on to the application. What it answers
+    is the same to the last header as what the application would. The check of the Host is for pages only: a cover's address is a
+    hash that a foreign site cannot know.
     """
 
     def __init__(self, app: WSGIApp, memory: MemoryTier) -> None:
@@ -37,7 +45,8 @@ class WarmCovers:
             variant, _, name = path[7:].partition("/")
             digest, _, suffix = name.partition(".")
             key = Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
-            body = self._memory.get(key)
+            # A variant of the address has no suffix of its own: `/cache/detail.jpg/….webp` is no address of the JPEG.
+            body = None if "." in variant else self._memory.get(key)
             if body is not None:
                 if_none_match = environ.get("HTTP_IF_NONE_MATCH")
                 if if_none_match and matches(if_none_match, key.etag):
@@ -57,11 +66,7 @@ def cover(variant: str, name: str) -> Response:
     body = covers.get(name, variant)
     if body is not None:
         return entry(Key(NAMESPACE, variant, name), body)
-    try:
-        state = covers.ask(name, variant).state
-    except UnknownImage:
-        state = "failed"
-    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+    return _stand_in(name, variant)
 
 
 @media.get("/cache/<variant>/<name>.jpg")
@@ -74,17 +79,28 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
         body = covers.get_jpeg(name, variant)
         if body is not None:
             return entry(Key(NAMESPACE, f"{variant}.jpg", name), body)
-        state = covers.ask(name, variant).state
-    except (UnknownImage, ImageRejected, DecoderFailed):
-        state = "failed"
-    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+    except (ImageRejected, DecoderFailed):
+        return placeholder(PLACEHOLDER_DIR, is_given_up=True)
+    return _stand_in(name, variant)
 
 
 @media.get("/cache/placeholders/placeholder_<kind>.webp")
 def drawn_placeholder(kind: str) -> Response:
     """Answer the sleeve that stands in for a cover in templates that have nothing else to show."""
-    if not kind.replace("_", "").isalnum():
+    if not KIND.fullmatch(kind):
         raise NotFound
     answer = send_from_directory(PLACEHOLDER_DIR, f"placeholder_{kind}.webp", mimetype="image/webp", max_age=86400)
     answer.headers["Cache-Control"] = "public, max-age=86400"
     return answer
+
+
+def _stand_in(digest: str, variant: str) -> Response:
+    """Answer a miss: leave a job, say whether it is worth to come again. A database in trouble is a reason to come again."""
+    try:
+        state = services().covers.ask(digest, variant).state
+    except UnknownImage:
+        state = "failed"
+    except DatabaseError as error:
+        logger.warning("cover not asked for reason=%s", error)
+        state = "waiting"
+    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")

@@ -1,11 +1,15 @@
 """Is all well? `/health`, for people and for monitors."""
 
+import logging
 import os
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from image_cache.database import DatabaseError
-from image_cache.web.context import limiter, services
+from image_cache.web.context import services
+from image_cache.web.limits import limiter
+
+logger = logging.getLogger(__name__)
 
 ops = Blueprint("ops", __name__)
 
@@ -37,7 +41,8 @@ def _catalog() -> Check:
     try:
         return "Catalogue", "well", f"{services().library.count():,} records."
     except DatabaseError as error:
-        return "Catalogue", "failed", f"It cannot be read: {error}."
+        logger.warning("catalogue not readable reason=%s", error)
+        return "Catalogue", "failed", "It cannot be read. The log says why."
 
 
 def _index() -> Check:
@@ -45,7 +50,8 @@ def _index() -> Check:
     try:
         stats = covers.get_cache_stats()
     except DatabaseError as error:
-        return "Cache", "warning", f"The index cannot be read ({error}); pictures are served from their files."
+        logger.warning("index not readable reason=%s", error)
+        return "Cache", "warning", "The index cannot be read; pictures are served from their files. The log says why."
     if covers.cache.is_adopting:
         return "Cache", "working", "The index is being rebuilt from the files."
     rate = "nothing was asked for yet" if stats.hit_rate is None else f"{stats.hit_rate:.0f} % of requests answered from it"
@@ -63,8 +69,9 @@ def _space() -> Check:
 
 def _rights() -> Check:
     settings = services().settings
-    closed = [str(path) for path in (settings.state_dir, settings.covers_dir) if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
-    if closed:
+    folders = {"state": settings.state_dir, "cache": settings.cache_dir, "covers": settings.covers_dir}
+    closed = [name for name, path in folders.items() if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
+    if closed:  # their names are in the settings; where they are is nobody's business on a page that is open to all
         return "Rights", "failed", f"These folders cannot be written: {', '.join(closed)}."
     return "Rights", "well", "All folders can be read and written."
 

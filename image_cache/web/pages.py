@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Sequence
 from importlib import metadata
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
@@ -10,9 +11,10 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.covers import PAGE
-from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
+from image_cache.errors import UnknownPage
+from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web import album_view, wall
-from image_cache.web.context import services
+from image_cache.web.context import account, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
@@ -22,6 +24,7 @@ pages = Blueprint("pages", __name__)
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
+NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
@@ -151,7 +154,7 @@ def metadata_version(name: str) -> str:
 
 
 def _record(album_id: int) -> Album:
-    record: Album | None = services().library.album(album_id)
+    record = services().library.album(album_id)
     if record is None:
         raise NotFound(f"There is no record {album_id} on this shelf.")
     return record
@@ -162,19 +165,18 @@ def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
 
     Raises: `NotFound` for a page after the last one.
     """
-    page: AlbumPage = services().library.page(here.query, here.page)
-    if here.page > max(1, page.pages):
-        raise NotFound(f"There is no page {here.page}. The last one is {max(1, page.pages)}.")
+    try:
+        page = services().library.page(here.query, here.page)
+    except UnknownPage as error:
+        raise NotFound(f"There is no page {here.page}. The last one is {error.pages}.") from None
     return page, _covers(page.albums)
 
 
-def _covers(albums: tuple[Album, ...] | list[Album]) -> list[Cover]:
-    covers = services().covers
-    covers.remember([one.cover_url for one in albums if one.cover_url])
-    looks = know_covers([one.cover_url for one in albums])
-    missing = [one.cover_url for one, look in zip(albums, looks, strict=True) if look.state == "waiting" and one.cover_url]
-    if missing:
-        covers.want(missing, PAGE)
+def _covers(albums: Sequence[Album]) -> list[Cover]:
+    covers, urls = services().covers, [one.cover_url for one in albums]
+    covers.remember(urls)
+    looks = know_covers(urls)
+    covers.want(urls, PAGE)  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
     return looks
 
 
@@ -183,7 +185,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
     return {
         "wall": here,
         "page": page,
-        "tiles": wall.tiles(page, covers),
+        "tiles": wall.tiles(page.albums, covers, page.heads),
         "cells": wall.ruler(page, here),
         "opening": wall.opening_group(page, services().settings.PAGE_SIZE),
         "first": first + 1,
@@ -208,14 +210,13 @@ def _found(here: wall.Wall) -> AnyResponse:
     words = here.query.text.split()
     values = _wall_values(here, page, covers) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
-        every: AlbumPage = services().library.page(AlbumQuery(), 1)
-        at = wall.group_page(every, here.query.text)
-        neighbours = wall.near(every if at == 1 else services().library.page(AlbumQuery(), at), here.query.text)
-        nearby = AlbumPage(AlbumQuery(), tuple(neighbours), 1, 1, len(neighbours))
-        return _page(render_template("nothing.html", **values, nearby=wall.tiles(nearby, _covers(neighbours)), every=every.total))
+        library = services().library
+        around = album_view.around(library, here.query.text, NEARBY)
+        values["nearby"] = wall.tiles(around, _covers(around))
+        return _page(render_template("nothing.html", **values, every=library.count()))
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
-    rows = wall.tiles(page, covers)
+    rows = wall.tiles(page.albums, covers, page.heads)
     by_front = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
     sleeves = {tile.album.id: tile for tile in rows}
     return _page(render_template("search.html", **values, found=by_front, tracks=tracks, sleeves=sleeves))
@@ -228,7 +229,7 @@ def _remember_density(answer: AnyResponse, here: wall.Wall) -> AnyResponse:
 
 
 def _page(html: str) -> AnyResponse:
-    """Answer a page that a browser may keep for going back, and must ask for again otherwise."""
+    """Answer a page that a browser may keep for going back and must ask for again otherwise; not one of somebody logged in."""
     answer = make_response(html)
-    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["Cache-Control"] = "no-store" if account() else "private, no-cache"
     return answer

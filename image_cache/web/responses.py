@@ -13,6 +13,12 @@ MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
 RETRY_AFTER_S = 2  # how soon a placeholder's asker should come again
 
 
+class PictureResponse(Response):
+    """An answer with exactly the headers it is given: a 304 has no type to guess."""
+
+    default_mimetype = None
+
+
 def entry_headers(key: Key, size: int) -> list[tuple[str, str]]:
     """Return the headers of a whole entry; those of a 304 are the same without type and length."""
     return [("Content-Type", media_type(key)), ("Content-Length", str(size)), *validators(key)]
@@ -23,6 +29,7 @@ def validators(key: Key) -> list[tuple[str, str]]:
         ("ETag", key.etag),
         ("Cache-Control", FOREVER),
         ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
         ("Content-Security-Policy", IMAGE_POLICY),
     ]
 
@@ -39,8 +46,8 @@ def matches(if_none_match: str, etag: str) -> bool:
 def entry(key: Key, body: bytes) -> Response:
     """Answer with a cached entry, or 304 when the asker has it."""
     if matches(request.headers.get("If-None-Match", ""), key.etag):
-        return Response(status=304, headers=validators(key))
-    return Response(body, headers=entry_headers(key, len(body)))
+        return PictureResponse(status=304, headers=validators(key))
+    return PictureResponse(body, headers=entry_headers(key, len(body)))
 
 
 def placeholder(folder: Path, *, is_given_up: bool) -> Response:
@@ -48,7 +55,7 @@ def placeholder(folder: Path, *, is_given_up: bool) -> Response:
 
     The picture is transparent: what the eye sees is the sleeve that the page drew below it.
     """
-    answer = Response(_file(folder / "transparent.webp"), mimetype="image/webp", status=404 if is_given_up else 202)
+    answer = PictureResponse(_file(folder / "transparent.webp"), mimetype="image/webp", status=404 if is_given_up else 202)
     answer.headers["Cache-Control"] = "no-store"
     if not is_given_up:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)

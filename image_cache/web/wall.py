@@ -1,8 +1,7 @@
 """What a grid page shows, worked out before the template: its address, its tiles, its ruler. No SQL, no markup of its own."""
 
-import dataclasses
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -99,14 +98,16 @@ class Tile:
         return {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}.get(self.cover.state, "no cover yet")
 
 
-def tiles(page: AlbumPage, covers: Sequence[Cover], *, eager: int = 8) -> list[Tile]:
-    """Pair the albums of a page with their covers. The first `eager` are loaded at once, the rest as they come near."""
+def tiles(
+    albums: Sequence[Album], covers: Sequence[Cover], heads: Mapping[int, Group] | None = None, *, eager: int = 8
+) -> list[Tile]:
+    """Pair albums with their covers. The first `eager` are loaded at once, the rest as they come near."""
     blinking = 0
     result = []
-    for at, (album, cover) in enumerate(zip(page.albums, covers, strict=True)):
+    for at, (album, cover) in enumerate(zip(albums, covers, strict=True)):
         blinks = cover.state == "working" and blinking < LAMPS
         blinking += blinks
-        result.append(Tile(album, cover, page.heads.get(album.id), at < eager, blinks))
+        result.append(Tile(album, cover, (heads or {}).get(album.id), at < eager, blinks))
     return result
 
 
@@ -150,22 +151,3 @@ def opening_group(page: AlbumPage, page_size: int) -> str:
         label = group.label
         before -= group.count
     return label
-
-
-def near(page: AlbumPage, text: str, most: int = 7) -> list[Album]:
-    """Return the records of a page (in artist order) that would stand around `text`."""
-    wanted = text.casefold()
-    at = next((at for at, album in enumerate(page.albums) if album.artist_sort >= wanted), len(page.albums))
-    start = max(0, min(at - most // 2, len(page.albums) - most))
-    return list(page.albums[start : start + most])
-
-
-def group_page(page: AlbumPage, text: str) -> int:
-    """Return the number of the page where records that begin like `text` stand, by the groups of `page`."""
-    first = text[:1].upper()
-    earlier = [group.page for group in page.groups if group.label <= first]
-    return earlier[-1] if earlier else 1
-
-
-def replace_page(wall: Wall, number: int) -> Wall:
-    return dataclasses.replace(wall, page=number)

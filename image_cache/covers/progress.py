@@ -1,0 +1,38 @@
+"""How far a collection has filled, and how long the rest will take at the pace of the last minute."""
+
+import time
+
+from image_cache.covers.names import NAMESPACE
+from image_cache.engine.jobs import JobQueue
+from image_cache.engine.register import Register
+from image_cache.models import Progress
+
+WINDOW_S = 60.0
+SAMPLES = 200
+FRESH_S = 0.5  # counting takes 50 ms with 300,000 covers on a PC, and every open page asks
+
+
+class Pace:
+    """Remembers what was done when. Thread-safe: its values are replaced, never changed."""
+
+    def __init__(self, register: Register, jobs: JobQueue) -> None:
+        self._register = register
+        self._jobs = jobs
+        self._samples: list[tuple[float, int]] = []  # (monotonic time, covers done)
+        self._summary: tuple[float, tuple[int, int, int]] = (-FRESH_S, (0, 0, 0))
+
+    def progress(self) -> Progress | None:
+        if not self._jobs.depth():
+            self._samples = []
+            return None
+        now = time.monotonic()
+        if now - self._summary[0] >= FRESH_S:
+            self._summary = (now, self._register.summary(NAMESPACE))
+        total, fetched, given_up = self._summary[1]
+        done = fetched + given_up
+        if done >= total:
+            return None
+        samples = self._samples = [*[(t, n) for t, n in self._samples if now - t < WINDOW_S][-SAMPLES:], (now, done)]
+        first_at, first_done = samples[0]
+        eta_s = (total - done) * (now - first_at) / (done - first_done) if done > first_done and now - first_at > 1 else None
+        return Progress(total, done, self._jobs.running(), given_up, eta_s)

@@ -1,0 +1,134 @@
+"""Upkeep of a cache: rows and files brought together, all of it removed. Walks shard by shard, so nothing grows with the cache."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_cache.engine.cache import UNKNOWN, Cache
+from image_cache.engine.disk import TEMP_PREFIX
+from image_cache.engine.index import file_is_plausible
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_GRACE_S = 60.0  # a file may stand without its row for as long as one put takes; a minute is ages
+SHARDS = tuple(f"{number:02x}" for number in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep removed: files without rows, leftover temporaries, rows without a file of their size."""
+
+    orphans: int = 0
+    temporaries: int = 0
+    lost: int = 0
+
+
+def clear(cache: Cache) -> int:
+    """Remove every entry and its file; returns how many. Shard by shard, so that neither memory nor a transaction grows."""
+    cache.memory.clear()
+    folders = _folders(cache)
+    count = 0
+    for shard in SHARDS:
+        for folder, shards in folders.items():
+            if shard in shards:
+                for key, _, _ in cache.disk.files(folder, shards[shard]):
+                    if key is not None:
+                        cache.disk.delete(key)
+        with cache.index.database.write() as conn:
+            count += cache.index.forget_shard(conn, cache.namespace, shard)
+    return count
+
+
+def clear_variant(cache: Cache, variant: str) -> int:
+    """Remove the entries of one variant, and what was made from them in other formats; returns how many."""
+    count = 0
+    for shard in SHARDS:
+        keys = [k for k in cache.index.shard(cache.namespace, shard) if k.variant.partition(".")[0] == variant]
+        if keys:
+            cache.delete(keys)
+            count += len(keys)
+    return count
+
+
+def sweep(cache: Cache) -> SweepReport:
+    """Bring files and rows together: removes orphans and leftover temporaries, forgets rows without a file of their size.
+
+    Goes shard by shard, so its memory does not grow with the cache. Does nothing while the index is being rebuilt.
+    """
+    orphans = temporaries = lost = 0
+    if cache.is_adopting:
+        return SweepReport()
+    now = cache.clock()
+    folders = _folders(cache)
+    for shard in SHARDS:
+        rows = cache.index.shard(cache.namespace, shard)
+        for folder, shards in folders.items():
+            if shard not in shards:
+                continue
+            for key, path, facts in cache.disk.files(folder, shards[shard]):
+                is_young = now - ORPHAN_GRACE_S < facts.st_mtime <= now + ORPHAN_GRACE_S
+                if key is None:
+                    if path.name.startswith(TEMP_PREFIX) and not (is_young and _writer_lives(path.name)):
+                        path.unlink(missing_ok=True)
+                        temporaries += 1
+                elif rows.get(key) == facts.st_size:
+                    del rows[key]
+                elif key not in rows and not is_young:
+                    cache.disk.delete(key)
+                    orphans += 1
+        # A row whose file was put, or put anew, after the folder was read is not lost: look once more.
+        gone = [key for key, size in rows.items() if _size(cache.disk.root / key.path) != size]
+        if gone:
+            cache.delete(gone)
+            lost += len(gone)
+    report = SweepReport(orphans, temporaries, lost)
+    if report != SweepReport():
+        logger.info("swept orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
+    return report
+
+
+def adopt(cache: Cache) -> int:
+    """Write rows for the files that have none, after the index was lost. Returns how many; again is fine."""
+    adopted = 0
+    for folder, _, shard in cache.disk.shards():
+        found = [
+            (key, facts.st_size, facts.st_mtime)
+            for key, path, facts in cache.disk.files(folder, shard)
+            if key is not None and _file_is_plausible(path, facts.st_size)
+        ]
+        with cache.index.database.write() as conn:
+            adopted += cache.index.adopt(conn, found)
+    cache.index.complete()
+    if adopted:
+        logger.info("index rebuilt adopted=%s", adopted)
+    return adopted
+
+
+def _folders(cache: Cache) -> dict[str, dict[str, Path]]:
+    folders: dict[str, dict[str, Path]] = {}
+    for folder, shard, path in cache.disk.shards():
+        folders.setdefault(folder, {})[shard] = path
+    return folders
+
+
+def _file_is_plausible(path: Path, size: int) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+            file.seek(max(size - 32, 0))
+            return file_is_plausible(head, file.read(32), size)
+    except OSError:
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return UNKNOWN
+
+
+def _writer_lives(name: str) -> bool:
+    pid = name.removeprefix(TEMP_PREFIX).partition("-")[0]
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")

@@ -1,0 +1,80 @@
+"""How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
+
+import ipaddress
+import time
+from typing import cast
+
+from flask import Flask, request
+from flask_limiter import Limiter
+from limits.storage import Storage
+
+from image_cache.engine.windows import Windows
+
+SCHEME = "windows"
+
+
+class SharedWindows(Storage):
+    """Where flask-limiter keeps its counts: `engine.windows`, private to the process until `share` is called."""
+
+    STORAGE_SCHEME = [SCHEME]
+
+    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
+        super().__init__(uri, wrap_exceptions, **options)
+        self._windows = Windows()
+
+    def share(self, windows: Windows) -> None:
+        """Count in this table from now on: one that the processes before the fork made for all of them."""
+        self._windows = windows
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return OSError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return self._windows.add(key, expiry, amount)
+
+    def get(self, key: str) -> int:
+        return self._windows.look(key)[0]
+
+    def get_expiry(self, key: str) -> float:
+        return time.time() + self._windows.look(key)[1]
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        self._windows.clear()
+        return None
+
+    def clear(self, key: str) -> None:
+        self._windows.forget(key)
+
+
+def limit_key() -> str:
+    """Return whose requests are counted together: an IPv4 address, or the /64 that one household has in IPv6."""
+    address = request.remote_addr or "unknown"
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return address
+
+
+limiter = Limiter(limit_key, storage_uri=f"{SCHEME}://", strategy="fixed-window")
+
+
+def register_limits(app: Flask) -> None:
+    limiter.init_app(app)
+
+
+def share_limits(windows: Windows) -> None:
+    """Let all workers of a server count together; called in each of them after the fork, before the first request."""
+    cast(SharedWindows, limiter.storage).share(windows)
+
+
+def seconds_to_wait() -> int:
+    """Return when the limit that refused this request is over."""
+    current = limiter.current_limit
+    return max(1, int(current.reset_at - time.time())) if current else 60

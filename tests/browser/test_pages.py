@@ -1,0 +1,77 @@
+"""What every page owes to everybody: it is quiet, stands still, fits, and can be read by all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PAGES = [
+    "/",
+    "/?density=l",
+    "/album/1",
+    "/search",
+    "/search?q=the",
+    "/search?q=zugzwangzugzwang",
+    "/about",
+    "/keys",
+    "/sort",
+    "/more",
+]
+DOORS = ["/login"]
+WIDTHS = [(320, 640), (390, 844), (720, 450), (800, 480), (960, 600), (1440, 900), (1920, 1080)]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("path", PAGES + DOORS)
+def test_axe_finds_nothing_and_the_console_is_silent(
+    path: str, dark: bool, open_page: Callable[..., Any], axe: Callable[[Any], list[str]]
+) -> None:
+    page = open_page(path, dark=dark, reduced_motion="reduce")
+    assert axe(page) == []
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480)])
+@pytest.mark.parametrize("path", ["/", "/album/1", "/search?q=the"])
+def test_axe_finds_nothing_on_small_screens(
+    path: str, width: int, height: int, open_page: Callable[..., Any], axe: Callable[[Any], list[str]]
+) -> None:
+    assert axe(open_page(path, width, height, touch=True, reduced_motion="reduce")) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?density=s", "/?sort=added", "/album/1", "/search?q=the", "/login", "/keys", "/sort", "/nowhere"]
+)
+def test_nothing_overflows(path: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(path)
+    wide = []
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(width)
+    assert wide == []
+
+
+@pytest.mark.parametrize("path", ["/", "/?page=2", "/album/1", "/random", "/search?q=the"])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480), (1440, 900)])
+def test_nothing_moves_once_it_is_seen(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
+    page = open_page(path, width, height)
+    page.wait_for_timeout(1200)
+    page.evaluate("scrollTo({top: 1500, behavior: 'instant'})")
+    page.wait_for_timeout(600)
+    assert page.evaluate("window.shifted") == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480)])
+@pytest.mark.parametrize("path", ["/", "/album/1", "/sort", "/more", "/login"])
+def test_everything_to_touch_is_large_enough(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
+    """44 px each way; links inside a sentence and the spines of the shelf (34 wide, 150 high) are the exceptions."""
+    page = open_page(path, width, height, touch=True, is_mobile=True)
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select")]
+          .filter((one) => one.checkVisibility() && !one.closest("p, h2, .board, .skip, [type=checkbox]"))
+          .map((one) => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
+          .filter(([, box]) => box.width > 1 && (box.height < 43.5 || box.width < 43.5))
+          .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
+    )
+    assert small == []

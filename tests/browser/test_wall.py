@@ -1,0 +1,161 @@
+"""The wall: sleeves that arrive, pages that follow, keys, and the way back."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Open = Callable[..., Any]
+
+
+def focused(page: Any) -> str:
+    return page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName")
+
+
+def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open) -> None:
+    page = open_page("/?sort=title&page=3")
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(".wall .sleeve")].slice(0, 14)
+          .every((sleeve) => ["ready", "failed", "none"].includes(sleeve.dataset.state))""",
+        timeout=20_000,
+    )
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(".wall .sleeve[data-state=ready] img")].slice(0, 14)
+          .every((image) => image.complete && image.naturalWidth >= 100)"""
+    )
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
+    assert page.complaints == []
+
+
+def test_the_next_pages_join_and_the_address_follows(open_page: Open) -> None:
+    page = open_page("/")
+    first = page.locator(".wall > li").count()
+    page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    page.wait_for_function(f"() => document.querySelectorAll('.wall > li').length > {first}")
+    page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    page.wait_for_function("() => location.search.includes('page=')")
+    assert page.locator("[data-range]").inner_text().startswith("1 to ")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_back_returns_to_the_same_sleeve(open_page: Open) -> None:
+    page = open_page("/")
+    page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    page.wait_for_function("() => document.querySelectorAll('.wall > li').length > 60")
+    page.evaluate("document.querySelectorAll('.wall > li')[70].scrollIntoView({block: 'center'})")
+    page.wait_for_function("() => location.search.includes('page=2')")
+    target = page.evaluate("document.querySelectorAll('.wall .tile')[70].getAttribute('href')")
+    page.click(f".wall a[href='{target}']")
+    page.wait_for_url("**/album/*")
+    page.go_back()
+    page.wait_for_selector(f".wall a[href='{target}']")
+    page.wait_for_timeout(400)
+    box = page.locator(f".wall a[href='{target}']").bounding_box()
+    assert 0 < box["y"] < 900
+
+
+def test_arrows_move_by_what_the_eye_sees(open_page: Open) -> None:
+    page = open_page("/")
+    page.keyboard.press("ArrowRight")
+    first = focused(page)
+    box = page.locator(".tile:focus").bounding_box()
+    page.keyboard.press("ArrowDown")
+    below = page.locator(".tile:focus").bounding_box()
+    assert abs(below["x"] - box["x"]) < 4
+    assert below["y"] > box["y"]
+    page.keyboard.press("ArrowUp")
+    assert focused(page) == first
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    assert focused(page) == first
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{first}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".wall")
+
+
+def test_arrow_down_scrolls_as_ever_while_no_sleeve_is_chosen(open_page: Open) -> None:
+    page = open_page("/")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => scrollY > 0")
+    assert focused(page) == "BODY"
+
+
+def test_keys_open_the_sheet_the_search_and_the_letters(open_page: Open) -> None:
+    page = open_page("/")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog.sheet[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.sheet", state="detached")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    page.keyboard.press("?")
+    assert page.locator("dialog.sheet").count() == 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("Shift+B")
+    page.wait_for_function("() => document.activeElement.closest('[data-group=B]') || location.search.includes('page=')")
+
+
+def test_single_keys_can_be_switched_off(open_page: Open) -> None:
+    page = open_page("/keys")
+    page.get_by_label("Use single keys").uncheck()
+    page.goto("/")
+    page.keyboard.press("?")
+    page.keyboard.press("s")
+    page.wait_for_timeout(300)
+    assert page.locator("dialog.sheet").count() == 0
+    assert page.evaluate("location.pathname") == "/"
+
+
+def test_the_size_of_the_sleeves_changes_in_place_and_is_remembered(open_page: Open) -> None:
+    page = open_page("/")
+    with page.expect_response(lambda answer: "density=s" in answer.url):
+        page.keyboard.press("-")
+    assert "density-s" in page.evaluate("document.body.className")
+    page.goto("/")
+    assert "density-s" in page.evaluate("document.body.className")
+
+
+def test_typing_searches_and_back_shows_the_wall_again(open_page: Open) -> None:
+    page = open_page("/")
+    artist = page.locator(".cap b").first.inner_text()
+    page.locator(".top .find input").press_sequentially(artist[:5], delay=30)
+    page.wait_for_selector(".rows .row")
+    assert re.search(r"/search\?q=", page.url)
+    assert page.evaluate("document.activeElement.name") == "q"
+    assert page.locator("mark").count() > 0
+    page.go_back()
+    page.wait_for_selector(".wall .tile")
+    assert page.complaints == []
+
+
+def test_the_ruler_points_at_what_stands_on_top(open_page: Open) -> None:
+    page = open_page("/")
+    cell = page.locator(".cells a").nth(2)
+    label = cell.get_attribute("data-label")
+    if cell.get_attribute("href").startswith("#"):
+        cell.click()
+        page.wait_for_function(f"() => document.querySelector('.cells [aria-current]')?.dataset.label === {label!r}")
+
+
+def test_a_chosen_filter_acts_at_once(open_page: Open) -> None:
+    page = open_page("/")
+    page.locator(".tools select[name=decade]").select_option(index=1)
+    page.wait_for_url("**decade=*")
+    assert page.locator(".chosen").is_visible()
+
+
+def test_the_sort_sheet_opens_on_a_small_screen(open_page: Open) -> None:
+    page = open_page("/", 800, 480, touch=True)
+    page.locator(".sorter").tap()
+    page.wait_for_selector("dialog.sheet[open]")
+    page.locator("dialog .segments a", has_text="Year").tap()
+    page.wait_for_url("**sort=year")
+    assert page.complaints == []
+
+
+def test_the_little_screen_shows_two_whole_rows_or_twenty_four_sleeves(open_page: Open) -> None:
+    whole = """() => [...document.querySelectorAll(".wall .sleeve")]
+      .map((one) => one.getBoundingClientRect()).filter((box) => box.top >= 0 && box.bottom <= 424).length"""
+    assert open_page("/?density=m", 800, 480, touch=True).evaluate(whole) == 12
+    assert open_page("/?density=s", 800, 480, touch=True).evaluate(whole) >= 24

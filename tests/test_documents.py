@@ -1,0 +1,55 @@
+"""Documents keep their promises: links lead somewhere, symbols exist, nothing points at line numbers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(path for name in ("docs", "demo", "benchmarks", "static") for path in (ROOT / name).rglob("*.md")),
+]
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
+SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_a_document_lead_to_files(document: Path) -> None:
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{target} does not exist"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_refers_to_no_line_number(document: Path) -> None:
+    assert not re.search(r"\.(py|js|css|html):\d+", document.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_methods_that_a_document_names_exist(document: Path) -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "config.py", *(ROOT / "image_cache").rglob("*.py")])
+    for name, method in SYMBOL.findall(document.read_text(encoding="utf-8")):
+        assert re.search(rf"^class {name}\b", sources, re.MULTILINE), f"there is no class {name}"
+        assert re.search(rf"^    (def {method}\(|{method}\b.*[:=])", sources, re.MULTILINE), f"there is no {name}.{method}"
+
+
+def test_the_readme_is_short_and_begins_with_the_commands() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    text = "\n".join(lines)
+    for command in ("make demo", "make run", "make test"):
+        assert command in text
+
+
+def test_every_decision_is_listed() -> None:
+    listed = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    for decision in (ROOT / "docs/decisions").glob("0*.md"):
+        assert decision.name in listed
+
+
+def test_no_template_breaks_the_content_policy() -> None:
+    for template in (ROOT / "templates").rglob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        assert not re.search(r"""\sstyle=["']""", text), f"{template.name} has a style attribute"
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), f"{template.name} has an inline script"
+        assert not re.search(r"\son[a-z]+=", text), f"{template.name} has an inline handler"
