@@ -21,8 +21,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine, memory_mb, spread, table, timed
 from config import Settings
-from image_cache.covers import NAMESPACE, WARM
-from image_cache.engine.jobs import Wish
+from image_cache.covers import NAMESPACE
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.register import Image
 from image_cache.services import CoverServices, open_covers, open_services
@@ -126,7 +125,7 @@ def _measured(parts: CoverServices, digests: list[str]) -> dict[str, tuple[float
         assert found is not None  # a job is waiting
         return found
 
-    covers.jobs.put([Wish("ff" * 32, "covers.example")], WARM)
+    covers.preload(["https://covers.example/waiting.jpg"])
 
     def page() -> list[str]:
         return rng.sample(digests[:kept], 60)

@@ -24,31 +24,34 @@ def main() -> None:
     known = parser.parse_args()
     print(f"Memory\n{machine()}")
     rows: list[tuple[object, ...]] = []
-    with tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name, origin(known.covers) as base:
-        with Vault(Path(name) / "vault", trusted=(base,)) as vault:
-            pid = pid_of(vault)
+    with (
+        tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name,
+        origin(known.covers) as base,
+        Vault(Path(name) / "vault", trusted=(base,)) as vault,
+    ):
+        pid = pid_of(vault)
 
-            def note(what: str) -> int:
-                web = [pid, *vault.workers()]
-                decoder = [process for process in tree(pid) if process not in web]
-                rows.append((what, pss_mb(*web), pss_mb(*decoder), len(decoder)))
-                return len(decoder)
+        def note(what: str) -> int:
+            web = [pid, *vault.workers()]
+            decoder = [process for process in tree(pid) if process not in web]
+            rows.append((what, pss_mb(*web), pss_mb(*decoder), len(decoder)))
+            return len(decoder)
 
-            vault.get("/")
-            time.sleep(2)
-            note("started, one page shown")
-            fill(vault, [f"{base}/{n}.jpg" for n in range(known.covers)])
-            note(f"{known.covers} covers loaded")
-            begun, before = time.monotonic(), cpu_s(pid)
-            while note("") and time.monotonic() - begun < DECODER_LEAVES_S:
-                rows.pop()
-                time.sleep(1)
+        vault.get("/")
+        time.sleep(2)
+        note("started, one page shown")
+        fill(vault, [f"{base}/{n}.jpg" for n in range(known.covers)])
+        note(f"{known.covers} covers loaded")
+        begun, before = time.monotonic(), cpu_s(pid)
+        while note("") and time.monotonic() - begun < DECODER_LEAVES_S:
             rows.pop()
-            left_s = time.monotonic() - begun
-            note("idle")
-            time.sleep(max(0.0, 60 - left_s))
-            idle_s = time.monotonic() - begun
-            used = (cpu_s(pid) - before) / idle_s * 60_000
+            time.sleep(1)
+        rows.pop()
+        left_s = time.monotonic() - begun
+        note("idle")
+        time.sleep(max(0.0, 60 - left_s))
+        idle_s = time.monotonic() - begun
+        used = (cpu_s(pid) - before) / idle_s * 60_000
     table(("", "web PSS MB", "decoder PSS MB", "decoder processes"), rows)
     print(f"The decoder left after {left_s:.0f} s. A minute of idling takes {used:.0f} ms of CPU.\n")
 
