@@ -23,10 +23,6 @@ class Pace:
         if not self._jobs.depth():
             self._samples = []
             return None
-<<<<<<< HEAD
-=======
-        now = time.monotonic()
->>>>>>> bench
         total, fetched, given_up = self._register.summary(NAMESPACE)
         done = fetched + given_up
         if done >= total:

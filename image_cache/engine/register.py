@@ -115,11 +115,7 @@ class Register:
         return [row[0].hex() for row in rows]
 
     def summary(self, namespace: str) -> tuple[int, int, int]:
-<<<<<<< HEAD
         """Return (registered, fetched at least once, given up before that) of a namespace: kept totals."""
-=======
-        """Return (registered, fetched at least once, given up) of a namespace: kept totals, not counts."""
->>>>>>> bench
         row = self.database.row("SELECT registered, fetched, given_up FROM image_totals WHERE namespace = ?", (namespace,))
         return (0, 0, 0) if row is None else (row[0], row[1], row[2])
 

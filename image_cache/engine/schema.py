@@ -113,25 +113,4 @@ MIGRATIONS = [
         lane TEXT PRIMARY KEY, failures INTEGER NOT NULL, paused_until REAL NOT NULL, reason TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
-    """
-    -- How many images there are, were fetched at least once, and are given up: asked with every look at a page while covers come
-    -- in, and counting 100,000 rows takes 40 ms.
-    CREATE TABLE image_totals (
-        namespace TEXT PRIMARY KEY, registered INTEGER NOT NULL, fetched INTEGER NOT NULL, given_up INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    INSERT INTO image_totals SELECT namespace, count(*), count(fetched_at), sum(is_final) FROM images GROUP BY namespace;
-    CREATE TRIGGER images_added AFTER INSERT ON images BEGIN
-        INSERT INTO image_totals VALUES (new.namespace, 1, new.fetched_at IS NOT NULL, new.is_final)
-        ON CONFLICT (namespace) DO UPDATE SET registered = registered + 1, fetched = fetched + excluded.fetched,
-            given_up = given_up + excluded.given_up;
-    END;
-    CREATE TRIGGER images_removed AFTER DELETE ON images BEGIN
-        UPDATE image_totals SET registered = registered - 1, fetched = fetched - (old.fetched_at IS NOT NULL),
-            given_up = given_up - old.is_final WHERE namespace = old.namespace;
-    END;
-    CREATE TRIGGER images_changed AFTER UPDATE OF fetched_at, is_final ON images BEGIN
-        UPDATE image_totals SET fetched = fetched + (new.fetched_at IS NOT NULL) - (old.fetched_at IS NOT NULL),
-            given_up = given_up + new.is_final - old.is_final WHERE namespace = new.namespace;
-    END;
-    """,
 ]
