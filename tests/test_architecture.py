@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom up. What stands in one line are siblings: they do not import each other. The longest prefix of a module counts.
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
-    {"image_cache.errors", "image_cache.folding", "image_cache.folders"},
+    {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.ground"},
     {"image_cache.models"},
     {"image_cache.ground", "image_cache.logs", "image_cache.serving"},
     {"image_cache.database"},
