@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,8 +142,9 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
     index, disk = parts.covers.cache.index, parts.covers.cache.disk
-    if index.is_incomplete() and not library.count() and next(disk.shards(), None) is None:
-        index.complete()  # a vault that is new as a whole: there is nothing to rebuild it from
+    with suppress(DatabaseError):  # of the catalogue: pictures are served without it, and who needs it says so
+        if index.is_incomplete() and not library.count() and next(disk.shards(), None) is None:
+            index.complete()  # a vault that is new as a whole: there is nothing to rebuild it from
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
