@@ -53,6 +53,8 @@ class Housekeeping:
             index.database.notice_replacement()
             if index.is_incomplete():
                 self._rebuild()
+            if not index.meta("registered_at"):
+                self._register()
             if jobs.release_dead() or jobs.mend_times():
                 self.covers.wake()
 
@@ -92,9 +94,16 @@ class Housekeeping:
         with self._leading() as leads:
             if leads:  # otherwise another process does it, and its rows appear here
                 self.covers.names.open()
-                self.covers.remember_all(self._known_urls())
+                self._register()
                 upkeep.adopt(self.covers.cache)
                 self.covers.wake()
+
+    def _register(self) -> None:
+        """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
+        index = self.covers.cache.index
+        self.covers.remember_all(self.known_urls())
+        with index.database.write() as conn:
+            index.set_meta(conn, "registered_at", max(1, int(self.covers.clock())))
 
     @contextmanager
     def _forgiving(self, chore: str) -> Iterator[None]:
