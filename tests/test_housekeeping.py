@@ -162,6 +162,28 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
     assert "left undone" in caplog.text
 
 
+def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin: Origin) -> None:
+    seen, unseen = origin.put("/seen.jpg", jpeg()), [origin.put(f"/{n}.jpg", jpeg(30, 30, (n, 9, 9))) for n in range(3)]
+    covers.cache.remember([*unseen, seen])
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 4
+    covers.cache.want([seen])
+    covers.cache.loader.run_next()
+    assert covers.states(seen, *unseen) == ["ready", "waiting", "waiting", "waiting"]
+    covers.run()
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 0
+    assert origin.count() == 4
+
+
+def test_a_cache_near_its_budget_is_not_filled_further(covers: Covers, origin: Origin) -> None:
+    covers.show(origin.put("/a.jpg", jpeg()))
+    covers.cache.cache.budget_bytes = covers.cache.cache.index.totals("covers").bytes
+    covers.cache.remember([origin.put("/b.jpg", jpeg())])
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 0
+
+
 def test_every_chore_has_its_time(covers: Covers) -> None:
     times = {chore.name: (chore.first_s, chore.every_s) for chore in housekeeping(covers).chores()}
     assert times == {"mend": (0, 15), "flush": (60, 60), "fill": (2, 30), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
