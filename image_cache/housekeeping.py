@@ -100,8 +100,11 @@ class Housekeeping:
 
     def _register(self) -> None:
         """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
-        index = self.covers.cache.index
-        self.covers.remember_all(self.known_urls())
+        index, failed = self.covers.cache.index, list[DatabaseError]()
+        self.covers.remember_all(self._known_urls(failed))
+        if failed:
+            logger.warning("covers not registered reason=%s", failed[0])
+            return
         with index.database.write() as conn:
             index.set_meta(conn, "registered_at", max(1, int(self.covers.clock())))
 
@@ -113,11 +116,11 @@ class Housekeeping:
         except (DatabaseError, StorageError) as error:
             logger.warning("%s left undone reason=%s", chore, error)
 
-    def _known_urls(self) -> Iterator[str]:
+    def _known_urls(self, failed: list[DatabaseError]) -> Iterator[str]:
         try:
             yield from self.known_urls()
         except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
-            logger.warning("covers not registered reason=%s", error)
+            failed.append(error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:
