@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
-    {"image_cache.ground"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
@@ -32,6 +31,8 @@ HOMES = {
     "flask": {"image_cache.web", "app"},
     "werkzeug": {"image_cache.web", "app", "image_cache.accounts"},  # accounts: the password hash
     "flask_limiter": {"image_cache.web"},
+    "limits": {"image_cache.web"},
+    "gunicorn": {"image_cache.serving"},
     "flask_wtf": {"image_cache.web"},
     "PIL": {"image_cache.adapters.imaging"},
     "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
