@@ -14,15 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
-    {"image_cache.ground"},
-    {"image_cache.models"},
-    {"image_cache.ground", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts"},
     {"image_cache.housekeeping"},
     {"image_cache.services"},
-    {"image_cache.web"},
+    {"image_cache.web", "image_cache.serving"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
