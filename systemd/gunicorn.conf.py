@@ -23,7 +23,7 @@ from image_cache import logs  # noqa: E402
 from image_cache.engine.windows import Windows  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.ground import prepare, secret_key  # noqa: E402
-from image_cache.serving import PatientWorker  # noqa: E402
+from image_cache.serving.worker import PatientWorker  # noqa: E402
 
 
 def _refuse(sentence):

@@ -50,6 +50,24 @@ def test_an_index_that_was_deleted_under_the_process_comes_back_with_names_entri
     assert covers.states(*urls, later) == ["ready"] * 4
 
 
+def test_a_new_or_cleared_vault_learns_what_the_catalogue_knows(covers: Covers, origin: Origin) -> None:
+    """An index without files to adopt counted as complete, and after a clear only what somebody looked at came back."""
+    urls = [origin.put(f"/{n}.jpg", jpeg(30, 30)) for n in range(3)]
+    chores = housekeeping(covers, *urls)
+    for _ in range(2):
+        chores.mend()
+        assert covers.cache.register.summary("covers") == (3, 0, 0)
+        chores.fill()
+        covers.run()
+        assert covers.states(*urls) == ["ready"] * 3
+        covers.cache.clear()
+    seen: list[str] = []
+    chores.mend()
+    covers.cache.cache.index.database.connection().set_trace_callback(seen.append)
+    chores.mend()
+    assert len(seen) <= 5
+
+
 def test_while_the_index_is_rebuilt_covers_are_shown_and_nothing_is_fetched_or_refused(covers: Covers, origin: Origin) -> None:
     """Until the register was back, a cold cover was unknown, which browsers were told as missing."""
     url = origin.put("/a.jpg", jpeg())
@@ -144,9 +162,31 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
     assert "left undone" in caplog.text
 
 
+def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin: Origin) -> None:
+    seen, unseen = origin.put("/seen.jpg", jpeg()), [origin.put(f"/{n}.jpg", jpeg(30, 30, (n, 9, 9))) for n in range(3)]
+    covers.cache.remember([*unseen, seen])
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 4
+    covers.cache.want([seen])
+    covers.cache.loader.run_next()
+    assert covers.states(seen, *unseen) == ["ready", "waiting", "waiting", "waiting"]
+    covers.run()
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 0
+    assert origin.count() == 4
+
+
+def test_a_cache_near_its_budget_is_not_filled_further(covers: Covers, origin: Origin) -> None:
+    covers.show(origin.put("/a.jpg", jpeg()))
+    covers.cache.cache.budget_bytes = covers.cache.cache.index.totals("covers").bytes
+    covers.cache.remember([origin.put("/b.jpg", jpeg())])
+    housekeeping(covers).fill()
+    assert covers.cache.jobs.depth() == 0
+
+
 def test_every_chore_has_its_time(covers: Covers) -> None:
     times = {chore.name: (chore.first_s, chore.every_s) for chore in housekeeping(covers).chores()}
-    assert times == {"mend": (0, 15), "flush": (60, 60), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
+    assert times == {"mend": (0, 15), "flush": (60, 60), "fill": (2, 30), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
 
 
 def test_a_clock_of_1970_serves_and_stores(tmp_path: Path, origin: Origin) -> None:
