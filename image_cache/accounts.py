@@ -21,7 +21,7 @@ from image_cache.models import Account
 
 logger = logging.getLogger(__name__)
 
-ROLES = ("operator", "owner")
+ROLES = ("operator", "owner", "viewer")
 TRIES = 5
 PAUSE_S = 15 * 60.0
 IDLE_S = 12 * 3600.0
