@@ -199,7 +199,12 @@ class Settings:
         high=4096,
     )
     STREAM_CACHE_SIZE_MB: float = setting(
-        256.0, "Disk budget of what is rendered of stream images.", "VINYL_VAULT_STREAM_CACHE_SIZE_MB", unit="MB", low=1, high=65536
+        256.0,
+        "Disk budget of what is rendered of stream images.",
+        "VINYL_VAULT_STREAM_CACHE_SIZE_MB",
+        unit="MB",
+        low=1,
+        high=65536,
     )
     PAGE_MEMORY_MB: tuple[str, ...] = setting(
         (),
@@ -213,9 +218,7 @@ class Settings:
     S3_REGION: str = setting("us-east-1", "Region of the store.", "VINYL_VAULT_S3_REGION")
     S3_PREFIX: str = setting("", "Folder inside the bucket.", "VINYL_VAULT_S3_PREFIX")
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
-    S3_SECRET_KEY_FILE: Path | None = setting(
-        None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE"
-    )
+    S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
     @property
     def state_dir(self) -> Path:
@@ -328,8 +331,6 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
-    if values.get("STORAGE") == "s3" and not values.get("S3_BUCKET"):
-        raise ConfigError("VINYL_VAULT_S3_BUCKET", "a store of kind s3 needs a bucket")
     return Settings(**values)
 
 

@@ -17,8 +17,8 @@ LAYERS = [
     {"image_cache.models"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
-    {"image_cache.covers", "image_cache.library", "image_cache.accounts"},
-    {"image_cache.housekeeping"},
+    {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams"},
+    {"image_cache.housekeeping", "image_cache.stream_services"},
     {"image_cache.services"},
     {"image_cache.web"},
     {"app"},
@@ -35,6 +35,7 @@ HOMES = {
     "PIL": {"image_cache.adapters.imaging"},
     "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
     "urllib3": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
+    "obstore": {"image_cache.adapters.storage_s3"},
     "dotenv": {"config"},
 }
 # What a module above the layer may still name: words for the configuration error, the version.

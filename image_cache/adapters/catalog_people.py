@@ -80,14 +80,15 @@ class PeopleRows:
                 == 1
             )
 
-    def invite(self, stream_id: int, token_hash: bytes, role: str, now: float, expires_at: float, uses: int) -> int:
-        """Note an invitation, forget those that are over; returns its id."""
+    def invite(self, stream_id: int, token_hash: bytes, invitation: Invitation) -> int:
+        """Note an invitation, its id given by the catalogue; forget those that are over. Returns the id."""
+        now = invitation.created_at
         with self._db.write() as conn:
             conn.execute("DELETE FROM invitations WHERE expires_at < ? OR uses_left < 1", (now,))
             row = conn.execute(
                 "INSERT INTO invitations (token_hash, stream_id, role, created_at, expires_at, uses_left)"
                 " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-                (token_hash, stream_id, role, now, expires_at, uses),
+                (token_hash, stream_id, invitation.role, now, invitation.expires_at, invitation.uses_left),
             ).fetchone()
             return int(row["id"])
 

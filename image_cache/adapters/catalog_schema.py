@@ -211,10 +211,16 @@ CREATE TABLE invitations (
 CREATE VIRTUAL TABLE image_words USING fts5(
     title, description, folded, content='', columnsize=0, prefix='1 2', tokenize='unicode61 remove_diacritics 2'
 );
+INSERT INTO revisions VALUES ('streams', 0);  -- so that every process knows when what it counted is old
+CREATE TRIGGER stream_images_changed AFTER UPDATE OF visibility ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
+END;
 CREATE TRIGGER stream_images_inserted AFTER INSERT ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
     INSERT INTO image_words (rowid, title, description, folded) VALUES (NEW.number, NEW.title, NEW.description, NEW.folded);
 END;
 CREATE TRIGGER stream_images_deleted AFTER DELETE ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
     INSERT INTO image_words (image_words, rowid, title, description, folded)
         VALUES ('delete', OLD.number, OLD.title, OLD.description, OLD.folded);
 END;

@@ -1,5 +1,6 @@
 """The rows of streams and their images in `catalog.db`. Statements only; who may what is decided in `models`."""
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from image_cache.adapters.catalog import MAX_QUERY_CHARS, MAX_QUERY_WORDS, Catalog
@@ -11,9 +12,7 @@ _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
     " streams.created_at FROM streams LEFT JOIN accounts ON accounts.id = owner_id"
 )
-_IMAGE = (
-    "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
-)
+_IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
 IDS_A_STATEMENT = 500
 
 
@@ -22,6 +21,11 @@ class StreamRows:
 
     def __init__(self, catalog: Catalog) -> None:
         self.db = catalog.db
+
+    def revision(self) -> int:
+        """Return a number that goes up whenever an image comes, goes, or changes who may see it."""
+        row = self.db.row("SELECT value FROM revisions WHERE name = 'streams'")
+        return int(row["value"]) if row else 0
 
     # Streams
 
@@ -33,16 +37,21 @@ class StreamRows:
         row = self.db.row(f"{_STREAM} WHERE slug = ?", (slug,))
         return _stream(row) if row else None
 
-    def add_stream(
-        self, slug: str, title: str, description: str, visibility: ImageVisibility, owner_id: int | None, now: float
-    ) -> bool:
-        """Add a stream; False when the slug is taken."""
+    def add_stream(self, stream: Stream) -> bool:
+        """Add a stream, its id given by the catalogue; False when the slug is taken."""
         with self.db.write() as conn:
             return (
                 conn.execute(
                     "INSERT INTO streams (slug, title, description, visibility, owner_id, created_at) VALUES (?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (slug) DO NOTHING",
-                    (slug, title, description, visibility.value, owner_id, now),
+                    (
+                        stream.slug,
+                        stream.title,
+                        stream.description,
+                        stream.visibility.value,
+                        stream.owner_id,
+                        stream.created_at,
+                    ),
                 ).rowcount
                 == 1
             )
@@ -52,11 +61,11 @@ class StreamRows:
         with self.db.write() as conn:
             conn.execute(f"UPDATE streams SET {names} WHERE id = ?", (*values.values(), stream_id))
 
-    def delete_stream(self, stream_id: int, now: float) -> list[tuple[str, str]]:
+    def delete_stream(self, stream_id: int) -> list[tuple[str, str]]:
         """Remove a stream with all that belongs to it; returns (image id, file path) of what lies in the storage now as strays."""
         with self.db.write() as conn:
             rows = conn.execute("SELECT id, file_path FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchall()
-            conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, ?)", ((r["file_path"], r["id"], now) for r in rows))
+            conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
             # Row by row, so that the triggers of the search see each of them.
             conn.execute("DELETE FROM stream_images WHERE stream_id = ?", (stream_id,))
             conn.execute("DELETE FROM streams WHERE id = ?", (stream_id,))
@@ -91,17 +100,14 @@ class StreamRows:
         )
         return stream, _image(row)
 
-    def newest(self, stream_ids: Sequence[int], kinds: Sequence[ImageVisibility], each: int) -> dict[int, list[StreamImage]]:
-        """Return the first images of each stream in its order, of these visibilities only: what a list of streams shows."""
-        found: dict[int, list[StreamImage]] = {}
-        for stream_id in stream_ids:
-            rows = self.db.rows(
-                f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({marks(len(kinds))})"
-                " ORDER BY position, number LIMIT ?",
-                (stream_id, *(kind.value for kind in kinds), each),
-            )
-            found[stream_id] = [_image(row) for row in rows]
-        return found
+    def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], most: int) -> list[StreamImage]:
+        """Return the first images of a stream that have one of these visibilities."""
+        rows = self.db.rows(
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({marks(len(kinds))})"
+            " ORDER BY position, number LIMIT ?",
+            (stream_id, *(kind.value for kind in kinds), most),
+        )
+        return [_image(row) for row in rows]
 
     def tallies(self, stream_id: int | None = None) -> dict[int, dict[ImageVisibility, tuple[int, int, int]]]:
         """Return, for each stream and visibility, (images, bytes, most views of one)."""
@@ -136,7 +142,7 @@ class StreamRows:
         row = conn.execute("SELECT id FROM stream_images WHERE stream_id = ? AND sha256 = ?", (stream_id, sha256)).fetchone()
         return row["id"] if row else None
 
-    def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes, now: float) -> None:
+    def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes) -> None:
         """Add an image behind the others; its original is no stray any more."""
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
@@ -158,7 +164,7 @@ class StreamRows:
                 image.format,
                 sha256,
                 image.average,
-                now,
+                datetime.datetime.fromisoformat(image.created_at).timestamp(),
                 image.view_count,
             ),
         )
@@ -192,12 +198,12 @@ class StreamRows:
                 )
             return bool(changed)
 
-    def delete_image(self, image_id: str, now: float) -> bool:
+    def delete_image(self, image_id: str) -> bool:
         """Remove an image; from now on its original is a stray. False when there is none."""
         with self.db.write() as conn:
             row = conn.execute("DELETE FROM stream_images WHERE id = ? RETURNING file_path", (image_id,)).fetchone()
             if row is not None:
-                conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, ?)", (row["file_path"], image_id, now))
+                conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", (row["file_path"], image_id))
             return row is not None
 
     # Originals without an image
@@ -209,7 +215,8 @@ class StreamRows:
     def strays(self, before: float) -> list[tuple[str, str]]:
         """Return (file path, image id) of the strays noted before a time, and of those from the future: a clock was set back."""
         rows = self.db.rows(
-            "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500", (before, before + 86400 * 366)
+            "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
+            (before, before + 86400 * 366),
         )
         return [(row["file_path"], row["image_id"]) for row in rows]
 

@@ -66,7 +66,8 @@ class MemoryTier:
             self._bodies[key] = body
             self._used_bytes += len(body)
             for holder in (*holders, scope):
-                self._use(key, holder)
+                if key in self._bodies:  # one that is larger than its scope may hold is gone at once
+                    self._use(key, holder)
         return True
 
     def delete(self, key: Key) -> None:
