@@ -198,6 +198,14 @@ class StreamRows:
                 )
             return bool(changed)
 
+    def set_history(self, image_id: str, created_at: float | None, views: int) -> None:
+        """Give an imported image the time and the views that it had before."""
+        with self.db.write() as conn:
+            conn.execute(
+                "UPDATE stream_images SET created_at = coalesce(?, created_at), view_count = ? WHERE id = ?",
+                (created_at, views, image_id),
+            )
+
     def delete_image(self, image_id: str) -> bool:
         """Remove an image; from now on its original is a stray. False when there is none."""
         with self.db.write() as conn:

@@ -76,6 +76,21 @@ class Pictures:
             return None
         return body
 
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self.storage, LocalStorage)
+
+    def is_away(self) -> bool:
+        """Tell whether the storage of the originals does not answer; asked at most once in a while."""
+        if time.monotonic() < self._down_until:
+            return True
+        try:
+            self.storage.exists("probe")
+        except StorageError:
+            self._down_until = time.monotonic() + DOWN_S
+            return True
+        return False
+
     def cached(self, image: StreamImage, variant: str) -> bytes | None:
         """Return a variant if it is here, and ask nobody for it."""
         return self.cache.get(self.cache.key(image.image_id, variant))

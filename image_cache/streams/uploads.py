@@ -85,9 +85,7 @@ class Uploads:
             body = self._read(upload.data)
             sha256 = hashlib.sha256(body).digest()
             self._check_room(stream, sha256)
-            format_ = self._decoder.probe(body).format
-            if format_ not in EXTENSIONS:
-                raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
+            format_ = self._format(body)
             names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
             bodies, dimensions, average = self._pictures.render(body, names)
             image_id = new_image_id(secrets.token_bytes(16))
@@ -110,6 +108,20 @@ class Uploads:
             return self._store(stream, image, body, sha256, bodies=bodies, page=page)
         finally:
             self._slots.release()
+
+    def judge(self, data: bytes) -> None:
+        """Refuse what could not be uploaded, by its size and its header. Raises what `take` raises."""
+        self._format(self._read(data))
+
+    def twin(self, stream: Stream, data: bytes) -> str | None:
+        """Return the image of the stream that has the same bytes."""
+        return self._rows.twin(self._rows.db.connection(), stream.id, hashlib.sha256(data).digest())
+
+    def _format(self, body: bytes) -> str:
+        format_ = self._decoder.probe(body).format
+        if format_ not in EXTENSIONS:
+            raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
+        return format_
 
     def _store(
         self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str
