@@ -16,6 +16,7 @@ from image_cache.errors import ConfigError
 
 BASE_DIR = Path(__file__).resolve().parent
 MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
+ALLOWED_IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}  # offered when files are chosen; decoding decides
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
 
 
@@ -166,6 +167,60 @@ class Settings:
         20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
+    # Streams
+    STREAM_IMAGES_DIR: Path | None = setting(
+        None,
+        "Precious: the originals of streams. Default: `stream_images` in the state folder.",
+        "VINYL_VAULT_STREAM_IMAGES_DIR",
+    )
+    MAX_STREAM_IMAGES_PER_STREAM: int = setting(
+        50,
+        "Most images of one stream.",
+        "VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM",
+        "MAX_STREAM_IMAGES_PER_STREAM",
+        unit="images",
+        low=1,
+        high=10_000,
+    )
+    MAX_IMAGE_UPLOAD_SIZE_MB: float = setting(
+        20.0,
+        "Largest image that can be uploaded.",
+        "VINYL_VAULT_MAX_IMAGE_UPLOAD_SIZE_MB",
+        "MAX_IMAGE_UPLOAD_SIZE_MB",
+        unit="MB",
+        low=0.01,
+        high=200,
+    )
+    MAX_UPLOAD_REQUEST_MB: float = setting(
+        220.0,
+        "Most that one form with several images may send.",
+        "VINYL_VAULT_MAX_UPLOAD_REQUEST_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
+    STREAM_CACHE_SIZE_MB: float = setting(
+        256.0,
+        "Disk budget of what is rendered of stream images.",
+        "VINYL_VAULT_STREAM_CACHE_SIZE_MB",
+        unit="MB",
+        low=1,
+        high=65536,
+    )
+    PAGE_MEMORY_MB: tuple[str, ...] = setting(
+        (),
+        "Most that single pages may hold of the memory tier, comma-separated: `stream_gallery=8,stream_browser=4`.",
+        "VINYL_VAULT_PAGE_MEMORY_MB",
+        unit="MB",
+    )
+    STORAGE: str = setting("local", "Where originals lie.", "VINYL_VAULT_STORAGE", choices=("local", "s3"))
+    S3_BUCKET: str = setting("", "The bucket, when originals lie in an S3 store.", "VINYL_VAULT_S3_BUCKET")
+    S3_ENDPOINT: str = setting("", "Address of a store other than AWS: `https://host:port`.", "VINYL_VAULT_S3_ENDPOINT")
+    S3_REGION: str = setting("us-east-1", "Region of the store.", "VINYL_VAULT_S3_REGION")
+    S3_PREFIX: str = setting("", "Folder inside the bucket.", "VINYL_VAULT_S3_PREFIX")
+    S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
+    S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
+
     @property
     def state_dir(self) -> Path:
         return self.STATE_DIR or self.DATA_DIR / "state"
@@ -189,6 +244,26 @@ class Settings:
     @property
     def secret_key_path(self) -> Path:
         return self.SECRET_KEY_FILE or self.state_dir / "secret_key"
+
+    @property
+    def stream_images_dir(self) -> Path:
+        return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
+
+    @property
+    def stream_cache_dir(self) -> Path:
+        """Private: never below the covers, which anybody may ask for."""
+        return self.cache_dir / "streams"
+
+    @property
+    def page_budgets(self) -> dict[str, int]:
+        """Bytes of the memory tier that single pages may hold."""
+        pairs = (part.partition("=") for part in self.PAGE_MEMORY_MB)
+        return {page.strip(): int(float(megabytes) * 1_000_000) for page, _, megabytes in pairs}
+
+    @property
+    def stream_memory_bytes(self) -> int:
+        """What stream images have of the memory tier; covers have the rest."""
+        return self.memory_budget_bytes // 4
 
     @property
     def disk_budget_bytes(self) -> int:
@@ -254,7 +329,18 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
             raise ConfigError(
                 "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
             )
+    for part in values.get("PAGE_MEMORY_MB", ()):
+        if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
+            raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
     return Settings(**values)
+
+
+def __getattr__(name: str) -> Any:
+    """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when asked for."""
+    places = {"STREAM_IMAGES_DIR": "stream_images_dir", "IMAGE_CACHE_DIR": "stream_cache_dir", "CACHE_DIR": "cache_dir"}
+    if name in places or name in {row.name for row in dataclasses.fields(Settings)}:
+        return getattr(load_settings(), places.get(name, name))
+    raise AttributeError(f"module 'config' has no attribute {name!r}")
 
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}

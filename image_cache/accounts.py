@@ -17,11 +17,12 @@ from collections.abc import Callable
 from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.catalog_accounts import AccountRows
 from image_cache.errors import AccountRejected, LoginFailed
+from image_cache.folding import account_key
 from image_cache.models import Account
 
 logger = logging.getLogger(__name__)
 
-ROLES = ("operator", "owner")
+ROLES = ("operator", "owner", "viewer")
 TRIES = 5
 PAUSE_S = 15 * 60.0
 IDLE_S = 12 * 3600.0
@@ -78,7 +79,7 @@ class Accounts:
 
         Every log-in has a token of its own; whoever had one before closes it with `logout`.
         """
-        key = _name_key(name)
+        key = account_key(name)
         who, used = self._try(f"login\n{key}", address)
         found = self._rows.account(key)
         is_right = self._check(found[1] if found else _NOBODY, password)
@@ -193,10 +194,6 @@ def _checked_name(name: str) -> str:
     if not name.isprintable():
         raise AccountRejected("name", "a name has no control characters")
     return name
-
-
-def _name_key(name: str) -> str:
-    return _spelled(unicodedata.normalize("NFKC", name[: 4 * MAX_NAME_CHARS]).strip().casefold())
 
 
 def _check_password(name: str, password: str) -> None:

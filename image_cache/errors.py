@@ -171,3 +171,71 @@ class LoginFailed(CacheError):
         self.reason = reason
         self.tries_left = tries_left
         self.retry_after_s = retry_after_s
+
+
+class NotVisible(CacheError):
+    """There is nothing here for this viewer. What is hidden and what never was are the same, to the letter."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing here.")
+
+
+class NotAllowed(CacheError):
+    """The viewer may see this but not do that with it. `needs_login` when nobody is logged in."""
+
+    def __init__(self, reason: str, *, needs_login: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.needs_login = needs_login
+
+
+class FieldRejected(CacheError):
+    """A name or text cannot be taken. `field` says which."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
+class UploadTooLarge(CacheError):
+    """A file has more bytes than one may have. `got_bytes` is what was read until then."""
+
+    def __init__(self, limit_bytes: int, got_bytes: int) -> None:
+        super().__init__(f"{got_bytes / 1e6:.1f} MB is over the {limit_bytes / 1e6:g} MB limit.")
+        self.limit_bytes = limit_bytes
+        self.got_bytes = got_bytes
+
+
+class QuotaExceeded(CacheError):
+    """The stream holds as many images as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The stream holds {limit} pictures, which is its limit.")
+        self.limit = limit
+
+
+class DuplicateImage(CacheError):
+    """The very same bytes are in this stream already."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__("The same picture is in this stream already.")
+        self.image_id = image_id
+
+
+class InvitationRejected(CacheError):
+    """The link of an invitation is unknown, over, or used up."""
+
+
+class ProgramMissing(CacheError):
+    """A program that this needs is not installed. `package` brings it."""
+
+    def __init__(self, program: str, package: str) -> None:
+        super().__init__(f"This needs the program {program}: install the package {package}.")
+        self.program = program
+        self.package = package
+        self.hint = f"sudo apt install {package}"
+
+
+class VideoRejected(CacheError):
+    """No frame could be taken from a video."""

@@ -24,6 +24,7 @@ _LETTERS = str.maketrans(
 )
 # Left out on purpose: French "les" and Italian "lo", which are names as well (Les Paul), and Dutch and Spanish "de".
 _ARTICLES = ("the", "a", "an", "der", "die", "das", "le", "la", "el", "los", "las", "il")
+MAX_NAME_CHARS = 160  # of a name that is compared; one that is made has fewer
 _LEADING = re.compile(rf"(?:{'|'.join(_ARTICLES)})\s+(?=\S)")
 _TRAILING = re.compile(rf",\s(?:{'|'.join(_ARTICLES)})$")
 # Apostrophes of all sorts and dots are dropped without leaving a gap: R.E.M. files as rem, Don't as dont.
@@ -48,6 +49,12 @@ def sort_key(text: str) -> str:
     bare = _LEADING.sub("", bare, count=1) if _LEADING.match(bare) else bare
     key = _GAPS.sub(" ", _QUIET.sub("", bare)).strip() or folded
     return key if "a" <= key[:1] <= "z" else f"#{key}"
+
+
+def account_key(name: str) -> str:
+    """Return what two spellings of one account's name have in common: "Ida" and "ida" are one."""
+    folded = unicodedata.normalize("NFKC", name[:MAX_NAME_CHARS]).strip().casefold()
+    return unicodedata.normalize("NFC", folded).encode("utf-8", errors="replace").decode("utf-8")
 
 
 def respellings(texts: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 """The nouns that travel between the layers. Plain values: no I/O, no rules but their own."""
 
+import datetime
+import enum
 from dataclasses import dataclass, field
 
 
@@ -110,7 +112,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who can log in. `role` is `operator` (runs the machine) or `owner` (has streams)."""
+    """Somebody who can log in. `role` is `operator` (runs the machine), `owner` (has streams) or `viewer` (was invited to one)."""
 
     id: int
     name: str
@@ -158,3 +160,105 @@ class ImportReport:
     @property
     def rejected_count(self) -> int:
         return self.read - self.new - self.changed - self.same
+
+
+class ImageVisibility(enum.Enum):
+    """Who may see an image besides those who edit its stream."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    SUBSCRIBERS = "subscribers"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A series of images under one owner. `slug` is its name in addresses and on disk, and never changes.
+
+    `visibility` is what a new image gets; a public stream is listed although it is empty. Without `owner_id` (a script made it)
+    operators take care of it.
+    """
+
+    id: int
+    slug: str
+    title: str
+    description: str = ""
+    visibility: ImageVisibility = ImageVisibility.PUBLIC
+    owner_id: int | None = None
+    owner_name: str = ""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamImage:
+    """One uploaded image. The positional fields and the attributes below them are documented names.
+
+    `file_path` (the original) and `thumbnail_path` are relative to the folders of originals and of the image cache;
+    `dimensions` are (width, height) after turning upright; `created_at` and `last_accessed` are ISO 8601 in UTC.
+    """
+
+    image_id: str
+    stream_id: str
+    filename: str
+    file_path: str
+    visibility: ImageVisibility = ImageVisibility.PUBLIC
+    title: str = ""
+    description: str = ""
+    size_bytes: int = 0
+    dimensions: tuple[int, int] = (0, 0)
+    thumbnail_path: str = ""
+    view_count: int = 0
+    created_at: str = ""
+    last_accessed: str | None = None
+    is_sensitive: bool = False
+    position: int = 0
+    format: str = ""
+    average: str | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks, as the server knows it: the account of the session, and which streams are its own, shared with it, or followed.
+
+    Built from the catalogue only, never from anything that a request says.
+    """
+
+    account_id: int | None = None
+    name: str = ""
+    role: str = ""
+    owns: frozenset[int] = frozenset()
+    co_owns: frozenset[int] = frozenset()
+    follows: frozenset[int] = frozenset()
+
+
+STRANGER = Viewer()
+
+
+def may_edit(viewer: Viewer, stream: Stream) -> bool:
+    """Tell whether the viewer may upload to the stream and change or delete what is in it."""
+    if stream.owner_id is None and viewer.role == "operator":
+        return True
+    return stream.id in viewer.owns or stream.id in viewer.co_owns
+
+
+def may_own(viewer: Viewer, stream: Stream) -> bool:
+    """Tell whether the viewer may also say who edits and follows the stream, and delete it."""
+    return stream.id in viewer.owns or (stream.owner_id is None and viewer.role == "operator")
+
+
+def may_see(viewer: Viewer, stream: Stream, image: StreamImage | ImageVisibility) -> bool:
+    """Tell whether the viewer may see an image of the stream, or any image of this visibility. The one rule for every surface."""
+    visibility = image.visibility if isinstance(image, StreamImage) else image
+    if may_edit(viewer, stream) or visibility is ImageVisibility.PUBLIC:
+        return True
+    return visibility is ImageVisibility.SUBSCRIBERS and stream.id in viewer.follows
+
+
+def is_member(viewer: Viewer, stream: Stream) -> bool:
+    """Tell whether the viewer belongs to the stream in any way."""
+    return may_edit(viewer, stream) or stream.id in viewer.follows
+
+
+def iso(at: float) -> str:
+    """Write a point in time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds")

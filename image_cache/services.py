@@ -32,6 +32,8 @@ from image_cache.errors import StorageError
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
+from image_cache.stream_services import forget_streams, open_streams
+from image_cache.streams import StreamImageManager
 
 if TYPE_CHECKING:
     from image_cache.adapters.origin import Fetched, OriginFetcher
@@ -108,6 +110,7 @@ class Services:
     library: Library
     accounts: Accounts
     covers: ImageCache
+    streams: StreamImageManager
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -128,6 +131,8 @@ class Services:
         try:
             if was_running:
                 self.covers.jobs.release_own()
+            self.streams.close()
+            forget_streams(self.streams)
             self._parts.close()
             self.catalog.close()
         except DatabaseError as error:
@@ -140,10 +145,13 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
-    housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
+    streams = open_streams(settings, catalog, parts.decoder, clock=clock)
+    housekeeping = Housekeeping(
+        parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS, streams=streams
+    )
     pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, pool, parts)
+    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, pool, parts)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
@@ -160,7 +168,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     )
     cache = Cache(
         NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes),
+        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes),
         disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
         index=index,
         counters=Counters(),

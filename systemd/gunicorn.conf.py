@@ -9,6 +9,7 @@ import errno
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -64,6 +65,7 @@ accesslog = "-" if _settings.DEBUG else None
 forwarded_allow_ips = ""  # forwarding headers are judged by the application, by VINYL_VAULT_TRUSTED_PROXIES
 
 _limits = Windows()  # made before the fork, so that all workers count in it
+_views, _views_salt = Windows(), secrets.token_hex(8)  # so that a viewer of a stream counts once, whichever worker answers
 
 
 def on_starting(server):
@@ -115,6 +117,7 @@ def post_worker_init(worker):
 
     share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
+    services.streams.views.share(_views, _views_salt)
     services.start()
     if worker.age == 1:
         host = _settings.HOST

@@ -18,13 +18,15 @@ NUMBERS = [row for row in ROWS if row.metadata["low"] is not None or row.metadat
 ids = [row.name for row in ROWS]
 
 
-def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:
+def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR0911  a table
     """Return a text for the environment that is not the default, and the value it stands for."""
     if row.metadata["choices"]:
         text = next(choice for choice in row.metadata["choices"] if choice != row.default)
         return text, text
     if row.name == "TRUSTED_ORIGINS":
         return "http://10.0.0.5:8080, https://[fd00::1]:443", ("http://10.0.0.5:8080", "https://[fd00::1]:443")
+    if row.name == "PAGE_MEMORY_MB":
+        return "stream_gallery=8, stream_browser=0.5", ("stream_gallery=8", "stream_browser=0.5")
     if "tuple" in str(row.type):
         return " a.example , .b.example,, ", ("a.example", ".b.example")
     if "Path" in str(row.type):

@@ -121,4 +121,114 @@ CREATE TABLE tries (who BLOB PRIMARY KEY, used INTEGER NOT NULL, last_at REAL NO
 CREATE TABLE setup (code TEXT NOT NULL);  -- one row until the machine has its operator
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS)
+STREAMS = """
+-- A third role: somebody who was invited to a stream. SQLite cannot change a CHECK, so the table is made anew; its sessions
+-- wait outside, because dropping a parent takes its children along.
+CREATE TEMP TABLE waiting_sessions AS SELECT * FROM sessions;
+CREATE TABLE accounts_anew (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('operator', 'owner', 'viewer')),
+    created_at REAL NOT NULL
+);
+INSERT INTO accounts_anew SELECT * FROM accounts;
+DROP TABLE accounts;
+ALTER TABLE accounts_anew RENAME TO accounts;
+INSERT INTO sessions SELECT * FROM waiting_sessions;
+DROP TABLE waiting_sessions;
+
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    slug TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
+    visibility TEXT NOT NULL CHECK (visibility IN ('public', 'private', 'subscribers')),  -- of new images
+    owner_id INTEGER REFERENCES accounts ON DELETE SET NULL,
+    created_at REAL NOT NULL
+);
+
+CREATE TABLE stream_people (
+    stream_id INTEGER NOT NULL REFERENCES streams ON DELETE CASCADE,
+    account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('co-owner', 'subscriber')),
+    added_at REAL NOT NULL,
+    PRIMARY KEY (stream_id, account_id)
+) WITHOUT ROWID;
+CREATE INDEX stream_people_by_account ON stream_people (account_id);
+
+CREATE TABLE stream_images (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,  -- random, 128 bits
+    stream_id INTEGER NOT NULL REFERENCES streams ON DELETE CASCADE,
+    filename TEXT NOT NULL,
+    file_path TEXT NOT NULL,
+    visibility TEXT NOT NULL CHECK (visibility IN ('public', 'private', 'subscribers')),
+    title TEXT NOT NULL DEFAULT '',
+    description TEXT NOT NULL DEFAULT '',
+    folded TEXT NOT NULL DEFAULT '',
+    is_sensitive INTEGER NOT NULL DEFAULT 0,
+    position INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    average TEXT,
+    created_at REAL NOT NULL,
+    view_count INTEGER NOT NULL DEFAULT 0,
+    last_viewed_at REAL,
+    UNIQUE (stream_id, sha256)
+);
+CREATE INDEX stream_images_in_order ON stream_images (stream_id, position, number);
+
+CREATE TABLE image_views (
+    image_number INTEGER NOT NULL REFERENCES stream_images ON DELETE CASCADE,
+    day TEXT NOT NULL,
+    views INTEGER NOT NULL,
+    PRIMARY KEY (image_number, day)
+) WITHOUT ROWID;
+
+-- Originals that may lie in the storage without an image: uploads under way, and what is deleted but not gone yet.
+CREATE TABLE stray_originals (
+    file_path TEXT PRIMARY KEY,
+    image_id TEXT NOT NULL,
+    since REAL NOT NULL
+) WITHOUT ROWID;
+
+-- Only the hash of a link: a copy of this file lets nobody in.
+CREATE TABLE invitations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash BLOB NOT NULL UNIQUE,
+    stream_id INTEGER NOT NULL REFERENCES streams ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('co-owner', 'subscriber')),
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    uses_left INTEGER NOT NULL
+);
+
+CREATE VIRTUAL TABLE image_words USING fts5(
+    title, description, folded, content='', columnsize=0, prefix='1 2', tokenize='unicode61 remove_diacritics 2'
+);
+INSERT INTO revisions VALUES ('streams', 0);  -- so that every process knows when what it counted is old
+CREATE TRIGGER stream_images_changed AFTER UPDATE OF visibility ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
+END;
+CREATE TRIGGER stream_images_inserted AFTER INSERT ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
+    INSERT INTO image_words (rowid, title, description, folded) VALUES (NEW.number, NEW.title, NEW.description, NEW.folded);
+END;
+CREATE TRIGGER stream_images_deleted AFTER DELETE ON stream_images BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
+    INSERT INTO image_words (image_words, rowid, title, description, folded)
+        VALUES ('delete', OLD.number, OLD.title, OLD.description, OLD.folded);
+END;
+CREATE TRIGGER stream_images_reworded AFTER UPDATE OF title, description, folded ON stream_images BEGIN
+    INSERT INTO image_words (image_words, rowid, title, description, folded)
+        VALUES ('delete', OLD.number, OLD.title, OLD.description, OLD.folded);
+    INSERT INTO image_words (rowid, title, description, folded) VALUES (NEW.number, NEW.title, NEW.description, NEW.folded);
+END;
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS)

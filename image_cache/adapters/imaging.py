@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
+from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
@@ -78,13 +78,15 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         width, height = (facts.height, facts.width) if _is_sideways(turn) else (facts.width, facts.height)
 
         made = [pixels]
-        encoded: dict[tuple[tuple[int, int], int, int], bytes] = {}
+        encoded: dict[tuple[tuple[int, int], int, int, int], bytes] = {}
         blobs: dict[str, bytes] = {}
         for variant in order:
             goal = _fit((width, height), variant.edge_px)
             picture = _shrunk(made, goal)
-            recipe = (goal, variant.quality, variant.method)
+            recipe = (goal, variant.quality, variant.method, variant.blur_px)
             if recipe not in encoded:  # a small original fills several variants with the same picture
+                if variant.blur_px:
+                    picture = _blurred(picture, variant.blur_px)
                 encoded[recipe] = _webp(picture, variant.quality, variant.method)
             blobs[variant.name] = encoded[recipe]
         few = made[-1].convert("RGBA").resize((16, 16), Image.Resampling.BOX)
@@ -263,6 +265,13 @@ def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
     enough = [picture for picture in made if max(picture.size) >= CHAIN_FACTOR * max(size)]
     made.append((enough or made)[-1 if enough else 0].resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP))
     return made[-1]
+
+
+def _blurred(picture: Image.Image, keep_px: int) -> Image.Image:
+    """Return the picture made from so few of its pixels that what it shows cannot be brought back."""
+    few = picture.convert("RGBA").resize(_fit(picture.size, keep_px), Image.Resampling.BOX)
+    soft = few.resize(picture.size, Image.Resampling.BICUBIC)
+    return soft.filter(ImageFilter.GaussianBlur(max(picture.size) / keep_px / 3)).convert(picture.mode)
 
 
 def _webp(picture: Image.Image, quality: int, method: int) -> bytes:

@@ -10,7 +10,8 @@ class Variant:
     """A recipe for derived bytes: WebP, longest side at most `edge_px`, never larger than the original.
 
     `method` is libwebp's effort (0 to 6). `draft` says how much sharper than the result a JPEG is decoded: 1 lets libjpeg
-    shrink to anything not smaller than the result, 2 to anything not smaller than twice of it.
+    shrink to anything not smaller than the result, 2 to anything not smaller than twice of it. `blur_px` is how many pixels of
+    its longest side survive: the rest is thrown away before the picture is drawn large and soft again, so nobody can sharpen it.
     """
 
     name: str
@@ -18,6 +19,7 @@ class Variant:
     quality: int = 85
     method: int = 2
     draft: int = 1
+    blur_px: int = 0
 
     @property
     def spec(self) -> str:
@@ -25,9 +27,10 @@ class Variant:
         return (
             f"{self.name};edge={self.edge_px};quality={self.quality};method={self.method}"
             f";draft={self.draft};renderer={RENDERER_VERSION}"
-        )
+        ) + (f";blur={self.blur_px}" if self.blur_px else "")
 
 
+BLUR_PX = 12  # of the longest side of a blurred picture: colours and rough shapes, no face, no word
 # recipe -> (method, draft)
 RECIPES = {"fast": (2, 1), "quality": (4, 2)}
 
@@ -43,6 +46,18 @@ def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int =
         "stream_thumb": 200,
     }
     return tuple(Variant(name, edge_px, quality, method, draft) for name, edge_px in edges.items())
+
+
+def stream_variants(quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
+    """Return the variants of a stream image: three sizes, and two of them blurred for what is marked as sensitive."""
+    method, draft = RECIPES[recipe]
+    return (
+        Variant("stream_thumb", 200, quality, method, draft),
+        Variant("stream_detail", 600, quality, method, draft),
+        Variant("stream_large", 1200, quality, method, draft),
+        Variant("stream_thumb_blurred", 200, quality, method, draft, BLUR_PX),
+        Variant("stream_detail_blurred", 600, quality, method, draft, BLUR_PX),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,10 @@ class MemoryTier:
         self.budget_bytes = budget_bytes
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
-        self._keys_of: dict[str, set[Key]] = {}  # scope -> what it holds; the two say the same from either side
+        # scope -> what it holds, in order of use; the two tables say the same from either side
+        self._keys_of: dict[str, OrderedDict[Key, None]] = {}
         self._scopes_of: dict[Key, set[str]] = {}
+        self._scope_budgets: dict[str, int] = {}
         self._used_bytes = 0
         self._hits = 0
         self._evictions = 0
@@ -64,7 +66,8 @@ class MemoryTier:
             self._bodies[key] = body
             self._used_bytes += len(body)
             for holder in (*holders, scope):
-                self._use(key, holder)
+                if key in self._bodies:  # one that is larger than its scope may hold is gone at once
+                    self._use(key, holder)
         return True
 
     def delete(self, key: Key) -> None:
@@ -98,6 +101,23 @@ class MemoryTier:
             if self._used_bytes > budget_bytes * HIGH_WATER:
                 self._make_room(0)
 
+    def set_scope_budget(self, scope: str, budget_bytes: int) -> None:
+        """Bound what one scope may hold; beyond it, its least recently used references go first."""
+        with self._lock:
+            self._scope_budgets[scope] = budget_bytes
+            self._trim(scope)
+
+    def scope_stats(self, scope: str) -> tuple[int, int]:
+        """Return how many entries a scope holds, and their bytes. Entries that others hold too count in full."""
+        with self._lock:
+            keys = self._keys_of.get(scope, ())
+            return len(keys), sum(len(self._bodies[key]) for key in keys)
+
+    def scopes(self) -> list[str]:
+        """Return the names of the scopes that hold something."""
+        with self._lock:
+            return sorted(self._keys_of)
+
     def take_touched(self) -> set[Key]:
         """Return the keys that were used since the last call, for the index to remember their recency."""
         with self._lock:
@@ -118,8 +138,26 @@ class MemoryTier:
         if len(self._touched) < TOUCHED_KEPT:
             self._touched.add(key)
         if scope:
-            self._keys_of.setdefault(scope, set()).add(key)
+            keys = self._keys_of.setdefault(scope, OrderedDict())
+            keys[key] = None
+            keys.move_to_end(key)
             self._scopes_of.setdefault(key, set()).add(scope)
+            if scope in self._scope_budgets:
+                self._trim(scope)
+
+    def _trim(self, scope: str) -> None:
+        keys = self._keys_of.get(scope, OrderedDict())
+        over = sum(len(self._bodies[key]) for key in keys) - self._scope_budgets[scope]
+        while over > 0 and keys:
+            key = next(iter(keys))
+            over -= len(self._bodies[key])
+            if len(self._scopes_of[key]) == 1:
+                self._drop(key)  # takes it out of `keys` too
+            else:
+                del keys[key]
+                self._scopes_of[key].discard(scope)
+        if not keys:
+            self._keys_of.pop(scope, None)
 
     def _make_room(self, size: int) -> None:
         at_least = math.ceil(len(self._bodies) * EVICT_SHARE)
@@ -134,6 +172,6 @@ class MemoryTier:
             self._used_bytes -= len(body)
             for scope in self._scopes_of.pop(key, ()):
                 keys = self._keys_of[scope]
-                keys.discard(key)
+                keys.pop(key, None)
                 if not keys:
-                    del self._keys_of[scope]
+                    self._keys_of.pop(scope, None)

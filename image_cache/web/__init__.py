@@ -13,10 +13,17 @@ from image_cache.web.context import EXTENSION, TEMPLATE_DIR, prepare_session
 from image_cache.web.errors import register_errors
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
+from image_cache.web.intake import UploadRequest
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.stream_api import stream_api
+from image_cache.web.stream_commands import register_stream_commands
+from image_cache.web.stream_helpers import register_stream_helpers
+from image_cache.web.stream_media import stream_media
+from image_cache.web.stream_people import stream_people
+from image_cache.web.streams import streams
 
 
 def build_app(services: Services) -> Flask:
@@ -24,6 +31,7 @@ def build_app(services: Services) -> Flask:
     settings = services.settings
     app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
     app.url_map.merge_slashes = False  # one address per thing: a doubled slash is a 404, not a redirect that quotes the Host
+    app.request_class = UploadRequest
     app.extensions[EXTENSION] = services
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
@@ -36,7 +44,9 @@ def build_app(services: Services) -> Flask:
     register_errors(app)
     register_helpers(app)
     register_commands(app)
-    for blueprint in (pages, media, api, accounts, ops):
+    register_stream_helpers(app)
+    register_stream_commands(app)
+    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people):
         app.register_blueprint(blueprint)
     app.wsgi_app = WarmCovers(app.wsgi_app, services.covers.cache.memory)  # type: ignore[method-assign]
     if settings.TRUSTED_PROXIES:

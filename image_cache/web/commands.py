@@ -29,7 +29,7 @@ def register_commands(app: Flask) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 def import_albums(file: Path, dry_run: bool) -> None:
     """Take the records of a CSV or JSON FILE in. A bad row is named and left out; a second run changes nothing."""
-    with _told():
+    with told():
         report = services().library.import_table(file, dry_run=dry_run)
         if not dry_run:
             services().covers.remember_all(services().library.cover_urls())
@@ -50,7 +50,7 @@ def import_albums(file: Path, dry_run: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export_albums(file: Path) -> None:
     """Write all records to FILE, as CSV or JSON by its name. It can be imported again."""
-    with _told():
+    with told():
         count = services().library.export_table(file)
     click.echo(f"{count:,} records written to {file}.")
 
@@ -60,7 +60,7 @@ def export_albums(file: Path) -> None:
 @click.option("--role", type=click.Choice(["operator", "owner"]), required=True)
 def add_user(name: str, role: str) -> None:
     """Make an account for NAME. The password comes from standard input, so that it stands in no history and no process list."""
-    with _told():
+    with told():
         account = services().accounts.add(name, _password(), role)
     click.echo(f"{account.name} is now {'an' if role[0] in 'aeiou' else 'a'} {role}.")
 
@@ -69,13 +69,13 @@ def add_user(name: str, role: str) -> None:
 @click.argument("name")
 def change_password(name: str) -> None:
     """Change the password of NAME and end all its sessions. The new one comes from standard input."""
-    with _told():
+    with told():
         services().accounts.set_password(name, _password())
     click.echo(f"The password of {name} is changed.")
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turn what can go wrong into a message and exit status 1."""
     try:
         yield

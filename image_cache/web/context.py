@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"
+KEEPERS = ("operator", "owner")  # not those who were only invited to look
 FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -74,8 +75,9 @@ def may_operate() -> bool:
 
 
 def may_change() -> bool:
-    """Tell whether the request may change the collection: anybody with an account, or somebody on the machine itself."""
-    return account() is not None or is_on_this_machine()
+    """Tell whether the request may change the collection: owners and operators, or somebody on the machine itself."""
+    who = account()
+    return (who is not None and who.role in KEEPERS) or is_on_this_machine()
 
 
 class Sessions(SecureCookieSessionInterface):

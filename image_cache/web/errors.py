@@ -14,15 +14,22 @@ from image_cache.database import DatabaseError
 from image_cache.errors import (
     CacheError,
     DecoderFailed,
+    DuplicateImage,
     ImageRejected,
+    InvitationRejected,
     LoginFailed,
+    NotAllowed,
+    NotVisible,
     OriginDenied,
     OriginError,
+    ProgramMissing,
     QueueFull,
+    QuotaExceeded,
     StorageError,
     UnknownAlbum,
     UnknownImage,
     UnknownPage,
+    UploadTooLarge,
 )
 from image_cache.web.guard import NOT_ALLOWED
 from image_cache.web.limits import seconds_to_wait
@@ -34,7 +41,14 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
     (UnknownPage, 404),
+    (NotVisible, 404),
+    (InvitationRejected, 404),
+    (NotAllowed, 403),
     (LoginFailed, 403),
+    (UploadTooLarge, 413),
+    (QuotaExceeded, 409),
+    (DuplicateImage, 409),
+    (ProgramMissing, 501),
     (QueueFull, 429),
     (ImageRejected, 415),
     (OriginDenied, 400),
@@ -79,7 +93,7 @@ def _csrf(_: CSRFError) -> Response:
 
 
 def _ours(error: Exception) -> Response:
-    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    status = status_of(error)
     if isinstance(error, DatabaseError):
         reference = _reference()
         logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
@@ -95,6 +109,13 @@ def _unexpected(error: Exception) -> Response:
     reference = _reference()
     logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
     return _answer(500, "Something broke here, nothing was lost.", reference)
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error of ours, or of the database."""
+    if isinstance(error, NotAllowed) and error.needs_login:
+        return 401
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
 def _reference() -> str:

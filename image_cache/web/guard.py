@@ -8,6 +8,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import is_on_this_machine, is_same_origin, may_change, services
+from image_cache.web.intake import admit
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def register_guard(app: Flask) -> None:
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
     app.before_request(_start)
+    app.before_request(admit)  # before the token is looked for, which reads the body
     app.before_request(_check_change)
     app.before_request(_check_account)
     app.after_request(_set_headers)

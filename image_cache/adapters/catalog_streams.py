@@ -1,0 +1,296 @@
+"""The rows of streams and their images in `catalog.db`. Statements only; who may what is decided in `models`."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from image_cache.adapters.catalog import MAX_QUERY_CHARS, MAX_QUERY_WORDS, Catalog
+from image_cache.database import Connection, Row, marks
+from image_cache.folding import respellings
+from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+
+_STREAM = (
+    "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
+    " streams.created_at FROM streams LEFT JOIN accounts ON accounts.id = owner_id"
+)
+_IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
+IDS_A_STATEMENT = 500
+
+
+class StreamRows:
+    """Streams and images. Any thread, several processes. Methods that take a connection belong into a `write()` block."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.db = catalog.db
+
+    def revision(self) -> int:
+        """Return a number that goes up whenever an image comes, goes, or changes who may see it."""
+        row = self.db.row("SELECT value FROM revisions WHERE name = 'streams'")
+        return int(row["value"]) if row else 0
+
+    # Streams
+
+    def streams(self) -> list[Stream]:
+        """Return all streams, the newest first."""
+        return [_stream(row) for row in self.db.rows(f"{_STREAM} ORDER BY streams.id DESC")]
+
+    def stream(self, slug: str) -> Stream | None:
+        row = self.db.row(f"{_STREAM} WHERE slug = ?", (slug,))
+        return _stream(row) if row else None
+
+    def add_stream(self, stream: Stream) -> bool:
+        """Add a stream, its id given by the catalogue; False when the slug is taken."""
+        with self.db.write() as conn:
+            return (
+                conn.execute(
+                    "INSERT INTO streams (slug, title, description, visibility, owner_id, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (slug) DO NOTHING",
+                    (
+                        stream.slug,
+                        stream.title,
+                        stream.description,
+                        stream.visibility.value,
+                        stream.owner_id,
+                        stream.created_at,
+                    ),
+                ).rowcount
+                == 1
+            )
+
+    def update_stream(self, stream_id: int, values: Mapping[str, str]) -> None:
+        names = ", ".join(f"{name} = ?" for name in values)
+        with self.db.write() as conn:
+            conn.execute(f"UPDATE streams SET {names} WHERE id = ?", (*values.values(), stream_id))
+
+    def delete_stream(self, stream_id: int) -> list[tuple[str, str]]:
+        """Remove a stream with all that belongs to it; returns (image id, file path) of what lies in the storage now as strays."""
+        with self.db.write() as conn:
+            rows = conn.execute("SELECT id, file_path FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchall()
+            conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
+            # Row by row, so that the triggers of the search see each of them.
+            conn.execute("DELETE FROM stream_images WHERE stream_id = ?", (stream_id,))
+            conn.execute("DELETE FROM streams WHERE id = ?", (stream_id,))
+        return [(row["id"], row["file_path"]) for row in rows]
+
+    # Images
+
+    def images(self, stream_id: int) -> list[StreamImage]:
+        """Return the images of a stream in its order."""
+        rows = self.db.rows(f"{_IMAGE} WHERE stream_id = ? ORDER BY position, number", (stream_id,))
+        return [_image(row) for row in rows]
+
+    def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
+        """Return an image with its stream: one question, whether there is such an image or not."""
+        row = self.db.row(
+            "SELECT i.*, s.slug, s.title AS s_title, s.description AS s_description, s.visibility AS s_visibility, s.owner_id,"
+            " s.created_at AS s_created_at, coalesce(a.name, '') AS owner_name FROM stream_images AS i"
+            " JOIN streams AS s ON s.id = i.stream_id LEFT JOIN accounts AS a ON a.id = s.owner_id WHERE i.id = ?",
+            (image_id,),
+        )
+        if row is None:
+            return None
+        stream = Stream(
+            row["stream_id"],
+            row["slug"],
+            row["s_title"],
+            row["s_description"],
+            ImageVisibility(row["s_visibility"]),
+            row["owner_id"],
+            row["owner_name"],
+            row["s_created_at"],
+        )
+        return stream, _image(row)
+
+    def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], most: int) -> list[StreamImage]:
+        """Return the first images of a stream that have one of these visibilities."""
+        rows = self.db.rows(
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({marks(len(kinds))})"
+            " ORDER BY position, number LIMIT ?",
+            (stream_id, *(kind.value for kind in kinds), most),
+        )
+        return [_image(row) for row in rows]
+
+    def tallies(self, stream_id: int | None = None) -> dict[int, dict[ImageVisibility, tuple[int, int, int]]]:
+        """Return, for each stream and visibility, (images, bytes, most views of one)."""
+        where, values = ("", ()) if stream_id is None else (" WHERE stream_id = ?", (stream_id,))
+        found: dict[int, dict[ImageVisibility, tuple[int, int, int]]] = {}
+        for row in self.db.rows(
+            "SELECT stream_id, visibility, count(*) AS n, sum(size_bytes) AS bytes, max(view_count) AS most"
+            f" FROM stream_images{where} GROUP BY stream_id, visibility",
+            values,
+        ):
+            found.setdefault(row["stream_id"], {})[ImageVisibility(row["visibility"])] = (row["n"], row["bytes"], row["most"])
+        return found
+
+    def matching(self, text: str, stream_id: int | None = None) -> list[StreamImage]:
+        """Return the images whose title or description has every word, as the beginning of a word; best first."""
+        terms = search_terms(text)
+        if not terms:
+            return []
+        where = " AND stream_id = ?" if stream_id is not None else ""
+        rows = self.db.rows(
+            f"{_IMAGE} JOIN image_words ON image_words.rowid = stream_images.number"
+            f" WHERE image_words MATCH ?{where} ORDER BY rank, stream_images.number",
+            (terms, *(() if stream_id is None else (stream_id,))),
+        )
+        return [_image(row) for row in rows]
+
+    def count(self, conn: Connection, stream_id: int) -> int:
+        return int(conn.execute("SELECT count(*) FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchone()[0])
+
+    def twin(self, conn: Connection, stream_id: int, sha256: bytes) -> str | None:
+        """Return the image of the stream that has the same bytes."""
+        row = conn.execute("SELECT id FROM stream_images WHERE stream_id = ? AND sha256 = ?", (stream_id, sha256)).fetchone()
+        return row["id"] if row else None
+
+    def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes) -> None:
+        """Add an image behind the others; its original is no stray any more."""
+        conn.execute(
+            "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
+            " position, size_bytes, width, height, format, sha256, average, created_at, view_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                image.image_id,
+                stream_id,
+                image.filename,
+                image.file_path,
+                image.visibility.value,
+                image.title,
+                image.description,
+                respellings((image.title, image.description)),
+                int(image.is_sensitive),
+                stream_id,
+                image.size_bytes,
+                *image.dimensions,
+                image.format,
+                sha256,
+                image.average,
+                datetime.datetime.fromisoformat(image.created_at).timestamp(),
+                image.view_count,
+            ),
+        )
+        conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
+
+    def update_image(self, image: StreamImage, stream_id: int, *, at: int | None = None) -> bool:
+        """Write what may change of an image; `at` moves it to this place (from 1). False when it is gone."""
+        with self.db.write() as conn:
+            changed = conn.execute(
+                "UPDATE stream_images SET visibility = ?, title = ?, description = ?, folded = ?, is_sensitive = ? WHERE id = ?",
+                (
+                    image.visibility.value,
+                    image.title,
+                    image.description,
+                    respellings((image.title, image.description)),
+                    int(image.is_sensitive),
+                    image.image_id,
+                ),
+            ).rowcount
+            if changed and at is not None:
+                rows = conn.execute(
+                    "SELECT number, id FROM stream_images WHERE stream_id = ? ORDER BY position, number", (stream_id,)
+                )
+                order = [(row["id"], row["number"]) for row in rows]
+                own = next(entry for entry in order if entry[0] == image.image_id)
+                order.remove(own)
+                order.insert(max(0, at - 1), own)
+                conn.executemany(
+                    "UPDATE stream_images SET position = ? WHERE number = ? AND position != ?",
+                    ((place, number, place) for place, (_, number) in enumerate(order, 1)),
+                )
+            return bool(changed)
+
+    def set_history(self, image_id: str, created_at: float | None, views: int) -> None:
+        """Give an imported image the time and the views that it had before."""
+        with self.db.write() as conn:
+            conn.execute(
+                "UPDATE stream_images SET created_at = coalesce(?, created_at), view_count = ? WHERE id = ?",
+                (created_at, views, image_id),
+            )
+
+    def delete_image(self, image_id: str) -> bool:
+        """Remove an image; from now on its original is a stray. False when there is none."""
+        with self.db.write() as conn:
+            row = conn.execute("DELETE FROM stream_images WHERE id = ? RETURNING file_path", (image_id,)).fetchone()
+            if row is not None:
+                conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", (row["file_path"], image_id))
+            return row is not None
+
+    # Originals without an image
+
+    def note_stray(self, file_path: str, image_id: str, now: float) -> None:
+        with self.db.write() as conn:
+            conn.execute("INSERT OR REPLACE INTO stray_originals VALUES (?, ?, ?)", (file_path, image_id, now))
+
+    def strays(self, before: float) -> list[tuple[str, str]]:
+        """Return (file path, image id) of the strays noted before a time, and of those from the future: a clock was set back."""
+        rows = self.db.rows(
+            "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
+            (before, before + 86400 * 366),
+        )
+        return [(row["file_path"], row["image_id"]) for row in rows]
+
+    def forget_stray(self, file_path: str) -> None:
+        with self.db.write() as conn:
+            conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (file_path,))
+
+    # Views
+
+    def add_views(self, views: Mapping[tuple[str, str], int], last_at: Mapping[str, float]) -> None:
+        """Count views: (image id, day) -> how many. Those of images that are gone are dropped."""
+        with self.db.write() as conn:
+            for (image_id, day), count in views.items():
+                row = conn.execute(
+                    "UPDATE stream_images SET view_count = view_count + ?, last_viewed_at = ? WHERE id = ? RETURNING number",
+                    (count, last_at.get(image_id), image_id),
+                ).fetchone()
+                if row is not None:
+                    conn.execute(
+                        "INSERT INTO image_views VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views",
+                        (row["number"], day, count),
+                    )
+
+    def views(self, image_ids: Iterable[str], since_day: str) -> dict[str, dict[str, int]]:
+        """Return, for each image that has any, day -> views."""
+        found: dict[str, dict[str, int]] = {}
+        ids = list(image_ids)
+        for start in range(0, len(ids), IDS_A_STATEMENT):
+            chunk = ids[start : start + IDS_A_STATEMENT]
+            for row in self.db.rows(
+                "SELECT id, day, views FROM image_views JOIN stream_images ON number = image_number"
+                f" WHERE id IN ({marks(len(chunk))}) AND day >= ? ORDER BY day",
+                (*chunk, since_day),
+            ):
+                found.setdefault(row["id"], {})[row["day"]] = row["views"]
+        return found
+
+
+def search_terms(text: str) -> str:
+    """Return a visitor's words as a full-text question; each is quoted, so nothing in them is syntax. Empty when there is no word."""
+    text = "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text[:MAX_QUERY_CHARS])
+    words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
+    return " ".join(f'"{word}" *' for word in list(dict.fromkeys(words))[:MAX_QUERY_WORDS])
+
+
+def _stream(row: Row) -> Stream:
+    return Stream(**{**dict(row), "visibility": ImageVisibility(row["visibility"])})
+
+
+def _image(row: Row) -> StreamImage:
+    return StreamImage(
+        image_id=row["id"],
+        stream_id=row["slug"],
+        filename=row["filename"],
+        file_path=row["file_path"],
+        visibility=ImageVisibility(row["visibility"]),
+        title=row["title"],
+        description=row["description"],
+        size_bytes=row["size_bytes"],
+        dimensions=(row["width"], row["height"]),
+        view_count=row["view_count"],
+        created_at=iso(row["created_at"]),
+        last_accessed=iso(row["last_viewed_at"]) if row["last_viewed_at"] else None,
+        is_sensitive=bool(row["is_sensitive"]),
+        position=row["position"],
+        format=row["format"],
+        average=row["average"],
+        number=row["number"],
+    )

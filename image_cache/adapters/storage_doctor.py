@@ -1,0 +1,57 @@
+"""Tries a storage: what we need of it, and what would be good to know. Leaves nothing behind."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from image_cache.adapters.storage import Storage
+from image_cache.errors import StorageError
+
+LARGE_BYTES = 6_000_000  # more than one part of an upload in parts
+FOLDER = "doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. One that is not needed is only told."""
+
+    what: str
+    is_well: bool
+    is_needed: bool = True
+    note: str = ""
+
+
+def examine(storage: Storage) -> list[Finding]:
+    """Return what was tried, in order; after a storage that does not answer at all nothing more is asked."""
+    folder = f"{FOLDER}/{secrets.token_hex(8)}"
+    name, large = f"{folder}/small.bin", f"{folder}/large.bin"
+    body, large_body = secrets.token_bytes(1000), secrets.token_bytes(1000) * (LARGE_BYTES // 1000)
+    findings: list[Finding] = []
+
+    def attempt(what: str, check: Callable[[], bool], *, is_needed: bool = True) -> bool:
+        try:
+            found = Finding(what, check(), is_needed)
+        except StorageError as error:
+            found = Finding(what, False, is_needed, f": {error.reason}")
+        findings.append(found)
+        return found.is_well
+
+    try:
+        if attempt("stores bytes", lambda: storage.put(name, body) == len(body)):
+            attempt("gives the same bytes back", lambda: storage.get(name) == body)
+            attempt("says that they are there", lambda: storage.exists(name))
+            attempt(
+                "says that others are not",
+                lambda: not storage.exists(f"{folder}/none.bin") and storage.get(f"{folder}/none.bin") is None,
+            )
+            attempt("lists them with their size", lambda: (name, len(body)) in list(storage.list(folder)))
+            attempt("takes 6 MB at once", lambda: storage.put(large, large_body) > 0 and storage.get(large) == large_body)
+            attempt("signs addresses", lambda: bool(storage.url(name)), is_needed=False)
+            attempt("deletes", lambda: storage.delete(name) and not storage.exists(name))
+    finally:
+        for leftover in (name, large):
+            try:
+                storage.delete(leftover)
+            except StorageError:
+                break
+    return findings

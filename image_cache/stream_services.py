@@ -1,0 +1,112 @@
+"""Builds the streams from the settings, and answers the documented functions about them. Knows no Flask."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.storage import Storage, StorageFactory
+from image_cache.errors import ConfigError, NotVisible
+from image_cache.folders import make_folder
+from image_cache.models import STRANGER, StreamImage, Viewer
+from image_cache.streams import Limits, StreamImageCache, StreamImageManager, checked_page
+
+MEGABYTE = 1_000_000
+
+_streams: StreamImageManager | None = None
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Return where originals lie. Raises `ConfigError` or `StorageError`; asks nothing of the store yet."""
+    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    if settings.STORAGE == "local":
+        return StorageFactory.create_backend("local", root=settings.stream_images_dir, floor_bytes=floor_bytes)
+    if not settings.S3_BUCKET:
+        raise ConfigError("VINYL_VAULT_S3_BUCKET", "a store of kind s3 needs a bucket")
+    secret = ""
+    if settings.S3_SECRET_KEY_FILE is not None:
+        try:
+            secret = settings.S3_SECRET_KEY_FILE.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError("VINYL_VAULT_S3_SECRET_KEY_FILE", f"cannot be read: {error.strerror}") from error
+    return StorageFactory.create_backend(
+        "s3",
+        bucket_name=settings.S3_BUCKET,
+        aws_access_key=settings.S3_ACCESS_KEY,
+        aws_secret_key=secret,
+        endpoint=settings.S3_ENDPOINT,
+        region=settings.S3_REGION,
+        prefix=settings.S3_PREFIX,
+    )
+
+
+def open_streams(
+    settings: Settings, catalog: Catalog | None, decoder: Decoder | None, *, clock: Callable[[], float] = time.time
+) -> StreamImageManager:
+    """Build the streams, on a catalogue and decoder of others or, without them, on their own."""
+    global _streams  # noqa: PLW0603  `get_image_manager` is documented to return the same one everywhere
+    cache = StreamImageCache(
+        settings.stream_cache_dir,
+        settings.stream_memory_bytes / MEGABYTE,
+        settings.IMAGE_CACHE_TTL_HOURS,
+        disk_budget_bytes=int(settings.STREAM_CACHE_SIZE_MB * MEGABYTE),
+        floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE),
+        page_budgets=settings.page_budgets,
+        clock=clock,
+    )
+    make_folder(settings.stream_images_dir)
+    _streams = StreamImageManager(
+        settings.stream_images_dir,
+        settings.stream_cache_dir,
+        catalog=catalog,
+        decoder=decoder,
+        storage=open_storage(settings),
+        cache=cache,
+        limits=Limits(
+            int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE),
+            settings.MAX_STREAM_IMAGES_PER_STREAM,
+            settings.IMAGE_QUALITY,
+            settings.RECIPE,
+        ),
+        clock=clock,
+    )
+    return _streams
+
+
+def get_image_manager() -> StreamImageManager:
+    """Return the streams of this process: those of the application when there is one, else of the settings, made once."""
+    if _streams is not None:
+        return _streams
+    from config import load_settings
+
+    return open_streams(load_settings(), None, None)
+
+
+def get_stream_image_stats(stream_id: str, page: str = "stream_details") -> dict[str, Any]:
+    """Return the numbers of a stream, at most half an hour old and newer than the last change."""
+    checked_page(page)
+    return get_image_manager().remembered_stats(stream_id)
+
+
+def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: Viewer = STRANGER) -> str | None:
+    """Return the address of an image's detail if the viewer may see it, else None. Sensitive ones come blurred."""
+    checked_page(page)
+    try:
+        _, image = get_image_manager().listing.image(viewer, image_id, stream_id)
+    except NotVisible:
+        return None
+    return image_address(image, "detail-blurred" if image.is_sensitive else "detail")
+
+
+def image_address(image: StreamImage, size: str) -> str:
+    """Return the address of an image in one of its sizes. Whoever asks for it there is judged again."""
+    return f"/streams/{image.stream_id}/images/{image.image_id}/{size}"
+
+
+def forget_streams(streams: StreamImageManager) -> None:
+    """No longer hand out this manager: it was closed."""
+    global _streams  # noqa: PLW0603
+    if _streams is streams:
+        _streams = None

@@ -1,0 +1,186 @@
+"""`StreamImageCache`: what was rendered of stream images, in memory for the pages that show it, and on disk.
+
+The bytes are kept once. A page is a scope: it holds references, has its own numbers and may have its own budget; clearing it
+takes nothing from another page. Knows no policy: who may see an image is asked before anything is looked up here.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from image_cache.database import DatabaseError
+from image_cache.engine import upkeep
+from image_cache.engine.cache import Cache, Loader
+from image_cache.engine.counters import Counters
+from image_cache.engine.disk import DiskTier
+from image_cache.engine.index import Index
+from image_cache.engine.key import Key, digest_of
+from image_cache.engine.memory import MemoryTier
+from image_cache.errors import StorageError
+from image_cache.folders import make_folder
+from image_cache.streams.texts import checked_page
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "streams"
+THUMB = "stream_thumb"
+MEGABYTE = 1_000_000
+SINCE_KEPT = 16384
+
+
+class StreamImageCache:
+    """Images by id for pages. Thread-safe and process-safe.
+
+    The memory tier never exceeds its limit; at 90 % of it the least recently used go, a fifth of them at least. After
+    `ttl_hours` an entry in memory is read from disk again. What is on disk stays, within `disk_budget_bytes`.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        max_memory_mb: float = 500,
+        ttl_hours: float = 24,
+        *,
+        disk_budget_bytes: int = 256 * MEGABYTE,
+        floor_bytes: int = 0,
+        page_budgets: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cache_dir = Path(cache_dir)
+        self.ttl_hours = ttl_hours
+        self._clock = clock
+        make_folder(self.cache_dir)
+        self.engine = Cache(
+            NAMESPACE,
+            memory=MemoryTier(int(max_memory_mb * MEGABYTE)),
+            disk=DiskTier(NAMESPACE, self.cache_dir, floor_bytes),
+            index=Index(self.cache_dir / "index.db", clock=clock),
+            counters=Counters(),
+            budget_bytes=disk_budget_bytes,
+            clock=clock,
+        )
+        for page, budget_bytes in (page_budgets or {}).items():
+            self.engine.memory.set_scope_budget(checked_page(page), budget_bytes)
+        self._lock = threading.Lock()  # protects _since
+        self._since: dict[Key, float] = {}  # when an entry came into memory; only ever a hint
+
+    @staticmethod
+    def key(image_id: str, variant: str = THUMB) -> Key:
+        """Return the name of a variant's bytes. It stands in no address: addresses carry the random id of the image."""
+        return Key(NAMESPACE, variant, digest_of(NAMESPACE, image_id))
+
+    def use_recipe(self, recipe: str) -> None:
+        """Forget everything that another recipe made. The recipe is no part of a key, so that deleting an image finds all of it."""
+        note = self.cache_dir / "recipe"
+        with contextlib.suppress(OSError):
+            if note.read_text(encoding="utf-8") == recipe:
+                return
+        upkeep.clear(self.engine)
+        note.write_text(recipe, encoding="utf-8")
+
+    def cache_image(self, image_id: str, image_data: bytes, page: str) -> bool:
+        """Keep the bytes of an image for a page, in memory and on disk; False when neither takes them."""
+        return self.keep(self.key(image_id), image_data, page)
+
+    def get_image(self, image_id: str, page: str) -> bytes | None:
+        """Return the bytes of an image, which the page holds from now on; None when they are not here."""
+        return self.get(self.key(image_id), page)
+
+    def keep(self, key: Key, body: bytes, page: str = "") -> bool:
+        scope = checked_page(page) if page else ""
+        try:
+            self.engine.put({key: body})
+            is_stored = True
+        except (StorageError, DatabaseError) as error:
+            logger.warning("not stored key=%s reason=%s", key.path, error)
+            is_stored = False
+        return self._remember(key, body, scope) or is_stored
+
+    def get(self, key: Key, page: str = "") -> bytes | None:
+        """Return the bytes; one that has been in memory for the TTL is read from disk again."""
+        scope = checked_page(page) if page else ""
+        self._expire(key)
+        is_new = key not in self._since
+        body = self.engine.get(key, scope)
+        if body is not None and is_new:
+            self._note(key)
+        return body
+
+    def get_or_load(self, key: Key, loader: Loader, page: str = "") -> bytes | None:
+        """Like `get`, and load what is missing: once, however many ask at the same time. Raises what the loader raises."""
+        scope = checked_page(page) if page else ""
+        self._expire(key)
+        body = self.engine.get_or_load(key, loader, scope)
+        if body is not None:
+            self._note(key)
+        return body
+
+    def drop(self, keys: list[Key]) -> None:
+        """Remove entries from memory and disk. Raises `StorageError` when a file stays."""
+        with self._lock:
+            for key in keys:
+                self._since.pop(key, None)
+        try:
+            self.engine.delete(keys)
+        except DatabaseError as error:  # the files are gone; rows without a file are misses
+            logger.warning("rows not removed reason=%s", error)
+
+    def clear_page_cache(self, page: str) -> int:
+        """Drop what a page holds in memory; returns how many images nobody else held."""
+        return self.engine.memory.clear_scope(checked_page(page))
+
+    def get_cache_stats(self) -> dict[str, float | int | str]:
+        """Return the numbers of the memory tier."""
+        stats = self.engine.memory.stats()
+        return {
+            "memory_used_mb": round(stats.used_bytes / MEGABYTE, 3),
+            "memory_max_mb": round(stats.budget_bytes / MEGABYTE, 3),
+            "cached_items": stats.entries,
+            "ttl_hours": self.ttl_hours,
+            "cache_dir": self.cache_dir.name,
+        }
+
+    def get_page_stats(self, page: str) -> dict[str, float | int | str]:
+        """Return what one page holds of the memory tier."""
+        items, size = self.engine.memory.scope_stats(checked_page(page))
+        return {**self.get_cache_stats(), "page": page, "page_items": items, "page_used_mb": round(size / MEGABYTE, 3)}
+
+    def pages(self) -> list[str]:
+        return self.engine.memory.scopes()
+
+    def mend(self) -> None:
+        """Rebuild the index when it is new or was lost. Housekeeping calls it."""
+        self.engine.index.database.notice_replacement()
+        if self.engine.is_adopting:
+            upkeep.adopt(self.engine)
+
+    def close(self) -> None:
+        try:
+            self.engine.flush()
+        except DatabaseError as error:
+            logger.warning("recency lost reason=%s", error)
+        self.engine.index.close()
+
+    def _expire(self, key: Key) -> None:
+        since = self._since.get(key)
+        # An age below zero is a clock that was set back, which makes nothing old.
+        if since is not None and self._clock() - since > self.ttl_hours * 3600:
+            with self._lock:
+                self._since.pop(key, None)
+            self.engine.memory.delete(key)
+
+    def _remember(self, key: Key, body: bytes, scope: str) -> bool:
+        is_kept = self.engine.memory.put(key, body, scope)
+        if is_kept:
+            with self._lock:
+                self._since[key] = self._clock()
+        return is_kept
+
+    def _note(self, key: Key) -> None:
+        with self._lock:
+            if len(self._since) > SINCE_KEPT:
+                self._since.clear()
+            self._since.setdefault(key, self._clock())

@@ -1,0 +1,92 @@
+"""Which names and texts are taken: bounded, plain, told apart from what cannot be one. No regular expression here backtracks."""
+
+import re
+import unicodedata
+import uuid
+
+from image_cache.errors import FieldRejected, NotVisible
+from image_cache.models import ImageVisibility
+
+MAX_TITLE_CHARS = 200
+MAX_DESCRIPTION_CHARS = 2000
+MAX_FILENAME_CHARS = 200
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PAGE = re.compile(r"[a-z0-9_]{1,40}")
+IMAGE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TAG = re.compile(r"<[A-Za-z/!?]")
+_GAPS = re.compile(r"[^a-z0-9]+")
+_LINE_ENDS = "\n\r\t"
+
+
+def checked_title(text: str) -> str:
+    return _plain("title", text, MAX_TITLE_CHARS, lines=False)
+
+
+def checked_description(text: str) -> str:
+    return _plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+
+
+def checked_slug(text: str) -> str:
+    """Return the name of a stream. Raises `FieldRejected`."""
+    if not isinstance(text, str) or not SLUG.fullmatch(text):
+        raise FieldRejected("slug", "An address has 1 to 64 of a-z, 0-9, - and _, and begins with a letter or digit.")
+    return text
+
+
+def checked_page(text: str) -> str:
+    """Return the name of a page scope. Raises `FieldRejected`."""
+    if not isinstance(text, str) or not PAGE.fullmatch(text):
+        raise FieldRejected("page", "The name of a page has 1 to 40 of a-z, 0-9 and _.")
+    return text
+
+
+def checked_visibility(value: object) -> ImageVisibility:
+    """Return the visibility that a word means. Raises `FieldRejected`."""
+    if isinstance(value, ImageVisibility):
+        return value
+    try:
+        return ImageVisibility(value)
+    except ValueError:
+        raise FieldRejected("visibility", "A visibility is public, private or subscribers.") from None
+
+
+def checked_image_id(text: str) -> str:
+    """Return the id of an image. Raises `NotVisible`: what cannot be an id is as missing as any other."""
+    if not isinstance(text, str) or not IMAGE_ID.fullmatch(text):
+        raise NotVisible
+    return text
+
+
+def new_image_id(random: bytes) -> str:
+    """Spell 16 random bytes as a UUID. All 128 bits are random; a version 4 UUID has 122."""
+    return str(uuid.UUID(bytes=random))
+
+
+def slug_of(title: str) -> str:
+    """Return a name made from a title, empty when nothing of it can be used."""
+    ascii_ = unicodedata.normalize("NFKD", title[:MAX_TITLE_CHARS]).encode("ascii", "ignore").decode().lower()
+    return _GAPS.sub("-", ascii_).strip("-")[:64].rstrip("-")
+
+
+def shown_filename(name: str) -> str:
+    """Return the name that a file had where it came from, fit to be shown. It never becomes a name on our disk."""
+    bare = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(char for char in _encodable(bare) if char.isprintable())[:MAX_FILENAME_CHARS] or "unnamed"
+
+
+def _plain(field: str, text: str, most: int, *, lines: bool) -> str:
+    if not isinstance(text, str):
+        raise FieldRejected(field, f"The {field} is not text.")
+    if len(text) > most:
+        raise FieldRejected(field, f"The {field} has {len(text):,} characters; {most:,} are allowed.")
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip()
+    if text != _encodable(text) or any(not (c.isprintable() or (lines and c in _LINE_ENDS) or c == "\u200d") for c in text):
+        raise FieldRejected(field, f"The {field} holds control characters.")
+    if _TAG.search(text):
+        raise FieldRejected(field, f"The {field} holds markup; it is shown as plain text only.")
+    return text
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,0 +1,70 @@
+"""Counts views: once for each viewer and image in half an hour, in memory first, one transaction a minute."""
+
+import datetime
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from image_cache.adapters.catalog_streams import StreamRows
+from image_cache.engine.windows import Windows
+
+ONCE_IN_S = 30 * 60.0
+WAITING_MOST = 4096  # different (image, day) pairs that wait for the next flush
+
+
+class Views:
+    """The views of one process, or of all workers of a server when they share `windows`. Thread-safe."""
+
+    def __init__(self, rows: StreamRows, *, windows: Windows | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._rows = rows
+        self._clock = clock
+        self.windows = windows or Windows()
+        self._salt = secrets.token_hex(8)  # what identifies a viewer is forgotten with the process
+        self._lock = threading.Lock()  # protects the two below
+        self._counts: dict[tuple[str, str], int] = {}
+        self._last_at: dict[str, float] = {}
+
+    def share(self, windows: Windows, salt: str) -> None:
+        """Tell viewers apart together with the other workers of a server. Before the first view."""
+        self.windows, self._salt = windows, salt
+
+    def saw(self, image_id: str, viewer: str) -> bool:
+        """Note that a viewer got the picture; `viewer` is any text that tells one from another. False when it counts no more."""
+        name = hashlib.sha256(f"{self._salt}\n{image_id}\n{viewer}".encode(errors="replace")).hexdigest()
+        if self.windows.add(f"view:{name}", ONCE_IN_S) > 1:
+            return False
+        now = self._clock()
+        day = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
+        with self._lock:
+            if len(self._counts) < WAITING_MOST or (image_id, day) in self._counts:
+                self._counts[image_id, day] = self._counts.get((image_id, day), 0) + 1
+                self._last_at[image_id] = now
+        return True
+
+    def flush(self) -> int:
+        """Write what waits; returns how many views. Raises `DatabaseError`, and then they wait on."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            last_at, self._last_at = self._last_at, {}
+        if not counts:
+            return 0
+        try:
+            self._rows.add_views(counts, last_at)
+        except BaseException:
+            self._put_back(counts, last_at)
+            raise
+        return sum(counts.values())
+
+    def waiting(self, image_id: str) -> int:
+        """Return how many views of an image are not written yet."""
+        with self._lock:
+            return sum(count for (name, _), count in self._counts.items() if name == image_id)
+
+    def _put_back(self, counts: Mapping[tuple[str, str], int], last_at: Mapping[str, float]) -> None:
+        with self._lock:
+            for place, count in counts.items():
+                self._counts[place] = self._counts.get(place, 0) + count
+            for image_id, at in last_at.items():
+                self._last_at.setdefault(image_id, at)

@@ -1,0 +1,91 @@
+"""Files that a request sends, while they are read: how much of each, and how much in all.
+
+A file over its limit is thrown away as it comes, so that it can be refused alone and the others of the same form go in.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, Any, cast
+
+from flask import Request, request
+
+from image_cache.database import DatabaseError
+from image_cache.errors import NotVisible
+from image_cache.models import may_edit
+from image_cache.web.context import services
+from image_cache.web.viewing import viewer
+
+ENDPOINTS = ("streams.upload", "stream_api.upload")
+IN_MEMORY_BYTES = 500_000
+OTHER_PARTS = 20  # fields of the form besides its files
+
+
+class Spool:
+    """The file object of one uploaded file: in memory while it is small, then on disk, never more than the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._limit_bytes = limit_bytes
+        self.size_bytes = 0
+        self.has_failed = False
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.size_bytes > self._limit_bytes
+
+    def write(self, data: bytes) -> int:
+        self.size_bytes += len(data)
+        if self.is_too_large or self.has_failed:
+            self._forget()
+            return len(data)
+        try:
+            return self._file.write(data)
+        except OSError:  # the disk is full
+            self.has_failed = True
+            self._forget()
+            return len(data)
+
+    def _forget(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.seek(0)
+            self._file.truncate()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._file)
+
+
+class UploadRequest(Request):
+    """A request whose files are read into spools."""
+
+    file_limit_bytes = IN_MEMORY_BYTES
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return Spool(self.file_limit_bytes)  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
+
+
+def admit() -> None:
+    """Let an upload be as large as one may be, if whoever sends it may upload there; all others are cut at the usual size.
+
+    Runs before anything reads the body.
+    """
+    if request.endpoint not in ENDPOINTS or request.method != "POST":
+        return
+    try:
+        stream = services().streams.listing.stream(viewer(), str((request.view_args or {}).get("slug", "")))
+    except (NotVisible, DatabaseError):
+        return
+    if may_edit(viewer(), stream):
+        settings, manager = services().settings, services().streams
+        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000)
+        request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
+        cast(UploadRequest, request).file_limit_bytes = manager.uploads.max_bytes

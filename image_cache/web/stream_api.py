@@ -1,0 +1,189 @@
+"""Streams over HTTP, for scripts and the page's own: `/api/streams/...`, `/api/images/...`, `/api/cache/pages/...`."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from image_cache.errors import FieldRejected
+from image_cache.models import Stream, StreamImage, may_edit
+from image_cache.streams import checked_page
+from image_cache.web import stream_views as views
+from image_cache.web.bodies import read_body
+from image_cache.web.context import is_on_this_machine, services
+from image_cache.web.limits import limiter
+from image_cache.web.uploads import take_files
+from image_cache.web.viewing import look_again, need_editor, need_keeper, need_owner, seen_as, viewer
+
+stream_api = Blueprint("stream_api", __name__, url_prefix="/api")
+
+READS, WRITES = "600 per minute", "240 per minute"
+DAYS_MOST = 365
+
+
+@stream_api.get("/streams")
+@limiter.limit(READS)
+def streams() -> Response:
+    """Answer the streams that this viewer may open; with `q` the images that answer a search."""
+    listing, me = services().streams.listing, viewer()
+    text = request.args.get("q", "").strip()
+    if text:
+        found = [views.image_json(image, stream, me) for stream, image in listing.search(me, text)]
+        return _json(images=found, total=len(found))
+    found = [views.stream_json(card.stream, card.count, me) for card in listing.streams(me)]
+    return _json(streams=found, total=len(found))
+
+
+@stream_api.post("/streams")
+@limiter.limit("30 per minute")
+def create() -> tuple[Response, int]:
+    need_keeper()
+    body = read_body({"title", "slug", "description", "visibility"})
+    made = services().streams.create_stream(
+        body.get("title", ""),
+        body.get("slug", ""),
+        description=body.get("description", ""),
+        visibility=body.get("visibility", "public"),
+        owner=viewer(),
+    )
+    look_again()
+    return _json(**views.stream_json(made, 0, viewer())), 201
+
+
+@stream_api.get("/streams/<slug>")
+@limiter.limit(READS)
+def stream(slug: str) -> Response:
+    here = _stream(slug)
+    count = services().streams.listing.stats(here, viewer())["total"]
+    return _json(**views.stream_json(here, count, viewer()))
+
+
+@stream_api.patch("/streams/<slug>")
+@limiter.limit(WRITES)
+def change(slug: str) -> Response:
+    here = _stream(slug)
+    need_editor(here)
+    changed = services().streams.update_stream(here, read_body({"title", "description", "visibility"}))
+    return _json(**views.stream_json(changed, services().streams.listing.stats(here)["total"], viewer()))
+
+
+@stream_api.delete("/streams/<slug>")
+@limiter.limit(WRITES)
+def delete_stream(slug: str) -> Response:
+    here = _stream(slug)
+    need_owner(here)
+    return _json(deleted=services().streams.delete_stream(here))
+
+
+@stream_api.get("/streams/<slug>/images")
+@limiter.limit(READS)
+def images(slug: str) -> Response:
+    """Answer the images that this viewer may see, in order, or those that answer `q`; owners may look `as` others."""
+    here = _stream(slug)
+    eyes, _ = seen_as(here)
+    found = services().streams.listing.images(eyes, here, request.args.get("q", ""))
+    return _json(images=[views.image_json(image, here, eyes) for image in found], total=len(found))
+
+
+@stream_api.post("/streams/<slug>/images")
+@limiter.limit(WRITES)
+def upload(slug: str) -> tuple[Response, int]:
+    """Take the files of the form, field `files`: 201 when one of them at least is stored, and what became of each."""
+    here = _stream(slug)
+    need_editor(here)
+    rows = take_files(here)
+    if not rows:
+        raise FieldRejected("files", "No file was sent.")
+    stored = sum(row["ok"] for row in rows)
+    return _json(results=rows, stored=stored, refused=len(rows) - stored), 201 if stored else rows[0]["status"]
+
+
+@stream_api.get("/streams/<slug>/stats")
+@limiter.limit(READS)
+def stats(slug: str) -> Response:
+    """Answer the numbers of what this viewer may see; how often it was viewed only to owners."""
+    here = _stream(slug)
+    eyes, _ = seen_as(here)
+    found = services().streams.listing.stats(here, eyes)
+    if not may_edit(eyes, here):
+        found.pop("most_viewed")
+    return _json(**found)
+
+
+@stream_api.get("/images/<image_id>")
+@limiter.limit(READS)
+def image(image_id: str) -> Response:
+    here, found = services().streams.listing.image(viewer(), image_id)
+    return _json(**views.image_json(found, here, viewer()))
+
+
+@stream_api.patch("/images/<image_id>")
+@limiter.limit(WRITES)
+def update(image_id: str) -> Response:
+    """Change what the body names. Who may see it from now on holds at once, everywhere."""
+    here, found = _editable(image_id)
+    body = read_body({"title", "description", "visibility", "sensitive", "position"})
+    if "sensitive" in body:
+        if not isinstance(body["sensitive"], bool):
+            raise BadRequest("sensitive is true or false.")
+        body["is_sensitive"] = body.pop("sensitive")
+    if "position" in body and body["position"] is None:
+        raise BadRequest("position is a whole number from 1.")
+    changed = services().streams.update_stream_image(here.slug, found.image_id, **body)
+    return _json(**views.image_json(changed, here, viewer()))
+
+
+@stream_api.delete("/images/<image_id>")
+@limiter.limit(WRITES)
+def delete(image_id: str) -> Response:
+    here, found = _editable(image_id)
+    return _json(deleted=services().streams.delete_stream_image(here.slug, found.image_id))
+
+
+@stream_api.get("/images/<image_id>/views")
+@limiter.limit(READS)
+def image_views(image_id: str) -> Response:
+    """Answer the views of each of the last `days`, to those who edit the stream."""
+    _, found = _editable(image_id)
+    text = request.args.get("days", "30")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= DAYS_MOST:
+        raise BadRequest(f"days is a whole number from 1 to {DAYS_MOST}.")
+    days = services().streams.listing.views_by_day([image_id], int(text))[image_id]
+    return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
+
+
+@stream_api.get("/cache/pages/<page>")
+@limiter.limit(READS)
+def page_stats(page: str) -> Response:
+    """Answer what a page holds of the memory tier."""
+    _need_keeper_or_machine()
+    return _json(**services().streams.cache.get_page_stats(checked_page(page)))
+
+
+@stream_api.delete("/cache/pages/<page>")
+@limiter.limit(WRITES)
+def clear_page(page: str) -> Response:
+    """Let a page's images go from memory; what another page holds too stays, and all of it stays on disk."""
+    _need_keeper_or_machine()
+    return _json(page=page, cleared=services().streams.cache.clear_page_cache(checked_page(page)))
+
+
+def _json(**values: Any) -> Response:
+    answer = jsonify(values)
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
+
+
+def _stream(slug: str) -> Stream:
+    return services().streams.listing.stream(viewer(), slug)
+
+
+def _editable(image_id: str) -> tuple[Stream, StreamImage]:
+    here, found = services().streams.listing.image(viewer(), image_id)
+    need_editor(here)
+    return here, found
+
+
+def _need_keeper_or_machine() -> None:
+    if not is_on_this_machine():
+        need_keeper()

@@ -1,0 +1,103 @@
+"""Who belongs to a stream: the owner's page, and the way in for those who were invited."""
+
+from flask import Blueprint, g, redirect, request, session
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
+from image_cache.models import Stream
+from image_cache.web.context import SESSION_TOKEN, account, services
+from image_cache.web.limits import limiter
+from image_cache.web.streams import page_of
+from image_cache.web.viewing import look_again, need_owner, viewer
+
+stream_people = Blueprint("stream_people", __name__)
+
+ACTIONS = ("add", "remove", "invite", "withdraw")
+
+
+@stream_people.get("/streams/<slug>/people")
+def people(slug: str) -> AnyResponse:
+    return _people(_owned(slug))
+
+
+@stream_people.post("/streams/<slug>/people")
+@limiter.limit("60 per minute")
+def change(slug: str) -> AnyResponse:
+    """Add or remove somebody, make or withdraw an invitation. The link of a new one is shown once, here."""
+    here = _owned(slug)
+    form, who = request.form, services().streams.people
+    action = form.get("action", "")
+    try:
+        if action == "add":
+            who.add(here, form.get("name", ""), form.get("role", ""))
+        elif action == "remove":
+            who.remove(here, form.get("name", ""))
+        elif action == "invite":
+            days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
+            token, _ = who.invite(here, form.get("role", "subscriber"), days=days, uses=uses)
+            return _people(here, link=f"{request.host_url}invite/{token}")
+        elif action == "withdraw":
+            who.withdraw(here, _number(form.get("invitation", ""), "invitation"))
+        else:
+            raise FieldRejected("action", f"An action is one of {', '.join(ACTIONS)}.")
+    except FieldRejected as error:
+        answer = _people(here, error=error.reason)
+        answer.status_code = 400
+        return answer
+    return redirect(f"/streams/{slug}/people", 303)
+
+
+@stream_people.get("/invite/<token>")
+def invitation(token: str) -> AnyResponse:
+    """Show what the link offers: joining, or an account first."""
+    return _invitation(token)
+
+
+@stream_people.post("/invite/<token>")
+@limiter.limit("20 per minute")
+def accept(token: str) -> AnyResponse:
+    """Join the stream: as whoever is logged in, or as somebody new."""
+    streams, accounts = services().streams, services().accounts
+    streams.people.invitation(token)
+    who = account()
+    if who is None:
+        name, password = request.form.get("name", ""), request.form.get("password", "")
+        try:
+            accounts.add(name, password, "viewer")
+            opened = accounts.login(name, password, request.remote_addr or "")
+        except (AccountRejected, LoginFailed) as error:
+            answer = _invitation(token, error=str(error), name=name)
+            answer.status_code = 403
+            return answer
+        session.clear()
+        session[SESSION_TOKEN] = opened
+        g.pop("account", None)
+        look_again()
+        who = account()
+    assert who is not None  # noqa: S101  a session was just opened
+    return redirect(f"/streams/{streams.people.accept(token, who.id)}", 303)
+
+
+def _owned(slug: str) -> Stream:
+    here = services().streams.listing.stream(viewer(), slug)
+    need_owner(here)
+    return here
+
+
+def _people(here: Stream, *, link: str = "", error: str = "") -> AnyResponse:
+    who = services().streams.people
+    return page_of(
+        "stream_people.html", stream=here, members=who.members(here), invitations=who.invitations(here), link=link, error=error
+    )
+
+
+def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
+    found, slug = services().streams.people.invitation(token)
+    here = services().streams.rows.stream(slug)
+    return page_of("invite.html", invitation=found, stream=here, token_text=token, error=error, typed=name)
+
+
+def _number(text: str, field: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise FieldRejected(field, f"{field} is not a whole number.")
+    return int(text)

@@ -1,0 +1,219 @@
+"""The pages of streams: the list, a gallery, one image, and the forms of its owners. Complete without scripts."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.errors import FieldRejected
+from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.web import stream_views as views
+from image_cache.web.context import KEEPERS, services
+from image_cache.web.limits import limiter
+from image_cache.web.selftest import run_selftest
+from image_cache.web.uploads import take_files
+from image_cache.web.viewing import need_editor, need_keeper, need_owner, seen_as, viewer
+
+streams = Blueprint("streams", __name__)
+
+PER_PAGE = 24
+SAVED = {"public": "Saved as public.", "private": "Saved as private.", "subscribers": "Saved for subscribers."}
+WRITES = "120 per minute"
+
+
+@streams.get("/streams")
+def browser() -> AnyResponse:
+    """Show the streams that this viewer may open, or the images that answer a search."""
+    text, number = request.args.get("q", "").strip()[:200], _page_number()
+    listing, me = services().streams.listing, viewer()
+    values: dict[str, Any] = {"query": text, "may_create": me.role in KEEPERS, "visibilities": _visibilities()}
+    if text:
+        found = listing.search(me, text)
+        values |= {"found": [views.picture(image, stream, me) for stream, image in found], "total": len(found)}
+        return _page("streams.html", **values)
+    cards = listing.streams(me)
+    pages = max(1, -(-len(cards) // PER_PAGE))
+    if number > pages:
+        raise NotFound(f"There is no page {number}. The last one is {pages}.")
+    shown = cards[(number - 1) * PER_PAGE : number * PER_PAGE]
+    return _page("streams.html", **values, cards=views.cards(shown, me), total=len(cards), page=number, pages=pages)
+
+
+@streams.post("/streams")
+@limiter.limit("30 per minute")
+def create() -> AnyResponse:
+    """Make a stream."""
+    need_keeper()
+    form = request.form
+    made = services().streams.create_stream(
+        form.get("title", ""),
+        form.get("slug", ""),
+        description=form.get("description", ""),
+        visibility=form.get("visibility", "public"),
+        owner=viewer(),
+    )
+    return redirect(f"/streams/{made.slug}", 303)
+
+
+@streams.get("/streams/<slug>")
+def stream(slug: str) -> AnyResponse:
+    """Show the gallery of a stream; to its owner, when he asks, as others see it."""
+    here = _stream(slug)
+    eyes, kind = seen_as(here)
+    services().streams.listing.stream(eyes, slug)  # in another's place: he may find nothing here at all
+    values = views.gallery(here, eyes, request.args.get("q", "").strip()[:200])
+    if kind:
+        values |= {"seen_as": kind, "all_count": services().streams.listing.stats(here)["total"]}
+    return _page("stream.html", **values, seen_as_kinds=may_edit(viewer(), here), done=request.args.get("done", ""))
+
+
+@streams.post("/streams/<slug>")
+@limiter.limit(WRITES)
+def change(slug: str) -> AnyResponse:
+    """Change title, description and the visibility of new images."""
+    here = _stream(slug)
+    need_editor(here)
+    names = [name for name in ("title", "description", "visibility") if name in request.form]
+    services().streams.update_stream(here, {name: request.form[name] for name in names})
+    return redirect(f"/streams/{slug}?done=saved", 303)
+
+
+@streams.get("/streams/<slug>/delete")
+def ask_delete_stream(slug: str) -> AnyResponse:
+    here = _stream(slug)
+    need_owner(here)
+    return _page("stream_delete.html", stream=here, image=None, count=services().streams.listing.stats(here)["total"])
+
+
+@streams.post("/streams/<slug>/delete")
+@limiter.limit(WRITES)
+def delete_stream(slug: str) -> AnyResponse:
+    here = _stream(slug)
+    need_owner(here)
+    services().streams.delete_stream(here)
+    return redirect("/streams", 303)
+
+
+@streams.post("/streams/<slug>/images")
+@limiter.limit(WRITES)
+def upload(slug: str) -> AnyResponse:
+    """Take the files of the form; the answer has a row for each: stored, or refused and why."""
+    here = _stream(slug)
+    need_editor(here)
+    rows = take_files(here)
+    if not rows:
+        raise FieldRejected("files", "No file was chosen.")
+    stored = sum(row["ok"] for row in rows)
+    answer = _page("stream_upload.html", stream=here, rows=rows, stored=stored, limits=views.limits(here))
+    answer.status_code = 200 if stored else rows[0]["status"]
+    return answer
+
+
+@streams.get("/streams/<slug>/images/<image_id>")
+def image(slug: str, image_id: str) -> AnyResponse:
+    """Show one image with its texts, and its neighbours in the order this viewer sees."""
+    here, found = services().streams.listing.image(viewer(), image_id, slug)
+    order = [one.image_id for one in services().streams.listing.images(viewer(), here)]
+    at = order.index(found.image_id) if found.image_id in order else -1
+    shown = views.picture(found, here, viewer())
+    values: dict[str, Any] = {
+        "stream": here,
+        "picture": shown,
+        "previous": order[at - 1] if at > 0 else None,
+        "next": order[at + 1] if 0 <= at < len(order) - 1 else None,
+        "place_of": at + 1,
+        "count": len(order),
+        "is_sharp": not found.is_sensitive or request.args.get("show") == "1",
+        "visibilities": _visibilities(),
+        "done": SAVED.get(request.args.get("done", ""), ""),
+    }
+    if shown.may_edit:
+        values["chart"] = views.chart(services().streams.listing.views_by_day([image_id])[image_id])
+    return _page("stream_image.html", **values)
+
+
+@streams.post("/streams/<slug>/images/<image_id>")
+@limiter.limit(WRITES)
+def update(slug: str, image_id: str) -> AnyResponse:
+    """Change what the form names of an image. An unticked box is not sent, so the form says with `whole` that it has one."""
+    _, found = _editable(slug, image_id)
+    form = request.form
+    changes: dict[str, Any] = {name: form[name] for name in ("title", "description", "visibility") if name in form}
+    if "whole" in form:
+        changes["is_sensitive"] = "sensitive" in form
+    if form.get("position"):
+        changes["position"] = _whole_number(form["position"])
+    changed = services().streams.update_stream_image(slug, found.image_id, **changes)
+    back = f"/streams/{slug}" if form.get("back") == "stream" else views.address(changed)
+    return redirect(f"{back}?done={changed.visibility.value}", 303)
+
+
+@streams.get("/streams/<slug>/images/<image_id>/delete")
+def ask_delete(slug: str, image_id: str) -> AnyResponse:
+    """Name what will go before it goes."""
+    here, found = _editable(slug, image_id)
+    return _page("stream_delete.html", stream=here, image=found, picture=views.picture(found, here, viewer()), count=1)
+
+
+@streams.post("/streams/<slug>/images/<image_id>/delete")
+@limiter.limit(WRITES)
+def delete(slug: str, image_id: str) -> AnyResponse:
+    _, found = _editable(slug, image_id)
+    services().streams.delete_stream_image(slug, found.image_id)
+    return redirect(f"/streams/{slug}?done=deleted", 303)
+
+
+@streams.get("/streams/<slug>/selftest")
+@limiter.limit("10 per minute")
+def selftest(slug: str) -> AnyResponse:
+    """Ask for everything that the stream gives out as everybody who could, and compare with the policy."""
+    here = _stream(slug)
+    need_editor(here)
+    return _page("stream_selftest.html", stream=here, report=run_selftest(current_app, here, is_thorough=False))
+
+
+@streams.post("/pages/<page>/clear")
+@limiter.limit(WRITES)
+def clear_page(page: str) -> AnyResponse:
+    """Let the images of a page go from memory."""
+    need_keeper()
+    services().streams.cache.clear_page_cache(page)
+    return redirect("/streams", 303)
+
+
+def page_of(template: str, **values: Any) -> Response:
+    """Answer a page that depends on who looks: nobody keeps it."""
+    answer = make_response(render_template(template, me=viewer(), **values))
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
+
+
+_page = page_of
+
+
+def _stream(slug: str) -> Stream:
+    return services().streams.listing.stream(viewer(), slug)
+
+
+def _editable(slug: str, image_id: str) -> tuple[Stream, StreamImage]:
+    here, found = services().streams.listing.image(viewer(), image_id, slug)
+    need_editor(here)
+    return here, found
+
+
+def _visibilities() -> list[str]:
+    return [kind.value for kind in ImageVisibility]
+
+
+def _page_number() -> int:
+    text = request.args.get("page", "1")
+    if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 6 or int(text) < 1:
+        raise NotFound("There is no such page.")
+    return int(text)
+
+
+def _whole_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise FieldRejected("position", "A position is a whole number from 1.")
+    return int(text)

@@ -1,0 +1,110 @@
+"""What becomes of each file of a form: stored, or refused alone and why."""
+
+import logging
+from typing import Any
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+
+from image_cache.database import DatabaseError
+from image_cache.errors import (
+    CacheError,
+    DecoderFailed,
+    DuplicateImage,
+    FieldRejected,
+    ImageRejected,
+    QueueFull,
+    QuotaExceeded,
+    StorageError,
+    UploadTooLarge,
+)
+from image_cache.models import ImageVisibility, Stream
+from image_cache.streams import Upload
+from image_cache.web.context import services
+from image_cache.web.errors import status_of
+from image_cache.web.intake import Spool
+from image_cache.web.stream_views import address
+
+logger = logging.getLogger(__name__)
+
+FIELD = "files"
+KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (UploadTooLarge, "too-large"),
+    (QuotaExceeded, "too-many"),
+    (DuplicateImage, "duplicate"),
+    (FieldRejected, "text"),
+    (ImageRejected, "not-an-image"),
+    (DecoderFailed, "not-an-image"),
+    (QueueFull, "busy"),
+    (StorageError, "storage"),
+)
+
+
+def take_files(stream: Stream) -> list[dict[str, Any]]:
+    """Store every file of the form; return what became of each, in order."""
+    return [_taken(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+
+
+def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
+    form = request.form
+    row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
+    try:
+        _check_spool(file)
+        image = services().streams.uploads.take(
+            stream,
+            Upload(
+                file.stream,  # type: ignore[arg-type]
+                file.filename or "unnamed",
+                _visibility(form.get("visibility", "")),
+                form.get("title", ""),
+                form.get("description", ""),
+                form.get("sensitive", "") in ("1", "on", "true"),
+                form.get("page", "") or "stream_details",
+            ),
+        )
+    except (CacheError, DatabaseError) as error:
+        kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")
+        row |= {"kind": kind, "reason": _reason(error), "status": status_of(error)}
+        if isinstance(error, DuplicateImage):
+            row["image_id"] = error.image_id
+        if kind in ("storage", "failed"):
+            logger.error("upload refused stream=%s reason=%s", stream.slug, error)  # noqa: TRY400  a sentence, not a traceback
+        return row
+    finally:
+        file.close()
+    return row | {
+        "ok": True,
+        "image_id": image.image_id,
+        "visibility": image.visibility.value,
+        "page_url": address(image),
+        "thumb_url": address(image, "thumb"),
+    }
+
+
+def _check_spool(file: FileStorage) -> None:
+    spool = file.stream
+    if isinstance(spool, Spool):
+        if spool.is_too_large:
+            raise UploadTooLarge(services().streams.uploads.max_bytes, spool.size_bytes)
+        if spool.has_failed:
+            raise StorageError("upload", "no space for the file on this machine")
+
+
+def _size(file: FileStorage) -> int:
+    return file.stream.size_bytes if isinstance(file.stream, Spool) else 0
+
+
+def _visibility(word: str) -> ImageVisibility | None:
+    try:
+        return ImageVisibility(word) if word else None
+    except ValueError:
+        raise FieldRejected("visibility", "A visibility is public, private or subscribers.") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, StorageError):
+        return f"Not stored: {error.reason}."
+    if isinstance(error, DatabaseError):
+        return "Not stored: the database does not answer."
+    sentence = str(error)
+    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
