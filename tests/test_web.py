@@ -124,8 +124,6 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
     try:
-        inside.services.start()
-        wait_until(lambda: not inside.services.covers.cache.is_adopting)
         inside.services.pool.close()  # nothing is fetched: whatever connects now is a request
         client = inside.stranger()
         for rule in routes(inside.app, "GET"):
@@ -417,7 +415,7 @@ def test_nothing_starts_a_thread_before_the_first_request(tmp_path: Path) -> Non
     import threading
 
     before = threading.active_count()
-    with Inside(tmp_path / "vault") as inside:
+    with Inside(tmp_path / "vault", settled=False) as inside:
         assert threading.active_count() == before
         inside.client().get("/about")
         assert inside.services.pool.is_running
