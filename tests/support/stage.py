@@ -93,3 +93,9 @@ def multipart(fields: dict[str, str], bodies: tuple[bytes, ...]) -> tuple[bytes,
         out.write(b"Content-Type: image/jpeg\r\n\r\n" + body + b"\r\n")
     out.write(f"--{edge}--\r\n".encode())
     return out.getvalue(), f"multipart/form-data; boundary={edge}"
+
+
+def stream_arguments(inside: Inside) -> dict[str, object]:
+    """Put a public image into a stream, and return what its addresses are made of."""
+    image_id = inside.services.streams.upload_stream_image("evening", photo(), "a.jpg")
+    return {"slug": "evening", "image_id": image_id, "size": "thumb", "page": "stream_details", "token": "nobody"}
