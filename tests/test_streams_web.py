@@ -13,6 +13,7 @@ from PIL import Image
 
 from image_cache.adapters.storage import LocalStorage
 from image_cache.models import ImageVisibility
+from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
 from tests.support.pictures import decoded
@@ -427,3 +428,40 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             server.start()
             stage.streams.pictures._down_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
+
+
+def test_the_api_answers_in_the_shapes_that_are_documented(stage: Stage) -> None:
+    document = openapi.load()
+    image = f"/api/images/{stage.images[PUBLIC].image_id}"
+    asked: list[tuple[str, str, str, dict[str, object]]] = [
+        ("POST", "/api/streams", "/api/streams", {"json": {"title": "Another"}}),
+        ("GET", "/api/streams", "/api/streams", {}),
+        ("GET", "/api/streams?q=title", "/api/streams", {}),
+        ("GET", f"/api/streams/{SLUG}", "/api/streams/{slug}", {}),
+        ("PATCH", f"/api/streams/{SLUG}", "/api/streams/{slug}", {"json": {"description": "d"}}),
+        ("GET", f"/api/streams/{SLUG}/images", "/api/streams/{slug}/images", {}),
+        (
+            "POST",
+            f"/api/streams/{SLUG}/images",
+            "/api/streams/{slug}/images",
+            {"data": files((photo(1), "a"), (photo(1), "b"), (b"x", "c"))},
+        ),
+        ("GET", f"/api/streams/{SLUG}/stats", "/api/streams/{slug}/stats", {}),
+        ("GET", image, "/api/images/{image_id}", {}),
+        ("PATCH", image, "/api/images/{image_id}", {"json": {"title": "New", "sensitive": True, "position": 2}}),
+        ("PATCH", image, "/api/images/{image_id}", {"json": {"title": "<b>"}}),
+        ("GET", f"{image}/views", "/api/images/{image_id}/views", {}),
+        ("GET", "/api/cache/pages/stream_details", "/api/cache/pages/{page}", {}),
+        ("DELETE", "/api/cache/pages/stream_details", "/api/cache/pages/{page}", {}),
+        ("DELETE", image, "/api/images/{image_id}", {}),
+        ("GET", image, "/api/images/{image_id}", {}),
+        ("DELETE", f"/api/streams/{SLUG}", "/api/streams/{slug}", {}),
+    ]
+    for actor in ("stranger", "subscriber", "owner"):
+        for method, path, documented, named in asked:
+            again = {"data": files((photo(1), "a"), (photo(1), "b"), (b"x", "c"))} if "data" in named else named
+            answer = stage.ask(actor, method, path, **again)
+            responses = document["paths"][documented][method.lower()]["responses"]
+            assert str(answer.status_code) in responses, f"{actor} {method} {path} {answer.status_code} {answer.text[:200]}"
+            content = openapi.resolved(document, responses[str(answer.status_code)])["content"]
+            openapi.check(document, answer.json, content["application/json"]["schema"])
