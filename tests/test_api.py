@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from tests.support import openapi
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
+from tests.support.stage import stream_arguments
 from tests.support.vault import wait_until
 
 DOCUMENT = openapi.load()
@@ -58,7 +59,7 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
 
 def test_every_get_answers_as_documented(inside: Inside, origin: Origin) -> None:
     record, digest = inside.album(), inside.cover(origin)
-    samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x"}
+    samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x", **stream_arguments(inside)}
     names = {"/cache/": digest, "/tint/": "200-10", "/assets/": "app.js", "/api/cache/jobs/": "nothing"}
     client = inside.client(accept="text/html")
     for path, methods in DOCUMENT["paths"].items():

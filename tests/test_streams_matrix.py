@@ -296,6 +296,16 @@ def test_hidden_and_missing_take_the_same_time(shown: Stage) -> None:
     assert max(medians) / min(medians) < 1.2, medians
 
 
+def test_what_is_seen_of_a_visible_image_betrays_no_hidden_one(shown: Stage) -> None:
+    """A place in the stream, an original name or a count would: they are for those who see everything."""
+    for actor in ("stranger", "subscriber"):
+        for image in shown.ask(actor, "GET", f"/api/streams/{SLUG}/images").json["images"]:
+            assert not {"position", "filename", "size_bytes", "view_count", "original_url"} & set(image)
+    last = shown.images[ImageVisibility.SUBSCRIBERS].image_id
+    assert "2 of 2" in shown.ask("subscriber", "GET", f"/streams/{SLUG}/images/{last}").text
+    assert "Room for" not in shown.ask("subscriber", "GET", f"/streams/{SLUG}").text
+
+
 @pytest.mark.parametrize("actor", ["stranger", "other", "subscriber"])
 def test_nothing_in_a_request_makes_an_owner(shown: Stage, actor: str) -> None:
     hidden = shown.images[ImageVisibility.PRIVATE]

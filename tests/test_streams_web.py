@@ -13,11 +13,12 @@ from PIL import Image
 
 from image_cache.adapters.storage import LocalStorage
 from image_cache.models import ImageVisibility
+from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
 from tests.support.pictures import decoded
 from tests.support.s3 import S3Server
-from tests.support.stage import SLUG, Stage, files, photo
+from tests.support.stage import SLUG, Stage, files, multipart, photo
 
 PUBLIC, PRIVATE, SUBSCRIBERS = ImageVisibility.PUBLIC, ImageVisibility.PRIVATE, ImageVisibility.SUBSCRIBERS
 
@@ -98,8 +99,9 @@ def test_a_request_over_its_limit_is_cut_before_it_is_read(tmp_path: Path) -> No
     with Inside(tmp_path / "vault", MAX_UPLOAD_REQUEST_MB=1, MAX_IMAGE_UPLOAD_SIZE_MB=1) as inside:
         stage = Stage(inside)
         for actor in ("owner", "other", "stranger"):
-            body = files((photo(1) + bytes(1_500_000), "a.jpg"))
-            assert stage.ask(actor, "POST", f"/streams/{SLUG}/images", data=body).status_code == 413, actor
+            body, kind = multipart({}, (photo(1) + bytes(1_500_000),))
+            answer = stage.ask(actor, "POST", f"/streams/{SLUG}/images", data=body, content_type=kind)
+            assert answer.status_code == 413, actor
         assert stored(stage) == 3
 
 
@@ -155,7 +157,6 @@ def test_texts_of_owners_add_no_element_and_no_attribute(stage: Stage) -> None:
             f"/streams/{SLUG}",
             f"/streams/{SLUG}/images/{image.image_id}",
             f"/streams/{SLUG}/people",
-            "/streams?q=x",
         )
         found = []
         for path in (*pages, f"/streams/{SLUG}/images/{image.image_id}/delete", f"/streams/{SLUG}/delete"):
@@ -427,3 +428,40 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             server.start()
             stage.streams.pictures._down_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
+
+
+def test_the_api_answers_in_the_shapes_that_are_documented(stage: Stage) -> None:
+    document = openapi.load()
+    image = f"/api/images/{stage.images[PUBLIC].image_id}"
+    asked: list[tuple[str, str, str, dict[str, object]]] = [
+        ("POST", "/api/streams", "/api/streams", {"json": {"title": "Another"}}),
+        ("GET", "/api/streams", "/api/streams", {}),
+        ("GET", "/api/streams?q=title", "/api/streams", {}),
+        ("GET", f"/api/streams/{SLUG}", "/api/streams/{slug}", {}),
+        ("PATCH", f"/api/streams/{SLUG}", "/api/streams/{slug}", {"json": {"description": "d"}}),
+        ("GET", f"/api/streams/{SLUG}/images", "/api/streams/{slug}/images", {}),
+        (
+            "POST",
+            f"/api/streams/{SLUG}/images",
+            "/api/streams/{slug}/images",
+            {"data": files((photo(1), "a"), (photo(1), "b"), (b"x", "c"))},
+        ),
+        ("GET", f"/api/streams/{SLUG}/stats", "/api/streams/{slug}/stats", {}),
+        ("GET", image, "/api/images/{image_id}", {}),
+        ("PATCH", image, "/api/images/{image_id}", {"json": {"title": "New", "sensitive": True, "position": 2}}),
+        ("PATCH", image, "/api/images/{image_id}", {"json": {"title": "<b>"}}),
+        ("GET", f"{image}/views", "/api/images/{image_id}/views", {}),
+        ("GET", "/api/cache/pages/stream_details", "/api/cache/pages/{page}", {}),
+        ("DELETE", "/api/cache/pages/stream_details", "/api/cache/pages/{page}", {}),
+        ("DELETE", image, "/api/images/{image_id}", {}),
+        ("GET", image, "/api/images/{image_id}", {}),
+        ("DELETE", f"/api/streams/{SLUG}", "/api/streams/{slug}", {}),
+    ]
+    for actor in ("stranger", "subscriber", "owner"):
+        for method, path, documented, named in asked:
+            again = {"data": files((photo(1), "a"), (photo(1), "b"), (b"x", "c"))} if "data" in named else named
+            answer = stage.ask(actor, method, path, **again)
+            responses = document["paths"][documented][method.lower()]["responses"]
+            assert str(answer.status_code) in responses, f"{actor} {method} {path} {answer.status_code} {answer.text[:200]}"
+            content = openapi.resolved(document, responses[str(answer.status_code)])["content"]
+            openapi.check(document, answer.json, content["application/json"]["schema"])

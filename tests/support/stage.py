@@ -80,3 +80,22 @@ def edits(actor: str) -> bool:
 
 def files(*bodies: tuple[bytes, str], **fields: str) -> dict[str, Any]:
     return {**fields, "files": [(io.BytesIO(body), name) for body, name in bodies]}
+
+
+def multipart(fields: dict[str, str], bodies: tuple[bytes, ...]) -> tuple[bytes, str]:
+    """Return the body of a form with files as it goes over the wire, and its content type."""
+    edge = "edge-of-a-part"
+    out = io.BytesIO()
+    for name, value in fields.items():
+        out.write(f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
+    for number, body in enumerate(bodies):
+        out.write(f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{number}.jpg"\r\n'.encode())
+        out.write(b"Content-Type: image/jpeg\r\n\r\n" + body + b"\r\n")
+    out.write(f"--{edge}--\r\n".encode())
+    return out.getvalue(), f"multipart/form-data; boundary={edge}"
+
+
+def stream_arguments(inside: Inside) -> dict[str, object]:
+    """Put a public image into a stream, and return what its addresses are made of."""
+    image_id = inside.services.streams.upload_stream_image("evening", photo(), "a.jpg")
+    return {"slug": "evening", "image_id": image_id, "size": "thumb", "page": "stream_details", "token": "nobody"}
