@@ -1,7 +1,10 @@
 """The keys, as they are listed for people. `static/js/keys.js` acts on them."""
 
 KEYS = (
-    ("Go", (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A")))),
+    (
+        "Go",
+        (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A"))),
+    ),
     (
         "On the wall",
         (

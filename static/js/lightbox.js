@@ -68,17 +68,30 @@ async function open(frames, first) {
   history.pushState({ isLightbox: true }, ""); // so that Back closes it, as a thumb expects
   addEventListener("popstate", back);
   box.on("close", () => history.state?.isLightbox && history.back());
+  const look = () => sharpen(box.currSlide?.content.element, frames[box.currIndex]);
+  box.addFilter("placeholderSrc", (src, content) => content.data.msrc ?? src);
+  box.on("change", () => frames[box.currIndex].scrollIntoView({ block: "nearest" })); // closing leads back to it
+  for (const moment of ["change", "afterInit", "contentAppend"]) box.on(moment, look);
   box.init();
   box.element.setAttribute("aria-label", "Pictures");
-  box.on("change", () => preferNearFocus(frames[box.currIndex]));
 }
 
-/** @param {Frame} frame */
+/**
+ * A slide begins with the bytes that the page has already. @param {Frame} frame
+ */
 function slide(frame) {
-  const { large, width, height, blurred } = frame.dataset;
+  const { width, height, blurred } = frame.dataset;
   const image = frame.querySelector("img");
-  const src = isVeiled(frame) ? blurred : large;
+  const src = isVeiled(frame) ? blurred : image?.src;
   return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame, thumbCropped: frame.matches(".frame") };
+}
+
+/**
+ * Only the picture that is looked at is asked for in full: its neighbours wait beside it, and nobody has seen them yet.
+ * @param {HTMLElement | undefined} element @param {Frame} frame
+ */
+function sharpen(element, frame) {
+  if (element instanceof HTMLImageElement && !isVeiled(frame) && element.getAttribute("src") !== frame.dataset.large) element.src = frame.dataset.large;
 }
 
 /** The line below: title, description, the way to its page; for a blurred one the way to see it. @param {Frame[]} frames */
@@ -91,7 +104,7 @@ function words(frames) {
     onInit(element, box) {
       const tell = () => {
         const frame = frames[box.currIndex];
-        const title = made("b", frame.dataset.title);
+        const title = frame.dataset.title ? [made("b", frame.dataset.title)] : [];
         const page = made("a", "Its page");
         page.href = frame.href;
         const show = made("button", "Blurred. Show it");
@@ -102,18 +115,13 @@ function words(frames) {
           box.refreshSlideContent(box.currIndex);
           tell();
         });
-        element.replaceChildren(title, ...(frame.dataset.text ? [made("span", frame.dataset.text)] : []), ...(isVeiled(frame) ? [show] : []), page);
+        element.replaceChildren(...title, ...(frame.dataset.text ? [made("span", frame.dataset.text)] : []), ...(isVeiled(frame) ? [show] : []), page);
         if (page.pathname === location.pathname || frame.matches(".viewed *")) page.remove();
       };
       box.on("change", tell);
       tell();
     },
   };
-}
-
-/** Closing leads back to the picture that was seen last. @param {Frame | undefined} frame */
-function preferNearFocus(frame) {
-  frame?.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {string} name @param {string} text */
