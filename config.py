@@ -16,6 +16,7 @@ from image_cache.errors import ConfigError
 
 BASE_DIR = Path(__file__).resolve().parent
 ALLOWED_IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}  # offered when files are chosen; decoding decides
+MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
 
 

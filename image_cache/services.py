@@ -175,6 +175,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         budget_bytes=settings.disk_budget_bytes,
         clock=clock,
     )
+    _complete_if_empty(cache)
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
@@ -204,6 +205,15 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         clock=clock,
     )
     return CoverServices(covers, fetcher, decoder)
+
+
+def _complete_if_empty(cache: Cache) -> None:
+    """A cache without files needs no rebuild: its index is complete from the start."""
+    try:
+        if cache.is_adopting and next(cache.disk.shards(), None) is None:
+            cache.index.complete()
+    except (DatabaseError, StorageError) as error:
+        logger.warning("index not usable, files serve without it reason=%s", error)
 
 
 _standalone: CoverServices | None = None

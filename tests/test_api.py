@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from tests.support import openapi
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
+from tests.support.stage import stream_arguments
 from tests.support.vault import wait_until
 
 DOCUMENT = openapi.load()
@@ -58,7 +59,7 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
 
 def test_every_get_answers_as_documented(inside: Inside, origin: Origin) -> None:
     record, digest = inside.album(), inside.cover(origin)
-    samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x"}
+    samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x", **stream_arguments(inside)}
     names = {"/cache/": digest, "/tint/": "200-10", "/assets/": "app.js", "/api/cache/jobs/": "nothing"}
     client = inside.client(accept="text/html")
     for path, methods in DOCUMENT["paths"].items():
@@ -261,6 +262,8 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
 def test_the_numbers_say_who_is_in_trouble_to_operators_only(inside: Inside) -> None:
     assert "paused_hosts" in inside.client().get("/api/cache/stats").json
     assert "paused_hosts" not in inside.stranger().get("/api/cache/stats").json
+    for headers in ({"Origin": "http://localhost:8080"}, {"Sec-Fetch-Site": "cross-site"}):  # another page in a browser here
+        assert "paused_hosts" not in inside.client().get("/api/cache/stats", headers=headers).json
     text = inside.stranger().get("/api/cache/stats").text
     assert "http" not in text
     assert "/" not in text.replace("application/json", "")

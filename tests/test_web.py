@@ -21,6 +21,7 @@ from image_cache.logs import OneLine
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
+from tests.support.stage import stream_arguments
 from tests.support.vault import wait_until
 
 PAGE = {
@@ -56,6 +57,7 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "name": digest,
         "kind": "detail",
         "version": "x",
+        **stream_arguments(inside),
     }
 
 
@@ -120,12 +122,16 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     stranger_url = origin.put("/not-registered.jpg", jpeg())
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
     digest = inside.services.covers.names.of(urls[0])[1]
-    known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
+    known = {
+        "album_id": records[0],
+        "variant": "thumbnails",
+        "name": digest,
+        "kind": "detail",
+        "version": "x",
+    } | stream_arguments(inside)
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
     try:
-        inside.services.start()
-        wait_until(lambda: not inside.services.covers.cache.is_adopting)
         inside.services.pool.close()  # nothing is fetched: whatever connects now is a request
         client = inside.stranger()
         for rule in routes(inside.app, "GET"):
@@ -417,7 +423,7 @@ def test_nothing_starts_a_thread_before_the_first_request(tmp_path: Path) -> Non
     import threading
 
     before = threading.active_count()
-    with Inside(tmp_path / "vault") as inside:
+    with Inside(tmp_path / "vault", settled=False) as inside:
         assert threading.active_count() == before
         inside.client().get("/about")
         assert inside.services.pool.is_running

@@ -5,7 +5,6 @@ Address shapes: developer documentation and addresses in public use; a rule that
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def _discogs(path: str, url: str) -> Identity | None:
         packed = path[store:].replace("/", "").partition(".")[0]
         try:
             text = "/" + base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("ascii")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not of ASCII
             return None
     name = _DISCOGS_NAME.search(text)
     if name is None:

@@ -85,9 +85,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             picture = _shrunk(made, goal)
             recipe = (goal, variant.quality, variant.method, variant.blur_px)
             if recipe not in encoded:  # a small original fills several variants with the same picture
-                if variant.blur_px:
-                    picture = _blurred(picture, variant.blur_px)
-                encoded[recipe] = _webp(picture, variant.quality, variant.method)
+                encoded[recipe] = _webp(picture, *recipe[1:])
             blobs[variant.name] = encoded[recipe]
         few = made[-1].convert("RGBA").resize((16, 16), Image.Resampling.BOX)
         average, hue, chroma = tint(few.tobytes())
@@ -267,14 +265,11 @@ def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
     return made[-1]
 
 
-def _blurred(picture: Image.Image, keep_px: int) -> Image.Image:
-    """Return the picture made from so few of its pixels that what it shows cannot be brought back."""
-    few = picture.convert("RGBA").resize(_fit(picture.size, keep_px), Image.Resampling.BOX)
-    soft = few.resize(picture.size, Image.Resampling.BICUBIC)
-    return soft.filter(ImageFilter.GaussianBlur(max(picture.size) / keep_px / 3)).convert(picture.mode)
-
-
-def _webp(picture: Image.Image, quality: int, method: int) -> bytes:
+def _webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
+    if blur_px:  # made from so few of its pixels that what it shows cannot be brought back
+        few = picture.convert("RGBA").resize(_fit(picture.size, blur_px), Image.Resampling.BOX)
+        soft = few.resize(picture.size, Image.Resampling.BICUBIC)
+        picture = soft.filter(ImageFilter.GaussianBlur(max(picture.size) / blur_px / 3)).convert(picture.mode)
     out = io.BytesIO()
     picture.save(out, "WEBP", quality=quality, method=method, exif=b"", xmp=b"", icc_profile=b"")
     return out.getvalue()

@@ -46,7 +46,7 @@ class S3Storage:
         except ImportError as error:
             reason = "the library for S3 is not installed: pip install --require-hashes -r requirements-s3.txt"
             raise StorageError(f"s3://{bucket_name}", reason) from error
-        config: dict[str, Any] = {"region": region, "virtual_hosted_style_request": virtual_hosted_style}
+        config: Any = {"region": region, "virtual_hosted_style_request": virtual_hosted_style}
         if aws_access_key:
             config |= {"access_key_id": aws_access_key, "secret_access_key": aws_secret_key}
         if endpoint:

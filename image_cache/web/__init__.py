@@ -3,6 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from config import MAX_BODY_BYTES
 from image_cache.ground import secret_key
 from image_cache.services import Services
 from image_cache.web.accounts import accounts
@@ -23,8 +24,6 @@ from image_cache.web.stream_helpers import register_stream_helpers
 from image_cache.web.stream_media import stream_media
 from image_cache.web.stream_people import stream_people
 from image_cache.web.streams import streams
-
-MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads raise it for their own route
 
 
 def build_app(services: Services) -> Flask:

@@ -9,6 +9,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from image_cache.accounts import ROLES
 from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.web.context import services
@@ -57,7 +58,7 @@ def export_albums(file: Path) -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice(["operator", "owner"]), required=True)
+@click.option("--role", type=click.Choice(ROLES), required=True)
 def add_user(name: str, role: str) -> None:
     """Make an account for NAME. The password comes from standard input, so that it stands in no history and no process list."""
     with told():

@@ -51,6 +51,9 @@ class Spool:
             self._file.seek(0)
             self._file.truncate()
 
+    def close(self) -> None:
+        self._file.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
@@ -63,6 +66,11 @@ class UploadRequest(Request):
 
     file_limit_bytes = IN_MEMORY_BYTES
 
+    def close(self) -> None:
+        super().close()
+        for spool in self.__dict__.get("spools", ()):  # of a form that was cut in the middle of a file, too
+            spool.close()
+
     def _get_file_stream(
         self,
         total_content_length: int | None,
@@ -70,7 +78,9 @@ class UploadRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        return Spool(self.file_limit_bytes)  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
+        spool = Spool(self.file_limit_bytes)
+        self.__dict__.setdefault("spools", []).append(spool)
+        return spool  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
 
 
 def admit() -> None:

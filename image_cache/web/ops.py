@@ -20,7 +20,7 @@ Check = tuple[str, str, str]  # what, a lamp's state (well, working, warning, wa
 @limiter.exempt
 def health() -> Response:
     """Answer 200 while pages and pictures can be served, 503 when not; as a page or as JSON."""
-    checks = [_catalog(), _index(), _space(), _rights(), _queue(), _origins()]
+    checks = [_catalog(), _index(), _space(), _rights(), _queue(), _origins(), _originals()]
     worst = "failed" if any(c[1] == "failed" for c in checks) else "warning" if any(c[1] == "warning" for c in checks) else "well"
     status = {"well": "healthy", "warning": "degraded", "failed": "unhealthy"}[worst]
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
@@ -95,3 +95,12 @@ def _origins() -> Check:
     if paused:
         return "Origins", "waiting", f"{len(paused)} paused after failures; tried again by themselves."
     return "Origins", "well", "No origin is in trouble."
+
+
+def _originals() -> Check:
+    pictures = services().streams.pictures
+    if not pictures.is_remote:
+        return "Originals", "well", "They lie on this machine."
+    if pictures.is_away():
+        return "Originals", "warning", "Their storage does not answer. What is cached is shown, uploads are refused."
+    return "Originals", "well", "Their storage answers."

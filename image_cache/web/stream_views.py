@@ -184,7 +184,6 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
         "description": image.description,
         "visibility": image.visibility.value,
         "sensitive": image.is_sensitive,
-        "position": image.position,
         "dimensions": list(image.dimensions),
         "created_at": image.created_at,
         "page_url": shown.page,
@@ -194,6 +193,7 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
     }
     if shown.may_edit:
         facts |= {
+            "position": image.position,  # gaps in it would tell others that there is more
             "filename": image.filename,
             "format": image.format,
             "size_bytes": image.size_bytes,

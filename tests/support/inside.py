@@ -15,6 +15,7 @@ from image_cache.ground import prepare
 from image_cache.services import Services, open_services
 from image_cache.web import build_app
 from tests.support.origin import Origin, jpeg
+from tests.support.vault import wait_until
 
 LAN = "192.168.1.77"
 NAME, PASSWORD = "Vera", "correct horse"
@@ -36,7 +37,13 @@ class Inside:
     """`with Inside(folder, trusted=[origin.base]) as inside:` opens a vault and closes it again."""
 
     def __init__(
-        self, folder: Path, *, trusted: tuple[str, ...] = (), clock: Callable[[], float] | None = None, **settings: Any
+        self,
+        folder: Path,
+        *,
+        trusted: tuple[str, ...] = (),
+        clock: Callable[[], float] | None = None,
+        settled: bool = True,
+        **settings: Any,
     ) -> None:
         self.folder = folder
         chosen = Settings(DATA_DIR=folder, TRUSTED_ORIGINS=trusted, **settings)
@@ -47,6 +54,9 @@ class Inside:
             self.app = build_app(open_services(chosen, clock=clock))
         self.app.test_client_class = Visitor
         self.services: Services = self.app.extensions["vinylvault"]
+        if settled:
+            self.services.start()
+            wait_until(lambda: not self.services.covers.cache.is_adopting)  # the index is new; what is not there is not known yet
 
     def __enter__(self) -> Self:
         return self

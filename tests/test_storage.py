@@ -1,0 +1,237 @@
+"""One suite for every storage: a folder, and a bucket of a real S3 server."""
+
+import errno
+import os
+import stat
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache import StorageFactory
+from image_cache.adapters.storage import TEMP_PREFIX, LocalStorage, Storage
+from image_cache.adapters.storage_doctor import examine
+from image_cache.errors import StorageError
+from tests.support.inside import Inside
+from tests.support.s3 import S3Server
+
+CLIMBS = (
+    "",
+    ".",
+    "..",
+    "../a",
+    "a/../b",
+    "/etc/passwd",
+    "a//b",
+    "a/./b",
+    "a\\..\\b",
+    "a\0b",
+    "a/.hidden",
+    "é",
+    "a b",
+    "x" * 200,
+    "a/",
+)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "s3", "s3 below a prefix"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "local":
+        return StorageFactory.create_backend("local", root=tmp_path / "originals")
+    server: S3Server = request.getfixturevalue("s3")
+    prefix = "" if request.param == "s3" else "deep/er"
+    return StorageFactory.create_backend("s3", **server.options, prefix=prefix)
+
+
+def test_what_is_put_can_be_had_listed_and_deleted(storage: Storage) -> None:
+    assert storage.get("evening/a.jpg") is None
+    assert not storage.exists("evening/a.jpg")
+    assert storage.put("evening/a.jpg", b"bytes") == 5
+    assert storage.get("evening/a.jpg") == b"bytes"
+    assert storage.exists("evening/a.jpg")
+    assert list(storage.list("evening")) == [("evening/a.jpg", 5)]
+    assert storage.delete("evening/a.jpg")
+    assert not storage.delete("evening/a.jpg")
+    assert storage.get("evening/a.jpg") is None
+    assert list(storage.list("evening")) == []
+
+
+def test_a_name_put_again_holds_the_new_bytes(storage: Storage) -> None:
+    storage.put("again/a.bin", b"old")
+    storage.put("again/a.bin", b"newer")
+    assert storage.get("again/a.bin") == b"newer"
+
+
+def test_a_folder_is_listed_without_its_neighbours(storage: Storage) -> None:
+    for name in ("list/a.jpg", "list/b.jpg", "list2/c.jpg"):
+        storage.put(name, name.encode())
+    assert list(storage.list("list")) == [("list/a.jpg", 10), ("list/b.jpg", 10)]
+    names = [name for name, _ in storage.list()]
+    assert names == sorted(names)
+    assert {"list/a.jpg", "list/b.jpg", "list2/c.jpg"} <= set(names)
+    for name in names:
+        storage.delete(name)
+
+
+def test_large_bytes_and_streams_go_in_whole(storage: Storage) -> None:
+    body = os.urandom(1000) * 7000
+    assert storage.put("large/a.bin", (body[at : at + 100_000] for at in range(0, len(body), 100_000))) == len(body)
+    assert storage.get("large/a.bin") == body
+
+
+def test_a_stream_that_breaks_leaves_nothing(storage: Storage) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 100_000
+        raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError):
+        storage.put("broken/a.bin", broken())
+    assert list(storage.list("broken")) == []
+
+
+def test_files_are_uploaded_and_downloaded_as_documented(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "here.jpg").write_bytes(b"picture")
+    assert storage.upload_file(local_path=tmp_path / "here.jpg", remote_path="s3://bucket/stream-123/image-456.jpg") == 7
+    assert storage.get("stream-123/image-456.jpg") == b"picture"
+    assert storage.download_file("stream-123/image-456.jpg", tmp_path / "there.jpg") == 7
+    assert (tmp_path / "there.jpg").read_bytes() == b"picture"
+    with pytest.raises(StorageError):
+        storage.download_file("stream-123/none.jpg", tmp_path / "none.jpg")
+    assert not (tmp_path / "none.jpg").exists()
+    with pytest.raises(StorageError):
+        storage.upload_file(tmp_path / "missing.jpg", "stream-123/missing.jpg")
+    storage.delete("stream-123/image-456.jpg")
+
+
+def test_an_address_gives_the_bytes(storage: Storage) -> None:
+    storage.put("url/a.bin", b"bytes")
+    with urllib.request.urlopen(storage.url("url/a.bin"), timeout=5) as answer:
+        assert answer.read() == b"bytes"
+    storage.delete("url/a.bin")
+
+
+@pytest.mark.parametrize("name", CLIMBS)
+def test_a_name_that_could_lead_elsewhere_is_refused(storage: Storage, name: str) -> None:
+    for ask in (storage.get, storage.delete, storage.exists, lambda one: storage.put(one, b"x")):
+        with pytest.raises(StorageError, match="not a name"):
+            ask(name)
+
+
+def test_many_writers_of_many_names_lose_nothing(storage: Storage) -> None:
+    def write(number: int) -> None:
+        for turn in range(5):
+            storage.put(f"many/{number}-{turn}.bin", bytes([number]) * 100)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(storage.list("many"))) == 40
+    for name, _ in list(storage.list("many")):
+        assert storage.get(name) == bytes([int(name.partition("/")[2].partition("-")[0])]) * 100
+        storage.delete(name)
+
+
+def test_the_doctor_finds_a_storage_well_and_leaves_nothing(storage: Storage) -> None:
+    findings = examine(storage)
+    assert [finding for finding in findings if not finding.is_well] == []
+    assert len(findings) == 8
+    assert list(storage.list("doctor")) == []
+
+
+def test_the_doctor_names_what_is_missing(s3: S3Server) -> None:
+    for options, words in (
+        ({"aws_secret_key": "wrong-secret"}, "refuses these keys"),
+        ({"bucket_name": "no-such-bucket"}, "no such bucket"),
+        ({"endpoint": "http://127.0.0.1:9"}, "does not answer"),
+    ):
+        findings = examine(StorageFactory.create_backend("s3", **{**s3.options, **options}))
+        assert len(findings) == 1
+        assert not findings[0].is_well
+        assert words in findings[0].note
+
+
+def test_the_doctor_is_a_command(tmp_path: Path, s3: S3Server) -> None:
+    (tmp_path / "secret").write_text(s3.options["aws_secret_key"] + "\n", encoding="utf-8")
+    settings = {
+        "STORAGE": "s3",
+        "S3_BUCKET": s3.options["bucket_name"],
+        "S3_ENDPOINT": s3.endpoint,
+        "S3_ACCESS_KEY": s3.options["aws_access_key"],
+        "S3_SECRET_KEY_FILE": tmp_path / "secret",
+    }
+    with Inside(tmp_path / "vault", **settings) as inside:
+        done = inside.app.test_cli_runner().invoke(args=["storage", "doctor"])
+        assert (done.exit_code, done.output.count("ok ")) == (0, 8), done.output
+    with Inside(tmp_path / "vault", **{**settings, "S3_BUCKET": "none"}) as inside:
+        done = inside.app.test_cli_runner().invoke(args=["storage", "doctor"])
+        assert (done.exit_code, "MISSING" in done.output) == (1, True)
+
+
+def test_a_store_that_is_away_says_so_soon_and_is_back_when_it_is(tmp_path: Path) -> None:
+    with S3Server(tmp_path / "s3") as server:
+        storage = StorageFactory.create_backend("s3", **server.options)
+        storage.put("a/b.bin", b"bytes")
+        server.stop()
+        for ask in (lambda: storage.get("a/b.bin"), lambda: storage.put("a/c.bin", b"x"), lambda: list(storage.list())):
+            started = time.monotonic()
+            with pytest.raises(StorageError) as caught:
+                ask()
+            assert time.monotonic() - started < 4
+            assert caught.value.retryable
+            assert "Signature" not in str(caught.value)
+        server.start()
+        assert storage.get("a/b.bin") == b"bytes"
+
+
+def test_an_unknown_kind_is_no_storage() -> None:
+    with pytest.raises(ValueError, match="none of local, s3"):
+        StorageFactory.create_backend("ftp")
+
+
+def test_a_folder_keeps_its_files_to_itself_and_follows_no_link(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "originals")
+    storage.put("evening/a.jpg", b"bytes")
+    path = tmp_path / "originals/evening/a.jpg"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    (tmp_path / "secret").write_bytes(b"secret")
+    (path.parent / "b.jpg").symlink_to(tmp_path / "secret")
+    with pytest.raises(StorageError):
+        storage.get("evening/b.jpg")
+    (tmp_path / "originals/led").symlink_to(tmp_path)
+    with pytest.raises(StorageError):
+        storage.get("led/secret")
+    assert list(storage.list()) == [("evening/a.jpg", 5)]
+
+
+def test_a_full_disk_refuses_and_leaves_nothing(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "originals", floor_bytes=1 << 60)
+    with pytest.raises(StorageError, match="would be free") as caught:
+        storage.put("evening/a.jpg", b"bytes")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
+    assert [path for path in (tmp_path / "originals").rglob("*") if path.is_file()] == []
+
+
+def test_what_a_killed_writer_left_is_swept_and_never_listed(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "originals")
+    storage.put("evening/a.jpg", b"bytes")
+    left = tmp_path / f"originals/evening/{TEMP_PREFIX}1-x"
+    left.write_bytes(b"half")
+    assert list(storage.list()) == [("evening/a.jpg", 5)]
+    now = time.time()
+    assert storage.sweep(older_than_s=3600, now=now) == 0
+    assert storage.sweep(older_than_s=3600, now=now + 4000) == 1
+    assert not left.exists()
+    assert storage.get("evening/a.jpg") == b"bytes"

@@ -1,0 +1,185 @@
+"""Streams on the real thing: gunicorn as a process, real sockets, kill -9 in the middle of uploads."""
+
+import http.client
+import io
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from image_cache import StreamImageManager
+from tests.support.inside import PASSWORD
+from tests.support.stage import multipart, photo
+from tests.support.vault import Reply, Vault, wait_until
+
+TOKEN = re.compile(r'name="csrf(?:_|-)token" (?:value|content)="([^"]+)"')
+SLUG = "evening"
+
+
+class Browser:
+    """Somebody logged in at a running vault, by plain HTTP."""
+
+    def __init__(self, vault: Vault, name: str = "") -> None:
+        self.vault = vault
+        self.cookie = ""
+        self.token = ""
+        if name:
+            self._read(self.get("/login", accept="text/html"))
+            form = urllib.parse.urlencode({"name": name, "password": PASSWORD, "csrf_token": self.token}).encode()
+            answer = self.ask("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+            assert answer.status == 303, answer.body
+            self._read(self.get("/about", accept="text/html"))
+
+    def get(self, path: str, accept: str = "*/*") -> Reply:
+        return self.ask("GET", path, None, {"Accept": accept})
+
+    def upload(self, *bodies: bytes, chunked: bool = False, **fields: str) -> Reply:
+        data, kind = multipart({**fields}, bodies)
+        return self.ask("POST", f"/api/streams/{SLUG}/images", data, {"Content-Type": kind}, chunked=chunked)
+
+    def ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str], *, chunked: bool = False) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.vault.port, timeout=30)
+        try:
+            sent = {**headers, "Cookie": self.cookie, "X-CSRFToken": self.token, "Host": "vault.local"}
+            body = (data[at : at + 60_000] for at in range(0, len(data), 60_000)) if chunked and data is not None else data
+            connection.request(method, path, body=body, headers=sent, encode_chunked=chunked)
+            answer = connection.getresponse()
+            for value in answer.headers.get_all("Set-Cookie") or []:
+                self.cookie = value.partition(";")[0]
+            return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+        finally:
+            connection.close()
+
+    def _read(self, page: Reply) -> None:
+        found = TOKEN.search(page.body.decode())
+        assert found
+        self.token = found[1]
+
+
+def prepared(vault: Vault) -> Browser:
+    vault.command("users", "add", "operator", "--role", "operator", stdin=PASSWORD)
+    vault.command("users", "add", "owner", "--role", "owner", stdin=PASSWORD)
+    owner = Browser(vault, "owner")
+    answer = owner.ask("POST", "/api/streams", json.dumps({"title": "Evening"}).encode(), {"Content-Type": "application/json"})
+    assert answer.status == 201, answer.body
+    return owner
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Vault]:
+    limits = {"VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "1000", "VINYL_VAULT_FREE_SPACE_FLOOR_MB": "0"}
+    with Vault(tmp_path / "vault", **limits) as vault:
+        yield vault
+
+
+@pytest.mark.slow
+def test_large_and_chunked_uploads_come_through_and_stop_at_their_limit(live: Vault) -> None:
+    vault = live
+    owner = prepared(vault)
+    picture = photo(1, 1200, 900)
+    assert owner.upload(picture, chunked=True).status == 201
+    assert owner.upload(photo(2, 1500, 1500), visibility="private").status == 201
+    over = owner.upload(photo(3) + bytes(21_000_000), photo(4), chunked=True)
+    rows = over.json()["results"]
+    assert [row["ok"] for row in rows] == [False, True]
+    assert rows[0]["kind"] == "too-large"
+    # Nobody else gets a byte over the usual size in, chunked or not, and nothing of it stays on the disk.
+    stranger = Browser(vault)
+    data, kind = multipart({}, (bytes(3_000_000),))
+    for chunked in (False, True):
+        try:
+            answer = stranger.ask("POST", f"/api/streams/{SLUG}/images", data, {"Content-Type": kind}, chunked=chunked)
+            assert answer.status in (403, 413)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it hung up before everything was sent
+    assert Browser(vault).get(f"/api/streams/{SLUG}/images").json()["total"] == 2
+
+
+@pytest.mark.slow
+def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_shown(live: Vault) -> None:
+    """100 kills at random moments, with two uploads under way at each of them."""
+    chance = random.Random(11)
+    acknowledged: dict[str, bytes] = {}
+    owner = prepared(live)
+    seed = 0
+    for _ in range(int(os.environ.get("KILLS", "100"))):
+        stop = threading.Event()
+
+        def keep_uploading(first: int, stop: threading.Event = stop) -> None:
+            number = first
+            while not stop.is_set():
+                body = photo(number, 120, 80)
+                try:
+                    answer = owner.upload(body)
+                except (OSError, http.client.HTTPException):
+                    return
+                if answer.status == 201:
+                    acknowledged[answer.json()["results"][0]["image_id"]] = body
+                number += 1
+
+        threads = [threading.Thread(target=keep_uploading, args=(seed + offset,)) for offset in (0, 100_000)]
+        for thread in threads:
+            thread.start()
+        time.sleep(chance.uniform(0.0, 0.5))
+        worker = live.workers()[0]
+        os.kill(worker, signal.SIGKILL)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        seed += 1000
+        wait_until(lambda gone=worker: live.workers() and live.workers()[0] != gone and _answers(live))
+    shown = owner.get(f"/api/streams/{SLUG}/images").json()["images"]
+    ids = {image["image_id"] for image in shown}
+    assert set(acknowledged) <= ids, "an acknowledged upload was lost"
+    for image in shown:
+        thumb = owner.get(image["thumb_url"])
+        assert thumb.status == 200
+        Image.open(io.BytesIO(thumb.body)).load()
+        original = owner.get(image["original_url"])
+        assert original.body == acknowledged.get(image["image_id"], original.body)
+        Image.open(io.BytesIO(original.body)).load()
+    assert len(acknowledged) > 10
+    live.stop()
+    # An hour later nothing is left of the uploads that were cut.
+    swept = StreamImageManager(
+        live.folder / "state/stream_images", live.folder / "cache/streams", clock=lambda: time.time() + 4000
+    )
+    swept.pictures.sweep()
+    swept.close()
+    left = [path.name for path in (live.folder / "state/stream_images").rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(f"{image_id}_original.jpg" for image_id in ids)
+
+
+def _answers(vault: Vault) -> bool:
+    try:
+        return vault.get("/keys").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_two_workers_agree_on_who_may_see_what_within_a_second(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault", workers=2, VINYL_VAULT_FREE_SPACE_FLOOR_MB="0") as vault:
+        owner = prepared(vault)
+        image_id = owner.upload(photo(1)).json()["results"][0]["image_id"]
+        path = f"/streams/{SLUG}/images/{image_id}/detail"
+        assert {Browser(vault).get(path).status for _ in range(10)} == {200}
+        body = json.dumps({"visibility": "private"}).encode()
+        changed = owner.ask("PATCH", f"/api/images/{image_id}", body, {"Content-Type": "application/json"})
+        assert changed.status == 200
+        assert {Browser(vault).get(path).status for _ in range(20)} == {404}
+        assert {owner.get(path).status for _ in range(10)} == {200}
+        gone = owner.ask("DELETE", f"/api/images/{image_id}", None, {})
+        assert gone.json() == {"deleted": True}
+        assert {owner.get(path).status for _ in range(20)} == {404}
+        assert not list((vault.folder / "cache/streams").rglob("*.webp"))
+        assert not [file for file in (vault.folder / "state/stream_images").rglob("*") if file.is_file()]
