@@ -8,10 +8,13 @@ import { wakeAppend } from "./js/append.js";
 import { rememberSleeve, returnToSleeve } from "./js/back.js";
 import { catchBrokenPictures } from "./js/images.js";
 import { listenForKeys } from "./js/keys.js";
+import { wakeLightbox } from "./js/lightbox.js";
 import { wakeRuler } from "./js/ruler.js";
 import { listenForSearch } from "./js/search.js";
 import { listenForSheets } from "./js/sheet.js";
+import { wakeStream } from "./js/stream.js";
 import { listenForTools } from "./js/tools.js";
+import { wakeUploader } from "./js/uploader.js";
 import { preloadAll, wakeWatch } from "./js/watch.js";
 
 /** Ends what belongs to the contents of `main` when those are replaced. */
@@ -26,6 +29,9 @@ function wake() {
   wakeAppend(signal);
   wakeRuler(signal);
   wakeAlbum(signal);
+  wakeStream(signal);
+  wakeUploader(signal);
+  wakeLightbox(signal);
 }
 
 catchBrokenPictures();

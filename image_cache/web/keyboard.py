@@ -1,7 +1,10 @@
 """The keys, as they are listed for people. `static/js/keys.js` acts on them."""
 
 KEYS = (
-    ("Go", (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("About", ("G", "A")))),
+    (
+        "Go",
+        (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A"))),
+    ),
     (
         "On the wall",
         (
@@ -13,5 +16,6 @@ KEYS = (
         ),
     ),
     ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
     ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
 )

@@ -14,6 +14,9 @@ SIZES = {
     "large": "stream_large",
     "thumb-blurred": "stream_thumb_blurred",
     "detail-blurred": "stream_detail_blurred",
+    # In a gallery: the same bytes under an address of their own, because a list that is drawn is not a picture that is looked at.
+    "tile": "stream_detail",
+    "tile-blurred": "stream_detail_blurred",
 }
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
 CHART_W, CHART_H = 300, 40
@@ -21,17 +24,20 @@ CHART_W, CHART_H = 300, 40
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image on a page. `thumb` and `detail` are blurred for a sensitive one, `sharp_*` never are.
+    """One image on a page. `thumb`, `tile` and `detail` are blurred for a sensitive one, `sharp_*` never are.
 
     `is_away`: not here, and the storage of its original does not answer. `views` is None for whoever may not know.
     """
 
     image: StreamImage
+    stream_title: str
     page: str
     thumb: str
+    tile: str
     detail: str
     large: str
     sharp_thumb: str
+    sharp_tile: str
     sharp_detail: str
     thumb_size: tuple[int, int]
     detail_size: tuple[int, int]
@@ -62,11 +68,14 @@ def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool
     may = may_edit(viewer, stream)
     return Picture(
         image=image,
+        stream_title=stream.title,
         page=address(image),
         thumb=address(image, f"thumb{suffix}"),
+        tile=address(image, f"tile{suffix}"),
         detail=address(image, f"detail{suffix}"),
         large=address(image, "large"),
         sharp_thumb=address(image, "thumb"),
+        sharp_tile=address(image, "tile"),
         sharp_detail=address(image, "detail"),
         thumb_size=fitted(image.dimensions, EDGES["thumb"]),
         detail_size=fitted(image.dimensions, EDGES["detail"]),
@@ -106,6 +115,7 @@ def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
         "may_own": may_own(viewer, stream),
         "is_member": is_member(viewer, stream),
         "visibilities": [kind.value for kind in ImageVisibility],
+        "charts": charts([image.image_id for image in images]) if may else {},
         "limits": limits(stream) if may else None,  # what is left says how many there are, private ones among them
     }
 
@@ -134,10 +144,17 @@ def limits(stream: Stream) -> dict[str, Any]:
         "max_mb": uploads.max_bytes / 1e6,
         "max_bytes": uploads.max_bytes,
         "max_images": uploads.max_images,
+        "used": used,
         "left": max(0, uploads.max_images - used),
         "formats": list(EXTENSIONS),
-        "accept": ",".join(sorted(ALLOWED_IMAGE_EXTENSIONS)),
+        # With the types a phone offers its camera, and turns what it keeps in a format of its own into one of these.
+        "accept": ",".join([*(f"image/{name.lower()}" for name in EXTENSIONS), *sorted(ALLOWED_IMAGE_EXTENSIONS)]),
     }
+
+
+def charts(image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the chart of each image."""
+    return {image_id: chart(days) for image_id, days in services().streams.listing.views_by_day(image_ids).items()}
 
 
 def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, make_response, redirect, ren
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.errors import FieldRejected
+from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
 from image_cache.web import stream_views as views
 from image_cache.web.context import KEEPERS, services
@@ -61,7 +61,12 @@ def stream(slug: str) -> AnyResponse:
     """Show the gallery of a stream; to its owner, when he asks, as others see it."""
     here = _stream(slug)
     eyes, kind = seen_as(here)
-    services().streams.listing.stream(eyes, slug)  # in another's place: he may find nothing here at all
+    try:
+        services().streams.listing.stream(eyes, slug)
+    except NotVisible:  # only in another's place: to him there is nothing here at all, and the owner is told so
+        answer = _page("stream_hidden.html", stream=here, seen_as=kind)
+        answer.status_code = 404
+        return answer
     values = views.gallery(here, eyes, request.args.get("q", "").strip()[:200])
     if kind:
         values |= {"seen_as": kind, "all_count": services().streams.listing.stats(here)["total"]}

@@ -17,8 +17,33 @@ export async function getJson(path) {
 
 /** @param {string} path @param {object} body @returns {Promise<any>} */
 export async function postJson(path, body) {
-  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token() };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return sendJson("POST", path, body);
+}
+
+/** Change what `body` names. @param {string} path @param {object} body @returns {Promise<any>} */
+export async function patchJson(path, body) {
+  return sendJson("PATCH", path, body);
+}
+
+/**
+ * Send a form with a file, told all the while which share of it is out. A refusal with its reason is an answer too.
+ * @param {string} path @param {FormData} body @param {(share: number) => void} tell @returns {Promise<any>}
+ */
+export function sendFile(path, body, tell) {
+  return new Promise((resolve, reject) => {
+    const asked = new XMLHttpRequest(); // fetch does not say how much of a body has been sent
+    asked.open("POST", path);
+    asked.setRequestHeader("Accept", "application/json");
+    asked.setRequestHeader("X-CSRFToken", token());
+    asked.responseType = "json";
+    asked.upload.addEventListener("progress", ({ loaded, total }) => total && tell(loaded / total));
+    asked.addEventListener("load", () => {
+      const isSaid = asked.response?.results || (asked.response?.error && asked.status < 429);
+      isSaid ? resolve(asked.response) : reject(new RequestFailed(asked.status, Number(asked.getResponseHeader("Retry-After")) || 0));
+    });
+    asked.addEventListener("error", () => reject(new RequestFailed(0, 0)));
+    asked.send(body);
+  });
 }
 
 /**
@@ -37,6 +62,12 @@ export async function postForm(form) {
 /** @returns {boolean} whether the viewer asked to spare data */
 export function sparesData() {
   return navigator.connection?.saveData === true;
+}
+
+/** @param {string} method @param {string} path @param {object} body */
+async function sendJson(method, path, body) {
+  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token() };
+  return (await request(path, { method, headers, body: JSON.stringify(body) })).json();
 }
 
 /** @param {Response} answer */

@@ -1,10 +1,10 @@
-/** @file Arrow keys: from sleeve to sleeve by what stands where, or from record to record on an album page. */
+/** @file Arrow keys: from sleeve to sleeve by what stands where, or from record to record on an album page, from picture to picture in a stream. */
 
 /** @param {string} key @returns {boolean} whether the key meant something here; if not, the page scrolls as ever */
 export function move(key) {
-  if (document.body.matches(".album")) return turn(key);
-  const tiles = [...document.querySelectorAll("main .tile, main .row")];
-  const now = tiles.indexOf(document.activeElement?.closest(".tile, .row"));
+  if (document.body.matches(".album, .picture")) return turn(key);
+  const tiles = [...document.querySelectorAll("main .tile, main .row, main .frame")];
+  const now = tiles.indexOf(document.activeElement?.closest(".tile, .row, .frame"));
   if (now < 0) return key === "ArrowRight" && enter(tiles);
   const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: tiles.length - 1 }[key] ?? nextRow(tiles, now, key === "ArrowUp" ? -1 : 1);
   tiles[next]?.focus();

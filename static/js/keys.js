@@ -17,14 +17,14 @@ const actions = {
 };
 
 /** @type {Record<string, string>} */
-const places = { r: "/", a: "/about" };
+const places = { r: "/", s: "/streams", a: "/about" };
 
 let afterG = 0;
 
 export function listenForKeys() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open], .pswp")) return;
     if (isTyping(event.target)) return leaveField(event);
     if (act(event)) event.preventDefault();
   });
@@ -61,6 +61,7 @@ function leaveField(event) {
 }
 
 function backToWall() {
+  if (document.body.matches(".picture")) return press("a[rel=up]");
   if (!document.body.matches(".album, .found")) return false;
   const from = document.referrer && new URL(document.referrer);
   const cameFromWall = from && from.origin === location.origin && ["/", "/search"].includes(from.pathname);

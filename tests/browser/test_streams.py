@@ -1,0 +1,401 @@
+"""Streams in a real browser: an owner with a phone, a stranger who looks, and somebody without scripts."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from tests.support.pictures import encoded, noise, quartered
+from tests.support.vault import ROOT, Vault
+
+Open = Callable[..., Any]
+
+NAME, PASSWORD = "vera", "a long password"
+PHONE = {"width": 390, "height": 844, "touch": True, "is_mobile": True}
+TURNED = (1, 3, 6, 8)  # EXIF orientations that cameras write
+TITLES = ("Second encore", "Load-out")
+
+
+@pytest.fixture(scope="module")
+def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A vault without records, in which vera has an account."""
+    with Vault(tmp_path_factory.mktemp("streams") / "vault") as running:
+        running.command("users", "add", "ed", "--role", "operator", stdin=f"{PASSWORD}\n")
+        running.command("users", "add", NAME, "--role", "owner", stdin=f"{PASSWORD}\n")
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def session(chromium: Any, live_app: str) -> Any:
+    """The cookies of a browser in which vera is logged in."""
+    context = chromium.new_context(base_url=live_app)
+    page = context.new_page()
+    page.goto("/login?next=/streams")
+    page.fill("#name", NAME)
+    page.fill("#password", PASSWORD)
+    page.click("button:has-text('Log in')")
+    page.wait_for_url("**/streams")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Eighteen pictures of mixed formats, shapes and orientations, with two among them that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    made = []
+    for n in range(18):
+        size = ((1500, 1000), (900, 1200), (700, 700))[n % 3]
+        picture = noise("RGB", 9 + n, 7, n).resize(size, Image.Resampling.BICUBIC)
+        format_ = ("JPEG", "JPEG", "PNG", "WEBP", "GIF", "BMP")[n % 6]
+        options: dict[str, Any] = {}
+        if format_ == "JPEG":
+            exif = Image.Exif()
+            exif[0x0112] = TURNED[n // 2 % 4]
+            options = {"exif": exif, "quality": 85}
+        made.append(folder / f"photo-{n:02}.{'jpg' if format_ == 'JPEG' else format_.lower()}")
+        made[-1].write_bytes(encoded(picture, format_, **options))
+    for at, name, body in ((5, "notes.jpg", b"Not a picture at all."), (11, "scan.png", b"\x89PNG\r\n" + bytes(20_400_000))):
+        made.insert(at, folder / name)
+        made[at].write_bytes(body)
+    return made
+
+
+@pytest.fixture
+def as_owner(open_page: Open, session: Any) -> Open:
+    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=session, **more)
+
+
+@pytest.fixture(scope="module")
+def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> str:
+    """The address of a stream with six public pictures, the second one sensitive."""
+    context = chromium.new_context(base_url=live_app, storage_state=session, java_script_enabled=True)
+    page = context.new_page()
+    address = make_stream(page, "Rehearsal")
+    good = [path for path in photos if path.name.startswith("photo")][:6]
+    page.set_input_files(".files:not(.camera)", good[:1])
+    page.get_by_text("1 of 1 stored").wait_for()
+    page.check("[data-uploader] [name=sensitive]")
+    page.set_input_files(".files:not(.camera)", good[1:2])
+    page.get_by_text("2 of 2 stored").wait_for()
+    page.uncheck("[data-uploader] [name=sensitive]")
+    page.set_input_files(".files:not(.camera)", good[2:])
+    page.get_by_text("6 of 6 stored").wait_for()
+    context.close()
+    return address
+
+
+def make_stream(page: Any, title: str, visibility: str = "public") -> str:
+    page.goto("/streams")
+    page.fill("#new #title", title)
+    page.select_option("#new #visibility", visibility)
+    page.click("text=Make it")
+    page.wait_for_url("**/streams/*")
+    return str(urlsplit(page.url).path)
+
+
+def of_ours(complaints: list[str]) -> list[str]:
+    """Leave out what the browser itself says of an answer that refuses a file."""
+    return [text for text in complaints if not re.search(r"status of (409|413|415)", text)]
+
+
+def test_an_owner_with_a_phone_uploads_an_evening(
+    as_owner: Open, open_page: Open, axe: Callable[[Any], list[str]], photos: list[Path]
+) -> None:
+    page = as_owner("/streams", **PHONE)
+    address = make_stream(page, "Garage night")
+    limits = page.locator(".drop .hint").inner_text()
+    assert "20 MB each" in limits
+    assert "0 of 50 used" in limits
+    page.set_input_files(".files:not(.camera)", photos)
+    page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=60_000)
+    refused = page.locator(".is-refused")
+    assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
+    assert "Not a picture" in refused.nth(0).inner_text()
+    assert "20.4 MB is over the 20 MB limit" in refused.nth(1).inner_text()
+    page.get_by_text("18 pictures: 18 public").wait_for()
+    assert page.locator(".shot").count() == 18
+    assert axe(page) == []
+
+    for at in (0, 4, 9):
+        page.locator(".shot select").nth(at).select_option("private")
+        page.locator(".shot .said").nth(at).get_by_text("Saved as private").wait_for()
+    page.get_by_text("18 pictures: 15 public, 0 for subscribers, 3 private").wait_for()
+
+    for at, title in enumerate(TITLES):
+        page.goto(page.locator(".shot .frame").nth(at).get_attribute("href"))
+        page.fill("#title", title)
+        page.click("text=Save")
+        page.wait_for_url("**done=*")
+        page.goto(address)
+    page.fill(".find.here input", "encore")
+    page.press(".find.here input", "Enter")
+    page.wait_for_url("**q=encore*")
+    assert page.locator(".shot .caption b").all_inner_texts() == [TITLES[0]]
+
+    page.goto(address)
+    page.locator(".shot .quiet").nth(1).click()
+    page.get_by_role("heading", name=f"Delete “{TITLES[1]}”?").wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("17 pictures: 14 public, 0 for subscribers, 3 private").wait_for()
+    assert of_ours(page.complaints) == []
+
+    other = open_page(address)
+    assert other.locator(".shot").count() == 14
+    assert other.locator(".numbers").first.inner_text() == f"14 pictures, by {NAME}"
+    assert other.get_by_text("private").count() == 0
+    other.goto("/streams")
+    assert "14 pictures" in other.locator(".strip", has_text="Garage night").inner_text()
+    assert other.complaints == []
+
+
+def test_an_owner_sees_what_others_see(as_owner: Open) -> None:
+    page = as_owner("/streams")
+    address = make_stream(page, "Closed doors", "private")
+    page.get_by_role("link", name="As stranger").click()
+    page.get_by_text("You see what a stranger sees: nothing.").wait_for()
+    page.locator(".band a").click()
+    page.wait_for_url(f"**{address}")
+    page.goto(f"{address}/selftest")
+    assert page.get_by_role("heading", name="Everybody gets what they may see").is_visible()
+
+
+def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -> None:
+    page = open_page(gallery)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(".frame").first.focus()
+    page.keyboard.press("Enter")
+    page.locator(".pswp--open").wait_for()
+    page.wait_for_function(
+        "() => /large$/.test(document.querySelector('.pswp__item[aria-hidden=false] .pswp__img:not(.pswp__img--placeholder)')?.src)"
+    )
+    assert sum(url.endswith("/large") for url in asked) == 1, "only the one that is looked at counts as looked at"
+    page.keyboard.press("s")
+    assert "/streams/" in page.url, "keys of the page are off meanwhile"
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Blurred. Show it").wait_for()
+    assert page.locator(".pswp__counter").inner_text() == "2 / 6"
+    page.get_by_role("button", name="Blurred. Show it").click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.pswp__item[aria-hidden=false] .pswp__img')].some((one) => /large$/.test(one.src) && one.naturalWidth)"
+    )
+    page.keyboard.press("Escape")
+    page.locator(".pswp").wait_for(state="detached")
+    assert page.locator(".frame").first.evaluate("(one) => one === document.activeElement")
+    assert urlsplit(page.url).path == gallery
+    assert page.complaints == []
+
+
+def test_fingers_turn_and_enlarge_and_back_closes(gallery: str, open_page: Open) -> None:
+    page = open_page(gallery, **PHONE)
+    page.locator(".frame").first.tap()
+    page.locator(".pswp--open.pswp--ui-visible").wait_for()
+    page.wait_for_timeout(500)
+    touch = page.context.new_cdp_session(page)
+    swipe(touch, (330, 400), (60, 400))
+    page.wait_for_function("() => document.querySelector('.pswp__counter').textContent === '2 / 6'")
+    page.wait_for_timeout(500)
+    assert page.locator(".pswp--zoomed-in").count() == 0
+    pinch(touch, (195, 400), 40, 150)
+    page.locator(".pswp--zoomed-in").wait_for()
+    page.go_back()
+    page.locator(".pswp").wait_for(state="detached")
+    assert urlsplit(page.url).path == gallery
+    assert page.complaints == []
+
+
+def swipe(touch: Any, start: tuple[int, int], end: tuple[int, int]) -> None:
+    for step in range(11):
+        x, y = (start[i] + (end[i] - start[i]) * step / 10 for i in (0, 1))
+        kind = "touchMove" if step else "touchStart"
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def pinch(touch: Any, middle: tuple[int, int], start_px: int, end_px: int) -> None:
+    x, y = middle
+    for step in range(11):
+        apart = start_px + (end_px - start_px) * step / 10
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_a_sensitive_picture_is_other_bytes_until_it_is_asked_for(gallery: str, open_page: Open) -> None:
+    page = open_page(gallery)
+    frame = page.locator(".frame", has=page.locator(".plate"))
+    assert "blurred" in frame.locator("img").get_attribute("src")
+    frame.click()
+    page.wait_for_function("() => !document.querySelector('.plate')")
+    assert "blurred" not in frame_source(page, 1)
+    assert page.locator(".pswp").count() == 0
+
+    plain = open_page(gallery, scripts=False)
+    plain.locator(".frame", has=plain.locator(".plate")).click()
+    assert "blurred" in plain.locator("img.whole").get_attribute("src")
+    plain.get_by_role("link", name="Show it").click()
+    assert "blurred" not in plain.locator("img.whole").get_attribute("src")
+
+
+def frame_source(page: Any, at: int) -> str:
+    found: str = page.locator(".frame img").nth(at).get_attribute("src")
+    return found
+
+
+def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: Open, photos: list[Path]) -> None:
+    page = as_owner("/streams", scripts=False)
+    address = make_stream(page, "By form")
+    page.set_input_files(".files:not(.camera)", photos[3:6])
+    page.select_option(".drop [name=visibility]", "private")
+    page.get_by_role("button", name="Upload").click()
+    assert page.get_by_role("heading", name="2 of 3 stored").is_visible()
+    assert "Not a picture" in page.locator(".is-refused").inner_text()
+    assert page.get_by_text("Saved as private").count() == 2
+    page.get_by_role("link", name="To the stream").click()
+    assert urlsplit(page.url).path == address
+    page.locator(".shot select").first.select_option("public")
+    page.locator(".shot").first.get_by_role("button", name="Save").click()
+    assert page.get_by_text("Saved as public.").is_visible()
+    page.locator(".shot .quiet").first.click()
+    page.get_by_role("button", name="Delete").click()
+    assert page.locator(".shot").count() == 1
+
+
+def test_what_is_dropped_anywhere_on_the_page_is_uploaded(as_owner: Open) -> None:
+    page = as_owner("/streams")
+    make_stream(page, "Dropped")
+    body = encoded(quartered(), "PNG").hex()
+    page.evaluate(
+        """(hex) => {
+          const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+          for (const kind of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        body,
+    )
+    page.get_by_text("1 of 1 stored").wait_for()
+    page.locator(".shot").wait_for()
+    assert page.complaints == []
+
+
+def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, photos: list[Path]) -> None:
+    page = as_owner("/streams")
+    make_stream(page, "Flaky")
+    page.route("**/api/streams/*/images", lambda route: route.abort())
+    page.set_input_files(".files:not(.camera)", photos[:1])
+    page.get_by_text("This machine cannot be reached.").wait_for()
+    page.unroute("**/api/streams/*/images")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("1 of 1 stored").wait_for()
+
+
+def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: Open, photos: list[Path]) -> None:
+    page = as_owner("/streams")
+    address = make_stream(page, "For a few", "subscribers")
+    page.set_input_files(".files:not(.camera)", photos[:1])
+    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_role("link", name="People").click()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Send this link.").input_value()
+    guest = open_page(urlsplit(link).path, **PHONE)
+    guest.fill("#name", "guest")
+    guest.fill("#password", PASSWORD)
+    guest.get_by_role("button", name="Make an account and join").tap()
+    guest.wait_for_url(f"**{address}")
+    assert guest.locator(".shot").count() == 1
+    assert guest.locator(".uploader, .keep").count() == 0
+    page.reload()
+    assert page.locator(".members").get_by_text("guest").is_visible()
+    stranger = open_page("/streams")
+    assert stranger.get_by_text("For a few").count() == 0
+    assert stranger.get_by_role("link", name="Log in").first.is_visible()
+
+
+PAGES = ("", "?q=zugzwang", "?as=stranger", "/people", "/selftest", "LIST", "SEARCH", "PICTURE", "DELETE")
+
+
+def place(kind: str, gallery: str, page: Any) -> str:
+    if kind in ("PICTURE", "DELETE"):
+        page.goto(gallery)
+        found: str = page.locator(".frame").first.get_attribute("href")
+        return found + ("/delete" if kind == "DELETE" else "")
+    return {"LIST": "/streams", "SEARCH": "/streams?q=photo"}.get(kind, gallery + kind)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_every_page_of_streams_can_be_read_fits_and_stands_still(
+    kind: str, gallery: str, as_owner: Open, axe: Callable[[Any], list[str]]
+) -> None:
+    page = as_owner("/keys", reduced_motion="reduce")
+    page.goto(place(kind, gallery, page))
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.shifted") == 0
+    assert axe(page) == []
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert axe(page) == []
+    wide = []
+    for width in (320, 390, 641, 720, 800, 960, 961, 1200, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 480 if width == 800 else 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(width)
+    assert wide == []
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480)])
+@pytest.mark.parametrize("kind", PAGES)
+def test_everything_to_touch_is_large_enough_and_stands_still(
+    kind: str, width: int, height: int, gallery: str, as_owner: Open
+) -> None:
+    page = as_owner("/keys", width, height, touch=True, is_mobile=True)
+    page.goto(place(kind, gallery, page))
+    page.wait_for_timeout(300)
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary, label.tick, textarea")]
+          .filter((one) => one.checkVisibility() && !one.closest("p:not(.crumb, .band, .ways), h2, td, .skip, .files") && !one.matches("[type=checkbox]"))
+          .map((one) => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
+          .filter(([, box]) => box.width > 1 && (box.height < 43.5 || box.width < 43.5))
+          .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
+    )
+    assert small == []
+    assert page.evaluate("window.shifted") == 0
+
+
+def test_the_gallery_has_three_columns_two_or_one(gallery: str, open_page: Open) -> None:
+    page = open_page(gallery)
+    columns = []
+    for width, height in ((1440, 900), (800, 480), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        boxes = [one.bounding_box() for one in page.locator(".frame").all()]
+        columns.append(sum(box["y"] == boxes[0]["y"] for box in boxes))
+        assert all(abs(box["width"] / box["height"] - 1.5) < 0.02 for box in boxes)
+    assert columns == [3, 2, 1]
+
+
+def test_keys_lead_through_pictures_and_back(gallery: str, open_page: Open) -> None:
+    page = open_page("/keys")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    page.wait_for_url("**/streams")
+    page.goto(gallery)
+    page.goto(page.locator(".frame").first.get_attribute("href"))
+    first = page.url
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => location.href !== '{first}'")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(first)
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"**{gallery}#p-*")
+
+
+def test_the_viewer_of_pictures_is_vendored_with_its_licence() -> None:
+    folder = ROOT / "static" / "vendor" / "photoswipe-5.4.4"
+    assert "MIT" in (folder / "LICENSE").read_text(encoding="utf-8")
+    assert "photoswipe-5.4.4/" in (ROOT / "static/js/lightbox.js").read_text(encoding="utf-8")
