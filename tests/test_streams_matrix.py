@@ -85,7 +85,7 @@ TABLE: dict[tuple[str, str], Rule] = {
 }
 OF_AN_IMAGE = [key for key in TABLE if "<image_id>" in key[1]]
 OF_A_STREAM = [key for key in TABLE if "<image_id>" not in key[1]]
-SIZES = ("thumb", "detail", "large", "thumb-blurred", "detail-blurred")
+SIZES = ("thumb", "detail", "large", "thumb-blurred", "detail-blurred", "tile", "tile-blurred")
 
 
 @pytest.fixture

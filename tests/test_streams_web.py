@@ -93,7 +93,7 @@ def test_too_many_files_for_a_stream_are_refused_one_by_one(tmp_path: Path) -> N
         )
         assert [row["ok"] for row in answer.json["results"]] == [True, True, False, False]
         assert answer.json["results"][2]["kind"] == "too-many"
-        assert "Room for 0 more of 5" in stage.ask("owner", "GET", f"/streams/{SLUG}").text
+        assert "5 of 5 used" in stage.ask("owner", "GET", f"/streams/{SLUG}").text
 
 
 def test_a_request_over_its_limit_is_cut_before_it_is_read(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_guest_comes_in_by_a_link(stage: Stage) -> None:
     )
     link = re.search(r"http://[^<]+(/invite/[\w-]+)", page.text)[1]  # type: ignore[index]
     guest = stage.inside.stranger()
-    assert "You are invited as subscriber." in guest.get(link).text
+    assert "invited to see what is for subscribers" in guest.get(link).text
     token = form_token(guest, link)
     short = guest.post(link, data={"name": "Gus", "password": "x", "csrf_token": token})
     assert (short.status_code, "at least 8" in short.text) == (403, True)
