@@ -6,13 +6,34 @@ The documented functions are found here without loading anything before they are
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from image_cache.files.manager import (
+        ImageCacheManager,
+        clear_cache,
+        get_cache_manager,
+        get_cache_stats,
+        get_cached_file,
+    )
     from image_cache.services import close_image_cache, get_image_cache, initialize_image_cache
 
 __version__ = "0.1.0"
-__all__ = ["close_image_cache", "get_image_cache", "initialize_image_cache"]
+__all__ = [
+    "ImageCacheManager",
+    "clear_cache",
+    "close_image_cache",
+    "get_cache_manager",
+    "get_cache_stats",
+    "get_cached_file",
+    "get_image_cache",
+    "initialize_image_cache",
+]
+_FILES = frozenset({"ImageCacheManager", "clear_cache", "get_cache_manager", "get_cache_stats", "get_cached_file"})
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FILES:
+        from image_cache.files import manager
+
+        return getattr(manager, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from image_cache import services
