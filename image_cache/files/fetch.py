@@ -35,7 +35,9 @@ Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as 
 
 
 class Opener(Protocol):
-    """The guarded way to an origin, as `OriginFetcher.open`."""
+    """The guarded way to an origin, as `OriginFetcher.open`; `check` judges an address without going there (`OriginDenied`)."""
+
+    def check(self, url: str) -> None: ...
 
     def open(self, url: str, **options: Any) -> "AbstractContextManager[Answer]": ...
 

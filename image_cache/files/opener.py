@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from config import Settings
 from image_cache.adapters.address import parse_url
+from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import ConfigError, OriginDenied
 from image_cache.files.store import Bounds, FileCache
 
@@ -26,10 +27,14 @@ class FileOpener:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._trusted = (*settings.TRUSTED_ORIGINS, *image_server(settings.IMAGE_SERVER))
+        trusted = (*settings.TRUSTED_ORIGINS, *image_server(settings.IMAGE_SERVER))
+        self._policy = PeerPolicy(trusted, settings.ORIGIN_ALLOWLIST, settings.ORIGIN_DENYLIST)
         self._fetcher: OriginFetcher | None = None
         self._is_closed = False
         self._lock = threading.Lock()  # while it is made: several threads begin at once
+
+    def check(self, url: str) -> None:
+        self._policy.check(url)
 
     def open(self, url: str, **options: Any) -> "AbstractContextManager[Answer]":
         return self._made().open(url, **options)
@@ -45,12 +50,11 @@ class FileOpener:
         with self._lock:
             if self._fetcher is None:
                 from image_cache.adapters.origin import OriginFetcher
-                from image_cache.adapters.peer import PeerPolicy
 
                 known = self._settings
                 host = urlsplit(known.IMAGE_SERVER).hostname
                 self._fetcher = OriginFetcher(
-                    PeerPolicy(self._trusted, known.ORIGIN_ALLOWLIST, known.ORIGIN_DENYLIST),
+                    self._policy,
                     contact=known.CONTACT,
                     private_cas={host: known.IMAGE_SERVER_CA} if host and known.IMAGE_SERVER_CA else None,
                 )
