@@ -4,6 +4,7 @@
 `load_settings` and passed down. `docs/SETTINGS.md` is generated from it (`python config.py`), a test compares the two.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, get_type_hints
 from image_cache.errors import ConfigError
 
 BASE_DIR = Path(__file__).resolve().parent
+MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
 
 
@@ -122,6 +124,7 @@ class Settings:
         "VINYL_VAULT_FREE_SPACE_FLOOR_MB",
         unit="MB",
         low=0,
+        high=4_194_304,
     )
     QUEUE_LIMIT: int = setting(
         10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
@@ -251,14 +254,21 @@ class Settings:
         return min(self.DECODE_BUDGET_MB << 20, max(machine_memory_bytes() // 3, 64 << 20))
 
 
-def machine_memory_bytes() -> int:
-    """Memory that this process may count on: physical, or the limit of its control group when that is lower."""
+def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:  # not a Linux with control groups v2: physical memory is all that is known
+        path = own.read_text(encoding="ascii").rpartition("0::/")[2].strip()
+    except OSError:  # no Linux
         return total
-    return min(total, int(limit)) if limit.isdigit() else total
+    group = cgroups / path
+    for folder in (group, *group.parents):  # a service has a folder of its own there; a container sees its group as the root
+        if not folder.is_relative_to(cgroups):
+            break
+        with contextlib.suppress(OSError):  # the root group has no limit, older systems have no such file
+            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+            total = min(total, int(limit)) if limit.isdigit() else total
+    return total
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = None) -> Settings:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import ConfigError, StorageError
+from image_cache.folders import make_folder
 
 SECRET_BYTES = 32
 FEWEST_LETTERS = 8  # different ones; random hex has all sixteen, a key that somebody typed to have one does not
@@ -21,7 +22,7 @@ def prepare(settings: Settings) -> None:
     os.umask(0o077)
     for folder in (settings.state_dir, settings.cache_dir, settings.covers_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
             # Asking for the rights is not enough: a read-only or full disk answers yes.
             with tempfile.TemporaryFile(dir=folder) as probe:
                 probe.write(b"?")

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from image_cache.adapters.decoder import Decoder
 from image_cache.covers import WARM, ImageCache
@@ -64,15 +64,11 @@ class Housekeeping:
     def fill(self) -> None:
         """Queue covers that nobody has looked at yet, behind all others: the wall fills itself, and is whole when the net is gone."""
         covers = self.covers
-        try:
+        with self._forgiving("fill"), suppress(QueueFull):
             used = covers.cache.index.totals(covers.cache.namespace).bytes
             if used < covers.cache.budget_bytes * FILL_SHARE and covers.jobs.depth() < FILL_JOBS // 2:
                 digests = covers.register.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
                 covers.want_digests(digests, WARM)
-        except QueueFull:
-            pass
-        except DatabaseError as error:
-            covers.cache.index_failed(error)
 
     def sweep(self) -> None:
         """Compare files with rows, forget old preloads. One process at a time."""

@@ -140,6 +140,9 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
+    index, disk = parts.covers.cache.index, parts.covers.cache.disk
+    if index.is_incomplete() and not library.count() and next(disk.shards(), None) is None:
+        index.complete()  # a vault that is new as a whole: there is nothing to rebuild it from
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake

@@ -17,8 +17,9 @@ from typing import Any
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from config import MAX_BODY_BYTES  # a larger one is refused by the application, which need not have read it
+
 MAX_HEAD_BYTES = 32_768  # of request line and headers
-MAX_BODY_BYTES = 1_100_000  # collected here; a larger one is refused by the application, which need not have read it
 MOST_COLLECTED_BYTES = 16_000_000  # in all connections together
 ARRIVAL_S = 15.0  # from a connection, or the first byte of a further request, to its last byte
 ANSWER_S = 20.0  # the longest that one write of an answer may wait for a slow reader

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.records import records
+from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, Vault, free_port, wait_until
 
@@ -58,3 +59,10 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def inside(origin: Origin, tmp_path: Path) -> Iterator[Inside]:
+    """The application in this process, trusting `origin`, with an empty vault."""
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as opened:
+        yield opened

@@ -5,7 +5,6 @@ Address shapes: developer documentation and addresses in public use; a rule that
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,20 +51,27 @@ def identify(url: str) -> Identity:
     return Identity(exact, exact)
 
 
+# A letter for what it shows (release, artist, label), an id, a time, a serial number. In old addresses a size comes first.
+_DISCOGS_NAME = re.compile(r"/([A-Z])-(?:(50|90|150)-)?(\d+-\d{9,10}(?:-\d+)?\.(?:jpe?g|png|gif|webp))")
+_DISCOGS_SIZE = re.compile(r"/[hw]:(\d{2,4})(?=/)|/(\d{2,4})x(\d{2,4})(?=/)")
+
+
 def _discogs(path: str, url: str) -> Identity | None:
     """The file in the image store: in clear in old addresses, base64 with slashes strewn in (`czM6Ly9…`) in new ones."""
-    edge = re.search(r"/[hw]:(\d{2,4})/|/fit-in/(\d{2,4})x", path)
-    edge_px = int(edge[1] or edge[2]) if edge else 0
+    edges = [int(edge) for sizes in _DISCOGS_SIZE.findall(path) for edge in sizes if edge]
     store = path.find("/czM6Ly9")  # "s3://"
     text = path
     if store >= 0:
-        packed = path[store:].replace("/", "").rpartition(".")[0] or path[store:].replace("/", "")
+        packed = path[store:].replace("/", "").partition(".")[0]
         try:
             text = "/" + base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("ascii")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not of ASCII
             return None
-    name = re.search(r"/((?:[A-Z]-)\d+-\d+(?:-\d+)?\.(?:jpe?g|png|gif|webp))", text)
-    return Identity(f"discogs:{name[1]}", url, edge_px, is_settled=True) if name else None
+    name = _DISCOGS_NAME.search(text)
+    if name is None:
+        return None
+    edge_px = max(edges, default=0) or int(name[2] or 0)
+    return Identity(f"discogs:{name[1]}-{name[3]}", url, edge_px, is_settled=True)
 
 
 def _cover_art_archive(path: str, _: str) -> Identity | None:

@@ -9,7 +9,6 @@ from image_cache.models import Progress
 
 WINDOW_S = 60.0
 SAMPLES = 200
-FRESH_S = 0.5  # counting takes 50 ms with 300,000 covers on a PC, and every open page asks
 
 
 class Pace:
@@ -19,19 +18,16 @@ class Pace:
         self._register = register
         self._jobs = jobs
         self._samples: list[tuple[float, int]] = []  # (monotonic time, covers done)
-        self._summary: tuple[float, tuple[int, int, int]] = (-FRESH_S, (0, 0, 0))
 
     def progress(self) -> Progress | None:
         if not self._jobs.depth():
             self._samples = []
             return None
-        now = time.monotonic()
-        if now - self._summary[0] >= FRESH_S:
-            self._summary = (now, self._register.summary(NAMESPACE))
-        total, fetched, given_up = self._summary[1]
+        total, fetched, given_up = self._register.summary(NAMESPACE)
         done = fetched + given_up
         if done >= total:
             return None
+        now = time.monotonic()
         samples = self._samples = [*[(t, n) for t, n in self._samples if now - t < WINDOW_S][-SAMPLES:], (now, done)]
         first_at, first_done = samples[0]
         eta_s = (total - done) * (now - first_at) / (done - first_done) if done > first_done and now - first_at > 1 else None

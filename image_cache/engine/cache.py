@@ -17,6 +17,7 @@ from image_cache.errors import StorageError
 logger = logging.getLogger(__name__)
 
 VICTIMS_AT_A_TIME = 100  # bounds how long one eviction holds the write lock (1.4 ms at a million rows)
+TOLD_EVERY_S = 60.0
 UNKNOWN = -1  # the size of a file that has no row
 Loader = Callable[[], Mapping[Key, bytes]]
 
@@ -46,6 +47,7 @@ class Cache:
         self.budget_bytes = budget_bytes
         self.clock = clock
         self.flight: SingleFlight[bytes | None] = SingleFlight()
+        self._told_at = -TOLD_EVERY_S  # when the log heard that the index is out of reach: not for each of a thousand reads
 
     @property
     def is_adopting(self) -> bool:
@@ -167,7 +169,10 @@ class Cache:
         try:
             found = self.index.find(key)
         except DatabaseError as error:
-            logger.warning("index out of reach reason=%s", error)
+            now = time.monotonic()
+            if now - self._told_at > TOLD_EVERY_S:
+                self._told_at = now
+                logger.warning("index out of reach, files serve without it reason=%s", error)
             found = Found(UNKNOWN, None)
         if found is None:
             if not self.is_adopting:

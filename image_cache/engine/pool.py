@@ -28,10 +28,13 @@ class Pool:
     Must be started in the process that uses it: threads do not survive a fork.
     """
 
-    def __init__(self, work: Callable[[], bool], chores: Sequence[Chore], *, workers: int) -> None:
+    def __init__(
+        self, work: Callable[[], bool], chores: Sequence[Chore], *, workers: int, error_pause_s: float = ERROR_PAUSE_S
+    ) -> None:
         self._work = work
         self._chores = chores
         self._workers = workers
+        self._error_pause_s = error_pause_s
         self._lock = threading.Lock()  # protects _threads
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
@@ -88,5 +91,5 @@ class Pool:
         except Exception:
             self.errors += 1
             logger.exception("unexpected error in %s", name)
-            self._stop.wait(ERROR_PAUSE_S)
+            self._stop.wait(self._error_pause_s)
             return False

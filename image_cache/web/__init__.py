@@ -3,12 +3,13 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from config import MAX_BODY_BYTES
 from image_cache.ground import secret_key
 from image_cache.services import Services
 from image_cache.web.accounts import accounts
 from image_cache.web.api import api
 from image_cache.web.commands import register_commands
-from image_cache.web.context import EXTENSION, STATIC_DIR, TEMPLATE_DIR, prepare_session
+from image_cache.web.context import EXTENSION, TEMPLATE_DIR, prepare_session
 from image_cache.web.errors import register_errors
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
@@ -17,13 +18,12 @@ from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
 
-MAX_BODY_BYTES = 1_000_000  # 500 addresses of 2,048 characters fit; uploads raise it for their own route
-
 
 def build_app(services: Services) -> Flask:
     """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
     settings = services.settings
-    app = Flask("vinylvault", static_folder=str(STATIC_DIR), template_folder=str(TEMPLATE_DIR))
+    app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
+    app.url_map.merge_slashes = False  # one address per thing: a doubled slash is a 404, not a redirect that quotes the Host
     app.extensions[EXTENSION] = services
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,

@@ -125,8 +125,11 @@ def cache_state() -> Response:
 
 def _body(known: Collection[str]) -> dict[str, Any]:
     """Return the JSON object of the request; an empty body is an empty object. A name that is not known is a typing error."""
-    if not request.get_data(cache=True):
+    data = request.get_data(cache=True)
+    if not data:
         return {}
+    if request.max_content_length and len(data) >= request.max_content_length:
+        raise RequestEntityTooLarge("The body is too large.")  # one that came in chunks is cut there without a word
     if not request.is_json:
         raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
     try:

@@ -16,7 +16,7 @@ def is_hex(colour: str | None) -> bool:
 
 def ink_on(colour: str) -> str:
     """Return white or black, whichever reads better on `colour`; never below 4.5:1."""
-    return "#fff" if luminance(colour) < WHITE_BELOW else "#000"
+    return "#ffffff" if luminance(colour) < WHITE_BELOW else "#000000"
 
 
 @lru_cache(maxsize=4096)

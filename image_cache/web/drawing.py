@@ -59,7 +59,7 @@ def spine(cover: Cover) -> tuple[Markup, str]:
         '<svg class="back" aria-hidden="true" focusable="false" preserveAspectRatio="none" viewBox="0 0 1 1">'
         '<rect width="1" height="1" fill="{}"/></svg>'
     ).format(cover.average)
-    return back, "light" if ink_on(cover.average or "") == "#fff" else "dark"
+    return back, "light" if ink_on(cover.average or "") == "#ffffff" else "dark"
 
 
 def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3") -> Markup:

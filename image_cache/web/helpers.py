@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from flask import Flask, g
+from flask import Flask, g, request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -69,7 +69,9 @@ def get_placeholder_url(size_type: str = "thumbnails") -> str:
 
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
-    """Return the `srcset` of a cover, from `smallest` to `largest` px."""
+    """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that spares data."""
+    if request.headers.get("Save-Data", "").lower() == "on":
+        largest = smallest
     return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
 
 

@@ -173,12 +173,10 @@ def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
 
 
 def _covers(albums: Sequence[Album]) -> list[Cover]:
-    covers = services().covers
-    covers.remember([one.cover_url for one in albums if one.cover_url])
-    looks = know_covers([one.cover_url for one in albums])
-    missing = [one.cover_url for one, look in zip(albums, looks, strict=True) if look.state == "waiting" and one.cover_url]
-    if missing:
-        covers.want(missing, PAGE)
+    covers, urls = services().covers, [one.cover_url for one in albums]
+    covers.remember(urls)
+    looks = know_covers(urls)
+    covers.want(urls, PAGE)  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
     return looks
 
 

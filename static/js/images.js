@@ -18,22 +18,17 @@ export function digestOf(image) {
 }
 
 /**
- * Show a picture that has arrived, decoded before it is seen.
+ * Show a picture that has arrived. The drawn sleeve below stays until it is here; then it fades in, which one from the
+ * browser's own cache never does.
  * @param {HTMLImageElement} image
  */
-export async function show(image) {
-  image.dataset.shown = "";
+export function show(image) {
   const again = image.dataset.again ? `?again=${image.dataset.again}` : ""; // this document has a placeholder under the bare address
+  image.dataset.shown = "";
+  image.addEventListener("load", () => image.classList.add("arrives"), { once: true });
   if (image.dataset.srcset && !again) image.srcset = image.dataset.srcset;
   image.src = image.dataset.src + again;
-  if (image.loading === "lazy" && !isNear(image)) return mark(image, "ready"); // decode() would wait for it to come near
-  try {
-    await image.decode();
-  } catch {
-    return undefined; // the error event has seen to it
-  }
-  image.classList.add("arrives");
-  return mark(image, "ready");
+  mark(image, "ready");
 }
 
 /**
@@ -62,7 +57,9 @@ export function mark(image, state) {
 /** A browser that cannot read WebP gets the JPEG beside it; what fails twice leaves the drawn sleeve. */
 export function catchBrokenPictures() {
   document.addEventListener("error", (event) => mend(event.target), { capture: true });
-  for (const image of document.querySelectorAll("img.lazy-load")) if (image.complete && image.src && !image.naturalWidth) mend(image);
+  for (const image of document.querySelectorAll("img.lazy-load[src]")) {
+    if (image.complete && !image.naturalWidth) image.decode().catch(() => mend(image)); // it failed before anybody listened
+  }
 }
 
 /** @param {EventTarget | null} image */
@@ -72,10 +69,4 @@ function mend(image) {
   image.removeAttribute("srcset");
   if (tried.includes(".webp")) image.src = new URL(tried, location.href).pathname.replace(/\.webp$/, ".jpg");
   else image.removeAttribute("src");
-}
-
-/** @param {HTMLImageElement} image */
-function isNear(image) {
-  const { top, bottom } = image.getBoundingClientRect();
-  return bottom > -innerHeight && top < 2 * innerHeight;
 }

@@ -111,7 +111,10 @@ function settle(states) {
   return ended;
 }
 
-/** A picture that was promised can have been evicted since: the cache then answers 202 with a placeholder. */
+/**
+ * A picture that was promised can be missing: one of twice the size is made when first asked for, and any can have been
+ * evicted. The cache then answers 202 with a placeholder; the smaller one stands in, or the picture is waited for.
+ */
 function findPlaceholders(signal) {
   if (!PerformanceObserver.supportedEntryTypes?.includes("resource")) return;
   const ears = new PerformanceObserver((list) => {
@@ -119,9 +122,11 @@ function findPlaceholders(signal) {
     if (!names.size) return;
     for (const image of document.querySelectorAll("img.lazy-load[data-src]")) {
       if (!names.has(image.currentSrc)) continue;
+      const isLarger = image.hasAttribute("srcset") && image.currentSrc !== new URL(image.dataset.src, location.href).href;
+      image.removeAttribute("srcset");
+      if (isLarger) continue;
       image.dataset.again = String(Number(image.dataset.again ?? 0) + 1);
       delete image.dataset.shown;
-      image.removeAttribute("srcset");
       image.removeAttribute("src");
     }
     watch(document);

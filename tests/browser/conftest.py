@@ -1,5 +1,4 @@
-"""A real Chromium for the tests that look at pages. `live_app` (the address of a running application with a few hundred
-records whose covers can be fetched) comes from the conftest above."""
+"""A real Chromium, and a whole application for it to look at: gunicorn as a process, covers from an origin on loopback."""
 
 import json
 import shutil
@@ -8,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import Vault
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
@@ -29,6 +31,66 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.slow)
+
+
+NAMES = [
+    "Ada",
+    "Bo",
+    "Cy",
+    "Dot",
+    "Elm",
+    "Fen",
+    "Gil",
+    "Hal",
+    "Ivy",
+    "Jo",
+    "Kit",
+    "Lou",
+    "Max",
+    "Ned",
+    "Oda",
+    "Pip",
+    "Quin",
+    "Ray",
+    "Sol",
+    "Tam",
+    "Una",
+    "Val",
+    "Wes",
+    "Xan",
+    "Yul",
+    "Zed",
+]
+RECORDS = 150  # two pages and a half
+
+
+def collection(origin: Origin) -> list[dict[str, object]]:
+    """Return records of all letters and six decades; each has a cover of its own, but every 25th has none."""
+    rows: list[dict[str, object]] = []
+    for number in range(RECORDS):
+        name = NAMES[number % len(NAMES)]
+        colour = (number * 53 % 256, number * 97 % 256, number * 31 % 256)
+        rows.append(
+            {
+                "artist": f"{name} and the Number {number // len(NAMES) + 1}",
+                "title": f"{name} Plays It {('Slow', 'Loud', 'Again')[number % 3]}, Volume {number}",
+                "year": 1958 + number * 7 % 60,
+                "genre": ("Jazz", "Folk", "Dub")[number % 3],
+                "format": "LP",
+                "label": "Staithe",
+                "cover_url": "" if number % 25 == 24 else origin.put(f"/{number}.jpg", jpeg(640, 640, colour)),
+                "tracks": [{"position": p, "title": f"The {p} Waltz", "duration_s": 200} for p in ("A1", "A2", "B1", "B2")],
+            }
+        )
+    return rows
+
+
+@pytest.fixture(scope="session")
+def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running application with more than two pages of records; no cover has been fetched yet."""
+    with Origin() as origin, Vault(tmp_path_factory.mktemp("live") / "vault", trusted=(origin.base,)) as vault:
+        vault.import_albums(collection(origin))
+        yield vault.url
 
 
 @pytest.fixture(scope="session")

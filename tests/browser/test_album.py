@@ -9,12 +9,14 @@ Open = Callable[..., Any]
 def test_a_play_is_counted_and_taken_back_without_leaving(open_page: Open) -> None:
     page = open_page("/album/2")
     before = page.locator("[data-part=grades] dd").first.inner_text()
+    page.evaluate("window.isSame = true")
     page.get_by_role("button", name="I played it").click()
     page.get_by_role("button", name="Undo").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() != before
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Taken back.").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() == before
+    assert page.evaluate("window.isSame")
     assert page.complaints == []
 
 

@@ -1,8 +1,13 @@
 """The wall: sleeves that arrive, pages that follow, keys, and the way back."""
 
 import re
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import Vault
 
 Open = Callable[..., Any]
 
@@ -11,19 +16,27 @@ def focused(page: Any) -> str:
     return page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName")
 
 
-def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open) -> None:
-    page = open_page("/?sort=title&page=3")
-    page.wait_for_function(
-        """() => [...document.querySelectorAll(".wall .sleeve")].slice(0, 14)
-          .every((sleeve) => ["ready", "failed", "none"].includes(sleeve.dataset.state))""",
-        timeout=20_000,
-    )
-    page.wait_for_function(
-        """() => [...document.querySelectorAll(".wall .sleeve[data-state=ready] img")].slice(0, 14)
-          .every((image) => image.complete && image.naturalWidth >= 100)"""
-    )
-    assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
-    assert page.complaints == []
+def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open, origin: Origin, tmp_path: Path) -> None:
+    """The origin answers nothing until the page has been seen without a single cover; one it does not have at all."""
+    gate = threading.Event()
+    urls = [origin.put(f"/{n}.jpg", jpeg(400, 400, (n * 9, 90, 120)), gate=gate) for n in range(20)] + [origin.url("/none.jpg")]
+    with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
+        vault.import_albums([{"artist": f"Artist {n:02}", "title": f"Title {n}", "cover_url": url} for n, url in enumerate(urls)])
+        page = open_page(vault.url)
+        states = "() => [...document.querySelectorAll('.wall .sleeve')].map((one) => one.dataset.state)"
+        assert set(page.evaluate(states)) <= {"waiting", "working"}
+        assert page.locator("[data-job]").is_visible()
+        gate.set()
+        page.wait_for_function(
+            """() => [...document.querySelectorAll(".wall img.lazy-load")].slice(0, 20)
+              .every((image) => image.complete && image.naturalWidth > 50 && image.currentSrc.includes("/cache/"))"""
+        )
+        page.wait_for_function("() => document.querySelectorAll('.sleeve[data-state=failed] .inner').length === 1")
+        page.wait_for_function("() => document.querySelector('[data-job-words]').textContent.includes('here')")
+        assert page.evaluate(states) == ["ready"] * 20 + ["failed"]
+        assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+        assert page.evaluate("window.shifted") == 0
+        assert page.complaints == []
 
 
 def test_the_next_pages_join_and_the_address_follows(open_page: Open) -> None:

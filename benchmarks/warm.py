@@ -1,0 +1,84 @@
+"""Warm hits: covers that are in memory, beside Flask's `send_file` on the same gunicorn; what they write; 304s.
+
+    python -m benchmarks.warm [--seconds 4] [--rounds 3]
+
+CPU is user and system time of the server's processes per request and hardly depends on what else runs. On two cores or more
+the server has the last one to itself. Before the load, 10,000 hits are counted for what they write.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+from benchmarks.client import Load, load, pin, tool
+from benchmarks.measure import CORES, cpu_s, machine, pss_mb, table, tree, written_bytes
+from benchmarks.servers import baseline, fill, origin, pid_of
+from tests.support.vault import Vault
+
+COVERS = 200
+HITS = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    known = parser.parse_args()
+    print(f"Warm hits, one worker, {COVERS} thumbnails, load by {tool()}\n{machine()}")
+    with tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name, origin(COVERS) as base:
+        folder = Path(name)
+        files = folder / "files"
+        files.mkdir()
+        with Vault(folder / "vault", trusted=(base,)) as vault, baseline(files) as (port, pid):
+            digests = fill(vault, [f"{base}/{n}.jpg" for n in range(COVERS)])
+            for digest in digests:
+                (files / f"{digest}.webp").write_bytes(vault.get(f"/cache/thumbnails/{digest}.webp").body)
+            ours = [f"/cache/thumbnails/{digest}.webp" for digest in digests]
+            _writes(vault, ours)
+            servers = {
+                "vault": (vault.port, pid_of(vault), ours),
+                "Flask send_file": (port, pid, [f"/{digest}.webp" for digest in digests]),
+            }
+            _compare(servers, known.seconds, known.rounds)
+
+
+def _writes(vault: Vault, paths: list[str]) -> None:
+    (worker,) = vault.workers()
+    before, count = written_bytes(worker), 0
+    while count < HITS:
+        count += load(vault.port, paths, 2).requests
+    print(f"{count:,} hits wrote {(written_bytes(worker) - before) / 1024:.0f} KB to storage\n")
+
+
+def _compare(servers: dict[str, tuple[int, int, list[str]]], seconds: float, rounds: int) -> None:
+    if len(CORES) > 1:
+        for _, pid, _ in servers.values():
+            for process in tree(pid):
+                pin(process, CORES[-1])
+        os.sched_setaffinity(0, set(CORES[:-1]))
+    runs: dict[str, list[tuple[Load, float]]] = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, (port, pid, paths) in servers.items():
+            before = cpu_s(pid)
+            run = load(port, paths, seconds)
+            runs[name].append((run, (cpu_s(pid) - before) / run.requests * 1e6))
+    os.sched_setaffinity(0, set(CORES))
+    rows = []
+    for name, found in runs.items():
+        rates = sorted(run.requests / run.seconds for run, _ in found)
+        cpu = statistics.median(us for _, us in found)
+        p50, p99 = (statistics.median(getattr(run, what) for run, _ in found) for what in ("p50_ms", "p99_ms"))
+        errors = sum(run.errors for run, _ in found)
+        memory = pss_mb(*tree(servers[name][1]))
+        rows.append((name, statistics.median(rates), f"{rates[0]:.0f}..{rates[-1]:.0f}", cpu, p50, p99, memory, errors))
+    last = rows[-1]
+    table(
+        ("", "req/s", "min..max", "CPU us/req", "p50 ms", "p99 ms", "PSS MB", "errors", "x req/s", "x CPU"),
+        [(*row, row[1] / last[1], row[3] / last[3]) for row in rows],
+    )
+
+
+if __name__ == "__main__":
+    main()

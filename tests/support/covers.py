@@ -1,0 +1,63 @@
+"""A cover cache as scripts have it: open it, run its jobs by hand, look at what the origin was asked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from config import Settings
+from image_cache.covers import ImageCache
+from image_cache.engine.upkeep import adopt
+from image_cache.services import CoverServices, open_covers
+from tests.support.clock import FakeClock
+from tests.support.origin import Origin
+
+BASE = Settings(FREE_SPACE_FLOOR_MB=0, IMAGE_CACHE_MAX_MEMORY_MB=16, FETCH_DEADLINE_S=5)
+
+
+class Covers:
+    """`ImageCache` with real adapters. `run()` does what a worker would: it runs the jobs that are due."""
+
+    def __init__(self, folder: Path, origin: Origin, clock: FakeClock, **settings: object) -> None:
+        known = replace(BASE, DATA_DIR=folder, TRUSTED_ORIGINS=(origin.base,), **settings)  # type: ignore[arg-type]
+        self.origin = origin
+        self.clock = clock
+        self.parts: CoverServices = open_covers(known, clock=clock)
+        self.cache: ImageCache = self.parts.covers
+        if self.cache.cache.is_adopting:
+            adopt(self.cache.cache)
+
+    def run(self) -> int:
+        """Run jobs until none is due; returns how many ran."""
+        count = 0
+        while self.cache.loader.run_next():
+            count += 1
+        return count
+
+    def show(self, *urls: str) -> list[str]:
+        """Do what a page does, then what the workers do; returns the digests, as they are then."""
+        self.cache.remember(urls)
+        self.cache.want(urls)
+        self.run()
+        return self.digests(*urls)
+
+    def digests(self, *urls: str) -> list[str]:
+        return [cover.digest for cover in self.cache.look(urls)]
+
+    def states(self, *urls: str) -> list[str]:
+        return [cover.state for cover in self.cache.look(urls)]
+
+    def forget_memory(self) -> None:
+        self.cache.cache.memory.clear()
+
+    def close(self) -> None:
+        self.parts.close()
+
+
+@contextmanager
+def covers_at(folder: Path, origin: Origin, clock: FakeClock | None = None, **settings: object) -> Iterator[Covers]:
+    opened = Covers(folder, origin, clock or FakeClock(), **settings)
+    try:
+        yield opened
+    finally:
+        opened.close()

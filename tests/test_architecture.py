@@ -1,0 +1,151 @@
+"""The layers, read from the imports: they go down only, siblings do not know each other, every library has one home."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# From the bottom up. What stands in one line are siblings: they do not import each other. The longest prefix of a module counts.
+LAYERS = [
+    {"config", "image_cache"},  # the package itself only names its functions
+    {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.ground"},
+    {"image_cache.models"},
+    {"image_cache.database"},
+    {"image_cache.engine", "image_cache.adapters"},
+    {"image_cache.covers", "image_cache.library", "image_cache.accounts"},
+    {"image_cache.housekeeping"},
+    {"image_cache.services"},
+    {"image_cache.web"},
+    {"app"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Library -> the modules that may import it, at their top or inside a function.
+HOMES = {
+    "sqlite3": {"image_cache.database"},
+    "flask": {"image_cache.web", "app"},
+    "werkzeug": {"image_cache.web", "app", "image_cache.accounts"},  # accounts: the password hash
+    "flask_limiter": {"image_cache.web"},
+    "flask_wtf": {"image_cache.web"},
+    "PIL": {"image_cache.adapters.imaging"},
+    "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
+    "urllib3": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
+    "dotenv": {"config"},
+}
+# What a module above the layer may still name: words for the configuration error, the version.
+ALLOWED = {("config", "image_cache.errors")}
+
+
+def modules() -> dict[str, Path]:
+    paths = [ROOT / "app.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+MODULES = modules()
+
+
+def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """Yield (module, line, whether it is loaded with the file). Imports for type checkers are no imports, of our own modules."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checking = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    lazy = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in checking:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, id(node) not in lazy
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports by dots"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy
+
+
+def layer_of(module: str) -> str | None:
+    """Return the name in the table that the module belongs to."""
+    parts = module.split(".")
+    return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in LEVEL), None)
+
+
+def test_every_module_has_a_layer() -> None:
+    lost = [module for module in MODULES if layer_of(module) == "image_cache" and module != "image_cache"]
+    assert lost == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down_only(module: str) -> None:
+    mine = layer_of(module)
+    assert mine is not None
+    wrong = []
+    for target, line, _ in imports(MODULES[module]):
+        theirs = layer_of(target)
+        if theirs is None or theirs == mine or target == "image_cache" or (mine, theirs) in ALLOWED or module == "image_cache":
+            continue
+        if LEVEL[theirs] >= LEVEL[mine]:
+            wrong.append(f"{module}:{line} imports {target}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_a_library_has_one_home(library: str) -> None:
+    wrong = [
+        f"{module}:{line}"
+        for module, path in MODULES.items()
+        for target, line, _ in imports(path)
+        if target.split(".")[0] == library and not any(module == home or module.startswith(home + ".") for home in HOMES[library])
+    ]
+    assert wrong == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    wrong = [
+        module
+        for module, path in MODULES.items()
+        if module != "config"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and ast.unparse(node.value) == "os"
+    ]
+    assert wrong == []
+
+
+def test_no_module_is_longer_than_330_lines() -> None:
+    long = {name: count for name, path in MODULES.items() if (count := len(path.read_text(encoding="utf-8").splitlines())) > 330}
+    assert long == {}
+
+
+def loaded(program: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_web_process_starts_without_what_it_may_never_need() -> None:
+    """requests is 12 MB and Pillow 10: the first fetch brings the one, the decoder's child the other."""
+    assert not {"requests", "urllib3", "PIL"} & loaded("import app")
+
+
+def test_the_package_is_light_until_it_is_used() -> None:
+    assert not {"sqlite3", "flask", "config", "image_cache.services"} & loaded("import image_cache")
+
+
+def test_covers_can_be_used_without_flask() -> None:
+    found = loaded("from image_cache import initialize_image_cache, get_image_cache")
+    assert "image_cache.covers.cache" in found
+    assert not {"flask", "werkzeug", "requests", "PIL"} & found

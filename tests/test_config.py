@@ -1,0 +1,178 @@
+"""The settings: every row is read, bounded, documented; what is wrong names itself."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import config
+from config import Settings, load_settings, machine_memory_bytes, settings_document
+from image_cache.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = dataclasses.fields(Settings)
+NUMBERS = [row for row in ROWS if row.metadata["low"] is not None or row.metadata["high"] is not None]
+ids = [row.name for row in ROWS]
+
+
+def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:
+    """Return a text for the environment that is not the default, and the value it stands for."""
+    if row.metadata["choices"]:
+        text = next(choice for choice in row.metadata["choices"] if choice != row.default)
+        return text, text
+    if row.name == "TRUSTED_ORIGINS":
+        return "http://10.0.0.5:8080, https://[fd00::1]:443", ("http://10.0.0.5:8080", "https://[fd00::1]:443")
+    if "tuple" in str(row.type):
+        return " a.example , .b.example,, ", ("a.example", ".b.example")
+    if "Path" in str(row.type):
+        return "/somewhere/else", Path("/somewhere/else")
+    if row.metadata["low"] is not None:
+        value = row.metadata["low"] if row.metadata["low"] != row.default else row.metadata["low"] + 1
+        return str(value), value
+    return ("yes", True) if isinstance(row.default, bool) else ("text", "text")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=ids)
+def test_every_row_is_read_under_each_of_its_names(row: "dataclasses.Field[object]") -> None:
+    text, value = sample(row)
+    for name in row.metadata["env"]:
+        settings = load_settings({name: f"  {text} "})
+        assert getattr(settings, row.name) == value
+        others = [other.name for other in ROWS if other.name != row.name]
+        assert all(getattr(settings, other) == getattr(load_settings({}), other) for other in others)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=ids)
+def test_an_empty_variable_is_as_good_as_none(row: "dataclasses.Field[object]") -> None:
+    assert load_settings(dict.fromkeys(row.metadata["env"], "  ")) == load_settings({})
+
+
+@pytest.mark.parametrize("row", NUMBERS, ids=[row.name for row in NUMBERS])
+def test_what_is_outside_the_bounds_or_no_number_names_its_variable(row: "dataclasses.Field[object]") -> None:
+    name = row.metadata["env"][-1]
+    wrong = ["many", "nan", "inf", "1,5"]
+    if row.metadata["low"] is not None:
+        wrong.append(str(row.metadata["low"] - 1))
+    if row.metadata["high"] is not None:
+        wrong.append(str(row.metadata["high"] + 1))
+    for text in wrong:
+        with pytest.raises(ConfigError) as caught:
+            load_settings({name: text})
+        assert caught.value.name == name
+        assert str(caught.value).startswith(f"{name}: ")
+    for bound in (row.metadata["low"], row.metadata["high"]):
+        if bound is not None:
+            assert getattr(load_settings({name: str(bound)}), row.name) == bound
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("VINYL_VAULT_DEBUG", "maybe"),
+        ("VINYL_VAULT_RECIPE", "slow"),
+        ("VINYL_VAULT_TRUSTED_ORIGINS", "10.0.0.5:8080"),
+        ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.0/8"),
+        ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.5"),
+        ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.5:80/path"),
+        ("VINYL_VAULT_TRUSTED_ORIGINS", "http://a:80,ftp://b:21"),
+    ],
+)
+def test_a_bad_word_names_its_variable(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_settings({name: text})
+
+
+@pytest.mark.parametrize("name", ["VINYL_VAULT_CACHE_SIZE", "VINYL_VAULT_", "IMAGE_CACHE_DIR", "IMAGE_CACHE_TTL"])
+def test_an_unknown_variable_of_ours_stops_the_start_and_names_itself(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: no such setting"):
+        load_settings({name: "1", "PATH": "/usr/bin", "CACHE_STRANGE": "x"})
+
+
+def test_variables_of_others_are_not_our_business() -> None:
+    assert load_settings({"VINYL": "1", "CACHE_X": "1", "FLASK_DEBUG": "1", "HTTP_PROXY": "http://x"}) == load_settings({})
+
+
+def test_the_first_name_wins_when_several_are_set() -> None:
+    both = {"CACHE_DEFAULT_TTL_HOURS": "6", "IMAGE_CACHE_TTL_HOURS": "72"}
+    assert load_settings(both).IMAGE_CACHE_TTL_HOURS == 72
+    assert load_settings({"CACHE_DEFAULT_TTL_HOURS": "6"}).IMAGE_CACHE_TTL_HOURS == 6
+
+
+def test_megabytes_win_over_gigabytes() -> None:
+    assert load_settings({"VINYL_VAULT_CACHE_SIZE_GB": "3"}).disk_budget_bytes == 3_000_000_000
+    assert load_settings({"VINYL_VAULT_CACHE_SIZE_GB": "3", "CACHE_MAX_SIZE_MB": "1024"}).disk_budget_bytes == 1_024_000_000
+
+
+def test_the_memory_tier_is_a_ceiling_unless_it_is_asked_for_exactly() -> None:
+    assert load_settings({"VINYL_VAULT_MEMORY_CACHE_SIZE_MB": "1"}).memory_budget_bytes == 1_000_000
+    assert load_settings({}).memory_budget_bytes <= 128_000_000
+    assert load_settings({"VINYL_VAULT_MEMORY_CACHE_SIZE_MB": "65536"}).memory_budget_bytes == machine_memory_bytes() // 16
+    assert load_settings({"IMAGE_CACHE_MAX_MEMORY_MB": "500"}).memory_budget_bytes == 500_000_000
+
+
+def test_folders_follow_the_data_folder_unless_they_are_named() -> None:
+    settings = load_settings({"VINYL_VAULT_DATA_DIR": "/data", "CACHE_DIR": "/fast"})
+    assert settings.catalog_path == Path("/data/state/catalog.db")
+    assert settings.secret_key_path == Path("/data/state/secret_key")
+    assert (settings.index_path, settings.covers_dir) == (Path("/fast/index.db"), Path("/fast/covers"))
+    assert Path.home() / "vault" == load_settings({"VINYL_VAULT_DATA_DIR": "~/vault"}).DATA_DIR
+    assert Path.cwd() / "here" == load_settings({"VINYL_VAULT_DATA_DIR": "here"}).DATA_DIR
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text('# ours\nVINYL_VAULT_CACHE_SIZE_GB=3\nexport PORT="8080"\nVINYL_VAULT_DEBUG=\nOTHER=x\n')
+    settings = load_settings({"PORT": "9090"}, dotenv=path)
+    assert (settings.MAX_CACHE_SIZE_GB, settings.PORT, settings.DEBUG) == (3, 9090, False)
+    path.write_text("VINYL_VAULT_CACHE_SIZE=3\n")
+    with pytest.raises(ConfigError, match="VINYL_VAULT_CACHE_SIZE"):
+        load_settings({}, dotenv=path)
+
+
+def test_settings_given_as_a_mapping_do_not_read_the_file_of_the_checkout() -> None:
+    assert load_settings({}).PORT == 5000
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "expected"),
+    [
+        ("0::/system.slice/vinylvault.service\n", {"system.slice/vinylvault.service": "600000000"}, 600_000_000),
+        (
+            "0::/system.slice/vinylvault.service\n",
+            {"system.slice": "500000000", "system.slice/vinylvault.service": "max"},
+            500_000_000,
+        ),
+        ("0::/\n", {"": "700000000"}, 700_000_000),
+        ("0::/user.slice\n", {}, None),
+        ("1:name=systemd:/x\n0::/a\n", {"a": "400000000"}, 400_000_000),
+    ],
+)
+def test_the_limit_of_a_service_counts_as_its_memory(
+    own: str, limits: dict[str, str], expected: int | None, tmp_path: Path
+) -> None:
+    """The limit of the root group was read, which only a container has: a service with MemoryMax took its share of the whole machine."""
+    for folder, limit in limits.items():
+        (tmp_path / "cgroup" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / folder / "memory.max").write_text(limit + "\n")
+    (tmp_path / "own").write_text(own)
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert machine_memory_bytes(tmp_path / "cgroup", tmp_path / "own") == min(physical, expected or physical)
+
+
+def test_the_document_is_the_table() -> None:
+    assert (ROOT / "docs" / "SETTINGS.md").read_text(encoding="utf-8") == settings_document()
+    done = subprocess.run([sys.executable, "config.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == settings_document()
+
+
+def test_every_row_is_documented_and_no_name_is_used_twice() -> None:
+    names = [name for row in ROWS for name in row.metadata["env"]]
+    assert len(names) == len(set(names))
+    assert all(f"`{name}`" in settings_document() for name in names)
+    assert all(row.metadata["help"].endswith(".") and row.metadata["env"] for row in ROWS)
+    assert {name for name in names if name.startswith(config.OURS)} == {
+        name for name in names if "VINYL" in name or "IMAGE_C" in name
+    }

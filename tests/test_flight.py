@@ -1,0 +1,86 @@
+"""Single flight: one runs, the others share what comes of it."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from image_cache.engine.flight import SingleFlight
+
+
+class Held:
+    """Work that waits at a gate and counts how often it was begun."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.runs = 0
+        self.error = error
+
+    def __call__(self) -> int:
+        self.runs += 1
+        self.begun.release()
+        assert self.gate.wait(5)
+        if self.error is not None:
+            raise self.error
+        return self.runs
+
+
+def wait_for_waiters(flight: SingleFlight[int], number: int) -> None:
+    """Waiters are counted before they wait, so the counter is all there is to look at."""
+    turn = threading.Event()
+    for _ in range(5000):
+        if flight.coalesced == number:
+            return
+        turn.wait(0.001)
+    raise AssertionError(f"{flight.coalesced} waiters, not {number}")
+
+
+def test_concurrent_callers_share_one_run() -> None:
+    flight: SingleFlight[int] = SingleFlight()
+    work = Held()
+    with ThreadPoolExecutor(20) as pool:
+        calls = [pool.submit(flight.do, "key", work) for _ in range(20)]
+        wait_for_waiters(flight, 19)
+        work.gate.set()
+        assert [call.result() for call in calls] == [1] * 20
+    assert work.runs == 1
+
+
+def test_waiters_get_the_leaders_error() -> None:
+    flight: SingleFlight[int] = SingleFlight()
+    work = Held(ValueError("broken"))
+    with ThreadPoolExecutor(5) as pool:
+        calls = [pool.submit(flight.do, "key", work) for _ in range(5)]
+        wait_for_waiters(flight, 4)
+        work.gate.set()
+        for call in calls:
+            with pytest.raises(ValueError, match="broken"):
+                call.result()
+    assert work.runs == 1
+
+
+def test_nothing_is_remembered_after_the_flight() -> None:
+    flight: SingleFlight[int] = SingleFlight()
+    work = Held()
+    work.gate.set()
+    assert [flight.do("key", work), flight.do("key", work)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        flight.do("key", lambda: 1 // 0)
+    assert flight.do("key", lambda: 7) == 7
+
+
+def test_other_keys_fly_alone() -> None:
+    flight: SingleFlight[int] = SingleFlight()
+    held = Held()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(flight.do, "held", held)
+        assert held.begun.acquire(timeout=5)
+        assert flight.do("other", lambda: 5) == 5
+        held.gate.set()
+        assert first.result() == 1
+
+
+def test_a_leader_may_fly_another_key_on_its_way() -> None:
+    flight: SingleFlight[int] = SingleFlight()
+    assert flight.do("outer", lambda: flight.do("inner", lambda: 3) + 1) == 4

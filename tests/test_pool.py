@@ -1,0 +1,127 @@
+"""The pool: workers that run until nothing is left, a housekeeper, errors that are counted, an end in time."""
+
+import logging
+import threading
+
+import pytest
+
+from image_cache.engine.pool import Chore, Pool
+
+
+class Jobs:
+    """Work that can be added to; an exception among it is raised."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: list[Exception | int] = []
+        self.done = threading.Semaphore(0)
+        self.threads: set[str] = set()
+
+    def add(self, *jobs: Exception | int) -> None:
+        with self.lock:
+            self.waiting.extend(jobs)
+
+    def __call__(self) -> bool:
+        with self.lock:
+            if not self.waiting:
+                return False
+            job = self.waiting.pop(0)
+            self.threads.add(threading.current_thread().name)
+        if isinstance(job, Exception):
+            raise job
+        self.done.release()
+        return True
+
+
+def threads_of(pool: Pool) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith(("worker-", "housekeeper"))]
+
+
+def test_nothing_starts_before_it_is_told_to() -> None:
+    pool = Pool(Jobs(), [], workers=3)
+    assert not pool.is_running
+    assert threads_of(pool) == []
+    assert pool.close()
+
+
+def test_starting_twice_starts_once_and_closing_joins_all() -> None:
+    pool = Pool(Jobs(), [], workers=3)
+    pool.start()
+    pool.start()
+    assert sorted(t.name for t in threads_of(pool)) == ["housekeeper", "worker-0", "worker-1", "worker-2"]
+    assert pool.close()
+    assert threads_of(pool) == []
+    pool.start()  # what was closed stays closed
+    assert not pool.is_running
+
+
+def test_a_wake_is_never_lost() -> None:
+    """Workers look again only every two seconds: 300 jobs, each after the last one is done, would take minutes without the bell."""
+    jobs = Jobs()
+    pool = Pool(jobs, [], workers=3)
+    pool.start()
+    for number in range(300):
+        jobs.add(number)
+        pool.wake()
+        assert jobs.done.acquire(timeout=1)
+    assert pool.close()
+
+
+def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs()
+    jobs.add(ValueError("first"), 1, RuntimeError("second"), 2)
+    pool = Pool(jobs, [], workers=1, error_pause_s=0.01)
+    with caplog.at_level(logging.ERROR):
+        pool.start()
+        for _ in range(2):
+            pool.wake()
+            assert jobs.done.acquire(timeout=5)
+    assert pool.close()
+    assert pool.errors == 2
+    assert jobs.threads == {"worker-0"}
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["first", "second"]
+
+
+def test_a_chore_that_raises_is_counted_and_the_others_run() -> None:
+    ran = {"broken": threading.Semaphore(0), "sound": threading.Semaphore(0)}
+
+    def broken() -> None:
+        ran["broken"].release()
+        raise OSError("disk")
+
+    pool = Pool(
+        Jobs(), [Chore("broken", 0.01, broken), Chore("sound", 0.01, ran["sound"].release)], workers=0, error_pause_s=0.01
+    )
+    pool.start()
+    for _ in range(3):
+        assert ran["broken"].acquire(timeout=5)
+        assert ran["sound"].acquire(timeout=5)
+    assert pool.close()
+    assert pool.errors >= 3
+
+
+def test_a_chore_waits_for_its_first_time() -> None:
+    early, late = threading.Event(), threading.Event()
+    pool = Pool(Jobs(), [Chore("late", 60, late.set, first_s=60), Chore("early", 60, early.set)], workers=0)
+    pool.start()
+    assert early.wait(5)
+    assert pool.close()
+    assert not late.is_set()
+
+
+def test_close_tells_when_a_thread_does_not_end_in_time() -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def stuck() -> bool:
+        begun.set()
+        gate.wait(10)
+        return False
+
+    pool = Pool(stuck, [], workers=1)
+    pool.start()
+    assert begun.wait(5)
+    (worker,) = (t for t in threads_of(pool) if t.name == "worker-0")
+    assert not pool.close(timeout_s=0.05)
+    gate.set()
+    worker.join(5)
+    assert not worker.is_alive()

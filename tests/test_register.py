@@ -1,0 +1,106 @@
+"""The register of images: its totals, and what becomes of a row when the same image comes again."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache.engine.index import Index
+from image_cache.engine.key import digest_of
+from image_cache.engine.register import Image, Register
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    index = Index(tmp_path / "index.db")
+    yield Register(index.database)
+    index.close()
+
+
+def image(name: object, *, spec: str = "a", revision: int = 0, **facts: object) -> Image:
+    known: dict[str, object] = {"identity": f"id {name}", "url": f"https://example.org/{name}", "lane": "example.org", **facts}
+    return Image(digest_of(str(name), spec, str(revision)), "covers", revision=revision, **known)  # type: ignore[arg-type]
+
+
+def add(register: Register, *images: Image) -> None:
+    with register.database.write() as conn:
+        register.add(conn, images)
+
+
+def test_totals_are_what_counting_would_give(register: Register) -> None:
+    chance = random.Random(3)
+    known: set[int] = set()
+    for _ in range(300):
+        number = chance.randrange(40)
+        what = chance.random()
+        digest = image(number).digest
+        with register.database.write() as conn:
+            if what < 0.4:
+                register.add(conn, [image(number)])
+                known.add(number)
+            elif what < 0.6:
+                register.fetched(conn, image(number, fetched_at=5.0))
+            elif what < 0.9:
+                register.failed(conn, digest, "gone", 9.0, is_final=chance.random() < 0.5)
+            elif what < 0.91:
+                register.clear(conn, "covers")
+        row = register.database.row(
+            "SELECT count(*), count(fetched_at), coalesce(sum(is_final AND fetched_at IS NULL), 0) FROM images"
+        )
+        assert row is not None
+        assert register.summary("covers") == tuple(row)
+
+
+def test_a_cover_that_is_shown_although_its_origin_gave_up_is_done_once(register: Register) -> None:
+    """It counted as fetched and as failed: more covers were done than there are."""
+    add(register, image(1))
+    with register.database.write() as conn:
+        register.fetched(conn, image(1, fetched_at=5.0))
+        register.failed(conn, image(1).digest, "gone", 9.0, is_final=True)
+    assert register.summary("covers") == (1, 1, 0)
+
+
+def test_an_image_that_comes_again_keeps_what_is_known_about_it(register: Register) -> None:
+    add(register, image(1))
+    with register.database.write() as conn:
+        register.fetched(conn, image(1, etag='"v1"', fetched_at=5.0, width=600, height=500, average="#102030"))
+    add(register, image(1, url="https://example.org/other"))
+    found = register.get(image(1).digest)
+    assert found is not None
+    assert (found.url, found.etag, found.width, found.average) == ("https://example.org/other", '"v1"', 600, "#102030")
+
+
+def test_other_settings_move_the_digest(register: Register) -> None:
+    add(register, image(1))
+    add(register, image(1, spec="b"))
+    assert register.get(image(1).digest) is None
+    assert register.get(image(1, spec="b").digest) is not None
+    assert register.summary("covers")[0] == 1
+
+
+def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: Register) -> None:
+    add(register, image(1))
+    newer = image(1, revision=1)
+    with register.database.write() as conn:
+        register.revise(conn, image(1).digest, newer.digest, 1)
+    add(register, image(1))
+    found = register.get(newer.digest)
+    assert found is not None
+    assert found.revision == 1
+    assert register.revisions("covers") == {"id 1": 1}
+
+
+def test_a_failure_leaves_the_facts_and_a_fetch_clears_the_failure(register: Register) -> None:
+    add(register, image(1))
+    with register.database.write() as conn:
+        register.fetched(conn, image(1, fetched_at=5.0, fresh_until=9.0, width=600, height=600))
+        register.failed(conn, image(1).digest, "x" * 900, 50.0, is_final=True)
+    found = register.get(image(1).digest)
+    assert found is not None
+    assert (found.failures, found.is_final, found.retry_at, found.width, len(found.failure)) == (1, True, 50.0, 600, 200)
+    with register.database.write() as conn:
+        register.fetched(conn, found)
+    found = register.get(image(1).digest)
+    assert found is not None
+    assert (found.failures, found.is_final, found.retry_at, found.failure) == (0, False, 0.0, "")

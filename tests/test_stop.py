@@ -1,0 +1,350 @@
+"""The server as a process: how it starts, refuses to start, serves slow clients, and stops. Real gunicorn, real signals."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import ROOT, Vault, wait_until
+
+pytestmark = pytest.mark.slow
+
+STOP_S = 25.0
+PSS_LIMIT_MB = 55
+
+
+def refused(folder: Path, **env: str) -> str:
+    """Start a server that must not start; return what it said."""
+    vault = Vault(folder, **env)
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"],
+        cwd=ROOT,
+        env=vault.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert time.monotonic() - started < 10
+    assert done.stdout == ""
+    said = done.stderr.strip()
+    assert len(said.splitlines()) == 1, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("VINYL_VAULT_THREADS", "many", "VINYL_VAULT_THREADS: 'many' is not a whole number."),
+        ("VINYL_VAULT_THREADS", "0", "VINYL_VAULT_THREADS: 0 is outside 1 to 64."),
+        ("VINYL_VAULT_TREADS", "4", "VINYL_VAULT_TREADS: no such setting"),
+        ("PORT", "99999", "PORT: 99999 is outside 1 to 65535."),
+        ("HOST", "198.51.100.7", "HOST: 198.51.100.7 is no address of this machine"),
+        ("VINYL_VAULT_STATE_DIR", "/proc/nothing", "/proc/nothing: this folder cannot be used"),
+        ("VINYL_VAULT_COVERS_DIR", "/dev/null/covers", "/dev/null/covers: this folder cannot be used"),
+        ("VINYL_VAULT_SECRET_KEY_FILE", "/dev/null", "VINYL_VAULT_SECRET_KEY_FILE: /dev/null holds 0 bytes"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_sentence(tmp_path: Path, name: str, value: str, says: str) -> None:
+    said = refused(tmp_path / "vault", **{name: value})
+    assert said.startswith("VinylVault does not start. ")
+    assert says in said
+
+
+def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert refused(tmp_path / "vault", PORT=str(port)) == (
+            f"VinylVault does not start. PORT: something else listens on {port} already."
+        )
+
+
+def test_a_start_says_where_the_page_is_and_how_to_claim_it(vault: Vault) -> None:
+    said = vault.log.read_text()
+    assert f"http://127.0.0.1:{vault.port}/" in said
+    code = re.search(r"/claim with the code ([0-9A-Z]{4}-[0-9A-Z]{4})", said)
+    assert code
+    assert vault.stop() == 0
+    vault.command("users", "add", "Vera", "--role", "operator", stdin="correct horse\n")
+    vault.log.write_text("")
+    vault.start()
+    assert "claim" not in vault.log.read_text()
+
+
+@pytest.fixture
+def fetching(tmp_path: Path) -> Iterator[tuple[Vault, Origin]]:
+    """A vault in the middle of fetching: the origin holds every answer back."""
+    with Origin() as origin:
+        gate = threading.Event()
+        rows = [
+            {"artist": f"A{n}", "title": "T", "cover_url": origin.put(f"/{n}.jpg", jpeg(200, 200, (n, 0, 0)), gate=gate)}
+            for n in range(30)
+        ]
+        with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
+            vault.import_albums(rows)
+            vault.get("/", Accept="text/html")
+            wait_until(lambda: origin.count() >= 2)
+            yield vault, origin
+            gate.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_stop_in_the_middle_of_fetching_is_clean_and_loses_nothing(fetching: tuple[Vault, Origin], number: int) -> None:
+    vault, origin = fetching
+    assert vault.process is not None
+    process, vault.process = vault.process, None
+    started = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: arbiter and worker get it, and the worker twice
+    else:
+        process.send_signal(number)
+    assert process.wait(STOP_S) == 0
+    assert time.monotonic() - started < STOP_S / 2
+    assert not re.search("Traceback|ERROR|busy", vault.log.read_text())
+    with sqlite3.connect(vault.folder / "cache/index.db") as index:
+        jobs = index.execute("SELECT holder, leased_until, attempts FROM jobs").fetchall()
+    index.close()
+    assert len(jobs) == 30
+    assert set(jobs) == {("", 0.0, 0)}, "given back, and the attempt is not counted"
+    for page in origin._pages.values():
+        page.gate.set()  # type: ignore[union-attr]
+    vault.start()
+    wait_until(lambda: vault.get("/api/cache/stats").json()["total_entries"] == 60, 30)
+
+
+def test_a_stop_does_not_wait_for_clients_that_keep_their_connection(vault: Vault) -> None:
+    with socket.create_connection(("127.0.0.1", vault.port)) as idle, socket.create_connection(("127.0.0.1", vault.port)) as half:
+        idle.sendall(b"GET /keys HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(100).startswith(b"HTTP/1.1 200")
+        half.sendall(b"GET /keys HT")
+        time.sleep(0.2)
+        started = time.monotonic()
+        assert vault.stop() == 0
+        assert time.monotonic() - started < 6
+
+
+def test_no_control_socket_is_made_and_nothing_outside_the_data_folder(tmp_path: Path) -> None:
+    home, run = tmp_path / "home", tmp_path / "run"
+    home.mkdir()
+    run.mkdir()
+    with Vault(tmp_path / "vault", HOME=str(home), XDG_RUNTIME_DIR=str(run), PYTHONDONTWRITEBYTECODE="1") as vault:
+        vault.get("/", Accept="text/html")
+        assert list(home.rglob("*")) == []
+        assert list(run.rglob("*")) == []
+
+
+def test_files_and_folders_are_closed_to_everybody_else(tmp_path: Path, origin: Origin) -> None:
+    vault = Vault(tmp_path / "vault", trusted=(origin.base,))
+    previous = os.umask(0o000)  # the worst that a server may be started with
+    try:
+        vault.start()
+    finally:
+        os.umask(previous)
+    try:
+        vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(700, 700))}])
+        (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))
+        for suffix in ("webp", "jpg"):
+            wait_until(lambda suffix=suffix: vault.get(f"/cache/detail-2x/{digest}.{suffix}").status == 200)
+        vault.post("/api/cache/clear", {"size_type": "detail"})
+        open_to_others = [path for path in (vault.folder, *vault.folder.rglob("*")) if path.stat().st_mode & 0o077]
+        assert open_to_others == []
+    finally:
+        vault.stop()
+
+
+SLOW = {
+    "sends nothing": b"",
+    "half a head": b"GET /keys HTTP/1.1\r\nHost: x\r\nX-A: ",
+    "half a body": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nname=",
+    "half a chunk": b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "announces 99 MB": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
+    "asks for leave": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n",
+    "does not hang up": b"GET /keys HTTP/1.0\r\n\r\n",
+    "asks once and a half": b"GET /keys HTTP/1.1\r\nHost: x\r\n\r\nGET /keys HT",
+    "does not read": b"GET /assets/x/fonts/archivo-latin.woff2 HTTP/1.1\r\nHost: x\r\n\r\n" * 3,
+    "is no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+}
+
+
+def test_100_slow_clients_of_any_kind_do_not_keep_a_normal_one_waiting(vault: Vault) -> None:
+    """gunicorn's own threaded worker answered nobody any more after six clients that sent nothing."""
+    for what, data in SLOW.items():
+        clients = []
+        for _ in range(100):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", vault.port))
+            client.sendall(data)
+            clients.append(client)
+        for _ in range(3):
+            started = time.monotonic()
+            assert vault.get("/keys").status == 200
+            assert time.monotonic() - started < 1, f"a client that {what}"
+        for client in clients:
+            client.close()
+
+
+def talk(vault: Vault, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """Send parts over a bare connection and return all that is answered until the other side hangs up."""
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
+        for part in parts:
+            client.sendall(part)
+            time.sleep(pause_s)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+        return answer
+
+
+def test_requests_that_come_in_pieces_are_put_together(vault: Vault) -> None:
+    head = b"POST /api/cache/state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    body = b'{"digests": ["' + b"0" * 64 + b'"]}'
+    sized = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    chunks = b"".join(b"%x;note=1\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:8], body[8:]))
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\nX-Trailer: 1\r\n\r\n"
+    for whole in (sized, chunked):
+        for step in (1, 7, len(whole)):
+            parts = [whole[at : at + step] for at in range(0, len(whole), step)]
+            answer = talk(vault, *parts, pause_s=0.0 if step == 1 else 0.001)
+            assert answer.startswith(b"HTTP/1.1 200 OK"), (step, answer)
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["none"] == ["0" * 64]
+    two = b"GET /keys HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = talk(vault, two * 3 + two.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answer.count(b"HTTP/1.1 200 OK") == 4
+    polite = talk(vault, sized.partition(b"\r\n\r\n")[0] + b"\r\nExpect: 100-continue\r\n\r\n", body, pause_s=0.1)
+    assert polite.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert b"HTTP/1.1 200 OK" in polite
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 40_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
+        (b"POST /api/cache/state HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000001\r\n\r\n", 413),
+        (
+            b"POST /api/cache/state HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"10000\r\n"
+            + b"x" * 65536
+            + b"\r\n",
+            413,
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_requests_that_cannot_be_read_are_refused_with_all_headers(vault: Vault, request_line: bytes, status: int) -> None:
+    if status == 413 and b"chunked" in request_line:
+        head, _, chunk = request_line.partition(b"\r\n\r\n")
+        request_line = head + b"\r\n\r\n" + chunk * 17 + b"0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=10) as client:
+        client.sendall(request_line)
+        answer = b""
+        while b"\r\n\r\n" not in answer and (data := client.recv(65536)):
+            answer += data
+    head = answer.partition(b"\r\n\r\n")[0].decode()
+    assert head.startswith(f"HTTP/1.1 {status} "), head
+    for line in ("X-Content-Type-Options: nosniff", "Content-Security-Policy: default-src", "Cache-Control: no-store"):
+        assert line in head
+    assert vault.get("/keys").status == 200
+
+
+def test_more_connections_than_there_is_room_for_push_the_waiting_ones_out(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault", VINYL_VAULT_THREADS="2") as vault:
+        clients = [socket.create_connection(("127.0.0.1", vault.port)) for _ in range(600)]
+        started = time.monotonic()
+        assert vault.get("/keys").status == 200
+        assert time.monotonic() - started < 1
+        for client in clients:
+            client.close()
+        assert vault.stop() == 0
+        assert "Traceback" not in vault.log.read_text()
+
+
+def test_limits_hold_across_workers(tmp_path: Path, origin: Origin) -> None:
+    with Vault(tmp_path / "vault", workers=2) as vault:
+        wait_until(lambda: len(vault.workers()) == 2)
+        codes = [vault.get("/api/cache/stats").status for _ in range(130)]
+        assert codes == [200] * 120 + [429] * 10
+        codes = [vault.post("/api/cache/clear").status for _ in range(6)]
+        assert codes == [200] + [429] * 5
+        for worker in vault.workers():
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: len(vault.workers()) == 2)
+        assert vault.get("/api/cache/stats").status == 429, "a worker that was killed forgets nothing"
+
+
+def test_every_log_record_is_one_line_and_names_no_secret(tmp_path: Path, origin: Origin) -> None:
+    urls = [origin.put(f"/x?token=hunter2&n={n}", status=500) for n in range(2)]
+    with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
+        rows = [{"artist": "A\nERROR forged", "title": f"T\r\nERROR forged {n}", "cover_url": url} for n, url in enumerate(urls)]
+        vault.import_albums(rows)
+        vault.get("/", Accept="text/html", User_Agent="x%0d%0aERROR forged")
+        vault.get("/%0d%0aERROR%20forged")
+        talk(vault, b"GET /\x0b\x1bERROR HTTP/1.1\r\n\r\n")
+        wait_until(lambda: "cover failed" in vault.log.read_text())
+        vault.stop()
+        said = vault.log.read_text()
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("  ")]
+    assert lines
+    for line in lines:
+        assert re.match(r"(INFO|WARNING|ERROR) [\w.]+ ", line), line
+        assert line.isprintable()
+    assert "hunter2" not in said
+
+
+def test_a_broken_catalogue_stops_pages_not_pictures_and_costs_no_index(tmp_path: Path, origin: Origin) -> None:
+    """It once made the housekeeper set a healthy index aside, again and again."""
+    with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
+        vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(300, 300))}])
+        (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))
+        wait_until(lambda: vault.get(f"/cache/detail/{digest}.webp").status == 200)
+        vault.stop()
+        for path in (vault.folder / "state").glob("catalog.db*"):
+            path.unlink()
+        (vault.folder / "state/catalog.db").write_bytes(b"this is no database" * 1000)
+        (vault.folder / "cache/index.db").unlink()
+        vault.start()
+        assert vault.get("/", Accept="text/html").status == 503
+        assert vault.get("/health").status == 503
+        wait_until(lambda: vault.get(f"/cache/detail/{digest}.webp").status == 200)
+        assert "The catalogue cannot be read" in vault.log.read_text()
+        time.sleep(1)
+        assert list((vault.folder / "cache").glob("*broken*")) == []
+        assert vault.stop() == 0
+
+
+def test_an_idle_server_is_small_and_has_loaded_nothing_it_does_not_need(vault: Vault) -> None:
+    for path in ("/", "/about", "/health", "/login", "/api/cache/stats"):
+        vault.get(path, Accept="text/html")
+    assert vault.process is not None
+    total_kb = 0
+    for pid in (vault.process.pid, *vault.workers()):
+        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+        assert found
+        total_kb += int(found[1])
+        assert "_imaging" not in Path(f"/proc/{pid}/maps").read_text(), "Pillow belongs to the decoder"
+    assert total_kb / 1000 <= PSS_LIMIT_MB
+    loaded = "import sys, app; print(*sorted(m for m in ('PIL', 'requests', 'urllib3', 'rich', 'dotenv') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
