@@ -439,7 +439,7 @@ def test_a_corrupt_file_is_found_on_first_use_after_an_unclean_stop(origin: Orig
     url, volume = serve(origin, "/x.bin", noise(200_000))
     first = make()
     path = first.get(url)
-    first.flush()
+    first.tally.flush()
     corrupt(path, keeps_mtime=True)
     assert first.get(url) == path  # nothing happened that it would have to doubt
     kill_session(first)

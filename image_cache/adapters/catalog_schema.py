@@ -121,4 +121,8 @@ CREATE TABLE tries (who BLOB PRIMARY KEY, used INTEGER NOT NULL, last_at REAL NO
 CREATE TABLE setup (code TEXT NOT NULL);  -- one row until the machine has its operator
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS)
+SETTINGS = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;  -- what operators change on a page
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, SETTINGS)

@@ -62,9 +62,8 @@ class Background:
         coming = files.index.claim(self._is_left)
         if coming is None:
             return False
-        ttl_s = 0.0 if files.index.find(coming.digest) else coming.ttl_s  # one that is kept is asked for again
         try:
-            files.get(coming.url, ttl_s, sha256=coming.sha256, is_wanted=True)
+            files.get(coming.url, coming.ttl_s, sha256=coming.sha256, is_wanted=True, is_forced=True)
         except FetchStopped as error:
             logger.info("fetch stopped url=%s reason=%s", coming.remote.shown, error.reason)
         except CacheError as error:

@@ -1,17 +1,16 @@
 """One fetch, from the first request to a file that is whole and checked: cuts are resumed, lies are found out."""
 
 import logging
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_cache.adapters.deadline import LARGE_FILES
 from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
 from image_cache.files.digests import announced
+from image_cache.files.heads import check_head, content_range, is_complete, validators
 from image_cache.files.names import Remote
 from image_cache.files.part import Note, Part
 
@@ -27,9 +26,6 @@ MAX_RESTARTS = 5  # of a file that is another one each time we ask
 HEAD_BYTES = 64
 TELL_EVERY_S = 0.1
 PATIENCE_AFTER_BYTES = 6  # attempts in a row without a byte, once something came: the line may be back in seconds
-_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"')
-_DATE = re.compile(r"[A-Za-z0-9,: +-]{10,64}")
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as far as known
 
@@ -151,7 +147,7 @@ class Fetch:
             if answer.status == 304:
                 return Arrived(is_unchanged=True)
             if answer.status == 416:
-                if self._is_complete(answer.headers, offset):
+                if is_complete(answer.headers, offset, part.note.etag):
                     return self._arrived()
                 raise _Restart("the range is outside the file")
             if answer.status == 206:
@@ -187,14 +183,11 @@ class Fetch:
         if self._part.size:
             self._restart()
         self._check_total(answer.length)
-        date = _matching(_DATE, answer.headers.get("Last-Modified", ""))
         note = Note(
             url=self._remote.url,
-            etag=_matching(_ETAG, answer.headers.get("ETag", "")),
-            last_modified=date,
-            is_strong_date=_is_strong(date, answer.headers.get("Date", "")),
             total_bytes=answer.length,
             promised=announced(answer.headers, is_whole=True),
+            **validators(answer.headers),
         )
         self._part.begin(note)
         self._part.check_room(answer.length or 0)
@@ -202,18 +195,15 @@ class Fetch:
 
     def _go_on(self, answer: "Answer", offset: int) -> None:
         """Judge a 206: it must continue the same version exactly where the part ends."""
-        found = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         note = self._part.note
-        if found is None or int(found[1]) != offset or int(found[2]) < offset:
+        found = content_range(answer.headers)
+        if found is None or found.start != offset or found.end < offset:
             raise _Restart("the origin sent another range than the one asked for")
-        total = None if found[3] == "*" else int(found[3])
-        etag = _matching(_ETAG, answer.headers.get("ETag", ""))
-        is_other = bool(etag and note.etag and etag != note.etag) or (
-            None not in (total, note.total_bytes) and total != note.total_bytes
-        )
-        if is_other:
+        total = found.total
+        etag = validators(answer.headers)["etag"]
+        if (etag and note.etag and etag != note.etag) or (None not in (total, note.total_bytes) and total != note.total_bytes):
             raise _Restart("the file changed")
-        if total is not None and int(found[2]) != total - 1 and answer.length is None:
+        if total is not None and found.end != total - 1 and answer.length is None:
             raise _Restart("the origin sent less than the rest")
         self._check_total(total)
         self._was_resumed = True
@@ -264,12 +254,6 @@ class Fetch:
             self._part.begin(Note())
             raise
 
-    def _is_complete(self, headers: Mapping[str, str], offset: int) -> bool:
-        """Tell whether a 416 means that the part is the whole file: it was cut between the last byte and its place."""
-        found = re.fullmatch(r"bytes \*/([0-9]{1,18})", headers.get("Content-Range", "").strip())
-        etag = _matching(_ETAG, headers.get("ETag", ""))
-        return found is not None and int(found[1]) == offset and (not etag or etag == self._part.note.etag)
-
     def _check_total(self, total: int | None) -> None:
         if total is not None and total > self._max_bytes:
             raise OriginTooLarge(self._remote.url, self._max_bytes, total)
@@ -278,29 +262,3 @@ class Fetch:
         note = self._part.note
         self._part.hash({"sha256", *note.promised}, self._control.check)
         return Arrived(False, self._part.hasher.sha256, note.etag, note.last_modified)
-
-
-def check_head(name: str, head: bytes) -> None:
-    """Refuse a page that came instead of a file, before gigabytes of it are kept. Raises `FileRejected`.
-
-    Only the first bytes are looked at; whether a volume can be read is the preview's question.
-    """
-    lower = name.lower()
-    is_page = head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
-    if lower.endswith((".gz", ".tgz", ".mgz")):
-        if head[:2] != b"\x1f\x8b":
-            raise FileRejected(name, "a gzip file", "a web page" if is_page else f"bytes that begin with {head[:4].hex(' ')}")
-    elif is_page and not lower.endswith((".html", ".htm", ".xhtml")) and "." in lower:
-        raise FileRejected(name, "a file", "a web page")
-
-
-def _matching(pattern: re.Pattern[str], value: str) -> str:
-    return value if pattern.fullmatch(value) else ""
-
-
-def _is_strong(last_modified: str, date: str) -> bool:
-    """Tell whether a date can stand for one version: it lies a second before the answer (RFC 9110, 8.8.2.2)."""
-    try:
-        return (parsedate_to_datetime(date) - parsedate_to_datetime(last_modified)).total_seconds() >= 1
-    except (ValueError, TypeError, OverflowError):
-        return False

@@ -28,7 +28,8 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 class Order:
     """What a caller wants: which file, how long it shall be fresh (None: as before), which content (empty: any).
 
-    `is_wanted`: the background goes on with it when this fetch ends early.
+    `is_wanted`: the background goes on with it when this fetch ends early. `is_forced`: the origin is asked although the file
+    is fresh.
     """
 
     remote: Remote
@@ -36,6 +37,7 @@ class Order:
     sha256: str = ""
     progress: Progress | None = None
     is_wanted: bool = False
+    is_forced: bool = False
 
     def fits(self, kept: Kept) -> bool:
         return self.sha256 in ("", kept.sha256)
@@ -52,7 +54,7 @@ def load(cache: "FileCache", order: Order) -> Path:
             # Whoever had the part may have brought the file: look again.
             kept = cache.usable(remote)
             is_new = kept is not None and (before is None or kept.checked_at != before.checked_at)
-            if kept is not None and order.fits(kept) and (is_new or cache.is_fresh(kept, order.ttl_s)):
+            if kept is not None and order.fits(kept) and (is_new or (cache.is_fresh(kept, order.ttl_s) and not order.is_forced)):
                 cache.index.drop([remote.digest])
                 return cache.use(kept)
             _expect(cache, order)  # the other one dropped the row when it was done
@@ -86,7 +88,7 @@ def _fetch(cache: "FileCache", order: Order, part: Part, kept: Kept | None, cont
             raise
         logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
         cache.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
-        cache.count("stale")
+        cache.tally.count("stale")
         control.settle(error)
         return cache.use(stale)
     finally:
@@ -97,7 +99,7 @@ def _fetch(cache: "FileCache", order: Order, part: Part, kept: Kept | None, cont
     if arrived.is_unchanged and stale is not None:
         cache.index.update(remote.digest, checked_at=cache.clock(), **({} if order.ttl_s is None else {"ttl_s": order.ttl_s}))
         cache.index.drop([remote.digest])
-        cache.count("revalidated")
+        cache.tally.count("revalidated")
         return cache.use(stale)
     return _keep(cache, order, part, arrived)
 
@@ -110,8 +112,8 @@ def _keep(cache: "FileCache", order: Order, part: Part, arrived: Arrived) -> Pat
         raise OriginTooLarge(remote.url, budget_bytes, part.size)
     with cache.alone():  # two at a time would each make room, and together pass the budget
         path = _publish(cache, order, part, arrived, budget_bytes)
-    cache.count("downloads")
-    cache.count("downloaded_bytes", part.size)
+    cache.tally.count("downloads")
+    cache.tally.count("downloaded_bytes", part.size)
     logger.info("Cached file: %s (%s bytes)", path, part.size)
     return path
 

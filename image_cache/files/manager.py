@@ -2,12 +2,15 @@
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from config import Settings, load_settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.files.limits import StoredBounds
 from image_cache.files.opener import MEGABYTE, FileOpener, open_files
 from image_cache.files.store import Bounds, FileCache
 from image_cache.files.upkeep import answers, remove_expired
@@ -34,19 +37,20 @@ class ImageCacheManager:
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
         bounds = Bounds(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
-        self._build(settings, bounds)
+        self._build(settings, lambda: bounds)
 
-    def _build(self, settings: Settings, bounds: Bounds) -> None:
+    def _build(self, settings: Settings, bounds: Callable[[], Bounds]) -> None:
         opener = FileOpener(settings)
-        self.files = open_files(settings, opener, lambda: bounds)
+        self.files = open_files(settings, opener, bounds)
         # A script that just ends leaves its folder in order: else every file would be verified at the next use.
         self._finalizer = weakref.finalize(self, _close, self.files, opener)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build it with the budget and TTL of the settings instead of the documented defaults."""
+        """Build it with the budget and TTL of the settings, or as an operator changed them on the page of the files."""
+        catalog = Catalog(settings.catalog_path) if settings.catalog_path.exists() else None
         manager = cls.__new__(cls)
-        manager._build(settings, Bounds(settings.files_budget_bytes, settings.files_ttl_s))
+        manager._build(settings, StoredBounds(settings, catalog))
         return manager
 
     @property

@@ -2,33 +2,30 @@
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.database import DatabaseError
 from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch, StorageError
 from image_cache.files.digests import is_sha256
 from image_cache.files.fetch import Opener, Progress
 from image_cache.files.index import FileIndex, Kept
+from image_cache.files.integrity import verify
 from image_cache.files.loading import Order, load
 from image_cache.files.names import Remote, note_path, part_path, remote
 from image_cache.files.part import is_busy
 from image_cache.files.session import Session
+from image_cache.files.tally import Tally
 from image_cache.files.upkeep import rebuild
 from image_cache.folders import make_folder
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 1 << 20
-FLUSH_S = 60.0  # how long uses and counts wait in memory: reads do not write
 VICTIMS_AT_A_TIME = 20
 
 
@@ -61,19 +58,16 @@ class FileCache:
         self.bounds = bounds
         self.clock = clock
         self.index = FileIndex(root / "files.db", clock)
+        self.tally = Tally(self.index, clock)
+        self.epoch = 0  # raised after an unclean stop: files verified in an earlier one are verified again
+        self.offline_until: dict[str, float] = {}  # by host: how long its stale files are handed out without asking
         self.stopping = threading.Event()
         self.flight: SingleFlight[Path] = SingleFlight()
         self.opener = opener
         self._base_url = base_url
         self.floor_bytes = floor_bytes
         self._opening = threading.Lock()  # held while the folder is made ready, by the first who needs it
-        self._lock = threading.Lock()  # protects what is below
         self._session: Session | None = None
-        self.epoch = 0
-        self._uses: dict[str, tuple[float, int]] = {}
-        self._counts: Counter[str] = Counter()
-        self._flushed_at = time.monotonic()
-        self.offline_until: dict[str, float] = {}
 
     def remote(self, url: str) -> Remote:
         return remote(url, self._base_url)
@@ -82,12 +76,19 @@ class FileCache:
         """Return the file when it is here and fresh; asks no origin. Reads all of it when it has to be verified first."""
         kept = self.usable(self.remote(url))
         if kept is None or not self.is_fresh(kept, ttl_s):
-            self.count("misses")
+            self.tally.count("misses")
             return None
         return self._hit(kept)
 
     def get(
-        self, url: str, ttl_s: float | None = None, *, sha256: str = "", progress: Progress | None = None, is_wanted: bool = False
+        self,
+        url: str,
+        ttl_s: float | None = None,
+        *,
+        sha256: str = "",
+        progress: Progress | None = None,
+        is_wanted: bool = False,
+        is_forced: bool = False,
     ) -> Path:
         """Return the file, fetching it when it is missing, stale, or not the one with this SHA-256. Callers of one URL share one fetch.
 
@@ -98,12 +99,13 @@ class FileCache:
             raise ChecksumMismatch(url, "sha256", sha256[:80], "not 64 hexadecimal digits")
         target, sha256 = self.remote(url), sha256.lower()
         kept = self.usable(target)
-        if kept is not None and self.is_fresh(kept, ttl_s) and sha256 in ("", kept.sha256):
+        if kept is not None and self.is_fresh(kept, ttl_s) and not is_forced and sha256 in ("", kept.sha256):
             return self._hit(kept)
-        self.count("misses")
-        if kept is not None and sha256 in ("", kept.sha256) and self.offline_until.get(target.host, 0) > time.monotonic():
+        self.tally.count("misses")
+        is_right = kept is not None and not is_forced and sha256 in ("", kept.sha256)
+        if kept is not None and is_right and self.offline_until.get(target.host, 0) > time.monotonic():
             return self.use(kept)
-        order = Order(target, ttl_s, sha256, progress, is_wanted)
+        order = Order(target, ttl_s, sha256, progress, is_wanted, is_forced)
         return self.flight.do((target.digest, sha256), lambda: load(self, order))
 
     def is_fresh(self, kept: Kept, ttl_s: float | None = None) -> bool:
@@ -125,23 +127,7 @@ class FileCache:
             return None
         if facts.st_size == kept.size_bytes and facts.st_mtime_ns == kept.mtime_ns and kept.epoch == self.epoch:
             return kept
-        return kept if self.verify(kept) else None
-
-    def verify(self, kept: Kept, step: Callable[[int], object] | None = None) -> bool:
-        """Read a file and compare it with its hash; one that differs is never handed out again, and stays until it is replaced."""
-        path = self.root / kept.path
-        try:
-            found, mtime_ns = _hash_file(path, step)
-        except OSError as error:
-            logger.warning("file not readable path=%s reason=%s", path, error)
-            return False
-        if found != kept.sha256:
-            logger.warning("file corrupt url=%s expected=%s found=%s", kept.remote.shown, kept.sha256, found)
-            self.index.update(kept.digest, is_corrupt=1)
-            self.count("corrupt")
-            return False
-        self.index.update(kept.digest, mtime_ns=mtime_ns, epoch=self.epoch, verified_at=self.clock(), is_corrupt=0)
-        return True
+        return kept if verify(self, kept) else None
 
     def invalidate(self, url: str) -> bool:
         """Remove the file of a URL, and what came of it so far; tells whether there was one."""
@@ -165,7 +151,7 @@ class FileCache:
 
     def evict_to(self, budget_bytes: int, *, but: str = "") -> None:
         """Remove the least recently used files until the rest fits. The caller is `alone`."""
-        self.flush()  # the uses of a minute decide who goes
+        self.tally.flush()  # the uses of a minute decide who goes
         while self.index.totals()[1] > budget_bytes:
             victims = self.index.victims(VICTIMS_AT_A_TIME, but)
             if not victims:
@@ -174,7 +160,7 @@ class FileCache:
                 if self.index.totals()[1] <= budget_bytes:
                     return
                 if self.delete(kept):
-                    self.count("evictions")
+                    self.tally.count("evictions")
                     logger.info("file evicted url=%s bytes=%s", kept.remote.shown, kept.size_bytes)
 
     @contextlib.contextmanager
@@ -200,30 +186,10 @@ class FileCache:
         self.open()
         return self.index.totals()
 
-    def count(self, name: str, number: int = 1) -> None:
-        with self._lock:
-            self._counts[name] += number
-        if time.monotonic() - self._flushed_at > FLUSH_S:
-            self.flush()
-
     def counts(self) -> dict[str, int]:
         """Return the counters of all processes, with what this one has not written yet."""
         self.open()
-        with self._lock:
-            mine = dict(self._counts)
-        return dict(Counter(self.index.counts()) + Counter(mine))
-
-    def flush(self) -> None:
-        """Write uses and counts. A failure costs a minute of them, nothing else."""
-        with self._lock:
-            uses, self._uses = self._uses, {}
-            counts, self._counts = dict(self._counts), Counter()
-            self._flushed_at = time.monotonic()
-        if uses or counts:
-            try:
-                self.index.touch(uses, counts)
-            except DatabaseError as error:
-                logger.warning("uses not written reason=%s", error)
+        return self.tally.counts()
 
     def open(self) -> None:
         """Make the folder and see how the last use of it ended. Later calls do nothing. Raises `StorageError`."""
@@ -245,14 +211,13 @@ class FileCache:
         """End what is being fetched, write what is in memory, leave the folder in order. Again is fine."""
         self.stopping.set()
         if self._session is not None:
-            self.flush()
+            self.tally.flush()
             self.index.close()
-            with self._lock:
-                self._session.close()
-                self._session = None
+            self._session.close()
+            self._session = None
 
     def _hit(self, kept: Kept) -> Path:
-        self.count("hits")
+        self.tally.count("hits")
         logger.debug("Cache hit for: %s", kept.remote.shown)
         return self.use(kept)
 
@@ -269,8 +234,7 @@ class FileCache:
 
     def use(self, kept: Kept) -> Path:
         """Note a use in memory, and return where the file is."""
-        with self._lock:
-            self._uses[kept.digest] = (self.clock(), self._uses.get(kept.digest, (0.0, 0))[1] + 1)
+        self.tally.use(kept.digest)
         return self.root / kept.path
 
     def delete(self, kept: Kept) -> bool:
@@ -285,15 +249,3 @@ class FileCache:
             note_path(path).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
-
-
-def _hash_file(path: Path, step: Callable[[int], object] | None) -> tuple[str, int]:
-    sha256 = hashlib.sha256()
-    buffer = memoryview(bytearray(READ_BYTES))
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
-        while count := file.readinto(buffer):
-            sha256.update(buffer[:count])
-            if step is not None:
-                step(count)
-    return sha256.hexdigest(), mtime_ns

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from image_cache.errors import OriginError, StorageError
 from image_cache.files.index import FileIndex, Kept
+from image_cache.files.integrity import verify
 from image_cache.files.names import digest_of_file, note_path
 from image_cache.files.part import is_busy, read_note
 
@@ -81,7 +82,7 @@ def scrub(cache: "FileCache") -> list[Kept]:
             break
         if kept.is_corrupt or now - kept.verified_at > SCRUB_AFTER_S:
             read_bytes += kept.size_bytes
-            if not cache.verify(kept):
+            if not verify(cache, kept):
                 corrupt.append(kept)
                 cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
     return corrupt
