@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from image_cache.adapters.backoff import retry_delay_s
-from image_cache.errors import CacheError, FetchStopped
+from image_cache.errors import CacheError, ChecksumMismatch, FetchStopped
 from image_cache.files.fetch import Progress
 from image_cache.files.index import FileIndex
 from image_cache.files.names import Remote
@@ -70,7 +70,8 @@ class RowControl:
         row = self._index.coming(self._remote.digest)
         if row is None or row.state == "paused":
             return
-        reason = str(getattr(error, "reason", "") or error)[:300]
+        is_other = isinstance(error, ChecksumMismatch)
+        reason = "checksum differs, not kept" if is_other else str(getattr(error, "reason", "") or error)[:300]
         if isinstance(error, FetchStopped):
             state = {"state": "waiting", "retry_at": 0.0, "reason": ""}
         elif row.is_wanted and error.retryable:

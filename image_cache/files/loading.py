@@ -107,49 +107,55 @@ def _fetch(cache: "FileCache", order: Order, part: Part, kept: Kept | None, cont
 def _keep(cache: "FileCache", order: Order, part: Part, arrived: Arrived) -> Path:
     """Take a part that is whole and checked into the cache."""
     remote = order.remote
-    budget_bytes = cache.bounds().budget_bytes
-    if part.size > budget_bytes:  # lowered meanwhile
-        raise OriginTooLarge(remote.url, budget_bytes, part.size)
-    with cache.alone():  # two at a time would each make room, and together pass the budget
-        path = _publish(cache, order, part, arrived, budget_bytes)
+    before = cache.index.find(remote.digest)
+    now = cache.clock()
+    path = publish(
+        cache,
+        part,
+        Kept(
+            digest=remote.digest,
+            url=remote.url,
+            name=remote.name,
+            path=file_path(remote.digest, remote.name, arrived.sha256),
+            sha256=arrived.sha256,
+            size_bytes=part.size,
+            mtime_ns=0,
+            etag=arrived.etag,
+            last_modified=arrived.last_modified,
+            stored_at=now,
+            checked_at=now,
+            ttl_s=order.ttl_s if order.ttl_s is not None or before is None else before.ttl_s,
+            used_at=now,
+            hits=before.hits if before else 0,
+            verified_at=now,
+            epoch=cache.epoch,
+            is_corrupt=False,
+        ),
+    )
     cache.tally.count("downloads")
     cache.tally.count("downloaded_bytes", part.size)
     logger.info("Cached file: %s (%s bytes)", path, part.size)
     return path
 
 
-def _publish(cache: "FileCache", order: Order, part: Part, arrived: Arrived, budget_bytes: int) -> Path:
-    """Make room, give the file its place, write its row, remove the version before it: a crash after any step is harmless."""
-    remote = order.remote
-    before = cache.index.find(remote.digest)
-    cache.evict_to(budget_bytes - part.size + (before.size_bytes if before else 0), but=remote.digest)
-    now = cache.clock()
-    new = Kept(
-        digest=remote.digest,
-        url=remote.url,
-        name=remote.name,
-        path=file_path(remote.digest, remote.name, arrived.sha256),
-        sha256=arrived.sha256,
-        size_bytes=part.size,
-        mtime_ns=0,
-        etag=arrived.etag,
-        last_modified=arrived.last_modified,
-        stored_at=now,
-        checked_at=now,
-        ttl_s=order.ttl_s if order.ttl_s is not None or before is None else before.ttl_s,
-        used_at=now,
-        hits=before.hits if before else 0,
-        verified_at=now,
-        epoch=cache.epoch,
-        is_corrupt=False,
-    )
-    path = cache.root / new.path
-    mtime_ns = part.publish(path, {name: getattr(new, name) for name in NOTED})
-    with cache.index.db.write() as conn:
-        cache.index.record(conn, replace(new, mtime_ns=mtime_ns))
-        conn.execute("DELETE FROM fetches WHERE digest = ?", (remote.digest,))
-    if before is not None and before.path != new.path:
-        cache.unlink(before)
+def publish(cache: "FileCache", part: Part, new: Kept) -> Path:
+    """Make room, give the file its place, write its row, remove the version before it: a crash after any step is harmless.
+
+    Raises `OriginTooLarge` when it is larger than the budget is by now.
+    """
+    with cache.alone():  # two at a time would each make room, and together pass the budget
+        budget_bytes = cache.bounds().budget_bytes
+        if new.size_bytes > budget_bytes:
+            raise OriginTooLarge(new.url, budget_bytes, new.size_bytes)
+        before = cache.index.find(new.digest)
+        cache.evict_to(budget_bytes - new.size_bytes + (before.size_bytes if before else 0), but=new.digest)
+        path = cache.root / new.path
+        mtime_ns = part.publish(path, {name: getattr(new, name) for name in NOTED})
+        with cache.index.db.write() as conn:
+            cache.index.record(conn, replace(new, mtime_ns=mtime_ns))
+            conn.execute("DELETE FROM fetches WHERE digest = ?", (new.digest,))
+        if before is not None and before.path != new.path:
+            cache.unlink(before)
     return path
 
 
