@@ -9,9 +9,9 @@ from config import Settings
 from image_cache.adapters.catalog import Catalog
 from image_cache.database import DatabaseError
 from image_cache.engine.pool import Chore, Pool
-from image_cache.errors import CacheError
+from image_cache.errors import CacheError, UnknownFile
 from image_cache.files.background import Background
-from image_cache.files.limits import StoredBounds
+from image_cache.files.limits import TTL, StoredBounds, check_range
 from image_cache.files.opener import FileOpener, open_files
 from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
 
@@ -58,6 +58,14 @@ class FileServices:
         with self.cache.alone():
             self.cache.evict_to(self.bounds().budget_bytes)
         return before - self.cache.totals()[0]
+
+    def change_ttl(self, digest: str, hours: float | None) -> None:
+        """Change how long one file is fresh; None: as all of them. Raises `ConfigError`, or `UnknownFile`."""
+        if hours is not None:
+            check_range(TTL, hours)
+        self.cache.open()
+        if not self.cache.index.update(digest, ttl_s=None if hours is None else hours * 3600):
+            raise UnknownFile("No file of this name is kept.")
 
     def remove_expired(self) -> int:
         """Remove the files past their time whose origins answer; returns how many went."""

@@ -1,6 +1,7 @@
 """Files that come without anybody waiting: the wishes of operators, brought by a pool, paused, resumed and cancelled."""
 
 import logging
+import threading
 import time
 
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
@@ -12,7 +13,7 @@ from image_cache.files.store import FileCache
 
 logger = logging.getLogger(__name__)
 
-GRACE_S = 10.0  # between the claim of a fetch and the lock of its part
+GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of the part
 
 
 class Background:
@@ -20,6 +21,8 @@ class Background:
 
     def __init__(self, files: FileCache) -> None:
         self.files = files
+        self._lock = threading.Lock()  # protects _mine
+        self._mine: set[str] = set()  # what threads of this process work on
 
     def want(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
         """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a checksum that can be none."""
@@ -59,15 +62,20 @@ class Background:
         """Bring the next wanted file; False when there is none."""
         files = self.files
         files.open()
-        coming = files.index.claim(self._is_left)
-        if coming is None:
-            return False
+        with self._lock:
+            coming = files.index.claim(self._is_left)
+            if coming is None:
+                return False
+            self._mine.add(coming.digest)
         try:
             files.get(coming.url, coming.ttl_s, sha256=coming.sha256, is_wanted=True, is_forced=True)
         except FetchStopped as error:
             logger.info("fetch stopped url=%s reason=%s", coming.remote.shown, error.reason)
         except CacheError as error:
             logger.warning("fetch failed url=%s reason=%s", coming.remote.shown, getattr(error, "reason", error))
+        finally:
+            with self._lock:
+                self._mine.discard(coming.digest)
         return True
 
     def has_work(self) -> bool:
@@ -78,4 +86,6 @@ class Background:
         return any(coming.is_wanted and coming.state in ("waiting", "working") for coming in self.files.index.fetches())
 
     def _is_left(self, coming: Coming) -> bool:
-        return time.time() - coming.began_at > GRACE_S and not is_busy(part_path(self.files.root, coming.digest))
+        if coming.digest in self._mine or time.time() - coming.began_at < GRACE_S:
+            return False
+        return not is_busy(part_path(self.files.root, coming.digest))

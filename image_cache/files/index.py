@@ -113,11 +113,11 @@ class FileIndex:
         values = [getattr(kept, name) for name in Kept.__slots__]
         conn.execute(f"INSERT OR REPLACE INTO files ({_KEPT}) VALUES ({', '.join('?' * len(values))})", values)
 
-    def update(self, digest: str, **facts: object) -> None:
+    def update(self, digest: str, **facts: object) -> bool:
+        """Change a file's row; False when there is none."""
         with self.db.write() as conn:
-            conn.execute(
-                f"UPDATE files SET {', '.join(f'{name} = ?' for name in facts)} WHERE digest = ?", (*facts.values(), digest)
-            )
+            assigned = ", ".join(f"{name} = ?" for name in facts)
+            return conn.execute(f"UPDATE files SET {assigned} WHERE digest = ?", (*facts.values(), digest)).rowcount > 0
 
     def forget(self, kept: Kept) -> bool:
         """Remove the row of a file that is gone, but not that of its successor. Tells whether there was one."""

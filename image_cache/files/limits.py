@@ -43,9 +43,7 @@ class StoredBounds:
         given = {BUDGET: max_size_mb, TTL: ttl_hours}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():
-            low, high = RANGES[name]
-            if not low <= value <= high:  # NaN fails too
-                raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:g} to {high:g}")
+            check_range(name, value)
         self._rows.set({name: repr(value) for name, value in values.items()})
         with self._lock:
             self._read_at = -math.inf
@@ -60,6 +58,13 @@ class StoredBounds:
             self._default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self._default.ttl_s if ttl is None else ttl * 3600,
         )
+
+
+def check_range(name: str, value: float) -> None:
+    """Raise `ConfigError` for a value that the setting cannot have."""
+    low, high = RANGES[name]
+    if not low <= value <= high:  # NaN fails too
+        raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:.0f} to {high:.0f}")
 
 
 def _number(name: str, text: str | None) -> float | None:

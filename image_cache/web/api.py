@@ -1,21 +1,17 @@
 """The cache over HTTP, for the page's own script and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
-from collections.abc import Collection
-from typing import Any
-
-from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, UnsupportedMediaType
+from flask import Blueprint, Response, jsonify
+from werkzeug.exceptions import BadRequest, Forbidden
 
 from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
+from image_cache.web.bodies import read_body, read_text, read_texts
 from image_cache.web.context import may_operate, services
 from image_cache.web.limits import limiter
 
 api = Blueprint("api", __name__, url_prefix="/api")
 
-MOST_URLS = 500  # in one request; a preload of thousands comes in parts
-LONGEST_TEXT = 2048
 PRIORITIES = {"visible": VISIBLE, "page": PAGE, "warm": WARM}
 STATES = ("ready", "working", "waiting", "failed", "none")
 
@@ -36,13 +32,13 @@ def cache_clear() -> Response:
     """Remove all cached pictures, or those of one `size_type`, or what one `page` holds in memory."""
     if not may_operate():
         raise Forbidden("Only an operator may clear the cache.")
-    body, covers = _body({"page", "size_type"}), services().covers
+    body, covers = read_body({"page", "size_type"}), services().covers
     if len(body) > 1:
         raise BadRequest("Name a page or a size_type, not both.")
     if "page" in body:
-        cleared = covers.cache.memory.clear_scope(_text(body["page"], "page"))
+        cleared = covers.cache.memory.clear_scope(read_text(body["page"], "page"))
     elif "size_type" in body:
-        size_type = _text(body["size_type"], "size_type")
+        size_type = read_text(body["size_type"], "size_type")
         if size_type not in covers.variants:
             raise BadRequest(f"size_type is none of {', '.join(covers.variants)}.")
         cleared = covers.clear(size_type)
@@ -59,9 +55,9 @@ def cache_preload() -> tuple[Response, int]:
     Answers at once with 202, and with the digest of each accepted address: its pictures are `/cache/<variant>/<digest>.webp`.
     Addresses that nobody registered are refused one by one, unless an operator asks.
     """
-    body, covers = _body({"urls", "priority", "drop"}), services().covers
-    urls, drop = _texts(body, "urls"), _texts(body, "drop")
-    priority = PRIORITIES.get(_text(body.get("priority", "warm"), "priority"))
+    body, covers = read_body({"urls", "priority", "drop"}), services().covers
+    urls, drop = read_texts(body, "urls"), read_texts(body, "drop")
+    priority = PRIORITIES.get(read_text(body.get("priority", "warm"), "priority"))
     if priority is None:
         raise BadRequest(f"priority is none of {', '.join(PRIORITIES)}.")
     if not urls and not drop:
@@ -108,8 +104,8 @@ def cache_job(name: str) -> Response:
 @limiter.limit("240 per minute")
 def cache_state() -> Response:
     """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and how far the queue is."""
-    body, covers = _body({"digests", "urls"}), services().covers
-    names = _texts(body, "digests") or _texts(body, "urls")
+    body, covers = read_body({"digests", "urls"}), services().covers
+    names = read_texts(body, "digests") or read_texts(body, "urls")
     digests = [name if DIGEST.fullmatch(name) else covers.names.of(name)[1] for name in names]
     found: dict[str, list[str]] = {state: [] for state in STATES}
     for name, cover in zip(names, covers.states(digests), strict=True):
@@ -121,41 +117,3 @@ def cache_state() -> Response:
         else {"done": progress.done, "total": progress.total, "failed": progress.failed, "eta_s": progress.eta_s}
     )
     return jsonify({**found, "progress": queue})
-
-
-def _body(known: Collection[str]) -> dict[str, Any]:
-    """Return the JSON object of the request; an empty body is an empty object. A name that is not known is a typing error."""
-    data = request.get_data(cache=True)
-    if not data:
-        return {}
-    if request.max_content_length and len(data) >= request.max_content_length:
-        raise RequestEntityTooLarge("The body is too large.")  # one that came in chunks is cut there without a word
-    if not request.is_json:
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
-    try:
-        body = request.get_json()
-    except (BadRequest, RecursionError):
-        raise BadRequest("That is not JSON.") from None
-    if not isinstance(body, dict):
-        raise BadRequest("Send a JSON object.")
-    for name in body:
-        if name not in known:
-            raise BadRequest(f"“{name[:40]}” is not known here; there is {', '.join(sorted(known))}.")
-    return body
-
-
-def _texts(body: dict[str, Any], name: str) -> list[str]:
-    values = body.get(name, [])
-    if not isinstance(values, list):
-        raise BadRequest(f"{name} is not a list.")
-    if len(values) > MOST_URLS:
-        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MOST_URLS} at a time are allowed.")
-    return list(dict.fromkeys(_text(value, name) for value in values))
-
-
-def _text(value: object, name: str) -> str:
-    # JSON may spell half of a surrogate pair, which is no character and has no bytes.
-    is_text = isinstance(value, str) and value.encode(errors="replace").decode() == value
-    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= LONGEST_TEXT:
-        raise BadRequest(f"{name} holds something that is no text of 1 to {LONGEST_TEXT} characters.")
-    return value

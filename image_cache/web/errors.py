@@ -13,7 +13,9 @@ from werkzeug.http import HTTP_STATUS_CODES
 from image_cache.database import DatabaseError
 from image_cache.errors import (
     CacheError,
+    ChecksumMismatch,
     DecoderFailed,
+    FileRejected,
     ImageRejected,
     LoginFailed,
     OriginDenied,
@@ -21,6 +23,7 @@ from image_cache.errors import (
     QueueFull,
     StorageError,
     UnknownAlbum,
+    UnknownFile,
     UnknownImage,
     UnknownPage,
 )
@@ -34,6 +37,9 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
     (UnknownPage, 404),
+    (UnknownFile, 404),
+    (FileRejected, 415),
+    (ChecksumMismatch, 502),
     (LoginFailed, 403),
     (QueueFull, 429),
     (ImageRejected, 415),

@@ -18,7 +18,7 @@ from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
 from image_cache.web import drawing
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_operate, services
 from image_cache.web.finding import places
 
 STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
@@ -48,6 +48,7 @@ def register_helpers(app: Flask) -> None:
         mark=mark,
         token=token,
         record_count=record_count,
+        may_operate=may_operate,
     )
     app.context_processor(viewer)
     app.jinja_env.filters.update(
