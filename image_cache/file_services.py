@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from config import Settings
 from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.volume import Preview, Previewer, is_installed, is_volume
 from image_cache.database import DatabaseError
 from image_cache.engine.pool import Chore, Pool
 from image_cache.errors import CacheError, UnknownFile
 from image_cache.files.background import Background
+from image_cache.files.index import Kept
 from image_cache.files.limits import TTL, StoredBounds, check_range
 from image_cache.files.opener import FileOpener, open_files
 from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
@@ -30,9 +32,21 @@ class FileServices:
         self.opener = FileOpener(settings)
         self.cache = open_files(settings, self.opener, self.bounds, clock)
         self.background = Background(self.cache)
+        self._previewer = Previewer()
         self._pool = Pool(self.background.run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _has_looked
         self._has_looked = False
+
+    def preview(self, kept: Kept) -> Preview | None:
+        """Return what a volume shows; None for a file that is none by its name, or is not whole.
+
+        Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
+        """
+        if not is_volume(kept.name) or self.cache.usable(kept.remote) is None:
+            return None
+        if not is_installed():
+            return Preview((), (), "the extra for previews is not installed (requirements-nifti.txt)")
+        return self._previewer.preview(self.cache.root / kept.path, kept.name, kept.sha256)
 
     def start(self) -> None:
         """Go on with what was wanted before a restart; a vault without files gets no thread."""

@@ -56,6 +56,9 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "name": digest,
         "kind": "detail",
         "version": "x",
+        "digest": "0123456789abcdef" * 2,
+        "action": "pause",
+        "number": 0,
     }
 
 
@@ -121,6 +124,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
     digest = inside.services.covers.names.of(urls[0])[1]
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
+    known |= {"digest": digest[:32], "action": "pause", "number": 0}
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
     try:

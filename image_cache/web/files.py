@@ -6,7 +6,8 @@ from flask import Blueprint, Response, redirect, render_template, request, send_
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.errors import CacheError, ConfigError, OriginDenied, UnknownFile
+from image_cache.adapters.volume import Preview
+from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.names import DIGEST
 from image_cache.web.context import may_change, may_operate, services
@@ -93,7 +94,18 @@ def one(digest: str) -> str:
     found = entry(services().files.cache, _digest(digest))
     if found is None:
         raise UnknownFile("No file of this name is kept or on its way.")
-    return render_template("file.html", row=file_row(found), may_operate=may_operate())
+    return render_template("file.html", row=file_row(found), may_operate=may_operate(), preview=_preview(digest))
+
+
+@files.get("/<digest>/slice/<int:number>.webp")
+def picture(digest: str, number: int) -> Response:
+    """Answer one slice of a volume. It is of one content, which the page names in the address."""
+    preview = _preview(_digest(digest))
+    if preview is None or number >= len(preview.slices):
+        raise UnknownFile("This file has no such picture.")
+    answer = Response(preview.slices[number].body, mimetype="image/webp")
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    return answer
 
 
 @files.post("/<digest>/<action>")
@@ -154,6 +166,18 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
     return Response(render_template("files.html", **values), status)
+
+
+def _preview(digest: str) -> Preview | None:
+    kept = services().files.cache.index.find(digest)
+    if kept is None:
+        return None
+    try:
+        return services().files.preview(kept)
+    except FileRejected as error:
+        return Preview((), (), f"expected {error.expected}, found {error.found}")
+    except DecoderFailed as error:
+        return Preview((), (), error.reason)
 
 
 def _digest(text: str) -> str:
