@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         get_cached_file,
     )
     from image_cache.services import close_image_cache, get_image_cache, initialize_image_cache
+    from image_cache.web.controls import show_cache_controls
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "get_cached_file",
     "get_image_cache",
     "initialize_image_cache",
+    "show_cache_controls",
 ]
 _FILES = frozenset({"ImageCacheManager", "clear_cache", "get_cache_manager", "get_cache_stats", "get_cached_file"})
 
@@ -34,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from image_cache.files import manager
 
         return getattr(manager, name)
+    if name == "show_cache_controls":
+        from image_cache.web import controls
+
+        return controls.show_cache_controls
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from image_cache import services
