@@ -1,9 +1,12 @@
 """The web application. `gunicorn "app:create_app()"` serves it, `flask --app app` runs its commands; importing it does nothing."""
 
+import logging
+
 import click
 from flask import Flask
 
 from config import Settings, load_settings
+from image_cache import logs
 from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.ground import prepare
@@ -18,11 +21,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     made the app closes `app.extensions["vinylvault"]`. Raises `ConfigError`, `StorageError` or `DatabaseError`; as a command of
     `flask`, a message and exit status 1.
     """
+    is_command = click.get_current_context(silent=True) is not None
+    if is_command:
+        logs.to_stderr(logging.WARNING)
     try:
         services = initialize_image_cache_if_needed(settings)
         return build_app(services)
     except (CacheError, DatabaseError) as error:
-        if click.get_current_context(silent=True) is not None:
+        if is_command:
             raise click.ClickException(str(error)) from error
         raise
 

@@ -7,13 +7,13 @@ from benchmarks.pictures import cover
 
 
 class Covers(BaseHTTPRequestHandler):
-    """Answers `/anything/N.jpg` with cover N."""
+    """Answers `/anything/N.jpg` with cover N, whatever the query says."""
 
     protocol_version = "HTTP/1.1"
     bodies: list[bytes] = []
 
     def do_GET(self) -> None:
-        body = self.bodies[int(self.path.rpartition("/")[2].removesuffix(".jpg"))]
+        body = self.bodies[int(self.path.partition("?")[0].rpartition("/")[2].removesuffix(".jpg"))]
         self.send_response(200)
         self.send_header("Content-Type", "image/jpeg")
         self.send_header("Content-Length", str(len(body)))

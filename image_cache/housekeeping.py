@@ -53,6 +53,8 @@ class Housekeeping:
             index.database.notice_replacement()
             if index.is_incomplete():
                 self._rebuild()
+            if not index.meta("registered_at"):
+                self._register()
             if jobs.release_dead() or jobs.mend_times():
                 self.covers.wake()
 
@@ -92,9 +94,19 @@ class Housekeeping:
         with self._leading() as leads:
             if leads:  # otherwise another process does it, and its rows appear here
                 self.covers.names.open()
-                self.covers.remember_all(self._known_urls())
+                self._register()
                 upkeep.adopt(self.covers.cache)
                 self.covers.wake()
+
+    def _register(self) -> None:
+        """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
+        index, failed = self.covers.cache.index, list[DatabaseError]()
+        self.covers.remember_all(self._known_urls(failed))
+        if failed:
+            logger.warning("covers not registered reason=%s", failed[0])
+            return
+        with index.database.write() as conn:
+            index.set_meta(conn, "registered_at", max(1, int(self.covers.clock())))
 
     @contextmanager
     def _forgiving(self, chore: str) -> Iterator[None]:
@@ -104,11 +116,11 @@ class Housekeeping:
         except (DatabaseError, StorageError) as error:
             logger.warning("%s left undone reason=%s", chore, error)
 
-    def _known_urls(self) -> Iterator[str]:
+    def _known_urls(self, failed: list[DatabaseError]) -> Iterator[str]:
         try:
             yield from self.known_urls()
         except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
-            logger.warning("covers not registered reason=%s", error)
+            failed.append(error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:

@@ -146,9 +146,6 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
-    index, disk = parts.covers.cache.index, parts.covers.cache.disk
-    if index.is_incomplete() and not library.count() and next(disk.shards(), None) is None:
-        index.complete()  # a vault that is new as a whole: there is nothing to rebuild it from
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
     chores = [*housekeeping.chores(), *files.chores()]
@@ -178,6 +175,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         budget_bytes=settings.disk_budget_bytes,
         clock=clock,
     )
+    _complete_if_empty(cache)
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
@@ -207,6 +205,15 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         clock=clock,
     )
     return CoverServices(covers, fetcher, decoder)
+
+
+def _complete_if_empty(cache: Cache) -> None:
+    """A cache without files needs no rebuild: its index is complete from the start."""
+    try:
+        if cache.is_adopting and next(cache.disk.shards(), None) is None:
+            cache.index.complete()
+    except (DatabaseError, StorageError) as error:
+        logger.warning("index not usable, files serve without it reason=%s", error)
 
 
 _standalone: CoverServices | None = None

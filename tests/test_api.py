@@ -290,6 +290,8 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
 def test_the_numbers_say_who_is_in_trouble_to_operators_only(inside: Inside) -> None:
     assert "paused_hosts" in inside.client().get("/api/cache/stats").json
     assert "paused_hosts" not in inside.stranger().get("/api/cache/stats").json
+    for headers in ({"Origin": "http://localhost:8080"}, {"Sec-Fetch-Site": "cross-site"}):  # another page in a browser here
+        assert "paused_hosts" not in inside.client().get("/api/cache/stats", headers=headers).json
     text = inside.stranger().get("/api/cache/stats").text
     assert "http" not in text
     assert "/" not in text.replace("application/json", "")

@@ -14,14 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
-    {"image_cache.ground"},
-    {"image_cache.models"},
+    {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.files"},
     {"image_cache.housekeeping", "image_cache.file_services"},
     {"image_cache.services"},
-    {"image_cache.web"},
+    {"image_cache.web", "image_cache.serving"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -32,6 +31,8 @@ HOMES = {
     "flask": {"image_cache.web", "app"},
     "werkzeug": {"image_cache.web", "app", "image_cache.accounts"},  # accounts: the password hash
     "flask_limiter": {"image_cache.web"},
+    "limits": {"image_cache.web"},
+    "gunicorn": {"image_cache.serving"},
     "flask_wtf": {"image_cache.web"},
     "PIL": {"image_cache.adapters.imaging"},
     "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},

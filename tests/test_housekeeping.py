@@ -50,6 +50,24 @@ def test_an_index_that_was_deleted_under_the_process_comes_back_with_names_entri
     assert covers.states(*urls, later) == ["ready"] * 4
 
 
+def test_a_new_or_cleared_vault_learns_what_the_catalogue_knows(covers: Covers, origin: Origin) -> None:
+    """An index without files to adopt counted as complete, and after a clear only what somebody looked at came back."""
+    urls = [origin.put(f"/{n}.jpg", jpeg(30, 30)) for n in range(3)]
+    chores = housekeeping(covers, *urls)
+    for _ in range(2):
+        chores.mend()
+        assert covers.cache.register.summary("covers") == (3, 0, 0)
+        chores.fill()
+        covers.run()
+        assert covers.states(*urls) == ["ready"] * 3
+        covers.cache.clear()
+    seen: list[str] = []
+    chores.mend()
+    covers.cache.cache.index.database.connection().set_trace_callback(seen.append)
+    chores.mend()
+    assert len(seen) <= 5
+
+
 def test_while_the_index_is_rebuilt_covers_are_shown_and_nothing_is_fetched_or_refused(covers: Covers, origin: Origin) -> None:
     """Until the register was back, a cold cover was unknown, which browsers were told as missing."""
     url = origin.put("/a.jpg", jpeg())

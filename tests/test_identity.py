@@ -84,6 +84,7 @@ def test_discogs_files_of_every_length_are_read_back_from_base64() -> None:
         "http://s.pixogs.com/images/record150.png",
         "https://i.discogs.com/sig/rs:fit/czM6Ly9!!!/broken.jpeg",
         "https://i.discogs.com/sig/rs:fit/czM6Ly9/8J-YgA.jpeg",
+        "https://i.discogs.com/sig/rs:fit/czM6Ly9\u00e9.jpeg",
     ],
 )
 def test_a_discogs_shape_that_no_rule_knows_is_the_exact_address(url: str) -> None:

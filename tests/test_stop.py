@@ -329,7 +329,7 @@ def test_a_broken_catalogue_stops_pages_not_pictures_and_costs_no_index(tmp_path
         assert vault.get("/health").status == 503
         wait_until(lambda: vault.get(f"/cache/detail/{digest}.webp").status == 200)
         assert "The catalogue cannot be read" in vault.log.read_text()
-        time.sleep(1)
+        wait_until(lambda: vault.get("/api/cache/stats").json()["total_entries"] == 2)
         assert list((vault.folder / "cache").glob("*broken*")) == []
         assert vault.stop() == 0
 

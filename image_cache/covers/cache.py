@@ -234,6 +234,7 @@ class ImageCache:
             self.register.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
             self.names.next_generation(conn)
+            self.cache.index.set_meta(conn, "registered_at", 0)  # the housekeeper registers what the catalogue knows anew
         self.names.publish()
         self._wishes.forget()
         return upkeep.clear(self.cache)

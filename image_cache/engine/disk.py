@@ -57,8 +57,7 @@ class DiskTier:
         path = self.root / key.path
         temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         try:
-            if self.get(key) == body:  # left without a row, or another process was faster; readers may have it open
-                os.utime(path)  # young again, so that no sweep takes it before its row is written
+            if self.get(key) == body and _is_made_young(path):  # left without a row, or another process was faster
                 return
             make_folder(path.parent)
             if self.free_bytes() - len(body) < self.floor_bytes:
@@ -103,6 +102,15 @@ class DiskTier:
             with contextlib.suppress(FileNotFoundError):
                 if not entry.is_dir(follow_symlinks=False):
                     yield key_of_path(self.namespace, folder, entry.name), Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def _is_made_young(path: Path) -> bool:
+    """Give the file a new time, so that no sweep takes it before its row is written; False when it is gone by now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _publish(temp: Path, path: Path) -> None:

@@ -7,7 +7,8 @@ Digests are stored as 32 bytes, half the size of their hex text; times are Unix 
 MIGRATIONS = [
     """
     -- Single values: `generation` (a clear raises it), `epoch` (raised with every change that moves digests), `adopted_at` (the
-    -- files that were there before the index have their rows), `last_cleanup_at`.
+    -- files that were there before the index have their rows), `registered_at` (what the
+    -- catalogue knows is among the images), `last_cleanup_at`.
     CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
     -- One row per file on disk, written after the file; removed after it.

@@ -1,0 +1,1 @@
+"""How gunicorn serves us: only whole requests get a thread."""
