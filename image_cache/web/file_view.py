@@ -36,7 +36,7 @@ def file_row(entry: Entry) -> FileRow:
         entry=entry,
         lamp=lamp,
         says=says,
-        share=_share(fetch) if fetch else None,
+        share=_share(fetch) if fetch and (fetch.state != "failed" or fetch.done_bytes) else None,
         size=size(entry.size_bytes or (fetch.total_bytes if fetch else 0) or 0)
         if entry.size_bytes or (fetch and fetch.total_bytes)
         else "",
