@@ -697,7 +697,7 @@ def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin,
     pace = Pace(bytes_per_s=10_000, window_s=0.4)
 
     def send(sock: socket.socket, asked: Asked, every_s: float) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12000\r\n\r\n")
         for _ in range(12):
             sock.sendall(b"x" * 1000)
             if origin.closing.wait(every_s):
