@@ -53,6 +53,8 @@ class Settings:
     )
     COVERS_DIR: Path | None = setting(None, "Rendered covers. Default: `covers` in the cache folder.", "VINYL_VAULT_COVERS_DIR")
 
+    FILES_DIR: Path | None = setting(None, "Large files. Default: `files` in the cache folder.", "VINYL_VAULT_FILES_DIR")
+
     # The server
     HOST: str = setting("0.0.0.0", "Address to listen on.", "HOST")
     PORT: int = setting(5000, "Port to listen on.", "PORT", low=1, high=65535)
@@ -82,7 +84,12 @@ class Settings:
         2.0, "Disk budget of the covers.", "VINYL_VAULT_CACHE_SIZE_GB", unit="GB", low=0.001, high=4096
     )
     CACHE_MAX_SIZE_MB: float | None = setting(
-        None, "The same in megabytes; wins when set.", "CACHE_MAX_SIZE_MB", unit="MB", low=1, high=4_194_304
+        None,
+        "The same in megabytes; wins when set. The large files have the same budget once more, unless theirs is set.",
+        "CACHE_MAX_SIZE_MB",
+        unit="MB",
+        low=1,
+        high=4_194_304,
     )
     MEMORY_CACHE_SIZE_MB: float = setting(
         128.0,
@@ -221,6 +228,32 @@ class Settings:
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
+    # Large files
+    FILES_SIZE_MB: float | None = setting(
+        None,
+        "Disk budget of the large files. Default: CACHE_MAX_SIZE_MB, else 1024. The page of the files can change it.",
+        "VINYL_VAULT_FILES_SIZE_MB",
+        unit="MB",
+        low=1,
+        high=67_108_864,
+    )
+    FILES_TTL_HOURS: float | None = setting(
+        None,
+        "How long a large file is fresh. Default: as a picture. The page of the files can change it.",
+        "VINYL_VAULT_FILES_TTL_HOURS",
+        unit="hours",
+        low=0,
+        high=87600,
+    )
+    IMAGE_SERVER: str = setting(
+        "",
+        "Where relative addresses of large files lead to. It may be a private server; covers are not fetched from it.",
+        "IMAGE_SERVER",
+    )
+    IMAGE_SERVER_CA: Path | None = setting(
+        None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
+    )
+
     @property
     def state_dir(self) -> Path:
         return self.STATE_DIR or self.DATA_DIR / "state"
@@ -232,6 +265,18 @@ class Settings:
     @property
     def covers_dir(self) -> Path:
         return self.COVERS_DIR or self.cache_dir / "covers"
+
+    @property
+    def files_dir(self) -> Path:
+        return self.FILES_DIR or self.cache_dir / "files"
+
+    @property
+    def files_budget_bytes(self) -> int:
+        return int((self.FILES_SIZE_MB or self.CACHE_MAX_SIZE_MB or 1024) * 1_000_000)
+
+    @property
+    def files_ttl_s(self) -> float:
+        return (self.IMAGE_CACHE_TTL_HOURS if self.FILES_TTL_HOURS is None else self.FILES_TTL_HOURS) * 3600
 
     @property
     def index_path(self) -> Path:

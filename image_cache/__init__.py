@@ -8,36 +8,56 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from image_cache.adapters.storage import StorageFactory
     from image_cache.adapters.video import create_thumbnail_from_video
+    from image_cache.files.manager import (
+        ImageCacheManager,
+        clear_cache,
+        get_cache_manager,
+        get_cache_stats,
+        get_cached_file,
+    )
     from image_cache.models import ImageVisibility, StreamImage
     from image_cache.services import close_image_cache, get_image_cache, initialize_image_cache
     from image_cache.stream_services import get_cached_image_display, get_image_manager, get_stream_image_stats
     from image_cache.streams import StreamImageCache, StreamImageManager
+    from image_cache.web.controls import show_cache_controls
 
 __version__ = "0.1.0"
 __all__ = [
+    "ImageCacheManager",
     "ImageVisibility",
     "StorageFactory",
     "StreamImage",
     "StreamImageCache",
     "StreamImageManager",
+    "clear_cache",
     "close_image_cache",
     "create_thumbnail_from_video",
+    "get_cache_manager",
+    "get_cache_stats",
+    "get_cached_file",
     "get_cached_image_display",
     "get_image_cache",
     "get_image_manager",
     "get_stream_image_stats",
     "initialize_image_cache",
+    "show_cache_controls",
 ]
 _HOMES = {
+    "ImageCacheManager": "files.manager",
     "ImageVisibility": "models",
     "StorageFactory": "adapters.storage",
     "StreamImage": "models",
     "StreamImageCache": "streams",
     "StreamImageManager": "streams",
+    "clear_cache": "files.manager",
     "create_thumbnail_from_video": "adapters.video",
+    "get_cache_manager": "files.manager",
+    "get_cache_stats": "files.manager",
+    "get_cached_file": "files.manager",
     "get_cached_image_display": "stream_services",
     "get_image_manager": "stream_services",
     "get_stream_image_stats": "stream_services",
+    "show_cache_controls": "web.controls",
 }
 
 

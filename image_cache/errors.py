@@ -100,6 +100,48 @@ class StorageError(CacheError):
         self.reason = reason
 
 
+class ChecksumMismatch(CacheError):
+    """The bytes that came are not those that were promised, by the caller or by the origin. They are not kept."""
+
+    kind = "checksum"
+    hint = "Fetch it again; when it differs again, ask whoever publishes the file for its checksum."
+
+    def __init__(self, url: str, algorithm: str, expected: str, found: str) -> None:
+        super().__init__(f"{url}: {algorithm} should be {expected}, found {found}")
+        self.url = url
+        self.algorithm = algorithm
+        self.expected = expected
+        self.found = found
+
+
+class FileRejected(CacheError):
+    """A large file is not what its name promises, or not one that can be shown. `expected` and `found` say how."""
+
+    kind = "not-this-file"
+
+    def __init__(self, name: str, expected: str, found: str) -> None:
+        super().__init__(f"{name}: expected {expected}, found {found}")
+        self.name = name
+        self.expected = expected
+        self.found = found
+
+
+class FetchStopped(CacheError):
+    """A fetch was ended before it was done: paused or cancelled by somebody, or the program stops. What came is kept for later."""
+
+    kind = "stopped"
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+
+
+class UnknownFile(CacheError):
+    """No file of this name is kept or on its way."""
+
+
 class QueueFull(CacheError):
     """The job queue holds as many jobs as it may."""
 

@@ -29,6 +29,7 @@ from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Chore, Pool
 from image_cache.engine.register import Register
 from image_cache.errors import StorageError
+from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
@@ -112,6 +113,7 @@ class Services:
     accounts: Accounts
     covers: ImageCache
     streams: StreamImageManager
+    files: FileServices
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -119,6 +121,7 @@ class Services:
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
         self.pool.start()
+        self.files.start()
 
     def close(self, timeout_s: float = STOP_S) -> None:
         """Stop within the time: cut fetches, join threads, give jobs back, write what is in memory. Again is fine."""
@@ -127,7 +130,10 @@ class Services:
         self._is_closed = True
         was_running = self.pool.is_running
         self._parts.cut()
-        if not self.pool.close(timeout_s):
+        self.files.cut()
+        until = time.monotonic() + timeout_s
+        has_ended = self.pool.close(timeout_s)
+        if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
         try:
             if was_running:
@@ -148,10 +154,11 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     parts = open_covers(settings, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    chores = [*housekeeping.chores(), Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S)]
+    files = FileServices(settings, catalog, clock)
+    chores = [*housekeeping.chores(), Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S), *files.chores()]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, pool, parts)
+    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, pool, parts)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:

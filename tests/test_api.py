@@ -57,15 +57,44 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
             assert f"#/components/{kind}/{name}" in references, f"{name} is not used"
 
 
+def file_digest(inside: Inside, origin: Origin) -> str:
+    """Keep a large file and return its digest."""
+    cache, url = inside.services.files.cache, origin.put("/volume.bin", b"v" * 100)
+    cache.get(url)
+    return cache.remote(url).digest
+
+
 def test_every_get_answers_as_documented(inside: Inside, origin: Origin) -> None:
     record, digest = inside.album(), inside.cover(origin)
     samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x", **stream_arguments(inside)}
+    samples |= {"digest": file_digest(inside, origin), "number": 0}
     names = {"/cache/": digest, "/tint/": "200-10", "/assets/": "app.js", "/api/cache/jobs/": "nothing"}
     client = inside.client(accept="text/html")
     for path, methods in DOCUMENT["paths"].items():
         if "get" in methods:
             name = next((name for start, name in names.items() if path.startswith(start)), "")
             documented(client.get(path.format(**samples, name=name)), "get", path)
+
+
+def test_every_change_of_files_answers_as_documented(inside: Inside, origin: Origin) -> None:
+    digest, url = file_digest(inside, origin), origin.url("/volume.bin")
+    files = inside.services.files
+    assert post(inside, "/api/files/bounds", {"ttl_hours": 3}).json == {"success": True, "evicted": 0}
+    assert post(inside, "/api/files/bounds", {"ttl_hours": "3"}).status_code == 400
+    client = inside.client(cookies=False)
+    for path, body in (("/api/files/{digest}/ttl", {"ttl_seconds": 7}), ("/api/files/{digest}/{action}", None)):
+        answer = client.post(path.format(digest=digest, action="pause"), json=body)
+        assert documented(answer, "post", path).status_code == (200 if body else 404)
+    documented(client.get("/api/files"), "get", "/api/files")
+    assert post(inside, "/api/files", {"url": url}).status_code == 202
+    wait_until(lambda: not files.cache.index.fetches())
+    assert post(inside, "/api/cache/cleanup", {}).json == {"success": True, "removed": 0}
+    assert post(inside, "/api/cache/invalidate", {"url": url}).json["invalidated"] is True
+    file_digest(inside, origin)
+    assert documented(client.delete(f"/api/files/{digest}"), "delete", "/api/files/{digest}").status_code == 200
+    assert post(inside, "/api/files/clear", {}).json == {"success": True, "cleared": 0}
+    stranger = inside.stranger()
+    assert documented(stranger.get("/api/files", headers={"Accept": "application/json"}), "get", "/api/files").status_code == 401
 
 
 def test_the_state_of_covers_is_told_by_the_names_that_were_sent(inside: Inside, origin: Origin) -> None:

@@ -56,3 +56,17 @@ def test_one_thread_watches_all_and_ends_with_the_last() -> None:
     assert "fetch-deadline" not in [thread.name for thread in threading.enumerate()]
     with dog.watch(1) as again:
         assert not again.is_over
+
+
+def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Watchdog().watch(0.2) as watch:
+        watch.guard(ours)
+        for _ in range(4):
+            time.sleep(0.1)
+            watch.renew()
+        assert not watch.is_over
+        ours.settimeout(1)
+        assert ours.recv(1) == b""
+        watch.renew()
+        assert watch.is_over

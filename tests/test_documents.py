@@ -11,6 +11,7 @@ DOCUMENTS = [
     *(path for name in ("docs", "demo", "benchmarks", "static") for path in (ROOT / name).rglob("*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
+PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.]*( ;.*)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*|")
 SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
 
 
@@ -39,6 +40,21 @@ def test_the_readme_is_short_and_begins_with_the_commands() -> None:
     text = "\n".join(lines)
     for command in ("make demo", "make run", "make test"):
         assert command in text
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: path.name)
+def test_requirements_hold_pins_and_hashes_and_nothing_of_the_machine_that_wrote_them(path: Path) -> None:
+    """A pip-compile that keeps its options writes the folders of one machine into the file, and no other can install it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not PINNED.fullmatch(line)] == []
+    assert any("==" in line for line in lines)
+
+
+def test_the_requirements_of_the_tests_hold_those_of_every_extra() -> None:
+    """`make test` installs one file: what an extra brings is tested with it, never skipped."""
+    sources = {path.name for path in ROOT.glob("requirements-*.in")} - {"requirements-dev.in"}
+    named = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
+    assert {f"-r {name}" for name in sources} <= set(named)
 
 
 def test_every_decision_is_listed() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from image_cache import __version__
 from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.origin import OriginFetcher
+from image_cache.adapters.deadline import Pace
+from image_cache.adapters.origin import CHUNK_BYTES, OriginFetcher
 from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import (
     CacheError,
@@ -495,7 +496,8 @@ def test_a_body_can_be_read_in_chunks_under_limits_of_its_own(origin: Origin, fe
     ) as answer:
         assert (answer.status, answer.length) == (200, 400_000)
         sizes = [len(chunk) for chunk in answer.chunks()]
-    assert (sum(sizes), max(sizes)) == (400_000, 65_536)
+    assert sum(sizes) == 400_000
+    assert max(sizes) <= CHUNK_BYTES
     assert origin.requests[0].headers["range"] == "bytes=0-"
     with pytest.raises(OriginTooLarge), fetcher.open(url):
         pass
@@ -688,3 +690,27 @@ def test_retry_after_is_honoured_up_to_an_hour(asked_s: float, delay_s: float) -
 @pytest.mark.parametrize("kind", ["dns", "tls"])
 def test_names_and_certificates_are_tried_again_soon_because_the_clock_may_be_wrong(kind: str) -> None:
     assert max(delays(OriginUnavailable("u", "no", kind=kind))) == 300.0
+
+
+def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin, fetcher: OriginFetcher) -> None:
+    """A gigabyte over a slow line has no deadline in all, only a slowest pace."""
+    pace = Pace(bytes_per_s=10_000, window_s=0.4)
+
+    def send(sock: socket.socket, asked: Asked, every_s: float) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12000\r\n\r\n")
+        for _ in range(12):
+            sock.sendall(b"x" * 1000)
+            if origin.closing.wait(every_s):
+                return
+
+    steady = origin.script("/steady", lambda sock, asked: send(sock, asked, 0.06))
+    start = time.monotonic()
+    with fetcher.open(steady, pace=pace) as answer:
+        assert sum(map(len, answer.chunks())) == 12_000
+    assert time.monotonic() - start > 0.6  # longer than its window
+    slow = origin.script("/slow", lambda sock, asked: send(sock, asked, 0.3))
+    start = time.monotonic()
+    with pytest.raises(OriginUnavailable, match="slower than 10 KB/s"), fetcher.open(slow, pace=pace) as answer:
+        for _ in answer.chunks():
+            pass
+    assert time.monotonic() - start < 1.5

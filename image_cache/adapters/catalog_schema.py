@@ -231,4 +231,8 @@ CREATE TRIGGER stream_images_reworded AFTER UPDATE OF title, description, folded
 END;
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS)
+SETTINGS = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;  -- what operators change on a page
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS)

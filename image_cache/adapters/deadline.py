@@ -10,6 +10,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The slowest that a large body may come: `bytes_per_s` on the average of `window_s`. Total time has no end."""
+
+    bytes_per_s: int = 16_000
+    window_s: float = 30.0
+
+    @property
+    def window_bytes(self) -> int:
+        return int(self.bytes_per_s * self.window_s)
+
+    def __str__(self) -> str:
+        return f"{self.bytes_per_s // 1000} KB/s over {self.window_s:g} s"
+
+
+# What is fetched at this pace takes 30 s at most, or brings 480 KB in each 30 s.
+LARGE_FILES = Pace()
 
 
 class Watch:
@@ -17,6 +37,7 @@ class Watch:
 
     def __init__(self, seconds: float, lock: threading.Condition) -> None:
         self.seconds = seconds
+        self.reason = f"not finished within {seconds:g} s"  # what an error says when the time is over
         self._expires_at = time.monotonic() + seconds
         self._lock = lock
         self._sock: socket.socket | None = None
@@ -28,6 +49,12 @@ class Watch:
     @property
     def is_over(self) -> bool:
         return self.remaining_s() <= 0
+
+    def renew(self) -> None:
+        """Begin the whole time anew, unless it is over. The watchdog wakes at the old end and sees the new one."""
+        with self._lock:
+            if not self.is_over:
+                self._expires_at = time.monotonic() + self.seconds
 
     def guard(self, sock: socket.socket) -> None:
         with self._lock:

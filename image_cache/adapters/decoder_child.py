@@ -49,7 +49,7 @@ def main(control_fd: int, limits: Limits) -> None:
         signal.signal(number, signal.SIG_IGN)  # the parent decides: we end when its end of the line closes
     imaging.warm_up()
     control = socket.socket(fileno=control_fd)
-    _leave_network()
+    leave_network()
     with contextlib.suppress(OSError):
         os.nice(5)
     gc.collect()
@@ -123,7 +123,7 @@ class _Nursery:
 
 def _work(sock: socket.socket, limits: Limits, nursery: int) -> NoReturn:
     """Answer pictures until the line closes, nobody asks for `idle_s`, or there were enough of them."""
-    _confine(limits, nursery)
+    confine(limits, nursery)
     channel = Channel(sock, max_body_bytes=limits.budget_bytes)
     for _ in range(limits.images):
         if not select.select([sock], [], [], limits.idle_s)[0]:
@@ -174,7 +174,7 @@ def _grant_time(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
 
 
-def _confine(limits: Limits, nursery: int) -> None:
+def confine(limits: Limits, nursery: int) -> None:
     """Give this process the limits of a worker. Nothing that it decodes can lift them."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -193,7 +193,7 @@ def _confine(limits: Limits, nursery: int) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def _leave_network() -> None:
+def leave_network() -> None:
     """Move into an empty network namespace where the kernel lets us. Where not, the limits above must do."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET) != 0:

@@ -20,7 +20,7 @@ from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
 from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
 from image_cache.adapters.tint import tint
-from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants
+from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants, fit
 from image_cache.errors import ImageRejected
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
@@ -67,7 +67,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         facts, image = _open(body, budget_bytes)
         order = sorted(variants, key=lambda variant: variant.edge_px, reverse=True)
         largest = order[0]
-        size = _fit(image.size, largest.edge_px)
+        size = fit(image.size, largest.edge_px)
         if facts.format == "JPEG":
             image.draft("RGB", (size[0] * largest.draft, size[1] * largest.draft))
         image.load()
@@ -81,7 +81,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         encoded: dict[tuple[tuple[int, int], int, int, int], bytes] = {}
         blobs: dict[str, bytes] = {}
         for variant in order:
-            goal = _fit((width, height), variant.edge_px)
+            goal = fit((width, height), variant.edge_px)
             picture = _shrunk(made, goal)
             recipe = (goal, variant.quality, variant.method, variant.blur_px)
             if recipe not in encoded:  # a small original fills several variants with the same picture
@@ -103,6 +103,12 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
         out = io.BytesIO()
         image.convert("RGB").save(out, "JPEG", quality=quality, optimize=True)
         return out.getvalue()
+
+
+def grey_webp(pixels: bytes, size: tuple[int, int], shown: tuple[int, int]) -> bytes:
+    """Return bytes of brightness, row by row, as a WebP of another size."""
+    picture = Image.frombytes("L", size, pixels)
+    return _webp(picture.resize(shown, Image.Resampling.BICUBIC).convert("RGB"), 85, 4)
 
 
 def render_pair(body: bytes) -> tuple[bytes, bytes]:
@@ -162,18 +168,6 @@ def _rejecting(body: bytes) -> Iterator[None]:
 
 
 # --- pixels
-
-
-def _fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
-    """Return the size inside a square of `edge_px`: never larger than it is, no side below one pixel, the nearest aspect ratio."""
-    longest, shortest = max(size), min(size)
-    if longest <= edge_px:
-        return size
-    exact = shortest * edge_px / longest
-    near = (max(1, math.floor(exact)), max(1, math.ceil(exact)))
-    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as a browser and every other tool would have it.
-    short = min(near, key=lambda side: abs(longest / shortest - edge_px / side))
-    return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
 def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -267,7 +261,7 @@ def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
 
 def _webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
     if blur_px:  # made from so few of its pixels that what it shows cannot be brought back
-        few = picture.convert("RGBA").resize(_fit(picture.size, blur_px), Image.Resampling.BOX)
+        few = picture.convert("RGBA").resize(fit(picture.size, blur_px), Image.Resampling.BOX)
         soft = few.resize(picture.size, Image.Resampling.BICUBIC)
         picture = soft.filter(ImageFilter.GaussianBlur(max(picture.size) / blur_px / 3)).convert(picture.mode)
     out = io.BytesIO()

@@ -1,5 +1,6 @@
 """What a picture is rendered into, and what comes back. Plain values without Pillow, for both sides of the decoder's socket."""
 
+import math
 from dataclasses import dataclass
 
 RENDERER_VERSION = 1  # goes up when the same origin bytes and the same settings would give other pixels
@@ -58,6 +59,18 @@ def stream_variants(quality: int = 85, recipe: str = "fast") -> tuple[Variant, .
         Variant("stream_thumb_blurred", 200, quality, method, draft, BLUR_PX),
         Variant("stream_detail_blurred", 600, quality, method, draft, BLUR_PX),
     )
+
+
+def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
+    """Return the size inside a square of `edge_px`: never larger than it is, no side below one pixel, the nearest aspect ratio."""
+    longest, shortest = max(size), min(size)
+    if longest <= edge_px:
+        return size
+    exact = shortest * edge_px / longest
+    near = (max(1, math.floor(exact)), max(1, math.ceil(exact)))
+    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as a browser and every other tool would have it.
+    short = min(near, key=lambda side: abs(longest / shortest - edge_px / side))
+    return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, prepare_session
 from image_cache.web.errors import register_errors
+from image_cache.web.file_api import file_api
+from image_cache.web.files import files
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
 from image_cache.web.intake import UploadRequest
@@ -46,7 +48,7 @@ def build_app(services: Services) -> Flask:
     register_commands(app)
     register_stream_helpers(app)
     register_stream_commands(app)
-    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people):
+    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people, files, file_api):
         app.register_blueprint(blueprint)
     app.wsgi_app = WarmCovers(app.wsgi_app, services.covers.cache.memory)  # type: ignore[method-assign]
     if settings.TRUSTED_PROXIES:

@@ -13,6 +13,7 @@ from image_cache.accounts import ROLES
 from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.web.context import services
+from image_cache.web.file_commands import files
 
 SHOWN_REJECTS = 20
 
@@ -23,6 +24,7 @@ users = AppGroup("users", help="Who can log in.")
 def register_commands(app: Flask) -> None:
     app.cli.add_command(albums)
     app.cli.add_command(users)
+    app.cli.add_command(files)
 
 
 @albums.command("import")

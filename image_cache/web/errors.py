@@ -13,8 +13,10 @@ from werkzeug.http import HTTP_STATUS_CODES
 from image_cache.database import DatabaseError
 from image_cache.errors import (
     CacheError,
+    ChecksumMismatch,
     DecoderFailed,
     DuplicateImage,
+    FileRejected,
     ImageRejected,
     InvitationRejected,
     LoginFailed,
@@ -27,6 +29,7 @@ from image_cache.errors import (
     QuotaExceeded,
     StorageError,
     UnknownAlbum,
+    UnknownFile,
     UnknownImage,
     UnknownPage,
     UploadTooLarge,
@@ -44,6 +47,9 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (NotVisible, 404),
     (InvitationRejected, 404),
     (NotAllowed, 403),
+    (UnknownFile, 404),
+    (FileRejected, 415),
+    (ChecksumMismatch, 502),
     (LoginFailed, 403),
     (UploadTooLarge, 413),
     (QuotaExceeded, 409),

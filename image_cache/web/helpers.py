@@ -18,7 +18,7 @@ from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
 from image_cache.web import drawing
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_operate, services
 from image_cache.web.finding import places
 
 STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
@@ -48,9 +48,12 @@ def register_helpers(app: Flask) -> None:
         mark=mark,
         token=token,
         record_count=record_count,
+        may_operate=may_operate,
     )
     app.context_processor(viewer)
-    app.jinja_env.filters.update(duration=duration, day=day, thousands=thousands, records=records, times=times, rough=rough)
+    app.jinja_env.filters.update(
+        duration=duration, day=day, thousands=thousands, records=records, times=times, rough=rough, size=size
+    )
 
 
 def get_thumbnail_url(album: str | Album | Mapping[str, Any] | None) -> str:
@@ -182,6 +185,16 @@ def rough(seconds: float) -> str:
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
+def size(number: int) -> str:
+    """Write bytes as people say them: 812 B, 86.4 MB, 1.24 GB."""
+    value = float(number)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit in ("B", "KB") else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
 
 
 def mark(text: str, words: Sequence[str]) -> Markup:

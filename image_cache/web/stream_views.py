@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from image_cache.adapters.variants import fit
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
 from image_cache.streams import EXTENSIONS, Card
 from image_cache.web.context import services
@@ -55,14 +56,6 @@ def address(image: StreamImage, size: str = "") -> str:
     return f"{page}/{size}" if size else page
 
 
-def fitted(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
-    """Return how large the picture is when its longer side has at most so many pixels."""
-    longest = max(*size, 1)
-    if longest <= edge_px:
-        return size
-    return max(1, round(size[0] * edge_px / longest)), max(1, round(size[1] * edge_px / longest))
-
-
 def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool = False) -> Picture:
     suffix = "-blurred" if image.is_sensitive else ""
     may = may_edit(viewer, stream)
@@ -77,9 +70,9 @@ def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool
         sharp_thumb=address(image, "thumb"),
         sharp_tile=address(image, "tile"),
         sharp_detail=address(image, "detail"),
-        thumb_size=fitted(image.dimensions, EDGES["thumb"]),
-        detail_size=fitted(image.dimensions, EDGES["detail"]),
-        large_size=fitted(image.dimensions, EDGES["large"]),
+        thumb_size=fit(image.dimensions, EDGES["thumb"]),
+        detail_size=fit(image.dimensions, EDGES["detail"]),
+        large_size=fit(image.dimensions, EDGES["large"]),
         alt=image.title or f"Untitled picture from {stream.title}",
         visibility=image.visibility.value,
         may_edit=may,

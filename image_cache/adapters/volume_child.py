@@ -1,0 +1,270 @@
+"""The process that reads one volume. Started by `volume.Previewer` only; everything here runs outside the web process.
+
+nibabel reads the header; the voxels of three planes are read from where they stand. Of a compressed file only the first 64 MB
+are ever unfolded, and what is larger shows its header and no picture.
+"""
+
+import contextlib
+import io
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHHeader
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from nibabel.orientations import aff2axcodes
+from nibabel.spatialimages import HeaderDataError
+
+from image_cache.adapters import decoder_child, imaging
+from image_cache.adapters.frames import Channel
+from image_cache.adapters.unfolding import MAX_UNFOLDED_BYTES, Plain, Source, Unfolded, unfolded
+from image_cache.errors import FileRejected
+
+HEAD_BYTES = 4096
+MAX_DIM = 65_535
+MOST_SAMPLES = 320  # along an edge; a picture has no more pixels
+EDGE_PX = 320
+MOST_STRETCH = 20.0
+PLANES = {"R": "Sagittal", "L": "Sagittal", "A": "Coronal", "P": "Coronal", "S": "Axial", "I": "Axial"}
+WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+
+
+class NoPicture(Exception):
+    """The header can be read, and there is a reason for no picture."""
+
+
+def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
+    """Answer one question and end. Everything that is needed is loaded before the limits come down."""
+    imaging.warm_up()
+    decoder_child.leave_network()
+    channel = Channel(socket.socket(fileno=line), max_body_bytes=0)
+    loaded = _address_space()
+    limits = decoder_child.Limits(loaded + budget_bytes - decoder_child.BASE_BYTES, 0.0, cpu_s, wall_s, 1)
+    decoder_child.confine(limits, parent)
+    signal.setitimer(signal.ITIMER_REAL, wall_s)
+    try:
+        head, blobs = look(file, name)
+    except FileRejected as error:
+        head, blobs = {"expected": error.expected, "found": error.found}, []
+    except MemoryError:
+        head, blobs = {"failed": f"ran out of the {budget_bytes >> 20} MB it may read with"}, []
+    channel.send(head, *blobs)
+    sys.stdout = None  # nothing is flushed into a closed pipe
+    os._exit(0)
+
+
+def look(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the answer and the pictures. Raises `FileRejected` for what is no volume, or a broken one."""
+    is_folded = name.lower().endswith((".gz", ".mgz"))
+    start = unfolded(file, name, HEAD_BYTES, is_part=True) if is_folded else os.pread(file, HEAD_BYTES, 0)
+    kind, header = _header(name, start)
+    volume = Volume(name, header)
+    answer: dict[str, Any] = {"facts": [("Format", kind), *volume.facts()], "slices": []}
+    blobs: list[bytes] = []
+    try:
+        source = _folded_source(file, name, volume) if is_folded else _plain_source(file, name, volume)
+        for title, at, of, size, body in volume.pictures(source):
+            answer["slices"].append((title, at, of, *size, len(body)))
+            blobs.append(body)
+    except NoPicture as error:
+        answer["refusal"] = str(error)
+    return answer, blobs
+
+
+class Volume:
+    """What a header says about the voxels: where they are, of which type, how they lie in the world."""
+
+    def __init__(self, name: str, header: Any) -> None:
+        self._name = name
+        self._header = header
+        with _rejecting(name, "a header that makes sense"):
+            self.shape = tuple(int(count) for count in header.get_data_shape())
+            self.dtype = header.get_data_dtype()
+            self.offset = int(header.get_data_offset())
+            self._zooms = [float(zoom) for zoom in header.get_zooms()]
+            self._affine = np.asarray(header.get_best_affine(), dtype=float)
+            slope = getattr(header, "get_slope_inter", lambda: (None, None))()[0]
+        self._is_inverted = slope is not None and slope < 0
+        if not self.shape or len(self.shape) > 8 or not all(1 <= count <= MAX_DIM for count in self.shape):
+            raise FileRejected(name, f"1 to {MAX_DIM} voxels along each axis", " x ".join(map(str, self.shape)) or "none")
+        self.total_bytes = self.dtype.itemsize
+        for count in self.shape:
+            self.total_bytes *= count
+        # Axes of length 1 are no axes of a picture; of a series the first volume is shown, which stands first in the file.
+        axes = [axis for axis, count in enumerate(self.shape) if count > 1] or [0]
+        self._axes = axes[:3]
+        self.first_bytes = self.dtype.itemsize
+        for axis in self._axes:
+            self.first_bytes *= self.shape[axis]
+
+    def facts(self) -> list[tuple[str, str]]:
+        zooms = [zoom for zoom in self._zooms[:3] if np.isfinite(zoom)]
+        text = bytes(self._header["descrip"].tobytes()) if "descrip" in self._header else b""
+        described = text.split(b"\0")[0].decode("latin-1").strip()
+        facts = [
+            ("Voxels", " x ".join(map(str, self.shape))),
+            ("Voxel size", " x ".join(f"{zoom:.3g}" for zoom in zooms) + " mm" if zooms else ""),
+            ("Type", str(self.dtype.newbyteorder("="))),
+            ("Orientation", "".join(self._codes()[:3])),
+            ("Description", "".join(letter for letter in described if letter.isprintable())),
+        ]
+        return [(key, value) for key, value in facts if value]
+
+    def pictures(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
+        """Yield (plane, index from 1, count, size, WebP) of the middle slices: three of a volume, one of a matrix."""
+        if self.dtype.kind not in "biufc":
+            raise NoPicture(f"voxels of type {self.dtype} are not drawn")
+        if len(self._axes) < 2:
+            raise NoPicture("it has one axis only")
+        codes = self._codes()
+        planes = []
+        for fixed in self._axes if len(self._axes) == 3 else [-1]:
+            across, up = sorted((axis for axis in self._axes if axis != fixed), key=lambda axis: WORLD.get(codes[axis], axis))[:2]
+            plane = self._plane(source, fixed, across, up)
+            if codes[up] in "RAS":  # up in the world is up in the picture
+                plane = plane[::-1]
+            if codes[across] in "LPI":
+                plane = plane[:, ::-1]
+            planes.append((fixed, across, up, plane))
+        low, high = _window([plane for *_, plane in planes])
+        for fixed, across, up, plane in planes:
+            grey = np.clip((np.nan_to_num(plane, nan=low, posinf=high, neginf=low) - low) / (high - low), 0, 1)
+            if self._is_inverted:
+                grey = 1 - grey
+            size = self._shown(across, up)
+            pixels = np.ascontiguousarray((grey * 255).astype(np.uint8))
+            body = imaging.grey_webp(pixels.tobytes(), (plane.shape[1], plane.shape[0]), size)
+            of = self.shape[fixed] if fixed >= 0 else 1
+            yield (
+                (PLANES.get(codes[fixed], "Slice") if fixed >= 0 else "Matrix"),
+                (of // 2) + (fixed >= 0 and of > 1),
+                of,
+                size,
+                body,
+            )
+
+    def _plane(self, source: Source, fixed: int, across: int, up: int) -> Any:
+        """Return the middle plane as rows of `up`, columns of `across`; long edges are sampled, so a row at a time is held."""
+        item = self.dtype.itemsize
+        strides, step = {}, item
+        for axis in self._axes:
+            strides[axis] = step
+            step *= self.shape[axis]
+        start = self.offset + (self.shape[fixed] // 2 * strides[fixed] if fixed >= 0 else 0)
+        fast, slow = sorted((across, up), key=lambda axis: strides[axis])
+        columns, rows = _samples(self.shape[fast]), _samples(self.shape[slow])
+        plane = np.empty((len(rows), len(columns)), dtype=np.float32)
+        for number, row in enumerate(rows):
+            at = start + row * strides[slow]
+            if strides[fast] == item:
+                values = np.frombuffer(self._read(source, at, self.shape[fast] * item), self.dtype)[columns]
+            else:
+                cells = b"".join(self._read(source, at + column * strides[fast], item) for column in columns)
+                values = np.frombuffer(cells, self.dtype)
+            with np.errstate(all="ignore"):
+                plane[number] = np.abs(values) if self.dtype.kind == "c" else values
+        return plane if fast == across else plane.T
+
+    def _read(self, source: Source, offset: int, count: int) -> bytes:
+        data = source.read(offset, count)
+        if len(data) != count:
+            raise FileRejected(self._name, f"{count} bytes at {offset}", f"{len(data)}")
+        return data
+
+    def _shown(self, across: int, up: int) -> tuple[int, int]:
+        """Return the size of a picture: voxels as wide and high as they are in the world, the longer edge `EDGE_PX`."""
+        lengths = []
+        for axis in (across, up):
+            zoom = abs(self._zooms[axis]) if axis < len(self._zooms) else 1.0
+            lengths.append(self.shape[axis] * (zoom if np.isfinite(zoom) and zoom > 0 else 1.0))
+        longest = max(lengths)
+        least = longest / MOST_STRETCH
+        width, height = (max(1, round(EDGE_PX * max(length, least) / longest)) for length in lengths)
+        return width, height
+
+    def _codes(self) -> list[str]:
+        """Return where each axis points to in the world (R, A, S or the opposite), "?" where nothing says so."""
+        found: list[str] = []
+        with contextlib.suppress(ValueError, np.linalg.LinAlgError):
+            if np.isfinite(self._affine).all():
+                codes: Any = aff2axcodes(self._affine)  # type: ignore[no-untyped-call]
+                found = [code or "?" for code in codes]
+        return [*found, *"?" * len(self.shape)][: len(self.shape)] if len(found) < len(self.shape) else found
+
+
+def _header(name: str, start: bytes) -> tuple[str, Any]:
+    reader: Any
+    if name.lower().endswith((".mgz", ".mgh")):
+        kind, reader = "MGH", MGHHeader
+    elif start[4:8] in (b"n+2\0", b"ni2\0"):
+        kind, reader = "NIfTI-2", Nifti2Header
+    elif start[344:348] == b"n+1\0":
+        kind, reader = "NIfTI-1", Nifti1Header
+    else:
+        raise FileRejected(name, "a NIfTI header", "none")
+    with _rejecting(name, f"a {kind} header"):
+        if kind == "MGH":
+            return kind, reader.from_fileobj(io.BytesIO(start))
+        # The bare header: extensions behind it may be long, and nothing here needs them.
+        return kind, reader(start[: reader.template_dtype.itemsize])
+
+
+def _plain_source(file: int, name: str, volume: Volume) -> Source:
+    size = os.fstat(file).st_size
+    if volume.offset < 0 or volume.offset + volume.total_bytes > size:
+        raise FileRejected(name, f"{volume.offset + volume.total_bytes} bytes, by its header", f"{size}")
+    return Plain(file)
+
+
+def _folded_source(file: int, name: str, volume: Volume) -> Source:
+    if volume.offset < 0:
+        raise FileRejected(name, "voxels behind the header", f"offset {volume.offset}")
+    if volume.offset + volume.first_bytes > MAX_UNFOLDED_BYTES:
+        raise NoPicture(f"its first volume unfolds to more than {MAX_UNFOLDED_BYTES >> 20} MB")
+    whole = volume.offset + volume.total_bytes
+    body = unfolded(file, name, volume.offset + volume.first_bytes, whole=whole)
+    return Unfolded(body)
+
+
+def _samples(count: int) -> Any:
+    """Return the indices that are looked at along an edge."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_SAMPLES)).round().astype(np.int64))
+
+
+def _window(planes: list[Any]) -> tuple[float, float]:
+    """Return the values that are black and white: nearly all of what the planes have, without the outliers."""
+    values = np.concatenate([plane[np.isfinite(plane)].ravel() for plane in planes])
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+@contextlib.contextmanager
+def _rejecting(name: str, expected: str) -> Iterator[None]:
+    try:
+        yield
+    except (
+        HeaderDataError,
+        ImageFileError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        ArithmeticError,
+    ) as error:
+        raise FileRejected(name, expected, str(error)[:150] or type(error).__name__) from error
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,128 @@
+"""The large files of a vault: the cache, the pool that brings them, the chores, what operators may change. Knows no Flask."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.volume import Preview, Previewer, is_installed, is_volume
+from image_cache.database import DatabaseError
+from image_cache.engine.pool import Chore, Pool
+from image_cache.errors import CacheError, UnknownFile
+from image_cache.files.background import Background
+from image_cache.files.index import Kept
+from image_cache.files.limits import TTL, StoredBounds, check_range
+from image_cache.files.opener import FileOpener, open_files
+from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 2  # large files at a time: two lines share what one would have, more share it into nothing
+DAY_S = 86400.0
+FLUSH_S = 60.0
+
+
+class FileServices:
+    """Everything about files that serves. Opens nothing and starts no thread before somebody uses it."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+        self.bounds = StoredBounds(settings, catalog)
+        self.opener = FileOpener(settings)
+        self.cache = open_files(settings, self.opener, self.bounds, clock)
+        self.background = Background(self.cache)
+        self._previewer = Previewer()
+        self._pool = Pool(self.background.run_next, [], workers=WORKERS)
+        self._starting = threading.Lock()  # protects _has_looked
+        self._has_looked = False
+
+    def preview(self, kept: Kept) -> Preview | None:
+        """Return what a volume shows; None for a file that is none by its name, or is not whole.
+
+        Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
+        """
+        if not is_volume(kept.name) or self.cache.usable(kept.remote) is None:
+            return None
+        if not is_installed():
+            return Preview((), (), "the extra for previews is not installed (requirements-nifti.txt)")
+        return self._previewer.preview(self.cache.root / kept.path, kept.name, kept.sha256)
+
+    def start(self) -> None:
+        """Go on with what was wanted before a restart; a vault without files gets no thread."""
+        with self._starting:
+            if self._has_looked:
+                return
+            self._has_looked = True
+        try:
+            if self.background.has_work():
+                self._pool.start()
+        except (CacheError, DatabaseError) as error:
+            logger.warning("files not looked at reason=%s", error)
+
+    def wake(self) -> None:
+        """Bring what is wanted, soon."""
+        self._pool.start()
+        self._pool.wake()
+
+    def change_bounds(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> int:
+        """Change budget or TTL; a lower budget evicts at once. Returns how many files went. Raises `ConfigError`."""
+        self.bounds.change(max_size_mb=max_size_mb, ttl_hours=ttl_hours)
+        before = self.cache.totals()[0]
+        with self.cache.alone():
+            self.cache.evict_to(self.bounds().budget_bytes)
+        return before - self.cache.totals()[0]
+
+    def change_ttl(self, digest: str, hours: float | None) -> None:
+        """Change how long one file is fresh; None: as all of them. Raises `ConfigError`, or `UnknownFile`."""
+        if hours is not None:
+            check_range(TTL, hours)
+        self.cache.open()
+        if not self.cache.index.update(digest, ttl_s=None if hours is None else hours * 3600):
+            raise UnknownFile("No file of this name is kept.")
+
+    def remove_expired(self) -> int:
+        """Remove the files past their time whose origins answer; returns how many went."""
+        return remove_expired(self.cache, lambda kept: answers(self.cache, kept))
+
+    def chores(self) -> list[Chore]:
+        return [
+            Chore("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
+            Chore("files-scrub", DAY_S, self._scrub, first_s=600.0),
+        ]
+
+    def cut(self) -> None:
+        """End what is under way with origins; it is resumed after the next start."""
+        self.cache.stopping.set()
+        self.opener.close()
+
+    def close(self, timeout_s: float = 20.0) -> bool:
+        """Stop, join the threads, leave the folder in order; False when a thread did not end in time."""
+        self.cut()
+        has_ended = self._pool.close(timeout_s)
+        self.cache.close()
+        return has_ended
+
+    def _mend(self) -> None:
+        if self._is_used():
+            self._guarded(self.cache.mend)
+            self.cache.tally.flush()
+
+    def _scrub(self) -> None:
+        if self._is_used():
+            self._guarded(lambda: sweep(self.cache))
+            self._guarded(self._scrub_files)
+
+    def _scrub_files(self) -> None:
+        if scrub(self.cache):
+            self.wake()
+
+    def _is_used(self) -> bool:
+        return (self.cache.root / "files.db").exists()
+
+    @staticmethod
+    def _guarded(run: Callable[[], object]) -> None:
+        try:
+            run()
+        except (CacheError, DatabaseError, OSError) as error:
+            logger.warning("chore of the files left out reason=%s", error)

@@ -1,0 +1,1 @@
+"""Large remote files: fetched once, checked, kept within a budget of their own, opened at once the next time."""

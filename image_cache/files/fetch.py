@@ -1,0 +1,264 @@
+"""One fetch, from the first request to a file that is whole and checked: cuts are resumed, lies are found out."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from image_cache.adapters.deadline import LARGE_FILES
+from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
+from image_cache.files.digests import announced
+from image_cache.files.heads import check_head, content_range, is_complete, validators
+from image_cache.files.names import Remote
+from image_cache.files.part import Note, Part
+
+if TYPE_CHECKING:
+    from image_cache.adapters.origin import Answer
+
+logger = logging.getLogger(__name__)
+
+ENOUGH_BYTES = 64 * 1024  # an attempt that brought so much was worth it
+SHORT_PAUSE_S, PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.2, 30.0
+FINAL = frozenset({"encoding", "tls", "changing"})  # the next attempt would end alike
+MAX_RESTARTS = 5  # of a file that is another one each time we ask
+HEAD_BYTES = 64
+TELL_EVERY_S = 0.1
+PATIENCE_AFTER_BYTES = 6  # attempts in a row without a byte, once something came: the line may be back in seconds
+
+Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as far as known
+
+
+class Opener(Protocol):
+    """The guarded way to an origin, as `OriginFetcher.open`; `check` judges an address without going there (`OriginDenied`)."""
+
+    def check(self, url: str) -> None: ...
+
+    def open(self, url: str, **options: Any) -> "AbstractContextManager[Answer]": ...
+
+
+class Control(Protocol):
+    """Who may end a fetch. `check` is called often and raises `FetchStopped`; `pause` waits and does the same."""
+
+    def check(self) -> None: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What a fetch ended with. `is_unchanged`: the origin still has what the conditions named, and no byte came."""
+
+    is_unchanged: bool
+    sha256: str = ""
+    etag: str = ""
+    last_modified: str = ""
+
+
+class _Restart(Exception):
+    """What was there of the part belongs to another version: begin anew."""
+
+
+class Fetch:
+    """Brings one file into its part. `conditions` are the validators of a copy that is kept: (ETag, Last-Modified).
+
+    `patience`: how many attempts in a row may bring nothing. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
+    `StorageError`, or what `control` raises; then the part holds what may be resumed, and nothing that is known to be wrong.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        part: Part,
+        opener: Opener,
+        control: Control,
+        *,
+        max_bytes: int,
+        sha256: str = "",
+        conditions: tuple[str, str] = ("", ""),
+        patience: int = 3,
+        progress: Progress | None = None,
+    ) -> None:
+        self._remote = remote
+        self._part = part
+        self._opener = opener
+        self._control = control
+        self._max_bytes = max_bytes
+        self._sha256 = sha256.lower()
+        self._conditions = conditions
+        self._patience = patience
+        self._progress = progress or (lambda _done, _total: None)
+        self._was_resumed = False
+        self._restarts = 0
+        self._brought_bytes = 0  # by the present attempt
+
+    def run(self) -> Arrived:
+        idle = 0
+        has_come = False
+        if self._part.size and self._part.note.url != self._remote.url:
+            self._part.begin(Note())
+        while True:
+            self._brought_bytes = 0
+            self._control.check()
+            try:
+                arrived = self._attempt()
+                if not arrived.is_unchanged:
+                    self._verify()
+            except _Restart as error:
+                logger.info("fetch restarted url=%s reason=%s", self._remote.shown, error)
+                self._restart()
+            except OriginUnavailable as error:
+                is_enough = self._brought_bytes >= ENOUGH_BYTES
+                has_come = has_come or is_enough
+                idle = 0 if is_enough else idle + 1
+                pause_s = max(error.retry_after_s or 0.0, PAUSE_S * 2.0**idle if idle else SHORT_PAUSE_S)
+                patience = max(self._patience, PATIENCE_AFTER_BYTES) if has_come else self._patience
+                if idle >= patience or pause_s > LONGEST_PAUSE_S or error.kind in FINAL:
+                    raise
+                logger.info(
+                    "fetch cut url=%s bytes=%s reason=%s pause_s=%.1f", self._remote.shown, self._part.size, error.reason, pause_s
+                )
+                self._control.pause(pause_s)
+            except (OriginTooLarge, FileRejected):
+                self._part.begin(Note())
+                raise
+            else:
+                return arrived
+
+    def _attempt(self) -> Arrived:
+        part = self._part
+        offset = part.size
+        if offset and not part.note.validator and not self._sha256:
+            part.begin(Note())  # nothing would tell a mix of two versions from the file
+            offset = 0
+        headers = self._headers(offset)
+        accepted = frozenset({200, *((206, 416) if offset else ()), *((304,) if any(self._conditions) and not offset else ())})
+        if offset:
+            part.hash({"sha256", *part.note.promised}, self._control.check)
+        with self._opener.open(
+            self._remote.url,
+            headers=headers,
+            accepted=accepted,
+            max_bytes=self._max_bytes,
+            pace=LARGE_FILES,
+            encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
+        ) as answer:
+            if answer.status == 304:
+                return Arrived(is_unchanged=True)
+            if answer.status == 416:
+                if is_complete(answer.headers, offset, part.note.etag):
+                    return self._arrived()
+                raise _Restart("the range is outside the file")
+            if answer.status == 206:
+                self._go_on(answer, offset)
+            else:
+                self._begin(answer)
+            self._receive(answer)
+        return self._arrived()
+
+    def _headers(self, offset: int) -> dict[str, str]:
+        headers = {"Accept": "*/*"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if self._part.note.validator:
+                headers["If-Range"] = self._part.note.validator
+            return headers
+        etag, last_modified = self._conditions
+        if etag:
+            headers["If-None-Match"] = etag
+        if last_modified:
+            headers["If-Modified-Since"] = last_modified
+        return headers
+
+    def _restart(self) -> None:
+        """Drop what is there: it belongs to another version. An origin that is a new one each time is given up."""
+        self._part.begin(Note())
+        self._restarts += 1
+        if self._restarts > MAX_RESTARTS:
+            raise OriginUnavailable(self._remote.url, "is another file each time it is asked for", kind="changing")
+
+    def _begin(self, answer: "Answer") -> None:
+        self._was_resumed = False
+        if self._part.size:
+            self._restart()
+        self._check_total(answer.length)
+        note = Note(
+            url=self._remote.url,
+            total_bytes=answer.length,
+            promised=announced(answer.headers, is_whole=True),
+            **validators(answer.headers),
+        )
+        self._part.begin(note)
+        self._part.check_room(answer.length or 0)
+        self._part.hash({"sha256", *note.promised}, self._control.check)
+
+    def _go_on(self, answer: "Answer", offset: int) -> None:
+        """Judge a 206: it must continue the same version exactly where the part ends."""
+        note = self._part.note
+        found = content_range(answer.headers)
+        if found is None or found.start != offset or found.end < offset:
+            raise _Restart("the origin sent another range than the one asked for")
+        total = found.total
+        etag = validators(answer.headers)["etag"]
+        if (etag and note.etag and etag != note.etag) or (None not in (total, note.total_bytes) and total != note.total_bytes):
+            raise _Restart("the file changed")
+        if total is not None and found.end != total - 1 and answer.length is None:
+            raise _Restart("the origin sent less than the rest")
+        self._check_total(total)
+        self._was_resumed = True
+        promised = announced(answer.headers, is_whole=False)
+        if any(note.promised.get(name, value) != value for name, value in promised.items()):
+            raise _Restart("the file changed")
+        if total is not None and note.total_bytes is None:
+            self._part.know(total_bytes=total)
+        self._part.check_room(0 if total is None else total - offset)
+
+    def _receive(self, answer: "Answer") -> None:
+        part, note = self._part, self._part.note
+        needs_head = part.size < HEAD_BYTES
+        told_at = 0.0
+        for chunk in answer.chunks():
+            part.append(chunk)
+            self._brought_bytes += len(chunk)
+            if needs_head and part.size >= HEAD_BYTES:
+                check_head(self._remote.name, part.head(HEAD_BYTES))
+                needs_head = False
+            if part.size > self._max_bytes:
+                raise OriginTooLarge(self._remote.url, self._max_bytes, part.size)
+            now = time.monotonic()
+            if now - told_at > TELL_EVERY_S:
+                told_at = now
+                self._control.check()
+                self._progress(part.size, note.total_bytes)
+        if needs_head:
+            check_head(self._remote.name, part.head(HEAD_BYTES))
+        if note.total_bytes is not None and part.size != note.total_bytes:
+            raise OriginUnavailable(self._remote.url, f"announced {note.total_bytes} bytes and sent {part.size}", kind="broken")
+        if not part.size:
+            raise OriginUnavailable(self._remote.url, "sent no bytes", kind="broken")
+        self._progress(part.size, note.total_bytes or part.size)
+
+    def _verify(self) -> None:
+        """Compare the finished part with all that was promised. A mismatch after a resume gets one fresh try."""
+        promised = dict(self._part.note.promised)
+        if self._sha256:
+            promised["sha256"] = self._sha256
+        self._part.hash(set(promised), self._control.check)
+        try:
+            self._part.hasher.check(self._remote.shown, promised)
+        except ChecksumMismatch as error:
+            if self._was_resumed:
+                self._was_resumed = False
+                raise _Restart(str(error)) from error
+            self._part.begin(Note())
+            raise
+
+    def _check_total(self, total: int | None) -> None:
+        if total is not None and total > self._max_bytes:
+            raise OriginTooLarge(self._remote.url, self._max_bytes, total)
+
+    def _arrived(self) -> Arrived:
+        note = self._part.note
+        self._part.hash({"sha256", *note.promised}, self._control.check)
+        return Arrived(False, self._part.hasher.sha256, note.etag, note.last_modified)

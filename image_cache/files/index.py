@@ -1,0 +1,211 @@
+"""The rows of `files.db`: what is kept, what is on its way, and the counters. Statements only; the rules are in `store`."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_cache.database import Connection, Database, Row
+from image_cache.files.names import Remote
+from image_cache.files.schema import MIGRATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that is kept. `ttl_s` None: the default. `epoch`: when its bytes were last compared with `sha256`."""
+
+    digest: str
+    url: str
+    name: str
+    path: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+    etag: str
+    last_modified: str
+    stored_at: float
+    checked_at: float
+    ttl_s: float | None
+    used_at: float
+    hits: int
+    verified_at: float
+    epoch: int
+    is_corrupt: bool
+
+    @property
+    def remote(self) -> Remote:
+        return Remote(self.url, self.digest, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A file on its way, or one that did not arrive. `state`: waiting, working, paused or failed."""
+
+    digest: str
+    url: str
+    name: str
+    sha256: str
+    ttl_s: float | None
+    is_wanted: bool
+    state: str
+    reason: str
+    failures: int
+    retry_at: float
+    added_at: float
+    total_bytes: int | None
+    began_at: float
+    began_bytes: int
+
+    @property
+    def remote(self) -> Remote:
+        return Remote(self.url, self.digest, self.name)
+
+
+_KEPT = ", ".join(Kept.__slots__)
+_COMING = ", ".join(Coming.__slots__)
+
+
+class FileIndex:
+    """Any thread, several processes. Raises `DatabaseError` when SQLite does."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._owner = 0
+        self._database: Database | None = None
+
+    @property
+    def db(self) -> Database:
+        # A script may fork after it used the cache; a connection must not be used on both sides.
+        if self._database is None or self._owner != os.getpid():
+            self._database = Database(self._path, MIGRATIONS, synchronous="NORMAL", is_disposable=True)
+            self._owner = os.getpid()
+        return self._database
+
+    def close(self) -> None:
+        if self._database is not None and self._owner == os.getpid():
+            self._database.close()
+
+    # --- files
+
+    def find(self, digest: str) -> Kept | None:
+        row = self.db.row(f"SELECT {_KEPT} FROM files WHERE digest = ?", (digest,))
+        return _kept(row) if row else None
+
+    def files(self) -> list[Kept]:
+        """Return all files, the last used first."""
+        return [_kept(row) for row in self.db.rows(f"SELECT {_KEPT} FROM files ORDER BY used_at DESC, digest")]
+
+    def victims(self, count: int, but: str = "") -> list[Kept]:
+        """Return the least recently used files, without the one of digest `but`."""
+        return [
+            _kept(row)
+            for row in self.db.rows(f"SELECT {_KEPT} FROM files WHERE digest <> ? ORDER BY used_at, digest LIMIT ?", (but, count))
+        ]
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many files there are, and their bytes."""
+        row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def record(self, conn: Connection, kept: Kept) -> None:
+        values = [getattr(kept, name) for name in Kept.__slots__]
+        conn.execute(f"INSERT OR REPLACE INTO files ({_KEPT}) VALUES ({', '.join('?' * len(values))})", values)
+
+    def update(self, digest: str, **facts: object) -> bool:
+        """Change a file's row; False when there is none."""
+        with self.db.write() as conn:
+            assigned = ", ".join(f"{name} = ?" for name in facts)
+            return conn.execute(f"UPDATE files SET {assigned} WHERE digest = ?", (*facts.values(), digest)).rowcount > 0
+
+    def forget(self, kept: Kept) -> bool:
+        """Remove the row of a file that is gone, but not that of its successor. Tells whether there was one."""
+        with self.db.write() as conn:
+            return conn.execute("DELETE FROM files WHERE digest = ? AND path = ?", (kept.digest, kept.path)).rowcount > 0
+
+    def touch(self, uses: dict[str, tuple[float, int]], counts: dict[str, int]) -> None:
+        """Write {digest: (last use, number of uses)} and the counters, in one transaction."""
+        with self.db.write() as conn:
+            conn.executemany(
+                "UPDATE files SET used_at = max(used_at, ?), hits = hits + ? WHERE digest = ?",
+                [(used_at, hits, digest) for digest, (used_at, hits) in uses.items()],
+            )
+            self.add_counts(conn, counts)
+
+    # --- fetches
+
+    def coming(self, digest: str) -> Coming | None:
+        row = self.db.row(f"SELECT {_COMING} FROM fetches WHERE digest = ?", (digest,))
+        return _coming(row) if row else None
+
+    def fetches(self) -> list[Coming]:
+        return [_coming(row) for row in self.db.rows(f"SELECT {_COMING} FROM fetches ORDER BY added_at, digest")]
+
+    def expect(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
+        """Write that a file is on its way; what was known of an earlier try stays."""
+        with self.db.write() as conn:
+            conn.execute(
+                "INSERT INTO fetches (digest, url, name, sha256, ttl_s, is_wanted, state, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (digest) DO UPDATE SET sha256 = excluded.sha256, ttl_s = excluded.ttl_s, reason = '', retry_at = 0,"
+                " state = CASE WHEN state = 'working' THEN state ELSE excluded.state END,"
+                " is_wanted = max(is_wanted, excluded.is_wanted)",
+                (remote.digest, remote.url, remote.name, sha256, ttl_s, is_wanted, state, self._clock()),
+            )
+
+    def change(self, digest: str, **facts: object) -> bool:
+        """Change a fetch; False when there is none."""
+        with self.db.write() as conn:
+            done = conn.execute(
+                f"UPDATE fetches SET {', '.join(f'{name} = ?' for name in facts)} WHERE digest = ?", (*facts.values(), digest)
+            )
+            return done.rowcount > 0
+
+    def drop(self, digests: Sequence[str]) -> None:
+        with self.db.write() as conn:
+            conn.executemany("DELETE FROM fetches WHERE digest = ?", [(digest,) for digest in digests])
+
+    def claim(self, is_free: Callable[[Coming], bool]) -> Coming | None:
+        """Take the next fetch that the background shall bring: one that waits, or one whose process died while it worked on it."""
+        now = self._clock()
+        with self.db.write() as conn:
+            rows = conn.execute(
+                f"SELECT {_COMING} FROM fetches WHERE is_wanted AND (state = 'working' OR (state = 'waiting' AND retry_at <= ?))"
+                " ORDER BY added_at, digest",
+                (now,),
+            ).fetchall()
+            for row in rows:
+                coming = _coming(row)
+                if coming.state == "waiting" or is_free(coming):
+                    conn.execute("UPDATE fetches SET state = 'working', began_at = ? WHERE digest = ?", (now, coming.digest))
+                    return coming
+        return None
+
+    # --- single values
+
+    def add_counts(self, conn: Connection, counts: dict[str, int]) -> None:
+        conn.executemany(
+            "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            [(name, value) for name, value in counts.items() if value],
+        )
+
+    def counts(self) -> dict[str, int]:
+        return {str(name): int(value) for name, value in self.db.rows("SELECT name, value FROM counters")}
+
+    def meta(self, name: str) -> int | None:
+        row = self.db.row("SELECT value FROM meta WHERE name = ?", (name,))
+        return int(row[0]) if row else None
+
+    def set_meta(self, name: str, value: int) -> None:
+        with self.db.write() as conn:
+            conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+
+
+def _kept(row: Row) -> Kept:
+    values = dict(row)
+    return Kept(**{**values, "is_corrupt": bool(values["is_corrupt"])})
+
+
+def _coming(row: Row) -> Coming:
+    values = dict(row)
+    return Coming(**{**values, "is_wanted": bool(values["is_wanted"])})

@@ -1,0 +1,76 @@
+"""The budget and the TTL of the files as they are now: the settings, then what an operator changed on the page."""
+
+import math
+import threading
+import time
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_settings import SettingRows
+from image_cache.database import DatabaseError
+from image_cache.errors import ConfigError
+from image_cache.files.store import Bounds
+
+MEGABYTE = 1_000_000
+AGAIN_S = 1.0  # how late another process notices a change
+BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
+RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0)}
+
+
+class StoredBounds:
+    """Called without arguments it returns the `Bounds` of now. Without a catalogue, or with a broken one, those of the settings."""
+
+    def __init__(self, settings: Settings, catalog: Catalog | None) -> None:
+        self._default = Bounds(settings.files_budget_bytes, settings.files_ttl_s)
+        self._rows = SettingRows(catalog) if catalog is not None else None
+        self._lock = threading.Lock()  # protects the two below
+        self._known = self._default
+        self._read_at = -math.inf
+
+    def __call__(self) -> Bounds:
+        with self._lock:
+            if self._rows is None or time.monotonic() - self._read_at < AGAIN_S:
+                return self._known
+        bounds = self._read(self._rows)
+        with self._lock:
+            self._known, self._read_at = bounds, time.monotonic()
+        return bounds
+
+    def change(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> None:
+        """Change one or both, for good and for all processes. Raises `ConfigError` for what is out of range."""
+        if self._rows is None:
+            raise ConfigError("files", "there is no catalogue to keep this in")
+        given = {BUDGET: max_size_mb, TTL: ttl_hours}
+        values = {name: value for name, value in given.items() if value is not None}
+        for name, value in values.items():
+            check_range(name, value)
+        self._rows.set({name: repr(value) for name, value in values.items()})
+        with self._lock:
+            self._read_at = -math.inf
+
+    def _read(self, rows: SettingRows) -> Bounds:
+        try:
+            stored = rows.values("files.")
+        except DatabaseError:
+            return self._default
+        budget, ttl = (_number(name, stored.get(name)) for name in (BUDGET, TTL))
+        return Bounds(
+            self._default.budget_bytes if budget is None else int(budget * MEGABYTE),
+            self._default.ttl_s if ttl is None else ttl * 3600,
+        )
+
+
+def check_range(name: str, value: float) -> None:
+    """Raise `ConfigError` for a value that the setting cannot have."""
+    low, high = RANGES[name]
+    if not low <= value <= high:  # NaN fails too
+        raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:.0f} to {high:.0f}")
+
+
+def _number(name: str, text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    low, high = RANGES[name]
+    return value if value is not None and low <= value <= high else None

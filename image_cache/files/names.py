@@ -1,0 +1,84 @@
+"""What a URL is called here: its digest, a name for people, and the paths of its file and of what belongs to it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from image_cache.adapters.address import parse_url
+from image_cache.engine.key import digest_of
+from image_cache.errors import OriginDenied
+
+DIGEST = re.compile(r"[0-9a-f]{32}")
+MAX_NAME_CHARS = 120
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_UNSAFE = re.compile(r"[^\w.+@=-]+")
+_SUFFIX = re.compile(r"(?:\.[a-z0-9]{1,8}){1,2}$")
+# digest of the URL, hash of the content, and the suffix that readers such as nibabel go by
+_FILE = re.compile(r"([0-9a-f]{32})-([0-9a-f]{64})(?:\.[a-z0-9]{1,8}){0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of an origin, by its canonical URL."""
+
+    url: str
+    digest: str
+    name: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which may hold a secret; for logs and pages."""
+        return self.url.partition("?")[0]
+
+
+def remote(url: str, base_url: str = "") -> Remote:
+    """Name a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for what is no http(s) address."""
+    if not _SCHEME.match(url):
+        if not base_url:
+            raise OriginDenied(url, "a relative address needs IMAGE_SERVER")
+        # A path, never another host: `//elsewhere/x` is below the base like everything else.
+        url = f"{base_url.rstrip('/')}/{url.lstrip('/')}"
+    canonical = parse_url(url).url
+    return Remote(canonical, digest_of("files", canonical)[:32], name_of(canonical))
+
+
+def name_of(url: str) -> str:
+    """Return a file name for people and downloads: the last part of the path, with nothing that a disk or header minds."""
+    last = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2], errors="replace")
+    name = _UNSAFE.sub("_", last).lstrip(".")
+    if len(name) > MAX_NAME_CHARS:
+        ending = suffix(name)
+        name = name[: MAX_NAME_CHARS - len(ending)] + ending
+    return name or "file"
+
+
+def suffix(name: str) -> str:
+    """Return what a reader recognises the kind of file by: `.nii.gz`, `.mgz`; empty when there is nothing like it."""
+    found = _SUFFIX.search(name.lower())
+    return found[0] if found and found.start() else ""
+
+
+def file_path(digest: str, name: str, sha256: str) -> str:
+    """Return where the file with this content stands, below the folder of all files."""
+    return f"{digest[:2]}/{digest}-{sha256}{suffix(name)}"
+
+
+def part_path(root: Path, digest: str) -> Path:
+    """Return where a file stands while it comes: beside the place that it will have."""
+    return root / digest[:2] / f"{digest}.part"
+
+
+def note_path(path: Path) -> Path:
+    """Return the note beside a file or part: what the index needs to know it again, and a fetch to go on."""
+    return path.with_name(path.name + ".note")
+
+
+def digest_of_file(name: str) -> tuple[str, str] | None:
+    """Return (digest of the URL, SHA-256 of the content) of a file's name, None for a name that is not one of ours."""
+    found = _FILE.fullmatch(name)
+    return (found[1], found[2]) if found else None

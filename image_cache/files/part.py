@@ -1,0 +1,254 @@
+"""A file while it comes: `.part` beside its place, locked by whoever fetches it, with a note that lets anybody go on."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from image_cache.errors import StorageError
+from image_cache.files.digests import Hasher
+from image_cache.files.names import note_path
+from image_cache.folders import make_folder
+
+READ_BYTES = 1 << 20
+FLOOR_EVERY_BYTES = 8 << 20  # how often the free space is looked at
+SYNC_EVERY_S = 30.0  # a power cut costs this much of a fetch, not all of it
+TURN_S = 0.1  # between two tries for a lock that another process holds
+_OPENING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Note:
+    """What is known about the bytes of a part: which version of which URL they belong to.
+
+    `synced_bytes` are on the disk for sure; what is above counts only while `boot` is still the machine's present one.
+    """
+
+    url: str = ""
+    etag: str = ""
+    last_modified: str = ""
+    is_strong_date: bool = False
+    total_bytes: int | None = None
+    promised: dict[str, str] = field(default_factory=dict)
+    boot: str = ""
+    synced_bytes: int = 0
+
+    @property
+    def validator(self) -> str:
+        """What If-Range may name: a strong ETag, or a date that cannot hide two versions. Empty: go on with nothing but hope."""
+        if self.etag and not self.etag.startswith("W/"):
+            return self.etag
+        return self.last_modified if self.is_strong_date else ""
+
+
+class Part:
+    """One `.part`, open and locked. Use `Part.locked`; nobody else writes to it until it is closed or published."""
+
+    def __init__(self, path: Path, fd: int, floor_bytes: int) -> None:
+        self.path = path
+        self.note = _read_note(note_path(path))
+        self.hasher = Hasher()
+        self.is_published = False
+        self._fd = fd
+        self._floor_bytes = floor_bytes
+        self._size = os.fstat(fd).st_size
+        self._looked_at = 0
+        self._synced_at = time.monotonic()
+        if self.note.boot != boot_id() and self._size > self.note.synced_bytes:
+            self._cut(self.note.synced_bytes)  # the machine went down meanwhile: the rest may be zeros
+
+    @classmethod
+    @contextlib.contextmanager
+    def locked(cls, path: Path, wait: Callable[[float], object], floor_bytes: int = 0) -> Iterator[Self]:
+        """Open the part alone. While another thread or process has it, `wait(seconds)` is called; what it raises ends the wait.
+
+        Raises `StorageError`.
+        """
+        with _disk(path):
+            make_folder(path.parent)
+        while True:
+            with _disk(path):
+                fd = os.open(path, _OPENING, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it may have published it: then this is the finished file, and the part is another one.
+                is_ours = os.fstat(fd).st_ino == _inode(path)
+            except BlockingIOError:
+                is_ours = False
+            except BaseException:
+                os.close(fd)
+                raise
+            if is_ours:
+                break
+            os.close(fd)
+            wait(TURN_S)
+        try:
+            yield cls(path, fd, floor_bytes)
+        finally:
+            with contextlib.suppress(OSError):
+                if not os.fstat(fd).st_size and _inode(path) == os.fstat(fd).st_ino:
+                    path.unlink()
+                    note_path(path).unlink(missing_ok=True)
+            os.close(fd)
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def begin(self, note: Note) -> None:
+        """Start from nothing, with a new version."""
+        self._cut(0)
+        self.note = note
+        self._save()
+
+    def know(self, **facts: Any) -> None:
+        """Add what a later answer said about the same version."""
+        for name, value in facts.items():
+            setattr(self.note, name, value)
+        self._save()
+
+    def hash(self, algorithms: set[str], step: Callable[[], object]) -> None:
+        """Make sure that all bytes so far went through these algorithms; reads the file when they did not. `step` per MB."""
+        if algorithms <= self.hasher.algorithms and self.hasher.fed_bytes == self._size:
+            return
+        self.hasher = Hasher(algorithms | self.hasher.algorithms)
+        buffer = memoryview(bytearray(min(READ_BYTES, self._size or 1)))
+        while self.hasher.fed_bytes < self._size:
+            with _disk(self.path):
+                count = os.preadv(self._fd, [buffer], self.hasher.fed_bytes)
+            if not count:
+                raise StorageError(str(self.path), "ends early")
+            self.hasher.feed(buffer[:count])
+            step()
+
+    def append(self, data: bytes) -> None:
+        """Write behind what is there. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
+        if self._size - self._looked_at >= FLOOR_EVERY_BYTES:
+            self.check_room(0)
+        with _disk(self.path):
+            view = memoryview(data)
+            while view:
+                view = view[os.pwrite(self._fd, view, self._size + len(data) - len(view)) :]
+        self.hasher.feed(data)
+        self._size += len(data)
+        if time.monotonic() - self._synced_at > SYNC_EVERY_S:
+            self.sync()
+
+    def head(self, count: int) -> bytes:
+        return os.pread(self._fd, count, 0)
+
+    def check_room(self, coming_bytes: int) -> None:
+        """Raise `StorageError` when that many further bytes would leave less free than the floor."""
+        self._looked_at = self._size
+        with _disk(self.path):
+            state = os.fstatvfs(self._fd)
+            if state.f_bavail * state.f_frsize - coming_bytes < self._floor_bytes:
+                raise OSError(errno.ENOSPC, f"less than {self._floor_bytes // 1_000_000} MB would be free")
+
+    def sync(self) -> None:
+        """Put what has come so far on the disk for sure."""
+        with _disk(self.path):
+            os.fdatasync(self._fd)
+        self._synced_at = time.monotonic()
+        self.note.synced_bytes = self._size
+        self._save()
+
+    def publish(self, target: Path, note: dict[str, object]) -> int:
+        """Give the finished file its place, its note first. Returns its modification time in nanoseconds.
+
+        Not synced: the index has its hash, and after a power cut it is compared before anybody gets the file.
+        """
+        with _disk(target):
+            write_note(note_path(target), note)
+            os.replace(self.path, target)
+            self.is_published = True
+            note_path(self.path).unlink(missing_ok=True)
+            return os.fstat(self._fd).st_mtime_ns
+
+    def _cut(self, size: int) -> None:
+        with _disk(self.path):
+            os.ftruncate(self._fd, size)
+        self._size = size
+        self._looked_at = min(self._looked_at, size)
+        self.hasher = Hasher()
+        self.note.synced_bytes = min(self.note.synced_bytes, size)
+
+    def _save(self) -> None:
+        self.note.boot = boot_id()
+        with _disk(self.path):
+            write_note(note_path(self.path), asdict(self.note))
+
+
+def is_busy(path: Path) -> bool:
+    """Tell whether somebody has the part locked."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def write_note(path: Path, facts: dict[str, object]) -> None:
+    """Write a note whole or not at all. Raises `OSError`."""
+    temp = path.with_name(f"{path.name}.new")  # one name is enough: whoever writes it has the lock of the part
+    with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w") as file:
+        json.dump(facts, file)
+    os.replace(temp, path)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Return what a note says; an empty dictionary when there is none that can be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            facts = json.loads(file.read(100_000))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def boot_id() -> str:
+    """Return what tells one run of the machine from the next; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _read_note(path: Path) -> Note:
+    facts = read_note(path)
+    try:
+        note = Note(**{row.name: facts[row.name] for row in fields(Note) if row.name in facts})
+        note.synced_bytes = max(0, int(note.synced_bytes))
+        note.total_bytes = None if note.total_bytes is None else int(note.total_bytes)
+        note.promised = {str(name): str(value) for name, value in note.promised.items()}
+    except (TypeError, ValueError, AttributeError):
+        return Note()
+    return note
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat(follow_symlinks=False).st_ino
+    except FileNotFoundError:
+        return -1
+
+
+@contextlib.contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(str(path), error.strerror or str(error)) from error

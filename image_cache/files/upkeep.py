@@ -1,0 +1,154 @@
+"""What is done now and then with the files of a folder: rebuild a lost index, sweep leftovers, verify, remove the expired."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from image_cache.errors import OriginError, StorageError
+from image_cache.files.index import FileIndex, Kept
+from image_cache.files.integrity import verify
+from image_cache.files.names import digest_of_file, note_path
+from image_cache.files.part import is_busy, read_note
+
+if TYPE_CHECKING:
+    from image_cache.files.store import FileCache
+
+logger = logging.getLogger(__name__)
+
+DAY_S = 86400.0
+FORGOTTEN_S = 7 * DAY_S  # a part that nobody went on with, a failure that nobody looked at
+SCRUB_AFTER_S = 30 * DAY_S  # a file is read again so often: an SD card loses bits quietly
+SCRUB_BYTES = 2_000_000_000  # most that one run reads
+PROBE_BYTES = 1 << 62  # a reachability test reads no body, so any announced length will do
+
+
+def rebuild(root: Path, index: FileIndex, now: float) -> int:
+    """Write the rows of a new index from the notes beside the files; each file is verified before it is handed out."""
+    count = 0
+    for path in _files(root):
+        kept = _kept_of(root, path, now)
+        if kept is None:
+            continue
+        other = index.find(kept.digest)
+        if other is None or other.stored_at <= kept.stored_at:
+            with index.db.write() as conn:
+                index.record(conn, kept)
+            count += 1
+    if count:
+        logger.info("file index rebuilt files=%s", count)
+    return count
+
+
+def sweep(cache: "FileCache") -> int:
+    """Remove what belongs to no row: files and notes of a version before, parts that nobody went on with. Returns how many."""
+    cache.open()
+    now = time.time()
+    rows = {kept.path for kept in cache.index.files()}
+    waiting = {coming.digest for coming in cache.index.fetches()}
+    removed = 0
+    for path in _files(cache.root, everything=True):
+        name = path.name.removesuffix(".new").removesuffix(".note")
+        with contextlib.suppress(OSError):
+            age_s = now - path.stat(follow_symlinks=False).st_mtime
+            if name.endswith(".part"):
+                part = path.with_name(name)
+                is_idle = part.stem not in waiting and age_s > FORGOTTEN_S and not is_busy(part)
+                is_orphan = not part.exists() and age_s > 60
+                is_left = is_idle or is_orphan
+            else:
+                # A publisher writes note, file and row in this order, within moments.
+                is_left = f"{path.parent.name}/{name}" not in rows and not -60 < age_s < 60
+            if is_left:
+                path.unlink()
+                removed += 1
+    old = [c.digest for c in cache.index.fetches() if c.state == "failed" and now - c.added_at > FORGOTTEN_S]
+    if old:
+        cache.index.drop(old)
+    if removed:
+        logger.info("files swept leftovers=%s", removed)
+    return removed
+
+
+def scrub(cache: "FileCache") -> list[Kept]:
+    """Verify the files that were not for long, the oldest first; a corrupt one is queued to be fetched again. Returns those."""
+    cache.open()
+    now = cache.clock()
+    corrupt, read_bytes = [], 0
+    for kept in sorted(cache.index.files(), key=lambda kept: kept.verified_at):
+        if cache.stopping.is_set() or read_bytes > SCRUB_BYTES:
+            break
+        if kept.is_corrupt or now - kept.verified_at > SCRUB_AFTER_S:
+            read_bytes += kept.size_bytes
+            if not verify(cache, kept):
+                corrupt.append(kept)
+                cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
+    return corrupt
+
+
+def remove_expired(cache: "FileCache", is_reachable: Callable[[Kept], bool]) -> int:
+    """Remove the files past their time whose origin answers; without a network nothing goes. Returns how many went."""
+    cache.open()
+    hosts: dict[str, bool] = {}
+    removed = 0
+    for kept in cache.index.files():
+        if cache.is_fresh(kept):
+            continue
+        host = kept.remote.host
+        if host not in hosts:
+            hosts[host] = is_reachable(kept)
+        if hosts[host]:
+            cache.remove(kept.digest)
+            removed += 1
+    return removed
+
+
+def answers(cache: "FileCache", kept: Kept) -> bool:
+    """Tell whether the origin of a file says anything at all."""
+    try:
+        with cache.opener.open(
+            kept.url, headers={"Range": "bytes=0-0"}, accepted=frozenset(range(200, 500)), max_bytes=PROBE_BYTES
+        ):
+            return True
+    except OriginError as error:
+        return error.status is not None
+
+
+def _files(root: Path, *, everything: bool = False) -> Iterator[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        for shard in sorted(root.iterdir()):
+            if len(shard.name) == 2 and shard.is_dir() and not shard.is_symlink():
+                for path in sorted(shard.iterdir()):
+                    if everything or digest_of_file(path.name):
+                        yield path
+
+
+def _kept_of(root: Path, path: Path, now: float) -> Kept | None:
+    named, note = digest_of_file(path.name), read_note(note_path(path))
+    try:
+        facts = path.stat(follow_symlinks=False)
+        if named is None or note["sha256"] != named[1] or facts.st_size != int(note["size_bytes"]):
+            return None
+        return Kept(
+            digest=named[0],
+            url=str(note["url"]),
+            name=str(note["name"]),
+            path=f"{path.parent.name}/{path.name}",
+            sha256=named[1],
+            size_bytes=facts.st_size,
+            mtime_ns=facts.st_mtime_ns,
+            etag=str(note["etag"]),
+            last_modified=str(note["last_modified"]),
+            stored_at=float(note["stored_at"]),
+            checked_at=min(now, float(note["checked_at"])),
+            ttl_s=None if note["ttl_s"] is None else float(note["ttl_s"]),
+            used_at=min(now, float(note["stored_at"])),
+            hits=0,
+            verified_at=0.0,
+            epoch=-1,
+            is_corrupt=False,
+        )
+    except (OSError, KeyError, TypeError, ValueError, StorageError):
+        return None

@@ -1,0 +1,79 @@
+"""The page of large files while one is on its way: the dots move, the controls work, strangers see the door."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.origin import Origin
+from tests.support.vault import Vault, wait_until
+from tests.support.volumes import serve
+from tests.test_volumes import nifti
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def vault(origin: Origin, tmp_path: Path) -> Iterator[Vault]:
+    with Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0") as running:
+        running.command("users", "add", "Vera", "--role", "operator", stdin="correct horse\n")
+        yield running
+
+
+def test_progress_moves_and_the_controls_work(
+    vault: Vault, origin: Origin, open_page: Callable[..., Any], axe: Callable[[Any], list[str]], tmp_path: Path
+) -> None:
+    url, volume = serve(origin, "/sub-014_T1w.bin", b"v" * 6 * MB, bytes_per_s=MB)
+    page = open_page(vault.url + "/files")
+    page.fill("#url", url)
+    page.click(":is(button, a):text-is('Fetch')")
+    dots = page.locator("[data-state=working] progress")
+    dots.wait_for()
+    first = float(dots.get_attribute("value"))
+    wait_until(lambda: float(page.locator("[data-file] progress").first.get_attribute("value") or 0) > first + 0.2)
+    assert axe(page) == []
+    assert "B/s" in page.locator("[data-says]").first.inner_text()
+    page.click(":is(button, a):text-is('Pause')")
+    page.locator("[data-state=paused]").wait_for()
+    volume.bytes_per_s = 3 * MB
+    page.click(":is(button, a):text-is('Resume now')")
+    page.locator("[data-state=fresh]").wait_for(timeout=20_000)  # without a reload
+    assert "Verified" in page.locator("[data-says]").first.inner_text()
+    page.click(":is(button, a):text-is('Open')")
+    page.locator("h1:has-text('sub-014_T1w.bin')").wait_for()
+    with page.expect_download() as download:
+        page.click(":is(button, a):text-is('Download')")
+    assert Path(download.value.path()).stat().st_size == 6 * MB
+    assert page.complaints == []
+
+
+def test_a_volume_is_shown_and_a_budget_is_changed(
+    vault: Vault, origin: Origin, open_page: Callable[..., Any], axe: Callable[[Any], list[str]]
+) -> None:
+    url, _ = serve(origin, "/brain.nii", nifti((8, 8, 8), bytes(range(256)) * 4))
+    vault.post("/api/files", {"url": url})
+    page = open_page(vault.url + "/files")
+    page.locator("[data-state=fresh]").wait_for(timeout=20_000)
+    page.click(":is(button, a):text-is('Open')")
+    page.locator(".slices img").first.wait_for()
+    assert page.evaluate("[...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
+    assert axe(page) == []
+    page.goto(vault.url + "/files")
+    page.fill("#max_size_mb", "0")
+    page.click(":is(button, a):text-is('Change')")
+    assert "outside" in page.locator("#bounds-wrong").inner_text()
+    page.fill("#max_size_mb", "64")
+    page.click(":is(button, a):text-is('Change')")
+    assert "64 MB" in page.locator(".figures").inner_text()
+    page.click(":is(button, a):text-is('Clear')")
+    page.click("button:text-is('Clear')")
+    assert page.locator("[data-file]").count() == 0
+
+
+def test_a_stranger_finds_the_door(vault: Vault, origin: Origin, open_page: Callable[..., Any]) -> None:
+    url, _ = serve(origin, "/secret.bin", b"x" * 100)
+    vault.post("/api/files", {"url": url})
+    page = open_page(vault.url + "/files", extra_http_headers={"X-Forwarded-For": "192.168.1.50"})
+    assert page.locator("#password").count() == 1
+    assert "secret" not in page.content()
