@@ -1,6 +1,6 @@
 """Ours beside well-known image servers, with the scripts of a peers folder: the warm hit, the cold path, the recipe, memory.
 
-    PEERS_DIR=/path/to/peers python -m benchmarks.peers [--quick] [warm revalidate c1 cold quality recipe memory]
+    PEERS_DIR=/path/to/peers python -m benchmarks.peers [--quick] [warm revalidate c1 cold huge quality recipe memory]
 
 The folder is not a part of this project. It holds `warm.py`, `cold.py`, `recipes.py` and `memory.py`, which start nginx, thumbor,
 ipx and others and measure any server beside them; its own README says how it is set up (`PEERS_HOME` is where it installed).
