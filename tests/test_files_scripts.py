@@ -133,6 +133,7 @@ clear_cache()
 def test_the_configuration_and_logging_snippets(run: Run, origin: Origin) -> None:
     serve(origin, "/file.nii", b"x" * 50)
     said = run(f"""
+import logging
 logging.basicConfig(level=logging.DEBUG)
 from image_cache import ImageCacheManager
 cache = ImageCacheManager(

@@ -182,7 +182,6 @@ class Fetch:
         self._was_resumed = False
         if self._part.size:
             self._restart()
-        self._check_total(answer.length)
         note = Note(
             url=self._remote.url,
             total_bytes=answer.length,
@@ -205,7 +204,8 @@ class Fetch:
             raise _Restart("the file changed")
         if total is not None and found.end != total - 1 and answer.length is None:
             raise _Restart("the origin sent less than the rest")
-        self._check_total(total)
+        if total is not None and total > self._max_bytes:
+            raise OriginTooLarge(self._remote.url, self._max_bytes, total)
         self._was_resumed = True
         promised = announced(answer.headers, is_whole=False)
         if any(note.promised.get(name, value) != value for name, value in promised.items()):
@@ -253,10 +253,6 @@ class Fetch:
                 raise _Restart(str(error)) from error
             self._part.begin(Note())
             raise
-
-    def _check_total(self, total: int | None) -> None:
-        if total is not None and total > self._max_bytes:
-            raise OriginTooLarge(self._remote.url, self._max_bytes, total)
 
     def _arrived(self) -> Arrived:
         note = self._part.note

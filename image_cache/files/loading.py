@@ -51,7 +51,9 @@ def load(cache: "FileCache", order: Order) -> Path:
     _expect(cache, order)
     try:
         with Part.locked(part_path(cache.root, remote.digest), control.wait, cache.floor_bytes) as part:
-            # Whoever had the part may have brought the file: look again.
+            # Whoever had the part may have brought the file: look again, once its row is written.
+            with cache.alone():
+                pass
             kept = cache.usable(remote)
             is_new = kept is not None and (before is None or kept.checked_at != before.checked_at)
             if kept is not None and order.fits(kept) and (is_new or (cache.is_fresh(kept, order.ttl_s) and not order.is_forced)):

@@ -166,7 +166,11 @@ class FileCache:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keep others, in this process and in others, from making room meanwhile. For moments only."""
-        fd = os.open(self.root / ".room", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        path = self.root / ".room"
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
