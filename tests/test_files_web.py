@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.support.inside import Inside, form_token, page_token
+from tests.support.inside import PASSWORD, Inside, form_token, page_token
 from tests.support.origin import Origin
 from tests.support.vault import Vault, wait_until
 from tests.support.volumes import serve
@@ -41,6 +41,27 @@ def keep(inside: Inside, origin: Origin, path: str = "/brain.nii.dat", body: byt
 
 def arrived(inside: Inside) -> bool:
     return not inside.services.files.cache.index.fetches()
+
+
+def test_the_way_to_the_files_is_shown_to_those_who_may_go_it(inside: Inside) -> None:
+    """A guest of a stream has an account too, and followed the link to a page that told him to log in."""
+    for role in ("operator", "owner", "viewer"):
+        inside.account(role, role)
+    for role, is_shown in (("operator", True), ("owner", True), ("viewer", False), ("", False)):
+        client = inside.stranger()
+        if role:
+            form = {"name": role, "password": PASSWORD, "csrf_token": form_token(client)}
+            assert client.post("/login", data=form).status_code == 303
+        for page in ("/about", "/more"):
+            assert ('href="/files"' in client.get(page).text) == is_shown, (role, page)
+        assert (client.get("/files").status_code == 200) == is_shown, role
+
+
+def test_an_error_page_for_a_host_that_is_not_ours_says_so(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", TRUSTED_HOSTS=("vault.local",)) as inside:
+        for path in ("/", "/files", "/more"):
+            answer = inside.client(host="evil.example", accept="text/html").get(path)
+            assert answer.status_code == 400, path
 
 
 def test_an_operator_adds_a_file_and_downloads_it(inside: Inside, operator: FlaskClient, origin: Origin) -> None:

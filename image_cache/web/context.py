@@ -44,7 +44,8 @@ def is_on_this_machine() -> bool:
     if "local" not in g:
         g.local = (
             _is_loopback(request.environ.get("REMOTE_ADDR", ""))
-            and _host_name(request.host) in LOOPBACK_HOSTS
+            # Not `request.host`: it raises for one that is not ours, on the page that says so, too.
+            and _host_name(request.environ.get("HTTP_HOST", "")) in LOOPBACK_HOSTS
             and not any(name.lower() in FORWARDING or name.lower().startswith("x-forwarded") for name, _ in request.headers)
             and is_same_origin(request)
         )

@@ -18,7 +18,7 @@ from image_cache.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
 from image_cache.web import drawing
-from image_cache.web.context import account, may_operate, services
+from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.finding import places
 
 STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
@@ -93,12 +93,12 @@ def record_count() -> int:
         return 0
 
 
-def viewer() -> dict[str, Account | None]:
-    """Give templates `viewer`: who is logged in, nobody when that cannot be said."""
+def viewer() -> dict[str, Account | bool | None]:
+    """Give templates `viewer`, who is logged in, and `may_change`, whether to offer what is not for guests; nobody when unknown."""
     try:
-        return {"viewer": account()}
+        return {"viewer": account(), "may_change": may_change()}
     except DatabaseError:
-        return {"viewer": None}
+        return {"viewer": None, "may_change": False}
 
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:
