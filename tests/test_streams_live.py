@@ -1,5 +1,6 @@
 """Streams on the real thing: gunicorn as a process, real sockets, kill -9 in the middle of uploads."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -105,6 +106,40 @@ def test_large_and_chunked_uploads_come_through_and_stop_at_their_limit(live: Va
 
 
 @pytest.mark.slow
+def test_a_picture_of_twenty_megabytes_and_a_form_of_forty_go_in_while_pages_are_answered(live: Vault) -> None:
+    owner = prepared(live)
+    large = photo(1, 2550, 2600, "BMP")
+    assert 19_500_000 < len(large) < 20_000_000
+    small = photo(2, 580, 580, "BMP")
+    forty = [small[:1000] + bytes([number]) + small[1001:] for number in range(40)]
+    waits: list[float] = []
+    spools: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            asked = time.monotonic()
+            assert live.get("/about").status == 200
+            waits.append(time.monotonic() - asked)
+            spools.update(nameless_files(live))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for chunked in (False, True):
+            answer = owner.upload(large, chunked=chunked)
+            assert answer.status == (409 if chunked else 201), answer.body  # the second one is the same picture
+        answer = owner.upload(*forty)
+    finally:
+        done.set()
+        looking.join()
+    assert [row["ok"] for row in answer.json()["results"]] == [True] * 40
+    assert any(path.startswith(f"{live.folder}/cache/") for path in spools), "what is large waits in the vault, not in /tmp"
+    assert sorted(waits)[len(waits) // 2] < 0.5
+    assert max(waits) < 5
+
+
+@pytest.mark.slow
 def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_shown(live: Vault) -> None:
     """100 kills at random moments, with two uploads under way at each of them."""
     chance = random.Random(11)
@@ -157,6 +192,15 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
     swept.close()
     left = [path.name for path in (live.folder / "state/stream_images").rglob("*") if path.is_file()]
     assert sorted(left) == sorted(f"{image_id}_original.jpg" for image_id in ids)
+
+
+def nameless_files(vault: Vault) -> Iterator[str]:
+    """Yield the open files of the worker that no folder lists."""
+    for fd in Path(f"/proc/{vault.workers()[0]}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            path = str(fd.readlink())
+            if path.endswith(" (deleted)"):
+                yield path
 
 
 def _answers(vault: Vault) -> bool:

@@ -24,8 +24,9 @@ OTHER_PARTS = 20  # fields of the form besides its files
 class Spool:
     """The file object of one uploaded file: in memory while it is small, then on disk, never more than the limit."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+    def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
+        # In a folder of the vault, not in /tmp, which is memory on many machines. It has no name there: a crash leaves nothing.
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=folder)  # noqa: SIM115
         self._limit_bytes = limit_bytes
         self.size_bytes = 0
         self.has_failed = False
@@ -65,6 +66,7 @@ class UploadRequest(Request):
     """A request whose files are read into spools."""
 
     file_limit_bytes = IN_MEMORY_BYTES
+    spool_folder: str | None = None
 
     def close(self) -> None:
         super().close()
@@ -78,7 +80,7 @@ class UploadRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        spool = Spool(self.file_limit_bytes)
+        spool = Spool(self.file_limit_bytes, self.spool_folder)
         self.__dict__.setdefault("spools", []).append(spool)
         return spool  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
 
@@ -98,4 +100,5 @@ def admit() -> None:
         settings, manager = services().settings, services().streams
         request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000)
         request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
-        cast(UploadRequest, request).file_limit_bytes = manager.uploads.max_bytes
+        upload = cast(UploadRequest, request)
+        upload.file_limit_bytes, upload.spool_folder = manager.uploads.max_bytes, str(settings.cache_dir)
