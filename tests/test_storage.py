@@ -215,6 +215,19 @@ def test_a_folder_keeps_its_files_to_itself_and_follows_no_link(tmp_path: Path) 
     assert list(storage.list()) == [("evening/a.jpg", 5)]
 
 
+def test_bytes_and_their_names_are_on_the_disk_before_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    storage = LocalStorage(tmp_path / "originals")
+    storage.put("evening/a.jpg", b"bytes")
+    assert TEMP_PREFIX in synced[0], "the bytes, before they have their name"
+    assert synced[1:] == [str(path) for path in (tmp_path / "originals/evening", tmp_path / "originals", tmp_path)]
+    synced.clear()
+    storage.delete("evening/a.jpg")
+    assert synced == [str(tmp_path / "originals/evening")]
+
+
 def test_a_full_disk_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "originals", floor_bytes=1 << 60)
     with pytest.raises(StorageError, match="would be free") as caught:

@@ -408,6 +408,25 @@ def test_an_original_that_cannot_be_deleted_now_goes_later(manager: StreamImageM
     assert files_below(folder) == []
 
 
+def test_an_image_that_is_deleted_while_it_is_rendered_leaves_nothing(tmp_path: Path) -> None:
+    """The render began before the deletion, and stores what it made after it."""
+
+    class Slow(LocalStorage):
+        def get(self, name: str) -> bytes | None:
+            body = super().get(name)
+            assert made.delete_stream_image("evening", image.image_id)
+            return body
+
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", storage=Slow(tmp_path / "stream_images"))
+    add(made)
+    image = made.get_stream_images("evening")[0]
+    made.pictures.drop(image.image_id)
+    assert made.pictures.body(image, "stream_thumb") is None
+    assert not [path for path in files_below(tmp_path) if path.suffix in (".webp", ".jpg")]
+    assert made.cache.get_cache_stats()["cached_items"] == 0
+    made.close()
+
+
 def test_an_upload_that_never_ended_is_swept_after_an_hour(manager: StreamImageManager, clock: FakeClock) -> None:
     image_id = new_image_id(bytes(16))
     path = f"evening/{image_id}_original.jpg"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from PIL import Image
 
 from image_cache.adapters.storage import LocalStorage
 from image_cache.models import ImageVisibility
+from image_cache.web.intake import Spool
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
@@ -466,3 +468,13 @@ def test_the_api_answers_in_the_shapes_that_are_documented(stage: Stage) -> None
             assert str(answer.status_code) in responses, f"{actor} {method} {path} {answer.status_code} {answer.text[:200]}"
             content = openapi.resolved(document, responses[str(answer.status_code)])["content"]
             openapi.check(document, answer.json, content["application/json"]["schema"])
+
+
+def test_a_file_over_its_limit_is_thrown_away_while_it_is_read() -> None:
+    spool = Spool(1_000_000)
+    for _ in range(30):
+        spool.write(bytes(100_000))
+    assert (spool.size_bytes, spool.is_too_large) == (3_000_000, True)
+    spool.seek(0, os.SEEK_END)
+    assert spool.tell() == 0
+    spool.close()
