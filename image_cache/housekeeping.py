@@ -12,7 +12,6 @@ from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.pool import Chore
 from image_cache.errors import QueueFull, StorageError
-from image_cache.streams import StreamImageManager
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +28,8 @@ class Housekeeping:
     """The chores of one vault. Thread-safe in so far as each chore is run by one thread."""
 
     def __init__(
-        self,
-        covers: ImageCache,
-        decoder: Decoder,
-        known_urls: Callable[[], Iterable[str]],
-        *,
-        retention_days: float,
-        streams: StreamImageManager,
+        self, covers: ImageCache, decoder: Decoder, known_urls: Callable[[], Iterable[str]], *, retention_days: float
     ) -> None:
-        self.streams = streams
         self.covers = covers
         self.decoder = decoder
         self.known_urls = known_urls
@@ -48,7 +40,6 @@ class Housekeeping:
             Chore("mend", MEND_S, self.mend),
             Chore("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
             Chore("fill", FILL_S, self.fill, first_s=2.0),
-            Chore("streams", FLUSH_S, self.tend_streams, first_s=5.0),
             Chore("sweep", DAY_S, self.sweep, first_s=3.0),
             # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
             Chore("retention", DAY_S, self.retain, first_s=DAY_S),
@@ -71,16 +62,6 @@ class Housekeeping:
         """Write recency and counters. A failure costs a minute of them, nothing else."""
         with self._forgiving("flush"):
             self.covers.cache.flush()
-
-    def tend_streams(self) -> None:
-        """Write views and recency, rebuild a lost index, remove bytes of unfinished uploads and of what was deleted."""
-        with self._forgiving("streams"):
-            self.streams.views.flush()
-            self.streams.cache.engine.flush()
-            self.streams.pictures.mend()
-            with self._leading() as leads:
-                if leads:
-                    self.streams.pictures.sweep()
 
     def fill(self) -> None:
         """Queue covers that nobody has looked at yet, behind all others: the wall fills itself, and is whole when the net is gone."""

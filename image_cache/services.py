@@ -26,7 +26,7 @@ from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.pool import Pool
+from image_cache.engine.pool import Chore, Pool
 from image_cache.engine.register import Register
 from image_cache.errors import StorageError
 from image_cache.folders import make_folder
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 
 
@@ -146,10 +147,9 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
-    housekeeping = Housekeeping(
-        parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS, streams=streams
-    )
-    pool = Pool(parts.covers.loader.run_next, housekeeping.chores(), workers=settings.MAX_CONCURRENT_DOWNLOADS)
+    housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
+    chores = [*housekeeping.chores(), Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S)]
+    pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
     return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, pool, parts)
 

@@ -421,6 +421,21 @@ def test_an_upload_that_never_ended_is_swept_after_an_hour(manager: StreamImageM
     assert manager.cache.get_image(image_id, "stream_details") is None
 
 
+def test_tending_writes_views_sweeps_and_forgives_a_disk(manager: StreamImageManager, clock: FakeClock, tmp_path: Path) -> None:
+    image_id = add(manager)
+    manager.views.saw(image_id, "somebody")
+    path = f"evening/{new_image_id(bytes(16))}_original.jpg"
+    manager.rows.note_stray(path, new_image_id(bytes(16)), clock() - 7200)
+    manager.pictures.storage.put(path, b"bytes")
+    manager.tend()
+    assert manager.get_stream_images("evening")[0].view_count == 1
+    assert manager.pictures.storage.get(path) is None
+    for file in files_below(tmp_path / "cache"):
+        file.unlink()
+    manager.tend()
+    assert manager.pictures.body(manager.get_stream_images("evening")[0], "stream_thumb") is not None
+
+
 # The cache
 
 

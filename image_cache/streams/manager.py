@@ -17,6 +17,7 @@ from image_cache.adapters.catalog_streams import StreamRows
 from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.storage import LocalStorage, Storage
 from image_cache.adapters.variants import stream_variants
+from image_cache.database import DatabaseError
 from image_cache.engine.windows import Windows
 from image_cache.errors import CacheError, FieldRejected, NotVisible
 from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
@@ -249,14 +250,28 @@ class StreamImageManager:
         logger.info("deleted stream=%s images=%d", stream.slug, len(gone))
         return len(gone)
 
+    def tend(self) -> None:
+        """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads and of what was deleted.
+
+        For a housekeeper, in any number of processes. A disk or storage that refuses costs this run only.
+        """
+        try:
+            self.cache.mend()
+            self.views.flush()
+            self.cache.engine.flush()
+            self.pictures.sweep()
+        except (DatabaseError, CacheError) as error:
+            logger.warning("streams left untended reason=%s", error)
+
     def close(self) -> None:
         """Write what is only in memory, and close what belongs to nobody else."""
         try:
             self.views.flush()
-        finally:
-            self.cache.close()
-            for part in self._own:
-                part.close()
+        except DatabaseError as error:
+            logger.warning("views lost reason=%s", error)
+        self.cache.close()
+        for part in self._own:
+            part.close()
 
     def _find(self, slug: str) -> Stream | None:
         return self.rows.stream(slug) if isinstance(slug, str) and SLUG.fullmatch(slug) else None

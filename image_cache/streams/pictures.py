@@ -12,7 +12,6 @@ from image_cache.adapters.catalog_streams import StreamRows
 from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.storage import LocalStorage, Storage
 from image_cache.adapters.variants import Variant
-from image_cache.database import DatabaseError
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageError
 from image_cache.models import StreamImage
@@ -142,12 +141,6 @@ class Pictures:
         if isinstance(self.storage, LocalStorage):
             removed += self.storage.sweep(older_than_s=STRAY_S, now=self._clock())
         return removed
-
-    def mend(self) -> None:
-        try:
-            self.cache.mend()
-        except (DatabaseError, StorageError) as error:
-            logger.warning("stream cache not mended reason=%s", error)
 
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
         original = self.original(image)

@@ -17,7 +17,7 @@ PAGES = [
     "/sort",
     "/more",
 ]
-DOORS = ["/login"]
+DOORS = ["/login", "/claim", "/health"]
 WIDTHS = [(320, 640), (390, 844), (720, 450), (800, 480), (960, 600), (1440, 900), (1920, 1080)]
 
 
@@ -29,6 +29,10 @@ def test_axe_finds_nothing_and_the_console_is_silent(
     page = open_page(path, dark=dark, reduced_motion="reduce")
     assert axe(page) == []
     assert page.complaints == []
+
+
+def test_an_error_page_can_be_read_by_all(open_page: Callable[..., Any], axe: Callable[[Any], list[str]]) -> None:
+    assert axe(open_page("/nowhere", reduced_motion="reduce")) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480)])
