@@ -9,11 +9,11 @@ from image_cache.adapters.deadline import Watchdog
 
 def test_a_socket_is_cut_when_the_time_is_over() -> None:
     ours, theirs = socket.socketpair()
+    start = time.monotonic()
     with ours, theirs, Watchdog().watch(0.1) as watch:
         watch.guard(ours)
-        start = time.monotonic()
         assert ours.recv(1) == b""
-        assert 0.05 < time.monotonic() - start < 1
+        assert 0.1 <= time.monotonic() - start < 2
         assert watch.is_over
         assert watch.remaining_s() == 0
 
@@ -60,10 +60,10 @@ def test_one_thread_watches_all_and_ends_with_the_last() -> None:
 
 def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, Watchdog().watch(0.2) as watch:
+    with ours, theirs, Watchdog().watch(0.4) as watch:
         watch.guard(ours)
-        for _ in range(4):
-            time.sleep(0.1)
+        for _ in range(6):
+            time.sleep(0.08)
             watch.renew()
         assert not watch.is_over
         ours.settimeout(1)
