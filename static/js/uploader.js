@@ -1,6 +1,7 @@
 /** @file Uploads, two at a time: a line for each file, how far it is, and why when it is refused. Without this the form sends them all. */
 import { RequestFailed, sendFile } from "./api.js";
 import { refresh } from "./stream.js";
+import { drawRow, mb, say } from "./uploadrow.js";
 
 const AT_ONCE = 2; // as many as the server takes in at a time
 const SPOKEN = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
@@ -115,25 +116,6 @@ function refuse(upload, why, again) {
   say(row, "failed", "Not uploaded");
 }
 
-/** @param {HTMLElement} place @param {File} file @returns {HTMLLIElement} */
-function drawRow(place, file) {
-  const row = document.createElement("li");
-  const dots = Object.assign(document.createElement("progress"), { className: "dots", max: 1, value: 0 });
-  dots.setAttribute("aria-label", `${file.name}, sent`);
-  row.append(span("file", file.name), span("size", mb(file.size)), dots, span("outcome", ""));
-  row.querySelector(".file").title = file.name;
-  place.querySelector("[data-uploads]").append(row);
-  say(row, "waiting", "Waiting");
-  return row;
-}
-
-/** @param {HTMLLIElement} row @param {string} lamp @param {string} words */
-function say(row, lamp, words) {
-  const shape = span(`lamp ${lamp}`, "");
-  shape.setAttribute("aria-hidden", "true");
-  row.querySelector(".outcome").replaceChildren(shape, words);
-}
-
 /** Said once at the start and once at the end, not for each file. @param {HTMLElement} place @param {Upload[]} uploads */
 function tell(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
@@ -142,14 +124,4 @@ function tell(place, uploads) {
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "picture" : "pictures"}` : `${count("stored")} of ${uploads.length} stored${refused}`;
   const said = place.querySelector("[data-uploads-said]");
   if (said.textContent !== words) said.textContent = words;
-}
-
-/** @param {string} name @param {string} text */
-function span(name, text) {
-  return Object.assign(document.createElement("span"), { className: name, textContent: text });
-}
-
-/** @param {number} bytes */
-function mb(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
