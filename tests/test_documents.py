@@ -69,3 +69,15 @@ def test_no_template_breaks_the_content_policy() -> None:
         assert not re.search(r"""\sstyle=["']""", text), f"{template.name} has a style attribute"
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), f"{template.name} has an inline script"
         assert not re.search(r"\son[a-z]+=", text), f"{template.name} has an inline handler"
+
+
+def test_no_sheet_styles_a_whole_page_by_a_class_that_parts_bear() -> None:
+    """The field for files of an upload was out of sight by `.files`, and so was the page of large files, whose body is called so."""
+    block, tags = re.compile(r"{% block body_class %}(.*?){% endblock %}"), re.compile(r"{[{%].*?[%}]}")
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "templates").glob("*.html"))
+    named = {f".{name}" for words in block.findall(pages) for name in tags.sub(" ", words).split()}
+    assert ".files" in named
+    for sheet in (ROOT / "static").rglob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+        alone = {part.strip() for selectors in re.findall(r"([^{}]+)\{", text) for part in selectors.split(",")}
+        assert not named & alone, sheet.name

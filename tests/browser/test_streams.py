@@ -78,13 +78,13 @@ def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> s
     page = context.new_page()
     address = make_stream(page, "Rehearsal")
     good = [path for path in photos if path.name.startswith("photo")][:6]
-    page.set_input_files(".files:not(.camera)", good[:1])
+    page.set_input_files(".file-input:not(.camera)", good[:1])
     page.get_by_text("1 of 1 stored").wait_for()
     page.check("[data-uploader] [name=sensitive]")
-    page.set_input_files(".files:not(.camera)", good[1:2])
+    page.set_input_files(".file-input:not(.camera)", good[1:2])
     page.get_by_text("2 of 2 stored").wait_for()
     page.uncheck("[data-uploader] [name=sensitive]")
-    page.set_input_files(".files:not(.camera)", good[2:])
+    page.set_input_files(".file-input:not(.camera)", good[2:])
     page.get_by_text("6 of 6 stored").wait_for()
     context.close()
     return address
@@ -112,7 +112,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     limits = page.locator(".drop .hint").inner_text()
     assert "20 MB each" in limits
     assert "0 of 50 used" in limits
-    page.set_input_files(".files:not(.camera)", photos)
+    page.set_input_files(".file-input:not(.camera)", photos)
     page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=60_000)
     refused = page.locator(".is-refused")
     assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
@@ -251,7 +251,7 @@ def frame_source(page: Any, at: int) -> str:
 def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: Open, photos: list[Path]) -> None:
     page = as_owner("/streams", scripts=False)
     address = make_stream(page, "By form")
-    page.set_input_files(".files:not(.camera)", photos[3:6])
+    page.set_input_files(".file-input:not(.camera)", photos[3:6])
     page.select_option(".drop [name=visibility]", "private")
     page.get_by_role("button", name="Upload").click()
     assert page.get_by_role("heading", name="2 of 3 stored").is_visible()
@@ -289,7 +289,7 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
     page = as_owner("/streams")
     make_stream(page, "Flaky")
     page.route("**/api/streams/*/images", lambda route: route.abort())
-    page.set_input_files(".files:not(.camera)", photos[:1])
+    page.set_input_files(".file-input:not(.camera)", photos[:1])
     page.get_by_text("This machine cannot be reached.").wait_for()
     page.unroute("**/api/streams/*/images")
     page.get_by_role("button", name="Try again").click()
@@ -299,7 +299,7 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
 def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: Open, photos: list[Path]) -> None:
     page = as_owner("/streams")
     address = make_stream(page, "For a few", "subscribers")
-    page.set_input_files(".files:not(.camera)", photos[:1])
+    page.set_input_files(".file-input:not(.camera)", photos[:1])
     page.get_by_text("1 of 1 stored").wait_for()
     page.get_by_role("link", name="People").click()
     page.get_by_role("button", name="Make a link").click()
