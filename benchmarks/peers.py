@@ -1,6 +1,6 @@
 """Ours beside well-known image servers, with the scripts of a peers folder: the warm hit, the cold path, the recipe, memory.
 
-    PEERS_DIR=/path/to/peers python -m benchmarks.peers [--quick] [warm revalidate c1 cold huge quality recipe memory]
+    PEERS_DIR=/path/to/peers python -m benchmarks.peers [--quick] [warm revalidate c1 gallery cold huge quality recipe memory]
 
 The folder is not a part of this project. It holds `warm.py`, `cold.py`, `recipes.py` and `memory.py`, which start nginx, thumbor,
 ipx and others and measure any server beside them; its own README says how it is set up (`PEERS_HOME` is where it installed).
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 from benchmarks.servers import fill, origin, pid_of
+from benchmarks.streams import stream_of_fifty
 from tests.support.vault import ROOT, Vault
 
 THUMBNAILS = 200
@@ -44,6 +45,16 @@ class Peers:
             listed = folder / "paths"
             listed.write_text("".join(f"/cache/thumbnails/{digest}.webp\n" for digest in digests), encoding="ascii")
             self.run("warm.py", *options, "--server", f"ours={vault.url},{pid_of(vault)},{listed}")
+
+    def gallery(self) -> None:
+        """Thumbnails of a stream, each asked for by its policy, beside pictures that nobody has to be asked about."""
+        with _folder() as folder:
+            paths = stream_of_fifty(folder / "vault")
+            listed = folder / "paths"
+            listed.write_text("".join(f"{path}\n" for path in paths), encoding="ascii")
+            with Vault(folder / "vault") as vault:
+                server = f"ours={vault.url},{pid_of(vault)},{listed}"
+                self.run("warm.py", "nginx-static", "flask-send-file", "thumbor", "--server", server)
 
     def cold(self, *options: str, recipe: str = "fast") -> None:
         trusted = (f"http://127.0.0.1:{PORT}",)
@@ -82,6 +93,7 @@ def main() -> None:
         "warm": peers.warm,
         "revalidate": lambda: peers.warm("--revalidate"),
         "c1": lambda: peers.warm("--c1"),
+        "gallery": peers.gallery,
         "cold": lambda: peers.cold("--quality"),
         "huge": lambda: peers.cold("thumbor", "--set", "huge/baseline.jpg"),
         "quality": lambda: peers.cold("--quality", "--set", "covers", recipe="quality"),

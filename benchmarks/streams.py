@@ -41,9 +41,7 @@ def main() -> None:
 
 def measured(app: Flask, uploads: int, pages: int) -> list[tuple[object, ...]]:
     streams = app.extensions["vinylvault"].streams
-    stream: Stream = streams.create_stream("Evening", SLUG)
-    for number in range(50):
-        streams.uploads.take(stream, Upload(cover(number, 800), f"{number}.jpg", ImageVisibility.PUBLIC))
+    stream = fifty_images(app)
     photos = iter([photo(number) for number in range(uploads + 1)])
 
     def upload() -> None:
@@ -57,6 +55,24 @@ def measured(app: Flask, uploads: int, pages: int) -> list[tuple[object, ...]]:
     rows.append(("gallery of 50, the page", *in_ms(timed(lambda: get(client, f"/streams/{SLUG}", stranger), pages))))
     rows.append(("gallery of 50, its thumbnails", *in_ms(timed(lambda: gallery(client, thumbs, stranger), pages // 5))))
     return rows
+
+
+def fifty_images(app: Flask) -> Stream:
+    streams = app.extensions["vinylvault"].streams
+    stream: Stream = streams.create_stream("Evening", SLUG)
+    for number in range(50):
+        streams.uploads.take(stream, Upload(cover(number, 800), f"{number}.jpg", ImageVisibility.PUBLIC))
+    return stream
+
+
+def stream_of_fifty(folder: Path) -> list[str]:
+    """Make a vault with one public stream of 50 images; return the addresses of their thumbnails."""
+    app = create_app(Settings(DATA_DIR=folder, MAX_STREAM_IMAGES_PER_STREAM=1000))
+    try:
+        images = app.extensions["vinylvault"].streams.rows.images(fifty_images(app).id)
+    finally:
+        app.extensions["vinylvault"].close()
+    return [f"/streams/{SLUG}/images/{image.image_id}/thumb" for image in images]
 
 
 def gallery(client: FlaskClient, image_ids: list[str], environ: dict[str, object]) -> None:
