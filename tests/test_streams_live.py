@@ -171,7 +171,7 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
         for thread in threads:
             thread.join()
         seed += 1000
-        wait_until(lambda gone=worker: live.workers() and live.workers()[0] != gone and _answers(live))
+        wait_until(lambda gone=worker: any(pid != gone for pid in live.workers()) and _answers(live))
     shown = owner.get(f"/api/streams/{SLUG}/images").json()["images"]
     ids = {image["image_id"] for image in shown}
     assert set(acknowledged) <= ids, "an acknowledged upload was lost"
