@@ -13,6 +13,7 @@ from config import Settings
 from image_cache.accounts import Accounts
 from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_covers import CoverRows
 from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.fetched import LazyFetcher
 from image_cache.adapters.opening import make_fetcher
@@ -35,7 +36,7 @@ from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
-from image_cache.sources import Tasks
+from image_cache.sources import CoverDesk, Tasks
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 TASKS_S = 5.0  # how soon a task begins that another process started
+COVERS = "covers"  # the kind of the task that looks for covers
+FIND_S = 60.0  # the search for covers is quiet: it does not compete with the start of the machine
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 
@@ -80,6 +83,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    desk: CoverDesk
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -122,16 +126,21 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    desk = CoverDesk(settings, CoverRows(catalog), parts.covers, parts.own, parts.decoder, clock=clock)
+    tasks = Tasks(catalog, {COVERS: desk.runner(parts.fetcher)}, settings.state_dir, clock=clock)
+    desk.use(tasks)
     chores = [
         *housekeeping.chores(),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("finding", FIND_S, desk.begin_if_due, first_s=FIND_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
     ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
+    return Services(
+        settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, desk, pool, parts
+    )
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
