@@ -20,6 +20,7 @@ from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
 from image_cache.web.stream_helpers import register_stream_helpers
@@ -48,7 +49,20 @@ def build_app(services: Services) -> Flask:
     register_commands(app)
     register_stream_helpers(app)
     register_stream_commands(app)
-    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people, files, file_api):
+    for blueprint in (
+        pages,
+        media,
+        api,
+        accounts,
+        ops,
+        streams,
+        stream_media,
+        stream_api,
+        stream_people,
+        files,
+        file_api,
+        sleeves,
+    ):
         app.register_blueprint(blueprint)
     app.wsgi_app = WarmCovers(app.wsgi_app, services.covers.cache.memory)  # type: ignore[method-assign]
     if settings.TRUSTED_PROXIES:

@@ -18,6 +18,7 @@ from image_cache.web.context import account, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+from image_cache.web.sleeve_view import search_line
 
 pages = Blueprint("pages", __name__)
 
@@ -193,6 +194,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
+        "search": search_line(services().desk.search()),
         "drawn_at": time.strftime("%H:%M"),
     }
 
