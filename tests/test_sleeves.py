@@ -48,7 +48,7 @@ def offer(inside: Inside, album_id: int, *urls: str) -> None:
     inside.services.desk.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
 
 
-PLACES = ("/covers/missing", "/album/1/cover")
+PLACES = ("/covers/missing", "/covers/audit", "/album/1/cover")
 
 
 @pytest.mark.parametrize("path", PLACES)

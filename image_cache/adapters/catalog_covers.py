@@ -79,6 +79,15 @@ class CoverRows:
         albums = self._catalog.albums([row["id"] for row in rows])
         return [(album, self.tries(album.id)) for album in albums]
 
+    def refused(self, first: int, count: int) -> list[int]:
+        """Return the records whose source's address is refused, by id."""
+        sql = "SELECT id FROM albums WHERE refused_cover = cover_url ORDER BY id LIMIT ? OFFSET ?"
+        return [row["id"] for row in self.db.rows(sql, (count, first))]
+
+    def count_refused(self) -> int:
+        row = self.db.row("SELECT count(*) FROM albums WHERE refused_cover = cover_url")
+        return int(row[0]) if row else 0
+
     def album(self, album_id: int) -> Album | None:
         return self._catalog.album(album_id)
 

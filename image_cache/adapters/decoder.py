@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.adapters.frames import Broken, Channel
+from image_cache.adapters.palette import COLOURS, Colour, Look
 from image_cache.adapters.variants import Facts, Rendered, Variant
 from image_cache.errors import DecoderFailed, ImageRejected
 
@@ -82,6 +83,22 @@ class Decoder:
     def jpeg(self, webp: bytes, quality: int = 85) -> bytes:
         """Return a rendered variant as JPEG, what is transparent on white."""
         return self._ask({"do": "jpeg", "quality": quality}, webp)[1]
+
+    def look(self, webp: bytes) -> Look:
+        """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
+        head, _ = self._ask({"do": "look"}, webp)
+        try:
+            colours = tuple(Colour(*map(float, one)) for one in head["colours"])
+            seen = Look(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DecoderFailed("the decoder gave an answer that makes no sense") from error
+        is_sane = 0 < len(colours) <= COLOURS and all(
+            0 <= one.share <= 1.001 and -0.01 <= one.lightness <= 1.01 and abs(one.a) < 0.5 and abs(one.b) < 0.5
+            for one in colours
+        )
+        if not is_sane or not 0 <= (seen.hash or 0) < 1 << 64:
+            raise DecoderFailed("the decoder gave an answer that makes no sense")
+        return seen
 
     def probe(self, body: bytes) -> Facts:
         """Read the header of a picture; refuse one that costs more than the budget."""

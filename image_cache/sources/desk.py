@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 KIND = "covers"
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
-DEAD = ("answered 404", "answered 410", "not a picture")  # failures of a fetch that say that there is no cover behind the address
 
 
 class CoverDesk:
@@ -93,6 +92,8 @@ class CoverDesk:
 
     def is_dead(self, address: str) -> bool:
         """Tell whether the last fetch of an address said that there is no cover behind it."""
+        from image_cache.sources.survey import DEAD
+
         image = self._covers.register.get(self._covers.names.of(address)[1])
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
-from image_cache.web import sleeve_view
+from image_cache.web import audit_view, sleeve_view
 from image_cache.web.context import may_change, services
 from image_cache.web.helpers import know_covers
 from image_cache.web.intake import Spool
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 sleeves = Blueprint("sleeves", __name__)
 
 A_PAGE = 50
+AUDIT_FEW, AUDIT_PAGE = 12, 48
 FIELD = "picture"
 
 
@@ -60,6 +61,28 @@ def look_for_all() -> AnyResponse:
     """Look for every cover that is missing, whenever it was last looked for."""
     services().desk.look_again()
     return redirect(url_for("sleeves.missing"), 303)
+
+
+@sleeves.get("/covers/audit")
+def audit() -> str:
+    """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
+    counts = audit_view.counts()
+    kind = request.args.get("kind", "")
+    if kind and kind not in audit_view.KINDS:
+        raise NotFound(f"There is no flaw “{kind[:40]}”.")
+    each = AUDIT_PAGE if kind else AUDIT_FEW
+    pages = max(1, -(-counts.get(kind, 0) // each)) if kind else 1
+    number = _number(request.args.get("page", "1"), pages)
+    shown = [one for one in audit_view.KINDS if one == kind or (not kind and counts.get(one, 0))]
+    return render_template(
+        "covers_audit.html",
+        sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
+        missing=services().desk.rows.count_missing(),
+        total=sum(counts.values()),
+        kind=kind,
+        page=number,
+        pages=pages,
+    )
 
 
 @sleeves.get("/album/<int:album_id>/cover")
