@@ -13,15 +13,14 @@ from config import Settings
 from image_cache.accounts import Accounts
 from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_covers import CoverRows
 from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.fetched import LazyFetcher
 from image_cache.adapters.opening import make_fetcher
 from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
+from image_cache.cover_care import KIND, CoverCare
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
-from image_cache.covers.looks import Looks
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
@@ -37,9 +36,7 @@ from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
-from image_cache.library.looks import AlbumLooks
-from image_cache.sources import CoverDesk, Tasks
-from image_cache.sources.survey import Survey
+from image_cache.sources import Tasks
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 
@@ -47,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 TASKS_S = 5.0  # how soon a task begins that another process started
-COVERS = "covers"  # the kind of the task that looks for covers
-FIND_S = 60.0  # the search for covers is quiet: it does not compete with the start of the machine
-SURVEY_S = 5.0  # how often it is asked whether there are new sleeves to look at
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 
@@ -87,9 +81,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
-    desk: CoverDesk
-    survey: Survey
-    looks: AlbumLooks
+    care: CoverCare
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -128,22 +120,20 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     make_folder(settings.state_dir)
     catalog = Catalog(settings.catalog_path)
     parts = open_covers(settings, clock=clock)
-    looks = AlbumLooks(parts.covers.cache.index.database)
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=looks)
+    care = CoverCare(
+        settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
+    )
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    rows = CoverRows(catalog)
-    survey = Survey(rows, parts.covers, Looks(parts.covers, parts.decoder), looks)
-    desk = CoverDesk(settings, rows, parts.covers, parts.own, parts.decoder, clock=clock)
-    tasks = Tasks(catalog, {COVERS: desk.runner(parts.fetcher)}, settings.state_dir, clock=clock)
-    desk.use(tasks)
+    tasks = Tasks(catalog, {KIND: care.find}, settings.state_dir, clock=clock)
+    care.use(tasks)
     chores = [
         *housekeeping.chores(),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
-        Chore("survey", SURVEY_S, survey.run, first_s=SURVEY_S),
-        Chore("finding", FIND_S, desk.begin_if_due, first_s=FIND_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *care.chores(),
         *files.chores(),
     ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
@@ -157,9 +147,7 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
         streams,
         files,
         tasks,
-        desk,
-        survey,
-        looks,
+        care,
         pool,
         parts,
     )

@@ -48,7 +48,7 @@ def put(inside: Inside, **facts: Any) -> int:
 def searches(inside: Inside) -> Tasks:
     """Tasks of which a search rests no longer than a test can bear."""
     services = inside.services
-    finder = Finder(services.settings, services.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
+    finder = Finder(services.settings, services.care.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
     return Tasks(services.catalog, {"covers": finder.run}, inside.folder / "state")
 
 
@@ -64,7 +64,7 @@ def album(inside: Inside, album_id: int) -> Album:
 
 
 def tries(inside: Inside, album_id: int) -> CoverTries:
-    return inside.services.desk.rows.tries(album_id)
+    return inside.services.care.desk.rows.tries(album_id)
 
 
 WAYS = {
@@ -218,7 +218,7 @@ def test_a_record_that_always_fails_lets_the_others_go_first(opened: Inside, arc
 def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_picture(opened: Inside, archive: Archive) -> None:
     archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
     has_one = put(opened, cover_url="http://covers.example/1.jpg")
-    rows = opened.services.desk.rows
+    rows = opened.services.care.desk.rows
     put(opened, title="Other")
     rows.ask([has_one])
     assert rows.due(time.time()) == has_one
@@ -231,20 +231,20 @@ def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_p
 def test_nothing_is_asked_when_it_is_switched_off(archive: Archive, tmp_path: Path) -> None:
     with Inside(tmp_path / "vault", trusted=(archive.base,), **{**archive.settings, "FIND_COVERS": False}) as inside:
         put(inside)
-        inside.services.desk.begin_if_due()
-        assert inside.services.desk.look_again() is False
-        assert inside.services.desk.search() is None
+        inside.services.care.desk.begin_if_due()
+        assert inside.services.care.desk.look_again() is False
+        assert inside.services.care.search() is None
     assert archive.asked() == []
 
 
 def test_the_chore_begins_a_search_only_when_there_is_something_to_find(opened: Inside, archive: Archive) -> None:
-    desk = opened.services.desk
+    desk = opened.services.care.desk
     desk.begin_if_due()
-    assert desk.search() is None
+    assert opened.services.care.search() is None
     put(opened)
     desk.begin_if_due()
     wait_until(lambda: len(archive.asked()) > 0)
-    wait_until(lambda: desk.search() is None)
+    wait_until(lambda: opened.services.care.search() is None)
 
 
 @pytest.mark.parametrize(

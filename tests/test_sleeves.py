@@ -45,7 +45,7 @@ def send(client: FlaskClient, album_id: int, body: bytes, name: str = "front.jpg
 
 def offer(inside: Inside, album_id: int, *urls: str) -> None:
     offers = tuple(CoverOffer(url, f"Front {n}", "names") for n, url in enumerate(urls))
-    inside.services.desk.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
+    inside.services.care.desk.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
 
 
 PLACES = ("/covers/missing", "/covers/audit", "/album/1/cover")
@@ -73,14 +73,14 @@ def test_strangers_change_nothing(inside: Inside) -> None:
     client = inside.stranger()
     for action in ("again", "choose", "remove", "believe", "upload"):
         assert post(client, f"/album/{album_id}/cover/{action}", address="https://x.example/1.jpg").status_code == 401
-    assert inside.services.desk.rows.tries(album_id) == CoverTries(next_at=1.0)
+    assert inside.services.care.desk.rows.tries(album_id) == CoverTries(next_at=1.0)
 
 
 def test_the_list_says_what_was_tried_for_each(inside: Inside, origin: Origin) -> None:
     put(inside, "Nothing yet")
     put(inside, "Has one", cover_url=origin.put("/1.jpg", jpeg()))
     tried, some, asked = put(inside, "Tried"), put(inside, "Some"), put(inside, "Asked")
-    rows = inside.services.desk.rows
+    rows = inside.services.care.desk.rows
     rows.record(tried, CoverTries(1.0, 9e9, "", "Nobody has a picture of it"), None)
     offer(inside, some, "https://covers.example/1.jpg", "https://covers.example/2.jpg")
     rows.ask([asked])

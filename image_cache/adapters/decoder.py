@@ -18,12 +18,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_cache.adapters.frames import Broken, Channel
-from image_cache.adapters.palette import COLOURS, Colour, Look
 from image_cache.adapters.variants import Facts, Rendered, Variant
 from image_cache.errors import DecoderFailed, ImageRejected
+
+if TYPE_CHECKING:
+    from image_cache.adapters.colours import Look
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -84,8 +86,10 @@ class Decoder:
         """Return a rendered variant as JPEG, what is transparent on white."""
         return self._ask({"do": "jpeg", "quality": quality}, webp)[1]
 
-    def look(self, webp: bytes) -> Look:
+    def look(self, webp: bytes) -> "Look":
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
+        from image_cache.adapters.colours import COLOURS, Colour, Look  # not before the first sleeve is looked at
+
         head, _ = self._ask({"do": "look"}, webp)
         try:
             colours = tuple(Colour(*map(float, one)) for one in head["colours"])

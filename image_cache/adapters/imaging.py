@@ -18,8 +18,9 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
+from image_cache.adapters.colours import Look
 from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
-from image_cache.adapters.palette import GRID_PX, Look, look_of
+from image_cache.adapters.palette import GRID_PX, look_of
 from image_cache.adapters.tint import tint
 from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants, fit
 from image_cache.errors import ImageRejected

@@ -4,8 +4,8 @@ import logging
 import time
 from typing import Protocol
 
-from image_cache.adapters import palette
-from image_cache.adapters.palette import packed
+from image_cache.adapters import colours
+from image_cache.adapters.colours import packed
 from image_cache.covers.cache import ImageCache
 from image_cache.covers.names import NAMESPACE
 from image_cache.engine.key import Key
@@ -21,7 +21,7 @@ RUN_S = 2.0  # how long one run may take: the housekeeper has other things to do
 class Sees(Protocol):
     """What is needed of `adapters.decoder.Decoder`."""
 
-    def look(self, webp: bytes) -> palette.Look: ...
+    def look(self, webp: bytes) -> colours.Look: ...
 
 
 class Looks:

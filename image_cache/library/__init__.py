@@ -9,15 +9,18 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.adapters.tables import read_table, write_table
 from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library.importing import import_rows
-from image_cache.library.looks import AlbumLooks
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
+
+if TYPE_CHECKING:
+    from image_cache.library.looks import AlbumLooks
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
 NEAR = 120  # places on each side in the order by colour that are looked at for what is near
@@ -39,10 +42,10 @@ class Library:
         clock: Callable[[], float] = time.time,
         page_size: int = 60,
         rng: random.Random | None = None,
-        looks: AlbumLooks | None = None,
+        looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
         self._catalog = catalog
-        self._looks = looks
+        self._looks = looks  # made when the order by colour is asked for: most never ask
         self._clock = clock
         self._page_size = page_size
         self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
@@ -104,7 +107,7 @@ class Library:
         if at == NOWHERE:
             return []
         around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
-        return self._catalog.albums(self._looks.nearest(album_id, around, count))
+        return self._catalog.albums(self._looks().nearest(album_id, around, count))
 
     def previous(self, album_id: int) -> Album | None:
         """Return the album before this one in artist order, None at the beginning of the shelf."""
@@ -240,13 +243,13 @@ class Library:
     def _revision(self, sort: str) -> int:
         revision = self._catalog.revision(sort)
         # Both parts only go up, and the second one by far less than a part of the first.
-        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks.revision()
+        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
 
     def _by_colour(self) -> Iterator[tuple[int, int | None]]:
         """Yield every album in the order by colour; those whose sleeves were not looked at, or that have none, at the end."""
         shelf = self._order("artist").ids
         left = set(shelf)
-        for album_id, band in self._looks.order() if self._looks else ():
+        for album_id, band in self._looks().order() if self._looks else ():
             if album_id in left:  # not one that was deleted a moment ago
                 left.discard(album_id)
                 yield album_id, band

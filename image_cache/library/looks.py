@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.adapters.palette import Colour, unpacked
+from image_cache.adapters.colours import Colour, unpacked
 from image_cache.database import Connection, Database, DatabaseError
 from image_cache.library.colour import apart
 

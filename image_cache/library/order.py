@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from image_cache.library.colour import BANDS
 from image_cache.models import Group
 
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -85,6 +84,8 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         letter = str(token)
         return ("#", "num") if letter == "#" else (letter.upper(), letter)
     if sort == "colour":
+        from image_cache.library.colour import BANDS
+
         return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
     if sort == "year":
         return ("No year", "no-year") if token is None else (f"{token}s", str(token))

@@ -1,22 +1,19 @@
-"""What people do about the cover of one record, and when the search for covers begins. Light: the search itself is imported late."""
+"""What people do about the cover of one record, and when the search for covers begins."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO
 
 from config import Settings
 from image_cache.adapters.catalog_covers import CoverRows
 from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.fetched import LazyFetcher
 from image_cache.adapters.owncovers import SCHEME, OwnCovers
 from image_cache.covers import VISIBLE, ImageCache
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UploadTooLarge
-from image_cache.models import Album, TaskState
+from image_cache.models import Album
+from image_cache.sources.survey import DEAD
 from image_cache.sources.tasks import Tasks
-
-if TYPE_CHECKING:
-    from image_cache.sources.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +29,11 @@ class CoverDesk:
         self,
         settings: Settings,
         rows: CoverRows,
+        *,
         covers: ImageCache,
         own: OwnCovers,
         decoder: Decoder,
-        *,
+        tasks: Tasks | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rows = rows
@@ -45,20 +43,6 @@ class CoverDesk:
         self._own = own
         self._decoder = decoder
         self._clock = clock
-        self._tasks: Tasks | None = None
-
-    def runner(self, fetcher: LazyFetcher) -> "Callable[[Task], Mapping[str, Any]]":
-        """Return the runner of the task that looks for covers."""
-
-        def run(task: "Task") -> Mapping[str, Any]:
-            from image_cache.sources.finding import Finder
-
-            return Finder(self._settings, self.rows, self._covers, fetcher, clock=self._clock).run(task)
-
-        return run
-
-    def use(self, tasks: Tasks) -> None:
-        """Let searches run here: as a task of the kind `covers`."""
         self._tasks = tasks
 
     def begin_if_due(self) -> None:
@@ -69,13 +53,6 @@ class CoverDesk:
         if last is not None and last.state == "failed" and 0 <= self._clock() - last.updated_at < AFTER_FAILURE_S:
             return
         self._tasks.start(KIND, {})
-
-    def search(self) -> TaskState | None:
-        """Return the search that runs or waits, None when there is none."""
-        if self._tasks is None:
-            return None
-        last = self._tasks.rows.latest(KIND)
-        return None if last is None or last.is_over else last
 
     def look_again(self, album: Album | None = None) -> bool:
         """Look for the cover of a record next, or of all that have none; tell whether a search runs now.
@@ -92,8 +69,6 @@ class CoverDesk:
 
     def is_dead(self, address: str) -> bool:
         """Tell whether the last fetch of an address said that there is no cover behind it."""
-        from image_cache.sources.survey import DEAD
-
         image = self._covers.register.get(self._covers.names.of(address)[1])
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 

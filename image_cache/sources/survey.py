@@ -14,8 +14,8 @@ from functools import partial
 from itertools import islice
 
 from image_cache.adapters.catalog_covers import CoverRows
+from image_cache.adapters.colours import Colour, unpacked
 from image_cache.adapters.dummies import is_dummy_address, is_dummy_size
-from image_cache.adapters.palette import Colour, unpacked
 from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.covers.looks import Looks
 from image_cache.database import DatabaseError

@@ -44,16 +44,16 @@ class Section:
 
 def counts() -> dict[str, int]:
     """Return how many records have each flaw, and how many groups of records look the same."""
-    return {"dummy": services().desk.rows.count_refused(), **services().looks.counts()}
+    return {"dummy": services().care.desk.rows.count_refused(), **services().care.looks.counts()}
 
 
 def section(kind: str, count: int, first: int, most: int) -> Section:
     """Return a section with up to `most` records, or groups of them, from the `first` on."""
-    looks = services().looks
+    looks = services().care.looks
     if kind == "twins":
         groups = looks.twins(first, most)
     elif kind == "dummy":
-        groups = [[one] for one in services().desk.rows.refused(first, most)]
+        groups = [[one] for one in services().care.desk.rows.refused(first, most)]
     else:
         groups = [[one] for one in looks.flawed(kind, first, most)]
     ids = [one for group in groups for one in group]

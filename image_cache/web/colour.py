@@ -4,12 +4,10 @@ import math
 import re
 from functools import lru_cache
 
-from image_cache.library.colour import BANDS, RAMPS, rises
-
 HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 WHITE_BELOW = 0.179  # luminance where white and black text reach the same contrast, 4.58:1
 # Where the greys of the ruler begin and end; hues go from dark to light.
-LIGHTNESS = {"White": (0.84, 0.97), "Grey": (0.45, 0.75), "Black": (0.12, 0.32)}
+LIGHTNESS = {"White": (0.8, 0.92), "Grey": (0.5, 0.75), "Black": (0.28, 0.42)}
 INITIALS_RATIO = 3.0  # WCAG 1.4.11 and 1.4.3 for large text
 
 
@@ -40,6 +38,8 @@ def initials_on(colour: str) -> str:
 @lru_cache(maxsize=256)
 def ramp(band: str, count: int) -> tuple[str, ...]:
     """Return `count` colours of a band of the wall by colour, in its order there; greys for what is none."""
+    from image_cache.library.colour import BANDS, RAMPS, rises
+
     at = BANDS.index(band) if band in BANDS else BANDS.index("Grey")
     hue, chroma = RAMPS[at]
     low, high = LIGHTNESS.get(band, (0.36, 0.86))

@@ -94,7 +94,7 @@ def admit() -> None:
     """
     if request.method == "POST" and request.endpoint == OWN_COVER and may_change():
         upload, settings = cast(UploadRequest, request), services().settings
-        upload.file_limit_bytes, upload.spool_folder = services().desk.max_bytes, str(settings.cache_dir)
+        upload.file_limit_bytes, upload.spool_folder = services().care.desk.max_bytes, str(settings.cache_dir)
         # Somewhat larger than one may be: so that the page can say that it is too large.
         request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
     if request.endpoint not in ENDPOINTS or request.method != "POST":

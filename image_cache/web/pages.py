@@ -18,7 +18,6 @@ from image_cache.web.context import account, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
-from image_cache.web.sleeve_view import search_line
 
 pages = Blueprint("pages", __name__)
 
@@ -201,9 +200,19 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
-        "search": search_line(services().desk.search()),
+        "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _search() -> object:
+    """Return the line of the search for covers, None when none runs."""
+    state = services().care.search()
+    if state is None:
+        return None
+    from image_cache.web.sleeve_view import search_line
+
+    return search_line(state)
 
 
 def _choices() -> dict[str, object]:

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
-from image_cache.web import audit_view, sleeve_view
 from image_cache.web.context import may_change, services
 from image_cache.web.helpers import know_covers
 from image_cache.web.intake import Spool
@@ -40,7 +39,9 @@ def check_account() -> AnyResponse | None:
 @sleeves.get("/covers/missing")
 def missing() -> str:
     """List the records without a cover, and what was tried for each."""
-    rows, total = services().desk.rows, services().desk.rows.count_missing()
+    from image_cache.web import sleeve_view  # these pages are seldom opened: what they say is loaded then
+
+    rows, total = services().care.desk.rows, services().care.desk.rows.count_missing()
     pages = max(1, -(-total // A_PAGE))
     number = _number(request.args.get("page", "1"), pages)
     found = rows.missing((number - 1) * A_PAGE, A_PAGE)
@@ -50,7 +51,7 @@ def missing() -> str:
         total=total,
         page=number,
         pages=pages,
-        search=sleeve_view.search_line(services().desk.search()),
+        search=sleeve_view.search_line(services().care.search()),
         is_on=services().settings.FIND_COVERS,
     )
 
@@ -59,13 +60,15 @@ def missing() -> str:
 @limiter.limit("20 per minute")
 def look_for_all() -> AnyResponse:
     """Look for every cover that is missing, whenever it was last looked for."""
-    services().desk.look_again()
+    services().care.desk.look_again()
     return redirect(url_for("sleeves.missing"), 303)
 
 
 @sleeves.get("/covers/audit")
 def audit() -> str:
     """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
+    from image_cache.web import audit_view
+
     counts = audit_view.counts()
     kind = request.args.get("kind", "")
     if kind and kind not in audit_view.KINDS:
@@ -77,7 +80,7 @@ def audit() -> str:
     return render_template(
         "covers_audit.html",
         sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
-        missing=services().desk.rows.count_missing(),
+        missing=services().care.desk.rows.count_missing(),
         total=sum(counts.values()),
         kind=kind,
         page=number,
@@ -101,10 +104,10 @@ def upload(album_id: int) -> AnyResponse:
             raise ImageRejected("no file was chosen")
         if isinstance(file.stream, Spool):
             if file.stream.is_too_large:
-                raise UploadTooLarge(services().desk.max_bytes, file.stream.size_bytes)
+                raise UploadTooLarge(services().care.desk.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
                 raise StorageError("upload", "no space for the file on this machine")
-        services().desk.upload(album, file.stream)  # type: ignore[arg-type]
+        services().care.desk.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
     except StorageError as error:
@@ -120,7 +123,7 @@ def upload(album_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(album_id: int, action: str) -> AnyResponse:
     """Choose an offered picture, look again, remove one's own, or believe the source again."""
-    album, desk = _album(album_id), services().desk
+    album, desk = _album(album_id), services().care.desk
     if action == "choose":
         desk.choose(album, request.form.get("address", "")[:2048])
     elif action == "again":
@@ -138,7 +141,9 @@ def act(album_id: int, action: str) -> AnyResponse:
 
 
 def _cover_page(album: Album, wrong: str = "") -> str:
-    tries = services().desk.rows.tries(album.id)
+    from image_cache.web import sleeve_view
+
+    tries = services().care.desk.rows.tries(album.id)
     offers = [one for one in tries.offers if one.url != album.picture]
     addresses = [album.picture, *(one.url for one in offers)]
     covers = services().covers
@@ -153,7 +158,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "size": sleeve_view.size_of(album.picture),
         "offers": list(zip(offers, looks[1:], strict=True)),
         "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
-        "search": sleeve_view.search_line(services().desk.search()),
+        "search": sleeve_view.search_line(services().care.search()),
         "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
         "is_on": services().settings.FIND_COVERS,
         "done": sleeve_view.DONE.get(request.args.get("done", ""), ""),
