@@ -42,15 +42,8 @@ _BROKEN = (
 )
 _SHRINKABLE = ("L", "RGB", "CMYK")
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TURN_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
+_TURNS = {code: Image.Transpose[name] for code, name in enumerate(_TURN_NAMES.split(), 2)}
 _SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
 _PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
 
