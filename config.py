@@ -127,6 +127,15 @@ class Settings:
         low=0,
         high=4_194_304,
     )
+    SCRUB_HOUR: int = setting(
+        2,
+        "Hour from which, for three hours, a thirtieth of what is kept is read again, compared and mended; -1: never. "
+        "Choose one at which the machine is on.",
+        "VINYL_VAULT_SCRUB_HOUR",
+        unit="local time",
+        low=-1,
+        high=23,
+    )
     QUEUE_LIMIT: int = setting(
         10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
     )

@@ -152,6 +152,12 @@ class QueueFull(CacheError):
         self.limit = limit
 
 
+class Busy(CacheError):
+    """Somebody else is doing what only one may do at a time."""
+
+    retryable = True
+
+
 class UnknownImage(CacheError):
     """No address was ever registered for this digest or URL."""
 

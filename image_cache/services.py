@@ -33,6 +33,7 @@ from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
+from image_cache.scrub import Nightly, Scrub
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 
@@ -115,6 +116,8 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     pool: Pool
+    scrub: Scrub
+    nightly: Nightly
     _parts: CoverServices
     _is_closed: bool = False
 
@@ -133,6 +136,7 @@ class Services:
         self.files.cut()
         until = time.monotonic() + timeout_s
         has_ended = self.pool.close(timeout_s)
+        has_ended = self.nightly.close(max(0.1, until - time.monotonic())) and has_ended
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
         try:
@@ -155,10 +159,18 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    chores = [*housekeeping.chores(), Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S), *files.chores()]
+    scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
+    chores = [
+        *housekeeping.chores(),
+        Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *files.chores(),
+        nightly.chore(),
+    ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, pool, parts)
+    accounts = Accounts(catalog, clock=clock)
+    return Services(settings, catalog, library, accounts, parts.covers, streams, files, pool, scrub, nightly, parts)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
@@ -212,6 +224,14 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         clock=clock,
     )
     return CoverServices(covers, fetcher, decoder)
+
+
+def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
+    """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
+    engines = (covers.cache, streams.cache.engine)
+    asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
+    row = covers.cache.index.database.row("PRAGMA data_version")  # what other connections wrote: jobs, recency
+    return asked + (row[0] if row else 0)
 
 
 def _complete_if_empty(cache: Cache) -> None:

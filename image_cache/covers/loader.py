@@ -112,6 +112,10 @@ class CoverLoader:
         """Turn a stored variant into JPEG, for browsers without WebP. Takes some 20 ms and waits for a running decode."""
         return self._decoder.jpeg(webp)
 
+    def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
+        """Render bytes that are here already, outside of any job. Raises `ImageRejected` or `DecoderFailed`."""
+        return self._decoder.render(body, variants)
+
     def missing(self, stored: Collection[str], wants: Collection[str] = ()) -> list[Variant]:
         """Return the variants that a job with these wants has to make."""
         return [v for v in self.variants if (v.name in BASE_VARIANTS or v.name in wants) and v.name not in stored]

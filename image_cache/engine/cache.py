@@ -183,7 +183,7 @@ class Cache:
         except StorageError as error:
             logger.warning("read failed path=%s reason=%s", error.path, error.reason)
             return None, None
-        return found, body if body is not None and _is_intact(body, found) else None
+        return found, body if body is not None and is_intact(body, found) else None
 
     def _make_room(self, incoming: int) -> None:
         if self.index.totals(self.namespace).bytes + incoming <= self.budget_bytes:
@@ -202,7 +202,8 @@ class Cache:
             self.counters.add("evictions", len(victims))
 
 
-def _is_intact(body: bytes, found: Found) -> bool:
+def is_intact(body: bytes, found: Found) -> bool:
+    """Tell whether bytes are what their row says; without a hash in it they are judged by their shape."""
     if found.sha256 is None:
         return file_is_plausible(body[:32], body[-32:], len(body)) and found.size_bytes in (UNKNOWN, len(body))
     # The size is compared first: it is free, and a short file is what a power cut leaves.
