@@ -18,9 +18,15 @@ LAYERS = [
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
-    {"image_cache.scrub", "image_cache.housekeeping", "image_cache.stream_services", "image_cache.file_services"},
+    {
+        "image_cache.housekeeping",
+        "image_cache.stream_services",
+        "image_cache.file_services",
+        "image_cache.sources",
+        "image_cache.scrub",
+    },
     {"image_cache.services"},
-    {"image_cache.web", "image_cache.serving"},
+    {"image_cache.web", "image_cache.serving", "image_cache.operations"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -37,6 +43,7 @@ HOMES = {
     "PIL": {"image_cache.adapters.imaging"},
     "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
     "urllib3": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
+    "mutagen": {"image_cache.adapters.music_tags"},
     "obstore": {"image_cache.adapters.storage_s3"},
     "dotenv": {"config"},
     "nibabel": {"image_cache.adapters.volume_child"},

@@ -60,7 +60,7 @@ class Scrub:
         self.clock = clock
         self._decoder = decoder
         self._wake_files = wake_files
-        self._own_covers = settings.state_dir / "own_covers"
+        self._own_covers = settings.own_covers_dir
         self._lock_path = settings.cache_dir / ".scrub"
         self._reports = Reports(settings.cache_dir / "scrub.json")
 
