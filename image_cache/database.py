@@ -169,7 +169,7 @@ class Database:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
-        conn = self._linked("rw") if is_writable else self._read_only()
+        conn = _linked(self.path, "rw") if is_writable else _read_only(self.path)
         try:
             if is_writable:
                 _use_wal(conn)
@@ -182,27 +182,6 @@ class Database:
         except BaseException:
             conn.close()
             raise
-        return conn
-
-    def _linked(self, mode: str) -> Connection:
-        conn = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=True,
-        )
-        conn.row_factory = Row
-        return conn
-
-    def _read_only(self) -> Connection:
-        # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
-        conn = self._linked("ro")
-        try:
-            conn.execute("PRAGMA user_version").fetchone()
-        except OperationalError:
-            conn.close()
-            conn = self._linked("ro&immutable=1")
         return conn
 
     def _migrate(self, conn: Connection) -> None:
@@ -251,9 +230,8 @@ class Database:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Connection]:
     """Open a file as it is: no schema is made or changed, nothing set aside. Raises `DatabaseError` when it is no database."""
-    conn = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
+    conn = _linked(path, "rw") if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else _read_only(path)
     try:
-        conn.row_factory = Row
         conn.execute("PRAGMA user_version").fetchone()
         yield conn
     finally:
@@ -287,6 +265,29 @@ def is_broken(error: DatabaseError) -> bool:
         return True
     is_schema = any(words in str(error) for words in ("no such table", "no such column", "already exists"))
     return code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_ERROR and is_schema)
+
+
+def _linked(path: Path, mode: str) -> Connection:
+    conn = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
+    )
+    conn.row_factory = Row
+    return conn
+
+
+def _read_only(path: Path) -> Connection:
+    # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
+    conn = _linked(path, "ro")
+    try:
+        conn.execute("PRAGMA user_version").fetchone()
+    except OperationalError:
+        conn.close()
+        conn = _linked(path, "ro&immutable=1")
+    return conn
 
 
 def _use_wal(conn: Connection) -> None:

@@ -39,6 +39,7 @@ from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
+from image_cache.tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Services:
     nightly: Nightly
     pool: Pool
     _parts: CoverServices
+    _tenancy: Tenancy
     _is_closed: bool = False
 
     def start(self) -> None:
@@ -115,11 +117,24 @@ class Services:
             self.catalog.close()
         except DatabaseError as error:
             logger.warning("stop incomplete reason=%s", error)
+        finally:
+            self._tenancy.close()
 
 
 def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
-    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used."""
+    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used,
+    and `Busy` while it is being restored.
+    """
     make_folder(settings.state_dir)
+    tenancy = Tenancy.enter(settings.state_dir)
+    try:
+        return _opened(settings, tenancy, clock)
+    except BaseException:
+        tenancy.close()
+        raise
+
+
+def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
@@ -151,6 +166,7 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
         nightly=nightly,
         pool=pool,
         _parts=parts,
+        _tenancy=tenancy,
     )
 
 

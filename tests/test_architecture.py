@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.tenancy"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},

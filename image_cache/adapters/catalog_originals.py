@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from image_cache.database import Database
+from image_cache.database import Connection, Database
 
 IDS_A_STATEMENT = 500
 FIRST, LAST = "", "g"  # around every id: they are hexadecimal
@@ -17,6 +17,13 @@ class Original:
     file_path: str
     size_bytes: int
     sha256: bytes
+
+
+def originals_in(conn: Connection) -> Iterator[Original]:
+    """Yield what any version of a catalogue names; one from before there were streams names nothing."""
+    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'stream_images'").fetchone():
+        for row in conn.execute("SELECT id, file_path, size_bytes, sha256 FROM stream_images ORDER BY id"):
+            yield Original(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
 
 
 class OriginalRows:

@@ -49,7 +49,8 @@ class Originals:
             return
         if shard == "00":
             for name, _ in storage.list():
-                if not self._rows.is_known(name) and storage.exists(name):
+                is_ours = not any(part.startswith(".") for part in name.split("/"))  # else a restore put it aside
+                if is_ours and not self._rows.is_known(name) and storage.exists(name):
                     walk.damaged("originals", name, "orphan")
         for original in self._rows.originals(shard, f"{shard}g"):
             walk.rest()
