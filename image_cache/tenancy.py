@@ -30,9 +30,7 @@ class Tenancy:
     def enter(cls, state_dir: Path) -> "Tenancy":
         """Use the vault together with others. Raises `Busy` while it is being restored; ends a restore that was cut off."""
         try:
-            if (state_dir / MOVES).exists():
-                with alone(state_dir):
-                    finish_moves(state_dir)
+            settle(state_dir)
             fd = _opened(state_dir)
         except OSError as error:  # a read-only disk: nobody can replace the vault on it either
             logger.warning("vault used without its lock path=%s reason=%s", state_dir, error)
@@ -79,6 +77,13 @@ def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
     temp.replace(note)
     sync_folder(state_dir)
     finish_moves(state_dir)
+
+
+def settle(state_dir: Path) -> None:
+    """End a restore that was cut off, if there was one. Raises `Busy` while it goes on, `OSError`."""
+    if (state_dir / MOVES).exists():
+        with alone(state_dir):
+            finish_moves(state_dir)
 
 
 def finish_moves(state_dir: Path) -> bool:

@@ -128,7 +128,11 @@ class ArchiveReader:
             if member.name not in self._found:
                 raise RuntimeError("a member was not read to its end")
         self._compare(member)
-        if self._next() is not None or self._file.read(CHUNK_BYTES).strip(b"\0"):
+        is_over = self._next() is None
+        rest = self._file.read(CHUNK_BYTES)
+        if len(rest) < BLOCK:
+            raise self._no("its end is missing; it was cut short")
+        if not is_over or rest.strip(b"\0"):
             raise self._no("something follows its end")
 
     def _read_head(self) -> dict[str, Any]:

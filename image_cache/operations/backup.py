@@ -4,8 +4,6 @@ The catalogue is a copy of one moment; the originals that it names are all there
 Covers are not in it: their addresses and hashes are, and a restored vault fetches them again.
 """
 
-import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -23,12 +21,12 @@ from image_cache.adapters.catalog_schema import MIGRATIONS
 from image_cache.adapters.storage import LocalStorage, Storage
 from image_cache.covers import NAMESPACE
 from image_cache.database import Connection, DatabaseError, copy_into, opened
-from image_cache.errors import Busy, StorageError
-from image_cache.folders import sync_folder
+from image_cache.errors import StorageError
 from image_cache.models import iso
 from image_cache.operations.archive import ArchiveWriter, ChangedWhileRead, chunks_of
 from image_cache.operations.precious import cache_files, state_files
 from image_cache.operations.restore import RestoreReport, restore
+from image_cache.operations.target import publish, written_alone
 from image_cache.stream_services import open_storage
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
@@ -83,12 +81,12 @@ def back_up(
     try:
         if os.path.lexists(path) and not overwrite:
             raise StorageError(str(path), "there is a file of this name already")
-        with _alone(part) as file:
+        with written_alone(part) as file:
             try:
                 report = BackupReport(str(path), clock())
                 _Backup(settings, report, file, is_full=full, has_secrets=secrets, progress=progress).run()
                 report.size_bytes = part.stat().st_size
-                _publish(part, path, overwrite=overwrite)
+                publish(part, path, overwrite=overwrite)
             finally:
                 part.unlink(missing_ok=True)
     except OSError as error:
@@ -317,34 +315,3 @@ def _register(conn: Connection) -> Iterator[bytes]:
         for name in ("digest", "body_sha256"):
             facts[name] = None if facts[name] is None else facts[name].hex()
         yield json.dumps(facts).encode() + b"\n"
-
-
-@contextlib.contextmanager
-def _alone(part: Path) -> Iterator[BinaryIO]:
-    """Open the file that is being written, what a killed run left of it included. Raises `Busy` when another run writes it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(part, "rb+", opener=lambda name, _: os.open(name, flags, 0o600)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another backup is being written to {part}") from None
-        os.fchmod(file.fileno(), 0o600)
-        file.truncate(0)
-        yield file
-
-
-def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name. link() refuses an existing one, which rename() would replace."""
-    try:
-        if overwrite:
-            part.rename(path)
-        else:
-            os.link(part, path)
-    except FileExistsError:
-        raise StorageError(str(path), "there is a file of this name already") from None
-    except OSError:  # a file system without hard links, such as that of a USB stick
-        if os.path.lexists(path):
-            raise
-        part.rename(path)
-    part.unlink(missing_ok=True)
-    sync_folder(path.parent)
