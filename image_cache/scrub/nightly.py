@@ -46,7 +46,7 @@ class Nightly:
         self._calm_s = calm_s
         self._look_s = look_s
         self._stop = threading.Event()
-        self._pool = Pool(lambda: False, [Chore("scrub", look_s, self.night)], workers=0, name="scrub")
+        self._pool = Pool(lambda: False, [Chore("scrub", look_s, self._serve)], workers=0, name="scrub")
         self._seen = -1
         self._busy_at = 0.0
         self._looked_at = 0.0
@@ -73,7 +73,6 @@ class Nightly:
         """Do the portion of this night, as far as it goes before the window ends."""
         if not self.is_due():
             return
-        step_back()
         try:
             budget_bytes = max(LEAST_BYTES, self._scrub.total_bytes() // NIGHTS)
             self._scrub.run(repair=True, resume=True, budget_bytes=budget_bytes, breathe=self._breathe)
@@ -90,6 +89,10 @@ class Nightly:
         """End it in the middle; it goes on there the next night. False when its thread did not end in time."""
         self._stop.set()
         return self._pool.close(timeout_s)
+
+    def _serve(self) -> None:
+        step_back()  # again is fine
+        self.night()
 
     def _breathe(self) -> bool:
         """Wait while somebody waits for something; False when there is no more time."""
