@@ -15,7 +15,7 @@ from image_cache.files.background import Background
 from image_cache.files.index import Kept
 from image_cache.files.limits import TTL, StoredBounds, check_range
 from image_cache.files.opener import FileOpener, open_files
-from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
+from image_cache.files.upkeep import answers, remove_expired, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class FileServices:
     def chores(self) -> list[Chore]:
         return [
             Chore("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
-            Chore("files-scrub", DAY_S, self._scrub, first_s=600.0),
+            Chore("files-sweep", DAY_S, self._sweep, first_s=600.0),
         ]
 
     def cut(self) -> None:
@@ -108,14 +108,9 @@ class FileServices:
             self._guarded(self.cache.mend)
             self.cache.tally.flush()
 
-    def _scrub(self) -> None:
+    def _sweep(self) -> None:
         if self._is_used():
             self._guarded(lambda: sweep(self.cache))
-            self._guarded(self._scrub_files)
-
-    def _scrub_files(self) -> None:
-        if scrub(self.cache):
-            self.wake()
 
     def _is_used(self) -> bool:
         return (self.cache.root / "files.db").exists()

@@ -8,6 +8,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from image_cache.folders import make_folder, sync_folder
 logger = logging.getLogger(__name__)
 
 LOCK = ".in-use"
+STAGE = ".restore"  # where what comes out of a backup stands until all of it is verified
 MOVES = ".restore.json"  # the renames of a restore that was verified and has begun: they are done to the end, by whoever comes
 
 
@@ -81,9 +83,16 @@ def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
 
 def settle(state_dir: Path) -> None:
     """End a restore that was cut off, if there was one. Raises `Busy` while it goes on, `OSError`."""
-    if (state_dir / MOVES).exists():
+    has_begun = (state_dir / MOVES).exists()
+    if not has_begun and not (state_dir / STAGE).exists():
+        return
+    try:
         with alone(state_dir):
             finish_moves(state_dir)
+            shutil.rmtree(state_dir / STAGE, ignore_errors=True)
+    except Busy:
+        if has_begun:  # else nothing was moved, and whoever is at it cleans up
+            raise
 
 
 def finish_moves(state_dir: Path) -> bool:

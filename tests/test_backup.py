@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,15 +26,17 @@ from image_cache.adapters.catalog_schema import MIGRATIONS
 from image_cache.database import Database, opened
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
 from image_cache.ground import prepare, secret_key
-from image_cache.operations.archive import HEAD, LIST, ArchiveWriter
+from image_cache.operations.archive import HEAD, LIST, ArchiveWriter, SourceFailed
 from image_cache.operations.backup import back_up, restore
 from image_cache.operations.scheduled import back_up_into
 from image_cache.services import open_services
 from image_cache.tenancy import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
+from tests.support.s3 import S3Server
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Vault, wait_until
+from tests.support.volumes import serve
 
 WAIT_S = 30.0
 
@@ -246,13 +249,67 @@ def test_with_full_the_cache_comes_along_and_nothing_is_fetched_again(
     assert origin.count() == asked
 
 
-def test_originals_may_lie_in_a_folder_of_their_own(tmp_path: Path, origin: Origin) -> None:
-    apart = settings_of(tmp_path / "vault", STREAM_IMAGES_DIR=tmp_path / "usb", TRUSTED_ORIGINS=(origin.base,))
-    fill(apart, origin, tmp_path)
-    back_up(apart, tmp_path / "b.tar")
-    new = settings_of(tmp_path / "new", STREAM_IMAGES_DIR=tmp_path / "other")
-    assert restore(new, tmp_path / "b.tar").originals == 3
-    assert files_of(tmp_path / "other") == files_of(tmp_path / "usb")
+def test_originals_may_lie_on_a_disk_of_their_own(good: Path, small: Settings, model: Settings, tmp_path: Path) -> None:
+    """Nothing can be renamed from one file system to another."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        disk = Path(folder)
+        assert disk.stat().st_dev != tmp_path.stat().st_dev
+        card = replace(copied(small, tmp_path / "new"), STREAM_IMAGES_DIR=disk)
+        shutil.copytree(card.state_dir / "stream_images", disk, dirs_exist_ok=True)
+        shutil.rmtree(card.state_dir / "stream_images")
+        before = files_of(disk)
+        report = restore(card, good, force=True)
+        assert report.originals == 3
+        assert files_of(disk) == files_of(model.stream_images_dir)
+        (aside,) = disk.glob(".before-restore-*")
+        assert files_of(aside) == before
+        assert not (disk / ".restore").exists()
+        back_up(card, tmp_path / "again.tar")
+        assert restore(settings_of(tmp_path / "third"), tmp_path / "again.tar").originals == 3
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    (tmp_path / "s3_key").write_text("secret-of-vinylvault1")
+    with S3Server(tmp_path / "s3") as s3:
+        yield {
+            "STORAGE": "s3",
+            "S3_BUCKET": s3.options["bucket_name"],
+            "S3_ENDPOINT": s3.endpoint,
+            "S3_ACCESS_KEY": s3.options["aws_access_key"],
+            "S3_SECRET_KEY_FILE": tmp_path / "s3_key",
+        }
+
+
+def test_originals_in_a_bucket_stay_there_unless_all_is_wanted(
+    good: Path, model: Settings, bucket: dict[str, Any], tmp_path: Path
+) -> None:
+    card = settings_of(tmp_path / "card", **bucket)
+    assert restore(card, good).originals == 3, "into the bucket"
+    stored = files_of(tmp_path / "s3" / "originals")
+    assert stored == files_of(model.stream_images_dir)
+    plain, full = back_up(card, tmp_path / "plain.tar"), back_up(card, tmp_path / "full.tar", full=True)
+    assert (plain.originals, plain.missing, full.originals) == (0, [], 3)
+    assert not any(name.startswith("originals/") for name in members(tmp_path / "plain.tar"))
+    beside = restore(settings_of(tmp_path / "beside", **bucket), tmp_path / "plain.tar")
+    assert (beside.missing, len(beside.notes)) == ([], 1)
+    assert files_of(tmp_path / "s3" / "originals") == stored
+    local = settings_of(tmp_path / "local")
+    assert len(restore(local, tmp_path / "plain.tar").missing) == 3
+    assert restore(local, tmp_path / "full.tar", force=True).missing == []
+    assert files_of(local.stream_images_dir) == stored
+
+
+def test_large_files_come_back_by_themselves(settings: Settings, new_card: Settings, origin: Origin, tmp_path: Path) -> None:
+    url, volume = serve(origin, "/brain.bin", b"x" * 50_000)
+    with vault_at(settings) as services:
+        services.files.cache.get(url)
+    back_up(settings, tmp_path / "b.tar")
+    line = json.loads(members(tmp_path / "b.tar")["files.jsonl"])
+    assert (line["url"], line["sha256"]) == (url, hashlib.sha256(volume.body).hexdigest())
+    restore(new_card, tmp_path / "b.tar")
+    with vault_at(new_card, is_running=True) as services:
+        wait_until(lambda: services.files.cache.look(url) is not None, WAIT_S)
 
 
 # --- while the vault is used
@@ -866,6 +923,28 @@ def test_addresses_of_a_hostile_archive_are_judged_as_all_are(good: Path, card: 
         while services.covers.loader.run_next():
             pass
         assert services.covers.look(["http://169.254.169.254/latest"])[0].state == "failed"
+
+
+def test_a_source_that_cannot_be_read_costs_its_own_place_only(tmp_path: Path) -> None:
+    """A card that dies has bad sectors: the rest of it is what the backup is for."""
+
+    def dying() -> Iterator[bytes]:
+        yield b"x" * 1000
+        raise SourceFailed("Input/output error")
+
+    with (tmp_path / "a.tar").open("wb+") as file:
+        writer = ArchiveWriter(file, {})
+        writer.add("state/before", 3, [b"one"])
+        with pytest.raises(SourceFailed):
+            writer.add("state/bad", 5000, dying())
+        with pytest.raises(SourceFailed, match="shorter"):
+            writer.add("state/short", 5, [b"two"])
+        writer.add("state/after", 5, [b"th", b"ree+more"])
+        writer.finish()
+        writer.close()
+    found = members(tmp_path / "a.tar")
+    assert [name for name in found if name.startswith("state/")] == ["state/before", "state/after"]
+    assert found["state/after"] == b"three"
 
 
 def test_a_file_that_is_not_there_and_a_folder_are_said(card: Settings, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class Member:
     size_bytes: int
 
 
-class ChangedWhileRead(Exception):
-    """A file became shorter while it was written to the archive."""
+class SourceFailed(Exception):
+    """A file could not be read to its end: it became shorter meanwhile, or the disk that it lies on refuses."""
 
 
 class ArchiveWriter:
@@ -61,7 +61,7 @@ class ArchiveWriter:
     def add(self, name: str, size_bytes: int, chunks: Iterable[bytes]) -> bytes:
         """Add a member of exactly this size, what is longer is cut; returns its SHA-256.
 
-        Raises `ChangedWhileRead` when there is less; the archive is as before then.
+        Raises `SourceFailed` when there is less, or when the chunks raise it; the archive is as before then.
         """
         begin = self._file.tell()
         try:
@@ -75,9 +75,9 @@ class ArchiveWriter:
                 if not left:
                     break
             if left:
-                raise ChangedWhileRead(name)
+                raise SourceFailed("it became shorter while it was read")
             self._file.write(bytes(-size_bytes % BLOCK))
-        except ChangedWhileRead:
+        except SourceFailed:
             self._file.seek(begin)
             self._file.truncate()
             raise
@@ -247,7 +247,14 @@ def is_archive(path: Path) -> bool:
 
 
 def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+    """Yield all of a file. Raises `SourceFailed`, so that a disk that cannot be read is told from one that takes no more."""
+    while True:
+        try:
+            chunk = file.read(CHUNK_BYTES)
+        except OSError as error:
+            raise SourceFailed(error.strerror or str(error)) from error
+        if not chunk:
+            return
         yield chunk
 
 

@@ -4,13 +4,12 @@ The catalogue is a copy of one moment; the originals that it names are all there
 Covers are not in it: their addresses and hashes are, and a restored vault fetches them again.
 """
 
-import json
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,11 +18,11 @@ from config import Settings
 from image_cache.adapters.catalog_originals import Original, originals_in
 from image_cache.adapters.catalog_schema import MIGRATIONS
 from image_cache.adapters.storage import LocalStorage, Storage
-from image_cache.covers import NAMESPACE
-from image_cache.database import Connection, DatabaseError, copy_into, opened
+from image_cache.database import DatabaseError, copy_into, opened
 from image_cache.errors import StorageError
 from image_cache.models import iso
-from image_cache.operations.archive import ArchiveWriter, ChangedWhileRead, chunks_of
+from image_cache.operations.again import cover_lines, file_lines
+from image_cache.operations.archive import ArchiveWriter, SourceFailed, chunks_of
 from image_cache.operations.precious import cache_files, state_files
 from image_cache.operations.restore import RestoreReport, restore
 from image_cache.operations.target import publish, written_alone
@@ -235,7 +234,7 @@ class _Backup:
             try:
                 if settings.index_path.exists():
                     with opened(settings.index_path) as conn:
-                        for line in _register(conn):
+                        for line in cover_lines(conn):
                             lines.write(line)
                             self._report.covers += 1
             except DatabaseError as error:
@@ -244,6 +243,13 @@ class _Backup:
                 lines.truncate()
                 self._report.covers = 0
             writer.add_stream("covers.jsonl", lines)
+        files_index = settings.files_dir / "files.db"
+        if files_index.exists():
+            try:
+                with opened(files_index) as conn:
+                    writer.add_bytes("files.jsonl", b"".join(file_lines(conn)))
+            except DatabaseError as error:
+                self._report.notes.append(f"The index of the large files cannot be read: {error}")
 
     def _add_cache(self, writer: ArchiveWriter) -> None:
         settings = self._settings
@@ -269,16 +275,24 @@ class _Backup:
                     self._tell(name)
 
     def _add_file(self, writer: ArchiveWriter, name: str, path: Path) -> bytes | None:
-        """Add a file as it is now and return its SHA-256; None when it is gone. One that is being written is read again."""
-        for _ in range(TRIES):
+        """Add a file as it is now and return its SHA-256. None when it is gone, or cannot be read: a bad sector of a card that
+        dies must not cost the rest of it.
+        """
+        reason = ""
+        for _ in range(TRIES):  # one that is being written is read again
             try:
                 with os.fdopen(os.open(path, _READING), "rb") as file:
                     return writer.add(name, os.fstat(file.fileno()).st_size, chunks_of(file))
             except FileNotFoundError:
                 return None
-            except ChangedWhileRead:
-                continue
-        raise StorageError(str(path), "it goes on changing while it is read")
+            except SourceFailed as error:
+                reason = str(error)
+            except OSError as error:
+                if error.filename != str(path):  # the archive could not be written
+                    raise
+                reason = error.strerror or str(error)
+        self._report.notes.append(f"{path} could not be read and was left out: {reason}.")
+        return None
 
     # --- room and progress
 
@@ -306,12 +320,3 @@ class _Backup:
     def _tell(self, name: str) -> None:
         if self._progress is not None:
             self._progress(self._file.tell(), max(self._expected, self._file.tell()), name)
-
-
-def _register(conn: Connection) -> Iterator[bytes]:
-    columns = "identity, url, revision, digest, body_sha256, etag, width, height"
-    for row in conn.execute(f"SELECT {columns} FROM images WHERE namespace = ? ORDER BY identity", (NAMESPACE,)):
-        facts = dict(row)
-        for name in ("digest", "body_sha256"):
-            facts[name] = None if facts[name] is None else facts[name].hex()
-        yield json.dumps(facts).encode() + b"\n"

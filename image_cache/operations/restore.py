@@ -4,12 +4,10 @@ Until the last byte was compared nothing of what is there is touched; what is re
 they were, so that the service fetches them again, politely, and notices those that have changed since.
 """
 
-import contextlib
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,12 @@ from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.catalog_originals import OriginalRows
 from image_cache.adapters.catalog_schema import MIGRATIONS
 from image_cache.adapters.storage import LocalStorage
-from image_cache.covers import NAMESPACE
 from image_cache.database import COMPANIONS, Database, DatabaseError, opened
-from image_cache.errors import ArchiveRejected, CacheError, StorageError, VaultNotEmpty
+from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
+from image_cache.operations.again import expect_again
 from image_cache.operations.archive import ArchiveReader
 from image_cache.operations.precious import ASIDE, cache_files, is_secret, state_files
 from image_cache.operations.staging import Moves, Staging
-from image_cache.services import open_covers
 from image_cache.stream_services import open_storage
 from image_cache.tenancy import alone, finish_moves, move_all
 
@@ -112,7 +109,7 @@ class _Restore:
             moves = self._moves()
             os.sync()  # what was staged outlives a power cut before its name says that it is there
             move_all(self._settings.state_dir, moves)
-            self._register()
+            report.covers = expect_again(self._settings, self._staging, report.notes)
         finally:
             staging.clean()
         if not found:
@@ -124,7 +121,7 @@ class _Restore:
     def _check_place(self, name: str) -> None:
         """Refuse what no backup of ours puts there: it would be hidden, or stand where something else belongs."""
         root, _, rest = name.partition("/")
-        settings, is_single = self._settings, root in ("index.db", "covers.jsonl")
+        settings, is_single = self._settings, root in ("index.db", "covers.jsonl", "files.jsonl")
         is_well = root in self._staging.homes and bool(rest) is not is_single
         if is_well and rest:
             path = self._staging.homes[root] / rest
@@ -244,29 +241,6 @@ class _Restore:
                 into += staging.moves_in(root)
         return out + into
 
-    def _register(self) -> None:
-        """Register every cover with the hash that it had. The service fetches what is missing; nothing waits for it here."""
-        report = self._report
-        try:
-            parts = open_covers(self._settings)
-        except (CacheError, DatabaseError, OSError) as error:
-            report.notes.append(f"The covers will be registered when the service starts: {error}")
-            return
-        catalog = Catalog(self._settings.catalog_path)
-        covers = parts.covers
-        try:
-            covers.remember_all(catalog.cover_urls())
-            for lines in _portions(self._staging.path_of("covers.jsonl")):
-                covers.register_addresses([line["url"] for line in lines])
-                with covers.cache.index.database.write() as conn:
-                    covers.register.expect(conn, NAMESPACE, {line["identity"]: line["sha256"] for line in lines})
-            report.covers = covers.register.summary(NAMESPACE)[0]
-        except (CacheError, DatabaseError) as error:
-            report.notes.append(f"The covers will be registered when the service starts: {error}")
-        finally:
-            catalog.close()
-            parts.close()
-
     def _tell(self, done: int, total: int, name: str) -> None:
         if self._progress is not None:
             self._progress(done, total, name)
@@ -298,21 +272,3 @@ def what_is_there(settings: Settings) -> str:
 def _objects(conn: Any) -> dict[tuple[str, str], str]:
     rows = conn.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
     return {(row["type"], row["name"]): row["sql"] or "" for row in rows}
-
-
-def _portions(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield what the register knew, some hundred lines at a time; a line that makes no sense is passed over."""
-    if not path.is_file():
-        return
-    portion: list[dict[str, Any]] = []
-    with path.open("rb") as file:
-        while line := file.readline(16384):
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                known = json.loads(line)
-                sha256 = bytes.fromhex(known["body_sha256"]) if known["body_sha256"] else None
-                portion.append({"identity": str(known["identity"]), "url": str(known["url"]), "sha256": sha256})
-            if len(portion) >= ADDRESSES_AT_A_TIME:
-                yield portion
-                portion = []
-    if portion:
-        yield portion

@@ -11,8 +11,8 @@ from image_cache.errors import StorageError
 from image_cache.folders import make_folder
 from image_cache.operations.archive import is_archive
 from image_cache.operations.precious import ASIDE, is_secret
+from image_cache.tenancy import STAGE
 
-STAGE = ".restore"
 Moves = list[tuple[Path, Path]]
 
 
@@ -31,6 +31,7 @@ class Staging:
             "files": settings.files_dir,
             "index.db": settings.cache_dir,
             "covers.jsonl": settings.state_dir,
+            "files.jsonl": settings.state_dir,
         }
         self.stages = {root: self._stage(root, home) for root, home in self.homes.items()}
 

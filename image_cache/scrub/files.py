@@ -26,7 +26,8 @@ def check_shard(walk: Walk, cache: FileCache, shard: str) -> bool:
         walk.rest()
         walk.saw("files", kept.size_bytes)
         what = _wrong(walk, cache, kept)
-        if what and cache.index.find(kept.digest) == kept:  # else it went, or came anew, while it was read
+        now = cache.index.find(kept.digest)
+        if what and now is not None and (now.path, now.stored_at) == (kept.path, kept.stored_at):  # else it went, or came anew
             walk.damaged("files", kept.path, what, lambda kept=kept, what=what: _mend(cache, kept, what))  # type: ignore[misc]
             is_queued = walk.is_repair
     for path in sorted((cache.root / shard).glob("*-*")):
@@ -48,12 +49,13 @@ def _wrong(walk: Walk, cache: FileCache, kept: Kept) -> str:
             return "link"
         if path.stat().st_size != kept.size_bytes:
             return "torn"
-        found, _ = hash_file(path, lambda _: walk.rest())
+        if walk.is_repair and verify(cache, kept, lambda _: walk.rest()):  # which its row knows from now on
+            return ""
+        return "" if hash_file(path, lambda _: walk.rest())[0] == kept.sha256 else "altered"
     except FileNotFoundError:
         return "missing"
     except OSError:
         return "unreadable"
-    return "" if found == kept.sha256 else "altered"
 
 
 def _mend(cache: FileCache, kept: Kept, what: str) -> str:
@@ -61,7 +63,7 @@ def _mend(cache: FileCache, kept: Kept, what: str) -> str:
         cache.unlink(kept)
     if what in ("missing", "link"):
         cache.index.forget(kept)
-    elif not verify(cache, kept):
+    else:
         cache.index.update(kept.digest, is_corrupt=1)  # not handed out any more, also when the disk does not give it
     cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
     return "queued"

@@ -17,7 +17,7 @@ from image_cache.scrub.run import Scrub
 logger = logging.getLogger(__name__)
 
 NIGHTS = 30  # in which all of it is read once
-LEAST_BYTES = 50_000_000  # a small vault is through in a night or two
+LEAST_BYTES = 5_000_000  # a small vault is through in a few nights
 WINDOW_HOURS = 3
 LOOK_S = 300.0
 CALM_S = 5.0  # nobody asked for anything for so long: then it may go on

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config import Settings
@@ -30,6 +30,7 @@ PLACES = ("covers", "streams", "originals", "files")
 STEPS = len(SHARDS) * len(PLACES)  # of one round; a step is one shard of one place
 CURSOR = "scrub_cursor"  # in the index: the next step of the round under way
 TELL_EVERY_S = 0.2
+KEEP_EVERY_S = 30.0  # a kill costs this much of a round; every step would be a thousand writes
 
 
 def _on() -> bool:
@@ -83,18 +84,18 @@ class Scrub:
             report = ScrubReport(started_at=self.clock(), is_repair=repair)
             first = self._cursor() if resume else 0
             walk = Walk(report, Judge(self._decoder), breathe, _now_and_then(progress))
-            try:
-                for step in range(first, STEPS):
+            step, kept_at = first, time.monotonic()
+            with suppress(Stopped):
+                while step < STEPS and (budget_bytes is None or report.bytes < budget_bytes):
                     self._step(walk, step)
-                    report.done = (step + 1) / STEPS
-                    if repair:
-                        self._move(0 if step + 1 == STEPS else step + 1)
-                    if budget_bytes is not None and report.bytes >= budget_bytes:
-                        break
-            except Stopped:
-                pass
+                    step += 1
+                    report.done = step / STEPS
+                    if repair and time.monotonic() - kept_at > KEEP_EVERY_S:
+                        kept_at = time.monotonic()
+                        self._move(report, step)
             report.ended_at = self.clock()
             if repair:
+                self._move(report, step)
                 self._reports.write(report, is_first=first == 0)
             level = logging.INFO if report.is_clean else logging.WARNING
             logger.log(
@@ -149,10 +150,13 @@ class Scrub:
         step = self.covers.cache.index.meta(CURSOR)
         return step if 0 <= step < STEPS else 0
 
-    def _move(self, step: int) -> None:
+    def _move(self, report: ScrubReport, step: int) -> None:
         index = self.covers.cache.index
-        with index.database.write() as conn:
-            index.set_meta(conn, CURSOR, step)
+        try:
+            with index.database.write() as conn:
+                index.set_meta(conn, CURSOR, step % STEPS)
+        except DatabaseError as error:  # a full disk: the same is looked at again
+            report.note(f"How far this came could not be written down: {error}")
 
     @contextmanager
     def _alone(self, *, is_needed: bool) -> Iterator[None]:
