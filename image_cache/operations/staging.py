@@ -1,6 +1,7 @@
 """What comes out of an archive stands apart until all of it is verified, on the disk where it will be; then it is renamed."""
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,9 @@ class Staging:
 
     def __init__(self, settings: Settings, stamp: str) -> None:
         self.settings = settings
-        self.aside = settings.state_dir / f"{ASIDE}{stamp}"
+        # A folder of its own even for two restores within a second: what is put aside never meets what was.
+        names = (f"{ASIDE}{stamp}" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+        self.aside = next(path for path in map(settings.state_dir.joinpath, names) if not path.exists())
         self.homes = {
             "state": settings.state_dir,
             "secrets": settings.state_dir,
