@@ -1,6 +1,7 @@
 """Folders that only our own user may enter, and who is alone in one."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -39,9 +40,12 @@ def inode_of(path: Path) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a power cut."""
+    """Make the names in a folder outlive a power cut, where the file system can do that: some of a network or a stick cannot."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
     finally:
         os.close(fd)

@@ -20,7 +20,8 @@ def written_alone(part: Path) -> Iterator[BinaryIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(f"another backup is being written to {part}") from None
-        os.fchmod(file.fileno(), 0o600)
+        with contextlib.suppress(OSError):  # what a killed run of somebody else left; a USB stick with FAT knows no rights
+            os.fchmod(file.fileno(), 0o600)
         file.truncate(0)
         yield file
 
