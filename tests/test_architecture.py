@@ -18,7 +18,7 @@ LAYERS = [
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
-    {"image_cache.housekeeping", "image_cache.stream_services", "image_cache.file_services"},
+    {"image_cache.housekeeping", "image_cache.stream_services", "image_cache.file_services", "image_cache.front"},
     {"image_cache.services"},
     {"image_cache.web", "image_cache.serving"},
     {"app"},

@@ -6,6 +6,7 @@ from werkzeug.http import quote_etag
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.web.accel import handed_over
 from image_cache.web.context import services
 from image_cache.web.guard import IMAGE_POLICY
 from image_cache.web.limits import limit_key, limiter
@@ -37,6 +38,7 @@ def image(slug: str, image_id: str, size: str) -> Response:
     if body is None:
         raise NotVisible
     answer = _answer(found, body, "image/webp", size)
+    handed_over(answer, "streams", services().streams.cache.key(found.image_id, SIZES[size]).path)
     # Bytes of an open image may be kept, and are asked for again each time: who may see it can change at any moment.
     is_open = found.visibility is ImageVisibility.PUBLIC
     answer.headers["Cache-Control"] = "public, no-cache" if is_open else "private, no-store"
@@ -50,14 +52,19 @@ def image(slug: str, image_id: str, size: str) -> Response:
 def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
-    try:
-        body = services().streams.pictures.original(found)
-    except StorageError as error:
-        return _later(error)
-    if body is None:
-        raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
-    answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
+    answer: Response = PictureResponse(mimetype=MEDIA_TYPES[suffix])
+    pictures = services().streams.pictures
+    # Twenty megabytes are not read only to find out that somebody else sends them.
+    if pictures.is_remote or not handed_over(answer, "originals", found.file_path):
+        try:
+            body = pictures.original(found)
+        except StorageError as error:
+            return _later(error)
+        if body is None:
+            raise NotVisible
+        answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
+    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
     answer.headers["Cache-Control"] = "private, no-store"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     # Our own name for it, not the one that it came with: a header is no place for somebody's text.
