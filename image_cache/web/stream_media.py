@@ -54,6 +54,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
         raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
     answer: Response = PictureResponse(mimetype=MEDIA_TYPES[suffix])
+    _tag(answer, found, ORIGINAL, found.size_bytes)
     pictures = services().streams.pictures
     # Twenty megabytes are not read only to find out that somebody else sends them.
     if pictures.is_remote or not handed_over(answer, "originals", found.file_path):
@@ -64,7 +65,6 @@ def _original(stream: Stream, found: StreamImage) -> Response:
         if body is None:
             raise NotVisible
         answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
-    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
     answer.headers["Cache-Control"] = "private, no-store"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     # Our own name for it, not the one that it came with: a header is no place for somebody's text.
@@ -74,10 +74,14 @@ def _original(stream: Stream, found: StreamImage) -> Response:
 
 def _answer(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
     answer = PictureResponse(body, mimetype=kind)
-    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(len(body)))[:32])
-    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
+    _tag(answer, found, size, len(body))
     answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
     return answer
+
+
+def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> None:
+    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
+    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
 def _later(error: Exception) -> Response:
