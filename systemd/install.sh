@@ -48,6 +48,8 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
       --yes           do not ask
   status, health, report, monitor, explain, verify, probe ...
                       the actions of cache_monitor.py, with the settings of the service
+  albums, users, streams, files, storage ...
+                      the commands of `flask --app app`, in the same way
 END
 }
 
@@ -607,6 +609,12 @@ main() {
     status | health | cleanup | report | monitor | explain | verify | preload | clear | probe)
       need_root "$command" "$@"
       monitor "$command" "$@"
+      return
+      ;;
+    albums | users | streams | files | storage)
+      need_root "$command" "$@"
+      need_installed
+      as_service venv/bin/python -m flask --app app "$command" "$@"
       return
       ;;
     *)

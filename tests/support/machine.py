@@ -38,8 +38,10 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=755 tmpfs dev
 mount -t tmpfs tmpfs tmp
-mkdir -p dev/shm srv
+mkdir -p dev/shm dev/pts dev/mqueue dev/hugepages srv
 mount -t tmpfs tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=666,mode=620 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 mount --bind "$4" srv
 mknod -m 666 dev/null c 1 3
 mknod -m 666 dev/zero c 1 5
@@ -76,6 +78,7 @@ def base() -> Path:
         timeout=900,
     )
     (root / "etc/hostname").write_text("pi\n")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     stamp.write_text(PACKAGES)
     return root
 
