@@ -196,18 +196,25 @@ setting_of() { # NAME: what the settings file says, as systemd reads it; nothing
 }
 
 as_service() { # run a command as the service runs: its user, its settings, its folder
-  local name settings=("VINYL_VAULT_DATA_DIR=$STATE" "VINYL_VAULT_CACHE_DIR=$CACHE")
-  if has_nginx_in_front; then
-    settings+=(HOST=127.0.0.1 VINYL_VAULT_TRUSTED_PROXIES=1 VINYL_VAULT_FRONT_DIR=/run/vinylvault)
-  fi
-  while IFS= read -r name; do
-    settings+=("$name=$(setting_of "$name")")
-  done < <([[ ! -r $SETTINGS ]] || sed -n 's/^[[:space:]]*\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p' "$SETTINGS")
+  words_of_service
   (
     umask 077
     cd "$CURRENT/"
-    exec runuser -u $OWN_USER -- env -i PATH=/usr/bin:/bin LANG=C.UTF-8 TERM="${TERM:-dumb}" PYTHONDONTWRITEBYTECODE=1 "${settings[@]}" "$@"
+    exec "${words[@]}" "$@"
   )
+}
+
+words_of_service() { # leaves in $words what comes before such a command
+  local name
+  words=(setpriv "--reuid=$OWN_USER" "--regid=$OWN_USER" --init-groups --no-new-privs)
+  words+=(env -i PATH=/usr/bin:/bin LANG=C.UTF-8 "TERM=${TERM:-dumb}" PYTHONDONTWRITEBYTECODE=1)
+  words+=("VINYL_VAULT_DATA_DIR=$STATE" "VINYL_VAULT_CACHE_DIR=$CACHE")
+  if has_nginx_in_front; then
+    words+=(HOST=127.0.0.1 VINYL_VAULT_TRUSTED_PROXIES=1 VINYL_VAULT_FRONT_DIR=/run/vinylvault)
+  fi
+  while IFS= read -r name; do
+    words+=("$name=$(setting_of "$name")")
+  done < <([[ ! -r $SETTINGS ]] || sed -n 's/^[[:space:]]*\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p' "$SETTINGS")
 }
 
 place_units() {
@@ -315,10 +322,14 @@ stop() {
 try_in_foreground() { # no service manager: start it by hand, ask how it is, stop it
   local status=0 log pid
   log=$(mktemp)
-  as_service venv/bin/python -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()' >"$log" 2>&1 &
+  words_of_service
+  (
+    umask 077
+    cd "$CURRENT/"
+    exec "${words[@]}" venv/bin/python -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()'
+  ) >"$log" 2>&1 &
   pid=$!
   healthy "$@" || status=1
-  # runuser hands the signal on and waits.
   kill -TERM $pid 2>/dev/null || true
   wait $pid 2>/dev/null || true
   ((status == 0)) || tail -5 "$log" >&2

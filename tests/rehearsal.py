@@ -483,7 +483,6 @@ def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(
     schema.write_text(
         text + '\nMIGRATIONS = (*MIGRATIONS, "CREATE TABLE whim (id INTEGER PRIMARY KEY) STRICT;")\n', encoding="utf-8"
     )
-    pi.write("/etc/environment.vv", "")
     done = pi.run(
         "env", "VINYLVAULT_HEALTH_S=15", "/srv/ill/systemd/install.sh", "update", "--wheelhouse", "/srv/wheels", ok=False
     )
@@ -501,14 +500,7 @@ def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(
 
 def test_15_an_update_that_dies_at_the_start_rolls_back(pi: Machine) -> None:
     before = release(pi)
-    broken(
-        pi,
-        "dead",
-        "systemd/gunicorn.conf.py",
-        "def post_fork(server, worker):\n",
-        "def post_fork(server, worker):\n    raise SystemExit(9)\n\n\ndef unused(server, worker):\n",
-    )
-    pi.write("/run/dead.conf", "")
+    broken(pi, "dead", "app.py", "    is_command = ", "    raise RuntimeError\n    is_command = ")
     done = pi.run(
         "env", "VINYLVAULT_HEALTH_S=10", "/srv/dead/systemd/install.sh", "update", "--wheelhouse", "/srv/wheels", ok=False
     )
