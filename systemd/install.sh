@@ -492,7 +492,14 @@ schema_of() {
 monitor() { # ACTION ...: cache_monitor.py with the settings of the service
   need_installed
   [[ -e $CURRENT/cache_monitor.py ]] || refuse "this version has no cache_monitor.py."
-  as_service venv/bin/python cache_monitor.py --action "$@"
+  words_of_service
+  # The doctor gives back what belongs to somebody else before it becomes the user of the service; the others need not.
+  [[ $1 != doctor ]] || words=("${words[@]:5}")
+  (
+    umask 077
+    cd "$CURRENT/"
+    exec "${words[@]}" venv/bin/python cache_monitor.py --action "$@"
+  )
 }
 
 do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
@@ -502,7 +509,7 @@ do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
     return
   fi
   shift
-  part=$BACKUPS/.part-$$
+  part=$BACKUPS/.part-$$.tar
   # shellcheck disable=SC2064  # the file of now
   trap "rm -f '$part'" EXIT
   monitor backup --file "$part" "$@"
@@ -519,7 +526,7 @@ do_restore() { # FILE [OPTIONS]
   read_options
   front=no
   if has_nginx_in_front; then front=yes; fi
-  part=$BACKUPS/.restore-$$
+  part=$BACKUPS/.restore-$$.tar
   # shellcheck disable=SC2064  # the file of now
   trap "rm -f '$part'" EXIT
   install -m 600 -o $OWN_USER -g $OWN_USER "$file" "$part"

@@ -87,7 +87,11 @@ def test_what_runs_at_night_is_as_confined_as_the_service(name: str) -> None:
     def bolts(unit: str) -> set[str]:
         lines = lines_of(unit)
         start = lines.index("NoNewPrivileges=yes")
-        return {line for line in lines[start:] if "=" in line and not line.startswith(("#", "WantedBy", "SocketBindAllow", "NoExecPaths"))}
+        return {
+            line
+            for line in lines[start:]
+            if "=" in line and not line.startswith(("#", "WantedBy", "SocketBindAllow", "NoExecPaths"))
+        }
 
     assert bolts(name) == bolts("vinylvault.service")
 
