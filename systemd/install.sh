@@ -540,6 +540,9 @@ do_doctor() {
   local status=0 unit place owner
   need_installed
   say "Version $(basename "$(readlink "$CURRENT")") in $BASE, Python $("$CURRENT/venv/bin/python" -c 'import platform; print(platform.python_version())')."
+  if [[ -e $CURRENT/cache_monitor.py ]]; then # what can be mended is mended before the rest is looked at
+    monitor doctor "$@" || status=$?
+  fi
   if has_systemd; then
     for unit in vinylvault.service "${TIMERS[@]}" $(has_nginx_in_front && echo vinylvault-nginx.service run-vinylvault.mount); do
       if ! systemctl is-active -q "$unit"; then
@@ -547,12 +550,12 @@ do_doctor() {
         status=2
       elif ! systemctl is-enabled -q "$unit" 2>/dev/null; then
         say "$unit is not started at the boot: sudo systemctl enable $unit"
-        status=1
+        ((status)) || status=1
       fi
     done
     if systemctl show vinylvault.service -p NeedDaemonReload --value | grep -q yes; then
       say "The unit was changed and is not loaded yet: sudo systemctl daemon-reload"
-      status=1
+      ((status)) || status=1
     fi
   else
     say "No systemd runs here; the service is not looked after by anybody."
@@ -573,9 +576,6 @@ do_doctor() {
     ((status)) || status=1
   fi
   HEALTH_S=0 healthy --strict || status=2
-  if [[ -e $CURRENT/cache_monitor.py ]]; then
-    monitor doctor "$@" || { local found=$?; ((found <= status)) || status=$found; }
-  fi
   return $status
 }
 

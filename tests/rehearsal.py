@@ -545,7 +545,33 @@ def test_17_the_doctor_finds_what_is_wrong(pi: Machine) -> None:
     pi.run("systemctl", "start", "vinylvault-backup.timer")
 
 
-def test_18_removed_it_leaves_the_data_and_installed_again_it_finds_them(pi: Machine) -> None:
+def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machine) -> None:
+    if not (ROOT / "cache_monitor.py").exists():
+        print("There is no cache_monitor.py to be called at night.")
+        return
+    for unit in ("vinylvault-cleanup.service", "vinylvault-backup.service"):
+        done = pi.run("systemctl", "start", unit, ok=False)
+        assert done.returncode == 0, pi.run("journalctl", "-u", unit, "-o", "cat", "--no-pager").stdout
+    kept = pi.run("sh", "-c", "stat -c '%U %a %n' /var/backups/vinylvault/*").stdout.splitlines()
+    print(kept)
+    assert len(kept) == 1
+    assert kept[0].startswith("vinylvault 600 /var/backups/vinylvault/vinylvault-")
+    pi.run("vinylvault", "backup", "/root/all.tar")
+    assert pi.run("stat", "-c", "%U %a", "/root/all.tar").stdout == "root 600\n"
+    pi.run("systemctl", "stop", "vinylvault.service")
+    pi.run("sh", "-c", "rm -rf /var/lib/vinylvault/state/* /var/cache/vinylvault/*")
+    print(pi.run("vinylvault", "restore", "/root/all.tar").stdout)
+    with pi.network():
+        wait_until(answers, 60)
+        assert FRONT.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
+        images = Browser(FRONT, "owner").get("/api/streams/evening/images").json()["images"]
+        assert len(images) == 2
+    status = pi.run("vinylvault", "status", ok=False)
+    print(status.stdout, status.stderr)
+    assert status.returncode in (0, 1)
+
+
+def test_19_removed_it_leaves_the_data_and_installed_again_it_finds_them(pi: Machine) -> None:
     done = install(pi, "uninstall", source="good")
     assert "Kept: /etc/vinylvault.env, /var/lib/vinylvault" in done.stdout
     assert pi.run("ls", "/opt").stdout == ""
@@ -556,7 +582,7 @@ def test_18_removed_it_leaves_the_data_and_installed_again_it_finds_them(pi: Mac
         assert SERVICE.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
 
 
-def test_19_removed_with_everything_nothing_is_left(pi: Machine) -> None:
+def test_20_removed_with_everything_nothing_is_left(pi: Machine) -> None:
     refused = install(pi, "uninstall", "--purge", ok=False)
     assert (refused.returncode, refused.stderr) == (
         1,
@@ -584,7 +610,7 @@ def chroot(pi: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     machine.stop()
 
 
-def test_20_without_systemd_it_says_what_it_left_out(chroot: Machine) -> None:
+def test_21_without_systemd_it_says_what_it_left_out(chroot: Machine) -> None:
     loopback(chroot)
     done = install(chroot, "--wheelhouse", "/srv/wheels")
     assert "VinylVault is healthy." in done.stdout
@@ -607,7 +633,7 @@ def loopback(machine: Machine) -> None:
         subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_21_an_update_rolls_back_without_systemd_as_well(chroot: Machine) -> None:
+def test_22_an_update_rolls_back_without_systemd_as_well(chroot: Machine) -> None:
     before = release(chroot)
     done = chroot.run(
         "env", "VINYLVAULT_HEALTH_S=10", "/srv/ill/systemd/install.sh", "update", "--wheelhouse", "/srv/wheels", ok=False

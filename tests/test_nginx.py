@@ -35,6 +35,7 @@ class Served:
     front: Front
     digests: list[str]
     owner: Browser
+    origin: Origin
     hidden: str = ""
     shown: str = ""
 
@@ -61,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         wait_until(lambda: stats_of(vault)["total_entries"] == 2 * COVERS, 30)
         wait_until((folder / "front/covers").is_symlink)
         with Front(vault) as front:
-            made = Served(vault, front, digests, Browser(front))
+            made = Served(vault, front, digests, Browser(front), origin)
             make_stream(made)
             yield made
 
@@ -249,6 +250,24 @@ def test_a_private_picture_is_gone_with_its_permission(served: Served) -> None:
     assert served.front.get(path).status == 404
     assert served.owner.ask("DELETE", f"/api/images/{stored}", None, {}).status == 200
     assert served.owner.get(path).status == 404
+
+
+def test_a_large_file_is_sent_by_nginx_in_whole_and_in_part(served: Served) -> None:
+    """It would hold a thread of the service for as long as the line takes."""
+    body = os.urandom(3_000_000)
+    served.vault.command("files", "get", served.origin.put("/scan%20one.bin", body, content_type="application/octet-stream"))
+    listed = served.owner.get("/api/files").json()
+    path = f"/files/{listed['files'][0]['digest']}/download"
+    assert served.front.get(path).status == 401
+    whole = served.owner.get(path)
+    assert (whole.status, whole.body == body) == (200, True)
+    assert "attachment" in whole.headers["content-disposition"]
+    assert whole.headers["cache-control"] == "private, no-cache"
+    part = served.owner.ask("GET", path, None, {"Range": "bytes=1000000-1000009"})
+    assert (part.status, part.body) == (206, body[1_000_000:1_000_010])
+    assert served.owner.ask("GET", path, None, {"If-None-Match": whole.headers["etag"]}).status == 304
+    offered = Browser(served.vault, "owner").ask("GET", path, None, {"X-Front": "nginx"})
+    assert offered.headers["x-accel-redirect"].startswith("/_kept/files/")
 
 
 def test_nobody_who_comes_through_nginx_is_taken_for_the_machine_itself(served: Served) -> None:
