@@ -71,6 +71,11 @@ class Settings:
         low=0,
         high=5,
     )
+    FRONT_DIR: Path | None = setting(
+        None,
+        "Folder in memory (tmpfs) that is shared with `systemd/nginx.conf` in front: what nginx may send by itself, and its list of hits.",
+        "VINYL_VAULT_FRONT_DIR",
+    )
     SECRET_KEY_FILE: Path | None = setting(
         None,
         "File with the key that signs sessions, at least 32 bytes. Default: `secret_key` in the state folder, made on first start.",

@@ -25,6 +25,7 @@ from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
+from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
@@ -33,6 +34,7 @@ from image_cache.engine.register import Register
 from image_cache.errors import StorageError
 from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
+from image_cache.front import HITS, Front
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.scrub import Nightly, Scrub
@@ -151,6 +153,9 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         *files.chores(),
         nightly.chore(),
     ]
+    if settings.FRONT_DIR is not None:
+        kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
+        chores.extend(Front(settings.FRONT_DIR, parts.covers.cache, kept).chores())
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
     return Services(
@@ -189,6 +194,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
+        hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
         clock=clock,
     )
     _complete_if_empty(cache)

@@ -25,6 +25,7 @@ LAYERS = [
         "image_cache.file_services",
         "image_cache.sources",
         "image_cache.scrub",
+        "image_cache.front",
     },
     {"image_cache.services"},
     {"image_cache.web", "image_cache.serving", "image_cache.operations"},

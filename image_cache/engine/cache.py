@@ -9,6 +9,7 @@ from image_cache.database import Connection, DatabaseError
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
+from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Found, Index, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
@@ -37,6 +38,7 @@ class Cache:
         index: Index,
         counters: Counters,
         budget_bytes: int,
+        hit_log: HitLog | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.namespace = namespace
@@ -45,6 +47,7 @@ class Cache:
         self.index = index
         self.counters = counters
         self.budget_bytes = budget_bytes
+        self.hit_log = hit_log  # what a web server in front sent without asking
         self.clock = clock
         self.flight: SingleFlight[bytes | None] = SingleFlight()
         self._told_at = -TOLD_EVERY_S  # when the log heard that the index is out of reach: not for each of a thousand reads
@@ -74,6 +77,10 @@ class Cache:
         """
         body = self.get(key, scope)
         return body if body is not None else self.flight.do(key, lambda: self._load(key, loader, scope))
+
+    def check(self, key: Key) -> bool:
+        """Compare an entry's file with its row, past the memory tier; one that is not what the row says is dropped."""
+        return self._from_disk(key) is not None
 
     def put(self, bodies: Mapping[Key, bytes], also: Callable[[Connection], None] | None = None) -> None:
         """Store all of the bodies: room is made, files are written, then one transaction records them.
@@ -120,7 +127,12 @@ class Cache:
     def flush(self) -> None:
         """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written."""
         self.counters.add("memory_hits", self.memory.take_hits())
-        touched, counts = self.memory.take_touched(), {name: n for name, n in self.counters.take().items() if n}
+        touched = self.memory.take_touched()
+        if self.hit_log is not None:
+            sent, hits = self.hit_log.take()
+            touched |= sent
+            self.counters.add("front_hits", hits)
+        counts = {name: n for name, n in self.counters.take().items() if n}
         if touched or counts:
             with self.index.database.write() as conn:
                 self.index.touch(conn, touched)

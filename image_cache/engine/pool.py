@@ -52,6 +52,12 @@ class Pool:
     def is_running(self) -> bool:
         return bool(self._threads)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every thread that was started still runs; so is a pool that has not begun, or has ended."""
+        with self._lock:
+            return all(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         with self._lock:
             if self._threads or self._stop.is_set():

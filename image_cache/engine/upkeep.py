@@ -2,15 +2,19 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.engine.cache import UNKNOWN, Cache
 from image_cache.engine.disk import TEMP_PREFIX
 from image_cache.engine.index import file_is_plausible
+from image_cache.engine.key import Key
 
 logger = logging.getLogger(__name__)
 
+# What was stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
+UNSURE_S = 600.0
 ORPHAN_GRACE_S = 60.0  # a file may stand without its row for as long as one put takes; a minute is ages
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
@@ -87,6 +91,31 @@ def sweep(cache: Cache) -> SweepReport:
     return report
 
 
+def drop_torn(cache: Cache) -> int:
+    """Remove the files that a power cut may have left torn, before somebody sends them unread; returns how many.
+
+    All sizes are compared, and the contents of what was stored last: minutes before the newest file, whatever the clock says now.
+    """
+    folders, dropped = _folders(cache), 0
+    newest = max((facts.st_mtime for _, _, _, facts in _files(cache, folders)), default=0.0)
+    rows: dict[Key, int] = {}
+    read = ""
+    for shard, key, path, facts in _files(cache, folders):
+        if shard != read:
+            rows, read = cache.index.shard(cache.namespace, shard), shard
+        if key is None:
+            continue
+        if key not in rows:  # its row was lost, or is about to be written: a name appears with the whole file
+            if not _file_is_plausible(path, facts.st_size):
+                cache.disk.delete(key)
+                dropped += 1
+        elif rows[key] != facts.st_size or facts.st_mtime >= newest - UNSURE_S:
+            dropped += not cache.check(key)
+    if dropped:
+        logger.warning("torn files dropped count=%s", dropped)
+    return dropped
+
+
 def adopt(cache: Cache) -> int:
     """Write rows for the files that have none, after the index was lost. Returns how many; again is fine."""
     adopted = 0
@@ -112,6 +141,15 @@ def is_young(changed_at: float, now: float) -> bool:
 def is_leftover(path: Path, changed_at: float, now: float) -> bool:
     """Tell whether a file is a temporary that nobody will finish."""
     return path.name.startswith(TEMP_PREFIX) and not (is_young(changed_at, now) and _writer_lives(path.name))
+
+
+def _files(cache: Cache, folders: dict[str, dict[str, Path]]) -> Iterator[tuple[str, Key | None, Path, os.stat_result]]:
+    """Yield (shard, key, path, facts) of every file, one shard after the other."""
+    for shard in SHARDS:
+        for folder, shards in folders.items():
+            if shard in shards:
+                for key, path, facts in cache.disk.files(folder, shards[shard]):
+                    yield shard, key, path, facts
 
 
 def _folders(cache: Cache) -> dict[str, dict[str, Path]]:

@@ -10,6 +10,7 @@ from image_cache.adapters.volume import Preview
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.names import DIGEST
+from image_cache.web.accel import handed_over
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.file_view import file_row, file_stats
 from image_cache.web.guard import IMAGE_POLICY
@@ -156,6 +157,7 @@ def download(digest: str) -> AnyResponse:
         cache.use(kept)
         answer.headers["Content-Security-Policy"] = IMAGE_POLICY
         answer.headers["Cache-Control"] = "private, no-cache"
+        handed_over(answer, "files", kept.path)
         return answer
     raise UnknownFile("No file of this name is kept.")
 
