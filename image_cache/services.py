@@ -23,11 +23,13 @@ from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
+from image_cache.engine.history import Recorder
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Chore, Pool
 from image_cache.engine.register import Register
+from image_cache.engine.reuse import Uses
 from image_cache.errors import StorageError
 from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
@@ -175,11 +177,12 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     )
     cache = Cache(
         NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes),
+        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, Uses()),
         disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
+        recorder=Recorder(clock),
         clock=clock,
     )
     _complete_if_empty(cache)

@@ -24,6 +24,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.register import Register
+from image_cache.engine.reuse import forget_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.models import Cover, Progress
 
@@ -233,6 +234,7 @@ class ImageCache:
         with self.cache.index.database.write() as conn:
             self.register.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
+            forget_uses(conn)  # every cover has another digest from now on
             self.names.next_generation(conn)
             self.cache.index.set_meta(conn, "registered_at", 0)  # the housekeeper registers what the catalogue knows anew
         self.names.publish()
@@ -242,7 +244,7 @@ class ImageCache:
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""
         try:
-            self.cache.flush()
+            self.cache.flush(is_last=True)
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 

@@ -9,9 +9,11 @@ from image_cache.database import Connection, DatabaseError
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
+from image_cache.engine.history import Recorder
 from image_cache.engine.index import Found, Index, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
+from image_cache.engine.reuse import merge_uses
 from image_cache.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Cache:
         index: Index,
         counters: Counters,
         budget_bytes: int,
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.namespace = namespace
@@ -45,6 +48,8 @@ class Cache:
         self.index = index
         self.counters = counters
         self.budget_bytes = budget_bytes
+        self.recorder = recorder  # keeps the history of the figures; a cache without one has none
+        self.uses = memory.uses
         self.clock = clock
         self.flight: SingleFlight[bytes | None] = SingleFlight()
         self._told_at = -TOLD_EVERY_S  # when the log heard that the index is out of reach: not for each of a thousand reads
@@ -62,8 +67,10 @@ class Cache:
         body = self._from_disk(key)
         if body is None:
             self.counters.add("misses")
+            self._note(key, 0)
             return None
         self.counters.add("disk_hits")
+        self._note(key, len(body))
         self.memory.put(key, body, scope)
         return body
 
@@ -84,6 +91,7 @@ class Cache:
         self._make_room(sum(map(len, bodies.values())))
         for key, body in bodies.items():
             self.disk.put(key, body)
+            self._note(key, len(body), is_use=False)
         with self.index.database.write() as conn:
             for key, body in bodies.items():
                 self.index.record(conn, key, len(body), hashlib.sha256(body).digest())
@@ -117,14 +125,28 @@ class Cache:
         self.budget_bytes = budget_bytes
         self._make_room(0)
 
-    def flush(self) -> None:
-        """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written."""
+    def flush(self, *, is_last: bool = False) -> None:
+        """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written.
+
+        The history and the sampled uses go along when it is time for them, and when it is the last flush of this process.
+        """
         self.counters.add("memory_hits", self.memory.take_hits())
         touched, counts = self.memory.take_touched(), {name: n for name, n in self.counters.take().items() if n}
-        if touched or counts:
+        recorder, uses = self.recorder, self.uses
+        if recorder is not None:
+            recorder.add(counts)
+        if uses is not None:
+            uses.count(sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "misses")))
+        is_due = recorder is not None and recorder.is_due(is_last=is_last)
+        brings = uses is not None and uses.is_due(self.clock(), is_last=is_last)
+        if touched or counts or is_due or brings:
             with self.index.database.write() as conn:
                 self.index.touch(conn, touched)
                 self.index.add_counts(conn, counts)
+                if is_due and recorder is not None:
+                    recorder.write(conn)
+                if brings and uses is not None:
+                    merge_uses(conn, uses, self.clock())
 
     def counts(self) -> dict[str, int]:
         """Return the counters of all processes, with what this one has not written yet."""
@@ -132,6 +154,10 @@ class Cache:
         for name, count in {**self.counters.peek(), "memory_hits": self.memory.stats().hits}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
+
+    def _note(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
+        if self.uses is not None:
+            self.uses.note(key, size_bytes, is_use=is_use)
 
     def _load(self, key: Key, loader: Loader, scope: str) -> bytes | None:
         # Between the miss and this flight another one may have landed: look again before loading.
