@@ -193,9 +193,11 @@ def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: fl
         (span_s, first, int(now)),
     )
     found = []
+    names = ("at", *COUNTS, *LEVELS)
     for *figures, text in rows:
         latency = Latencies(text)
-        found.append(Sample(*figures, median_ms=latency.quantile_ms(0.5), p95_ms=latency.quantile_ms(0.95)))
+        facts = dict(zip(names, figures, strict=True))
+        found.append(Sample(**facts, median_ms=latency.quantile_ms(0.5), p95_ms=latency.quantile_ms(0.95)))
     return found
 
 
