@@ -20,6 +20,7 @@ from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
+from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
@@ -44,6 +45,7 @@ from image_cache.streams import StreamImageManager
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
@@ -79,6 +81,7 @@ class Services:
     library: Library
     accounts: Accounts
     covers: ImageCache
+    limits: StoredLimits
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
@@ -123,17 +126,37 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     parts = open_covers(settings, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    files = FileServices(settings, catalog, clock)
+    limits = open_limits(settings, catalog, parts.covers, clock)
+    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
     chores = [
         *housekeeping.chores(),
+        Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
     ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
+    return Services(
+        settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, limits, streams, files, tasks, pool, parts
+    )
+
+
+def open_limits(settings: Settings, catalog: Catalog, covers: ImageCache, clock: Callable[[], float]) -> StoredLimits:
+    """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
+    default = Limits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
+    limits = StoredLimits(default, catalog, clock)
+    covers.loader.is_paused = limits.is_paused
+    _hold(limits, covers, most_s=0.0)
+    return limits
+
+
+def _hold(limits: StoredLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+    try:
+        limits.apply(covers, most_s)
+    except (DatabaseError, StorageError) as error:
+        logger.warning("limits left as they are reason=%s", error)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from image_cache.adapters.variants import Variant
@@ -122,7 +123,13 @@ class ImageCache:
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
-        return self._pace.progress()
+        progress = self._pace.progress()
+        return replace(progress, is_paused=True) if progress is not None and self.loader.is_paused() else progress
+
+    def preload_missing(self) -> str:
+        """Queue the images that were never fetched and may be tried now, as many as there is room for; returns the batch's name."""
+        room = max(0, self.jobs.limit - self.jobs.depth())
+        return self.preload_digests(self.register.unfetched(NAMESPACE, self.clock(), room), PAGE)
 
     # What a request for a picture needs
 

@@ -72,15 +72,18 @@ class CoverLoader:
         self._fetcher = fetcher
         self._decoder = decoder
         self._retry_delay_s = retry_delay_s
-        self._fresh_s = fresh_s
+        self.fresh_s = fresh_s
         self.clock = clock
+        self.is_paused: Callable[[], bool] = lambda: False  # whether an operator wants nothing fetched; set by whoever knows
         self.is_stopping = False  # set before fetches are cut, so that they do not count as failures
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""
         try:
             # While the index is rebuilt nothing is fetched: most of it is on the disk already.
-            job = None if self.is_stopping or self.cache.is_adopting else self.jobs.claim()
+            if self.is_stopping or self.cache.is_adopting or not self.jobs.is_waiting() or self.is_paused():
+                return False
+            job = self.jobs.claim()
             if job is None:
                 return False
             self.run(job)
@@ -219,7 +222,7 @@ class CoverLoader:
     def _fresh_until(self, image: Image, asked_s: float | None) -> float:
         if identify(image.url).is_settled:
             return self.clock() + SETTLED_FRESH_S
-        return self.clock() + max(self._fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
+        return self.clock() + max(self.fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
 
     def _end(self, job: Job, image: Image | None = None) -> None:
         with self.cache.index.database.write() as conn:

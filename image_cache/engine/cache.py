@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -120,10 +121,10 @@ class Cache:
             removed += len(victims)
         return removed
 
-    def set_budget(self, budget_bytes: int) -> None:
-        """Change the disk budget; a lower one evicts at once."""
+    def set_budget(self, budget_bytes: int, *, most_s: float = math.inf) -> bool:
+        """Change the disk budget; a lower one evicts at once, at most for so long. Returns whether the cache is within it."""
         self.budget_bytes = budget_bytes
-        self._make_room(0)
+        return self._make_room(0, most_s)
 
     def flush(self, *, is_last: bool = False) -> None:
         """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written.
@@ -211,9 +212,10 @@ class Cache:
             return None, None
         return found, body if body is not None and _is_intact(body, found) else None
 
-    def _make_room(self, incoming: int) -> None:
+    def _make_room(self, incoming: int, most_s: float = math.inf) -> bool:
         if self.index.totals(self.namespace).bytes + incoming <= self.budget_bytes:
-            return
+            return True
+        until = time.monotonic() + most_s
         self.flush()  # so that the victims are those that are least recently used now, not a minute ago
         while (over := self.index.totals(self.namespace).bytes + incoming - self.budget_bytes) > 0:
             victims: list[Key] = []
@@ -222,10 +224,11 @@ class Cache:
                     break
                 victims.append(key)
                 over -= size
-            if not victims:
-                return
+            if not victims or time.monotonic() > until:
+                return False
             self.delete(victims)
             self.counters.add("evictions", len(victims))
+        return True
 
 
 def _is_intact(body: bytes, found: Found) -> bool:

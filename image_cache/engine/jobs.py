@@ -101,8 +101,7 @@ class JobQueue:
     def claim(self) -> Job | None:
         """Take the next job that may run now, or None. The job is leased: no other worker gets it until the lease ends."""
         now = self.clock()
-        # Looked up without the write lock first: idle workers ask every few seconds.
-        if not self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)):
+        if not self.is_waiting():
             return None
         with self.database.write() as conn:
             active = Counter(
@@ -127,6 +126,11 @@ class JobQueue:
                 (self.holder, now + LEASE_S, row[0]),
             )
         return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
+
+    def is_waiting(self) -> bool:
+        """Tell whether any job could run now, were its lane free. No write lock: idle workers ask every few seconds."""
+        now = self.clock()
+        return self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)) is not None
 
     def claim_one(self, digest: str) -> bool:
         """Lease this very image for a caller that loads it itself, whatever stands before it; False while somebody else does."""
