@@ -6,7 +6,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import Settings
@@ -88,6 +88,7 @@ class Services:
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
+    began_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""

@@ -46,8 +46,16 @@ class Sample:
     entries: int = 0
     size_bytes: int = 0
     queued: int = 0
-    median_ms: float | None = None  # of a fetch
-    p95_ms: float | None = None
+    latency: Latencies = field(default_factory=Latencies)  # of the fetches; to be read only
+
+    @property
+    def median_ms(self) -> float | None:
+        """How long the usual fetch took; None when there was none."""
+        return self.latency.quantile_ms(0.5)
+
+    @property
+    def p95_ms(self) -> float | None:
+        return self.latency.quantile_ms(0.95)
 
     @property
     def hit_ratio(self) -> float | None:
@@ -195,9 +203,7 @@ def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: fl
     found = []
     names = ("at", *COUNTS, *LEVELS)
     for *figures, text in rows:
-        latency = Latencies(text)
-        facts = dict(zip(names, figures, strict=True))
-        found.append(Sample(**facts, median_ms=latency.quantile_ms(0.5), p95_ms=latency.quantile_ms(0.95)))
+        found.append(Sample(**dict(zip(names, figures, strict=True)), latency=Latencies(text)))
     return found
 
 

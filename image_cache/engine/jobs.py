@@ -36,6 +36,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """A preload, and how far it is."""
+
+    name: str
+    total: int
+    done: int
+    failed: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
 
@@ -245,6 +256,13 @@ class JobQueue:
         """Return (total, done, failed) of a preload, or None when there is none of that name."""
         row = self.database.row("SELECT total, done, failed FROM batches WHERE name = ?", (name,))
         return None if row is None else (row[0], row[1], row[2])
+
+    def batches(self, most: int = 10) -> list[Batch]:
+        """Return the last preloads, the newest first."""
+        rows = self.database.rows(
+            "SELECT name, total, done, failed, started_at FROM batches ORDER BY started_at DESC LIMIT ?", (most,)
+        )
+        return [Batch(*row) for row in rows]
 
     def clear(self, conn: Connection) -> None:
         conn.execute("DELETE FROM jobs")
