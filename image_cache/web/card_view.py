@@ -26,7 +26,7 @@ def wear_chart(span: Span, wear: Wear) -> Chart:
     sentence += f"over it on {len(over)} of {len(days)} days." if over else f"not over it in {_days(len(days))}."
     bars = [(_weekday(day, span), count / unit) for day, count in days]
     limit = (wear.budget_bytes / unit, f"budget {size(wear.budget_bytes)}")
-    svg = charts.bars_chart(bars, sentence, top=top, write=short, limit=limit)
+    svg = charts.bars_chart(bars, sentence, top=top, write=short, limit=limit) if most else None
     rows = [(day, size(count)) for day, count in reversed(days)]
     return Chart(
         f"Written to the card, {name} a day",
@@ -60,7 +60,7 @@ def curve_chart(curve: Curve, budget_bytes: int) -> Chart:
     chosen = [step for step, _ in curve.points].index(budget_bytes)
     svg = charts.steps_chart(points, f"A cache of this size would have answered: {told}.", chosen=chosen)
     rows = [(size(step), f"{share * 100:.1f} %") for step, share in curve.points]
-    return Chart(title, "", svg, f"{told}. {advice}", ("Size", "Answered"), rows)
+    return Chart(title, "", svg, f"{told}.", ("Size", "Answered"), rows, advice)
 
 
 def facts(wear: Wear) -> list[tuple[str, str, str]]:

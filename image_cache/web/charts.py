@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 540.0, 150.0  # of the plot; the scale stands to its right
-BOX = "0 -20 600 198"
+BOX = "0 -26 600 204"
 LINES = 3  # hairlines above the base
 NICE = (
     1,
@@ -24,10 +24,12 @@ NICE = (
     10,
 )  # tops of a scale whose third parts are short numbers, by powers of ten
 DOTS, DOTS_A_ROW = 60, 30
+TICK_ROOM = 0.1  # of the width, that a time below the chart takes
 BAR_SHARE = 0.46  # of its room
 
 Number = float | None
 Write = Callable[[float], str]
+Tick = tuple[float, str]  # where it stands, 0 left to 1 right, and what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,14 @@ def top_of(most: float, least_top: float = 1.0) -> float:
 
 def lines_chart(
     lines: Sequence[Line],
-    ticks: Sequence[str],
+    ticks: Sequence[Tick],
     sentence: str,
     *,
     top: float,
     write: Write = lambda value: f"{value:g}",
     mark: tuple[float, str] | None = None,
 ) -> Markup:
-    """Draw lines over time. `ticks` are spread from left to right, the last one is now; `mark` is a dashed line and its name."""
+    """Draw lines over time, up to now. `mark` is a dashed line and its name."""
     parts = [_scale(top, write), _ticks(ticks)]
     for line in lines:
         parts.append(_line(line, top))
@@ -155,12 +157,10 @@ def _scale(top: float, write: Write) -> Markup:
     return _rules() + Markup("").join(numbers)
 
 
-def _ticks(ticks: Sequence[str]) -> Markup:
-    found = Markup("")
-    for number, tick in enumerate(ticks):
-        last = len(ticks) - 1
-        anchor = "start" if number == 0 else "end" if number == last else "middle"
-        found += _text(WIDTH * number / max(1, last), HEIGHT + 20, tick, anchor, "label" if number == last else "")
+def _ticks(ticks: Sequence[Tick]) -> Markup:
+    found = _text(WIDTH, HEIGHT + 20, "now", "end", "label")
+    for place, words in ticks:
+        found += _text(WIDTH * place, HEIGHT + 20, words, "start" if place < TICK_ROOM / 2 else "middle")
     return found
 
 

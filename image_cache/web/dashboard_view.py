@@ -155,11 +155,7 @@ def troubles(now: float) -> list[Trouble]:
             when=_ago(now - found.at),
             what=found.what.partition("?")[0].rpartition("//")[2],
             reason=found.reason,
-            again="not by itself"
-            if not found.retry_at
-            else f"in {rough(found.retry_at - now)}"
-            if found.retry_at > now
-            else "due",
+            again=_again(found.retry_at - now) if found.retry_at else "not tried again",
         )
         for found in recent_failures(database, SHOWN_ERRORS)
     ]
@@ -262,6 +258,10 @@ def _task(task: TaskState) -> Job:
     detail = f"{task.done:,} of {task.total:,}" if task.total else f"{task.done:,} so far" if task.done else ""
     says = task.says or task.state.capitalize()
     return Job(task.kind.replace("_", " ").replace("-", " ").capitalize(), detail, TASK_LAMPS[task.state], says, share)
+
+
+def _again(seconds: float) -> str:
+    return f"tried again in {rough(seconds)}" if seconds > 0 else "to be tried again"
 
 
 def _ago(seconds: float) -> str:

@@ -25,12 +25,11 @@ class Span:
     back_s: int
     sample_s: int
     point_s: int
-    ticks: int
 
 
 SPANS = {
-    "day": Span("day", "24 hours", DAY_S, SHORT_S, 900, 5),
-    "month": Span("month", "30 days", MONTH_S, LONG_S, DAY_S, 5),
+    "day": Span("day", "24 hours", DAY_S, SHORT_S, 900),
+    "month": Span("month", "30 days", MONTH_S, LONG_S, DAY_S),
 }
 
 
@@ -65,6 +64,7 @@ class Chart:
     sentence: str
     head: tuple[str, ...] = ()
     rows: Sequence[tuple[str, ...]] = ()
+    advice: str = ""  # what follows from it, shown below
 
 
 def points_of(span: Span, now: float) -> list[Point | None]:
@@ -113,15 +113,16 @@ def history_charts(span: Span, points: Sequence[Point | None], budget_bytes: int
     return [draw(span, points, known, ticks, budget_bytes) for draw in (_requests, _rate, _size, _queue, _latency)]
 
 
-def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[str], _: int) -> Chart:
+def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     hits = [None if point is None else point.hits / point.minutes for point in points]
     misses = [None if point is None else point.misses / point.minutes for point in points]
     most = max((point.hits / point.minutes for point in known), default=0.0)
     top = charts.top_of(max(most, *(value or 0 for value in misses)), 3)
     busiest = max(known, key=lambda point: point.hits, default=None)
     missed = sum(point.misses for point in known)
-    sentence = f"Requests per minute over {span.name}: {_number(most)} answered at most"
-    sentence += f", {_when(span, busiest.at)}; {missed:,} missed in all." if busiest and busiest.hits else "; nobody asked."
+    sentence = f"Nobody asked in {span.name}."
+    if busiest is not None and (busiest.hits or missed):
+        sentence = f"Requests per minute over {span.name}: {_number(most)} answered at most, {_when(span, busiest.at)}; {missed:,} missed in all."
     rows = [
         (_when(span, p.at), f"{p.hits:,}", f"{p.misses:,}", _percent(p.share)) for p in _newest_first(known) if p.hits or p.misses
     ]
@@ -139,10 +140,10 @@ def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ti
     )
 
 
-def _rate(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[str], _: int) -> Chart:
+def _rate(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     hits, asked = sum(p.hits for p in known), sum(p.hits + p.misses for p in known)
     worst = min((p for p in known if p.share is not None), key=lambda p: p.share or 0.0, default=None)
-    sentence = f"Answered from the cache over {span.name}: nobody asked."
+    sentence = f"Nobody asked in {span.name}."
     if worst is not None:
         sentence = f"Answered from the cache over {span.name}: {_percent(hits / asked)} of {asked:,}; least {_when(span, worst.at)}, {_percent(worst.share)}."
     values = [None if p is None or p.share is None else p.share * 100 for p in points]
@@ -161,7 +162,9 @@ def _rate(span: Span, points: Sequence[Point | None], known: list[Point], ticks:
     )
 
 
-def _size(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[str], budget_bytes: int) -> Chart:
+def _size(
+    span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], budget_bytes: int
+) -> Chart:
     most = max((p.size_bytes for p in known), default=0)
     unit, name = unit_of(most)
     is_near = most > budget_bytes * 0.4
@@ -179,7 +182,7 @@ def _size(span: Span, points: Sequence[Point | None], known: list[Point], ticks:
     return _chart(f"Size, {name}", span, known, [line], ticks, sentence=sentence, top=top, head=head, rows=rows, mark=mark)
 
 
-def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[str], _: int) -> Chart:
+def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     most = max(known, key=lambda p: p.queued, default=None)
     sentence = f"Covers in line over {span.name}: "
     sentence += f"{most.queued:,} at most, {_when(span, most.at)}; now {known[-1].queued:,}." if most and most.queued else "none."
@@ -203,10 +206,10 @@ def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks
     )
 
 
-def _latency(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[str], _: int) -> Chart:
+def _latency(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     timed = [p for p in known if p.median_ms is not None]
     slowest = max(timed, key=lambda p: p.p95_ms or 0.0, default=None)
-    sentence = f"Time of a fetch over {span.name}: nothing was fetched."
+    sentence = f"Nothing was fetched in {span.name}."
     last_median = last_p95 = ""
     if slowest is not None:
         usual = sorted(p.median_ms or 0.0 for p in timed)[len(timed) // 2]
@@ -229,7 +232,7 @@ def _chart(
     span: Span,
     known: Sequence[Point],
     lines: Sequence[charts.Line],
-    ticks: Sequence[str],
+    ticks: Sequence[charts.Tick],
     *,
     sentence: str,
     top: float,
@@ -242,15 +245,17 @@ def _chart(
     return Chart(title, span.name, svg, sentence, head, rows if known else ())
 
 
-def _ticks(span: Span, now: float) -> list[str]:
-    begin = now - span.back_s
-    step = span.back_s / (span.ticks - 1)
-    return [*(_tick(span, begin + step * number) for number in range(span.ticks - 1)), "now"]
-
-
-def _tick(span: Span, at: float) -> str:
-    when = _local(at)
-    return f"{when:%H:%M}" if span.key == "day" else f"{when.day} {when:%b}"
+def _ticks(span: Span, now: float) -> list[charts.Tick]:
+    """Return every sixth hour of the day, or every seventh day, as far as they leave room for the last tick, which is now."""
+    hour = _local(now).replace(minute=0, second=0, microsecond=0)
+    step = datetime.timedelta(hours=6) if span.key == "day" else datetime.timedelta(days=7)
+    at = hour.replace(hour=hour.hour // 6 * 6) if span.key == "day" else hour.replace(hour=0)
+    ticks = []
+    while (place := 1 - (now - at.timestamp()) / span.back_s) >= 0:
+        if place < 1 - charts.TICK_ROOM * 1.2:
+            ticks.append((place, f"{at:%H:%M}" if span.key == "day" else f"{at.day} {at:%b}"))
+        at -= step
+    return ticks
 
 
 def _when(span: Span, at: float) -> str:

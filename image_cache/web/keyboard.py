@@ -3,7 +3,8 @@
 KEYS = (
     (
         "Go",
-        (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A"))),
+        (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A")),
+            ("Dashboard", ("G", "D")),
     ),
     (
         "On the wall",
