@@ -33,7 +33,8 @@ class Limits:
 
 
 class StoredLimits:
-    """The settings, then what an operator changed. Thread-safe. Called without arguments it returns the `Limits` of now.
+    """The settings, then what an operator changed. Thread-safe. Called it returns the `Limits` of now, those of a second ago
+    at most; with `is_fresh` those of this moment.
 
     A catalogue that cannot be read leaves in force what was read last.
     """
@@ -46,9 +47,9 @@ class StoredLimits:
         self._known = default
         self._read_at = -math.inf
 
-    def __call__(self) -> Limits:
+    def __call__(self, *, is_fresh: bool = False) -> Limits:
         with self._lock:
-            if time.monotonic() - self._read_at < AGAIN_S:
+            if not is_fresh and time.monotonic() - self._read_at < AGAIN_S:
                 return self._known
         try:
             limits = self._read()

@@ -10,18 +10,17 @@ WIDTH, HEIGHT = 540.0, 150.0  # of the plot; the scale stands to its right
 BOX = "0 -26 600 204"
 LINES = 3  # hairlines above the base
 NICE = (
-    1,
     1.2,
     1.5,
     1.8,
     2.1,
     2.4,
-    3,
+    3.0,
     4.5,
-    6,
+    6.0,
     7.5,
-    9,
-    10,
+    9.0,
+    12.0,
 )  # tops of a scale whose third parts are short numbers, by powers of ten
 DOTS, DOTS_A_ROW = 60, 30
 TICK_ROOM = 0.1  # of the width, that a time below the chart takes
@@ -49,7 +48,7 @@ def top_of(most: float, least_top: float = 1.0) -> float:
     """Return where a scale ends that has room for `most`, so that its thirds are numbers one can read."""
     most = max(most, least_top)
     power = 10.0 ** math.floor(math.log10(most))
-    return next(nice * power for nice in (*NICE, 12) if nice * power >= most * (1 - 1e-9))
+    return next(nice * power for nice in NICE if nice * power >= most * (1 - 1e-9))
 
 
 def lines_chart(

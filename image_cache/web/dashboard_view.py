@@ -74,7 +74,7 @@ def dashboard(span: figures.Span, now: float) -> dict[str, object]:
     points = figures.points_of(span, now)
     wear = sd_wear(database, now, budget_bytes=settings.sd_budget_bytes, endurance_bytes=settings.sd_endurance_bytes)
     curve = reuse_curve(database, now, budget_bytes=budget_bytes)
-    limits = services().limits()
+    limits = services().limits(is_fresh=True)
     return {
         "span": span,
         "spans": figures.SPANS.values(),
