@@ -9,8 +9,8 @@ if (parts().length) watch();
 
 async function watch() {
   for (;;) {
-    await pause(document.querySelector(".jobs .dots") && !document.hidden ? SOON_MS : LATER_MS);
-    if (document.hidden) continue;
+    await pause(document.querySelector(".jobs .dots") ? SOON_MS : LATER_MS);
+    if (document.hidden) continue; // whoever comes back rings
     try {
       refresh(await getPage(location.pathname === "/admin/cache" ? location.href : "/admin/cache"));
     } catch {
@@ -34,7 +34,12 @@ function bare(part) {
   return part.innerHTML.replace(/name="csrf_token" value="[^"]*"/g, "");
 }
 
-/** @param {number} ms */
+/** Wait, or until somebody comes back to the page. @param {number} ms */
 function pause(ms) {
-  return new Promise((done) => setTimeout(done, ms));
+  return new Promise((done) => {
+    const over = new AbortController();
+    over.signal.addEventListener("abort", () => done());
+    setTimeout(() => over.abort(), ms);
+    document.addEventListener("visibilitychange", () => document.hidden || over.abort(), { signal: over.signal });
+  });
 }
