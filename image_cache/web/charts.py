@@ -204,7 +204,7 @@ def _labels(lines: Sequence[Line], top: float) -> Markup:
             found.append((_y(max(values), top) - 8, line.label))
     above = math.inf
     for y, label in sorted(found, reverse=True):
-        above = min(y, above - 18)
+        above = min(y, above - 24)
         placed += _text(WIDTH - 4, max(above, -8), label, "end", "label")
     return placed
 
