@@ -67,26 +67,29 @@ def test_a_budget_that_can_be_none_is_refused_and_changes_nothing(inside: Inside
 
 
 def test_while_paused_nothing_is_fetched_and_afterwards_all_of_it_over_processes_and_restarts(
-    inside: Inside, origin: Origin, tmp_path: Path
+    origin: Origin, tmp_path: Path
 ) -> None:
-    services = inside.services
-    services.limits.pause()
     url = origin.put("/a.jpg", jpeg())
-    services.covers.remember([url])
-    services.covers.want([url])
-    assert services.covers.loader.run_next() is False
-    progress = services.covers.progress()
-    assert progress is not None
-    assert progress.is_paused
-    again = open_services(services.settings)
-    assert again.limits.is_paused()
-    assert again.covers.loader.run_next() is False
-    assert again.files.is_paused()
-    assert origin.count() == 0
-    again.limits.resume()
-    again.close()
-    services.pool.wake()
-    wait_until(lambda: origin.count("/a.jpg") == 1)
+    with Inside(tmp_path / "vault", trusted=(origin.base,), settled=False) as inside:  # no thread runs: we are the worker
+        services = inside.services
+        services.limits.pause()
+        services.covers.remember([url])
+        services.covers.want([url])
+        assert services.covers.loader.run_next() is False
+        progress = services.covers.progress()
+        assert progress is not None
+        assert progress.is_paused
+    with Inside(tmp_path / "vault", trusted=(origin.base,), settled=False) as inside:
+        services = inside.services
+        assert services.limits.is_paused()
+        assert services.files.is_paused()
+        assert services.covers.loader.run_next() is False
+        assert origin.count() == 0
+        other = open_services(services.settings)
+        other.limits.resume()
+        other.close()
+        wait_until(services.covers.loader.run_next)  # another process notices within a second
+        assert origin.count("/a.jpg") == 1
 
 
 def test_what_an_operator_wrote_by_hand_and_is_no_number_counts_for_nothing(inside: Inside) -> None:

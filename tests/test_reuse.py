@@ -229,3 +229,10 @@ def test_two_processes_bring_their_uses_into_one_state(cache: Cache, clock: Fake
     row = cache.index.database.row("SELECT state FROM reuse")
     assert row is not None
     assert len(Reuse.unpacked(row[0]).sizes) == 20
+
+
+def test_a_key_that_grew_counts_with_its_size_of_now() -> None:
+    state = Reuse()
+    state.merge([tag_of(key(1)), tag_of(key(2)), tag_of(key(1))], [1_000_000, 1_000_000, 9_000_000], 3, NOW)
+    assert state.answered(8_000_000) == 0
+    assert state.answered(12_000_000) == pytest.approx(1 / 3)
