@@ -27,13 +27,21 @@ FLUSH_S = 60.0
 class FileServices:
     """Everything about files that serves. Opens nothing and starts no thread before somebody uses it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        clock: Callable[[], float] = time.time,
+        *,
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.bounds = StoredBounds(settings, catalog)
         self.opener = FileOpener(settings)
         self.cache = open_files(settings, self.opener, self.bounds, clock)
         self.background = Background(self.cache)
         self._previewer = Previewer()
-        self._pool = Pool(self.background.run_next, [], workers=WORKERS)
+        self.is_paused = is_paused  # whether an operator wants nothing fetched by itself
+        self._pool = Pool(self._run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _has_looked
         self._has_looked = False
 
@@ -102,6 +110,9 @@ class FileServices:
         has_ended = self._pool.close(timeout_s)
         self.cache.close()
         return has_ended
+
+    def _run_next(self) -> bool:
+        return self.background.has_work() and not self.is_paused() and self.background.run_next()
 
     def _mend(self) -> None:
         if self._is_used():

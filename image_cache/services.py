@@ -6,7 +6,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import Settings
@@ -20,17 +20,20 @@ from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
+from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
+from image_cache.engine.history import Recorder
 from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Chore, Pool
 from image_cache.engine.register import Register
+from image_cache.engine.reuse import Uses
 from image_cache.errors import StorageError
 from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
@@ -46,6 +49,7 @@ from image_cache.tenancy import Tenancy
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
@@ -81,6 +85,7 @@ class Services:
     library: Library
     accounts: Accounts
     covers: ImageCache
+    limits: StoredLimits
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
@@ -90,6 +95,7 @@ class Services:
     _parts: CoverServices
     _tenancy: Tenancy
     _is_closed: bool = False
+    began_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
@@ -142,12 +148,14 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     parts = open_covers(settings, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    files = FileServices(settings, catalog, clock)
+    limits = open_limits(settings, catalog, parts.covers, clock)
+    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
         *housekeeping.chores(),
+        Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
@@ -164,6 +172,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         library=library,
         accounts=Accounts(catalog, clock=clock),
         covers=parts.covers,
+        limits=limits,
         streams=streams,
         files=files,
         tasks=tasks,
@@ -173,6 +182,22 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         _parts=parts,
         _tenancy=tenancy,
     )
+
+
+def open_limits(settings: Settings, catalog: Catalog, covers: ImageCache, clock: Callable[[], float]) -> StoredLimits:
+    """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
+    default = Limits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
+    limits = StoredLimits(default, catalog, clock)
+    covers.loader.is_paused = limits.is_paused
+    _hold(limits, covers, most_s=0.0)
+    return limits
+
+
+def _hold(limits: StoredLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+    try:
+        limits.apply(covers, most_s)
+    except (DatabaseError, StorageError) as error:
+        logger.warning("limits left as they are reason=%s", error)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
@@ -189,12 +214,13 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     )
     cache = Cache(
         NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes),
+        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, Uses()),
         disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
         hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
+        recorder=Recorder(clock),
         clock=clock,
     )
     _complete_if_empty(cache)

@@ -119,6 +119,13 @@ class Index:
         )
         return [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
 
+    def unused(self, namespace: str, since: float) -> Totals:
+        """Count the entries that were not used after a time. Reads as many rows as there are."""
+        row = self.database.row(
+            "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entries WHERE namespace = ? AND used_at <= ?", (namespace, since)
+        )
+        return Totals(0, 0) if row is None else Totals(row[0], row[1])
+
     def totals(self, namespace: str) -> Totals:
         row = self.database.row("SELECT entries, bytes FROM totals WHERE namespace = ?", (namespace,))
         return Totals(0, 0) if row is None else Totals(row[0], row[1])
