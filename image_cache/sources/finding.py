@@ -32,6 +32,7 @@ NOTHING_S = 4 * WEEK_S  # a record that nobody has a picture of is looked at aga
 BROKEN_S = 6 * 3600.0  # a record whose questions fail again and again lets the others go first
 MOST_OFFERS = 8
 FIRST_REST_S, LONGEST_REST_S = 60.0, 1800.0  # without a net, doubled each time
+PAUSED_S = 15.0  # how often it is asked whether an operator still wants nothing fetched
 MOST_FAILURES = 3  # in a row with one record
 STEP_S = 0.25  # how soon a cancel or a stop ends a wait for one's turn
 COUNT_S = 20.0  # how often the rest is counted; in between it is one less with each record
@@ -66,6 +67,9 @@ class Finder:
         while (album_id := self._rows.due(self._clock())) is not None:
             if time.monotonic() - counted_at > COUNT_S:
                 left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
+            if self._covers.loader.is_paused():
+                task.pause(PAUSED_S, "Fetching is paused by an operator.")
+                continue
             task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")
             album = self._rows.album(album_id)
             if album is None:  # deleted a moment ago

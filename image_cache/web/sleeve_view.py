@@ -69,7 +69,7 @@ def missing_row(album: Album, tries: CoverTries) -> MissingRow:
 def tried(tries: CoverTries) -> str:
     """Say what was tried for a record that has no cover."""
     if tries.next_at == 0:
-        return f"{tries.reason}. In line" if tries.reason else "In line, in front of all others"
+        return f"{tries.reason}. In line" if tries.reason else "In line"
     if tries.tried_at is None:
         return "Not looked for yet"
     again = f", again on {day(tries.next_at)}" if tries.next_at > time.time() else ""
