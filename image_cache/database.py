@@ -25,9 +25,19 @@ IntegrityError = sqlite3.IntegrityError
 OperationalError = sqlite3.OperationalError
 
 BUSY_TIMEOUT_S = 5.0
+READING_TIMEOUT_S = 2.0  # a person waits for it
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
 COMPANIONS = ("-wal", "-shm")
+
+
+class WrongVersion(DatabaseError):
+    """The file has the schema of another version of this program. `version` is the file's, `known` is ours."""
+
+    def __init__(self, path: Path, version: int, known: int) -> None:
+        super().__init__(f"{path} has schema {version}, this program knows {known}")
+        self.version = version
+        self.known = known
 
 
 class Database:
@@ -35,15 +45,19 @@ class Database:
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
     that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
+    A reader makes, moves and migrates nothing, whatever it finds, and leaves no file behind that was not there.
     May be used by any thread and by several processes; a connection never crosses threads, nor a fork.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
+    ) -> None:
         self.path = path
         self.inode = 0  # of the file in use, to tell it from a successor; 0 before the first use
         self._migrations = migrations
         self._synchronous = synchronous
-        self._is_disposable = is_disposable
+        self._is_disposable = is_disposable and not is_reader
+        self._is_reader = is_reader
         self._local = threading.local()
         # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
         self._guard = threading.Lock()
@@ -142,21 +156,42 @@ class Database:
     def _connect(self) -> Connection:
         with self._guard:
             try:
-                make_folder(self.path.parent)
-                with _alone_in(self.path.parent):
-                    try:
-                        conn = self._opened()
-                    except DatabaseError as error:
-                        if not (self._is_disposable and is_broken(error)):
-                            raise
-                        self._set_aside()
-                        conn = self._opened()
+                conn = self._looked_into() if self._is_reader else self._made_or_opened()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
             self._forget_dead_threads()
             self._open[id(conn)] = (threading.current_thread(), conn)
             self._local.conn = conn
             return conn
+
+    def _made_or_opened(self) -> Connection:
+        make_folder(self.path.parent)
+        with _alone_in(self.path.parent):
+            try:
+                return self._opened()
+            except DatabaseError as error:
+                if not (self._is_disposable and is_broken(error)):
+                    raise
+                self._set_aside()
+                return self._opened()
+
+    def _looked_into(self) -> Connection:
+        """Open a connection that leaves everything as it is. Raises `OSError` when there is no such file."""
+        self.path.stat()
+        # Without its companions nobody has the file open: SQLite would make them, unless told that nobody writes.
+        is_at_rest = not any(self.path.with_name(self.path.name + suffix).exists() for suffix in COMPANIONS)
+        conn = self._linked("ro&immutable=1" if is_at_rest else "ro", READING_TIMEOUT_S)
+        try:
+            version = conn.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                raise DatabaseError(f"{self.path} is empty")
+            if version != len(self._migrations):
+                raise WrongVersion(self.path, version, len(self._migrations))
+            conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def _opened(self) -> Connection:
         """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
@@ -184,10 +219,10 @@ class Database:
             raise
         return conn
 
-    def _linked(self, mode: str) -> Connection:
+    def _linked(self, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connection:
         conn = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode={mode}",
-            timeout=BUSY_TIMEOUT_S,
+            timeout=timeout_s,
             isolation_level=None,
             check_same_thread=False,
             uri=True,
@@ -213,7 +248,7 @@ class Database:
         try:
             version = conn.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
-                raise DatabaseError(f"{self.path} has schema {version}, this program knows {len(self._migrations)}")
+                raise WrongVersion(self.path, version, len(self._migrations))
             for script in self._migrations[version:]:
                 for statement in _statements(script):
                     conn.execute(statement)
@@ -236,7 +271,7 @@ def is_broken(error: DatabaseError) -> bool:
     """Tell a file that is damaged, or of another schema, from one that is only busy, full, closed or out of reach."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised by Python: a newer schema, or a text that is no UTF-8
-        return type(error) is DatabaseError or "decode to UTF-8" in str(error)
+        return isinstance(error, WrongVersion) or type(error) is DatabaseError or "decode to UTF-8" in str(error)
     if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
         return True
     is_schema = any(words in str(error) for words in ("no such table", "no such column", "already exists"))

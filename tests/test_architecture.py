@@ -16,12 +16,13 @@ LAYERS = [
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
-    {"image_cache.engine", "image_cache.adapters"},
+    {"image_cache.engine", "image_cache.adapters", "image_cache.faults"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
     {"image_cache.housekeeping", "image_cache.stream_services", "image_cache.file_services"},
-    {"image_cache.services"},
-    {"image_cache.web", "image_cache.serving"},
-    {"app"},
+    {"image_cache.services", "image_cache.reading"},
+    {"image_cache.health"},
+    {"image_cache.web", "image_cache.serving", "image_cache.operations"},
+    {"app", "cache_monitor"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
