@@ -295,6 +295,11 @@ class Settings:
         return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
 
     @property
+    def own_covers_dir(self) -> Path:
+        """Precious: covers that people uploaded for a record."""
+        return self.state_dir / "own_covers"
+
+    @property
     def stream_cache_dir(self) -> Path:
         """Private: never below the covers, which anybody may ask for."""
         return self.cache_dir / "streams"

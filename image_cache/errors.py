@@ -193,6 +193,14 @@ class UnknownAlbum(CacheError):
         self.album_id = album_id
 
 
+class UnknownTask(CacheError):
+    """No task has this id, or it ended so long ago that it was forgotten."""
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(f"there is no task {str(task_id)[:20]}")
+        self.task_id = task_id
+
+
 class AccountRejected(CacheError):
     """An account cannot be made like this. `field` is `name`, `password` or `role`."""
 

@@ -3,6 +3,7 @@
 import datetime
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Album:
     """One record on the shelf: a row of `catalog.db`.
 
     `artist_sort` and `title_sort` are folded for order (no leading article, no diacritics, lower case). `added_at` and
-    `last_played_at` are Unix seconds; `year` None means unknown. `cover_url` is where the picture's truth lives, or None.
+    `last_played_at` are Unix seconds; `year` None means unknown. `cover_url` is what the source says, `own_cover` what was chosen
+    here, `found_cover` what was looked up elsewhere, `refused_cover` a `cover_url` that is no cover; `picture` is what is shown.
     """
 
     id: int
@@ -44,6 +46,21 @@ class Album:
     added_at: float = 0.0
     plays: int = 0
     last_played_at: float | None = None
+    instance_id: str = ""
+    barcode: str = ""
+    mbid: str = ""
+    own_notes: str = ""
+    own_cover: str | None = None
+    found_cover: str | None = None
+    refused_cover: str | None = None
+    seen_at: float | None = None
+    gone_at: float | None = None
+    detailed_at: float | None = None
+
+    @property
+    def picture(self) -> str | None:
+        """The address of the picture that is shown, None when there is none. `catalog.db` has a column of the same rule."""
+        return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,9 @@ class AlbumRow:
     cover_url: str | None = None
     plays: int | None = None
     tracks: tuple[Track, ...] | None = None
+    instance_id: str | None = None
+    barcode: str | None = None
+    mbid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +180,32 @@ class ImportReport:
     @property
     def rejected_count(self) -> int:
         return self.read - self.new - self.changed - self.same
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """How far a task is that takes longer than a request. `state` is waiting, running, done, failed or cancelled.
+
+    `total` None is not known yet; `says` is a sentence for people; `paused_until` in Unix seconds while it waits for somebody else.
+    `wanted`, `position` and `outcome` are what its kind makes of them.
+    """
+
+    id: int
+    kind: str
+    state: str
+    wanted: dict[str, Any]
+    position: dict[str, Any]
+    done: int
+    total: int | None
+    says: str
+    paused_until: float | None
+    outcome: dict[str, Any]
+    created_at: float
+    updated_at: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
 
 
 class ImageVisibility(enum.Enum):

@@ -4,20 +4,22 @@
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from config import Settings
 from image_cache.accounts import Accounts
 from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.fetched import LazyFetcher
+from image_cache.adapters.opening import make_fetcher
+from image_cache.adapters.owncovers import OwnCovers
+from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
-from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names
+from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
@@ -33,54 +35,16 @@ from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
+from image_cache.sources import Tasks
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
-
-if TYPE_CHECKING:
-    from image_cache.adapters.origin import Fetched, OriginFetcher
 
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+TASKS_S = 5.0  # how soon a task begins that another process started
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
-
-
-class LazyFetcher:
-    """The guarded fetch, made with the first fetch: it brings requests, 12 MB that most processes never need."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._fetcher: OriginFetcher | None = None
-        self._is_closed = False
-        self._lock = threading.Lock()  # while it is made: several workers begin at once
-
-    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched":
-        return self._made().fetch(url, etag=etag, last_modified=last_modified)
-
-    def close(self) -> None:
-        """Cut what is under way; later fetches are refused."""
-        with self._lock:
-            self._is_closed = True
-            if self._fetcher is not None:
-                self._fetcher.close()
-
-    def _made(self) -> "OriginFetcher":
-        with self._lock:
-            if self._fetcher is None:
-                from image_cache.adapters.origin import OriginFetcher
-                from image_cache.adapters.peer import PeerPolicy
-
-                known = self._settings
-                self._fetcher = OriginFetcher(
-                    PeerPolicy(known.TRUSTED_ORIGINS, known.ORIGIN_ALLOWLIST, known.ORIGIN_DENYLIST),
-                    max_bytes=int(known.MAX_FETCH_MB * MEGABYTE),
-                    deadline_s=known.FETCH_DEADLINE_S,
-                    contact=known.CONTACT,
-                )
-                if self._is_closed:
-                    self._fetcher.close()
-            return self._fetcher
 
 
 @dataclass(slots=True)
@@ -89,6 +53,7 @@ class CoverServices:
 
     covers: ImageCache
     fetcher: LazyFetcher
+    own: OwnCovers
     decoder: Decoder
 
     def cut(self) -> None:
@@ -114,12 +79,14 @@ class Services:
     covers: ImageCache
     streams: StreamImageManager
     files: FileServices
+    tasks: Tasks
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
+        self.tasks.serve()
         self.pool.start()
         self.files.start()
 
@@ -132,7 +99,7 @@ class Services:
         self._parts.cut()
         self.files.cut()
         until = time.monotonic() + timeout_s
-        has_ended = self.pool.close(timeout_s)
+        has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
         try:
@@ -155,10 +122,16 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    chores = [*housekeeping.chores(), Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S), *files.chores()]
+    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    chores = [
+        *housekeeping.chores(),
+        Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *files.chores(),
+    ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, pool, parts)
+    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
@@ -188,14 +161,15 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
     names = Names(index, register, spec, settings.covers_dir / "names.json")
     names.open()
-    fetcher, decoder = LazyFetcher(settings), Decoder(settings.decode_budget_bytes)
+    fetcher, decoder = LazyFetcher(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
+    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
     loader = CoverLoader(
         cache=cache,
         register=register,
         jobs=jobs,
         names=names,
         variants=variants,
-        fetcher=fetcher,
+        fetcher=Places(fetcher, {"own": own}),
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
@@ -211,7 +185,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
         clock=clock,
     )
-    return CoverServices(covers, fetcher, decoder)
+    return CoverServices(covers, fetcher, own, decoder)
 
 
 def _complete_if_empty(cache: Cache) -> None:

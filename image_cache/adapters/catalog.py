@@ -29,7 +29,7 @@ MAX_ID = 2**63 - 1
 _COLUMNS = (
     "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
     " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
-    " plays, last_played_at"
+    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at"
 )
 
 
@@ -119,11 +119,11 @@ class Catalog:
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
-        """Yield the address of every cover by album id, in chunks."""
+        """Yield the address of every picture that is shown, by album id, in chunks."""
         last = 0
-        sql = "SELECT id, cover_url FROM albums WHERE id > ? AND cover_url IS NOT NULL ORDER BY id LIMIT ?"
+        sql = "SELECT id, picture FROM albums WHERE id > ? AND picture IS NOT NULL ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
-            yield from (row["cover_url"] for row in rows)
+            yield from (row["picture"] for row in rows)
             last = rows[-1]["id"]
 
     def facets(self, kind: str) -> list[tuple[str, int]]:
@@ -219,7 +219,7 @@ def _tuple(text: str) -> tuple[str, ...]:
 
 
 def _values(album: Album) -> dict[str, object]:
-    """Return what an import may write. Plays are among it, `own_rating` and `last_played_at` are not."""
+    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) and when it was played are not."""
     return {
         "source": album.source,
         "source_id": album.source_id,
@@ -242,6 +242,13 @@ def _values(album: Album) -> dict[str, object]:
         "folded": respellings((album.title, album.artist, album.label, album.notes, *(track.title for track in album.tracks))),
         "added_at": album.added_at,
         "plays": album.plays,
+        "instance_id": album.instance_id,
+        "barcode": album.barcode,
+        "mbid": album.mbid,
+        "refused_cover": album.refused_cover,
+        "seen_at": album.seen_at,
+        "gone_at": album.gone_at,
+        "detailed_at": album.detailed_at,
     }
 
 

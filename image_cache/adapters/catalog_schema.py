@@ -235,4 +235,70 @@ SETTINGS = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;  -- what operators change on a page
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS)
+SOURCES = """
+ALTER TABLE albums ADD COLUMN instance_id TEXT NOT NULL DEFAULT '';  -- which copy of a release, where the source tells copies apart
+ALTER TABLE albums ADD COLUMN barcode TEXT NOT NULL DEFAULT '';      -- digits only
+ALTER TABLE albums ADD COLUMN mbid TEXT NOT NULL DEFAULT '';         -- of the release at MusicBrainz
+ALTER TABLE albums ADD COLUMN own_notes TEXT NOT NULL DEFAULT '';    -- written here; no import touches them
+ALTER TABLE albums ADD COLUMN own_cover TEXT;      -- chosen or uploaded here; wins, and no import touches it
+ALTER TABLE albums ADD COLUMN found_cover TEXT;    -- looked up elsewhere, because the source has none
+ALTER TABLE albums ADD COLUMN refused_cover TEXT;  -- the source's address, when what it leads to is no cover
+ALTER TABLE albums ADD COLUMN seen_at REAL;        -- when its source showed it last
+ALTER TABLE albums ADD COLUMN gone_at REAL;        -- when its source was seen without it; never deleted for that
+ALTER TABLE albums ADD COLUMN detailed_at REAL;    -- when its source was asked for the tracks
+-- The address of the picture that is shown.
+ALTER TABLE albums ADD COLUMN picture TEXT AS (coalesce(own_cover, nullif(cover_url, refused_cover), found_cover)) VIRTUAL;
+CREATE INDEX albums_bare ON albums (id) WHERE picture IS NULL;
+CREATE INDEX albums_of_instance ON albums (source, instance_id) WHERE instance_id <> '';
+
+DROP TRIGGER albums_inserted;
+CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+    INSERT INTO words (rowid, title, artist, label, tracks, notes, folded) VALUES (
+        NEW.id, NEW.title, NEW.artist, NEW.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(NEW.tracks)),
+        NEW.notes || ' ' || NEW.own_notes, NEW.folded);
+END;
+DROP TRIGGER albums_deleted;
+CREATE TRIGGER albums_deleted AFTER DELETE ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT INTO words (words, rowid, title, artist, label, tracks, notes, folded) VALUES (
+        'delete', OLD.id, OLD.title, OLD.artist, OLD.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(OLD.tracks)),
+        OLD.notes || ' ' || OLD.own_notes, OLD.folded);
+END;
+DROP TRIGGER albums_reworded;
+CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, tracks, notes, own_notes, folded ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'albums';
+    INSERT INTO words (words, rowid, title, artist, label, tracks, notes, folded) VALUES (
+        'delete', OLD.id, OLD.title, OLD.artist, OLD.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(OLD.tracks)),
+        OLD.notes || ' ' || OLD.own_notes, OLD.folded);
+    INSERT INTO words (rowid, title, artist, label, tracks, notes, folded) VALUES (
+        NEW.id, NEW.title, NEW.artist, NEW.label,
+        (SELECT group_concat(json_extract(value, '$[1]'), ' ') FROM json_each(NEW.tracks)),
+        NEW.notes || ' ' || NEW.own_notes, NEW.folded);
+END;
+
+-- What takes longer than a request: a sync, a scan, a large table. One of a kind runs at a time.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'cancelled')),
+    wanted TEXT NOT NULL,                 -- JSON: what to do
+    position TEXT NOT NULL DEFAULT '{}',  -- JSON: where it goes on after a stop
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER,                        -- NULL: not known yet
+    says TEXT NOT NULL DEFAULT '',        -- one sentence for people: what it does, or why it failed
+    paused_until REAL,
+    outcome TEXT NOT NULL DEFAULT '{}',   -- JSON: what came of it
+    is_cancelled INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+);
+CREATE UNIQUE INDEX tasks_open ON tasks (kind) WHERE state IN ('waiting', 'running');
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from image_cache.adapters.address import HERE
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -39,6 +41,8 @@ class Rule:
 def identify(url: str) -> Identity:
     """Return what the address means. Pure; never raises."""
     exact = url.split("#", 1)[0]
+    if exact.partition(":")[0] in HERE:  # the address changes with the file
+        return Identity(exact, exact, is_settled=True)
     try:
         parts = urlsplit(exact)
         host, port = (parts.hostname or "").lower(), parts.port

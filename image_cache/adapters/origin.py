@@ -8,7 +8,6 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urljoin
@@ -20,6 +19,7 @@ from image_cache import __version__
 from image_cache.adapters import deadline
 from image_cache.adapters.address import ILLEGAL, Target, lane
 from image_cache.adapters.backoff import retry_delay_s
+from image_cache.adapters.fetched import Fetched
 from image_cache.adapters.peer import guarded_session
 from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
@@ -39,23 +39,6 @@ _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s{0,8}=\s{0,8}\"?([0-9]{1,9})", re.IGNORECASE)
 _NOT_FRESH = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What an origin answered. `status` is 200, or 304 with an empty body when the validators still hold.
-
-    `url` is the address that answered, after redirects. Validators and `content_type` are "" when missing or malformed;
-    `fresh_s` is what the origin says about freshness (0 for no-store and no-cache), None when it says nothing.
-    """
-
-    url: str
-    status: int
-    body: bytes
-    etag: str
-    last_modified: str
-    content_type: str
-    fresh_s: float | None
 
 
 class Answer:
@@ -172,19 +155,20 @@ class OriginFetcher:
         deadline_s: float | None = None,
         pace: deadline.Pace | None = None,
         encodings: frozenset[str] = frozenset(),
+        redirects: int = MAX_REDIRECTS,
     ) -> Iterator[Answer]:
         """Ask for `url` and yield the answer with one of the `accepted` statuses; its body is read with `Answer.chunks`.
 
         The limits hold until the block ends, and the connection is closed there unless the body was read to its end. With a
         `pace` there is no end to the time in all, as long as the body keeps that pace. `encodings` that the caller takes as they
-        are: nothing is ever decoded here.
+        are: nothing is ever decoded here. With `redirects=0` none is followed: headers that hold a secret go to `url` alone.
         """
         most = self._max_bytes if max_bytes is None else max_bytes
         seconds = pace.window_s if pace is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watchdog.watch(seconds) as watch:
             if pace is not None:
                 watch.reason = f"slower than {pace}"
-            target, response = self._walk(url, headers or {}, watch)
+            target, response = self._walk(url, headers or {}, watch, redirects)
             try:
                 _check_answer(target.url, response, accepted, encodings)
                 answer = Answer(target.url, response, watch, most, pace)
@@ -199,15 +183,18 @@ class OriginFetcher:
         self._watchdog.close()
         self._session.close()
 
-    def _walk(self, url: str, headers: Mapping[str, str], watch: deadline.Watch) -> tuple[Target, requests.Response]:
+    def _walk(
+        self, url: str, headers: Mapping[str, str], watch: deadline.Watch, redirects: int
+    ) -> tuple[Target, requests.Response]:
         target = self._policy.check(url)
-        for _ in range(MAX_REDIRECTS + 1):
+        for _ in range(redirects + 1):
             response = self._send(target, headers, watch)
             if response.status_code not in REDIRECTS:
                 return target, response
             response.close()  # unread: its body may be endless, and the next hop resolves and dials anew
             target = self._follow(target, response.headers.get("Location", ""))
-        raise OriginError(url, f"more than {MAX_REDIRECTS} redirects", status=response.status_code)
+        reason = f"more than {redirects} redirects" if redirects else "a redirect where none belongs"
+        raise OriginError(url, reason, status=response.status_code)
 
     def _send(self, target: Target, headers: Mapping[str, str], watch: deadline.Watch) -> requests.Response:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}

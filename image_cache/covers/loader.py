@@ -18,7 +18,7 @@ from image_cache.engine.register import Image, Register
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
 
 if TYPE_CHECKING:
-    from image_cache.adapters.origin import Fetched
+    from image_cache.adapters.fetched import Fetched
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ GIVE_UP_FAILURES = 12  # an origin that failed so often in a row, hours of back-
 
 
 class Fetches(Protocol):
-    """What is needed of `adapters.origin.OriginFetcher`, which is imported with the first fetch only: requests weighs 12 MB."""
+    """What brings the bytes behind an address."""
 
     def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched": ...
 

@@ -42,7 +42,7 @@ def merged(album: Album, row: AlbumRow) -> Album:
         name: value
         for name in (
             *("year", "genres", "styles", "formats", "label", "catno", "rating", "media_condition", "sleeve_condition"),
-            *("added_at", "notes", "cover_url", "tracks"),
+            *("added_at", "notes", "cover_url", "tracks", "instance_id", "barcode", "mbid"),
         )
         if (value := getattr(row, name)) is not None
     }

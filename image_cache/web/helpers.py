@@ -110,7 +110,7 @@ def know_covers(urls: Sequence[str | None]) -> list[Cover]:
 
 def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) -> str:
     if isinstance(album, Album):
-        url = album.cover_url
+        url = album.picture
     elif isinstance(album, Mapping):
         url = album.get("cover_url")
     else:

@@ -63,10 +63,10 @@ def album(album_id: int) -> AnyResponse:
     library, covers = services().library, services().covers
     record = _record(album_id)
     shelf = album_view.with_own(library.neighbours(album_id, NEIGHBOURS), record)
-    covers.remember([one.cover_url for one in shelf if one.cover_url])
-    looks = know_covers([one.cover_url for one in shelf])
-    if record.cover_url:
-        covers.want([record.cover_url], PAGE)
+    covers.remember([one.picture for one in shelf if one.picture])
+    looks = know_covers([one.picture for one in shelf])
+    if record.picture:
+        covers.want([record.picture], PAGE)
     at = shelf.index(record)
     values = {
         "album": record,
@@ -173,7 +173,7 @@ def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
 
 
 def _covers(albums: Sequence[Album]) -> list[Cover]:
-    covers, urls = services().covers, [one.cover_url for one in albums]
+    covers, urls = services().covers, [one.picture for one in albums]
     covers.remember(urls)
     looks = know_covers(urls)
     covers.want(urls, PAGE)  # what is missing, and what is past its freshness: that one is shown, and revalidated behind

@@ -56,8 +56,8 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     page = open_page(vault.url + "/files")
     page.locator("[data-state=fresh]").wait_for(timeout=20_000)
     page.click(":is(button, a):text-is('Open')")
-    page.locator(".slices img").first.wait_for()
-    assert page.evaluate("[...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
+    page.locator(".slices img").nth(2).wait_for()
+    page.wait_for_function("[...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
     assert axe(page) == []
     page.goto(vault.url + "/files")
     page.fill("#max_size_mb", "0")

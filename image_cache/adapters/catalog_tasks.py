@@ -1,0 +1,95 @@
+"""The table `tasks` of `catalog.db`: what takes longer than a request, how far it is, how it ended. Statements only."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.database import Connection, IntegrityError, Row
+from image_cache.models import TaskState
+
+KEPT = 50  # ended tasks that are remembered
+
+
+class TaskRows:
+    """Tasks by id. Any thread, several processes."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.db = catalog.db
+
+    def add(self, kind: str, wanted: Mapping[str, Any], now: float) -> tuple[int, bool]:
+        """Add a task and return (its id, True); or (the id of the one of this kind that is not over yet, False)."""
+        with self.db.write() as conn:
+            try:
+                row = conn.execute(
+                    "INSERT INTO tasks (kind, state, wanted, created_at, updated_at) VALUES (?, 'waiting', ?, ?, ?) RETURNING id",
+                    (kind, json.dumps(wanted), now, now),
+                ).fetchone()
+            except IntegrityError:
+                row = conn.execute("SELECT id FROM tasks WHERE kind = ? AND state IN ('waiting', 'running')", (kind,)).fetchone()
+                return int(row["id"]), False
+            conn.execute(
+                "DELETE FROM tasks WHERE state NOT IN ('waiting', 'running')"
+                " AND id NOT IN (SELECT id FROM tasks ORDER BY id DESC LIMIT ?)",
+                (KEPT,),
+            )
+            return int(row["id"]), True
+
+    def get(self, task_id: int) -> TaskState | None:
+        row = self.db.row("SELECT * FROM tasks WHERE id = ?", (min(task_id, 2**63 - 1),))
+        return _task(row) if row else None
+
+    def open(self) -> list[TaskState]:
+        """Return what waits or runs, oldest first. A task whose process died still says that it runs."""
+        return [_task(row) for row in self.db.rows("SELECT * FROM tasks WHERE state IN ('waiting', 'running') ORDER BY id")]
+
+    def latest(self, kind: str) -> TaskState | None:
+        row = self.db.row("SELECT * FROM tasks WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
+        return _task(row) if row else None
+
+    def recent(self, count: int = 20) -> list[TaskState]:
+        """Return the newest tasks, newest first."""
+        return [_task(row) for row in self.db.rows("SELECT * FROM tasks ORDER BY id DESC LIMIT ?", (count,))]
+
+    def set(self, task_id: int, now: float, **values: Any) -> None:
+        """Write columns of a task."""
+        with self.db.write() as conn:
+            self.write(conn, task_id, now, **values)
+
+    def write(self, conn: Connection, task_id: int, now: float, **values: Any) -> None:
+        """Write columns of a task in a transaction of the caller: what was saved and how far it is go in together."""
+        values = {name: json.dumps(value) if name in ("position", "outcome") else value for name, value in values.items()}
+        names = ", ".join(f"{name} = ?" for name in values)
+        conn.execute(f"UPDATE tasks SET {names}, updated_at = ? WHERE id = ?", (*values.values(), now, task_id))
+
+    def cancel(self, task_id: int, now: float) -> bool:
+        """Ask for the end of a task; tell whether it was not over yet. One that nobody runs ends at once."""
+        with self.db.write() as conn:
+            conn.execute(
+                "UPDATE tasks SET state = 'cancelled', says = 'Cancelled before it began.', updated_at = ? WHERE id = ? AND state = 'waiting'",
+                (now, task_id),
+            )
+            ended = conn.execute("SELECT changes() AS n").fetchone()["n"]
+            asked = conn.execute("UPDATE tasks SET is_cancelled = 1 WHERE id = ? AND state = 'running'", (task_id,)).rowcount
+            return bool(ended or asked)
+
+    def is_cancelled(self, task_id: int) -> bool:
+        row = self.db.row("SELECT is_cancelled FROM tasks WHERE id = ?", (task_id,))
+        return row is None or bool(row["is_cancelled"])
+
+
+def _task(row: Row) -> TaskState:
+    return TaskState(
+        id=row["id"],
+        kind=row["kind"],
+        state=row["state"],
+        wanted=json.loads(row["wanted"]),
+        position=json.loads(row["position"]),
+        done=row["done"],
+        total=row["total"],
+        says=row["says"],
+        paused_until=row["paused_until"],
+        outcome=json.loads(row["outcome"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,58 @@
+"""What a fetch brings, and the fetch itself made late: importing `adapters/origin.py` costs 12 MB that most processes never need."""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from image_cache.adapters.origin import Answer, OriginFetcher
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What an origin answered. `status` is 200, or 304 with an empty body when the validators still hold.
+
+    `url` is the address that answered, after redirects. Validators and `content_type` are "" when missing or malformed;
+    `fresh_s` is what the origin says about freshness (0 for no-store and no-cache), None when it says nothing.
+    """
+
+    url: str
+    status: int
+    body: bytes
+    etag: str = ""
+    last_modified: str = ""
+    content_type: str = ""
+    fresh_s: float | None = None
+
+
+class LazyFetcher:
+    """The guarded fetch, made with the first use. Any thread. See `OriginFetcher` for what its methods raise."""
+
+    def __init__(self, make: Callable[[], "OriginFetcher"]) -> None:
+        self._make = make
+        self._fetcher: OriginFetcher | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()  # while it is made: several threads begin at once
+
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> Fetched:
+        return self._made().fetch(url, etag=etag, last_modified=last_modified)
+
+    def open(self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> "AbstractContextManager[Answer]":
+        return self._made().open(url, headers=headers, **options)
+
+    def close(self) -> None:
+        """Cut what is under way; later fetches are refused."""
+        with self._lock:
+            self._is_closed = True
+            if self._fetcher is not None:
+                self._fetcher.close()
+
+    def _made(self) -> "OriginFetcher":
+        with self._lock:
+            if self._fetcher is None:
+                self._fetcher = self._make()
+                if self._is_closed:
+                    self._fetcher.close()
+            return self._fetcher

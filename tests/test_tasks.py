@@ -1,0 +1,212 @@
+"""Tasks: one of a kind at a time, cancelled at the next step, resumed after a stop and after a crash."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.errors import TableRejected, UnknownTask
+from image_cache.models import TaskState
+from image_cache.sources import Task, Tasks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    found = Catalog(tmp_path / "catalog.db")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def make(catalog: Catalog, tmp_path: Path) -> Iterator[Callable[..., Tasks]]:
+    made: list[Tasks] = []
+
+    def one(**runners: Callable[[Task], Mapping[str, Any]]) -> Tasks:
+        tasks = Tasks(catalog, runners, tmp_path)
+        made.append(tasks)
+        return tasks
+
+    yield one
+    for tasks in made:
+        assert tasks.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def state(tasks: Tasks, task_id: int) -> TaskState:
+    found = tasks.rows.get(task_id)
+    assert found is not None
+    return found
+
+
+def test_a_task_runs_to_its_end_and_says_what_came_of_it(make: Callable[..., Tasks]) -> None:
+    tasks = make(count=lambda task: {"counted": task.wanted["to"]})
+    ended = tasks.run("count", {"to": 3})
+    assert (ended.state, ended.outcome) == ("done", {"counted": 3})
+
+
+def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., Tasks]) -> None:
+    go = threading.Event()
+
+    def wait(task: Task) -> dict[str, Any]:
+        go.wait(20)
+        return {}
+
+    tasks = make(wait=wait)
+    tasks.serve()
+    first = tasks.start("wait", {"a": 1})
+    assert tasks.start("wait", {"a": 2}) == first
+    go.set()
+    until(lambda: state(tasks, first).is_over)
+    assert tasks.start("wait", {}) != first
+
+
+def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(make: Callable[..., Tasks], catalog: Catalog) -> None:
+    def endless(task: Task) -> dict[str, Any]:
+        with catalog.write() as conn:
+            task.save(conn, {"page": 7}, 7, None, "Page 7")
+        while True:
+            task.progress(7, None, "Page 7")
+            time.sleep(0.005)
+
+    tasks = make(endless=endless)
+    tasks.serve()
+    task_id = tasks.start("endless", {})
+    until(lambda: state(tasks, task_id).position == {"page": 7})
+    assert tasks.cancel(task_id)
+    until(lambda: state(tasks, task_id).is_over)
+    ended = state(tasks, task_id)
+    assert (ended.state, ended.position, ended.done) == ("cancelled", {"page": 7}, 7)
+    assert not tasks.cancel(task_id)
+
+
+def test_a_cancel_ends_a_pause(make: Callable[..., Tasks]) -> None:
+    def sleepy(task: Task) -> dict[str, Any]:
+        task.pause(3600, "Discogs asks for a pause.")
+        return {}
+
+    tasks = make(sleepy=sleepy)
+    tasks.serve()
+    task_id = tasks.start("sleepy", {})
+    until(lambda: state(tasks, task_id).paused_until is not None)
+    assert state(tasks, task_id).says == "Discogs asks for a pause."
+    tasks.cancel(task_id)
+    until(lambda: state(tasks, task_id).state == "cancelled")
+    assert state(tasks, task_id).paused_until is None
+
+
+def test_a_task_that_waits_is_cancelled_at_once(make: Callable[..., Tasks]) -> None:
+    tasks = make(never=lambda task: {})
+    task_id = tasks.start("never", {})
+    tasks.cancel(task_id)
+    assert state(tasks, task_id).state == "cancelled"
+
+
+def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(make: Callable[..., Tasks], caplog: pytest.LogCaptureFixture) -> None:
+    def refuses(task: Task) -> dict[str, Any]:
+        raise TableRejected("x.csv", "it is a picture")
+
+    def breaks(task: Task) -> dict[str, Any]:
+        raise KeyError("secret")
+
+    tasks = make(refuses=refuses, breaks=breaks)
+    assert tasks.run("refuses", {}).says.startswith("x.csv: it is a picture")
+    broken = tasks.run("breaks", {})
+    assert broken.state == "failed"
+    assert "secret" not in broken.says
+    assert "secret" in caplog.text
+
+
+def test_a_stop_leaves_the_task_for_the_next_start(catalog: Catalog, tmp_path: Path) -> None:
+    def slow(task: Task) -> dict[str, Any]:
+        if task.position:
+            return {"went on at": task.position["page"]}
+        with catalog.write() as conn:
+            task.save(conn, {"page": 3}, 3, 13, "Page 3 of 13")
+        task.pause(3600, "waits")
+        return {}
+
+    first = Tasks(catalog, {"slow": slow}, tmp_path)
+    first.serve()
+    task_id = first.start("slow", {})
+    until(lambda: state(first, task_id).paused_until is not None)
+    assert first.close()
+    assert state(first, task_id).state == "waiting"
+    second = Tasks(catalog, {"slow": slow}, tmp_path)
+    second.tend()
+    until(lambda: state(second, task_id).is_over)
+    assert state(second, task_id).outcome == {"went on at": 3}
+    assert second.close()
+
+
+CRASHES = """
+import os, sys
+from pathlib import Path
+from image_cache.adapters.catalog import Catalog
+from image_cache.sources import Tasks
+
+catalog = Catalog(Path(sys.argv[1]))
+
+def crash(task):
+    with catalog.write() as conn:
+        task.save(conn, {"page": 5}, 5, 9, "Page 5 of 9")
+    print("saved", flush=True)
+    sys.stdin.read()
+
+Tasks(catalog, {"crash": crash}, Path(sys.argv[1]).parent).run("crash", {})
+"""
+
+
+def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
+    make: Callable[..., Tasks], catalog: Catalog, tmp_path: Path
+) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CRASHES, str(tmp_path / "catalog.db")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"saved\n"
+    runs: list[int] = []
+
+    def crash(task: Task) -> dict[str, Any]:
+        runs.append(task.position["page"])
+        return {}
+
+    tasks = make(crash=crash)
+    for _ in range(3):
+        tasks.tend()
+        time.sleep(0.02)
+    assert runs == []
+    child.kill()
+    child.communicate()
+
+    def tended() -> bool:
+        tasks.tend()
+        return bool(runs)
+
+    until(tended)
+    until(lambda: tasks.rows.open() == [])
+    assert runs == [5]
+
+
+def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., Tasks]) -> None:
+    tasks = make(quick=lambda task: {})
+    first = tasks.start("quick", {})
+    tasks.cancel(first)
+    for _ in range(55):
+        tasks.cancel(tasks.start("quick", {}))
+    assert tasks.rows.get(first) is None
+    with pytest.raises(UnknownTask):
+        tasks._state(first)
