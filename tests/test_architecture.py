@@ -49,7 +49,7 @@ ALLOWED = {("config", "image_cache.errors")}
 
 
 def modules() -> dict[str, Path]:
-    paths = [ROOT / "app.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
+    paths = [ROOT / "app.py", ROOT / "cache_monitor.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 

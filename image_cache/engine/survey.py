@@ -13,7 +13,7 @@ from image_cache.engine.key import Key, key_of_path
 
 YOUNG_S = 120.0  # a file may stand without its row, and a temporary without its name, for as long as one put takes
 SHARDS = tuple(f"{number:02x}" for number in range(256))
-EXAMPLES = 5  # kept of each kind, to name
+EXAMPLES = 5  # kept of each kind, unless more are asked for
 
 
 @dataclass(slots=True)
@@ -26,19 +26,28 @@ class Survey:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     is_whole: bool = True
+    most_examples: int = EXAMPLES
 
     def add(self, kind: str, path: str) -> None:
         self.counts[kind] += 1
-        if len(named := self.examples.setdefault(kind, [])) < EXAMPLES:
+        if len(named := self.examples.setdefault(kind, [])) < self.most_examples:
             named.append(path)
 
 
-def survey(disk: DiskTier, index: Index | None, ours: frozenset[str], *, now: float, longest_s: float = 10.0) -> Survey:
+def survey(
+    disk: DiskTier,
+    index: Index | None,
+    ours: frozenset[str],
+    *,
+    now: float,
+    longest_s: float = 10.0,
+    examples: int = EXAMPLES,
+) -> Survey:
     """Walk the folder of a cache, for `longest_s` at most. `ours`: names that belong at its top beside the folders of variants.
 
     Without an index only what is not ours, and temporaries, are told. Raises `OSError`, and `DatabaseError` of the index.
     """
-    found, deadline = Survey(), time.monotonic() + longest_s
+    found, deadline = Survey(most_examples=examples), time.monotonic() + longest_s
     shards = _shards(disk.root, ours, found)
     for name in sorted({*shards, *(SHARDS if index is not None else ())}):
         if time.monotonic() > deadline:

@@ -22,24 +22,30 @@ __all__ = ["VITAL", "Check", "can_serve", "examine", "examine_service", "megabyt
 logger = logging.getLogger(__name__)
 
 
-def examine(reading: Reading, *, is_served: bool | None = None) -> list[Check]:
-    """Look at everything, files one by one and databases page by page; takes seconds on a large vault and changes nothing.
+def examine(reading: Reading, *, is_served: bool | None = None, is_deep: bool = True) -> list[Check]:
+    """Look at everything from outside; changes nothing.
 
+    Deep: files one by one, databases page by page, the speed of a write; takes seconds on a large vault.
     `is_served`: whether the service is known to run, which decides what a queue that stands still means.
     """
-    return [
-        _guarded("Catalogue", lambda: databases.catalog(reading, is_deep=True)),
-        _guarded("Cache", lambda: databases.index(reading, is_deep=True)),
-        _guarded("Pictures", lambda: pictures.pictures(reading)),
-        _guarded("Streams", lambda: pictures.streams(reading)),
-        _guarded("Files", lambda: databases.files(reading, is_deep=True)),
+    quick = [
+        _guarded("Catalogue", lambda: databases.catalog(reading, is_deep=is_deep)),
+        _guarded("Cache", lambda: databases.index(reading, is_deep=is_deep)),
+        _guarded("Files", lambda: databases.files(reading, is_deep=is_deep)),
         _guarded("Disk", lambda: machine.space(reading)),
         _guarded("Rights", lambda: machine.rights(reading)),
-        _guarded("Writing", lambda: machine.writing(reading)),
         _guarded("Clock", lambda: machine.clock(reading)),
         _guarded("Queue", lambda: work.queue(reading, is_served=is_served)),
         _guarded("Origins", lambda: work.origins(reading)),
         _guarded("Originals", lambda: work.originals(reading)),
+    ]
+    if not is_deep:
+        return quick
+    return [
+        *quick,
+        _guarded("Pictures", lambda: pictures.pictures(reading)),
+        _guarded("Streams", lambda: pictures.streams(reading)),
+        _guarded("Writing", lambda: machine.writing(reading)),
     ]
 
 
