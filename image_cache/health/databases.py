@@ -57,9 +57,10 @@ def index(reading: Reading, services: "Services | None" = None, *, is_deep: bool
             f"{used}: more than its budget.",
             "The next picture that is stored makes room; so does: cache_monitor.py --action cleanup",
         )
-    if stats.hits + stats.misses < COLD_ASKED or fetched + given_up < registered * COLD_SHARE:
-        said = f"Warming up: {fetched:,} of {things(registered, 'cover')} fetched"
-        return Check("Cache", "working" if registered > fetched + given_up else "well", f"{said}; {used}.")
+    if fetched + given_up < registered * COLD_SHARE:
+        return Check("Cache", "working", f"Warming up: {fetched:,} of {things(registered, 'cover')} fetched; {used}.")
+    if stats.hits + stats.misses < COLD_ASKED:
+        return Check("Cache", "well", f"{used}; too few requests to say how good it is.")
     return Check("Cache", "well", f"{used}; {stats.hit_rate or 0:.0f} % of requests answered from it.")
 
 

@@ -45,16 +45,20 @@ def _told(name: str, found: Survey, root: str) -> Check:
     if not counted:
         return Check(name, "well", f"{things(found.files, 'file')}, each as its row says{rest}.")
     said = ", ".join(f"{count:,} {WORDS[kind][count != 1]}" for kind, count in counted.items())
-    named = "; ".join(", ".join(found.examples[kind][:2]) for kind in counted)
+    named = "; ".join(", ".join(found.examples[kind][:3]) for kind in counted)
     if set(counted) <= {"orphan", "temporary"}:
         return Check(name, "well", f"{things(found.files, 'file')}; {said}: swept within a day.{rest}")
     # A link where none belongs was planted, or a copy went wrong; it is never followed.
     is_grave = bool(found.counts["link"]) or found.counts["foreign"] >= MANY_FOREIGN
-    mended = "cache_monitor.py --action verify --repair removes links and brings what is torn or missing back."
+    mended = (
+        ""
+        if set(counted) <= {"foreign"}
+        else (" cache_monitor.py --action verify --repair removes links, and has what is torn or missing made again.")
+    )
     kept = " What is not ours is never touched: move it elsewhere." if found.counts["foreign"] else ""
     return Check(
         name,
         "failed" if is_grave else "warning",
         f"{things(found.files, 'file')}; {said}{rest}.",
-        f"In {root}: {named}. {mended}{kept}",
+        f"In {root}: {named}.{mended}{kept}",
     )

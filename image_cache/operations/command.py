@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clo
 
 def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Callable[[], float]) -> int:
     action = ACTIONS[asked.action]
-    logs.to_stderr(logging.DEBUG if settings.DEBUG else logging.CRITICAL if action.is_reading else logging.ERROR)
+    # What is wrong is said by the action itself; the log of the service has the rest.
+    logs.to_stderr(logging.DEBUG if settings.DEBUG else logging.CRITICAL)
     if action.is_mending and os.geteuid() == 0:
         from image_cache.operations.doctor import give_back
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_salvage import salvage
 from image_cache.covers import WARM, ImageCache
 from image_cache.database import Database, DatabaseError
 from image_cache.engine import upkeep
@@ -118,32 +119,18 @@ def _queue_of_the_dead(scene: Scene, before: dict[str, Check]) -> list[str]:
 
 
 def _catalog(scene: Scene, before: dict[str, Check]) -> list[str]:
-    """Copy a damaged catalogue into a new one when every record can be read; put it in place when nobody uses the old one."""
+    """Copy a damaged catalogue into a new one when every row can be read; put it in place when nobody uses the old one."""
     path = scene.settings.catalog_path
-    reader = Catalog(path, is_reader=True)
+    if _kind(Catalog(path, is_reader=True).db) != "broken":
+        return []
     copy = path.with_name(f"catalog.saved-{int(time.time())}.db")
     try:
-        kind = _kind(reader.db)
-        if kind != "broken":
-            return []
-        reader.db.connection().execute("VACUUM INTO ?", (str(copy),))
-        copied = Catalog(copy, is_reader=True)
-        try:
-            count = copied.db.rows("SELECT count(*) FROM albums")[0][0]
-            is_whole = _kind(copied.db) == ""
-        finally:
-            copied.close()
+        count = salvage(path, copy)
     except DatabaseError as error:
-        copy.unlink(missing_ok=True)
         return [f"The catalogue is damaged where records stand ({error}); only a backup brings it back. It was left as it is."]
-    finally:
-        reader.close()
-    if not is_whole:
-        copy.unlink(missing_ok=True)
-        return ["The catalogue is damaged, and so would be a copy; only a backup brings it back. It was left as it is."]
     if scene.service.answers():
         return [
-            f"All {things(count, 'record')} could be saved in {copy}. Stop the service and run this again to put it in place."
+            f"All {things(count, 'record')} could be saved in {copy}. Stop the service and run this again to put them in place."
         ]
     Catalog(path).db.set_aside()
     copy.rename(path)

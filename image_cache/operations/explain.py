@@ -7,6 +7,7 @@ from typing import Any
 
 from image_cache.adapters.identity import identify
 from image_cache.covers import NAMESPACE
+from image_cache.covers.loader import BASE_VARIANTS
 from image_cache.covers.states import is_given_up, is_resting
 from image_cache.database import DatabaseError
 from image_cache.engine.index import Found
@@ -47,9 +48,7 @@ def explain(scene: Scene) -> int:
         "Failures": f"{image.failures} in a row, the last: {image.failure}" if image.failures else "none",
         "Next try": _next_try(scene, image),
     }
-    scene.out.rows(facts.items())
-    for variant, said in stored.items():
-        scene.out.rows([(variant, said)], indent="  ")
+    scene.out.rows([*facts.items(), *stored.items()])
     scene.out.line()
     scene.out.wrapped("", why)
     scene.out.json({"asked": asked, "known": True, "why": why, "digest": image.digest, "facts": facts, "variants": stored})
@@ -72,7 +71,7 @@ def _stored(scene: Scene, image: Image) -> dict[str, str]:
     """Say for each size where its bytes are, and whether they are what their row says."""
     sizes = scene.reading.index.variants_of([image.digest]).get(image.digest, set())
     told = {}
-    for variant in (*scene.reading.variants, *sorted(sizes - set(scene.reading.variants))):
+    for variant in (*BASE_VARIANTS, *sorted(sizes - set(BASE_VARIANTS))):
         key = Key(NAMESPACE, variant, image.digest)
         told[variant] = _file(scene, key, scene.reading.index.find(key))
     return told
