@@ -25,12 +25,17 @@ LONGEST_DAYS, LONGEST_S = 36_500.0, 86_400.0
 
 
 def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clock: Callable[[], float] = time.time) -> int:
-    """Run one action and return the exit status. Every failure is one sentence on standard error, with what to do."""
+    """Run one action and return the exit status. Every failure is one sentence on standard error, with what to do.
+
+    With a `stream` it speaks there, and leaves the logging of the process alone.
+    """
     asked = _parser().parse_args(argv)
     out = Output(stream, is_json=asked.json)
     settings: Settings | None = None
     try:
         settings = placed(load_settings(), asked.cache_dir, asked.database)
+        if stream is None:  # a process of its own. What is wrong is said by the action itself, not by log lines
+            logs.to_stderr(logging.DEBUG if settings.DEBUG else logging.CRITICAL)
         return _run(asked, settings, out, clock)
     except BrokenPipeError:  # whoever read has seen enough; Python flushes once more at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,8 +49,6 @@ def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clo
 
 def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Callable[[], float]) -> int:
     action = ACTIONS[asked.action]
-    # What is wrong is said by the action itself; the log of the service has the rest.
-    logs.to_stderr(logging.DEBUG if settings.DEBUG else logging.CRITICAL)
     if action.is_mending and os.geteuid() == 0:
         from image_cache.operations.doctor import give_back
 

@@ -29,6 +29,8 @@ from image_cache.health.pictures import OURS
 from image_cache.operations.scene import Scene
 from image_cache.reading import open_reading
 
+UNTOUCHABLE = ("newer", "locked", "closed", "read-only", "full")
+
 
 def doctor(scene: Scene) -> int:
     """Exit status as of `health` afterwards."""
@@ -36,7 +38,13 @@ def doctor(scene: Scene) -> int:
     scene.reading.close()
     done: list[str] = []
     if scene.settings.state_dir.is_dir():  # else there is no vault, or its disk is not there: nothing to mend
+        kind = _kind(Index(scene.settings.index_path, is_reader=True).database)
+        is_usable = kind not in UNTOUCHABLE  # to open such an index for a change would set it aside, or wait for nothing
+        if not is_usable:
+            done.append(f"The cache is left alone: its index is {kind}.")
         for name, mend in STEPS.items():
+            if name in OF_THE_CACHE and not is_usable:
+                continue
             if name == "" or before[name].state in ("warning", "failed"):
                 try:
                     done += mend(scene, before)
@@ -138,18 +146,11 @@ def _catalog(scene: Scene, before: dict[str, Check]) -> list[str]:
 
 
 def _sweep(scene: Scene, before: dict[str, Check]) -> list[str]:
-    if before["Cache"].state == "failed" and kind_is_foreign(scene):
-        return []
     with scene.covers() as covers:
         swept = upkeep.sweep(covers.cache)
     parts = {"file without a row": swept.orphans, "leftover": swept.temporaries, "row without a file": swept.lost}
     said = ", ".join(f"{count:,} {name}{'s' if count != 1 and ' ' not in name else ''}" for name, count in parts.items() if count)
     return [f"Swept: {said}."] if said else []
-
-
-def kind_is_foreign(scene: Scene) -> bool:
-    """Tell whether the index is one that must not be touched: another version's, or locked by somebody."""
-    return _kind(Index(scene.settings.index_path, is_reader=True).database) in ("newer", "locked", "closed", "read-only")
 
 
 # The check that makes a step necessary, "" for always. In this order: what comes later stands on what comes before.
@@ -162,13 +163,14 @@ STEPS: dict[str, Callable[[Scene, dict[str, Check]], list[str]]] = {
     "Pictures": _pictures,
     "": _sweep,
 }
+OF_THE_CACHE = ("Cache", "Queue", "Pictures", "")
 
 
 def _set_aside(database: Database, path: Path, scene: Scene) -> list[str]:
     """Set a disposable database aside when it is damaged, and only then."""
     reader = Index(path, is_reader=True).database if path.name == "index.db" else FileIndex(path, is_reader=True).db
     kind = _kind(reader)
-    if kind in ("newer", "locked", "closed", "read-only", "full"):
+    if kind in UNTOUCHABLE:
         raise StorageError(str(path), f"its state is {kind}, which mending would make worse")
     if kind != "broken":
         return []
