@@ -76,6 +76,9 @@ def on_starting(server):
         _refuse(f"VINYL_VAULT_LOG_FILE: {_settings.LOG_FILE} cannot be written ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
         handler.setFormatter(logs.OneLine())
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):  # what gunicorn itself says belongs into the file as well
+            server.log.error_log.addHandler(handler)
     if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
         _check_port()
 
