@@ -53,7 +53,7 @@ def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Call
         from image_cache.operations.doctor import give_back
 
         give_back(settings)
-    become_owner(settings)
+    become_owner(settings, is_reading=action.is_reading)
     os.umask(0o077)
     scene = Scene(settings, out, _wanted(asked), clock)
     try:

@@ -148,8 +148,12 @@ def _catalog(scene: Scene, before: dict[str, Check]) -> list[str]:
 def _sweep(scene: Scene, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
         swept = upkeep.sweep(covers.cache)
-    parts = {"file without a row": swept.orphans, "leftover": swept.temporaries, "row without a file": swept.lost}
-    said = ", ".join(f"{count:,} {name}{'s' if count != 1 and ' ' not in name else ''}" for name, count in parts.items() if count)
+    parts = (
+        (swept.orphans, "file without a row", "files without a row"),
+        (swept.temporaries, "leftover", "leftovers"),
+        (swept.lost, "row without a file", "rows without a file"),
+    )
+    said = ", ".join(things(count, one, many) for count, one, many in parts if count)
     return [f"Swept: {said}."] if said else []
 
 

@@ -128,15 +128,27 @@ def placed(settings: Settings, cache_dir: Path | None, database: Path | None) ->
     return settings
 
 
-def become_owner(settings: Settings) -> None:
-    """As root, become the user whose vault this is: what root would make, the service could not use. Others stay who they are."""
-    if os.geteuid() != 0:
+def become_owner(settings: Settings, *, is_reading: bool) -> None:
+    """As root, become the user whose vault this is: what root would make, the service could not use. Others stay who they are.
+
+    Raises `Refused` when that user cannot read this program, and something is to be changed.
+    """
+    folder = next((folder for folder in (settings.state_dir, settings.cache_dir) if folder.is_dir()), None)
+    if os.geteuid() != 0 or folder is None or not (facts := folder.stat()).st_uid:
         return
-    for folder in (settings.state_dir, settings.cache_dir):
-        if folder.is_dir():
-            facts = folder.stat()
-            if facts.st_uid:
-                os.setgroups([])
-                os.setresgid(facts.st_gid, facts.st_gid, facts.st_gid)
-                os.setresuid(facts.st_uid, facts.st_uid, facts.st_uid)
-            return
+    os.setegid(facts.st_gid)
+    os.seteuid(facts.st_uid)
+    is_readable = all(os.access(path, os.R_OK, effective_ids=True) for path in (__file__, str(os.__file__)))
+    os.seteuid(0)
+    os.setegid(0)
+    if is_readable:
+        os.setgroups([])
+        os.setresgid(facts.st_gid, facts.st_gid, facts.st_gid)
+        os.setresuid(facts.st_uid, facts.st_uid, facts.st_uid)
+    elif not is_reading:
+        said = (
+            f"The vault belongs to user {facts.st_uid}, who cannot read this program; as root it would be spoilt for the service."
+        )
+        raise Refused(
+            Check("Rights", "failed", said, "Run the copy of the program that the service runs, or change who may read it.")
+        )

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from image_cache.database import DatabaseError
-from image_cache.health import can_serve, examine_service, verdict
+from image_cache.health import Check, can_serve, examine_service, verdict
 from image_cache.web.context import is_on_this_machine, may_operate, services
 from image_cache.web.limits import limiter
 
@@ -20,7 +20,7 @@ SENTENCES = {
 @limiter.exempt
 def health() -> Response:
     """Answer 200 while pages and pictures can be served, 503 when not; as a page or as JSON. Advice is for operators."""
-    checks = examine_service(services())
+    checks = all_checks()
     status, is_operator = verdict(checks), _may_see_advice()
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
         answer = make_response(
@@ -39,6 +39,11 @@ def health() -> Response:
     answer.status_code = 200 if can_serve(checks) else 503
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def all_checks() -> list[Check]:
+    """Look at everything that pages and pictures need."""
+    return examine_service(services())
 
 
 def _may_see_advice() -> bool:
