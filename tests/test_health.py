@@ -1,11 +1,13 @@
 """What `/health`, the dashboard and `cache_monitor.py --action health` say: each check alone, whatever else is broken."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from config import Settings
 from image_cache.database import Database, DatabaseError
 from image_cache.health import Check, can_serve, examine, examine_service, verdict
 from image_cache.reading import open_reading
@@ -19,26 +21,33 @@ def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
     return [(str(path), stat.st_size, stat.st_mtime_ns, stat.st_mode) for path, stat in facts]
 
 
-def look(inside: Inside) -> dict[str, Check]:
-    reading = open_reading(inside.services.settings)
+def look(folder: Path) -> dict[str, Check]:
+    reading = open_reading(Settings(DATA_DIR=folder))
     try:
         return {check.name: check for check in examine(reading)}
     finally:
         reading.close()
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vault with one record and one cover, whose service has ended."""
+    folder = tmp_path_factory.mktemp("pristine") / "vault"
+    with Origin() as origin, Inside(folder, trusted=(origin.base,)) as inside:
+        inside.album(origin.put("/a.jpg", b""))
+        inside.cover(origin, "/a.jpg")
+    return folder
+
+
 @pytest.fixture
-def settled(inside: Inside, origin: Origin) -> Inside:
-    """A vault with one cover, whose service has ended."""
-    inside.album(origin.put("/a.jpg", b""))
-    inside.cover(origin, "/a.jpg")
-    inside.services.close()
-    return inside
+def settled(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of it, to break."""
+    return Path(shutil.copytree(pristine, tmp_path / "vault"))
 
 
 def test_a_vault_that_is_well_is_healthy_from_inside_and_from_outside(inside: Inside, origin: Origin) -> None:
     inside.cover(origin)
-    for checks in (examine_service(inside.services), list(look(inside).values())):
+    for checks in (examine_service(inside.services), list(look(inside.folder).values())):
         assert [check for check in checks if check.state in ("warning", "failed")] == []
         assert verdict(checks) == "healthy"
         assert can_serve(checks)
@@ -53,13 +62,11 @@ def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: boo
     else:
         inside.services.pool.close()  # so that nobody else changes anything
     before = picture_of(inside.folder)
-    look(inside)
+    look(inside.folder)
     assert picture_of(inside.folder) == before
 
 
 def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> None:
-    from config import Settings
-
     reading = open_reading(Settings(DATA_DIR=tmp_path / "nothing"))
     checks = {check.name: check for check in examine(reading)}
     assert not (tmp_path / "nothing").exists()
@@ -84,9 +91,9 @@ def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> Non
     ],
 )
 def test_a_broken_database_is_one_check_and_leaves_the_others(
-    settled: Inside, name: str, check: str, damage: str, says: str
+    settled: Path, name: str, check: str, damage: str, says: str
 ) -> None:
-    path = settled.folder / name
+    path = settled / name
     body = path.read_bytes()
     if damage == "newer":
         path.write_bytes(body[:60] + (99).to_bytes(4, "big") + body[64:])  # user_version
@@ -101,9 +108,9 @@ def test_a_broken_database_is_one_check_and_leaves_the_others(
                 "middle": body[:8192] + os.urandom(len(body) - 8192),
             }[damage]
         )
-    before = picture_of(settled.folder)
+    before = picture_of(settled)
     checks = look(settled)
-    assert picture_of(settled.folder) == before
+    assert picture_of(settled) == before
     assert says in checks[check].message
     assert checks[check].state == ("warning" if (check, damage) == ("Cache", "gone") else "failed")
     assert checks[check].advice
@@ -111,10 +118,10 @@ def test_a_broken_database_is_one_check_and_leaves_the_others(
     assert others == set()
 
 
-def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Inside) -> None:
+def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Path) -> None:
     import sqlite3
 
-    path = settled.folder / "state/catalog.db"
+    path = settled / "state/catalog.db"
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode=EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
@@ -128,8 +135,8 @@ def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Inside) ->
     assert "fuser" in found.advice
 
 
-def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Inside) -> None:
-    covers = settled.folder / "cache/covers"
+def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) -> None:
+    covers = settled / "cache/covers"
     (detail,) = covers.glob("detail/*/*.webp")
     (thumbnail,) = covers.glob("thumbnails/*/*.webp")
     detail.write_bytes(detail.read_bytes()[:100])
@@ -147,16 +154,16 @@ def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Inside) 
     assert (detail.parent / "link.webp").is_symlink()
 
 
-def test_a_reader_refuses_to_write(settled: Inside) -> None:
-    reading = open_reading(settled.services.settings)
+def test_a_reader_refuses_to_write(settled: Path) -> None:
+    reading = open_reading(Settings(DATA_DIR=settled))
     with pytest.raises(DatabaseError), reading.index.database.write() as conn:
         conn.execute("DELETE FROM entries")
     reading.close()
     assert isinstance(reading.index.database, Database)
 
 
-def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Inside) -> None:
-    reading = open_reading(settled.services.settings, clock=lambda: 4000.0)
+def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Path) -> None:
+    reading = open_reading(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
     checks = {check.name: check for check in examine(reading)}
     reading.close()
     assert checks["Clock"].state == "failed"
@@ -172,8 +179,8 @@ def test_a_full_disk_is_unhealthy_and_pages_are_served_all_the_same(tmp_path: Pa
         assert inside.client().get("/health").status_code == 200
 
 
-def test_a_state_that_others_can_look_into_is_a_warning(inside: Inside) -> None:
-    (inside.folder / "state").chmod(0o755)
-    found = look(inside)["Rights"]
+def test_a_state_that_others_can_look_into_is_a_warning(settled: Path) -> None:
+    (settled / "state").chmod(0o755)
+    found = look(settled)["Rights"]
     assert found.state == "warning"
     assert "chmod go=" in found.advice
