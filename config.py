@@ -90,6 +90,11 @@ class Settings:
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
     DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
+    LOG_FILE: Path | None = setting(
+        None,
+        "Write the log to this file too, such as vinylvault.log. The journal has it anyway; on a card every line is a write.",
+        "VINYL_VAULT_LOG_FILE",
+    )
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
 
     # The cache

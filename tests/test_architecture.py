@@ -17,7 +17,7 @@ LAYERS = [
     {"image_cache.tenancy"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
-    {"image_cache.engine", "image_cache.adapters"},
+    {"image_cache.engine", "image_cache.adapters", "image_cache.faults"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
     {
         "image_cache.housekeeping",
@@ -27,9 +27,10 @@ LAYERS = [
         "image_cache.scrub",
         "image_cache.front",
     },
-    {"image_cache.services"},
+    {"image_cache.services", "image_cache.reading"},
+    {"image_cache.health"},
     {"image_cache.web", "image_cache.serving", "image_cache.operations"},
-    {"app"},
+    {"app", "cache_monitor"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -56,7 +57,7 @@ ALLOWED = {("config", "image_cache.errors")}
 
 
 def modules() -> dict[str, Path]:
-    paths = [ROOT / "app.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
+    paths = [ROOT / "app.py", ROOT / "cache_monitor.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
