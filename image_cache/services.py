@@ -19,6 +19,7 @@ from image_cache.adapters.opening import make_fetcher
 from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
+from image_cache.cover_care import KIND, CoverCare
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
 from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
@@ -89,6 +90,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    care: CoverCare
     scrub: Scrub
     nightly: Nightly
     pool: Pool
@@ -144,13 +146,17 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
+    care = CoverCare(
+        settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
+    )
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
-    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    tasks = Tasks(catalog, {KIND: care.find}, settings.state_dir, clock=clock)
+    care.use(tasks)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
@@ -158,6 +164,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *care.chores(),
         *files.chores(),
         nightly.chore(),
     ]
@@ -176,6 +183,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         streams=streams,
         files=files,
         tasks=tasks,
+        care=care,
         scrub=scrub,
         nightly=nightly,
         pool=pool,
