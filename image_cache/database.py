@@ -290,3 +290,35 @@ def _statements(script: str) -> Iterator[str]:
 def marks(count: int) -> str:
     """Return `count` parameter marks for an IN list."""
     return ",".join("?" * count)
+
+
+@contextlib.contextmanager
+def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
+    """Open a database of somebody else for reading: nothing is written beside it, and nothing in it is believed.
+
+    A value longer than `longest_bytes` raises `DatabaseError`. The schema cannot call functions that do more than calculate.
+    """
+    conn = _foreign(path)
+    try:
+        conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
+        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", f"cache_size=-{CACHE_KIB}"):
+            conn.execute(f"PRAGMA {pragma}")
+        # What is no UTF-8 gets the sign that stands for a letter: one broken title does not end the reading.
+        conn.text_factory = lambda data: data.decode("utf-8", errors="replace")
+        conn.row_factory = Row
+        yield conn
+    finally:
+        conn.close()
+
+
+def _foreign(path: Path) -> Connection:
+    def linked(mode: str) -> Connection:
+        return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
+
+    conn = linked("ro")
+    try:
+        conn.execute("PRAGMA schema_version").fetchone()
+    except OperationalError:  # in WAL mode, and the WAL is gone and cannot be made
+        conn.close()
+        conn = linked("ro&immutable=1")
+    return conn
