@@ -40,7 +40,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -200,6 +200,21 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "tasks": _tasks(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
 
 
 def _tasks() -> Sequence["TaskLine"]:

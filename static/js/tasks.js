@@ -57,14 +57,16 @@ function show(line, job) {
   if (job.share !== null) dots.value = job.share;
 }
 
-/** @param {Element} place */
+/** @param {HTMLElement} place */
 async function redraw(place) {
+  if (place.dataset.tasks === "reload") return location.reload(); // the page of an empty vault: now there is a wall
   const places = [...document.querySelectorAll("[data-tasks]")];
   const drawn = (await getPage(location.href)).querySelectorAll("[data-tasks]")[places.indexOf(place)];
   if (!drawn) return; // logged out meanwhile
   const hadFocus = place.contains(document.activeElement);
   place.replaceChildren(...drawn.childNodes);
   if (hadFocus) place.querySelector("a, button")?.focus();
+  return undefined;
 }
 
 /** @param {Job} job @returns {string} a pause, or a guess from what was seen here */
