@@ -312,13 +312,9 @@ def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
 
 
 def _foreign(path: Path) -> Connection:
-    def linked(mode: str) -> Connection:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
-
-    conn = linked("ro")
-    try:
-        conn.execute("PRAGMA schema_version").fetchone()
-    except OperationalError:  # in WAL mode, and the WAL is gone and cannot be made
-        conn.close()
-        conn = linked("ro&immutable=1")
-    return conn
+    # A file in WAL mode whose WAL is gone would get a new one beside it, unless SQLite is told that nobody writes.
+    with path.open("rb") as file:
+        is_wal = file.read(20)[18:20] == b"\2\2"
+    is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
+    mode = "ro&immutable=1" if is_alone else "ro"
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)

@@ -51,7 +51,8 @@ class TableTasks:
             self._intray.forget(task.wanted["path"])
             raise
         kind = "discogs" if is_export else "original" if is_database(Path(task.wanted["path"])) else "table"
-        return {**_outcome(report), "rows": shown, "kind": kind, "name": task.wanted["name"]}
+        told = f"Looked through {task.wanted['name']}, nothing changed: {says(report)}."
+        return {**_outcome(report), "says": told, "rows": shown, "kind": kind, "name": task.wanted["name"]}
 
     def take(self, task: Task) -> Mapping[str, Any]:
         """Import the file, register the covers, clear the file away."""
@@ -75,7 +76,7 @@ class TableTasks:
                 put_away(Path(task.wanted["path"]), is_refused=True, report=_refusal(error))
             self._intray.forget(task.wanted["path"])
             raise
-        outcome = {**_outcome(report), "name": task.wanted["name"]}
+        outcome = {**_outcome(report), "says": f"{task.wanted['name']}: {says(report)}.", "name": task.wanted["name"]}
         if is_from_folder:
             is_refused = report.read > 0 and report.rejected_count == report.read
             put_away(Path(task.wanted["path"]), is_refused=is_refused, report=_report(report))
@@ -89,7 +90,9 @@ class TableTasks:
         try:
             return run(table, lambda read: task.progress(table.done, table.size or None, f"{name}: {read:,} rows read"))
         except TableRejected as error:
-            raise TableRejected(name, error.reason) from error
+            refusal = TableRejected(name, error.reason)
+            refusal.hint = ""  # names a file on this machine, which whoever sends a table may not see
+            raise refusal from error
 
     def _saving(self, task: Task) -> Callable[[Table], Callable[[Connection, ImportReport], None]]:
         def of(table: Table) -> Callable[[Connection, ImportReport], None]:
@@ -112,7 +115,7 @@ def says(report: ImportReport) -> str:
 def _outcome(report: ImportReport) -> dict[str, Any]:
     facts = {name: value for name, value in dataclasses.asdict(report).items() if name != "rejected"}
     rejected = [list(pair) for pair in report.rejected[:SHOWN_REASONS]]
-    return {**facts, "rejected": rejected, "rejected_count": report.rejected_count, "says": says(report)}
+    return {**facts, "rejected": rejected, "rejected_count": report.rejected_count, "summary": f"{says(report)}."}
 
 
 def _report(report: ImportReport) -> str:

@@ -21,7 +21,7 @@ LOOK, TAKE = "table-look", "table"
 PATIENCE_S = 2.0  # a small table is looked through before the page is drawn
 TYPES = {"csv": "text/csv", "json": "application/json"}
 LONGEST_NAME = 80
-SPINES = 90  # that stand for the rows of a table
+SPINES = 120  # that stand for the rows of a table
 _HEIGHTS = (0, 2, 0, 5, 1, 0, 3, 0, 1, 7, 0)  # where the spines of a shelf begin
 PARTS = ("new", "changed", "same", "rejected_count")
 
@@ -157,6 +157,6 @@ def _shelf(state: TaskState) -> Markup:
         if lines:
             pieces.append(Markup('<path class="{}" d="{}"/>').format(name.removesuffix("_count"), lines))
         at += max(0, share)
-    return Markup('<svg class="taken" viewBox="0 0 {w} 28" aria-hidden="true" focusable="false">{paths}</svg>').format(
-        w=6 * at - 2, paths=Markup("").join(pieces)
-    )
+    return Markup(
+        '<svg class="taken" width="{px}" height="30" viewBox="0 0 {w} 28" preserveAspectRatio="none" aria-hidden="true" focusable="false">{paths}</svg>'
+    ).format(w=6 * at - 2, paths=Markup("").join(pieces))
