@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 TASKS_S = 5.0  # how soon a task begins that another process started
-FOLDER_S = 5.0  # how soon a table is seen that somebody put into the folder of imports
+FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 

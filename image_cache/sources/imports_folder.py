@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from image_cache.folders import make_folder
@@ -11,7 +12,7 @@ from image_cache.folders import make_folder
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".json", ".db", ".txt", ".tsv")
-QUIET_S = 5.0  # a file that did not change for so long is whole
+QUIET_S = 5.0  # a file that nobody wrote to for so long is whole
 AGAIN_S = 600.0  # before a file that stayed where it was, because the disk refused, is tried again
 
 _Shape = tuple[int, int]
@@ -24,19 +25,25 @@ class ImportsFolder:
         self._folder = folder
         self._start = start
         self._clock = clock
+        self._is_made = False
         self._seen: dict[str, tuple[_Shape, float]] = {}  # how a file looked, and since when
         self._tried: dict[str, tuple[_Shape, float]] = {}
 
     def look(self) -> None:
         """Begin the import of the first file that is whole. Another one has its turn when that is over."""
-        shapes = _shapes(self._folder)
-        now = self._clock()
+        if not self._is_made:
+            self._is_made = True
+            with suppress(OSError):  # a disk that takes no folder takes no table either
+                make_folder(self._folder)
+        shapes, before, now = _shapes(self._folder), self._seen, self._clock()
         self._seen = {name: (shape, self._since(name, shape, now)) for name, shape in shapes.items()}
         self._tried = {name: tried for name, tried in self._tried.items() if name in shapes}
         for name, (shape, since) in sorted(self._seen.items()):
             tried = self._tried.get(name)
             is_waiting = tried is not None and tried[0] == shape and now - tried[1] < AGAIN_S
-            if now - since >= QUIET_S and not is_waiting:
+            # Two looks at least: the clock of a Pi jumps, and a file of just now would seem to be of last year.
+            is_quiet = name in before and before[name][0] == shape and max(now - since, now - shape[1] / 1e9) >= QUIET_S
+            if is_quiet and not is_waiting:
                 if self._start(self._folder / name):
                     self._tried[name] = (shape, now)
                     logger.info("table found name=%s", ascii(name))
