@@ -159,4 +159,4 @@ def _shelf(state: TaskState) -> Markup:
         at += max(0, share)
     return Markup(
         '<svg class="taken" width="{px}" height="30" viewBox="0 0 {w} 28" preserveAspectRatio="none" aria-hidden="true" focusable="false">{paths}</svg>'
-    ).format(w=6 * at - 2, paths=Markup("").join(pieces))
+    ).format(px=8 * at - 3, w=6 * at - 2, paths=Markup("").join(pieces))
