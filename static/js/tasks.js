@@ -15,9 +15,13 @@ const first = new Map();
 const said = document.body.appendChild(Object.assign(document.createElement("p"), { className: "vh" }));
 said.setAttribute("role", "status");
 
+let isWatching = false;
+addEventListener("tasks-drawn", watch); // a page that draws tasks anew says so
 watch();
 
 async function watch() {
+  if (isWatching) return;
+  isWatching = true;
   while (lines().length) {
     await pause(document.hidden ? LATER_MS : SOON_MS);
     try {
@@ -26,6 +30,7 @@ async function watch() {
       await pause(LATER_MS); // the next look may succeed; the page stays as it was drawn
     }
   }
+  isWatching = false;
 }
 
 /** @returns {HTMLElement[]} the tasks of this page that are not over */
