@@ -284,6 +284,16 @@ class Settings:
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
+    # Tables
+    MAX_IMPORT_MB: float = setting(
+        256.0,
+        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "VINYL_VAULT_MAX_IMPORT_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
+
     # Large files
     FILES_SIZE_MB: float | None = setting(
         None,
@@ -354,6 +364,16 @@ class Settings:
     def own_covers_dir(self) -> Path:
         """Precious: covers that people uploaded for a record."""
         return self.state_dir / "own_covers"
+
+    @property
+    def imports_dir(self) -> Path:
+        """Where tables are put that shall be taken in."""
+        return self.DATA_DIR / "imports"
+
+    @property
+    def intray_dir(self) -> Path:
+        """Uploaded tables until their import ends."""
+        return self.state_dir / "intray"
 
     @property
     def stream_cache_dir(self) -> Path:

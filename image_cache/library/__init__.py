@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.adapters.tables import read_table, write_table
 from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
-from image_cache.library.importing import import_rows
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
+    from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
@@ -179,21 +178,55 @@ class Library:
         *,
         dry_run: bool = False,
         progress: Callable[[int], None] | None = None,
+        save: "Callable[[Connection, ImportReport], None] | None" = None,
+        resume: ImportReport | None = None,
+        each: Callable[[AlbumRow, str], None] | None = None,
     ) -> ImportReport:
         """Put rows into the catalogue, or with `dry_run` only say what would happen. `progress` gets the rows read so far.
 
-        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again.
+        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again, or goes
+        on after `resume`, the last report that `save` was given inside of a transaction. `each` gets every row that was not
+        there before `resume`, with what becomes of it: new, changed or same.
         Raises `StorageError` when the disk refuses; what was written before stays.
         """
-        return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
+        from image_cache.library.importing import NOTHING, import_rows
+
+        return import_rows(
+            self._catalog,
+            rows,
+            now=float(int(self._clock())),
+            dry_run=dry_run,
+            progress=progress,
+            save=save,
+            resume=resume or NOTHING,
+            each=each,
+        )
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
-        """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""
+        """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` when it is none of them."""
+        from image_cache.adapters.tables import read_table
+
         return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
 
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
+        from image_cache.adapters.table_writer import write_table
+
         return write_table(path, self.albums())
+
+    def table_text(self, kind: str) -> Iterator[str]:
+        """Yield all albums as the text of a table, `csv` or `json`, piece by piece."""
+        from image_cache.adapters.table_writer import table_text
+
+        return table_text(kind, self.albums())
+
+    def count_source(self, source: str) -> int:
+        """Return how many records came from a source."""
+        return self._catalog.count_source(source)
+
+    def remove_source(self, source: str) -> int:
+        """Delete every record of a source, with its plays; return how many."""
+        return self._catalog.remove_source(source)
 
     def _filters(self) -> _Filters:
         revision = self._catalog.revision("artist")

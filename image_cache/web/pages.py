@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
@@ -14,10 +15,13 @@ from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web import album_view, wall
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_change, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+
+if TYPE_CHECKING:
+    from image_cache.web.task_view import TaskLine
 
 pages = Blueprint("pages", __name__)
 
@@ -37,7 +41,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -201,6 +205,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
         "search": _search(),
+        "tasks": _tasks(),
         "drawn_at": time.strftime("%H:%M"),
     }
 
@@ -213,6 +218,30 @@ def _search() -> object:
     from image_cache.web.sleeve_view import search_line
 
     return search_line(state)
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return open_lines()
 
 
 def _choices() -> dict[str, object]:
