@@ -88,7 +88,7 @@ class Scene:
     @contextmanager
     def covers(self) -> Iterator[ImageCache]:
         """Open the covers for a change, beside a service that may run, and close them again. Starts no thread."""
-        from image_cache.services import open_covers
+        from image_cache.cover_services import open_covers
 
         parts = open_covers(self.settings, clock=self.clock)
         try:
