@@ -6,16 +6,18 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.adapters.tables import read_table, write_table
+from image_cache.database import Connection
 from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library.importing import import_rows
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
+from image_cache.library.syncing import sync_rows
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
@@ -160,6 +162,21 @@ class Library:
         Raises `StorageError` when the disk refuses; what was written before stays.
         """
         return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
+
+    def sync_rows(
+        self,
+        source: str,
+        rows: Iterable[AlbumRow],
+        *,
+        failing: Collection[str] = (),
+        also: Callable[[Connection, "Counter[str]"], None] = lambda _conn, _counts: None,
+    ) -> "Counter[str]":
+        """Put a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
+
+        A row that differs in nothing writes nothing. `also` writes what belongs together with the page, in the same transaction:
+        how far the pass is. Raises `StorageError` when the disk refuses; then nothing of the page is in.
+        """
+        return sync_rows(self._catalog, source, rows, now=float(int(self._clock())), failing=failing, also=also)
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
         """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""
