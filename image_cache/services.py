@@ -36,6 +36,7 @@ from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.sources import Tasks
+from image_cache.sources.discogs import DiscogsLink
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 
@@ -80,6 +81,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    discogs: DiscogsLink
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -98,6 +100,7 @@ class Services:
         was_running = self.pool.is_running
         self._parts.cut()
         self.files.cut()
+        self.discogs.cut()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
@@ -122,16 +125,20 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    discogs = DiscogsLink(settings, catalog, library, parts.covers, clock=clock)
+    tasks = Tasks(catalog, {**discogs.runners}, settings.state_dir, clock=clock)
+    discogs.tasks = tasks
     chores = [
         *housekeeping.chores(),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
     ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
+    accounts = Accounts(catalog, clock=clock)
+    return Services(settings, catalog, library, accounts, parts.covers, streams, files, tasks, discogs, pool, parts)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:

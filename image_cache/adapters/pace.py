@@ -55,7 +55,7 @@ class Pace:
                 self._rows.write(conn, self._name, calls=json.dumps([*ours, now]))
                 return 0.0
             step_s = self.window_s / STEPS
-            return max(0.01, ours[int(over)] + self.window_s - now) if over < len(ours) else step_s
+            return max(0.01, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
@@ -81,15 +81,15 @@ class Pace:
 
     def _ours(self, row: Row | None, now: float) -> list[float]:
         """Return our calls of the window, oldest first. One from the future was made before the clock was set back: it counts as now."""
-        found = json.loads(row["calls"]) if row else []
+        found: list[float] = json.loads(row["calls"]) if row else []
         return [min(at, now) for at in found if at > now - self.window_s]
 
     def _others(self, row: Row | None, now: float) -> float:
         """Return how many calls of others are still in the window, by now: they leave it evenly until the next answer says better."""
         if row is None:
             return 0.0
-        age = max(0.0, now - row["others_at"]) / self.window_s
-        return float(row["others"]) * max(0.0, 1.0 - age)
+        age: float = max(0.0, now - row["others_at"]) / self.window_s
+        return float(row["others"] * max(0.0, 1.0 - age))
 
 
 def _number(text: str | None) -> int | None:

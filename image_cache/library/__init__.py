@@ -7,7 +7,8 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.adapters.catalog import SORTS, Catalog
@@ -18,7 +19,7 @@ from image_cache.folding import sort_key
 from image_cache.library.importing import import_rows
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
 from image_cache.library.syncing import sync_rows
-from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
+from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
@@ -48,6 +49,7 @@ class Library:
         self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
         self._counts: tuple[int, _Filters] | None = None
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
+        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
         """Return a page of the wall, counted from 1. An empty result has one page.
@@ -63,7 +65,7 @@ class Library:
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._catalog.albums(shown)),
+            albums=tuple(self._shown(shown)),
             page=number,
             pages=pages,
             total=len(found.ids),
@@ -72,7 +74,8 @@ class Library:
         )
 
     def album(self, album_id: int) -> Album | None:
-        return self._catalog.album(album_id)
+        found = self._catalog.album(album_id)
+        return self.veil(found) if found and self.veil else found
 
     def count(self) -> int:
         return len(self._order("artist").ids)
@@ -83,7 +86,7 @@ class Library:
         at = position(order, album_id)
         if at == NOWHERE:
             return []
-        return self._catalog.albums(order.ids[max(0, at - each) : at + each + 1])
+        return self._shown(order.ids[max(0, at - each) : at + each + 1])
 
     def previous(self, album_id: int) -> Album | None:
         """Return the album before this one in artist order, None at the beginning of the shelf."""
@@ -95,7 +98,8 @@ class Library:
 
     def nearby(self, text: str, count: int = 6) -> list[Album]:
         """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        return self._catalog.from_artist(sort_key(text[:200]), count)
+        found = self._catalog.from_artist(sort_key(text[:200]), count)
+        return [self.veil(one) for one in found] if self.veil else found
 
     def random(self, exclude: Collection[int] = ()) -> Album | None:
         """Pick an album by chance, none of the last 20 picks and none of `exclude` while there is another one.
@@ -115,7 +119,7 @@ class Library:
             recent = [i for i in self._picked if i not in barred]
             album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
             self._picked.append(album_id)
-        return self._catalog.album(album_id)
+        return self.album(album_id)
 
     def played(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
@@ -124,6 +128,25 @@ class Library:
     def unplay(self, album_id: int) -> int:
         """Undo the last `played` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
         return self._known(album_id, self._catalog.unplay(album_id))
+
+    def detail(self, album_id: int, tracks: Sequence[Track], barcode: str, cover_url: str | None) -> Album | None:
+        """Add what the source of a record tells when it is asked for this one alone; a cover only where there is none.
+
+        Returns the record, None when it is gone meanwhile.
+        """
+        before = self._catalog.album(album_id)
+        if before is None:
+            return None
+        after = replace(
+            before,
+            tracks=tuple(tracks) or before.tracks,
+            barcode=barcode or before.barcode,
+            cover_url=before.cover_url or cover_url,
+            detailed_at=self._clock(),
+        )
+        with self._catalog.write() as conn:
+            self._catalog.update(conn, before, after)
+        return after
 
     def rate(self, album_id: int, stars: int | None) -> None:
         """Give a record 1 to 5 stars of one's own, None to go by its table again. No import changes them. Raises `UnknownAlbum`."""
@@ -197,12 +220,16 @@ class Library:
             self._counts = (revision, counts)
         return counts
 
+    def _shown(self, ids: Sequence[int]) -> list[Album]:
+        found = self._catalog.albums(ids)
+        return [self.veil(one) for one in found] if self.veil else found
+
     def _beside(self, album_id: int, step: int) -> Album | None:
         order = self._order("artist")
         at = position(order, album_id)
         if at == NOWHERE or not 0 <= at + step < len(order.ids):
             return None
-        return self._catalog.album(order.ids[at + step])
+        return self.album(order.ids[at + step])
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:
