@@ -1,11 +1,11 @@
 """The table `tasks` of `catalog.db`: what takes longer than a request, how far it is, how it ended. Statements only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, IntegrityError, Row
+from image_cache.database import Connection, IntegrityError, Row, marks
 from image_cache.models import TaskState
 
 KEPT = 50  # ended tasks of a kind that are remembered
@@ -52,9 +52,10 @@ class TaskRows:
         row = self.db.row("SELECT * FROM tasks WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT 1", (kind, task_id))
         return _task(row) if row else None
 
-    def recent(self, count: int = 20) -> list[TaskState]:
-        """Return the newest tasks, newest first."""
-        return [_task(row) for row in self.db.rows("SELECT * FROM tasks ORDER BY id DESC LIMIT ?", (count,))]
+    def recent(self, count: int = 20, without: Collection[str] = ()) -> list[TaskState]:
+        """Return the newest tasks, newest first, but none of the kinds in `without`."""
+        sql = f"SELECT * FROM tasks WHERE kind NOT IN ({marks(len(without))}) ORDER BY id DESC LIMIT ?"
+        return [_task(row) for row in self.db.rows(sql, (*without, count))]
 
     def set(self, task_id: int, now: float, **values: Any) -> None:
         """Write columns of a task."""

@@ -127,11 +127,14 @@ class DiscogsLink:
 
         Raises `FieldRejected` for what cannot be one, `StorageError`.
         """
-        token = token.strip()
-        if not looks_like_token(token):
-            raise FieldRejected("token", WRONG_SHAPE)
-        self.untested.write(token)
+        self.keep_untested(token)
         return self.test()
+
+    def keep_untested(self, token: str) -> None:
+        """Keep a token until its test. Raises as `offer`."""
+        if not looks_like_token(token.strip()):
+            raise FieldRejected("token", WRONG_SHAPE)
+        self.untested.write(token.strip())
 
     def test(self) -> int:
         """Begin a test of the token; returns the task."""
@@ -159,11 +162,10 @@ class DiscogsLink:
         """
         if album.source != NAME or album.detailed_at is not None or not self.tokens.exists():
             return False
-        is_coming = self.rows.wish(album.id, self.clock())
-        if is_coming and self.services.state(NAME).fault != "refused":
-            self.tasks.start(DETAILS, {})
-            return True
-        return False
+        if not self.rows.wish(album.id, self.clock()) or self.services.state(NAME).fault == "refused":
+            return False
+        self._begin_details()
+        return True
 
     # Behind
 
@@ -178,7 +180,7 @@ class DiscogsLink:
             if self._is_due(now):
                 self.tasks.start(SYNC, {"by": "timer"})
             if self.rows.next_wish(now) is not None:
-                self.tasks.start(DETAILS, {})
+                self._begin_details()
         except DatabaseError as error:
             logger.warning("refresh left for later reason=%s", error)
 
@@ -215,6 +217,12 @@ class DiscogsLink:
 
         return fetch_details(task, self)
 
+    def _begin_details(self) -> None:
+        """Let the wishes be granted, unless somebody is at it: a page that looks again and again writes nothing."""
+        latest = self.latest(DETAILS)
+        if latest is None or latest.is_over:
+            self.tasks.start(DETAILS, {})
+
     def _is_due(self, now: float) -> bool:
         """Tell whether a refresh should begin. The first sync is begun by hand: nobody's collection comes in unasked."""
         every_s = self.settings.DISCOGS_REFRESH_HOURS * 3600
@@ -244,7 +252,7 @@ def _waiter(task: Task) -> Callable[[float], None]:
     def wait(seconds: float) -> None:
         task.check()
         if seconds >= SHOWN_S:
-            task.pause(seconds, f"Discogs asks for a pause. On again in {round(seconds)} s.")
+            task.pause(seconds, "Discogs asks for a pause.")
             return
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

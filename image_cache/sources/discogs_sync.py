@@ -147,8 +147,9 @@ class _Sync:
             gone = self.link.rows.mark_gone(conn, self.source, now, before_at) if is_sure else 0
             self.link.rows.begin(conn, self.source)
             self.link.services.write(conn, self.source, pass_at=now, items=place.items)
-            self.task.save(conn, asdict(place), place.saved, place.items, _outcome_says(place, counts, gone))
-        return {**counts, "gone": gone, "items": place.items, "account": place.account, "reasons": place.rejected}
+            says = _outcome_says(place, counts, gone)
+            self.task.save(conn, asdict(place), place.saved, place.items, says)
+        return {"says": says, **counts, "gone": gone, "items": place.items, "account": place.account, "reasons": place.rejected}
 
     def _save(self, conn: Connection, place: Place) -> None:
         self.task.save(conn, asdict(place), place.saved, place.items or None, place.says())
@@ -173,7 +174,7 @@ class _Sync:
         if seconds < 1:
             time.sleep(seconds)
         else:
-            self.task.pause(seconds, f"Discogs does not answer. Asked again in {round(seconds)} s.")
+            self.task.pause(seconds, "Discogs does not answer. It is asked again.")
 
 
 def _place(position: Mapping[str, Any]) -> Place | None:

@@ -83,6 +83,7 @@ def album(album_id: int) -> AnyResponse:
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
         "spun": "spun" in request.args,
         "done": request.args.get("done", ""),
+        "details_coming": services().discogs.want_details(record),
     }
     return _page(render_template("album_detail.html", **values))
 

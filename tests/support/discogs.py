@@ -34,7 +34,11 @@ ARTISTS = (
     [{"name": "Zeno Parrish", "anv": "", "join": "", "id": 1}],
     [{"name": "Brine Parliament (2)", "anv": "", "join": "", "id": 2}],
     [{"name": "Ada Quill", "anv": "A. Quill", "join": "&", "id": 3}, {"name": "The Sills (4)", "anv": "", "join": "", "id": 4}],
-    [{"name": "One", "anv": "", "join": ",", "id": 5}, {"name": "Two", "anv": "", "join": "Feat.", "id": 6}, {"name": "Three", "anv": "", "join": "", "id": 7}],
+    [
+        {"name": "One", "anv": "", "join": ",", "id": 5},
+        {"name": "Two", "anv": "", "join": "Feat.", "id": 6},
+        {"name": "Three", "anv": "", "join": "", "id": 7},
+    ],
 )
 GRADES = ("Mint (M)", "Near Mint (NM or M-)", "Very Good Plus (VG+)")
 
@@ -117,11 +121,23 @@ def release(number: int) -> dict[str, Any]:
         "tracklist": [
             {"position": "", "type_": "heading", "title": "First half", "duration": ""},
             {"position": "A1", "type_": "track", "title": f"Opening {number}", "duration": "3:04"},
-            {"position": "", "type_": "index", "title": "Suite", "duration": "", "sub_tracks": [
-                {"position": "A2a", "type_": "track", "title": "Ebb", "duration": "1:00"},
-                {"position": "A2b", "type_": "track", "title": "Flow", "duration": ""},
-            ]},
-            {"position": "B1", "type_": "track", "title": "Closing", "duration": "1:02:10", "artists": [{"name": "Guest (2)", "anv": "", "join": ""}]},
+            {
+                "position": "",
+                "type_": "index",
+                "title": "Suite",
+                "duration": "",
+                "sub_tracks": [
+                    {"position": "A2a", "type_": "track", "title": "Ebb", "duration": "1:00"},
+                    {"position": "A2b", "type_": "track", "title": "Flow", "duration": ""},
+                ],
+            },
+            {
+                "position": "B1",
+                "type_": "track",
+                "title": "Closing",
+                "duration": "1:02:10",
+                "artists": [{"name": "Guest (2)", "anv": "", "join": ""}],
+            },
         ],
         "identifiers": [
             {"type": "Matrix / Runout", "value": "ST 1 A"},
@@ -236,7 +252,11 @@ class State:
         return {**one, "basic_information": basic}
 
     def address(self, number: int, edge: int, quality: int) -> str:
-        packed = base64.urlsafe_b64encode(f"s3://discogs-database-images/R-{number}-1500000000-1234.jpeg".encode()).decode().rstrip("=")
+        packed = (
+            base64.urlsafe_b64encode(f"s3://discogs-database-images/R-{number}-1500000000-1234.jpeg".encode())
+            .decode()
+            .rstrip("=")
+        )
         strewn = "/".join(packed[at : at + 16] for at in range(0, len(packed), 16))
         return f"{self.images}/sig{self.signature}/rs:fit/g:sm/q:{quality}/h:{edge}/w:{edge}/{strewn}.jpeg"
 
@@ -279,30 +299,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, data, headers)
 
     def _answer(self, path: str) -> tuple[int, Any]:
+        token = self.headers.get("Authorization", "").removeprefix("Discogs token=")
         if not self.headers.get("User-Agent"):
             return 403, {"message": "You must send a User-Agent."}
         if "vnd.discogs.v2" not in self.headers.get("Accept", ""):
             return 406, {"message": "not this media type"}
-        token = self.headers.get("Authorization", "").removeprefix("Discogs token=")
         if token != self.state.token:
             return 401, {"message": "Invalid consumer token. Please register an app before making requests."}
-        parts = [unquote(part) for part in path.strip("/").split("/")]
+        found = self._found([unquote(part) for part in path.strip("/").split("/")])
+        return found or (404, {"message": "The requested resource was not found."})
+
+    def _found(self, parts: list[str]) -> tuple[int, Any] | None:
         query = parse_qs(urlsplit(self.path).query)
         if parts == ["oauth", "identity"]:
             return 200, {"id": 1, "username": ACCOUNT, "resource_url": "", "consumer_name": ""}
-        if parts[:2] == ["users", ACCOUNT] and parts[2:3] == ["collection"]:
-            if self.state.is_private:
-                return 403, {"message": "You are not allowed to view this collection."}
-            if parts[3:] == ["fields"]:
-                names = ("Media", "Sleeve", "Notes", "Shelf")
-                return 200, {"fields": [{"id": n, "name": name, "position": n} for n, name in enumerate(names, 1)]}
-            if parts[3:] == ["folders", "0", "releases"]:
-                number, size = int(query.get("page", ["1"])[0]), min(100, int(query.get("per_page", ["50"])[0]))
-                found = self.state.page(number, size)
-                return (200, found) if found else (404, {"message": f"Page {number} is out of range."})
-        if parts[0] == "releases" and len(parts) == 2 and parts[1].isdigit():
-            return 200, release(int(parts[1]))
-        return 404, {"message": "The requested resource was not found."}
+        is_collection = parts[:3] == ["users", ACCOUNT, "collection"]
+        if is_collection and self.state.is_private:
+            return 403, {"message": "You are not allowed to view this collection."}
+        if is_collection and parts[3:] == ["fields"]:
+            names = ("Media", "Sleeve", "Notes", "Shelf")
+            return 200, {"fields": [{"id": n, "name": name, "position": n} for n, name in enumerate(names, 1)]}
+        if is_collection and parts[3:] == ["folders", "0", "releases"]:
+            number, size = int(query.get("page", ["1"])[0]), min(100, int(query.get("per_page", ["50"])[0]))
+            page = self.state.page(number, size)
+            return (200, page) if page else None
+        is_release = parts[0] == "releases" and len(parts) == 2 and parts[1].isdigit()
+        return (200, release(int(parts[1]))) if is_release else None
 
     def _picture(self, path: str) -> None:
         from tests.support.origin import jpeg
