@@ -18,6 +18,7 @@ MARGIN = (
     12  # a twelfth of what a service allows is left alone: its numbers lag, and it counts when a call arrives, not when it left
 )
 LAST = 1  # so few calls left: somebody else is faster than our count of them
+SOON_S = 0.01
 STEPS = 12  # how often a window is looked at again when others fill it
 
 
@@ -43,11 +44,11 @@ class Pace:
         """
         now = self._clock()
         with self._rows.alone(self._name) as (conn, row):
-            paused_s: float = (
-                min(row["paused_until"] - now, MAX_RETRY_AFTER_S) if row else 0.0
-            )  # the clock may have been set back
-            if paused_s > 0:
-                return paused_s
+            if row is not None and self._is_ahead(row, now):
+                self._rows.write(conn, self._name, calls=json.dumps(self._ours(row, now)), paused_until=0.0)
+                return SOON_S
+            if row is not None and row["paused_until"] > now:
+                return float(row["paused_until"] - now)
             ours = self._ours(row, now)
             cap = max(1, min(self._calls, (row["cap"] if row else None) or self._calls) - spare)
             over = len(ours) + self._others(row, now) - cap
@@ -55,7 +56,7 @@ class Pace:
                 self._rows.write(conn, self._name, calls=json.dumps([*ours, now]))
                 return 0.0
             step_s = self.window_s / STEPS
-            return max(0.01, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
+            return max(SOON_S, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
@@ -83,6 +84,11 @@ class Pace:
         """Return our calls of the window, oldest first. One from the future was made before the clock was set back: it counts as now."""
         found: list[float] = json.loads(row["calls"]) if row else []
         return [min(at, now) for at in found if at > now - self.window_s]
+
+    def _is_ahead(self, row: Row, now: float) -> bool:
+        """Tell whether the row was written by a clock that was ahead of this one: then it is set right, or it would hold for ever."""
+        calls: list[float] = json.loads(row["calls"])
+        return bool(row["paused_until"] > now + MAX_RETRY_AFTER_S + 1 or (calls and calls[-1] > now + 1))
 
     def _others(self, row: Row | None, now: float) -> float:
         """Return how many calls of others are still in the window, by now: they leave it evenly until the next answer says better."""

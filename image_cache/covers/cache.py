@@ -76,7 +76,7 @@ class ImageCache:
         return added
 
     def failing(self, urls: Iterable[str]) -> set[str]:
-        """Return those of the addresses that are a new way to a picture which failed under the known one. Reads only."""
+        """Return those of the addresses that are a new way to a picture which its origin refused under the known one. Reads only."""
         return self._intake.failing(urls)
 
     def renew(self, urls: Collection[str]) -> None:

@@ -44,12 +44,16 @@ class Intake:
         return len(new)
 
     def failing(self, urls: Iterable[str]) -> set[str]:
-        """Return those of the addresses whose picture failed under another address of the same identity."""
+        """Return those of the addresses whose picture was refused by its origin under another address of the same identity.
+
+        Other failures have nothing to do with the address: a line that is down, a host that may not be spoken to, a broken file.
+        """
         found: set[str] = set()
         by_digest = {self._names.of(url)[1]: url for url in urls}
         for part in parts(list(by_digest)):
             for digest, image in self._register.get_many(part).items():
-                if image.failures and image.url != identify(by_digest[digest]).url:
+                is_refused = image.is_final and image.failure.startswith("answered ")
+                if is_refused and image.url != identify(by_digest[digest]).url:
                     found.add(by_digest[digest])
         return found
 

@@ -153,6 +153,9 @@ class State:
         self.lock = threading.Lock()
         self.window_s = window_s
         self.images = images
+        self._begin(records)
+
+    def _begin(self, records: int) -> None:
         self.items = [item(n) for n in range(records)]
         self.token = TOKEN
         self.is_private = False
@@ -171,9 +174,11 @@ class State:
         `add` numbers of new records, `remove` places in the collection, `change` {place: values of the description}, `copy` a place of
         which a second copy is added, `faults` a list of {path, kind, after?, skip?, times?, every?}, `before_page` {page: an order
         carried out before that page is answered}, `token`, `private`, `others` calls of somebody else in the window, `forget` the log,
-        `kill_signatures`: addresses given out so far die.
+        `kill_signatures`: addresses given out so far die. `reset` makes it a new server with so many records, before all of that.
         """
         with self.lock:
+            if "reset" in wanted:
+                self._begin(wanted["reset"])
             self._order(wanted)
             return {"requests": self.requests, "over": self.over, "used": self.used, "items": len(self.items)}
 
