@@ -522,6 +522,21 @@ def test_the_tracks_of_a_record_come_when_it_is_opened_first_and_are_asked_for_o
     assert table(services) == before  # a sync does not take the tracks away
 
 
+def test_details_and_a_sync_together_stay_below_the_limit(services: Services, discogs: DiscogsServer) -> None:
+    """The server counts: 100 releases beside a sync are more than a window holds, and nobody is told to slow down."""
+    sync(services)
+    shelf = albums(services)
+    for album in shelf[:100]:
+        services.discogs.rows.wish(album.id, 1.0)
+    services.tasks.serve()
+    services.tasks.start(DETAILS, {})
+    assert sync(services).outcome["same"] == 250
+    wait_until(lambda: services.discogs.rows.next_wish(9e9) is None)
+    log = discogs.log()
+    assert (log["over"], len(discogs.paths("/releases/", 200))) == (0, 100)
+    assert log["used"] <= 57
+
+
 def test_a_release_that_is_not_there_is_not_asked_for_again_for_a_while(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
     services.tasks.serve()
