@@ -166,7 +166,7 @@ def test_the_net_away_is_said_kept_and_over_when_it_is_back(tmp_path: Path, disc
         discogs.control(faults=[{"path": "", "kind": "reset"}])
         ended = sync(inside.services)
         assert ended.state == "failed"
-        assert ended.says.startswith("Discogs cannot be read: ")
+        assert ended.says.startswith("Discogs cannot be reached: ")
         assert ended.says.endswith("What was saved stays; it goes on there.")
         status = inside.services.discogs.status()
         assert (status.fault, status.is_offline) == ("away", True)
@@ -187,7 +187,7 @@ def test_the_token_goes_to_the_api_alone_and_into_no_log(
         sync(inside.services)
         while inside.services.covers.loader.run_next():
             pass
-        inside.services.covers.preload_images([url for url in inside.services.library.cover_urls()][:3])
+        inside.services.covers.preload_images(list(inside.services.library.cover_urls())[:3])
         own.control(faults=[{"kind": "500"}])
         sync(inside.services)
         asked = own.log()["requests"]
@@ -209,7 +209,14 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
     ended = sync(services)
     assert ended.outcome | {"reasons": []} == {
         "says": "250 records read: 250 new, 0 changed, 0 the same.",
-        **{"new": 250, "changed": 0, "same": 0, "rejected": 0, "gone": 0, "items": 250, "account": ACCOUNT, "reasons": []},
+        "new": 250,
+        "changed": 0,
+        "same": 0,
+        "rejected": 0,
+        "gone": 0,
+        "items": 250,
+        "account": ACCOUNT,
+        "reasons": [],
     }
     assert len(discogs.paths()) == 5
     assert [path.split("page=")[1].split("&")[0] for path in discogs.paths(PAGES)] == ["1", "2", "3"]
@@ -362,6 +369,13 @@ def test_entries_that_are_none_are_counted_with_reasons_and_the_rest_goes_in(ser
     assert "2 rejected" in ended.outcome["says"]
 
 
+def test_a_record_that_cannot_be_read_any_more_is_not_gone(services: Services, discogs: DiscogsServer) -> None:
+    sync(services)
+    discogs.control(change={"7": {"basic_information": {"title": ""}}})
+    assert sync(services).outcome["rejected"] == 1
+    assert by_instance(services)["700000007"].gone_at is None
+
+
 # Trouble
 
 
@@ -402,7 +416,14 @@ def test_a_sync_that_failed_is_continued_by_the_next_one(services: Services, dis
     discogs.control(faults=[], forget=True)
     assert sync(services).outcome | {"reasons": []} == {
         "says": "250 records read: 250 new, 0 changed, 0 the same.",
-        **{"new": 250, "changed": 0, "same": 0, "rejected": 0, "gone": 0, "items": 250, "account": ACCOUNT, "reasons": []},
+        "new": 250,
+        "changed": 0,
+        "same": 0,
+        "rejected": 0,
+        "gone": 0,
+        "items": 250,
+        "account": ACCOUNT,
+        "reasons": [],
     }
     assert discogs.paths() == discogs.paths("identity|page=3")
 

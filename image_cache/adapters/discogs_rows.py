@@ -36,12 +36,16 @@ _BARCODE = re.compile(r"\d{8,14}")
 
 @dataclass(frozen=True, slots=True)
 class CollectionPage:
-    """One page of a collection. `pages` and `items` are what Discogs said with this page; `rows` are in its order."""
+    """One page of a collection. `pages` and `items` are what Discogs said with this page; `rows` are in its order.
+
+    `instances` are the copies on it, also of entries that make no row: what cannot be read is not gone.
+    """
 
     number: int
     pages: int
     items: int
     rows: tuple[AlbumRow | ImportRejected, ...]
+    instances: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,10 @@ def page_from(number: int, data: Any, fields: Mapping[str, str]) -> CollectionPa
     size = _number(told.get("per_page"), 1, 1000) or 100
     if items is None or pages is None:
         return None
-    rows = [_row_or_reason((number - 1) * size + n, item, fields) for n, item in enumerate(data["releases"][:size], 1)]
-    return CollectionPage(number, pages, items, tuple(rows))
+    shown = data["releases"][:size]
+    rows = tuple(_row_or_reason((number - 1) * size + n, item, fields) for n, item in enumerate(shown, 1))
+    copies = (_number(item.get("instance_id"), 1, MAX_ID) for item in shown if isinstance(item, dict))
+    return CollectionPage(number, pages, items, rows, tuple(str(copy) for copy in copies if copy))
 
 
 def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:

@@ -188,7 +188,6 @@ class Library:
 
     def sync_rows(
         self,
-        source: str,
         rows: Iterable[AlbumRow],
         *,
         failing: Collection[str] = (),
@@ -199,7 +198,7 @@ class Library:
         A row that differs in nothing writes nothing. `also` writes what belongs together with the page, in the same transaction:
         how far the pass is. Raises `StorageError` when the disk refuses; then nothing of the page is in.
         """
-        return sync_rows(self._catalog, source, rows, now=float(int(self._clock())), failing=failing, also=also)
+        return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also)
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
         """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""

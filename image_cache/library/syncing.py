@@ -14,7 +14,6 @@ from image_cache.models import AlbumRow
 
 def sync_rows(
     catalog: Catalog,
-    source: str,
     rows: Iterable[AlbumRow],
     *,
     now: float,
@@ -25,11 +24,8 @@ def sync_rows(
     sync, counts = SyncRows(catalog), Counter[str]()
     try:
         with catalog.write() as conn:
-            seen = []
             for row in rows:
                 counts[_apply(sync, conn, row, now, failing)] += 1
-                seen.append(row.instance_id or "")
-            sync.saw(conn, source, seen)
             also(conn, counts)
     except OperationalError as error:
         raise StorageError(catalog.db.path.name, str(error)) from error

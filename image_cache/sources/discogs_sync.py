@@ -127,10 +127,11 @@ class _Sync:
             total = Counter(place.counts) + counts if place.look == 1 else Counter(place.counts)
             total["rejected"] += len(rejected) if place.look == 1 else 0
             after = replace(after, counts=dict(total))
+            self.link.rows.saw(conn, self.source, page.instances)
             self.link.services.write(conn, self.source, items=page.items)
             self._save(conn, after)
 
-        self.link.library.sync_rows(self.source, rows, failing=failing, also=also)
+        self.link.library.sync_rows(rows, failing=failing, also=also)
         self.link.covers.remember(urls)
         self.link.covers.renew(failing)
         return after

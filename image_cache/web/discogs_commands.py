@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from image_cache.models import TaskState
 from image_cache.sources.discogs import SYNC, TEST
@@ -24,6 +24,7 @@ def register(albums: AppGroup) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Take the token in this file first: on the command line others could read it.",
 )
+@with_appcontext
 def sync_albums(token_file: Path | None) -> None:
     """Read the collection at Discogs. Stopped, it goes on where it was, here or in the server; a second time it changes nothing."""
     from image_cache.web.commands import told
@@ -38,6 +39,7 @@ def sync_albums(token_file: Path | None) -> None:
 
 @click.command("discogs")
 @click.option("--forget", is_flag=True, help="Forget the token. Records stay.")
+@with_appcontext
 def show_discogs(forget: bool) -> None:
     """Say how it stands with Discogs."""
     from image_cache.web.commands import told
