@@ -410,8 +410,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
             raise ConfigError(
                 "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
             )
-    base = values.get("DISCOGS_API_URL", "https://")
-    if not re.fullmatch(r"https?://[^/?#@\s]*(/[^?#\s]*)?", base):
+    base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
         raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
     if base.startswith("http:") and "/".join(base.split("/")[:3]) not in values.get("TRUSTED_ORIGINS", ()):
         raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
