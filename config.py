@@ -243,6 +243,19 @@ class Settings:
         "VINYL_VAULT_DISCOGS_HIDE_STALE",
     )
 
+    # Covers for records that have none
+    FIND_COVERS: bool = setting(
+        True,
+        "Look for covers of records that have none, at MusicBrainz and the Cover Art Archive: they are told title, artist and numbers.",
+        "VINYL_VAULT_FIND_COVERS",
+    )
+    MUSICBRAINZ_API_URL: str = setting(
+        "https://musicbrainz.org/ws/2", "Where MusicBrainz, or a mirror of it, answers.", "VINYL_VAULT_MUSICBRAINZ_API_URL"
+    )
+    COVER_ART_URL: str = setting(
+        "https://coverartarchive.org", "Where the Cover Art Archive answers.", "VINYL_VAULT_COVER_ART_URL"
+    )
+
     # Streams
     STREAM_IMAGES_DIR: Path | None = setting(
         None,

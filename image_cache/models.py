@@ -70,7 +70,7 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """What a grid page shows. `sort` is one of artist, title, year, added, plays; filters are exact values, decade like 1970."""
+    """What a grid page shows. `sort` is one of artist, title, year, added, plays, colour; filters are exact values, decade like 1970."""
 
     text: str = ""
     sort: str = "artist"

@@ -19,6 +19,7 @@ from image_cache.adapters.opening import make_fetcher
 from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
+from image_cache.cover_care import KIND, CoverCare
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
 from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
@@ -91,6 +92,7 @@ class Services:
     files: FileServices
     tasks: Tasks
     discogs: DiscogsLink
+    care: CoverCare
     scrub: Scrub
     nightly: Nightly
     pool: Pool
@@ -147,15 +149,19 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
+    care = CoverCare(
+        settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
+    )
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     discogs = DiscogsLink(settings, catalog, library, parts.covers, clock=clock)
-    tasks = Tasks(catalog, {**discogs.runners}, settings.state_dir, clock=clock)
+    tasks = Tasks(catalog, {**discogs.runners, KIND: care.find}, settings.state_dir, clock=clock)
     discogs.tasks = tasks
+    care.use(tasks)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
@@ -164,6 +170,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *care.chores(),
         *files.chores(),
         nightly.chore(),
     ]
@@ -183,6 +190,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         files=files,
         tasks=tasks,
         discogs=discogs,
+        care=care,
         scrub=scrub,
         nightly=nightly,
         pool=pool,

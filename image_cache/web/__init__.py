@@ -25,6 +25,7 @@ from image_cache.web.media import WarmCovers, media
 from image_cache.web.metrics import metrics
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
 from image_cache.web.stream_helpers import register_stream_helpers
@@ -71,6 +72,7 @@ def build_app(services: Services) -> Flask:
         jobs,
         importing,
         discogs,
+        sleeves,
     ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)

@@ -32,6 +32,7 @@ SIZES = {
     "(max-width: 960px) 140px, 176px",
     "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
     "row": "52px",
+    "near": "(max-width: 640px) 30vw, (max-width: 960px) 14vw, 150px",
 }
 
 
