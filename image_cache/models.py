@@ -58,6 +58,11 @@ class Album:
     detailed_at: float | None = None
 
     @property
+    def release_id(self) -> str:
+        """The id of the release at its source: a second copy of one release is called `123-2` here."""
+        return self.source_id.partition("-")[0] if self.source == "discogs" else self.source_id
+
+    @property
     def picture(self) -> str | None:
         """The address of the picture that is shown, None when there is none. `catalog.db` has a column of the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover

@@ -25,6 +25,7 @@ from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
+from image_cache.sources.discogs import DiscogsLink
 from image_cache.sources.runners import folder_chore, table_runners
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
@@ -53,6 +54,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    discogs: DiscogsLink
     care: CoverCare
     scrub: Scrub
     nightly: Nightly
@@ -76,6 +78,7 @@ class Services:
         was_running = self.pool.is_running
         self._parts.cut()
         self.files.cut()
+        self.discogs.cut()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
@@ -118,11 +121,14 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
+    discogs = DiscogsLink(settings, catalog, library, parts.covers, clock=clock)
     runners = {
         KIND: care.find,
+        **discogs.runners,
         **table_runners(library, parts.covers, settings.intray_dir),
     }
     tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
+    discogs.tasks = tasks
     care.use(tasks)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
@@ -132,6 +138,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
         Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
+        Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *care.chores(),
         *files.chores(),
@@ -152,6 +159,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         streams=streams,
         files=files,
         tasks=tasks,
+        discogs=discogs,
         care=care,
         scrub=scrub,
         nightly=nightly,

@@ -6,8 +6,9 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
-from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
+from image_cache.library.syncing import sync_rows
+from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
 
 if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
     from image_cache.database import Connection
@@ -53,6 +55,7 @@ class Library:
         self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
         self._counts: tuple[int, _Filters] | None = None
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
+        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
         """Return a page of the wall, counted from 1. An empty result has one page.
@@ -68,7 +71,7 @@ class Library:
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._catalog.albums(shown)),
+            albums=tuple(self._shown(shown)),
             page=number,
             pages=pages,
             total=len(found.ids),
@@ -77,7 +80,8 @@ class Library:
         )
 
     def album(self, album_id: int) -> Album | None:
-        return self._catalog.album(album_id)
+        found = self._catalog.album(album_id)
+        return self.veil(found) if found and self.veil else found
 
     def some(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that is gone is left out."""
@@ -92,7 +96,7 @@ class Library:
         at = position(order, album_id)
         if at == NOWHERE:
             return []
-        return self._catalog.albums(order.ids[max(0, at - each) : at + each + 1])
+        return self._shown(order.ids[max(0, at - each) : at + each + 1])
 
     def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
         """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
@@ -118,7 +122,8 @@ class Library:
 
     def nearby(self, text: str, count: int = 6) -> list[Album]:
         """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        return self._catalog.from_artist(sort_key(text[:200]), count)
+        found = self._catalog.from_artist(sort_key(text[:200]), count)
+        return [self.veil(one) for one in found] if self.veil else found
 
     def random(self, exclude: Collection[int] = ()) -> Album | None:
         """Pick an album by chance, none of the last 20 picks and none of `exclude` while there is another one.
@@ -138,7 +143,7 @@ class Library:
             recent = [i for i in self._picked if i not in barred]
             album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
             self._picked.append(album_id)
-        return self._catalog.album(album_id)
+        return self.album(album_id)
 
     def played(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
@@ -147,6 +152,25 @@ class Library:
     def unplay(self, album_id: int) -> int:
         """Undo the last `played` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
         return self._known(album_id, self._catalog.unplay(album_id))
+
+    def detail(self, album_id: int, tracks: Sequence[Track], barcode: str, cover_url: str | None) -> Album | None:
+        """Add what the source of a record tells when it is asked for this one alone; a cover only where there is none.
+
+        Returns the record, None when it is gone meanwhile.
+        """
+        before = self._catalog.album(album_id)
+        if before is None:
+            return None
+        after = replace(
+            before,
+            tracks=tuple(tracks) or before.tracks,
+            barcode=barcode or before.barcode,
+            cover_url=before.cover_url or cover_url,
+            detailed_at=self._clock(),
+        )
+        with self._catalog.write() as conn:
+            self._catalog.update(conn, before, after)
+        return after
 
     def rate(self, album_id: int, stars: int | None) -> None:
         """Give a record 1 to 5 stars of one's own, None to go by its table again. No import changes them. Raises `UnknownAlbum`."""
@@ -202,6 +226,20 @@ class Library:
             each=each,
         )
 
+    def sync_rows(
+        self,
+        rows: Iterable[AlbumRow],
+        *,
+        failing: Collection[str] = (),
+        also: Callable[[Connection, "Counter[str]"], None] = lambda _conn, _counts: None,
+    ) -> "Counter[str]":
+        """Put a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
+
+        A row that differs in nothing writes nothing. `also` writes what belongs together with the page, in the same transaction:
+        how far the pass is. Raises `StorageError` when the disk refuses; then nothing of the page is in.
+        """
+        return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also)
+
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
         """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` when it is none of them."""
         from image_cache.adapters.tables import read_table
@@ -239,12 +277,16 @@ class Library:
             self._counts = (revision, counts)
         return counts
 
+    def _shown(self, ids: Sequence[int]) -> list[Album]:
+        found = self._catalog.albums(ids)
+        return [self.veil(one) for one in found] if self.veil else found
+
     def _beside(self, album_id: int, step: int) -> Album | None:
         order = self._order("artist")
         at = position(order, album_id)
         if at == NOWHERE or not 0 <= at + step < len(order.ids):
             return None
-        return self._catalog.album(order.ids[at + step])
+        return self.album(order.ids[at + step])
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:

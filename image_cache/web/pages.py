@@ -85,6 +85,7 @@ def album(album_id: int) -> AnyResponse:
         "near": _near_in_colour(album_id),
         "spun": "spun" in request.args,
         "done": request.args.get("done", ""),
+        "details_coming": services().discogs.want_details(record),
     }
     return _page(render_template("album_detail.html", **values))
 
@@ -204,10 +205,19 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
-        "search": _search(),
         "tasks": _tasks(),
+        "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
 
 
 def _search() -> object:
@@ -233,15 +243,6 @@ def _first_run() -> AnyResponse:
         "tasks": _tasks(),
     }
     return _page(render_template("first_run.html", **values))
-
-
-def _tasks() -> Sequence["TaskLine"]:
-    """Return what runs behind, for those whom it concerns."""
-    if not may_change() or not services().tasks.rows.open():
-        return ()
-    from image_cache.web.task_view import open_lines
-
-    return open_lines()
 
 
 def _choices() -> dict[str, object]:
