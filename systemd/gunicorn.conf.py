@@ -112,12 +112,18 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Start our threads in the worker that uses them; the first one says where the page is."""
+    from gunicorn import SERVER
+
     from image_cache.database import DatabaseError
+    from image_cache.serving.quick import QuickAnswers
+    from image_cache.web.context import WARM
     from image_cache.web.limits import share_limits
 
     share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
     services.streams.views.share(_views, _views_salt)
+    if not _settings.DEBUG:  # the log of every request is written where the usual way ends
+        worker.quick = QuickAnswers(worker.wsgi.extensions[WARM], SERVER)
     services.start()
     if worker.age == 1:
         host = _settings.HOST

@@ -17,6 +17,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from image_cache.serving.arrival import Arrival
+from image_cache.serving.quick import QuickAnswers
 
 MOST_COLLECTED_BYTES = 16_000_000  # in all connections together
 ARRIVAL_S = 15.0  # from a connection, or the first byte of a further request, to its last byte
@@ -55,6 +56,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._leaving: dict[Connection, None] = {}
         self._collected_bytes = 0
         self._is_hasty = False
+        self.quick: QuickAnswers | None = None  # set when the application is there
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """Stop without waiting for idle clients, on SIGINT and SIGQUIT.
@@ -79,9 +81,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def on_client_socket_readable(self, conn: Connection, client: object) -> None:
         """A connection that was kept alive asks again."""
-        self.poller.unregister(conn.sock)
+        data = _receive(conn.sock)
         self.keepalived_conns.remove(conn)
-        self._collect(conn)
+        if data and (rest := self._answer_quickly(conn, data)) is not None:
+            if not rest:  # it goes on listening as it was
+                self._keep(conn)
+                return
+            self.poller.unregister(conn.sock)
+            self._send_rest(conn, rest)
+            return
+        self.poller.unregister(conn.sock)
+        self._collect(conn, data)
 
     def finish_request(self, conn: Connection, future: Any) -> None:
         """Called in the main loop when a thread is done with a request."""
@@ -93,13 +103,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not keep:
             self._leave(conn)
             return
-        ahead = conn.parser.unreader.take_buffered()
+        ahead = conn.parser.unreader.take_buffered() if conn.parser else b""
         if ahead:
             self._collect(conn, ahead)
             return
         conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.keepalived_conns.append(conn)
+        self._keep(conn)
         self._listen(conn, self.on_client_socket_readable)
 
     def murder_pending(self) -> None:
@@ -135,10 +144,41 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         # What is still to come of a body that was too large would have to be read before the next request.
         return keepalive and not conn.has_large_body and bool(super()._keepalive_after(conn, keepalive))
 
-    def _collect(self, conn: Connection, ahead: bytes = b"") -> None:
+    def _answer_quickly(self, conn: Connection, data: bytes) -> bytes | None:
+        """Answer a plain request for a warm picture here and now. Returns what the socket did not take, None when not answered."""
+        if self.quick is None or not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            return None
+        answer = self.quick.answer(data)
+        if answer is None:
+            return None
+        try:
+            sent = conn.sock.sendmsg(answer)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # it hung up: reading will say so
+            return b""
+        return b"" if sent == len(answer[0]) + len(answer[1]) else b"".join(answer)[sent:]
+
+    def _send_rest(self, conn: Connection, rest: bytes) -> None:
+        """Let a thread wait for a slow reader."""
+        future = self.tpool.submit(_send_slowly, conn.sock, rest)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _keep(self, conn: Connection) -> None:
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+
+    def _collect(self, conn: Connection, ahead: bytes | None = b"") -> None:
         conn.sock.setblocking(False)
         data = ahead or _receive(conn.sock)
         if data:
+            if (rest := self._answer_quickly(conn, data)) is not None:
+                if rest:
+                    self._send_rest(conn, rest)
+                else:
+                    self._keep(conn)
+                    self._listen(conn, self.on_client_socket_readable)
+                return
             conn.arrival.feed(data)
             if conn.arrival.is_whole:  # nearly every request is there at once, and costs no turn of the poller
                 self.enqueue_req(conn)
@@ -232,6 +272,16 @@ def _receive(sock: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def _send_slowly(sock: socket.socket, data: bytes) -> bool:
+    """Send all of it, each piece within the time; tell whether the connection can be kept. In a thread."""
+    try:
+        sock.settimeout(ANSWER_S)
+        sock.sendall(data)
+    except OSError:
+        return False
+    return True
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

@@ -9,7 +9,7 @@ from image_cache.services import Services
 from image_cache.web.accounts import accounts
 from image_cache.web.api import api
 from image_cache.web.commands import register_commands
-from image_cache.web.context import EXTENSION, TEMPLATE_DIR, prepare_session
+from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
@@ -50,7 +50,9 @@ def build_app(services: Services) -> Flask:
     register_stream_commands(app)
     for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people, files, file_api):
         app.register_blueprint(blueprint)
-    app.wsgi_app = WarmCovers(app.wsgi_app, services.covers.cache.memory)  # type: ignore[method-assign]
+    warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
+    app.wsgi_app = warm  # type: ignore[method-assign]
+    app.extensions[WARM] = warm.look
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

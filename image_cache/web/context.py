@@ -11,6 +11,7 @@ from image_cache.models import Account
 from image_cache.services import Services
 
 EXTENSION = "vinylvault"
+WARM = "vinylvault.warm"  # the look that answers warm covers, for the server's main loop
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field

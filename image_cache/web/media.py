@@ -42,19 +42,25 @@ class WarmCovers:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if path.startswith("/cache/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            variant, _, name = path[7:].partition("/")
-            digest, _, suffix = name.partition(".")
-            key = Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
-            # A variant of the address has no suffix of its own: `/cache/detail.jpg/….webp` is no address of the JPEG.
-            body = None if "." in variant else self._memory.get(key)
-            if body is not None:
-                if_none_match = environ.get("HTTP_IF_NONE_MATCH")
-                if if_none_match and matches(if_none_match, key.etag):
-                    start_response("304 NOT MODIFIED", validators(key))
-                    return ()
-                start_response("200 OK", entry_headers(key, len(body)))
-                return (body,) if environ["REQUEST_METHOD"] == "GET" else ()
+            answer = self.look(path, environ.get("HTTP_IF_NONE_MATCH"))
+            if answer is not None:
+                status, headers, body = answer
+                start_response(status, headers)
+                return (body,) if body and environ["REQUEST_METHOD"] == "GET" else ()
         return self._app(environ, start_response)
+
+    def look(self, path: str, if_none_match: str | None) -> tuple[str, list[tuple[str, str]], bytes] | None:
+        """Return (status, headers, body) for a path below `/cache/` that is in memory. Waits for nothing."""
+        variant, _, name = path[7:].partition("/")
+        digest, _, suffix = name.partition(".")
+        key = Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
+        # A variant of the address has no suffix of its own: `/cache/detail.jpg/….webp` is no address of the JPEG.
+        body = None if "." in variant else self._memory.get(key)
+        if body is None:
+            return None
+        if if_none_match and matches(if_none_match, key.etag):
+            return "304 NOT MODIFIED", validators(key), b""
+        return "200 OK", entry_headers(key, len(body)), body
 
 
 @media.get("/cache/<variant>/<name>.webp")

@@ -1,0 +1,185 @@
+"""Warm pictures from the main loop: the same answer to the last byte as the usual way gives, and only to plain requests."""
+
+import re
+import socket
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from image_cache.serving.quick import QuickAnswers
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import Vault, wait_until
+
+DIGEST = "a" * 64
+PATH = f"/cache/thumbnails/{DIGEST}.webp"
+DATE = re.compile(rb"Date: [^\r]+\r\n")
+
+
+def look(path: str, if_none_match: str | None) -> tuple[str, list[tuple[str, str]], bytes] | None:
+    if path != PATH:
+        return None
+    return ("304 NOT MODIFIED", [("ETag", '"x"')], b"") if if_none_match == '"x"' else ("200 OK", [("ETag", '"x"')], b"body")
+
+
+@pytest.fixture
+def quick() -> QuickAnswers:
+    return QuickAnswers(look, "gunicorn")
+
+
+def asked(*headers: str, path: str = PATH, line: str = "GET {} HTTP/1.1") -> bytes:
+    return "\r\n".join([line.format(path), "Host: vault", *headers, "", ""]).encode("latin-1")
+
+
+def test_a_plain_request_is_answered(quick: QuickAnswers) -> None:
+    answer = quick.answer(
+        asked("User-Agent: Mozilla/5.0 (X11)", "Accept: image/webp,*/*;q=0.8", "Connection: keep-alive", "Cookie: a=b")
+    )
+    assert answer is not None
+    assert answer[0].startswith(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: ")
+    assert answer[0].endswith(b'ETag: "x"\r\n\r\n')
+    assert answer[1] == b"body"
+
+
+def test_a_known_tag_is_answered_without_a_body(quick: QuickAnswers) -> None:
+    answer = quick.answer(asked('If-None-Match: "x"'))
+    assert answer is not None
+    assert answer[0].startswith(b"HTTP/1.1 304 NOT MODIFIED\r\n")
+    assert answer[1] == b""
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        asked(path="/"),
+        asked(path=PATH.replace("a", "b")),
+        asked(path=PATH + "?x=1"),
+        asked(path="http://vault" + PATH),
+        asked(path="/cache/../cache/thumbnails/" + DIGEST + ".webp"),
+        asked(line="HEAD {} HTTP/1.1"),
+        asked(line="GET {} HTTP/1.0"),
+        asked(line="GET  {} HTTP/1.1"),
+        asked(line="get {} HTTP/1.1"),
+        asked("Connection: close"),
+        asked("Connection: keep-alive, upgrade"),
+        asked("Content-Length: 5"),
+        asked("content-LENGTH: 0"),
+        asked("Transfer-Encoding: chunked"),
+        asked("Expect: 100-continue"),
+        asked("Upgrade: h2c"),
+        asked("Range: bytes=0-1"),
+        asked("Host: other"),
+        asked('If-None-Match: "x"', 'If-None-Match: "y"'),
+        asked("X: a\n b"),
+        asked("X: a", " folded"),
+        asked("X : a"),
+        asked("X: a\0"),
+        asked("X: \xe9"),
+        asked(*["X: a"] * 60),
+        asked("X: " + "a" * 3000),
+        asked() + b"GET / HTTP/1.1\r\n",
+        asked()[:-1],
+        asked().replace(b"Host: vault\r\n", b""),
+        asked().replace(b"\r\n", b"\n"),
+    ],
+)
+def test_everything_else_is_left_to_the_application(quick: QuickAnswers, request_bytes: bytes) -> None:
+    assert quick.answer(request_bytes) is None
+
+
+@pytest.fixture
+def warm(vault: Vault, origin: Origin) -> tuple[Vault, str]:
+    """A vault with one large cover in memory, and its path."""
+    vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(900, 900))}])
+    (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))
+    path = f"/cache/detail/{digest}.webp"
+    wait_until(lambda: vault.get(path).status == 200)
+    return vault, path
+
+
+def read_answer(client: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = client.recv(65536)
+        assert more, data
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    while len(body) < (int(length[1]) if length else 0):
+        body += client.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def test_both_ways_give_the_same_answer(warm: tuple[Vault, str]) -> None:
+    vault, path = warm
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
+
+        def ask(*headers: str) -> bytes:
+            client.sendall(asked(*headers, path=path))
+            return DATE.sub(b"", read_answer(client))
+
+        usual, plain = ask("Range: bytes=0-1"), ask()
+        tag = re.search(rb'ETag: ("[^"]+")', usual)
+        assert tag
+        assert plain == usual
+        assert len(plain) > 1000
+        known = f"If-None-Match: {tag[1].decode()}"
+        assert ask(known) == ask(known, "Range: bytes=0-1")
+        assert ask() == usual  # and the connection still serves
+
+
+def test_a_thousand_requests_on_one_connection_and_a_page_between_them(warm: tuple[Vault, str]) -> None:
+    vault, path = warm
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
+        for number in range(1000):
+            client.sendall(asked(path="/keys" if number % 100 == 50 else path))
+            assert read_answer(client).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_requests_sent_together_are_answered_in_order(warm: tuple[Vault, str]) -> None:
+    vault, path = warm
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
+        client.sendall(asked(path=path) * 3 + asked("Connection: close", path="/keys"))
+        data = b""
+        while more := client.recv(65536):
+            data += more
+    assert [part[:3] for part in re.findall(rb"HTTP/1.1 (\d+ [A-Z]+)", data)] == [b"200"] * 4
+    assert data.rstrip().endswith(b"</html>")
+
+
+def test_readers_that_take_nothing_keep_nobody_waiting(warm: tuple[Vault, str]) -> None:
+    vault, path = warm
+    slow = []
+    for _ in range(4):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", vault.port))
+        slow.append(client)
+    try:
+        for client in slow:
+            client.sendall(asked(path=path))
+        done: list[int] = []
+        threads = [threading.Thread(target=lambda: done.append(vault.get(path).status)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert done == [200] * 8
+        for client in slow:  # and they get theirs, when they want it
+            client.settimeout(20)
+            assert len(read_answer(client)) > 1000
+    finally:
+        for client in slow:
+            client.close()
+
+
+def test_a_log_of_every_request_has_these_too(tmp_path: Path, origin: Origin) -> None:
+    with Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_DEBUG="true") as vault:
+        vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(300, 300))}])
+        (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))
+        wait_until(lambda: vault.get(f"/cache/detail/{digest}.webp").status == 200)
+        with closing(socket.create_connection(("127.0.0.1", vault.port), timeout=30)) as client:
+            client.sendall(asked("User-Agent: plain", path=f"/cache/detail/{digest}.webp"))
+            read_answer(client)
+        wait_until(lambda: '"plain"' in vault.log.read_text())
