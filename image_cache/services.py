@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
+from image_cache.covers.places import Place
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
@@ -36,6 +37,7 @@ from image_cache.folders import make_folder
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.sources import Tasks
+from image_cache.sources.music_late import LateMusic
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 TASKS_S = 5.0  # how soon a task begins that another process started
+MUSIC_S = 60.0  # how soon a disk with music is noticed that was plugged in
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 
@@ -80,6 +83,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    music: LateMusic
     pool: Pool
     _parts: CoverServices
     _is_closed: bool = False
@@ -107,6 +111,7 @@ class Services:
                 self.covers.jobs.release_own()
             self.streams.close()
             forget_streams(self.streams)
+            self.music.close()
             self._parts.close()
             self.catalog.close()
         except DatabaseError as error:
@@ -118,24 +123,30 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     make_folder(settings.state_dir)
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
-    parts = open_covers(settings, clock=clock)
+    music = LateMusic(settings, catalog, clock)
+    parts = open_covers(settings, clock=clock, places={"music": music})
+    music.remember = parts.covers.remember
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock)
-    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    tasks = Tasks(catalog, {"music": music.run}, settings.state_dir, clock=clock)
     chores = [
         *housekeeping.chores(),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("music", MUSIC_S, lambda: music.tend(tasks), first_s=10.0),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
     ]
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
+    accounts = Accounts(catalog, clock=clock)
+    return Services(settings, catalog, library, accounts, parts.covers, streams, files, tasks, music, pool, parts)
 
 
-def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
-    """Build the cover cache alone, for scripts that have no catalogue."""
+def open_covers(
+    settings: Settings, *, clock: Callable[[], float] = time.time, places: Mapping[str, Place] | None = None
+) -> CoverServices:
+    """Build the cover cache alone, for scripts that have no catalogue. `places` answer further schemes of addresses."""
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
     register = Register(index.database)
@@ -169,7 +180,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         jobs=jobs,
         names=names,
         variants=variants,
-        fetcher=Places(fetcher, {"own": own}),
+        fetcher=Places(fetcher, {"own": own, **(places or {})}),
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,

@@ -14,11 +14,15 @@ AT_A_TIME = 500
 
 @dataclass(frozen=True, slots=True)
 class MusicRoot:
-    """A root as it was found last. `state` is new, well or gone; `mounts` are those of `mounts_of`, `path` is as the system says it."""
+    """A root as it was found last. `path` is as it was named, `real_path` free of links; `state` is new, well or gone.
+
+    `mounts` are those of `mounts_of` when it was looked at last, `whole_mounts` when all of it was seen.
+    """
 
     id: int
     name: str
     path: str
+    real_path: str
     mounts: tuple[str, ...] = ()
     whole_mounts: tuple[str, ...] = ()
     state: str = "new"
@@ -32,11 +36,13 @@ class MusicRoot:
 
 @dataclass(frozen=True, slots=True)
 class MusicFolder:
-    """A folder as it was found last. `path` is percent-encoded, below its root."""
+    """A folder as it was found last. `path` is percent-encoded, below its root; `left_out` counts files that are in no album."""
 
     id: int
     path: str
     mark: bytes
+    files: int = 0
+    left_out: int = 0
 
 
 class MusicRows:
@@ -56,15 +62,18 @@ class MusicRows:
             )
         ]
 
-    def paths(self) -> dict[str, str]:
-        """Return the path of every root by its name."""
-        return {row["name"]: row["path"] for row in self.db.rows("SELECT name, path FROM music_roots")}
+    def places(self) -> list[MusicRoot]:
+        """Return where every root is, without its totals."""
+        sql = "SELECT id, name, path, real_path FROM music_roots ORDER BY id"
+        return [MusicRoot(row["id"], row["name"], row["path"], row["real_path"]) for row in self.db.rows(sql)]
 
-    def add_root(self, conn: Connection, name: str, path: str) -> None:
-        conn.execute("INSERT INTO music_roots (name, path, state) VALUES (?, ?, 'new')", (name, path))
-
-    def move_root(self, conn: Connection, name: str, path: str) -> None:
-        conn.execute("UPDATE music_roots SET path = ? WHERE name = ?", (path, name))
+    def keep_root(self, conn: Connection, name: str, path: str, real_path: str) -> None:
+        """Write where a root is."""
+        conn.execute(
+            "INSERT INTO music_roots (name, path, real_path, state) VALUES (?, ?, ?, 'new')"
+            " ON CONFLICT (name) DO UPDATE SET path = excluded.path, real_path = excluded.real_path",
+            (name, path, real_path),
+        )
 
     def looked(self, root_id: int, mounts: Sequence[str], state: str, says: str) -> None:
         with self.db.write() as conn:
@@ -72,12 +81,13 @@ class MusicRows:
                 "UPDATE music_roots SET mounts = ?, state = ?, says = ? WHERE id = ?", (json.dumps(mounts), state, says, root_id)
             )
 
-    def scanned(self, conn: Connection, root_id: int, now: float, says: str) -> None:
+    def scanned(self, root_id: int, mounts: Sequence[str], whole_mounts: Sequence[str], now: float, says: str) -> None:
         """Note that a scan saw all of a root."""
-        conn.execute(
-            "UPDATE music_roots SET whole_mounts = mounts, state = 'well', says = ?, scanned_at = ? WHERE id = ?",
-            (says, now, root_id),
-        )
+        with self.db.write() as conn:
+            conn.execute(
+                "UPDATE music_roots SET mounts = ?, whole_mounts = ?, state = 'well', says = ?, scanned_at = ? WHERE id = ?",
+                (json.dumps(mounts), json.dumps(whole_mounts), says, now, root_id),
+            )
 
     def folder(self, root_id: int, path: str) -> MusicFolder | None:
         row = self.db.row("SELECT id, path, mark FROM music_folders WHERE root_id = ? AND path = ?", (root_id, path))
@@ -95,19 +105,23 @@ class MusicRows:
         row = self.db.row("SELECT coalesce(sum(files), 0) AS n FROM music_folders WHERE root_id = ?", (root_id,))
         return int(row["n"]) if row else 0
 
-    def keep_folder(self, conn: Connection, root_id: int, path: str, mark: bytes, files: int, left_out: int) -> int:
-        """Write what a folder is like now; return its id."""
+    def keep_folder(self, conn: Connection, root_id: int, folder: MusicFolder) -> int:
+        """Write what a folder is like now; its id is ignored. Returns the id."""
         row = conn.execute(
             "INSERT INTO music_folders (root_id, path, mark, files, left_out) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (root_id, path) DO UPDATE SET mark = excluded.mark, files = excluded.files, left_out = excluded.left_out"
             " RETURNING id",
-            (root_id, path, mark, files, left_out),
+            (root_id, folder.path, folder.mark, folder.files, folder.left_out),
         ).fetchone()
         return int(row["id"])
 
     def forget_folder(self, conn: Connection, folder_id: int) -> None:
         """Forget a folder, and that albums lay in it. The albums stay."""
         conn.execute("DELETE FROM music_folders WHERE id = ?", (folder_id,))
+
+    def id_of(self, conn: Connection, source_id: str) -> int:
+        """Return the id of an album that lies in a folder."""
+        return int(conn.execute("SELECT id FROM albums WHERE source = ? AND source_id = ?", (MUSIC, source_id)).fetchone()["id"])
 
     def albums_of(self, conn: Connection, folder_id: int) -> list[int]:
         return [

@@ -69,17 +69,19 @@ class _Listing:
 class Walk:
     """One walk through a root. `links` counts the links that were passed over. For one thread.
 
-    `leave_out` are (device, inode) of folders that are not looked into. Memory: the names of one folder at a time.
+    `leave_out` are (device, inode) of folders that are not looked into; `names` lead from the music folder to where the walk
+    begins. Memory: the names of one folder at a time.
     """
 
-    def __init__(self, root: int, leave_out: frozenset[tuple[int, int]] = frozenset()) -> None:
+    def __init__(self, root: int, leave_out: frozenset[tuple[int, int]] = frozenset(), names: Names = ()) -> None:
         self.links = 0
         self._root = root
+        self._names = names
         self._leave_out = leave_out
 
     def units(self) -> Iterator[Unit | Unread]:
         """Yield what has music in it, from the root down, in the order of names. Raises `OSError` when the root itself fails."""
-        yield from self._below(self._root, ())
+        yield from self._below(self._root, self._names)
 
     def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread]:
         listing = self._list(folder, path)
@@ -154,12 +156,13 @@ def opened(folder: int, names: Sequence[str]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def opened_root(path: Path) -> Iterator[int]:
-    """Open a root. The operator named it, so here a link is followed. Raises `OSError`."""
-    root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Open a root by an absolute path that is free of links. Raises `OSError`, also when one of its folders became a link."""
+    top = os.open("/", _FOLDER)
     try:
-        yield root
+        with opened(top, path.parts[1:]) as root:
+            yield root
     finally:
-        os.close(root)
+        os.close(top)
 
 
 def open_file(folder: int, name: str) -> int:

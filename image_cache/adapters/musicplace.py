@@ -4,6 +4,7 @@ Their address is `music:root/path?mark`, with `&embedded` for the picture inside
 so that a changed one has another address. Only scans give addresses out: no table and no form can say one.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -62,19 +63,15 @@ class MusicPlace:
         folder = self._roots().get(found[1])
         if folder is None:
             raise OriginNotFound(address, f"there is no music folder {found[1]} any more")
-        try:
-            root = opened_root(folder)
-            with root as top:
-                try:
-                    return self._read(address, top, path, found[3], is_embedded=bool(found[4]))
-                except FileNotFoundError:
-                    if not holds_anything(top):
-                        raise OriginUnavailable(
-                            address, f"the music folder {found[1]} is empty; its disk may be missing"
-                        ) from None
-                    raise
-        except OSError as error:
-            raise _told(address, found[1], error, folder) from error
+        with contextlib.ExitStack() as stack:
+            try:
+                top = stack.enter_context(opened_root(folder))
+            except OSError as error:
+                raise OriginUnavailable(address, f"the music folder {found[1]} is not there ({reason_of(error)})") from error
+            try:
+                return self._read(address, top, path, found[3], is_embedded=bool(found[4]))
+            except OSError as error:
+                raise _told(address, found[1], error, top) from error
 
     def close(self) -> None:
         self.reader.close()
@@ -107,10 +104,10 @@ def _whole(file: int, size_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _told(address: str, root: str, error: OSError, folder: Path) -> OriginError:
-    is_root = error.filename is not None and os.fspath(error.filename) == os.fspath(folder)
-    if is_root:
-        return OriginUnavailable(address, f"the music folder {root} is not there ({reason_of(error)})")
-    if error.errno in _NEVER:
-        return OriginNotFound(address, f"the picture cannot be read ({reason_of(error)})")
-    return OriginUnavailable(address, f"the music folder {root} does not answer ({reason_of(error)})")
+def _told(address: str, root: str, error: OSError, top: int) -> OriginError:
+    if error.errno not in _NEVER:
+        return OriginUnavailable(address, f"the music folder {root} does not answer ({reason_of(error)})")
+    with contextlib.suppress(OSError):
+        if not holds_anything(top):
+            return OriginUnavailable(address, f"the music folder {root} is empty; its disk may be missing")
+    return OriginNotFound(address, f"the picture cannot be read ({reason_of(error)})")
