@@ -32,4 +32,5 @@ CREATE INDEX music_albums_of_folder ON music_albums (folder_id);
 SPINS = """
 -- What random picked last, over all processes, so that nothing comes up again too soon.
 CREATE TABLE spins (id INTEGER PRIMARY KEY AUTOINCREMENT, album_id INTEGER NOT NULL, spun_at REAL NOT NULL);
+CREATE INDEX albums_gone ON albums (id) WHERE gone_at IS NOT NULL;
 """
