@@ -15,7 +15,9 @@ from image_cache.web.file_api import file_api
 from image_cache.web.files import files
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
+from image_cache.web.importing import importing
 from image_cache.web.intake import UploadRequest
+from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.ops import ops
@@ -48,7 +50,21 @@ def build_app(services: Services) -> Flask:
     register_commands(app)
     register_stream_helpers(app)
     register_stream_commands(app)
-    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people, files, file_api):
+    for blueprint in (
+        pages,
+        media,
+        api,
+        accounts,
+        ops,
+        streams,
+        stream_media,
+        stream_api,
+        stream_people,
+        files,
+        file_api,
+        jobs,
+        importing,
+    ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
     app.wsgi_app = warm  # type: ignore[method-assign]

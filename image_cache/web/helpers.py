@@ -52,7 +52,7 @@ def register_helpers(app: Flask) -> None:
     )
     app.context_processor(viewer)
     app.jinja_env.filters.update(
-        duration=duration, day=day, thousands=thousands, records=records, times=times, rough=rough, size=size
+        duration=duration, day=day, clock=clock, thousands=thousands, records=records, times=times, rough=rough, size=size
     )
 
 
@@ -163,6 +163,11 @@ def day(at: float | None) -> str:
     when = datetime.datetime.fromtimestamp(at).astimezone()
     text = f"{when.day} {when:%B}"
     return text if when.year == time.localtime().tm_year else f"{text} {when.year}"
+
+
+def clock(at: float) -> str:
+    """Write a point in time as an hour of the day: 14:05."""
+    return time.strftime("%H:%M", time.localtime(at))
 
 
 def thousands(number: int) -> str:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
@@ -14,10 +15,13 @@ from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web import album_view, wall
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_change, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+
+if TYPE_CHECKING:
+    from image_cache.web.task_view import TaskLine
 
 pages = Blueprint("pages", __name__)
 
@@ -193,8 +197,18 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
+        "tasks": _tasks(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return open_lines()
 
 
 def _choices() -> dict[str, object]:
