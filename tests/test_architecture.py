@@ -125,7 +125,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 480}  # a table that grows by a line for each thing it names
+TABLES = {"config": 560}  # a table that grows by a line for each thing it names
 
 
 def test_no_module_is_longer_than_330_lines() -> None:

@@ -13,7 +13,7 @@ from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.adapters.catalog_spins import SpinRows
 from image_cache.adapters.tables import read_table, write_table
 from image_cache.database import DatabaseError
-from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library.importing import import_rows
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
@@ -21,6 +21,7 @@ from image_cache.library.picking import pick, why
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
+MAX_NOTES_CHARS = 5000
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
 
 __all__ = ["SORTS", "Library"]
@@ -140,6 +141,21 @@ class Library:
         if not self._catalog.rate(album_id, stars):
             raise UnknownAlbum(album_id)
 
+    def write_notes(self, album_id: int, text: str) -> str:
+        """Write notes of one's own about a record, empty to have none; return them as they are kept. No import changes them.
+
+        Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
+        """
+        text = _plain(text)
+        if len(text) > MAX_NOTES_CHARS:
+            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
+        with self._catalog.write() as conn:
+            album = self._catalog.album(album_id)
+            if album is None:
+                raise UnknownAlbum(album_id)
+            self._catalog.write_notes(conn, album, text)
+        return text
+
     def genres(self) -> list[tuple[str, int]]:
         return self._filters()[0]
 
@@ -256,3 +272,13 @@ class Library:
             while len(self._results) > MEMO_RESULTS:
                 self._results.popitem(last=False)
         return found
+
+
+def _plain(text: str) -> str:
+    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(
+        char
+        for char in text
+        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
+    ).strip()

@@ -18,7 +18,7 @@ NEW_S = 7 * DAY_S
 AT_A_TIME = 24  # records looked at in one go
 MOST_TRIES = 30
 FEW = 500  # so few are looked through instead of being tried by chance
-MONTHS = tuple(["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"])
+MONTHS = tuple(datetime.date(2000, month, 1).strftime("%B") for month in range(1, 13))
 
 
 def weight(heard: Heard, now: float) -> float:

@@ -62,7 +62,9 @@ class MusicScan:
                 task.check()  # the reader is closed when the program stops: then nothing has failed
                 raise
         known = [root for root in self._roots.known() if root.id in {one.id for one, _ in chosen}]
+        missing = [root.path for root in known if root.state == "gone"]
         return {
+            "says": _sentence(seen, missing),
             **seen.counts,
             "files": seen.files,
             "folders": seen.folders,
@@ -115,3 +117,16 @@ class MusicScan:
                 pass
         except OSError as error:
             raise FolderRejected("/".join((root.path, *names)), reason_of(error)) from error
+
+
+def _sentence(seen: Seen, missing: list[str]) -> str:
+    """Say what a scan did, in a line."""
+    counts = seen.counts
+    done = [f"{counts[name]:,} {name}" for name in ("new", "changed", "moved", "back", "gone") if counts[name]]
+    files = f"{seen.files:,} {'file' if seen.files == 1 else 'files'} in {seen.folders:,} {'folder' if seen.folders == 1 else 'folders'}"
+    text = f"{files}: {', '.join(done) or 'nothing changed'}."
+    if seen.links:
+        text += f" {seen.links:,} {'link was' if seen.links == 1 else 'links were'} not followed."
+    if missing:
+        text += f" Not there: {', '.join(missing)}."
+    return text

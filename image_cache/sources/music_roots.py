@@ -85,8 +85,8 @@ class MusicRoots:
         path = _plain(text)
         self.check(path)
         path = os.path.realpath(path)
-        if not is_trusted and not any(_is_below(path, parent) for parent in self._parents()):
-            where = ", ".join(self._parents())
+        if not is_trusted and not any(_is_below(path, parent) for parent in self.parents()):
+            where = ", ".join(self.parents())
             raise FolderRejected(
                 text, f"only folders below {where} can be chosen here" if where else "the settings forbid it here"
             )
@@ -138,7 +138,7 @@ class MusicRoots:
     def offers(self) -> list[str]:
         """Return disks that could be chosen: what is mounted below the folders of the settings. Asks no disk."""
         dirs, found = self.dirs(), list[str]()
-        for parent in self._parents():
+        for parent in self.parents():
             points = [point_of(mount) for mount in mounts_of(parent, self.table)]
             found += [point for point in points if _is_below(point, parent) and point.isprintable()]
         return [
@@ -166,7 +166,8 @@ class MusicRoots:
         if is_due or any(mounts_of(known[path].real_path, self.table) != known[path].mounts for path in dirs):
             tasks.start(MUSIC, {})
 
-    def _parents(self) -> list[str]:
+    def parents(self) -> list[str]:
+        """Return the folders below which a page may choose."""
         return [_plain(parent) for parent in self._settings.MUSIC_PARENTS if parent != NOWHERE]
 
 

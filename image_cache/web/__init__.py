@@ -20,6 +20,9 @@ from image_cache.web.intake import UploadRequest
 from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
+from image_cache.web.music import music
+from image_cache.web.music_commands import register_music_commands
+from image_cache.web.notes import notes
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
 from image_cache.web.stream_api import stream_api
@@ -48,6 +51,7 @@ def build_app(services: Services) -> Flask:
     register_errors(app)
     register_helpers(app)
     register_commands(app)
+    register_music_commands(app)
     register_stream_helpers(app)
     register_stream_commands(app)
     for blueprint in (
@@ -64,6 +68,8 @@ def build_app(services: Services) -> Flask:
         file_api,
         jobs,
         importing,
+        music,
+        notes,
     ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
