@@ -5,6 +5,7 @@ tag of many small frames. The limits of the process are what holds that; here is
 """
 
 import base64
+import io
 import os
 import struct
 import zlib
@@ -40,14 +41,31 @@ class NotMusic(Exception):
     """The file is not what its name says, or so broken that nothing of it can be told."""
 
 
+class Bounded(io.BufferedReader):
+    """An open file that is never asked for more than it has: a length in a tag may say four gigabytes, and memory is set aside for it."""
+
+    def __init__(self, file: int) -> None:
+        super().__init__(io.FileIO(file))
+        self._size_bytes = os.fstat(file).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > 65536:
+            size = max(0, min(size, self._size_bytes - self.tell()))
+        return super().read(size)
+
+
 class _Picture(Picture):  # type: ignore[misc]
     """A picture block of a FLAC file; a malformed one is empty instead of spoiling the file."""
 
     def load(self, data: Any) -> None:
+        start = data.tell()
+        data.seek(start - 3)  # where the length of the block stands
+        size = int.from_bytes(data.read(3), "big")
         try:
             super().load(data)
         except BROKEN:
             self.data = b""
+            data.seek(start + size)
 
 
 class _Flac(FLAC):  # type: ignore[misc]

@@ -51,7 +51,7 @@ def main(line: int, parent: int, limits: Limits) -> NoReturn:
 
 def _answer(do: str, file: int) -> tuple[dict[str, Any], bytes]:
     try:
-        with os.fdopen(file, "rb") as opened:
+        with music_tags.Bounded(file) as opened:
             if do == "picture":
                 found = music_tags.picture(opened)
                 return {"has_picture": found is not None}, found or b""

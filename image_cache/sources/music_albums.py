@@ -209,8 +209,8 @@ def named_by_folder(path: Names) -> tuple[str, str, int | None]:
     """Return (artist, title, year) as the names of an album's folder and the one above it say."""
     name = _plain(path[-1])
     parts = [part for part in _DASHES.split(name) if part]
-    year = next((part for part in parts if re.fullmatch(r"[\[(]?\d{4}[\])]?", part) and year_of(part)), "")
-    if year and len(parts) > 1:
+    year = next((part for part in parts[:2] if len(parts) > 1 and re.fullmatch(r"[\[(]?\d{4}[\])]?", part) and year_of(part)), "")
+    if year:
         parts.remove(year)
     title = parts[-1] if len(parts) < 3 else " - ".join(parts[1:])
     bracketed = re.search(r"\s*[\[(](\d{4})[\])]\s*", title)
