@@ -661,6 +661,6 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
     try:
         ended = shelf.tasks.run("music", {})
         assert ended.state == "failed"
-        assert "no music folder is set" in ended.says
+        assert "No music folder is set." in ended.says
     finally:
         shelf.close()

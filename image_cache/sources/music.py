@@ -48,7 +48,7 @@ class MusicScan:
         only = str(task.wanted.get("dir") or "")
         chosen = [(root, names) for root in roots if (names := below(root.path, only) if only else ()) is not None]
         if not chosen:
-            raise FolderRejected(only, "it lies in no music folder" if only else "no music folder is set", hint=HINT)
+            raise FolderRejected(only, "it lies in no music folder." if only else "No music folder is set.", hint=HINT)
         if only:
             self._check(chosen[0][0], chosen[0][1])
         seen = Seen(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)

@@ -4,6 +4,7 @@ import sys
 
 import click
 from flask import Flask
+from flask.cli import with_appcontext
 
 from image_cache.models import TaskState
 from image_cache.web.commands import albums, told
@@ -17,6 +18,7 @@ def register_music_commands(app: Flask) -> None:
 
 
 @click.command("scan")
+@with_appcontext
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 def scan(folder: str | None) -> None:
     """Look through the music folders, or only DIR. A DIR that lies in none of them becomes one."""
