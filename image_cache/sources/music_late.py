@@ -1,5 +1,6 @@
 """Music folders for whoever serves, made when they are used: a vault without any loads none of it."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,12 +11,17 @@ from config import Settings
 from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.catalog_settings import SettingRows
 from image_cache.adapters.fetched import Fetched
+from image_cache.database import DatabaseError
+from image_cache.engine.pool import Chore
 
 if TYPE_CHECKING:
     from image_cache.adapters.musicplace import MusicPlace
     from image_cache.sources.music_roots import MusicRoots
     from image_cache.sources.tasks import Task, Tasks
 
+logger = logging.getLogger(__name__)
+
+LOOK_S, LOOK_FIRST_S = 60.0, 10.0  # how soon a disk with music is noticed that was plugged in
 BUDGET_BYTES = 128 << 20  # for one tag: 50 MB of picture fit, whatever holds them
 
 
@@ -51,10 +57,17 @@ class LateMusic:
         )
         return scan.run(task)
 
-    def tend(self, tasks: "Tasks") -> None:
+    def chore(self, tasks: "Tasks") -> Chore:
         """Start a scan when it is time, or when a disk came or went; see `MusicRoots.tend`."""
-        if self._settings.MUSIC_DIRS or SettingRows(self._catalog).values("music."):
-            self.roots.tend(tasks)
+
+        def tend() -> None:
+            try:
+                if self._settings.MUSIC_DIRS or SettingRows(self._catalog).values("music."):
+                    self.roots.tend(tasks)
+            except (DatabaseError, OSError) as error:
+                logger.warning("music folders not looked after reason=%s", error)
+
+        return Chore("music", LOOK_S, tend, first_s=LOOK_FIRST_S)
 
     def close(self) -> None:
         """End the reader of tags, also in the middle of a file."""

@@ -28,6 +28,7 @@ pages = Blueprint("pages", __name__)
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
+NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
@@ -86,6 +87,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
+        "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
         "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
         "spin_again": album_view.spin_path(chance),
@@ -166,6 +168,11 @@ def metadata_version(name: str) -> str:
         return ""
 
 
+def _near_in_colour(album_id: int) -> list[wall.Tile]:
+    albums = services().library.near_in_colour(album_id, NEAR_IN_COLOUR)
+    return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
+
+
 def known_record(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
@@ -208,6 +215,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
         "tasks": _tasks(),
+        "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
 
@@ -219,6 +227,16 @@ def _tasks() -> Sequence["TaskLine"]:
     from image_cache.web.task_view import open_lines
 
     return open_lines()
+
+
+def _search() -> object:
+    """Return the line of the search for covers, None when none runs."""
+    state = services().care.search()
+    if state is None:
+        return None
+    from image_cache.web.sleeve_view import search_line
+
+    return search_line(state)
 
 
 def _choices() -> dict[str, object]:
