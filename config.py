@@ -346,6 +346,26 @@ class Settings:
         None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
     )
 
+    # Folders of music
+    MUSIC_DIRS: tuple[str, ...] = setting(
+        (),
+        "Folders with music files whose albums stand on the wall, comma-separated. Only read, never written.",
+        "VINYL_VAULT_MUSIC_DIRS",
+    )
+    MUSIC_PARENTS: tuple[str, ...] = setting(
+        ("/media", "/run/media", "/mnt", "/srv"),
+        "Where operators may choose further music folders on a page, comma-separated; `none` for nowhere.",
+        "VINYL_VAULT_MUSIC_PARENTS",
+    )
+    MUSIC_RESCAN_HOURS: float = setting(
+        24.0,
+        "How often the folders of music are looked through for changes; 0 for never. A disk that is plugged in is looked at once.",
+        "VINYL_VAULT_MUSIC_RESCAN_HOURS",
+        unit="hours",
+        low=0,
+        high=8760,
+    )
+
     @property
     def state_dir(self) -> Path:
         return self.STATE_DIR or self.DATA_DIR / "state"
@@ -571,6 +591,8 @@ def settings_document() -> str:
         default = row.default
         if isinstance(default, Path):
             default = default.relative_to(BASE_DIR)
+        if isinstance(default, tuple):
+            default = ",".join(default)
         shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
         names = " or ".join(f"`{name}`" for name in row.metadata["env"])
         lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")

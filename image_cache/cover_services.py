@@ -15,7 +15,7 @@ from image_cache.adapters.opening import make_fetcher
 from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
-from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
+from image_cache.covers import NAMESPACE, CoverLoader, Here, ImageCache, Names, Places
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
@@ -59,8 +59,8 @@ class CoverServices:
         self.covers.cache.index.close()
 
 
-def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
-    """Build the cover cache alone, for scripts that have no catalogue."""
+def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, here: Here | None = None) -> CoverServices:
+    """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses."""
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
     register = Register(index.database)
@@ -97,7 +97,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         jobs=jobs,
         names=names,
         variants=variants,
-        fetcher=Places(fetcher, {"own": own, "demo": drawn}),
+        fetcher=Places(fetcher, {"own": own, "demo": drawn, **(here or {})}),
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,

@@ -26,6 +26,7 @@ from image_cache.library import Library
 from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
 from image_cache.sources.discogs import DiscogsLink
+from image_cache.sources.music_late import LateMusic
 from image_cache.sources.runners import folder_chore, table_runners
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
@@ -55,6 +56,7 @@ class Services:
     files: FileServices
     tasks: Tasks
     discogs: DiscogsLink
+    music: LateMusic
     care: CoverCare
     scrub: Scrub
     nightly: Nightly
@@ -89,6 +91,7 @@ class Services:
                 self.covers.jobs.release_own()
             self.streams.close()
             forget_streams(self.streams)
+            self.music.close()
             self._parts.close()
             self.catalog.close()
         except DatabaseError as error:
@@ -112,7 +115,9 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
-    parts = open_covers(settings, clock=clock)
+    music = LateMusic(settings, catalog, clock)
+    parts = open_covers(settings, clock=clock, here={"music": music})
+    music.remember = parts.covers.remember
     care = CoverCare(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
@@ -125,6 +130,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     runners = {
         KIND: care.find,
         **discogs.runners,
+        "music": music.run,
         **table_runners(library, parts.covers, settings.intray_dir),
     }
     tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
@@ -139,6 +145,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
         Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
         Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
+        music.chore(tasks),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *care.chores(),
         *files.chores(),
@@ -160,6 +167,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         files=files,
         tasks=tasks,
         discogs=discogs,
+        music=music,
         care=care,
         scrub=scrub,
         nightly=nightly,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.adapters.catalog_schema import MIGRATIONS
@@ -197,6 +198,11 @@ class Catalog:
         with self.db.write() as conn:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
 
+    def write_notes(self, conn: Connection, album: Album, text: str) -> None:
+        """Write the notes of one's own; no import touches them."""
+        folded = _values(replace(album, own_notes=text))["folded"]
+        conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
+
 
 def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the statement and values that find a visitor's words: every one of them, each as the beginning of a word.
@@ -265,7 +271,9 @@ def _values(album: Album) -> dict[str, object]:
         "notes": album.notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings((album.title, album.artist, album.label, album.notes, *(track.title for track in album.tracks))),
+        "folded": respellings(
+            (album.title, album.artist, album.label, album.notes, album.own_notes, *(track.title for track in album.tracks))
+        ),
         "added_at": album.added_at,
         "plays": album.plays,
         "last_played_at": album.last_played_at,

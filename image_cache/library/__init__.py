@@ -1,6 +1,5 @@
 """The albums: the wall and its pages, search, the shelf, random and plays, import and export. Knows no web and no SQL."""
 
-import itertools
 import random
 import threading
 import time
@@ -13,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.adapters.catalog_spins import SpinRows
+from image_cache.database import DatabaseError
+from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
+from image_cache.library.picking import pick, why
 from image_cache.library.syncing import sync_rows
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the fir
     from image_cache.library.looks import AlbumLooks
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
+MAX_NOTES_CHARS = 5000
 NEAR = 120  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
@@ -46,6 +49,7 @@ class Library:
         looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
         self._catalog = catalog
+        self._spins = SpinRows(catalog)
         self._looks = looks  # made when the order by colour is asked for: most never ask
         self._clock = clock
         self._page_size = page_size
@@ -54,7 +58,7 @@ class Library:
         self._orders: dict[str, tuple[int, Order]] = {}
         self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
         self._counts: tuple[int, _Filters] | None = None
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
+        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
         self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
@@ -125,25 +129,32 @@ class Library:
         found = self._catalog.from_artist(sort_key(text[:200]), count)
         return [self.veil(one) for one in found] if self.veil else found
 
-    def random(self, exclude: Collection[int] = ()) -> Album | None:
-        """Pick an album by chance, none of the last 20 picks and none of `exclude` while there is another one.
+    def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
+        """Pick an album by chance, of a genre and a decade (like 1970) when they are given; what was not played for long is favoured.
 
-        The picks are remembered per process: with several workers a record may come up again sooner. None without albums.
+        None of the last 20 picks of all processes, none of `exclude`, and none that is gone, while there is another one. `why` says
+        what speaks for it. None when there is nothing to pick.
         """
-        order = self._order("artist")
-        ids = order.ids
+        query = AlbumQuery(genre=genre, decade=decade)
+        ids = self._found(query).ids
         if not ids:
             return None
-        barred = {i for i in exclude if position(order, i) != NOWHERE}
-        if len(barred) == len(ids):
-            barred.clear()
+        now = self._clock()
+        try:
+            with self._spins.turn() as conn:
+                album_id = self._pick(query, exclude, self._spins.recent(conn, NOT_AGAIN), now)
+                self._spins.note(conn, album_id, now, NOT_AGAIN)
+        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
+            with self._guard:
+                recent = list(self._picked)
+            album_id = self._pick(query, exclude, recent, now)
         with self._guard:
-            # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-            memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-            recent = [i for i in self._picked if i not in barred]
-            album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
             self._picked.append(album_id)
         return self.album(album_id)
+
+    def why(self, album: Album) -> str:
+        """Say in half a line what speaks for a record that was picked by chance."""
+        return why(album, self._clock())
 
     def played(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
@@ -178,6 +189,21 @@ class Library:
             raise ValueError(f"{stars} is not 1 to 5 stars")
         if not self._catalog.rate(album_id, stars):
             raise UnknownAlbum(album_id)
+
+    def write_notes(self, album_id: int, text: str) -> str:
+        """Write notes of one's own about a record, empty to have none; return them as they are kept. No import changes them.
+
+        Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
+        """
+        text = _plain(text)
+        if len(text) > MAX_NOTES_CHARS:
+            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
+        with self._catalog.write() as conn:
+            album = self._catalog.album(album_id)
+            if album is None:
+                raise UnknownAlbum(album_id)
+            self._catalog.write_notes(conn, album, text)
+        return text
 
     def genres(self) -> list[tuple[str, int]]:
         return self._filters()[0]
@@ -293,13 +319,32 @@ class Library:
             raise UnknownAlbum(album_id)
         return plays
 
-    def _pick(self, ids: "array[int]", barred: set[int]) -> int:
-        for _ in range(8):
-            album_id = self._rng.choice(ids)
-            if album_id not in barred:
-                return album_id
-        # Nearly all are barred: look through the rest instead of trying on.
-        return self._rng.choice(list(itertools.filterfalse(barred.__contains__, ids)))
+    def _pick(self, query: AlbumQuery, exclude: Collection[int], recent: Sequence[int], now: float) -> int:
+        ids = self._found(query).ids
+        is_among = self._is_among(query, ids)
+        barred = {one for one in self._spins.gone() if is_among(one)}
+        if len(barred) == len(ids):
+            barred.clear()
+        excluded = {one for one in exclude if one not in barred and is_among(one)}
+        if len(barred) + len(excluded) < len(ids):
+            barred |= excluded
+        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
+        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
+        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
+        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
+
+    def _is_among(self, query: AlbumQuery, ids: "array[int]") -> Callable[[int], bool]:
+        """Return a test whether an album is among the ids, which stand in the order of the shelf."""
+        order = self._order(query.sort)
+
+        def test(album_id: int) -> bool:
+            place = position(order, album_id)
+            if place == NOWHERE:
+                return False
+            at = bisect_left(ids, place, key=lambda one: position(order, one))
+            return at < len(ids) and ids[at] == album_id
+
+        return test
 
     def _order(self, sort: str) -> Order:
         if sort not in SORTS and sort != COLOUR:
@@ -343,3 +388,13 @@ class Library:
             while len(self._results) > MEMO_RESULTS:
                 self._results.popitem(last=False)
         return found
+
+
+def _plain(text: str) -> str:
+    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(
+        char
+        for char in text
+        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
+    ).strip()
