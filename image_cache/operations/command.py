@@ -128,6 +128,12 @@ def _wanted(asked: argparse.Namespace) -> Wanted:
     return Wanted(
         what=asked.what,
         urls=tuple(asked.url),
+        file=None if asked.file is None else _path(asked.file),
+        is_folder=(asked.file or "").endswith("/"),
+        keep=asked.keep,
+        is_full=asked.full,
+        has_secrets=asked.secrets,
+        is_forced=asked.force,
         cleanup_days=asked.cleanup_days,
         interval_s=asked.monitor_interval,
         is_repairing=asked.repair,
@@ -144,6 +150,13 @@ def _number(most: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is outside 1 to 10000")
+    return value
 
 
 def _path(text: str) -> Path:

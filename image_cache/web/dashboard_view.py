@@ -95,7 +95,7 @@ def dashboard(span: figures.Span, now: float) -> dict[str, object]:
 
 def head() -> tuple[str, str]:
     """Return the lamp beside the title, and its words."""
-    states = {state for _, state, _ in all_checks()}
+    states = {check.state for check in all_checks()}
     lamp, words = "well", "All well"
     if "failed" in states:
         lamp, words = "failed", "Something needs a hand"
