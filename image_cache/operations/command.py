@@ -116,6 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--url", action="append", default=[], metavar="U", help="probe, preload, explain: this address; repeatable"
     )
+    parser.add_argument("--file", metavar="F", help="backup, restore: this file; backup: or a folder, with a slash at its end")
+    parser.add_argument("--keep", type=_count, default=7, metavar="N", help="backup into a folder: the last N stay (7)")
+    parser.add_argument("--secrets", action="store_true", help="backup: also the key of the sessions, and tokens")
+    parser.add_argument("--full", action="store_true", help="backup: also the cache")
+    parser.add_argument(
+        "--force", action="store_true", help="restore: also over a vault that is not empty, which is kept beside it"
+    )
     parser.add_argument("--repair", action="store_true", help="verify: mend what was found")
     parser.add_argument(
         "--wait", type=_number(LONGEST_S), default=0.0, metavar="S", help="health: wait up to S seconds for the service"
