@@ -217,6 +217,19 @@ class Settings:
         20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
+    # Covers for records that have none
+    FIND_COVERS: bool = setting(
+        True,
+        "Look for covers of records that have none, at MusicBrainz and the Cover Art Archive: they are told title, artist and numbers.",
+        "VINYL_VAULT_FIND_COVERS",
+    )
+    MUSICBRAINZ_API_URL: str = setting(
+        "https://musicbrainz.org/ws/2", "Where MusicBrainz, or a mirror of it, answers.", "VINYL_VAULT_MUSICBRAINZ_API_URL"
+    )
+    COVER_ART_URL: str = setting(
+        "https://coverartarchive.org", "Where the Cover Art Archive answers.", "VINYL_VAULT_COVER_ART_URL"
+    )
+
     # Streams
     STREAM_IMAGES_DIR: Path | None = setting(
         None,
@@ -270,6 +283,16 @@ class Settings:
     S3_PREFIX: str = setting("", "Folder inside the bucket.", "VINYL_VAULT_S3_PREFIX")
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
+
+    # Tables
+    MAX_IMPORT_MB: float = setting(
+        256.0,
+        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "VINYL_VAULT_MAX_IMPORT_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
 
     # Large files
     FILES_SIZE_MB: float | None = setting(
@@ -341,6 +364,16 @@ class Settings:
     def own_covers_dir(self) -> Path:
         """Precious: covers that people uploaded for a record."""
         return self.state_dir / "own_covers"
+
+    @property
+    def imports_dir(self) -> Path:
+        """Where tables are put that shall be taken in."""
+        return self.DATA_DIR / "imports"
+
+    @property
+    def intray_dir(self) -> Path:
+        """Uploaded tables until their import ends."""
+        return self.state_dir / "intray"
 
     @property
     def stream_cache_dir(self) -> Path:

@@ -221,6 +221,13 @@ class UnknownAlbum(CacheError):
         self.album_id = album_id
 
 
+class OfferGone(CacheError):
+    """A picture was chosen that is not, or no longer, among those that are offered for the record."""
+
+    def __init__(self) -> None:
+        super().__init__("This picture is no longer among those to choose from. Look at the list again.")
+
+
 class UnknownTask(CacheError):
     """No task has this id, or it ended so long ago that it was forgotten."""
 

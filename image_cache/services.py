@@ -14,11 +14,13 @@ from image_cache.accounts import Accounts
 from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.drawncovers import DrawnCovers
 from image_cache.adapters.fetched import LazyFetcher
 from image_cache.adapters.opening import make_fetcher
 from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
+from image_cache.cover_care import KIND, CoverCare
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
 from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
@@ -42,6 +44,7 @@ from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
+from image_cache.sources.runners import folder_chore, table_runners
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 from image_cache.tenancy import Tenancy
@@ -51,6 +54,7 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
+FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
 
@@ -62,6 +66,7 @@ class CoverServices:
     covers: ImageCache
     fetcher: LazyFetcher
     own: OwnCovers
+    drawn: DrawnCovers
     decoder: Decoder
 
     def cut(self) -> None:
@@ -71,6 +76,7 @@ class CoverServices:
 
     def close(self) -> None:
         self.cut()
+        self.drawn.close()
         self.decoder.close()
         self.covers.close()
         self.covers.cache.index.close()
@@ -89,6 +95,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    care: CoverCare
     scrub: Scrub
     nightly: Nightly
     pool: Pool
@@ -144,20 +151,31 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
+    care = CoverCare(
+        settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
+    )
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
-    tasks = Tasks(catalog, {}, settings.state_dir, clock=clock)
+    runners = {
+        KIND: care.find,
+        **table_runners(library, parts.covers, settings.intray_dir),
+    }
+    tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
+    care.use(tasks)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
         *housekeeping.chores(),
         Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
+        Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        *care.chores(),
         *files.chores(),
         nightly.chore(),
     ]
@@ -176,6 +194,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         streams=streams,
         files=files,
         tasks=tasks,
+        care=care,
         scrub=scrub,
         nightly=nightly,
         pool=pool,
@@ -231,13 +250,14 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     names.open()
     fetcher, decoder = LazyFetcher(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
     own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
+    drawn = DrawnCovers()
     loader = CoverLoader(
         cache=cache,
         register=register,
         jobs=jobs,
         names=names,
         variants=variants,
-        fetcher=Places(fetcher, {"own": own}),
+        fetcher=Places(fetcher, {"own": own, "demo": drawn}),
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
@@ -253,7 +273,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
         clock=clock,
     )
-    return CoverServices(covers, fetcher, own, decoder)
+    return CoverServices(covers, fetcher, own, drawn, decoder)
 
 
 def _activity(covers: ImageCache, streams: StreamImageManager) -> int:

@@ -27,6 +27,7 @@ LAYERS = [
         "image_cache.scrub",
         "image_cache.front",
     },
+    {"image_cache.cover_care"},
     {"image_cache.services", "image_cache.reading"},
     {"image_cache.health"},
     {"image_cache.web", "image_cache.serving", "image_cache.operations"},

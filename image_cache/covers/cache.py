@@ -121,6 +121,12 @@ class ImageCache:
         self.wake()
         return added
 
+    def forgive(self, urls: Iterable[str]) -> None:
+        """Forget that addresses failed, because somebody wants them tried again now."""
+        digests = [self.names.of(url)[1] for url in urls]
+        with self.cache.index.database.write() as conn:
+            self.register.forgive(conn, digests)
+
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
         progress = self._pace.progress()

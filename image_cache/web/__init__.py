@@ -16,12 +16,15 @@ from image_cache.web.file_api import file_api
 from image_cache.web.files import files
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
+from image_cache.web.importing import importing
 from image_cache.web.intake import UploadRequest
+from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.metrics import metrics
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
 from image_cache.web.stream_helpers import register_stream_helpers
@@ -64,6 +67,9 @@ def build_app(services: Services) -> Flask:
         stream_people,
         files,
         file_api,
+        sleeves,
+        jobs,
+        importing,
     ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)

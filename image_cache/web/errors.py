@@ -22,6 +22,7 @@ from image_cache.errors import (
     LoginFailed,
     NotAllowed,
     NotVisible,
+    OfferGone,
     OriginDenied,
     OriginError,
     ProgramMissing,
@@ -32,6 +33,7 @@ from image_cache.errors import (
     UnknownFile,
     UnknownImage,
     UnknownPage,
+    UnknownTask,
     UploadTooLarge,
 )
 from image_cache.web.guard import NOT_ALLOWED
@@ -44,8 +46,10 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
     (UnknownPage, 404),
+    (UnknownTask, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),
+    (OfferGone, 409),
     (NotAllowed, 403),
     (UnknownFile, 404),
     (FileRejected, 415),

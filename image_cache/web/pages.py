@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
@@ -14,16 +15,20 @@ from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web import album_view, wall
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_change, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+
+if TYPE_CHECKING:
+    from image_cache.web.task_view import TaskLine
 
 pages = Blueprint("pages", __name__)
 
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
+NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
@@ -36,7 +41,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -77,6 +82,7 @@ def album(album_id: int) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
+        "near": _near_in_colour(album_id),
         "spun": "spun" in request.args,
         "done": request.args.get("done", ""),
     }
@@ -153,6 +159,11 @@ def metadata_version(name: str) -> str:
         return ""
 
 
+def _near_in_colour(album_id: int) -> list[wall.Tile]:
+    albums = services().library.near_in_colour(album_id, NEAR_IN_COLOUR)
+    return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
+
+
 def _record(album_id: int) -> Album:
     record = services().library.album(album_id)
     if record is None:
@@ -193,8 +204,44 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
+        "search": _search(),
+        "tasks": _tasks(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _search() -> object:
+    """Return the line of the search for covers, None when none runs."""
+    state = services().care.search()
+    if state is None:
+        return None
+    from image_cache.web.sleeve_view import search_line
+
+    return search_line(state)
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return open_lines()
 
 
 def _choices() -> dict[str, object]:
