@@ -257,7 +257,7 @@ class Library:
         rows: Iterable[AlbumRow],
         *,
         failing: Collection[str] = (),
-        also: Callable[[Connection, "Counter[str]"], None] = lambda _conn, _counts: None,
+        also: "Callable[[Connection, Counter[str]], None]" = lambda _conn, _counts: None,
     ) -> "Counter[str]":
         """Put a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
 
