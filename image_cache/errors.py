@@ -152,6 +152,34 @@ class QueueFull(CacheError):
         self.limit = limit
 
 
+class Busy(CacheError):
+    """Somebody else is doing what only one may do at a time."""
+
+    retryable = True
+
+
+class ArchiveRejected(CacheError):
+    """A file is not a backup that can be restored. Nothing of it was put in place."""
+
+    hint = "Take another backup; docs/BACKUP.md says what one holds."
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class VaultNotEmpty(CacheError):
+    """There is a collection where a backup should be restored to."""
+
+    hint = "With --force what is there is kept beside it, in a folder of its own."
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path} is not empty: {found}")
+        self.path = path
+        self.found = found
+
+
 class UnknownImage(CacheError):
     """No address was ever registered for this digest or URL."""
 
@@ -191,6 +219,13 @@ class UnknownAlbum(CacheError):
     def __init__(self, album_id: int) -> None:
         super().__init__(f"there is no record {str(album_id)[:20]}")
         self.album_id = album_id
+
+
+class OfferGone(CacheError):
+    """A picture was chosen that is not, or no longer, among those that are offered for the record."""
+
+    def __init__(self) -> None:
+        super().__init__("This picture is no longer among those to choose from. Look at the list again.")
 
 
 class UnknownTask(CacheError):

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
-MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
+MEND_S = 5.0  # leases of the dead, a lost index, an idle decoder: what broke is well again within ten seconds
 FILL_S = 30.0
 FILL_JOBS = 500  # covers queued at a time, so that the queue stays short enough for others
 FILL_SHARE = 0.9  # of the budget; beyond it, filling would only push out what somebody looked at
@@ -80,9 +80,9 @@ class Housekeeping:
                 self.covers.jobs.forget_old(older_than_s=DAY_S)
 
     def retain(self) -> None:
-        """Remove what nobody looked at for the retention time, a little a day, and only while no origin is in trouble."""
+        """Remove what nobody looked at for the retention time, a little a day, and only while it could be fetched again."""
         with self._forgiving("retention"), self._leading() as leads:
-            if not leads or self.covers.jobs.paused_lanes():
+            if not leads or self.covers.loader.is_paused() or self.covers.jobs.paused_lanes():
                 return
             cache = self.covers.cache
             most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))

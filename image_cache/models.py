@@ -65,7 +65,7 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """What a grid page shows. `sort` is one of artist, title, year, added, plays; filters are exact values, decade like 1970."""
+    """What a grid page shows. `sort` is one of artist, title, year, added, plays, colour; filters are exact values, decade like 1970."""
 
     text: str = ""
     sort: str = "artist"
@@ -125,6 +125,7 @@ class Progress:
     working: int
     failed: int
     eta_s: float | None = None
+    is_paused: bool = False  # an operator wants nothing fetched
 
 
 @dataclass(frozen=True, slots=True)

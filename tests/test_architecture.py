@@ -14,20 +14,24 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.tenancy"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
-    {"image_cache.engine", "image_cache.adapters"},
+    {"image_cache.engine", "image_cache.adapters", "image_cache.faults"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
     {
         "image_cache.housekeeping",
         "image_cache.stream_services",
         "image_cache.file_services",
         "image_cache.sources",
+        "image_cache.scrub",
         "image_cache.front",
     },
-    {"image_cache.services"},
-    {"image_cache.web", "image_cache.serving"},
-    {"app"},
+    {"image_cache.cover_care"},
+    {"image_cache.services", "image_cache.reading"},
+    {"image_cache.health"},
+    {"image_cache.web", "image_cache.serving", "image_cache.operations"},
+    {"app", "cache_monitor"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -54,7 +58,7 @@ ALLOWED = {("config", "image_cache.errors")}
 
 
 def modules() -> dict[str, Path]:
-    paths = [ROOT / "app.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
+    paths = [ROOT / "app.py", ROOT / "cache_monitor.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
@@ -131,7 +135,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 480}  # a table that grows by a line for each thing it names
+TABLES = {"config": 640}  # a table that grows by a line for each thing it names
 
 
 def test_no_module_is_longer_than_330_lines() -> None:

@@ -36,8 +36,8 @@ _COLUMNS = (
 class Catalog:
     """The catalogue's file. Any thread, several processes; nothing is held between calls but connections."""
 
-    def __init__(self, path: Path) -> None:
-        self.db = Database(path, MIGRATIONS, synchronous="FULL")
+    def __init__(self, path: Path, *, is_reader: bool = False) -> None:
+        self.db = Database(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
 
     def close(self) -> None:
         self.db.close()

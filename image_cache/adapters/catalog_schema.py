@@ -301,4 +301,23 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_open ON tasks (kind) WHERE state IN ('waiting', 'running');
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES)
+COVERS = """
+-- What was done to find a cover: for each record that was looked at, when, how, and what there is to choose from.
+CREATE TABLE cover_tries (
+    album_id INTEGER PRIMARY KEY REFERENCES albums ON DELETE CASCADE,
+    tried_at REAL,                           -- NULL: asked for and not tried yet
+    next_at REAL NOT NULL,                   -- 0: somebody asked for it, also for a record that has a picture
+    way TEXT NOT NULL DEFAULT '',            -- which way found one
+    reason TEXT NOT NULL DEFAULT '',         -- a sentence when none was found
+    candidates TEXT NOT NULL DEFAULT '[]',   -- JSON: [{url, says, way}]
+    refused TEXT NOT NULL DEFAULT '[]'       -- JSON: addresses that led to nothing, or to no cover
+);
+CREATE INDEX cover_tries_asked ON cover_tries (album_id) WHERE next_at = 0;
+
+INSERT INTO revisions VALUES ('pictures', 0);  -- so that what was worked out from the pictures knows when it is old
+CREATE TRIGGER albums_pictured AFTER UPDATE OF cover_url, own_cover, found_cover, refused_cover ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'pictures';
+END;
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS)

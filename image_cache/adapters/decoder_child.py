@@ -154,6 +154,10 @@ def _answer(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
             return answer, list(made.variants.values()), True
         if head["do"] == "jpeg":
             return {}, [imaging.to_jpeg(body, head["quality"], budget_bytes=budget_bytes)], True
+        if head["do"] == "look":
+            seen = imaging.look(body, budget_bytes=budget_bytes)
+            colours = [(one.share, one.lightness, one.a, one.b) for one in seen.colours]
+            return {"colours": colours, "hash": seen.hash, "is_blank": seen.is_blank}, [], True
         facts = imaging.probe(body, budget_bytes=budget_bytes)
         return {name: getattr(facts, name) for name in ("format", "width", "height", "mode", "cost_bytes")}, [], True
     except ImageRejected as error:

@@ -36,6 +36,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """A preload, and how far it is."""
+
+    name: str
+    total: int
+    done: int
+    failed: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
 
@@ -101,8 +112,7 @@ class JobQueue:
     def claim(self) -> Job | None:
         """Take the next job that may run now, or None. The job is leased: no other worker gets it until the lease ends."""
         now = self.clock()
-        # Looked up without the write lock first: idle workers ask every few seconds.
-        if not self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)):
+        if not self.is_waiting():
             return None
         with self.database.write() as conn:
             active = Counter(
@@ -127,6 +137,11 @@ class JobQueue:
                 (self.holder, now + LEASE_S, row[0]),
             )
         return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
+
+    def is_waiting(self) -> bool:
+        """Tell whether any job could run now, were its lane free. No write lock: idle workers ask every few seconds."""
+        now = self.clock()
+        return self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)) is not None
 
     def claim_one(self, digest: str) -> bool:
         """Lease this very image for a caller that loads it itself, whatever stands before it; False while somebody else does."""
@@ -242,6 +257,13 @@ class JobQueue:
         row = self.database.row("SELECT total, done, failed FROM batches WHERE name = ?", (name,))
         return None if row is None else (row[0], row[1], row[2])
 
+    def batches(self, most: int = 10) -> list[Batch]:
+        """Return the last preloads, the newest first."""
+        rows = self.database.rows(
+            "SELECT name, total, done, failed, started_at FROM batches ORDER BY started_at DESC LIMIT ?", (most,)
+        )
+        return [Batch(*row) for row in rows]
+
     def clear(self, conn: Connection) -> None:
         conn.execute("DELETE FROM jobs")
         conn.execute("DELETE FROM batches")
@@ -271,8 +293,10 @@ def holder_lives(holder: str) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end.
+    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end. A process that
+    # ended and was not yet collected by its parent (state Z) does nothing any more.
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return "gone" if facts[0] in "ZX" else facts[19]
     except (OSError, IndexError):
         return "gone"

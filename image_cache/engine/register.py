@@ -1,6 +1,6 @@
 """The register: which images may be loaded, from where, and what is known about each. Part of the index, so disposable too."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.database import Connection, Database, Row, marks
@@ -87,12 +87,25 @@ class Register:
             ),
         )
 
+    def expect(self, conn: Connection, namespace: str, hashes: Mapping[str, bytes | None]) -> None:
+        """Note what the bytes of images were (identity -> SHA-256) that are still to be fetched: a fetch tells whether they changed."""
+        conn.executemany(
+            "UPDATE images SET body_sha256 = ? WHERE namespace = ? AND identity = ? AND fetched_at IS NULL",
+            [(sha256, namespace, identity) for identity, sha256 in hashes.items()],
+        )
+
     def failed(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:
         """Remember a bad load. Facts and freshness of the last good one stay: a stale picture is better than none."""
         conn.execute(
             "UPDATE images SET failures = failures + 1, failure = ?, retry_at = ?, is_final = ? WHERE digest = ?",
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
+
+    def forgive(self, conn: Connection, digests: Iterable[str]) -> None:
+        """Forget the failures of images, and let their jobs run now."""
+        keys = [(bytes.fromhex(digest),) for digest in digests]
+        conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)
+        conn.executemany("UPDATE jobs SET ready_at = 0 WHERE digest = ?", keys)
 
     def revise(self, conn: Connection, old_digest: str, new_digest: str, revision: int) -> None:
         """The origin's picture changed: it lives under a new digest from now on."""

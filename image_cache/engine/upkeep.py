@@ -71,14 +71,13 @@ def sweep(cache: Cache) -> SweepReport:
             if shard not in shards:
                 continue
             for key, path, facts in cache.disk.files(folder, shards[shard]):
-                is_young = now - ORPHAN_GRACE_S < facts.st_mtime <= now + ORPHAN_GRACE_S
                 if key is None:
-                    if path.name.startswith(TEMP_PREFIX) and not (is_young and _writer_lives(path.name)):
+                    if is_leftover(path, facts.st_mtime, now):
                         path.unlink(missing_ok=True)
                         temporaries += 1
                 elif rows.get(key) == facts.st_size:
                     del rows[key]
-                elif key not in rows and not is_young:
+                elif key not in rows and not is_young(facts.st_mtime, now):
                     cache.disk.delete(key)
                     orphans += 1
         # A row whose file was put, or put anew, after the folder was read is not lost: look once more.
@@ -132,6 +131,16 @@ def adopt(cache: Cache) -> int:
     if adopted:
         logger.info("index rebuilt adopted=%s", adopted)
     return adopted
+
+
+def is_young(changed_at: float, now: float) -> bool:
+    """Tell whether a file may still be about to get its row."""
+    return now - ORPHAN_GRACE_S < changed_at <= now + ORPHAN_GRACE_S
+
+
+def is_leftover(path: Path, changed_at: float, now: float) -> bool:
+    """Tell whether a file is a temporary that nobody will finish."""
+    return path.name.startswith(TEMP_PREFIX) and not (is_young(changed_at, now) and _writer_lives(path.name))
 
 
 def _files(cache: Cache, folders: dict[str, dict[str, Path]]) -> Iterator[tuple[str, Key | None, Path, os.stat_result]]:

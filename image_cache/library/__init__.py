@@ -7,8 +7,9 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.adapters.tables import read_table, write_table
@@ -18,10 +19,15 @@ from image_cache.library.importing import import_rows
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
 from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
 
+if TYPE_CHECKING:
+    from image_cache.library.looks import AlbumLooks
+
 NOT_AGAIN = 20  # picks before a record may come up a second time
+NEAR = 120  # places on each side in the order by colour that are looked at for what is near
+COLOUR = "colour"  # the one order that the catalogue does not know
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
 
-__all__ = ["SORTS", "Library"]
+__all__ = ["COLOUR", "SORTS", "Library"]
 
 _Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, int]]]
 
@@ -36,8 +42,10 @@ class Library:
         clock: Callable[[], float] = time.time,
         page_size: int = 60,
         rng: random.Random | None = None,
+        looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
         self._catalog = catalog
+        self._looks = looks  # made when the order by colour is asked for: most never ask
         self._clock = clock
         self._page_size = page_size
         self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
@@ -72,6 +80,10 @@ class Library:
     def album(self, album_id: int) -> Album | None:
         return self._catalog.album(album_id)
 
+    def some(self, album_ids: Sequence[int]) -> list[Album]:
+        """Return these albums in this order; one that is gone is left out."""
+        return self._catalog.albums(album_ids)
+
     def count(self) -> int:
         return len(self._order("artist").ids)
 
@@ -82,6 +94,20 @@ class Library:
         if at == NOWHERE:
             return []
         return self._catalog.albums(order.ids[max(0, at - each) : at + each + 1])
+
+    def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
+        """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
+
+        Looks at some hundred that stand near it in the order by colour: the cost does not grow with the collection.
+        """
+        if self._looks is None:
+            return []
+        order = self._order(COLOUR)
+        at = position(order, album_id)
+        if at == NOWHERE:
+            return []
+        around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
+        return self._catalog.albums(self._looks().nearest(album_id, around, count))
 
     def previous(self, album_id: int) -> Album | None:
         """Return the album before this one in artist order, None at the beginning of the shelf."""
@@ -201,21 +227,36 @@ class Library:
         return self._rng.choice(list(itertools.filterfalse(barred.__contains__, ids)))
 
     def _order(self, sort: str) -> Order:
-        if sort not in SORTS:
-            raise ValueError(f"{sort[:40]!r} is none of {', '.join(SORTS)}")
+        if sort not in SORTS and sort != COLOUR:
+            raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
         # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
-        revision = self._catalog.revision(sort)
+        revision = self._revision(sort)
         with self._guard:
             known = self._orders.get(sort)
         if known and known[0] == revision:
             return known[1]
-        order = arrange(self._catalog.order(sort))
+        order = arrange(self._by_colour() if sort == COLOUR else self._catalog.order(sort))
         with self._guard:
             self._orders[sort] = (revision, order)
         return order
 
+    def _revision(self, sort: str) -> int:
+        revision = self._catalog.revision(sort)
+        # Both parts only go up, and the second one by far less than a part of the first.
+        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
+
+    def _by_colour(self) -> Iterator[tuple[int, int | None]]:
+        """Yield every album in the order by colour; those whose sleeves were not looked at, or that have none, at the end."""
+        shelf = self._order("artist").ids
+        left = set(shelf)
+        for album_id, band in self._looks().order() if self._looks else ():
+            if album_id in left:  # not one that was deleted a moment ago
+                left.discard(album_id)
+                yield album_id, band
+        yield from ((album_id, None) for album_id in shelf if album_id in left)
+
     def _found(self, query: AlbumQuery) -> Found:
-        revision = self._catalog.revision(query.sort)
+        revision = self._revision(query.sort)
         with self._guard:
             known = self._results.get(query)
             if known and known[0] == revision:

@@ -10,6 +10,7 @@ from image_cache.web.accounts import accounts
 from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
+from image_cache.web.dashboard import dashboard
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
@@ -18,8 +19,10 @@ from image_cache.web.helpers import register_helpers
 from image_cache.web.intake import UploadRequest
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
+from image_cache.web.metrics import metrics
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
 from image_cache.web.stream_helpers import register_stream_helpers
@@ -48,7 +51,22 @@ def build_app(services: Services) -> Flask:
     register_commands(app)
     register_stream_helpers(app)
     register_stream_commands(app)
-    for blueprint in (pages, media, api, accounts, ops, streams, stream_media, stream_api, stream_people, files, file_api):
+    for blueprint in (
+        pages,
+        media,
+        api,
+        accounts,
+        ops,
+        dashboard,
+        metrics,
+        streams,
+        stream_media,
+        stream_api,
+        stream_people,
+        files,
+        file_api,
+        sleeves,
+    ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
     app.wsgi_app = warm  # type: ignore[method-assign]

@@ -167,6 +167,7 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     rows = [file_row(found) for found in entries(shown.cache)]
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
+    values["fetching_is_paused"] = shown.is_paused()
     return Response(render_template("files.html", **values), status)
 
 

@@ -32,6 +32,7 @@ SIZES = {
     "(max-width: 960px) 140px, 176px",
     "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
     "row": "52px",
+    "near": "(max-width: 640px) 30vw, (max-width: 960px) 14vw, 150px",
 }
 
 
@@ -94,11 +95,11 @@ def record_count() -> int:
 
 
 def viewer() -> dict[str, Account | bool | None]:
-    """Give templates `viewer`, who is logged in, and `may_change`, whether to offer what is not for guests; nobody when unknown."""
+    """Give templates `viewer`, who is logged in, and `may_change` and `operates`, what to offer; nobody when unknown."""
     try:
-        return {"viewer": account(), "may_change": may_change()}
+        return {"viewer": account(), "may_change": may_change(), "operates": may_operate()}
     except DatabaseError:
-        return {"viewer": None, "may_change": False}
+        return {"viewer": None, "may_change": False, "operates": False}
 
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:

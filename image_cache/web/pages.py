@@ -24,6 +24,7 @@ pages = Blueprint("pages", __name__)
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
+NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
@@ -77,6 +78,7 @@ def album(album_id: int) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
+        "near": _near_in_colour(album_id),
         "spun": "spun" in request.args,
         "done": request.args.get("done", ""),
     }
@@ -153,6 +155,11 @@ def metadata_version(name: str) -> str:
         return ""
 
 
+def _near_in_colour(album_id: int) -> list[wall.Tile]:
+    albums = services().library.near_in_colour(album_id, NEAR_IN_COLOUR)
+    return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
+
+
 def _record(album_id: int) -> Album:
     record = services().library.album(album_id)
     if record is None:
@@ -193,8 +200,19 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
+        "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _search() -> object:
+    """Return the line of the search for covers, None when none runs."""
+    state = services().care.search()
+    if state is None:
+        return None
+    from image_cache.web.sleeve_view import search_line
+
+    return search_line(state)
 
 
 def _choices() -> dict[str, object]:

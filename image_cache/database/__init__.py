@@ -4,30 +4,51 @@ Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
-from image_cache.folders import make_folder
+from image_cache.database.opening import (
+    CACHE_KIB,
+    COMPANIONS,
+    Connection,
+    DatabaseError,
+    IntegrityError,
+    OperationalError,
+    Row,
+    WrongVersion,
+    copy_into,
+    is_broken,
+    linked,
+    looked_into,
+    opened,
+    read_only,
+    use_wal,
+)
+from image_cache.folders import alone_in, inode_of, make_folder
+
+__all__ = [
+    "COMPANIONS",
+    "Connection",
+    "Database",
+    "DatabaseError",
+    "IntegrityError",
+    "OperationalError",
+    "Row",
+    "WrongVersion",
+    "copy_into",
+    "is_broken",
+    "marks",
+    "opened",
+]
 
 logger = logging.getLogger(__name__)
 
-Row = sqlite3.Row
-Connection = sqlite3.Connection
-DatabaseError = sqlite3.DatabaseError
-IntegrityError = sqlite3.IntegrityError
-OperationalError = sqlite3.OperationalError
-
-BUSY_TIMEOUT_S = 5.0
-CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
-COMPANIONS = ("-wal", "-shm")
+KEPT_COPIES = 2  # of a precious file, from before its schema changed
 
 
 class Database:
@@ -35,15 +56,19 @@ class Database:
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
     that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
+    A reader makes, moves and migrates nothing, whatever it finds, and leaves no file behind that was not there.
     May be used by any thread and by several processes; a connection never crosses threads, nor a fork.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
+    ) -> None:
         self.path = path
         self.inode = 0  # of the file in use, to tell it from a successor; 0 before the first use
         self._migrations = migrations
         self._synchronous = synchronous
-        self._is_disposable = is_disposable
+        self._is_disposable = is_disposable and not is_reader
+        self._is_reader = is_reader
         self._local = threading.local()
         # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
         self._guard = threading.Lock()
@@ -96,7 +121,7 @@ class Database:
     def notice_replacement(self) -> None:
         """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
         with self._guard:
-            if self.inode and _inode(self.path) != self.inode:
+            if self.inode and inode_of(self.path) != self.inode:
                 self._forget()
 
     def set_aside(self) -> None:
@@ -105,7 +130,7 @@ class Database:
         When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
         one while it runs is not safe.
         """
-        with self._guard, _alone_in(self.path.parent):
+        with self._guard, alone_in(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
@@ -130,7 +155,7 @@ class Database:
         self.inode = 0
 
     def _set_aside(self) -> None:
-        if self.inode in (0, _inode(self.path)):
+        if self.inode in (0, inode_of(self.path)):
             for suffix in ("", *COMPANIONS):
                 source, target = (self.path.with_name(self.path.name + end) for end in (suffix, ".broken" + suffix))
                 target.unlink(missing_ok=True)
@@ -142,21 +167,24 @@ class Database:
     def _connect(self) -> Connection:
         with self._guard:
             try:
-                make_folder(self.path.parent)
-                with _alone_in(self.path.parent):
-                    try:
-                        conn = self._opened()
-                    except DatabaseError as error:
-                        if not (self._is_disposable and is_broken(error)):
-                            raise
-                        self._set_aside()
-                        conn = self._opened()
+                conn = looked_into(self.path, len(self._migrations)) if self._is_reader else self._made_or_opened()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
             self._forget_dead_threads()
             self._open[id(conn)] = (threading.current_thread(), conn)
             self._local.conn = conn
             return conn
+
+    def _made_or_opened(self) -> Connection:
+        make_folder(self.path.parent)
+        with alone_in(self.path.parent):
+            try:
+                return self._opened()
+            except DatabaseError as error:
+                if not (self._is_disposable and is_broken(error)):
+                    raise
+                self._set_aside()
+                return self._opened()
 
     def _opened(self) -> Connection:
         """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
@@ -168,11 +196,11 @@ class Database:
             # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        self.inode = _inode(self.path)
-        conn = self._linked("rw") if is_writable else self._read_only()
+        self.inode = inode_of(self.path)
+        conn = linked(self.path, "rw") if is_writable else read_only(self.path)
         try:
             if is_writable:
-                _use_wal(conn)
+                use_wal(conn)
                 conn.execute(f"PRAGMA synchronous={self._synchronous}")
                 conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
@@ -184,36 +212,17 @@ class Database:
             raise
         return conn
 
-    def _linked(self, mode: str) -> Connection:
-        conn = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=True,
-        )
-        conn.row_factory = Row
-        return conn
-
-    def _read_only(self) -> Connection:
-        # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
-        conn = self._linked("ro")
-        try:
-            conn.execute("PRAGMA user_version").fetchone()
-        except OperationalError:
-            conn.close()
-            conn = self._linked("ro&immutable=1")
-        return conn
-
     def _migrate(self, conn: Connection) -> None:
         if conn.execute("PRAGMA user_version").fetchone()[0] == len(self._migrations):
             return
+        if not self._is_disposable:
+            self._keep_copy(conn)
         # A command may start beside the service: the version is read again under the write lock.
         conn.execute("BEGIN IMMEDIATE")
         try:
             version = conn.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
-                raise DatabaseError(f"{self.path} has schema {version}, this program knows {len(self._migrations)}")
+                raise WrongVersion(self.path, version, len(self._migrations))
             for script in self._migrations[version:]:
                 for statement in _statements(script):
                     conn.execute(statement)
@@ -224,55 +233,26 @@ class Database:
                 conn.rollback()
             raise
 
+    def _keep_copy(self, conn: Connection) -> None:
+        """Keep the file as it is before its schema changes: `catalog.db.schema-3` is what a program that knows only 3 can use.
+
+        When there is no room for it, nothing is changed either.
+        """
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        if not 0 < version < len(self._migrations):
+            return
+        copy_into(conn, self.path.with_name(f"{self.path.name}.schema-{version}"))
+        copies = [path for path in self.path.parent.glob(f"{self.path.name}.schema-*") if path.name.rpartition("-")[2].isdigit()]
+        for old in sorted(copies, key=lambda path: int(path.name.rpartition("-")[2]))[:-KEPT_COPIES]:
+            old.unlink(missing_ok=True)
+        logger.info("schema changes, copy kept path=%s.schema-%s", self.path, version)
+
     def _forget_dead_threads(self) -> None:
         # A WSGI server's threads come and go; without this their connections would pile up until the process ends.
         for key, (thread, conn) in list(self._open.items()):
             if not thread.is_alive():
                 conn.close()
                 del self._open[key]
-
-
-def is_broken(error: DatabaseError) -> bool:
-    """Tell a file that is damaged, or of another schema, from one that is only busy, full, closed or out of reach."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # raised by Python: a newer schema, or a text that is no UTF-8
-        return type(error) is DatabaseError or "decode to UTF-8" in str(error)
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
-        return True
-    is_schema = any(words in str(error) for words in ("no such table", "no such column", "already exists"))
-    return code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_ERROR and is_schema)
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from opening or moving databases of this folder meanwhile."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return -1
-
-
-def _use_wal(conn: Connection) -> None:
-    # The one statement that the busy timeout does not hold for: of two processes that open a new file at once, one would fail.
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            conn.execute("PRAGMA journal_mode=WAL")
-        except OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _statements(script: str) -> Iterator[str]:
