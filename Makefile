@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test check fix bench clean
+# For `make wheelhouse`: the machine that the wheels are for, not the one that fetches them.
+WHEELHOUSE ?= wheelhouse
+ARCH ?= aarch64
+FOR_PYTHON ?= 3.11
+
+.PHONY: help demo run test check fix bench wheelhouse rehearse clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -12,6 +17,8 @@ help:
 	@echo "make check   format, lint, types, import rules, documents"
 	@echo "make fix     format and mend what a tool can mend"
 	@echo "make bench   measure speed and memory, beside a baseline"
+	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
+	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
@@ -35,6 +42,18 @@ fix: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
+
+wheelhouse: $(VENV)/bin/python
+	mkdir -p $(WHEELHOUSE)
+	for file in requirements.txt requirements-s3.txt requirements-nifti.txt; do \
+	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
+	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
+	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \
+	    -r $$file -d $(WHEELHOUSE) || exit 1; \
+	done
+
+rehearse: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v tests/rehearsal.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) node_modules var-demo .mypy_cache .ruff_cache .pytest_cache

@@ -71,10 +71,23 @@ class Settings:
         low=0,
         high=5,
     )
+    FRONT_DIR: Path | None = setting(
+        None,
+        "Folder in memory (tmpfs) that is shared with `systemd/nginx.conf` in front: what nginx may send by itself, and its list of hits.",
+        "VINYL_VAULT_FRONT_DIR",
+    )
     SECRET_KEY_FILE: Path | None = setting(
         None,
         "File with the key that signs sessions, at least 32 bytes. Default: `secret_key` in the state folder, made on first start.",
         "VINYL_VAULT_SECRET_KEY_FILE",
+    )
+    METRICS: bool = setting(
+        False, "Answer `/metrics` for Prometheus: to this machine, and to whoever has the token.", "VINYL_VAULT_METRICS"
+    )
+    METRICS_TOKEN_FILE: Path | None = setting(
+        None,
+        "File with the token that other machines send (`Authorization: Bearer`). Without one only this machine may ask.",
+        "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
     DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
@@ -126,6 +139,31 @@ class Settings:
         unit="MB",
         low=0,
         high=4_194_304,
+    )
+    SCRUB_HOUR: int = setting(
+        2,
+        "Hour from which, for three hours, a thirtieth of what is kept is read again, compared and mended; -1: never. "
+        "Choose one at which the machine is on.",
+        "VINYL_VAULT_SCRUB_HOUR",
+        unit="local time",
+        low=-1,
+        high=23,
+    )
+    SD_BUDGET_MB: float = setting(
+        1000.0,
+        "What this service should write a day at most, for the life of the card. Nothing stops at it; the dashboard says so.",
+        "VINYL_VAULT_SD_BUDGET_MB",
+        unit="MB",
+        low=1,
+        high=4_194_304,
+    )
+    SD_ENDURANCE_TB: float | None = setting(
+        None,
+        "What the card bears to be written in all, as its maker says (TBW). With it the dashboard tells how long the card lasts.",
+        "VINYL_VAULT_SD_ENDURANCE_TB",
+        unit="TB",
+        low=0.1,
+        high=100_000,
     )
     QUEUE_LIMIT: int = setting(
         10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
@@ -340,6 +378,14 @@ class Settings:
         if self.CACHE_MAX_SIZE_MB is not None:
             return int(self.CACHE_MAX_SIZE_MB * 1_000_000)
         return int(self.MAX_CACHE_SIZE_GB * 1_000_000_000)
+
+    @property
+    def sd_budget_bytes(self) -> int:
+        return int(self.SD_BUDGET_MB * 1_000_000)
+
+    @property
+    def sd_endurance_bytes(self) -> int | None:
+        return None if self.SD_ENDURANCE_TB is None else int(self.SD_ENDURANCE_TB * 1_000_000_000_000)
 
     @property
     def memory_budget_bytes(self) -> int:

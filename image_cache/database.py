@@ -4,7 +4,6 @@ Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from image_cache.folders import make_folder
+from image_cache.folders import alone_in, inode_of, make_folder, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +27,7 @@ BUSY_TIMEOUT_S = 5.0
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
 COMPANIONS = ("-wal", "-shm")
+KEPT_COPIES = 2  # of a precious file, from before its schema changed
 
 
 class Database:
@@ -96,7 +96,7 @@ class Database:
     def notice_replacement(self) -> None:
         """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
         with self._guard:
-            if self.inode and _inode(self.path) != self.inode:
+            if self.inode and inode_of(self.path) != self.inode:
                 self._forget()
 
     def set_aside(self) -> None:
@@ -105,7 +105,7 @@ class Database:
         When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
         one while it runs is not safe.
         """
-        with self._guard, _alone_in(self.path.parent):
+        with self._guard, alone_in(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Database:
         self.inode = 0
 
     def _set_aside(self) -> None:
-        if self.inode in (0, _inode(self.path)):
+        if self.inode in (0, inode_of(self.path)):
             for suffix in ("", *COMPANIONS):
                 source, target = (self.path.with_name(self.path.name + end) for end in (suffix, ".broken" + suffix))
                 target.unlink(missing_ok=True)
@@ -143,7 +143,7 @@ class Database:
         with self._guard:
             try:
                 make_folder(self.path.parent)
-                with _alone_in(self.path.parent):
+                with alone_in(self.path.parent):
                     try:
                         conn = self._opened()
                     except DatabaseError as error:
@@ -168,8 +168,8 @@ class Database:
             # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        self.inode = _inode(self.path)
-        conn = self._linked("rw") if is_writable else self._read_only()
+        self.inode = inode_of(self.path)
+        conn = _linked(self.path, "rw") if is_writable else _read_only(self.path)
         try:
             if is_writable:
                 _use_wal(conn)
@@ -184,30 +184,11 @@ class Database:
             raise
         return conn
 
-    def _linked(self, mode: str) -> Connection:
-        conn = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=True,
-        )
-        conn.row_factory = Row
-        return conn
-
-    def _read_only(self) -> Connection:
-        # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
-        conn = self._linked("ro")
-        try:
-            conn.execute("PRAGMA user_version").fetchone()
-        except OperationalError:
-            conn.close()
-            conn = self._linked("ro&immutable=1")
-        return conn
-
     def _migrate(self, conn: Connection) -> None:
         if conn.execute("PRAGMA user_version").fetchone()[0] == len(self._migrations):
             return
+        if not self._is_disposable:
+            self._keep_copy(conn)
         # A command may start beside the service: the version is read again under the write lock.
         conn.execute("BEGIN IMMEDIATE")
         try:
@@ -224,12 +205,55 @@ class Database:
                 conn.rollback()
             raise
 
+    def _keep_copy(self, conn: Connection) -> None:
+        """Keep the file as it is before its schema changes: `catalog.db.schema-3` is what a program that knows only 3 can use.
+
+        When there is no room for it, nothing is changed either.
+        """
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        if not 0 < version < len(self._migrations):
+            return
+        copy_into(conn, self.path.with_name(f"{self.path.name}.schema-{version}"))
+        copies = [path for path in self.path.parent.glob(f"{self.path.name}.schema-*") if path.name.rpartition("-")[2].isdigit()]
+        for old in sorted(copies, key=lambda path: int(path.name.rpartition("-")[2]))[:-KEPT_COPIES]:
+            old.unlink(missing_ok=True)
+        logger.info("schema changes, copy kept path=%s.schema-%s", self.path, version)
+
     def _forget_dead_threads(self) -> None:
         # A WSGI server's threads come and go; without this their connections would pile up until the process ends.
         for key, (thread, conn) in list(self._open.items()):
             if not thread.is_alive():
                 conn.close()
                 del self._open[key]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Connection]:
+    """Open a file as it is: no schema is made or changed, nothing set aside. Raises `DatabaseError` when it is no database."""
+    conn = _linked(path, "rw") if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else _read_only(path)
+    try:
+        conn.execute("PRAGMA user_version").fetchone()
+        yield conn
+    finally:
+        conn.close()
+
+
+def copy_into(conn: Connection, target: Path) -> None:
+    """Write all of a database to a new file, durable, whole or not at all, while others go on writing. Raises `DatabaseError`."""
+    temp = target.with_name(f".{target.name}.part")
+    try:
+        temp.unlink(missing_ok=True)
+        os.close(os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        conn.execute("VACUUM INTO ?", (str(temp),))
+        with temp.open("rb+") as file:  # no connection has this one open
+            os.fsync(file.fileno())
+        temp.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise OperationalError(f"{target}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink(missing_ok=True)
 
 
 def is_broken(error: DatabaseError) -> bool:
@@ -243,22 +267,27 @@ def is_broken(error: DatabaseError) -> bool:
     return code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_ERROR and is_schema)
 
 
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from opening or moving databases of this folder meanwhile."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+def _linked(path: Path, mode: str) -> Connection:
+    conn = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
+    )
+    conn.row_factory = Row
+    return conn
 
 
-def _inode(path: Path) -> int:
+def _read_only(path: Path) -> Connection:
+    # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
+    conn = _linked(path, "ro")
     try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return -1
+        conn.execute("PRAGMA user_version").fetchone()
+    except OperationalError:
+        conn.close()
+        conn = _linked(path, "ro&immutable=1")
+    return conn
 
 
 def _use_wal(conn: Connection) -> None:
@@ -290,31 +319,3 @@ def _statements(script: str) -> Iterator[str]:
 def marks(count: int) -> str:
     """Return `count` parameter marks for an IN list."""
     return ",".join("?" * count)
-
-
-@contextlib.contextmanager
-def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
-    """Open a database of somebody else for reading: nothing is written beside it, and nothing in it is believed.
-
-    A value longer than `longest_bytes` raises `DatabaseError`. The schema cannot call functions that do more than calculate.
-    """
-    conn = _foreign(path)
-    try:
-        conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
-        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", f"cache_size=-{CACHE_KIB}"):
-            conn.execute(f"PRAGMA {pragma}")
-        # What is no UTF-8 gets the sign that stands for a letter: one broken title does not end the reading.
-        conn.text_factory = lambda data: data.decode("utf-8", errors="replace")
-        conn.row_factory = Row
-        yield conn
-    finally:
-        conn.close()
-
-
-def _foreign(path: Path) -> Connection:
-    # A file in WAL mode whose WAL is gone would get a new one beside it, unless SQLite is told that nobody writes.
-    with path.open("rb") as file:
-        is_wal = file.read(20)[18:20] == b"\2\2"
-    is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
-    mode = "ro&immutable=1" if is_alone else "ro"
-    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)

@@ -152,6 +152,34 @@ class QueueFull(CacheError):
         self.limit = limit
 
 
+class Busy(CacheError):
+    """Somebody else is doing what only one may do at a time."""
+
+    retryable = True
+
+
+class ArchiveRejected(CacheError):
+    """A file is not a backup that can be restored. Nothing of it was put in place."""
+
+    hint = "Take another backup; docs/BACKUP.md says what one holds."
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class VaultNotEmpty(CacheError):
+    """There is a collection where a backup should be restored to."""
+
+    hint = "With --force what is there is kept beside it, in a folder of its own."
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(f"{path} is not empty: {found}")
+        self.path = path
+        self.found = found
+
+
 class UnknownImage(CacheError):
     """No address was ever registered for this digest or URL."""
 

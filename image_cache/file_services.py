@@ -15,7 +15,7 @@ from image_cache.files.background import Background
 from image_cache.files.index import Kept
 from image_cache.files.limits import TTL, StoredBounds, check_range
 from image_cache.files.opener import FileOpener, open_files
-from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
+from image_cache.files.upkeep import answers, remove_expired, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,21 @@ FLUSH_S = 60.0
 class FileServices:
     """Everything about files that serves. Opens nothing and starts no thread before somebody uses it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        clock: Callable[[], float] = time.time,
+        *,
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.bounds = StoredBounds(settings, catalog)
         self.opener = FileOpener(settings)
         self.cache = open_files(settings, self.opener, self.bounds, clock)
         self.background = Background(self.cache)
         self._previewer = Previewer()
-        self._pool = Pool(self.background.run_next, [], workers=WORKERS)
+        self.is_paused = is_paused  # whether an operator wants nothing fetched by itself
+        self._pool = Pool(self._run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _has_looked
         self._has_looked = False
 
@@ -88,7 +96,7 @@ class FileServices:
     def chores(self) -> list[Chore]:
         return [
             Chore("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
-            Chore("files-scrub", DAY_S, self._scrub, first_s=600.0),
+            Chore("files-sweep", DAY_S, self._sweep, first_s=600.0),
         ]
 
     def cut(self) -> None:
@@ -103,19 +111,17 @@ class FileServices:
         self.cache.close()
         return has_ended
 
+    def _run_next(self) -> bool:
+        return self.background.has_work() and not self.is_paused() and self.background.run_next()
+
     def _mend(self) -> None:
         if self._is_used():
             self._guarded(self.cache.mend)
             self.cache.tally.flush()
 
-    def _scrub(self) -> None:
+    def _sweep(self) -> None:
         if self._is_used():
             self._guarded(lambda: sweep(self.cache))
-            self._guarded(self._scrub_files)
-
-    def _scrub_files(self) -> None:
-        if scrub(self.cache):
-            self.wake()
 
     def _is_used(self) -> bool:
         return (self.cache.root / "files.db").exists()

@@ -80,9 +80,9 @@ class Housekeeping:
                 self.covers.jobs.forget_old(older_than_s=DAY_S)
 
     def retain(self) -> None:
-        """Remove what nobody looked at for the retention time, a little a day, and only while no origin is in trouble."""
+        """Remove what nobody looked at for the retention time, a little a day, and only while it could be fetched again."""
         with self._forgiving("retention"), self._leading() as leads:
-            if not leads or self.covers.jobs.paused_lanes():
+            if not leads or self.covers.loader.is_paused() or self.covers.jobs.paused_lanes():
                 return
             cache = self.covers.cache
             most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))

@@ -125,6 +125,7 @@ class Progress:
     working: int
     failed: int
     eta_s: float | None = None
+    is_paused: bool = False  # an operator wants nothing fetched
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import Settings
@@ -21,29 +21,37 @@ from image_cache.adapters.owncovers import OwnCovers
 from image_cache.adapters.storage import LocalStorage
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, ImageCache, Names, Places
+from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
 from image_cache.engine import upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
+from image_cache.engine.history import Recorder
+from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Chore, Pool
 from image_cache.engine.register import Register
+from image_cache.engine.reuse import Uses
 from image_cache.errors import StorageError
 from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
+from image_cache.front import HITS, Front
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
+from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
 from image_cache.sources.runners import folder_chore, table_runners
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
+from image_cache.tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
 FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
@@ -82,12 +90,17 @@ class Services:
     library: Library
     accounts: Accounts
     covers: ImageCache
+    limits: StoredLimits
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    scrub: Scrub
+    nightly: Nightly
     pool: Pool
     _parts: CoverServices
+    _tenancy: Tenancy
     _is_closed: bool = False
+    began_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
@@ -105,6 +118,7 @@ class Services:
         self.files.cut()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
+        has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
         try:
@@ -116,32 +130,84 @@ class Services:
             self.catalog.close()
         except DatabaseError as error:
             logger.warning("stop incomplete reason=%s", error)
+        finally:
+            self._tenancy.close()
 
 
 def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
-    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used."""
+    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used,
+    and `Busy` while it is being restored.
+    """
     make_folder(settings.state_dir)
+    tenancy = Tenancy.enter(settings.state_dir)
+    try:
+        return _opened(settings, tenancy, clock)
+    except BaseException:
+        tenancy.close()
+        raise
+
+
+def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
     catalog = Catalog(settings.catalog_path)
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE)
     parts = open_covers(settings, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    files = FileServices(settings, catalog, clock)
+    limits = open_limits(settings, catalog, parts.covers, clock)
+    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     runners = {
         **table_runners(library, parts.covers, settings.intray_dir),
     }
     tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
+    scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
         *housekeeping.chores(),
+        Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
         Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
         Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *files.chores(),
+        nightly.chore(),
     ]
+    if settings.FRONT_DIR is not None:
+        kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
+        chores.extend(Front(settings.FRONT_DIR, parts.covers.cache, kept).chores())
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
-    return Services(settings, catalog, library, Accounts(catalog, clock=clock), parts.covers, streams, files, tasks, pool, parts)
+    return Services(
+        settings=settings,
+        catalog=catalog,
+        library=library,
+        accounts=Accounts(catalog, clock=clock),
+        covers=parts.covers,
+        limits=limits,
+        streams=streams,
+        files=files,
+        tasks=tasks,
+        scrub=scrub,
+        nightly=nightly,
+        pool=pool,
+        _parts=parts,
+        _tenancy=tenancy,
+    )
+
+
+def open_limits(settings: Settings, catalog: Catalog, covers: ImageCache, clock: Callable[[], float]) -> StoredLimits:
+    """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
+    default = Limits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
+    limits = StoredLimits(default, catalog, clock)
+    covers.loader.is_paused = limits.is_paused
+    _hold(limits, covers, most_s=0.0)
+    return limits
+
+
+def _hold(limits: StoredLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+    try:
+        limits.apply(covers, most_s)
+    except (DatabaseError, StorageError) as error:
+        logger.warning("limits left as they are reason=%s", error)
 
 
 def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -> CoverServices:
@@ -158,11 +224,13 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     )
     cache = Cache(
         NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes),
+        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, Uses()),
         disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
+        hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
+        recorder=Recorder(clock),
         clock=clock,
     )
     _complete_if_empty(cache)
@@ -197,6 +265,14 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time) -
         clock=clock,
     )
     return CoverServices(covers, fetcher, own, drawn, decoder)
+
+
+def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
+    """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
+    engines = (covers.cache, streams.cache.engine)
+    asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
+    row = covers.cache.index.database.row("PRAGMA data_version")  # what other connections wrote: jobs, recency
+    return asked + (row[0] if row else 0)
 
 
 def _complete_if_empty(cache: Cache) -> None:

@@ -24,6 +24,7 @@ from image_cache import logs  # noqa: E402
 from image_cache.engine.windows import Windows  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.ground import prepare, secret_key  # noqa: E402
+from image_cache.serving.notify import Notifier, Watchdog, answers  # noqa: E402
 from image_cache.serving.worker import PatientWorker  # noqa: E402
 
 
@@ -44,6 +45,13 @@ if _settings.WORKERS > 1:
     # handle is inherited. One worker alone would share with the arbiter, which needs none of it, and each page that the worker
     # writes to (counting references is enough) would be there twice: 58 MB instead of 51 once covers have been fetched.
     import app as _application  # noqa: F401
+
+# gunicorn itself says that it is ready before a worker has loaded anything. The address is kept from it, under a name that a
+# reload of this file finds again.
+if "NOTIFY_SOCKET" in os.environ:
+    os.environ["VINYLVAULT_NOTIFY_SOCKET"] = os.environ.pop("NOTIFY_SOCKET")
+_notifier = Notifier(os.environ.get("VINYLVAULT_NOTIFY_SOCKET", ""))
+_watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
 
 chdir = str(ROOT)
 bind = f"{'[' + _settings.HOST + ']' if ':' in _settings.HOST else _settings.HOST}:{_settings.PORT}"
@@ -75,6 +83,13 @@ def on_starting(server):
         handler.setFormatter(logs.OneLine())
     if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
         _check_port()
+    stop = server.stop  # gunicorn's own hook comes when the workers are gone
+
+    def announced(*arguments, **named):
+        _notifier.tell("STOPPING=1")
+        stop(*arguments, **named)
+
+    server.stop = announced
 
 
 def _check_port():
@@ -125,6 +140,10 @@ def post_worker_init(worker):
     if not _settings.DEBUG:  # the log of every request is written where the usual way ends
         worker.quick = QuickAnswers(worker.wsgi.extensions[WARM], SERVER)
     services.start()
+    _notifier.tell(f"READY=1\nSTATUS=Serving on port {_settings.PORT}")
+    if _watchdog_s:
+        name = next(iter(_settings.TRUSTED_HOSTS), "localhost").lstrip(".")
+        Watchdog(_notifier, _watchdog_s, lambda: services.pool.is_whole and answers(_settings.HOST, _settings.PORT, name)).start()
     if worker.age == 1:
         host = _settings.HOST
         if host in ("0.0.0.0", "::"):  # noqa: S104

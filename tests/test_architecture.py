@@ -14,20 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "image_cache"},  # the package itself only names its functions
     {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
+    {"image_cache.tenancy"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
     {"image_cache.engine", "image_cache.adapters"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
-    {"image_cache.housekeeping", "image_cache.stream_services", "image_cache.file_services", "image_cache.sources"},
+    {
+        "image_cache.housekeeping",
+        "image_cache.stream_services",
+        "image_cache.file_services",
+        "image_cache.sources",
+        "image_cache.scrub",
+        "image_cache.front",
+    },
     {"image_cache.services"},
-    {"image_cache.web", "image_cache.serving"},
+    {"image_cache.web", "image_cache.serving", "image_cache.operations"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Library -> the modules that may import it, at their top or inside a function.
 HOMES = {
-    "sqlite3": {"image_cache.database"},
+    "sqlite3": {"image_cache.database", "image_cache.adapters.foreign"},  # the second reads files of other programs only
     "flask": {"image_cache.web", "app"},
     "werkzeug": {"image_cache.web", "app", "image_cache.accounts"},  # accounts: the password hash
     "flask_limiter": {"image_cache.web"},
@@ -125,7 +133,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 520}  # a table that grows by a line for each thing it names
+TABLES = {"config": 640}  # a table that grows by a line for each thing it names
 
 
 def test_no_module_is_longer_than_330_lines() -> None:

@@ -59,3 +59,68 @@ def test_a_schema_of_the_future_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(sqlite3.DatabaseError, match="schema 9"):
         database.rows("SELECT * FROM t")
+
+
+LATER = [*SCHEMA, "CREATE TABLE u (n INTEGER);", "CREATE TABLE v (n INTEGER);", "CREATE TABLE w (n INTEGER);"]
+
+
+def copies(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if ".schema-" in path.name)
+
+
+def test_a_precious_file_is_kept_as_it_was_before_its_schema_changes(tmp_path: Path) -> None:
+    """An upgrade that goes wrong is taken back with the program before, which cannot read the new schema."""
+    for known in range(1, len(LATER) + 1):
+        database = Database(tmp_path / "db", LATER[:known], synchronous="FULL")
+        with database.write() as conn:
+            conn.execute("INSERT INTO t VALUES (?)", (known,))
+        database.close()
+    assert copies(tmp_path) == ["db.schema-2", "db.schema-3"]  # no more than two, the newest
+    assert (tmp_path / "db.schema-3").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "db.schema-3").rename(tmp_path / "db")
+    before = Database(tmp_path / "db", LATER[:3], synchronous="FULL")
+    assert [row[0] for row in before.rows("SELECT n FROM t ORDER BY n")] == [1, 2, 3]
+    before.close()
+
+
+def test_a_new_file_and_a_disposable_one_leave_no_copies(tmp_path: Path) -> None:
+    for known in (1, 4):
+        database = Database(tmp_path / "index", LATER[:known], synchronous="NORMAL", is_disposable=True)
+        database.rows("SELECT * FROM t")
+        database.close()
+    database = Database(tmp_path / "new", LATER, synchronous="FULL")
+    database.rows("SELECT * FROM t")
+    database.close()
+    assert copies(tmp_path) == []
+
+
+def test_without_room_for_the_copy_the_schema_stays_as_it_is(tmp_path: Path) -> None:
+    old = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
+    old.rows("SELECT * FROM t")
+    old.close()
+    (tmp_path / ".db.schema-1.part").mkdir()  # what a copy is written to cannot be written
+    new = Database(tmp_path / "db", LATER, synchronous="FULL")
+    with pytest.raises(sqlite3.DatabaseError, match="schema-1"):
+        new.rows("SELECT * FROM t")
+    (tmp_path / ".db.schema-1.part").rmdir()
+    assert new.connection().execute("PRAGMA user_version").fetchone()[0] == len(LATER)
+    new.close()
+
+
+def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: Path) -> None:
+    old = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
+    with old.write() as conn:
+        conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(500)])
+    old.close()
+    program = (
+        "import sys; from pathlib import Path; from image_cache.database import Database;"
+        f" Database(Path(sys.argv[1]), {LATER!r}, synchronous='FULL').connection()"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "db")]) for _ in range(4)]
+    assert [process.wait(30) for process in running] == [0] * 4
+    assert copies(tmp_path) == ["db.schema-1"]
+    kept = Database(tmp_path / "db.schema-1", SCHEMA, synchronous="FULL")
+    row = kept.row("SELECT count(*) FROM t")
+    assert row is not None
+    assert row[0] == 500
+    kept.close()

@@ -182,3 +182,16 @@ def test_a_failing_disk_is_an_error_that_names_the_path(disk: DiskTier) -> None:
 def test_parts_of_a_name_cannot_be_moved_between_them() -> None:
     assert digest_of("ab", "c") != digest_of("a", "bc")
     assert digest_of("a", "") != digest_of("", "a")
+
+
+def test_nothing_is_stored_when_the_inodes_run_out(disk: DiskTier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card full of small files stops the whole machine while it has gigabytes free."""
+    free, files = disk.inodes()
+    if not files:
+        return  # a file system without such a limit
+    assert 0 < free <= files
+    disk.put(KEY, b"body")
+    monkeypatch.setattr("image_cache.engine.disk.INODES_KEPT", 1.1)
+    with pytest.raises(StorageError, match="inodes"):
+        disk.put(Key("covers", "thumbnails", digest_of("two")), b"body")
+    assert disk.get(KEY) == b"body"

@@ -31,7 +31,7 @@ from image_cache.errors import (
 from image_cache.files.names import part_path
 from image_cache.files.opener import FileOpener, open_files
 from image_cache.files.store import Bounds, FileCache
-from image_cache.files.upkeep import answers, remove_expired, scrub, sweep
+from image_cache.files.upkeep import answers, remove_expired, sweep
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, wait_until
@@ -481,17 +481,6 @@ def test_a_corrupt_file_is_never_handed_out_and_stays_until_it_is_replaced(origi
         cache.get(url)
     assert path.exists()
     assert cache.look(url) is None
-
-
-def test_the_scrub_finds_a_bad_file_and_queues_it(origin: Origin, cache: FileCache, clock: FakeClock) -> None:
-    good, _ = serve(origin, "/good.bin", noise(1000, 1))
-    bad, _ = serve(origin, "/bad.bin", noise(1000, 2))
-    cache.get(good)
-    corrupt(cache.get(bad), keeps_mtime=True)
-    assert scrub(cache) == []  # not due yet
-    clock.advance(31 * 86400)
-    assert [kept.url for kept in scrub(cache)] == [bad]
-    assert [coming.url for coming in cache.index.fetches()] == [bad]
 
 
 def test_a_lost_index_is_rebuilt_from_the_files(origin: Origin, make: Make) -> None:

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from image_cache.adapters.variants import Variant
@@ -24,6 +25,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.register import Register
+from image_cache.engine.reuse import forget_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.models import Cover, Progress
 
@@ -121,7 +123,13 @@ class ImageCache:
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
-        return self._pace.progress()
+        progress = self._pace.progress()
+        return replace(progress, is_paused=True) if progress is not None and self.loader.is_paused() else progress
+
+    def preload_missing(self) -> str:
+        """Queue the images that were never fetched and may be tried now, as many as there is room for; returns the batch's name."""
+        room = max(0, self.jobs.limit - self.jobs.depth())
+        return self.preload_digests(self.register.unfetched(NAMESPACE, self.clock(), room), PAGE)
 
     # What a request for a picture needs
 
@@ -233,6 +241,7 @@ class ImageCache:
         with self.cache.index.database.write() as conn:
             self.register.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
+            forget_uses(conn)  # every cover has another digest from now on
             self.names.next_generation(conn)
             self.cache.index.set_meta(conn, "registered_at", 0)  # the housekeeper registers what the catalogue knows anew
         self.names.publish()
@@ -242,7 +251,7 @@ class ImageCache:
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""
         try:
-            self.cache.flush()
+            self.cache.flush(is_last=True)
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,7 @@ from image_cache.adapters.variants import Rendered, Variant
 from image_cache.covers.names import NAMESPACE, Names
 from image_cache.database import Connection, DatabaseError
 from image_cache.engine.cache import Cache
+from image_cache.engine.history import Failure, note_failure
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
 from image_cache.engine.key import Key
 from image_cache.engine.register import Image, Register
@@ -71,15 +72,18 @@ class CoverLoader:
         self._fetcher = fetcher
         self._decoder = decoder
         self._retry_delay_s = retry_delay_s
-        self._fresh_s = fresh_s
+        self.fresh_s = fresh_s
         self.clock = clock
+        self.is_paused: Callable[[], bool] = lambda: False  # whether an operator wants nothing fetched; set by whoever knows
         self.is_stopping = False  # set before fetches are cut, so that they do not count as failures
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""
         try:
             # While the index is rebuilt nothing is fetched: most of it is on the disk already.
-            job = None if self.is_stopping or self.cache.is_adopting else self.jobs.claim()
+            if self.is_stopping or self.cache.is_adopting or not self.jobs.is_waiting() or self.is_paused():
+                return False
+            job = self.jobs.claim()
             if job is None:
                 return False
             self.run(job)
@@ -100,8 +104,10 @@ class CoverLoader:
             self._load(job, image)
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
+            now = self.clock()
             with self.cache.index.database.write() as conn:
-                self.jobs.put_off(conn, job, self.clock() + STORAGE_RETRY_S)
+                self.jobs.put_off(conn, job, now + STORAGE_RETRY_S)
+                note_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self.is_stopping:  # cut by ourselves, so that nobody has failed: the job is given back with the lease
                 logger.info("cover left for the next start identity=%s", image.identity)
@@ -111,6 +117,10 @@ class CoverLoader:
     def jpeg_of(self, webp: bytes) -> bytes:
         """Turn a stored variant into JPEG, for browsers without WebP. Takes some 20 ms and waits for a running decode."""
         return self._decoder.jpeg(webp)
+
+    def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
+        """Render bytes that are here already, outside of any job. Raises `ImageRejected` or `DecoderFailed`."""
+        return self._decoder.render(body, variants)
 
     def missing(self, stored: Collection[str], wants: Collection[str] = ()) -> list[Variant]:
         """Return the variants that a job with these wants has to make."""
@@ -131,9 +141,7 @@ class CoverLoader:
             return
         # Without the bytes a 304 would help nobody: validators go along only when every variant is here.
         validators = {} if missing else {"etag": image.etag, "last_modified": image.last_modified}
-        fetched = self._fetcher.fetch(image.url, **validators)
-        self.cache.counters.add("fetches")
-        self.cache.counters.add("fetched_bytes", len(fetched.body))
+        fetched = self._fetch(image, validators)
         known = image.body_sha256
         sha256 = known if fetched.status == 304 else hashlib.sha256(fetched.body).digest()
         is_same = sha256 == known
@@ -160,6 +168,20 @@ class CoverLoader:
                 if name in stored
             )
         self._store(job, image, rendered, is_changed=is_changed)
+
+    def _fetch(self, image: Image, validators: Mapping[str, str]) -> "Fetched":
+        began, recorder = time.monotonic(), self.cache.recorder
+        try:
+            fetched = self._fetcher.fetch(image.url, **validators)
+        except OriginError:
+            if recorder is not None and not self.is_stopping:
+                recorder.failed(image.lane)
+            raise
+        self.cache.counters.add("fetches")
+        self.cache.counters.add("fetched_bytes", len(fetched.body))
+        if recorder is not None:
+            recorder.fetched(image.lane, time.monotonic() - began, len(fetched.body))
+        return fetched
 
     def _store(self, job: Job, image: Image, rendered: Rendered, *, is_changed: bool) -> None:
         old = image.digest
@@ -204,7 +226,7 @@ class CoverLoader:
     def _fresh_until(self, image: Image, asked_s: float | None) -> float:
         if identify(image.url).is_settled:
             return self.clock() + SETTLED_FRESH_S
-        return self.clock() + max(self._fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
+        return self.clock() + max(self.fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
 
     def _end(self, job: Job, image: Image | None = None) -> None:
         with self.cache.index.database.write() as conn:
@@ -229,6 +251,10 @@ class CoverLoader:
         self.cache.counters.add("failures")
         with self.cache.index.database.write() as conn:
             self.register.failed(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
+            reason = getattr(error, "reason", "") or str(error)
+            note_failure(
+                conn, Failure(self.clock(), image.lane, image.identity, reason, 0.0 if is_final else self.clock() + delay_s)
+            )
             if isinstance(error, OriginUnavailable):
                 self.jobs.lane_failed(conn, image.lane, error.reason, pause_s=error.retry_after_s)
             elif isinstance(error, OriginError) and error.status is not None:

@@ -53,7 +53,8 @@ class CacheStats:
 def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
     """Read the numbers of the moment. Kept totals only: as fast with a million entries as with ten."""
     counts, memory, totals = cache.counts(), cache.memory.stats(), cache.index.totals(cache.namespace)
-    hits, misses = counts.get("memory_hits", 0) + counts.get("disk_hits", 0), counts.get("misses", 0)
+    hits = sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "front_hits"))
+    misses = counts.get("misses", 0)
     ratio = hits / (hits + misses) if hits + misses else None
     return CacheStats(
         total_entries=totals.entries,

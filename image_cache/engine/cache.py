@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,9 +10,12 @@ from image_cache.database import Connection, DatabaseError
 from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
+from image_cache.engine.history import Recorder
+from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Found, Index, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
+from image_cache.engine.reuse import merge_uses
 from image_cache.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ class Cache:
         index: Index,
         counters: Counters,
         budget_bytes: int,
+        hit_log: HitLog | None = None,
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.namespace = namespace
@@ -45,6 +51,9 @@ class Cache:
         self.index = index
         self.counters = counters
         self.budget_bytes = budget_bytes
+        self.hit_log = hit_log  # what a web server in front sent without asking
+        self.recorder = recorder  # keeps the history of the figures; a cache without one has none
+        self.uses = memory.uses
         self.clock = clock
         self.flight: SingleFlight[bytes | None] = SingleFlight()
         self._told_at = -TOLD_EVERY_S  # when the log heard that the index is out of reach: not for each of a thousand reads
@@ -62,8 +71,10 @@ class Cache:
         body = self._from_disk(key)
         if body is None:
             self.counters.add("misses")
+            self._note(key, 0)
             return None
         self.counters.add("disk_hits")
+        self._note(key, len(body))
         self.memory.put(key, body, scope)
         return body
 
@@ -75,6 +86,10 @@ class Cache:
         body = self.get(key, scope)
         return body if body is not None else self.flight.do(key, lambda: self._load(key, loader, scope))
 
+    def check(self, key: Key) -> bool:
+        """Compare an entry's file with its row, past the memory tier; one that is not what the row says is dropped."""
+        return self._from_disk(key) is not None
+
     def put(self, bodies: Mapping[Key, bytes], also: Callable[[Connection], None] | None = None) -> None:
         """Store all of the bodies: room is made, files are written, then one transaction records them.
 
@@ -84,6 +99,7 @@ class Cache:
         self._make_room(sum(map(len, bodies.values())))
         for key, body in bodies.items():
             self.disk.put(key, body)
+            self._note(key, len(body), is_use=False)
         with self.index.database.write() as conn:
             for key, body in bodies.items():
                 self.index.record(conn, key, len(body), hashlib.sha256(body).digest())
@@ -112,19 +128,38 @@ class Cache:
             removed += len(victims)
         return removed
 
-    def set_budget(self, budget_bytes: int) -> None:
-        """Change the disk budget; a lower one evicts at once."""
+    def set_budget(self, budget_bytes: int, *, most_s: float = math.inf) -> bool:
+        """Change the disk budget; a lower one evicts at once, at most for so long. Returns whether the cache is within it."""
         self.budget_bytes = budget_bytes
-        self._make_room(0)
+        return self._make_room(0, most_s)
 
-    def flush(self) -> None:
-        """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written."""
+    def flush(self, *, is_last: bool = False) -> None:
+        """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written.
+
+        The history and the sampled uses go along when it is time for them, and when it is the last flush of this process.
+        """
         self.counters.add("memory_hits", self.memory.take_hits())
-        touched, counts = self.memory.take_touched(), {name: n for name, n in self.counters.take().items() if n}
-        if touched or counts:
+        touched = self.memory.take_touched()
+        if self.hit_log is not None:
+            sent, hits = self.hit_log.take()
+            touched |= sent
+            self.counters.add("front_hits", hits)
+        counts = {name: n for name, n in self.counters.take().items() if n}
+        recorder, uses = self.recorder, self.uses
+        if recorder is not None:
+            recorder.add(counts)
+        if uses is not None:
+            uses.count(sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "misses")))
+        is_due = recorder is not None and recorder.is_due(is_last=is_last)
+        brings = uses is not None and uses.is_due(self.clock(), is_last=is_last)
+        if touched or counts or is_due or brings:
             with self.index.database.write() as conn:
                 self.index.touch(conn, touched)
                 self.index.add_counts(conn, counts)
+                if is_due and recorder is not None:
+                    recorder.write(conn)
+                if brings and uses is not None:
+                    merge_uses(conn, uses, self.clock())
 
     def counts(self) -> dict[str, int]:
         """Return the counters of all processes, with what this one has not written yet."""
@@ -132,6 +167,10 @@ class Cache:
         for name, count in {**self.counters.peek(), "memory_hits": self.memory.stats().hits}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
+
+    def _note(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
+        if self.uses is not None:
+            self.uses.note(key, size_bytes, is_use=is_use)
 
     def _load(self, key: Key, loader: Loader, scope: str) -> bytes | None:
         # Between the miss and this flight another one may have landed: look again before loading.
@@ -183,11 +222,12 @@ class Cache:
         except StorageError as error:
             logger.warning("read failed path=%s reason=%s", error.path, error.reason)
             return None, None
-        return found, body if body is not None and _is_intact(body, found) else None
+        return found, body if body is not None and is_intact(body, found) else None
 
-    def _make_room(self, incoming: int) -> None:
+    def _make_room(self, incoming: int, most_s: float = math.inf) -> bool:
         if self.index.totals(self.namespace).bytes + incoming <= self.budget_bytes:
-            return
+            return True
+        until = time.monotonic() + most_s
         self.flush()  # so that the victims are those that are least recently used now, not a minute ago
         while (over := self.index.totals(self.namespace).bytes + incoming - self.budget_bytes) > 0:
             victims: list[Key] = []
@@ -196,13 +236,15 @@ class Cache:
                     break
                 victims.append(key)
                 over -= size
-            if not victims:
-                return
+            if not victims or time.monotonic() > until:
+                return False
             self.delete(victims)
             self.counters.add("evictions", len(victims))
+        return True
 
 
-def _is_intact(body: bytes, found: Found) -> bool:
+def is_intact(body: bytes, found: Found) -> bool:
+    """Tell whether bytes are what their row says; without a hash in it they are judged by their shape."""
     if found.sha256 is None:
         return file_is_plausible(body[:32], body[-32:], len(body)) and found.size_bytes in (UNKNOWN, len(body))
     # The size is compared first: it is free, and a short file is what a power cut leaves.

@@ -13,6 +13,7 @@ from image_cache.errors import StorageError
 from image_cache.folders import make_folder
 
 TEMP_PREFIX = ".part-"
+INODES_KEPT = 0.02  # of a file system's; a card full of small files stops the whole machine while it has gigabytes free
 SHARD = re.compile(r"[0-9a-f]{2}")
 # A pipe that somebody planted would let an open wait for ever; for files the flag changes nothing.
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -60,8 +61,7 @@ class DiskTier:
             if self.get(key) == body and _is_made_young(path):  # left without a row, or another process was faster
                 return
             make_folder(path.parent)
-            if self.free_bytes() - len(body) < self.floor_bytes:
-                raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
+            self._check_room(len(body))
             # Buffered, because a bare write() to a disk that fills up stores a part and says so in its result only.
             with os.fdopen(os.open(temp, WRITING, 0o600), "wb") as file:
                 file.write(body)
@@ -81,9 +81,23 @@ class DiskTier:
 
     def free_bytes(self) -> int:
         """Bytes that may still be written on this file system."""
-        root = self.root if self.root.exists() else self.root.parent
-        state = os.statvfs(root)
+        state = self._state()
         return state.f_bavail * state.f_frsize
+
+    def inodes(self) -> tuple[int, int]:
+        """Return how many files this file system can still take, and how many in all; (0, 0) where it has no such limit."""
+        state = self._state()
+        return state.f_favail, state.f_files
+
+    def _state(self) -> os.statvfs_result:
+        return os.statvfs(self.root if self.root.exists() else self.root.parent)
+
+    def _check_room(self, size_bytes: int) -> None:
+        state = self._state()
+        if state.f_bavail * state.f_frsize - size_bytes < self.floor_bytes:
+            raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
+        if state.f_files and state.f_favail < state.f_files * INODES_KEPT:
+            raise OSError(errno.ENOSPC, f"less than {INODES_KEPT:.0%} of the inodes are free")
 
     def shards(self) -> Iterator[tuple[str, str, Path]]:
         """Yield (variant folder, shard, path) of every shard; what is not laid out by us is passed over.

@@ -94,6 +94,13 @@ class Index:
             ((bytes.fromhex(k.digest), k.variant, k.namespace, size, now, min(now, int(at))) for k, size, at in files),
         ).rowcount
 
+    def vouch(self, conn: Connection, known: Iterable[tuple[Key, bytes]]) -> None:
+        """Write the SHA-256 of adopted files that were looked at and are good: from now on a flipped bit shows."""
+        conn.executemany(
+            "UPDATE entries SET sha256 = ? WHERE digest = ? AND variant = ? AND sha256 IS NULL",
+            ((sha256, bytes.fromhex(key.digest), key.variant) for key, sha256 in known),
+        )
+
     def touch(self, conn: Connection, keys: Iterable[Key]) -> None:
         """Remember that the keys were used now, for those whose last use on record is older than the grain."""
         now = int(self.clock())
@@ -111,6 +118,13 @@ class Index:
             (namespace, float("inf") if unused_since is None else unused_since, count),
         )
         return [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
+
+    def unused(self, namespace: str, since: float) -> Totals:
+        """Count the entries that were not used after a time. Reads as many rows as there are."""
+        row = self.database.row(
+            "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entries WHERE namespace = ? AND used_at <= ?", (namespace, since)
+        )
+        return Totals(0, 0) if row is None else Totals(row[0], row[1])
 
     def totals(self, namespace: str) -> Totals:
         row = self.database.row("SELECT entries, bytes FROM totals WHERE namespace = ?", (namespace,))

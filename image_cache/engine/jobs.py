@@ -36,6 +36,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """A preload, and how far it is."""
+
+    name: str
+    total: int
+    done: int
+    failed: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
 
@@ -101,8 +112,7 @@ class JobQueue:
     def claim(self) -> Job | None:
         """Take the next job that may run now, or None. The job is leased: no other worker gets it until the lease ends."""
         now = self.clock()
-        # Looked up without the write lock first: idle workers ask every few seconds.
-        if not self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)):
+        if not self.is_waiting():
             return None
         with self.database.write() as conn:
             active = Counter(
@@ -127,6 +137,11 @@ class JobQueue:
                 (self.holder, now + LEASE_S, row[0]),
             )
         return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
+
+    def is_waiting(self) -> bool:
+        """Tell whether any job could run now, were its lane free. No write lock: idle workers ask every few seconds."""
+        now = self.clock()
+        return self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)) is not None
 
     def claim_one(self, digest: str) -> bool:
         """Lease this very image for a caller that loads it itself, whatever stands before it; False while somebody else does."""
@@ -241,6 +256,13 @@ class JobQueue:
         """Return (total, done, failed) of a preload, or None when there is none of that name."""
         row = self.database.row("SELECT total, done, failed FROM batches WHERE name = ?", (name,))
         return None if row is None else (row[0], row[1], row[2])
+
+    def batches(self, most: int = 10) -> list[Batch]:
+        """Return the last preloads, the newest first."""
+        rows = self.database.rows(
+            "SELECT name, total, done, failed, started_at FROM batches ORDER BY started_at DESC LIMIT ?", (most,)
+        )
+        return [Batch(*row) for row in rows]
 
     def clear(self, conn: Connection) -> None:
         conn.execute("DELETE FROM jobs")

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from image_cache.engine.key import Key
+from image_cache.engine.reuse import Uses
 
 HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
 EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,
@@ -29,8 +30,9 @@ class MemoryTier:
     Thread-safe; no method does I/O. `used_bytes` never exceeds `budget_bytes`.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, uses: Uses | None = None) -> None:
         self.budget_bytes = budget_bytes
+        self.uses = uses  # told of every hit, for the question how big the cache should be
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
         # scope -> what it holds, in order of use; the two tables say the same from either side
@@ -51,7 +53,9 @@ class MemoryTier:
             self._bodies.move_to_end(key)
             self._hits += 1
             self._use(key, scope)
-            return body
+        if self.uses is not None:
+            self.uses.note(key, len(body))
+        return body
 
     def put(self, key: Key, body: bytes, scope: str = "") -> bool:
         """Keep the bytes; False when they alone are larger than the tier accepts, which is not an error."""

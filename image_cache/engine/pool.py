@@ -25,16 +25,23 @@ class Chore:
 class Pool:
     """Workers call `work` until it returns False, then wait to be woken. `start` may be called often; only the first one counts.
 
-    Must be started in the process that uses it: threads do not survive a fork.
+    `name` is that of the thread that does the chores. Must be started in the process that uses it: threads do not survive a fork.
     """
 
     def __init__(
-        self, work: Callable[[], bool], chores: Sequence[Chore], *, workers: int, error_pause_s: float = ERROR_PAUSE_S
+        self,
+        work: Callable[[], bool],
+        chores: Sequence[Chore],
+        *,
+        workers: int,
+        error_pause_s: float = ERROR_PAUSE_S,
+        name: str = "housekeeper",
     ) -> None:
         self._work = work
         self._chores = chores
         self._workers = workers
         self._error_pause_s = error_pause_s
+        self._name = name
         self._lock = threading.Lock()  # protects _threads
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
@@ -45,11 +52,17 @@ class Pool:
     def is_running(self) -> bool:
         return bool(self._threads)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every thread that was started still runs; so is a pool that has not begun, or has ended."""
+        with self._lock:
+            return all(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         with self._lock:
             if self._threads or self._stop.is_set():
                 return
-            loops = [(f"worker-{n}", self._run_worker) for n in range(self._workers)] + [("housekeeper", self._run_chores)]
+            loops = [(f"worker-{n}", self._run_worker) for n in range(self._workers)] + [(self._name, self._run_chores)]
             for name, loop in loops:
                 thread = threading.Thread(target=loop, name=name, daemon=True)
                 thread.start()

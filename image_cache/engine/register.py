@@ -1,6 +1,6 @@
 """The register: which images may be loaded, from where, and what is known about each. Part of the index, so disposable too."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.database import Connection, Database, Row, marks
@@ -85,6 +85,13 @@ class Register:
                 image.chroma,
                 bytes.fromhex(image.digest),
             ),
+        )
+
+    def expect(self, conn: Connection, namespace: str, hashes: Mapping[str, bytes | None]) -> None:
+        """Note what the bytes of images were (identity -> SHA-256) that are still to be fetched: a fetch tells whether they changed."""
+        conn.executemany(
+            "UPDATE images SET body_sha256 = ? WHERE namespace = ? AND identity = ? AND fetched_at IS NULL",
+            [(sha256, namespace, identity) for identity, sha256 in hashes.items()],
         )
 
     def failed(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:

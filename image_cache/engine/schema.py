@@ -114,4 +114,33 @@ MIGRATIONS = [
         lane TEXT PRIMARY KEY, failures INTEGER NOT NULL, paused_until REAL NOT NULL, reason TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- What the figures were: one row for each five minutes of a day, one for each hour of a month; older ones go. Counts are
+    -- added up by all processes, levels are those of the last one that wrote. `latency` is a `Latencies`, as text.
+    CREATE TABLE samples (
+        span_s INTEGER NOT NULL, at INTEGER NOT NULL,
+        hits INTEGER NOT NULL, misses INTEGER NOT NULL, evictions INTEGER NOT NULL,
+        fetches INTEGER NOT NULL, failures INTEGER NOT NULL, fetched_bytes INTEGER NOT NULL,
+        written_bytes INTEGER NOT NULL,     -- by this service, as /proc/self/io counts it
+        entries INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+        queued INTEGER NOT NULL,            -- the most jobs that were in line at a tick
+        latency TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (span_s, at)
+    ) WITHOUT ROWID;
+
+    -- What was fetched from whom, for as many lanes as were used last.
+    CREATE TABLE hosts (
+        lane TEXT PRIMARY KEY, fetches INTEGER NOT NULL, failures INTEGER NOT NULL, fetched_bytes INTEGER NOT NULL,
+        latency TEXT NOT NULL DEFAULT '', used_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    -- The last things that went wrong with covers, the newest with the highest number.
+    CREATE TABLE errors (
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, lane TEXT NOT NULL, what TEXT NOT NULL, reason TEXT NOT NULL,
+        retry_at REAL NOT NULL
+    );
+
+    -- The sampled uses from which `reuse_curve` is drawn, packed: one row.
+    CREATE TABLE reuse (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
+    """,
 ]

@@ -2,15 +2,19 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.engine.cache import UNKNOWN, Cache
 from image_cache.engine.disk import TEMP_PREFIX
 from image_cache.engine.index import file_is_plausible
+from image_cache.engine.key import Key
 
 logger = logging.getLogger(__name__)
 
+# What was stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
+UNSURE_S = 600.0
 ORPHAN_GRACE_S = 60.0  # a file may stand without its row for as long as one put takes; a minute is ages
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
@@ -67,14 +71,13 @@ def sweep(cache: Cache) -> SweepReport:
             if shard not in shards:
                 continue
             for key, path, facts in cache.disk.files(folder, shards[shard]):
-                is_young = now - ORPHAN_GRACE_S < facts.st_mtime <= now + ORPHAN_GRACE_S
                 if key is None:
-                    if path.name.startswith(TEMP_PREFIX) and not (is_young and _writer_lives(path.name)):
+                    if is_leftover(path, facts.st_mtime, now):
                         path.unlink(missing_ok=True)
                         temporaries += 1
                 elif rows.get(key) == facts.st_size:
                     del rows[key]
-                elif key not in rows and not is_young:
+                elif key not in rows and not is_young(facts.st_mtime, now):
                     cache.disk.delete(key)
                     orphans += 1
         # A row whose file was put, or put anew, after the folder was read is not lost: look once more.
@@ -86,6 +89,31 @@ def sweep(cache: Cache) -> SweepReport:
     if report != SweepReport():
         logger.info("swept orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
     return report
+
+
+def drop_torn(cache: Cache) -> int:
+    """Remove the files that a power cut may have left torn, before somebody sends them unread; returns how many.
+
+    All sizes are compared, and the contents of what was stored last: minutes before the newest file, whatever the clock says now.
+    """
+    folders, dropped = _folders(cache), 0
+    newest = max((facts.st_mtime for _, _, _, facts in _files(cache, folders)), default=0.0)
+    rows: dict[Key, int] = {}
+    read = ""
+    for shard, key, path, facts in _files(cache, folders):
+        if shard != read:
+            rows, read = cache.index.shard(cache.namespace, shard), shard
+        if key is None:
+            continue
+        if key not in rows:  # its row was lost, or is about to be written: a name appears with the whole file
+            if not _file_is_plausible(path, facts.st_size):
+                cache.disk.delete(key)
+                dropped += 1
+        elif rows[key] != facts.st_size or facts.st_mtime >= newest - UNSURE_S:
+            dropped += not cache.check(key)
+    if dropped:
+        logger.warning("torn files dropped count=%s", dropped)
+    return dropped
 
 
 def adopt(cache: Cache) -> int:
@@ -103,6 +131,25 @@ def adopt(cache: Cache) -> int:
     if adopted:
         logger.info("index rebuilt adopted=%s", adopted)
     return adopted
+
+
+def is_young(changed_at: float, now: float) -> bool:
+    """Tell whether a file may still be about to get its row."""
+    return now - ORPHAN_GRACE_S < changed_at <= now + ORPHAN_GRACE_S
+
+
+def is_leftover(path: Path, changed_at: float, now: float) -> bool:
+    """Tell whether a file is a temporary that nobody will finish."""
+    return path.name.startswith(TEMP_PREFIX) and not (is_young(changed_at, now) and _writer_lives(path.name))
+
+
+def _files(cache: Cache, folders: dict[str, dict[str, Path]]) -> Iterator[tuple[str, Key | None, Path, os.stat_result]]:
+    """Yield (shard, key, path, facts) of every file, one shard after the other."""
+    for shard in SHARDS:
+        for folder, shards in folders.items():
+            if shard in shards:
+                for key, path, facts in cache.disk.files(folder, shards[shard]):
+                    yield shard, key, path, facts
 
 
 def _folders(cache: Cache) -> dict[str, dict[str, Path]]:

@@ -21,7 +21,7 @@ def verify(cache: "FileCache", kept: Kept, step: Callable[[int], object] | None 
     """Read a file and compare it with its hash; one that differs is never handed out again, and stays until it is replaced."""
     path = cache.root / kept.path
     try:
-        found, mtime_ns = _hash_file(path, step)
+        found, mtime_ns = hash_file(path, step)
     except OSError as error:
         logger.warning("file not readable path=%s reason=%s", path, error)
         return False
@@ -34,7 +34,8 @@ def verify(cache: "FileCache", kept: Kept, step: Callable[[int], object] | None 
     return True
 
 
-def _hash_file(path: Path, step: Callable[[int], object] | None) -> tuple[str, int]:
+def hash_file(path: Path, step: Callable[[int], object] | None = None) -> tuple[str, int]:
+    """Return the SHA-256 of a file and when it was changed, in nanoseconds. `step` is called with the size of each read."""
     sha256 = hashlib.sha256()
     buffer = memoryview(bytearray(READ_BYTES))
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:

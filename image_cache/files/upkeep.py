@@ -1,4 +1,4 @@
-"""What is done now and then with the files of a folder: rebuild a lost index, sweep leftovers, verify, remove the expired."""
+"""What is done now and then with the files of a folder: rebuild a lost index, sweep leftovers, remove the expired."""
 
 import contextlib
 import logging
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from image_cache.errors import OriginError, StorageError
 from image_cache.files.index import FileIndex, Kept
-from image_cache.files.integrity import verify
 from image_cache.files.names import digest_of_file, note_path
 from image_cache.files.part import is_busy, read_note
 
@@ -20,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FORGOTTEN_S = 7 * DAY_S  # a part that nobody went on with, a failure that nobody looked at
-SCRUB_AFTER_S = 30 * DAY_S  # a file is read again so often: an SD card loses bits quietly
-SCRUB_BYTES = 2_000_000_000  # most that one run reads
 PROBE_BYTES = 1 << 62  # a reachability test reads no body, so any announced length will do
 
 
@@ -70,22 +67,6 @@ def sweep(cache: "FileCache") -> int:
     if removed:
         logger.info("files swept leftovers=%s", removed)
     return removed
-
-
-def scrub(cache: "FileCache") -> list[Kept]:
-    """Verify the files that were not for long, the oldest first; a corrupt one is queued to be fetched again. Returns those."""
-    cache.open()
-    now = cache.clock()
-    corrupt, read_bytes = [], 0
-    for kept in sorted(cache.index.files(), key=lambda kept: kept.verified_at):
-        if cache.stopping.is_set() or read_bytes > SCRUB_BYTES:
-            break
-        if kept.is_corrupt or now - kept.verified_at > SCRUB_AFTER_S:
-            read_bytes += kept.size_bytes
-            if not verify(cache, kept):
-                corrupt.append(kept)
-                cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
-    return corrupt
 
 
 def remove_expired(cache: "FileCache", is_reachable: Callable[[Kept], bool]) -> int:

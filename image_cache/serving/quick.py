@@ -18,13 +18,12 @@ Look = Callable[[str, str | None], tuple[str, list[tuple[str, str]], bytes] | No
 _PLAIN = re.compile(
     rb"GET (/cache/[a-z0-9-]{1,24}/[0-9a-f]{64}\.[a-z]{3,4}) HTTP/1\.1\r\n((?:[A-Za-z0-9-]{1,40}:[\t -~]{0,2000}\r\n){1,40})\r\n"
 )
-# Headers that make a request more than a question for a picture; a connection may be kept, not closed or upgraded.
-_NOT_PLAIN = re.compile(
-    rb"^(?:content-length|transfer-encoding|expect|upgrade|trailer|range|connection:(?!\s?keep-alive\r))",
-    re.IGNORECASE | re.MULTILINE,
+# Headers that make a request more than a question for a picture.
+_NOT_PLAIN = tuple(
+    b"\n" + name for name in (b"content-length:", b"transfer-encoding:", b"expect:", b"upgrade:", b"trailer:", b"range:")
 )
-_HOST = re.compile(rb"^host:", re.IGNORECASE | re.MULTILINE)
-_IF_NONE_MATCH = re.compile(rb"^if-none-match: ?([^\r]*)\r", re.IGNORECASE | re.MULTILINE)
+_IF_NONE_MATCH = re.compile(rb"\nif-none-match: ?([^\r]*)\r", re.IGNORECASE)
+_KEPT = re.compile(rb"\nconnection: ?keep-alive\r")
 
 
 class QuickAnswers:
@@ -41,13 +40,19 @@ class QuickAnswers:
         found = _PLAIN.fullmatch(request)
         if found is None:
             return None
-        headers = found[2]
-        if _NOT_PLAIN.search(headers) or len(_HOST.findall(headers)) != 1:
+        headers = b"\n" + found[2]
+        lower = headers.lower()
+        if lower.count(b"\nhost:") != 1 or any(name in lower for name in _NOT_PLAIN):
             return None
-        known = _IF_NONE_MATCH.findall(headers)
-        if len(known) > 1:  # one list in two lines
+        if lower.count(b"\nconnection:") and not (lower.count(b"\nconnection:") == 1 and _KEPT.search(lower)):
             return None
-        answer = self._look(found[1].decode(), known[0].decode().strip() if known else None)
+        known = None
+        if b"\nif-none-match:" in lower:
+            tags = _IF_NONE_MATCH.findall(headers)
+            if len(tags) != 1:  # one list in two lines
+                return None
+            known = tags[0].decode().strip()
+        answer = self._look(found[1].decode(), known)
         if answer is None:
             return None
         status, lines, body = answer

@@ -56,6 +56,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._leaving: dict[Connection, None] = {}
         self._collected_bytes = 0
         self._is_hasty = False
+        self._keepalive_s = float(self.cfg.keepalive)  # gunicorn looks its settings up by name, each time
         self.quick: QuickAnswers | None = None  # set when the application is there
 
     def handle_quit(self, sig: int, frame: object) -> None:
@@ -165,7 +166,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def _keep(self, conn: Connection) -> None:
-        conn.set_timeout()
+        conn.timeout = time.monotonic() + self._keepalive_s
         self.keepalived_conns.append(conn)
 
     def _collect(self, conn: Connection, ahead: bytes | None = b"") -> None:

@@ -10,6 +10,7 @@ from image_cache.web.accounts import accounts
 from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
+from image_cache.web.dashboard import dashboard
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
@@ -20,6 +21,7 @@ from image_cache.web.intake import UploadRequest
 from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
+from image_cache.web.metrics import metrics
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
 from image_cache.web.stream_api import stream_api
@@ -56,6 +58,8 @@ def build_app(services: Services) -> Flask:
         api,
         accounts,
         ops,
+        dashboard,
+        metrics,
         streams,
         stream_media,
         stream_api,

@@ -114,6 +114,12 @@ def cache_state() -> Response:
     queue = (
         None
         if progress is None
-        else {"done": progress.done, "total": progress.total, "failed": progress.failed, "eta_s": progress.eta_s}
+        else {
+            "done": progress.done,
+            "total": progress.total,
+            "failed": progress.failed,
+            "eta_s": progress.eta_s,
+            "is_paused": progress.is_paused,
+        }
     )
     return jsonify({**found, "progress": queue})

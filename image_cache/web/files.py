@@ -10,6 +10,7 @@ from image_cache.adapters.volume import Preview
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.names import DIGEST
+from image_cache.web.accel import handed_over
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.file_view import file_row, file_stats
 from image_cache.web.guard import IMAGE_POLICY
@@ -156,6 +157,7 @@ def download(digest: str) -> AnyResponse:
         cache.use(kept)
         answer.headers["Content-Security-Policy"] = IMAGE_POLICY
         answer.headers["Cache-Control"] = "private, no-cache"
+        handed_over(answer, "files", kept.path)
         return answer
     raise UnknownFile("No file of this name is kept.")
 
@@ -165,6 +167,7 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     rows = [file_row(found) for found in entries(shown.cache)]
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
+    values["fetching_is_paused"] = shown.is_paused()
     return Response(render_template("files.html", **values), status)
 
 

@@ -94,11 +94,11 @@ def record_count() -> int:
 
 
 def viewer() -> dict[str, Account | bool | None]:
-    """Give templates `viewer`, who is logged in, and `may_change`, whether to offer what is not for guests; nobody when unknown."""
+    """Give templates `viewer`, who is logged in, and `may_change` and `operates`, what to offer; nobody when unknown."""
     try:
-        return {"viewer": account(), "may_change": may_change()}
+        return {"viewer": account(), "may_change": may_change(), "operates": may_operate()}
     except DatabaseError:
-        return {"viewer": None, "may_change": False}
+        return {"viewer": None, "may_change": False, "operates": False}
 
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:

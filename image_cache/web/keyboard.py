@@ -3,7 +3,14 @@
 KEYS = (
     (
         "Go",
-        (("Search", ("/",)), ("Spin a record", ("S",)), ("Records", ("G", "R")), ("Streams", ("G", "S")), ("About", ("G", "A"))),
+        (
+            ("Search", ("/",)),
+            ("Spin a record", ("S",)),
+            ("Records", ("G", "R")),
+            ("Streams", ("G", "S")),
+            ("Dashboard", ("G", "D")),
+            ("About", ("G", "A")),
+        ),
     ),
     (
         "On the wall",

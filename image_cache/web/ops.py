@@ -20,7 +20,7 @@ Check = tuple[str, str, str]  # what, a lamp's state (well, working, warning, wa
 @limiter.exempt
 def health() -> Response:
     """Answer 200 while pages and pictures can be served, 503 when not; as a page or as JSON."""
-    checks = [_catalog(), _index(), _space(), _rights(), _queue(), _origins(), _originals()]
+    checks = all_checks()
     worst = "failed" if any(c[1] == "failed" for c in checks) else "warning" if any(c[1] == "warning" for c in checks) else "well"
     status = {"well": "healthy", "warning": "degraded", "failed": "unhealthy"}[worst]
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
@@ -35,6 +35,11 @@ def health() -> Response:
     answer.status_code = 503 if worst == "failed" else 200
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def all_checks() -> list[Check]:
+    """Look at everything that pages and pictures need."""
+    return [_catalog(), _index(), _space(), _rights(), _queue(), _origins(), _originals()]
 
 
 def _catalog() -> Check:

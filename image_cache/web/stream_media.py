@@ -6,6 +6,7 @@ from werkzeug.http import quote_etag
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.web.accel import handed_over
 from image_cache.web.context import services
 from image_cache.web.guard import IMAGE_POLICY
 from image_cache.web.limits import limit_key, limiter
@@ -37,6 +38,7 @@ def image(slug: str, image_id: str, size: str) -> Response:
     if body is None:
         raise NotVisible
     answer = _answer(found, body, "image/webp", size)
+    handed_over(answer, "streams", services().streams.cache.key(found.image_id, SIZES[size]).path)
     # Bytes of an open image may be kept, and are asked for again each time: who may see it can change at any moment.
     is_open = found.visibility is ImageVisibility.PUBLIC
     answer.headers["Cache-Control"] = "public, no-cache" if is_open else "private, no-store"
@@ -50,14 +52,19 @@ def image(slug: str, image_id: str, size: str) -> Response:
 def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
-    try:
-        body = services().streams.pictures.original(found)
-    except StorageError as error:
-        return _later(error)
-    if body is None:
-        raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
-    answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
+    answer: Response = PictureResponse(mimetype=MEDIA_TYPES[suffix])
+    _tag(answer, found, ORIGINAL, found.size_bytes)
+    pictures = services().streams.pictures
+    # Twenty megabytes are not read only to find out that somebody else sends them.
+    if pictures.is_remote or not handed_over(answer, "originals", found.file_path):
+        try:
+            body = pictures.original(found)
+        except StorageError as error:
+            return _later(error)
+        if body is None:
+            raise NotVisible
+        answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
     answer.headers["Cache-Control"] = "private, no-store"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     # Our own name for it, not the one that it came with: a header is no place for somebody's text.
@@ -67,10 +74,14 @@ def _original(stream: Stream, found: StreamImage) -> Response:
 
 def _answer(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
     answer = PictureResponse(body, mimetype=kind)
-    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(len(body)))[:32])
-    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
+    _tag(answer, found, size, len(body))
     answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
     return answer
+
+
+def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> None:
+    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
+    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
 def _later(error: Exception) -> Response:

@@ -3,7 +3,7 @@
 let hasEnded = false;
 
 /**
- * @param {{total: number, done: number, failed?: number, eta_s?: number | null} | null} told null when nothing is in line
+ * @param {{total: number, done: number, failed?: number, eta_s?: number | null, is_paused?: boolean} | null} told null when nothing is in line
  */
 export function tellJob(told) {
   const line = document.querySelector("[data-job]");
@@ -11,13 +11,13 @@ export function tellJob(told) {
   const dots = line.querySelector("progress");
   const job = told ?? { total: dots.max, done: dots.max };
   const isOver = job.done >= job.total;
-  const words = isOver ? ended(job) : `Fetching covers, ${count(job.done)} of ${count(job.total)}`;
+  const words = isOver ? ended(job) : `${job.is_paused ? "Fetching is paused" : "Fetching covers"}, ${count(job.done)} of ${count(job.total)}`;
   line.querySelector("[data-job-words]").textContent = words;
-  line.querySelector("[data-job-left]").textContent = isOver || job.eta_s == null ? "" : `about ${rough(job.eta_s)} left`;
+  line.querySelector("[data-job-left]").textContent = isOver || job.is_paused || job.eta_s == null ? "" : `about ${rough(job.eta_s)} left`;
   dots.max = job.total;
   dots.value = job.done;
   line.classList.toggle("is-over", isOver);
-  line.querySelector(".lamp").className = `lamp ${isOver ? "well" : "working"}`;
+  line.querySelector(".lamp").className = `lamp ${isOver ? "well" : job.is_paused ? "waiting" : "working"}`;
   if (isOver === hasEnded) return; // a reader hears the end and a new start, not every step
   hasEnded = isOver;
   document.querySelector("[data-job-said]").textContent = words;

@@ -17,7 +17,7 @@ const actions = {
 };
 
 /** @type {Record<string, string>} */
-const places = { r: "/", s: "/streams", a: "/about" };
+const places = { r: "/", s: "/streams", a: "/about", d: "/admin/cache" };
 
 let afterG = 0;
 

@@ -1,0 +1,301 @@
+"""What the figures were: samples of a day and a month in `index.db`, hosts, the last errors, what was written to the card.
+
+`Recorder` collects in memory and writes within the flush of a minute, never for a hit. The functions below only read: the
+command line calls them without a service.
+"""
+
+import datetime
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_cache.database import Connection, Database
+from image_cache.engine.latency import Latencies
+
+SHORT_S, LONG_S, DAY_S = 300, 3600, 86400
+KEPT_S = {SHORT_S: DAY_S + LONG_S, LONG_S: 31 * DAY_S}  # a little more than is shown, so that the first hour is whole
+TICK_S = 50.0  # the flush comes once a minute; under pressure with every eviction, which is no reason to write more
+HEARTBEAT_S = 3600.0  # of a service that nobody uses: it was up, and its size was this
+WORTH_BYTES = 1_000_000  # written without a hit or a fetch, as by an import: worth a row before the heartbeat
+CLOCK_SET_AT = 1_735_689_600  # the first second of 2025: before it a machine has not heard the time yet
+MOST_HOSTS, MOST_ERRORS = 200, 100
+LATENCIES_KEPT = 1000  # of a host, before old ones count half
+WHOLE_DAYS = 3  # needed before a pace is told
+PACE_DAYS = 7
+
+COUNTS = ("hits", "misses", "evictions", "fetches", "failures", "fetched_bytes", "written_bytes")
+LEVELS = ("entries", "size_bytes", "queued")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The figures of one span of time. Counts are of the span, `entries` and `size_bytes` as at its end, `queued` the most."""
+
+    at: int  # Unix seconds at which the span begins
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    fetches: int = 0
+    failures: int = 0
+    fetched_bytes: int = 0
+    written_bytes: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+    queued: int = 0
+    latency: Latencies = field(default_factory=Latencies)  # of the fetches; to be read only
+
+    @property
+    def median_ms(self) -> float | None:
+        """How long the usual fetch took; None when there was none."""
+        return self.latency.quantile_ms(0.5)
+
+    @property
+    def p95_ms(self) -> float | None:
+        return self.latency.quantile_ms(0.95)
+
+    @property
+    def hit_ratio(self) -> float | None:
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFigures:
+    """What was fetched from one lane since the index was made. `median_ms` leans to the last thousand fetches."""
+
+    lane: str
+    fetches: int
+    failures: int
+    fetched_bytes: int
+    median_ms: float | None
+    used_at: float
+    failures_in_row: int = 0
+    paused_until: float = 0.0  # 0 when the lane is not paused
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that went wrong with a cover. `retry_at` 0: not by itself."""
+
+    at: float
+    lane: str
+    what: str
+    reason: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """What this service wrote, by local days, the last one today. Not what other programs write, nor what a card makes of it."""
+
+    days: tuple[tuple[str, int], ...]  # ("2026-11-20", bytes), without gaps, at most 31
+    today_bytes: int
+    budget_bytes: int  # a day
+    per_day_bytes: float | None  # mean of the last whole days, at most seven; None before there are three
+    endurance_bytes: int | None  # what the card is said to bear; None: nobody said
+    years: float | None  # until that is written at this pace; None when either is unknown
+
+    @property
+    def is_over(self) -> bool:
+        return self.today_bytes > self.budget_bytes or (self.per_day_bytes or 0) > self.budget_bytes
+
+
+@dataclass(slots=True)
+class _Host:
+    fetches: int = 0
+    failures: int = 0
+    fetched_bytes: int = 0
+    latency: Latencies = field(default_factory=Latencies)
+
+
+class Recorder:
+    """What happened in this process since the last row. Thread-safe; `write` belongs into the transaction of the flush."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, io: Path = Path("/proc/self/io")) -> None:
+        self._clock = clock
+        self._io = io
+        self._lock = threading.Lock()  # protects _counts and _hosts
+        self._counts: Counter[str] = Counter()
+        self._hosts: dict[str, _Host] = {}
+        self._pid, self._written_bytes = os.getpid(), written_bytes(io)
+        self._wrote_at, self._trimmed_at = 0.0, 0.0
+
+    def fetched(self, lane: str, seconds: float, size_bytes: int) -> None:
+        """Note an answer of an origin."""
+        with self._lock:
+            host = self._hosts.setdefault(lane, _Host())
+            host.fetches += 1
+            host.fetched_bytes += size_bytes
+            host.latency.add(seconds * 1000)
+
+    def failed(self, lane: str) -> None:
+        """Note a fetch that brought nothing."""
+        with self._lock:
+            self._hosts.setdefault(lane, _Host()).failures += 1
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Note what the counters of the cache say."""
+        with self._lock:
+            for name, count in counts.items():
+                self._counts["hits" if name.endswith("_hits") else name] += count
+
+    def is_due(self, *, is_last: bool = False) -> bool:
+        """Tell whether there is something to write, and it is time to."""
+        now = self._clock()
+        if now < CLOCK_SET_AT or (abs(now - self._wrote_at) < TICK_S and not is_last):
+            return False
+        return bool(self._counts or self._hosts) or now - self._wrote_at >= HEARTBEAT_S or self._unsaid_bytes() >= WORTH_BYTES
+
+    def write(self, conn: Connection) -> None:
+        """Add what happened to the rows of now, drop old ones."""
+        now = int(self._clock())
+        unsaid = self._unsaid_bytes()
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            hosts, self._hosts = self._hosts, {}
+        self._written_bytes += unsaid
+        counts["written_bytes"] = unsaid
+        latency = Latencies()
+        for host in hosts.values():
+            latency.merge(host.latency)
+        for span_s in KEPT_S:
+            _add_sample(conn, span_s, now - now % span_s, counts, latency)
+        for lane, host in hosts.items():
+            _add_host(conn, lane, host, now)
+        if now - self._trimmed_at >= LONG_S or now < self._trimmed_at:
+            self._trimmed_at = now
+            _trim(conn, now)
+        self._wrote_at = now
+
+    def _unsaid_bytes(self) -> int:
+        if self._pid != os.getpid():  # a fork begins to count at nothing
+            self._pid, self._written_bytes = os.getpid(), 0
+        return max(0, written_bytes(self._io) - self._written_bytes)
+
+
+def written_bytes(io: Path = Path("/proc/self/io")) -> int:
+    """Return how many bytes a process caused to be written to storage since it began; 0 where the system does not say.
+
+    Its children have counts of their own. Source: proc_pid_io(5).
+    """
+    try:
+        lines = io.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), 0)
+
+
+def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: float = DAY_S) -> list[Sample]:
+    """Return the samples of the last `back_s` seconds in order, in spans of `SHORT_S` (a day of them) or `LONG_S` (a month).
+
+    Spans in which nothing happened have none.
+    """
+    first = int(now - back_s) // span_s * span_s
+    rows = database.rows(
+        f"SELECT at, {', '.join(COUNTS + LEVELS)}, latency FROM samples WHERE span_s = ? AND at BETWEEN ? AND ? ORDER BY at",
+        (span_s, first, int(now)),
+    )
+    found = []
+    names = ("at", *COUNTS, *LEVELS)
+    for *figures, text in rows:
+        found.append(Sample(**dict(zip(names, figures, strict=True)), latency=Latencies(text)))
+    return found
+
+
+def hosts(database: Database, now: float, most: int = 50) -> list[HostFigures]:
+    """Return the lanes that were fetched from, the last used first, and those in trouble whether used or not."""
+    rows = database.rows(
+        "SELECT h.lane, h.fetches, h.failures, h.fetched_bytes, h.latency, h.used_at, l.failures, l.paused_until, l.reason FROM hosts h"
+        " LEFT JOIN lanes l ON l.lane = h.lane UNION ALL SELECT lane, 0, 0, 0, '', paused_until, failures, paused_until, reason FROM lanes"
+        " WHERE lane NOT IN (SELECT lane FROM hosts) ORDER BY 6 DESC LIMIT ?",
+        (most,),
+    )
+    found = []
+    for lane, fetches, failures, fetched_bytes, text, used_at, in_row, until, reason in rows:
+        is_paused = until is not None and now < until <= now + DAY_S  # one further ahead was written by a wrong clock
+        median_ms = Latencies(text).quantile_ms(0.5)
+        figures = HostFigures(lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row or 0)
+        if is_paused or in_row:
+            figures = HostFigures(
+                lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row, until if is_paused else 0.0, reason
+            )
+        found.append(figures)
+    return found
+
+
+def note_failure(conn: Connection, failure: Failure) -> None:
+    """Keep the failure among the last hundred."""
+    number = conn.execute(
+        "INSERT INTO errors (at, lane, what, reason, retry_at) VALUES (?, ?, ?, ?, ?)",
+        (failure.at, failure.lane, failure.what[:200], failure.reason[:200], failure.retry_at),
+    ).lastrowid
+    conn.execute("DELETE FROM errors WHERE id <= ?", ((number or 0) - MOST_ERRORS,))
+
+
+def recent_failures(database: Database, most: int = 20) -> list[Failure]:
+    """Return the last failures, the newest first."""
+    rows = database.rows("SELECT at, lane, what, reason, retry_at FROM errors ORDER BY id DESC LIMIT ?", (most,))
+    return [Failure(*row) for row in rows]
+
+
+def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_bytes: int | None = None) -> Wear:
+    """Return what the service wrote by day, and how long a card of this endurance lasts at the pace of the last whole days."""
+    by_day: Counter[str] = Counter()
+    for sample in samples(database, now, span_s=LONG_S, back_s=30 * DAY_S):
+        by_day[_day(sample.at)] += sample.written_bytes
+    today = datetime.date.fromisoformat(_day(now))
+    first = datetime.date.fromisoformat(min(by_day)) if by_day else today
+    names = [(today - datetime.timedelta(days=back)).isoformat() for back in range((today - first).days, -1, -1)]
+    days = tuple((name, by_day[name]) for name in names)
+    whole = [count for _, count in days[1:-1]][-PACE_DAYS:]  # the first one began when the index did
+    per_day = sum(whole) / len(whole) if len(whole) >= WHOLE_DAYS else None
+    years = endurance_bytes / (per_day * 365.25) if endurance_bytes and per_day else None
+    return Wear(days, by_day[today.isoformat()], budget_bytes, per_day, endurance_bytes, years)
+
+
+def _day(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at).astimezone().date().isoformat()
+
+
+def _add_sample(conn: Connection, span_s: int, at: int, counts: Mapping[str, int], latency: Latencies) -> None:
+    row = conn.execute("SELECT latency FROM samples WHERE span_s = ? AND at = ?", (span_s, at)).fetchone()
+    merged = Latencies(row[0] if row else "")
+    merged.merge(latency)
+    adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
+    conn.execute(
+        f"INSERT INTO samples (span_s, at, {', '.join(COUNTS)}, entries, size_bytes, queued, latency)"
+        f" SELECT ?, ?, {', '.join('?' * len(COUNTS))},"
+        " coalesce((SELECT sum(entries) FROM totals WHERE namespace != 'jobs'), 0),"
+        " coalesce((SELECT sum(bytes) FROM totals WHERE namespace != 'jobs'), 0),"
+        " coalesce((SELECT entries FROM totals WHERE namespace = 'jobs'), 0), ?"
+        f" WHERE true ON CONFLICT (span_s, at) DO UPDATE SET {adding}, entries = excluded.entries, size_bytes = excluded.size_bytes,"
+        " queued = max(queued, excluded.queued), latency = excluded.latency",
+        (span_s, at, *(counts.get(name, 0) for name in COUNTS), str(merged)),
+    )
+
+
+def _add_host(conn: Connection, lane: str, host: _Host, now: int) -> None:
+    row = conn.execute("SELECT latency FROM hosts WHERE lane = ?", (lane,)).fetchone()
+    latency = Latencies(row[0] if row else "")
+    latency.merge(host.latency)
+    if len(latency) > LATENCIES_KEPT:
+        latency.halve()
+    conn.execute(
+        "INSERT INTO hosts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE SET fetches = fetches + excluded.fetches,"
+        " failures = failures + excluded.failures, fetched_bytes = fetched_bytes + excluded.fetched_bytes,"
+        " latency = excluded.latency, used_at = excluded.used_at",
+        (lane, host.fetches, host.failures, host.fetched_bytes, str(latency), now),
+    )
+
+
+def _trim(conn: Connection, now: int) -> None:
+    for span_s, kept_s in KEPT_S.items():
+        # What lies more than a day ahead was written by a clock that was wrong. Not what lies an hour ahead: a Pi without a
+        # battery starts with the time of its last shutdown.
+        conn.execute("DELETE FROM samples WHERE span_s = ? AND at NOT BETWEEN ? AND ?", (span_s, now - kept_s, now + DAY_S))
+    conn.execute("DELETE FROM hosts WHERE lane NOT IN (SELECT lane FROM hosts ORDER BY used_at DESC LIMIT ?)", (MOST_HOSTS,))

@@ -1,0 +1,53 @@
+"""How long something took, as counts in slots that grow by a seventh: small, and two of them can be added up."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+SHORTEST_MS = 1.0
+GROWTH = 1.15  # a quantile is right to 7 %
+SLOTS = 88  # the last one holds everything above 3 minutes
+
+
+class Latencies:
+    """Durations of one span of time. Not thread-safe. As text: `slot:count` with spaces between, empty when there are none.
+
+    Kept as counts and not as a reservoir, because the counts of processes, and of the twelve spans of an hour, add up exactly.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._counts: Counter[int] = Counter()
+        for part in text.split():
+            slot, _, count = part.partition(":")
+            if slot.isdigit() and count.isdigit():
+                self._counts[min(int(slot), SLOTS - 1)] += int(count)
+
+    def __str__(self) -> str:
+        return " ".join(f"{slot}:{count}" for slot, count in sorted(self._counts.items()) if count)
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def add(self, ms: float) -> None:
+        slot = 0 if ms <= SHORTEST_MS else math.ceil(math.log(ms / SHORTEST_MS, GROWTH))
+        self._counts[min(slot, SLOTS - 1)] += 1
+
+    def merge(self, other: "Latencies") -> None:
+        self._counts.update(other._counts)
+
+    def halve(self) -> None:
+        """Let what is old count less, for one that is never begun anew."""
+        self._counts = Counter({slot: count // 2 for slot, count in self._counts.items() if count > 1})
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return the duration below which `share` of them are; None when there are none."""
+        wanted, seen = share * len(self), 0
+        for slot, count in self.slots():
+            seen += count
+            if seen >= wanted:
+                return SHORTEST_MS * GROWTH ** (slot - 0.5) if slot else SHORTEST_MS
+        return None
+
+    def slots(self) -> Iterator[tuple[int, int]]:
+        """Yield (slot, count) from the shortest; slot n ends at `SHORTEST_MS * GROWTH ** n`."""
+        yield from sorted(self._counts.items())

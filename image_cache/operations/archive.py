@@ -1,0 +1,278 @@
+"""The file of a backup: a plain tar that every tool can look into, read back with distrust.
+
+The first member says what it is, the last one lists every member with its SHA-256. In between there are regular files under
+relative names and nothing else; whatever else a tar can hold is refused by name.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from image_cache.errors import ArchiveRejected
+
+HEAD, LIST = "vinylvault.json", "manifest.jsonl"
+FORMAT = 1
+CHUNK_BYTES = 1 << 20
+BLOCK = tarfile.BLOCKSIZE
+MOST_NAME_CHARS = 1000
+MOST_PART_BYTES = 255
+MOST_LINE_BYTES = 16384  # of the list, and of what a tar says about a name that its header has no room for
+MOST_HEAD_BYTES = 65536
+MOST_MEMBERS = 4_000_000
+KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder", b"6": "a pipe"}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    name: str
+    size_bytes: int
+
+
+class SourceFailed(Exception):
+    """A file could not be read to its end: it became shorter meanwhile, or the disk that it lies on refuses."""
+
+
+class ArchiveWriter:
+    """Writes one archive to a file that can seek. One thread. Raises `OSError` as the disk does."""
+
+    def __init__(self, file: BinaryIO, head: dict[str, Any]) -> None:
+        self._file = file
+        # Without a name on the disk, so that nothing is left of it whatever happens.
+        self._lines = tempfile.TemporaryFile(dir=Path(file.name).parent)  # noqa: SIM115  closed by `close`
+        self.members = 0
+        self.add_bytes(HEAD, json.dumps({"format": FORMAT, **head}, indent=1).encode())
+
+    def add_bytes(self, name: str, body: bytes) -> None:
+        self.add(name, len(body), [body])
+
+    def add_stream(self, name: str, file: BinaryIO) -> None:
+        """Add all of a file that can seek."""
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self.add(name, size, chunks_of(file))
+
+    def add(self, name: str, size_bytes: int, chunks: Iterable[bytes]) -> bytes:
+        """Add a member of exactly this size, what is longer is cut; returns its SHA-256.
+
+        Raises `SourceFailed` when there is less, or when the chunks raise it; the archive is as before then.
+        """
+        begin = self._file.tell()
+        try:
+            self._file.write(_header(name, size_bytes))
+            sha256, left = hashlib.sha256(), size_bytes
+            for chunk in chunks:
+                part = chunk[:left]
+                self._file.write(part)
+                sha256.update(part)
+                left -= len(part)
+                if not left:
+                    break
+            if left:
+                raise SourceFailed("it became shorter while it was read")
+            self._file.write(bytes(-size_bytes % BLOCK))
+        except SourceFailed:
+            self._file.seek(begin)
+            self._file.truncate()
+            raise
+        line = {"name": name, "size": size_bytes, "sha256": sha256.hexdigest()}
+        self._lines.write(json.dumps(line).encode() + b"\n")
+        self.members += 1
+        return sha256.digest()
+
+    def finish(self) -> None:
+        """Write the list and the end. The file is durable when this returns."""
+        size = self._lines.tell()
+        self._lines.seek(0)
+        self._file.write(_header(LIST, size))
+        for chunk in chunks_of(self._lines):
+            self._file.write(chunk)
+        self._file.write(bytes(-size % BLOCK + 2 * BLOCK))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class ArchiveReader:
+    """Reads an archive once, from its beginning to its end. Raises `ArchiveRejected` for everything that is not as it must be.
+
+    Memory does not grow with the members' sizes; what a header promises is never believed before it is there.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._size = os.fstat(file.fileno()).st_size
+        self._found: dict[str, tuple[int, bytes]] = {}  # what passed: name -> (size, SHA-256)
+        self.head = self._read_head()
+
+    def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
+        """Yield every member but first and last, with its bytes, which have to be read to their end. The list is compared last."""
+        while True:
+            member = self._next()
+            if member is None:
+                raise self._no("it ends without its list; it was cut short")
+            if member.name == LIST:
+                break
+            if member.name in self._found or len(self._found) > MOST_MEMBERS:
+                raise self._no(f"{member.name!r} is in it twice")
+            yield member, self._body(member)
+            if member.name not in self._found:
+                raise RuntimeError("a member was not read to its end")
+        self._compare(member)
+        is_over = self._next() is None
+        rest = self._file.read(CHUNK_BYTES)
+        if len(rest) < BLOCK:
+            raise self._no("its end is missing; it was cut short")
+        if not is_over or rest.strip(b"\0"):
+            raise self._no("something follows its end")
+
+    def _read_head(self) -> dict[str, Any]:
+        try:
+            member = self._next()
+        except ArchiveRejected as error:
+            raise self._no("not a backup of VinylVault") from error
+        if member is None or member.name != HEAD or member.size_bytes > MOST_HEAD_BYTES:
+            raise self._no("not a backup of VinylVault")
+        try:
+            head = json.loads(b"".join(self._body(member)))
+            number = int(head["format"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise self._no("not a backup of VinylVault") from error
+        if number != FORMAT:
+            raise self._no(f"its format is {number}, this program knows {FORMAT}; restore it with the program that made it")
+        return dict(head)
+
+    def _next(self) -> Member | None:
+        """Read a header, and the one that may stand before it with a longer name or size. None at the end."""
+        info = self._header()
+        if info is None:
+            return None
+        longer: dict[str, str] = {}
+        if info.type == tarfile.XHDTYPE:
+            if not 0 < info.size <= MOST_LINE_BYTES:
+                raise self._no("a header is larger than any of ours")
+            longer = _records(self._exactly(info.size + -info.size % BLOCK)[: info.size])
+            info = self._header()
+            if info is None:
+                raise self._no("it ends in the middle")
+        name = longer.get("path", info.name)
+        try:
+            size = int(longer.get("size", info.size))
+        except ValueError:
+            raise self._no(f"{name[:80]!r} has no size") from None
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise self._no(f"{name[:80]!r} is {KINDS.get(info.type, 'of a kind that no backup holds')}")
+        self._check_name(name)
+        if not 0 <= size <= self._size - self._file.tell():
+            raise self._no(f"{name[:80]!r} is longer than the file; it was cut short")
+        return Member(name, size)
+
+    def _header(self) -> tarfile.TarInfo | None:
+        block = self._exactly(BLOCK)
+        if not block.strip(b"\0"):
+            return None
+        try:
+            return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.TarError, ValueError) as error:
+            raise self._no("a header in it is damaged") from error
+
+    def _check_name(self, name: str) -> None:
+        parts = name.split("/")
+        if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+            raise self._no(f"{name[:80]!r} leads out of the vault")
+        too_long = any(len(os.fsencode(part)) > MOST_PART_BYTES for part in parts)
+        if len(name) > MOST_NAME_CHARS or too_long:
+            raise self._no(f"{name[:80]!r} is too long a name")
+
+    def _body(self, member: Member) -> Iterator[bytes]:
+        sha256, left = hashlib.sha256(), member.size_bytes
+        while left:
+            chunk = self._exactly(min(left, CHUNK_BYTES))
+            sha256.update(chunk)
+            left -= len(chunk)
+            yield chunk
+        self._exactly(-member.size_bytes % BLOCK)
+        self._found[member.name] = (member.size_bytes, sha256.digest())
+
+    def _compare(self, member: Member) -> None:
+        """Compare what passed with the list: nothing more, nothing less, and every byte."""
+        rest, seen = b"", 0
+        for chunk in self._body(member):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MOST_LINE_BYTES:
+                raise self._no("its list is damaged")
+            for line in lines:
+                self._compare_line(line)
+                seen += 1
+        if rest or seen != len(self._found) - 1:  # the list itself passed too
+            raise self._no("its list does not name what it holds")
+
+    def _compare_line(self, line: bytes) -> None:
+        try:
+            listed = json.loads(line)
+            name, size, sha256 = str(listed["name"]), int(listed["size"]), bytes.fromhex(listed["sha256"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise self._no("its list is damaged") from error
+        if name not in self._found:
+            raise self._no(f"{name[:80]!r} is missing from it")
+        if self._found[name] != (size, sha256):
+            raise self._no(f"{name[:80]!r} is not what was written; the file is damaged")
+
+    def _exactly(self, count: int) -> bytes:
+        data = self._file.read(count)
+        if len(data) < count:
+            raise self._no("it ends in the middle; it was cut short")
+        return data
+
+    def _no(self, reason: str) -> ArchiveRejected:
+        return ArchiveRejected(str(self._path), reason)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file begins like one of our archives."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HEAD) + 1) == HEAD.encode() + b"\0"
+    except OSError:
+        return False
+
+
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield all of a file. Raises `SourceFailed`, so that a disk that cannot be read is told from one that takes no more."""
+    while True:
+        try:
+            chunk = file.read(CHUNK_BYTES)
+        except OSError as error:
+            raise SourceFailed(error.strerror or str(error)) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _header(name: str, size_bytes: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size_bytes, 0o600
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _records(data: bytes) -> dict[str, str]:
+    """Take apart what a tar says before a header (POSIX.1-2001): lines of length, name and value. What is malformed is left out."""
+    found: dict[str, str] = {}
+    while data:
+        length, _, _ = data[:12].partition(b" ")
+        if not length.isdigit() or not len(length) < int(length) <= len(data):
+            break
+        record, data = data[len(length) + 1 : int(length) - 1], data[int(length) :]
+        name, _, value = record.partition(b"=")
+        if name in (b"path", b"size"):
+            found[name.decode()] = value.decode("utf-8", "surrogateescape")
+    return found

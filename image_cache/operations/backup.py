@@ -1,0 +1,322 @@
+"""One file with everything that cannot be had again, written while the service runs.
+
+The catalogue is a copy of one moment; the originals that it names are all there, also when images came and went meanwhile.
+Covers are not in it: their addresses and hashes are, and a restored vault fetches them again.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from config import Settings
+from image_cache.adapters.catalog_originals import Original, originals_in
+from image_cache.adapters.catalog_schema import MIGRATIONS
+from image_cache.adapters.storage import LocalStorage, Storage
+from image_cache.database import DatabaseError, copy_into, opened
+from image_cache.errors import StorageError
+from image_cache.models import iso
+from image_cache.operations.again import cover_lines, file_lines
+from image_cache.operations.archive import ArchiveWriter, SourceFailed, chunks_of
+from image_cache.operations.precious import cache_files, state_files
+from image_cache.operations.restore import RestoreReport, restore
+from image_cache.operations.target import publish, written_alone
+from image_cache.stream_services import open_storage
+
+__all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], object]  # (bytes written, bytes expected, name of what is written)
+MOMENTS = 5  # copies of the catalogue that are tried until every original that it names was there at that moment
+TRIES = 3  # for a file that changes while it is read
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class BackupReport:
+    """What a backup holds. `left_out` are secrets that were not asked for; `missing` and `damaged` originals were so before."""
+
+    path: str
+    made_at: float
+    size_bytes: int = 0
+    members: int = 0
+    originals: int = 0
+    state_files: int = 0
+    covers: int = 0
+    cache_files: int = 0
+    secrets: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def back_up(
+    settings: Settings,
+    path: Path,
+    *,
+    secrets: bool = False,
+    full: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+) -> BackupReport:
+    """Write a backup to `path`, mode 0600, whole or not at all; the service may run.
+
+    `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that lie in a bucket. Raises
+    `StorageError` (no room, a file of this name, a catalogue that cannot be read), `Busy`, or `ConfigError`.
+    """
+    path = Path(path).absolute()
+    part = path.with_name(f"{path.name}.part")
+    try:
+        if os.path.lexists(path) and not overwrite:
+            raise StorageError(str(path), "there is a file of this name already")
+        with written_alone(part) as file:
+            try:
+                report = BackupReport(str(path), clock())
+                _Backup(settings, report, file, is_full=full, has_secrets=secrets, progress=progress).run()
+                report.size_bytes = part.stat().st_size
+                publish(part, path, overwrite=overwrite)
+            finally:
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(str(path), error.strerror or str(error)) from error
+    except DatabaseError as error:
+        raise StorageError(str(settings.catalog_path), str(error)) from error
+    logger.info("backup written path=%s bytes=%s originals=%s", path, report.size_bytes, report.originals)
+    return report
+
+
+class _Backup:
+    """One backup under way."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        report: BackupReport,
+        file: BinaryIO,
+        *,
+        is_full: bool,
+        has_secrets: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._settings = settings
+        self._report = report
+        self._file = file
+        self._is_full = is_full
+        self._has_secrets = has_secrets
+        self._progress = progress
+        self._storage: Storage = open_storage(settings)
+        self._copy = Path(file.name).with_name(f"{Path(file.name).name}.catalog")
+        self._done: set[str] = set()
+        self._expected = 0
+
+    def run(self) -> None:
+        settings, report = self._settings, self._report
+        if not settings.catalog_path.exists():
+            raise StorageError(str(settings.catalog_path), "there is no catalogue, so there is nothing to back up")
+        self._expected = self._estimate()
+        self._check_room()
+        head = {
+            "made_at": iso(report.made_at),
+            "storage": settings.STORAGE,
+            "is_full": self._is_full,
+            "has_secrets": self._has_secrets,
+            "schema": self._schema(),
+        }
+        writer = ArchiveWriter(self._file, head)
+        try:
+            self._add_catalog(writer)
+            self._add_state(writer)
+            self._add_register(writer)
+            if self._is_full:
+                self._add_cache(writer)
+            writer.finish()
+            report.members = writer.members
+        finally:
+            writer.close()
+            for path in (self._copy, self._copy.with_name(f".{self._copy.name}.part")):
+                path.unlink(missing_ok=True)
+
+    def _schema(self) -> int:
+        with opened(self._settings.catalog_path) as conn:
+            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            reason = f"its schema is {version}, this program knows {len(MIGRATIONS)}; use the program that made it"
+            raise StorageError(str(self._settings.catalog_path), reason)
+        return version
+
+    # --- the catalogue and the originals that it names
+
+    def _add_catalog(self, writer: ArchiveWriter) -> None:
+        """Add the originals that a copy of the catalogue names, then that copy. One that is gone by then was deleted: copy anew."""
+        absent: list[Original] = []
+        for _ in range(MOMENTS):
+            self._copy_catalog()
+            before, absent = absent, [o for o in self._originals() if not self._add_original(writer, o)]
+            if not absent or absent == before:
+                break
+        self._report.missing = [original.file_path for original in absent]  # their rows are still there: they were lost before
+        with self._copy.open("rb") as file:
+            writer.add_stream("state/catalog.db", file)
+        self._tell("state/catalog.db")
+
+    def _copy_catalog(self) -> None:
+        self._copy.unlink(missing_ok=True)
+        with opened(self._settings.catalog_path) as conn:
+            copy_into(conn, self._copy)
+
+    def _originals(self) -> list[Original]:
+        """Return what the copy of the catalogue names."""
+        with opened(self._copy) as conn:
+            return list(originals_in(conn))
+
+    @property
+    def _is_carried(self) -> bool:
+        """Whether originals are in the archive: those of a bucket are safe where they are, unless all is wanted."""
+        return self._is_full or isinstance(self._storage, LocalStorage)
+
+    def _add_original(self, writer: ArchiveWriter, original: Original) -> bool:
+        """Add an original; False when it is not there (any more)."""
+        if original.file_path in self._done:
+            return True
+        if not self._is_carried:
+            self._done.add(original.file_path)
+            return True
+        name = f"originals/{original.file_path}"
+        if isinstance(self._storage, LocalStorage):
+            sha256 = self._add_file(writer, name, self._storage.root / original.file_path)
+        else:
+            body = self._storage.get(original.file_path)
+            sha256 = None if body is None else writer.add(name, len(body), [body])
+        if sha256 is None:
+            return False
+        if sha256 != original.sha256:
+            self._report.damaged.append(original.file_path)  # it is all there is, so it goes along
+        self._done.add(original.file_path)
+        self._report.originals += 1
+        self._tell(name)
+        return True
+
+    # --- everything else
+
+    def _add_state(self, writer: ArchiveWriter) -> None:
+        report = self._report
+        for name, path, is_secret in state_files(self._settings, report.notes):
+            if is_secret and not self._has_secrets:
+                report.left_out.append(name)
+            elif self._add_file(writer, f"{'secrets' if is_secret else 'state'}/{name}", path) is not None:
+                report.state_files += not is_secret
+                if is_secret:
+                    report.secrets.append(name)
+                self._tell(name)
+        key = self._settings.secret_key_path
+        if self._has_secrets and not key.is_relative_to(self._settings.state_dir) and key.is_file():
+            self._add_file(writer, "secrets/secret_key", key)
+            report.secrets.append("secret_key")
+
+    def _add_register(self, writer: ArchiveWriter) -> None:
+        """Add what is known of the covers, one line each: enough to fetch them again and to see whether they are the same."""
+        settings = self._settings
+        names = settings.covers_dir / "names.json"
+        if names.is_file():
+            self._add_file(writer, "covers/names.json", names)
+        with tempfile.TemporaryFile(dir=self._copy.parent) as lines:
+            try:
+                if settings.index_path.exists():
+                    with opened(settings.index_path) as conn:
+                        for line in cover_lines(conn):
+                            lines.write(line)
+                            self._report.covers += 1
+            except DatabaseError as error:
+                self._report.notes.append(f"The index of the covers cannot be read ({error}): addresses come from the catalogue.")
+                lines.seek(0)
+                lines.truncate()
+                self._report.covers = 0
+            writer.add_stream("covers.jsonl", lines)
+        files_index = settings.files_dir / "files.db"
+        if files_index.exists():
+            try:
+                with opened(files_index) as conn:
+                    writer.add_bytes("files.jsonl", b"".join(file_lines(conn)))
+            except DatabaseError as error:
+                self._report.notes.append(f"The index of the large files cannot be read: {error}")
+
+    def _add_cache(self, writer: ArchiveWriter) -> None:
+        settings = self._settings
+        try:
+            if settings.index_path.exists():
+                with opened(settings.index_path) as conn:
+                    copy_into(conn, self._copy)
+                with self._copy.open("rb") as file:
+                    writer.add_stream("index.db", file)
+        except DatabaseError as error:
+            self._report.notes.append(f"The index of the covers was left out: {error}")
+        for root, folder in (
+            ("covers", settings.covers_dir),
+            ("streams", settings.stream_cache_dir),
+            ("files", settings.files_dir),
+        ):
+            recipe = folder / "recipe"  # without it what was rendered would count as made by another one
+            if recipe.is_file():
+                self._add_file(writer, f"{root}/recipe", recipe)
+            for name, path in cache_files(folder):
+                if self._add_file(writer, f"{root}/{name}", path) is not None:
+                    self._report.cache_files += 1
+                    self._tell(name)
+
+    def _add_file(self, writer: ArchiveWriter, name: str, path: Path) -> bytes | None:
+        """Add a file as it is now and return its SHA-256. None when it is gone, or cannot be read: a bad sector of a card that
+        dies must not cost the rest of it.
+        """
+        reason = ""
+        for _ in range(TRIES):  # one that is being written is read again
+            try:
+                with os.fdopen(os.open(path, _READING), "rb") as file:
+                    return writer.add(name, os.fstat(file.fileno()).st_size, chunks_of(file))
+            except FileNotFoundError:
+                return None
+            except SourceFailed as error:
+                reason = str(error)
+            except OSError as error:
+                if error.filename != str(path):  # the archive could not be written
+                    raise
+                reason = error.strerror or str(error)
+        self._report.notes.append(f"{path} could not be read and was left out: {reason}.")
+        return None
+
+    # --- room and progress
+
+    def _estimate(self) -> int:
+        settings = self._settings
+        sizes = [settings.catalog_path.stat().st_size * 2]
+        sizes += [path.stat().st_size for _, path, _ in state_files(settings, [])]
+        if isinstance(self._storage, LocalStorage):
+            sizes += [size for _, size in self._storage.list()] if settings.stream_images_dir.is_dir() else []
+        if self._is_full:
+            for folder in (settings.covers_dir, settings.stream_cache_dir, settings.files_dir):
+                sizes += [path.stat().st_size for _, path in cache_files(folder)]
+        return sum(sizes)
+
+    def _check_room(self) -> None:
+        """Refuse what cannot fit before anything is written, and leave the vault its floor when the target is on its disk."""
+        folder = self._copy.parent
+        free = shutil.disk_usage(folder).free
+        if folder.stat().st_dev == self._settings.state_dir.stat().st_dev:
+            free -= int(self._settings.FREE_SPACE_FLOOR_MB * 1_000_000)
+        if free < self._expected:
+            reason = f"about {self._expected / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
+            raise StorageError(str(folder), reason)
+
+    def _tell(self, name: str) -> None:
+        if self._progress is not None:
+            self._progress(self._file.tell(), max(self._expected, self._file.tell()), name)

@@ -1,0 +1,69 @@
+"""What a backup holds besides the catalogue, by rule: every file of the state folder that is not a lock, a copy or a secret."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from config import Settings
+from image_cache.operations.archive import is_archive
+
+ASIDE = "before-restore-"  # what was there before a restore
+# What lets somebody in, told by its name: nobody writes a key into a file that does not say so.
+_SECRET = re.compile(r"secret|token|passw|credential|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
+
+
+def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Path, bool]]:
+    """Yield (name below the state folder, path, whether it is a secret) of each file. What is no file is named in `notes`."""
+    root = settings.state_dir
+    # Folders of their own, wherever somebody put them.
+    apart = {settings.stream_images_dir, settings.cache_dir, settings.covers_dir, settings.files_dir, settings.stream_cache_dir}
+    for folder, folders, names in os.walk(root, onerror=_raise):
+        here = Path(folder)
+        for name in list(folders):
+            path = here / name
+            if name.startswith((".", ASIDE)) or path in apart or path.is_symlink():
+                folders.remove(name)
+                if path.is_symlink() and path not in apart:
+                    notes.append(f"{path} is a link and was left out.")
+        folders.sort()
+        for name in sorted(names):
+            path = here / name
+            if name.startswith(".") or (here == root and name.startswith(settings.catalog_path.name)):
+                continue  # locks and what is being written; the catalogue, its log and its copies
+            try:
+                is_file = stat.S_ISREG(path.lstat().st_mode)
+            except FileNotFoundError:
+                continue
+            if not is_file:
+                notes.append(f"{path} is no file and was left out.")
+            elif not is_archive(path):
+                yield str(path.relative_to(root)), path, is_secret(settings, path)
+
+
+def is_secret(settings: Settings, path: Path) -> bool:
+    """Tell whether a file of the state folder lets somebody in."""
+    return path in (settings.secret_key_path, settings.S3_SECRET_KEY_FILE) or bool(_SECRET.search(path.name))
+
+
+def cache_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (name below the folder, path) of what a cache keeps in its shards: `variant/ab/file`, or `ab/file`."""
+    if not root.is_dir():
+        return
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not (here / name).is_symlink())
+        for name in sorted(names) if here != root else ():
+            path = here / name
+            if (
+                not name.startswith(".")
+                and not name.endswith((".part", ".part.note"))
+                and path.is_file()
+                and not path.is_symlink()
+            ):
+                yield str(path.relative_to(root)), path
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,81 @@
+"""The backup of every day: one file a day in a folder, the last few kept. A timer calls it."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config import Settings
+from image_cache.errors import StorageError
+from image_cache.folders import make_folder
+from image_cache.operations.archive import is_archive
+from image_cache.operations.backup import BackupReport, Progress, back_up
+
+logger = logging.getLogger(__name__)
+
+KEEP = 7
+_OURS = re.compile(r"vinylvault-\d{8}-\d{6}\.tar")
+_LEFT = re.compile(r"\.?vinylvault-\d{8}-\d{6}\.tar\.part(\.catalog(\.part)?)?")
+
+
+def back_up_into(
+    settings: Settings,
+    folder: Path,
+    *,
+    keep: int = KEEP,
+    secrets: bool = False,
+    full: bool = False,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+) -> BackupReport:
+    """Write `vinylvault-YYYYMMDD-HHMMSS.tar` (local time) into the folder, then remove the oldest of these beyond `keep`.
+
+    Nothing is removed before the new one is whole, and nothing that is not an archive of ours. Raises what `back_up` raises, and
+    `ValueError` for a `keep` below 1.
+    """
+    if keep < 1:
+        raise ValueError("keep is at least 1")
+    folder = Path(folder).absolute()
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise StorageError(str(folder), error.strerror or str(error)) from error
+    _clear_leftovers(folder)
+    name = time.strftime("vinylvault-%Y%m%d-%H%M%S.tar", time.localtime(clock()))
+    report = back_up(settings, folder / name, secrets=secrets, full=full, progress=progress, clock=clock)
+    # The newest by their names, not by their times: a copy on another disk has new ones. A clock that was wrong must not cost
+    # the one that was just written.
+    older = [path for path in sorted(folder.iterdir()) if _OURS.fullmatch(path.name) and path.name != name and is_archive(path)]
+    for path in older[: max(0, len(older) - keep + 1)]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            logger.info("old backup removed path=%s", path)
+    return report
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what a killed backup left; one that is being written is locked."""
+    for path in folder.iterdir():
+        if _LEFT.fullmatch(path.name) and not _is_written(
+            folder / (path.name.lstrip(".").partition(".tar.part")[0] + ".tar.part")
+        ):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_written(part: Path) -> bool:
+    try:
+        fd = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,69 @@
+"""Large files: all of each is read and compared. A bad one is never handed out, stays, and is fetched again."""
+
+import time
+
+from image_cache.engine.upkeep import is_young
+from image_cache.files.index import Kept
+from image_cache.files.integrity import hash_file, verify
+from image_cache.files.names import digest_of_file
+from image_cache.files.store import FileCache
+from image_cache.files.upkeep import sweep
+from image_cache.scrub.walk import Walk
+
+
+def check_shard(walk: Walk, cache: FileCache, shard: str) -> bool:
+    """Compare the files of one shard; tells whether one is to be fetched again. Raises `Stopped`, `DatabaseError`, `StorageError`."""
+    if not (cache.root / "files.db").exists():
+        return False
+    if walk.is_repair:
+        cache.open()
+        if shard == "00":
+            sweep(cache)
+    is_queued = False
+    for kept in cache.index.files():
+        if not kept.digest.startswith(shard):
+            continue
+        walk.rest()
+        walk.saw("files", kept.size_bytes)
+        what = _wrong(walk, cache, kept)
+        now = cache.index.find(kept.digest)
+        if what and now is not None and (now.path, now.stored_at) == (kept.path, kept.stored_at):  # else it went, or came anew
+            walk.damaged("files", kept.path, what, lambda kept=kept, what=what: _mend(cache, kept, what))  # type: ignore[misc]
+            is_queued = walk.is_repair
+    for path in sorted((cache.root / shard).glob("*-*")):
+        named = digest_of_file(path.name)
+        kept_now = cache.index.find(named[0]) if named else None
+        if (
+            named
+            and not (kept_now and kept_now.path == f"{shard}/{path.name}")
+            and not is_young(path.lstat().st_mtime, time.time())
+        ):
+            walk.damaged("files", f"{shard}/{path.name}", "orphan")
+    return is_queued
+
+
+def _wrong(walk: Walk, cache: FileCache, kept: Kept) -> str:
+    path = cache.root / kept.path
+    try:
+        if path.is_symlink():
+            return "link"
+        if path.stat().st_size != kept.size_bytes:
+            return "torn"
+        if walk.is_repair and verify(cache, kept, lambda _: walk.rest()):  # which its row knows from now on
+            return ""
+        return "" if hash_file(path, lambda _: walk.rest())[0] == kept.sha256 else "altered"
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "unreadable"
+
+
+def _mend(cache: FileCache, kept: Kept, what: str) -> str:
+    if what == "link":
+        cache.unlink(kept)
+    if what in ("missing", "link"):
+        cache.index.forget(kept)
+    else:
+        cache.index.update(kept.digest, is_corrupt=1)  # not handed out any more, also when the disk does not give it
+    cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
+    return "queued"

@@ -1,0 +1,165 @@
+"""What a scrub looked at, what was wrong, and what became of it; kept in a small file beside the index."""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 200  # damages that a report names; all of them are counted
+
+# What is wrong, in words for people.
+DAMAGES = {
+    "missing": "a row without its file",
+    "torn": "not of the size that its row says",
+    "altered": "not the bytes that were stored",
+    "undecodable": "the bytes that were stored, but no picture",
+    "unreadable": "the disk does not give it",
+    "orphan": "a file without a row",
+    "leftover": "what a writer that was killed left behind",
+    "foreign": "not one of our files",
+    "link": "a symbolic link, where none of ours is",
+}
+# What became of it. "" means that nobody asked to mend it.
+OUTCOMES = {
+    "rebuilt": "made again from a larger picture, or from the original",
+    "queued": "will be fetched again",
+    "removed": "taken away: nothing needs it, or it is made again when it is asked for",
+    "adopted": "has its row again",
+    "kept": "left as it is, because nothing can replace it now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong. `where` is covers, streams, originals or files; `path` is below the folder of it."""
+
+    where: str
+    path: str
+    what: str
+    outcome: str = ""
+
+
+@dataclass(slots=True)
+class ScrubReport:
+    """The figures of one run, or of all runs of one round. Grows while the run goes on.
+
+    `checked` counts what was looked at by place, `found` the damages by kind, `outcomes` what became of them. `doubts` are pictures
+    on which the decoder had no verdict. `notes` are sentences about what could not be looked at. `done` is how much of a round this
+    covers, from 0 to 1.
+    """
+
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    is_repair: bool = False
+    done: float = 0.0
+    bytes: int = 0
+    doubts: int = 0
+    checked: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    damages: list[Damage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.done >= 1
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that was looked at is as it should be, or was mended."""
+        return not self.unmended and not self.notes
+
+    @property
+    def unmended(self) -> int:
+        return self.outcomes[""] + self.outcomes["kept"]
+
+    def add(self, damage: Damage) -> None:
+        self.found[damage.what] += 1
+        self.outcomes[damage.outcome] += 1
+        if len(self.damages) < SHOWN:
+            self.damages.append(damage)
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes and len(self.notes) < SHOWN:
+            self.notes.append(sentence)
+
+    def join(self, later: "ScrubReport") -> None:
+        """Take in what a later run of the same round found."""
+        self.ended_at, self.done, self.is_repair = later.ended_at, later.done, later.is_repair
+        self.bytes += later.bytes
+        self.doubts += later.doubts
+        for mine, theirs in ((self.checked, later.checked), (self.found, later.found), (self.outcomes, later.outcomes)):
+            mine.update(theirs)
+        self.damages = [*self.damages, *later.damages][:SHOWN]
+        for sentence in later.notes:
+            self.note(sentence)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "checked": dict(self.checked),
+            "found": dict(self.found),
+            "outcomes": dict(self.outcomes),
+            "is_whole": self.is_whole,
+            "is_clean": self.is_clean,
+            "unmended": self.unmended,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Raises `TypeError`, `ValueError` or `KeyError` for what no report was written as."""
+        return cls(
+            started_at=float(values["started_at"]),
+            ended_at=float(values["ended_at"]),
+            is_repair=bool(values["is_repair"]),
+            done=float(values["done"]),
+            bytes=int(values["bytes"]),
+            doubts=int(values["doubts"]),
+            checked=Counter(values["checked"]),
+            found=Counter(values["found"]),
+            outcomes=Counter(values["outcomes"]),
+            damages=[Damage(**damage) for damage in values["damages"]],
+            notes=[str(sentence) for sentence in values["notes"]],
+        )
+
+
+class Reports:
+    """The file with the last run and the round that it belongs to. Disposable like everything beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> tuple[ScrubReport | None, ScrubReport | None]:
+        """Return (last run, its round); None for what was never written or cannot be read."""
+        try:
+            known = json.loads(self.path.read_text(encoding="utf-8"))
+            return ScrubReport.from_dict(known["last"]), ScrubReport.from_dict(known["round"])
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("scrub report unreadable path=%s reason=%s", self.path, error)
+        return None, None
+
+    def write(self, last: ScrubReport, *, is_first: bool) -> None:
+        """Keep a run; `is_first` begins a new round with it. A disk that refuses costs the report only."""
+        _, whole = self.read()
+        if is_first or whole is None:
+            whole = last
+        else:
+            whole.join(last)
+        temp = self.path.with_name(f".{self.path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                json.dump({"last": last.to_dict(), "round": whole.to_dict()}, file, ensure_ascii=False)
+            temp.replace(self.path)
+        except OSError as error:
+            logger.warning("scrub report not written path=%s reason=%s", self.path, error)
+            with contextlib.suppress(OSError):
+                temp.unlink()

@@ -1,0 +1,193 @@
+"""One scrub: shard by shard through covers, stream images, originals and large files, so that nothing grows with what is kept."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from config import Settings
+from image_cache.adapters.catalog_originals import OriginalRows
+from image_cache.adapters.decoder import Decoder
+from image_cache.covers import ImageCache
+from image_cache.database import DatabaseError
+from image_cache.engine.upkeep import SHARDS
+from image_cache.errors import Busy, CacheError, StorageError
+from image_cache.files.store import FileCache
+from image_cache.scrub import files as large_files
+from image_cache.scrub.covers import CoverMender
+from image_cache.scrub.entries import check_shard
+from image_cache.scrub.originals import Originals, check_named
+from image_cache.scrub.report import Reports, ScrubReport
+from image_cache.scrub.walk import Judge, Stopped, Walk
+from image_cache.streams import StreamImageManager
+
+logger = logging.getLogger(__name__)
+
+PLACES = ("covers", "streams", "originals", "files")
+STEPS = len(SHARDS) * len(PLACES)  # of one round; a step is one shard of one place
+CURSOR = "scrub_cursor"  # in the index: the next step of the round under way
+TELL_EVERY_S = 0.2
+KEEP_EVERY_S = 30.0  # a kill costs this much of a round; every step would be a thousand writes
+
+
+def _on() -> bool:
+    return True
+
+
+class Scrub:
+    """Compares everything that is kept with what is known about it. Any thread; one repair at a time over all processes.
+
+    Without `repair` nothing is written: no row, no file, no cursor, no report. With it a bad variant is made again from a larger
+    one, else fetched again, else left and told; the originals of streams and own covers are compared and told, never touched.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        covers: ImageCache,
+        streams: StreamImageManager,
+        files: FileCache,
+        decoder: Decoder,
+        *,
+        wake_files: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.covers = covers
+        self.streams = streams
+        self.files = files
+        self.clock = clock
+        self._decoder = decoder
+        self._wake_files = wake_files
+        self._own_covers = settings.own_covers_dir
+        self._lock_path = settings.cache_dir / ".scrub"
+        self._reports = Reports(settings.cache_dir / "scrub.json")
+
+    def run(
+        self,
+        *,
+        repair: bool = False,
+        resume: bool = False,
+        budget_bytes: int | None = None,
+        breathe: Callable[[], bool] = _on,
+        progress: Callable[[ScrubReport], object] | None = None,
+    ) -> ScrubReport:
+        """Look at everything, or go on where the last resumed run ended until `budget_bytes` were read; returns what was found.
+
+        `breathe` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
+        False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` when another repair
+        is under way, `DatabaseError` or `StorageError` when there is no cache that could be looked at.
+        """
+        with self._alone(is_needed=repair):
+            report = ScrubReport(started_at=self.clock(), is_repair=repair)
+            first = self._cursor() if resume else 0
+            walk = Walk(report, Judge(self._decoder), breathe, _now_and_then(progress))
+            step, kept_at = first, time.monotonic()
+            with suppress(Stopped):
+                while step < STEPS and (budget_bytes is None or report.bytes < budget_bytes):
+                    self._step(walk, step)
+                    step += 1
+                    report.done = step / STEPS
+                    if repair and time.monotonic() - kept_at > KEEP_EVERY_S:
+                        kept_at = time.monotonic()
+                        self._move(report, step)
+            report.ended_at = self.clock()
+            if repair:
+                self._move(report, step)
+                self._reports.write(report, is_first=first == 0)
+            level = logging.INFO if report.is_clean else logging.WARNING
+            logger.log(
+                level,
+                "scrubbed entries=%s bytes=%s damages=%s unmended=%s done=%.3f",
+                report.checked.total(),
+                report.bytes,
+                report.found.total(),
+                report.unmended,
+                report.done,
+            )
+            return report
+
+    def last(self) -> ScrubReport | None:
+        """Return the report of the last repair, None when there was none."""
+        return self._reports.read()[0]
+
+    def last_round(self) -> ScrubReport | None:
+        """Return what the repairs of the round under way, or of the last one, found together; None when there was none."""
+        return self._reports.read()[1]
+
+    def total_bytes(self) -> int:
+        """Return how much there is to read, from kept totals."""
+        covers, streams = self.covers.cache, self.streams.cache.engine
+        total = covers.index.totals(covers.namespace).bytes + streams.index.totals(streams.namespace).bytes
+        if not self.streams.pictures.is_remote:
+            total += OriginalRows(self.streams.rows.db).total_bytes()
+        if (self.files.root / "files.db").exists():
+            total += self.files.index.totals()[1]
+        return total
+
+    def _step(self, walk: Walk, step: int) -> None:
+        place, shard = PLACES[step % len(PLACES)], SHARDS[step // len(PLACES)]
+        try:
+            if place == "covers":
+                if self.covers.cache.is_adopting:
+                    walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
+                else:
+                    check_shard(walk, place, self.covers.cache, shard, CoverMender(self.covers).mend)
+            elif place == "streams":
+                if not self.streams.cache.engine.is_adopting:
+                    check_shard(walk, place, self.streams.cache.engine, shard, Originals(self.streams).mend)
+            elif place == "originals":
+                Originals(self.streams).check_shard(walk, shard)
+                check_named(walk, "own covers", self._own_covers, shard)
+            elif large_files.check_shard(walk, self.files, shard):
+                self._wake_files()
+        except (CacheError, DatabaseError, OSError) as error:
+            walk.report.note(f"Not all of the {place} could be looked at: {error}")
+
+    def _cursor(self) -> int:
+        step = self.covers.cache.index.meta(CURSOR)
+        return step if 0 <= step < STEPS else 0
+
+    def _move(self, report: ScrubReport, step: int) -> None:
+        index = self.covers.cache.index
+        try:
+            with index.database.write() as conn:
+                index.set_meta(conn, CURSOR, step % STEPS)
+        except DatabaseError as error:  # a full disk: the same is looked at again
+            report.note(f"How far this came could not be written down: {error}")
+
+    @contextmanager
+    def _alone(self, *, is_needed: bool) -> Iterator[None]:
+        """Keep out another repair, of any process. The lock ends with the process, whatever ends it."""
+        if not is_needed:
+            yield
+            return
+        path: Path = self._lock_path
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy("Another check of what is kept is under way.") from None
+            yield
+        finally:
+            os.close(fd)
+
+
+def _now_and_then(progress: Callable[[ScrubReport], object] | None) -> Callable[[ScrubReport], object]:
+    if progress is None:
+        return lambda report: None
+    told_at = 0.0
+
+    def tell(report: ScrubReport) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= TELL_EVERY_S:
+            told_at = time.monotonic()
+            progress(report)
+
+    return tell

@@ -1,0 +1,121 @@
+"""Who uses a vault: every process that opened it holds a shared lock, whoever replaces it holds it alone; and how it is replaced.
+
+The lock is one of the kernel on an open file: it ends with its process, whatever ends it, and a stale one cannot be.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from image_cache.errors import Busy
+from image_cache.folders import make_folder, sync_folder
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".in-use"
+STAGE = ".restore"  # where what comes out of a backup stands until all of it is verified
+MOVES = ".restore.json"  # the renames of a restore that was verified and has begun: they are done to the end, by whoever comes
+
+
+class Tenancy:
+    """One process's use of the vault, from `enter` to `close`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def enter(cls, state_dir: Path) -> "Tenancy":
+        """Use the vault together with others. Raises `Busy` while it is being restored; ends a restore that was cut off."""
+        try:
+            settle(state_dir)
+            fd = _opened(state_dir)
+        except OSError as error:  # a read-only disk: nobody can replace the vault on it either
+            logger.warning("vault used without its lock path=%s reason=%s", state_dir, error)
+            return cls(-1)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise Busy(f"{state_dir} is being restored from a backup; start again when that is done") from None
+        return cls(fd)
+
+    def close(self) -> None:
+        """Again is fine."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+@contextlib.contextmanager
+def alone(state_dir: Path) -> Iterator[None]:
+    """Keep everybody else out of the vault meanwhile. Raises `Busy` when somebody uses it, `OSError` when there can be no lock."""
+    make_folder(state_dir)
+    fd = _opened(state_dir)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"{state_dir} is in use; stop the service first (systemctl stop vinylvault)") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
+    """Do the renames in order, all of them, also when this process is killed in between: the next one goes on. Raises `OSError`.
+
+    The caller is `alone`. Every source and its target lie on one file system, and no target is there yet when its turn comes.
+    """
+    note, temp = state_dir / MOVES, state_dir / f"{MOVES}.part"
+    with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:
+        json.dump([[str(source), str(target)] for source, target in moves], file)
+        file.flush()
+        os.fsync(file.fileno())
+    temp.replace(note)
+    sync_folder(state_dir)
+    finish_moves(state_dir)
+
+
+def settle(state_dir: Path) -> None:
+    """End a restore that was cut off, if there was one. Raises `Busy` while it goes on, `OSError`."""
+    has_begun = (state_dir / MOVES).exists()
+    if not has_begun and not (state_dir / STAGE).exists():
+        return
+    try:
+        with alone(state_dir):
+            finish_moves(state_dir)
+            shutil.rmtree(state_dir / STAGE, ignore_errors=True)
+    except Busy:
+        if has_begun:  # else nothing was moved, and whoever is at it cleans up
+            raise
+
+
+def finish_moves(state_dir: Path) -> bool:
+    """Do what is left of the renames that were noted; False when there were none. Raises `OSError`."""
+    note = state_dir / MOVES
+    try:
+        moves = json.loads(note.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    folders = set()
+    for source, target in ((Path(source), Path(target)) for source, target in moves):
+        if os.path.lexists(source) and not os.path.lexists(target):  # else it was done before the cut
+            make_folder(target.parent)
+            source.rename(target)
+        folders |= {source.parent, target.parent}
+    for folder in folders:
+        if folder.is_dir():
+            sync_folder(folder)
+    note.unlink()
+    sync_folder(state_dir)
+    logger.info("vault replaced moves=%s", len(moves))
+    return True
+
+
+def _opened(state_dir: Path) -> int:
+    return os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,128 @@
+"""`/admin/cache`: how the cache is, and what an operator can do about it. Strangers find the door, others are refused."""
+
+from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.covers.limits import EVICTING_S
+from image_cache.errors import ConfigError, QueueFull
+from image_cache.web.context import account, may_operate, services
+from image_cache.web.dashboard_view import dashboard as shown
+from image_cache.web.figures import SPANS
+from image_cache.web.limits import limiter
+
+dashboard = Blueprint("dashboard", __name__, url_prefix="/admin/cache")
+
+HERE = "/admin/cache"
+FIELDS = ("max_size_mb", "memory_mb", "ttl_hours")
+DAYS = 30.0  # unused for so long, unless somebody says another number
+MOST_DAYS = 36500.0
+
+
+@dashboard.before_request
+def check_operator() -> AnyResponse | None:
+    """Show strangers the way in; refuse whoever is logged in and does not run the machine."""
+    if may_operate():
+        return None
+    if account() is not None:
+        raise Forbidden("Only an operator may do that.")
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+        raise Unauthorized("Log in first.")
+    form = "login.html" if services().accounts.has_operator() else "claim.html"
+    return Response(render_template(form, next=HERE), 401)
+
+
+@dashboard.get("")
+def page() -> AnyResponse:
+    return _page()
+
+
+@dashboard.post("/pause")
+def pause() -> AnyResponse:
+    """Fetch nothing by itself from now on, in all processes and after restarts."""
+    services().limits.pause()
+    return redirect(HERE, 303)
+
+
+@dashboard.post("/resume")
+def resume() -> AnyResponse:
+    services().limits.resume()
+    services().pool.wake()
+    services().files.start()
+    return redirect(HERE, 303)
+
+
+@dashboard.post("/preload")
+@limiter.limit("30 per minute")
+def preload() -> AnyResponse:
+    """Queue every cover that was never fetched."""
+    try:
+        services().covers.preload_missing()
+    except QueueFull as error:
+        return _page(503, preload_error=f"{error}.")
+    return redirect(HERE, 303)
+
+
+@dashboard.post("/limits")
+def change_limits() -> AnyResponse:
+    """Change budgets and freshness; a lower budget evicts at once."""
+    given = {name: request.form.get(name, "").strip()[:20] for name in FIELDS}
+    try:
+        services().limits.change(**{name: float(text) for name, text in given.items() if text})
+    except ValueError:
+        return _page(400, **given, limits_error="Numbers only.")
+    except ConfigError as error:
+        return _page(400, **given, limits_error=f"{error}.")
+    services().limits.apply(services().covers, EVICTING_S)
+    return redirect(HERE, 303)
+
+
+@dashboard.get("/cleanup")
+def cleanup_page() -> AnyResponse:
+    """Say what would go, before it goes."""
+    covers = services().covers
+    text = request.args.get("days", "").strip()[:20]
+    days = _days(text) if text else DAYS
+    if days is None:
+        return _page(400, days=text, cleanup_error="Days are a number from 1 to 36,500.")
+    unused = covers.cache.index.unused(covers.cache.namespace, covers.clock() - days * 86400)
+    return Response(render_template("dashboard_cleanup.html", days=f"{days:g}", unused=unused))
+
+
+@dashboard.post("/cleanup")
+def cleanup() -> AnyResponse:
+    """Remove what nobody looked at for so many days."""
+    days = _days(request.form.get("days", ""))
+    if days is None:
+        return _page(400, days=request.form.get("days", "")[:20], cleanup_error="Days are a number from 1 to 36,500.")
+    services().covers.cleanup_cache(days)
+    return redirect(HERE, 303)
+
+
+@dashboard.get("/clear")
+def clear_page() -> str:
+    """Say what would go, before it goes."""
+    cache = services().covers.cache
+    return render_template("dashboard_clear.html", totals=cache.index.totals(cache.namespace))
+
+
+@dashboard.post("/clear")
+@limiter.limit("30 per minute")
+def clear() -> AnyResponse:
+    services().covers.clear()
+    return redirect(HERE, 303)
+
+
+def _page(status: int = 200, **typed: str) -> AnyResponse:
+    span = SPANS.get(request.args.get("span", ""), SPANS["day"])
+    answer = Response(render_template("dashboard.html", **shown(span, services().covers.clock()), typed=typed), status)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _days(text: str) -> float | None:
+    try:
+        days = float(text)
+    except ValueError:
+        return None
+    return days if 1 <= days <= MOST_DAYS else None

@@ -1,0 +1,261 @@
+"""The files of systemd/: what systemd says of them, and what the service says to systemd. Under a real systemd: tests/rehearsal.py."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache.serving.notify import Notifier, Watchdog, answers
+from tests.support.front import PROGRAM
+from tests.support.vault import ROOT, Vault, wait_until
+
+SYSTEMD = ROOT / "systemd"
+SERVICES = sorted(path.name for path in SYSTEMD.glob("*.service"))
+MOST_EXPOSURE = 1.5
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def lines_of(name: str) -> list[str]:
+    return (SYSTEMD / name).read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The part of a system that `systemd-analyze verify` looks at: our units, the programs they start, the targets they name."""
+    root = tmp_path_factory.mktemp("root")
+    units = root / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for path in (*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.timer"), *SYSTEMD.glob("*.mount")):
+        shutil.copy(path, units)
+    (units / "vinylvault.service.d").mkdir()
+    shutil.copy(SYSTEMD / "front.conf", units / "vinylvault.service.d")
+    library = root / "usr/lib/systemd/system"
+    shutil.copytree("/usr/lib/systemd/system", library, symlinks=True)
+    for program in ("opt/vinylvault/current/venv/bin/python", "usr/sbin/nginx"):
+        (root / program).parent.mkdir(parents=True, exist_ok=True)
+        (root / program).write_text("#!/bin/sh\n")
+        (root / program).chmod(0o755)
+    (root / "etc/vinylvault.env").write_text("")
+    shutil.copy(SYSTEMD / "nginx.conf", root / "etc/vinylvault-nginx.conf")
+    return root
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *sorted(p.name for p in SYSTEMD.glob("*.timer")), "run-vinylvault.mount"])
+def test_systemd_finds_nothing_wrong_with_a_unit(root: Path, name: str) -> None:
+    done = subprocess.run(
+        [tool("systemd-analyze"), "verify", f"--root={root}", "--man=no", "--recursive-errors=no", name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in done.stderr.splitlines() if "vinylvault" in line]
+    assert (done.returncode, ours) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_exposed_no_more_than_was_agreed(name: str) -> None:
+    """Out of ten; a unit with nothing but a user of its own has 9.2."""
+    done = subprocess.run(
+        [tool("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSURE * 10:.0f}", str(SYSTEMD / name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= MOST_EXPOSURE
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["vinylvault-cleanup.service", "vinylvault-backup.service"])
+def test_what_runs_at_night_is_as_confined_as_the_service(name: str) -> None:
+    def bolts(unit: str) -> set[str]:
+        lines = lines_of(unit)
+        start = lines.index("NoNewPrivileges=yes")
+        return {
+            line
+            for line in lines[start:]
+            if "=" in line and not line.startswith(("#", "WantedBy", "SocketBindAllow", "NoExecPaths"))
+        }
+
+    assert bolts(name) == bolts("vinylvault.service")
+
+
+def test_the_user_and_the_folders_are_made_and_closed(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for program, source in (("systemd-sysusers", "sysusers.conf"), ("systemd-tmpfiles", "tmpfiles.conf")):
+        more = ["--create"] if program == "systemd-tmpfiles" else []
+        done = subprocess.run(
+            [tool(program), f"--root={tmp_path}", *more, str(SYSTEMD / source)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    row = next(line for line in (tmp_path / "etc/passwd").read_text().splitlines() if line.startswith("vinylvault:"))
+    _, _, number, group, _, home, shell = row.split(":")
+    assert (home, shell) == ("/var/lib/vinylvault", "/usr/sbin/nologin")
+    assert 0 < int(number) < 1000
+    folders = ("var/lib/vinylvault", "var/lib/vinylvault/state/stream_images", "var/cache/vinylvault", "var/backups/vinylvault")
+    for folder in folders:
+        facts = (tmp_path / folder).stat()
+        assert (facts.st_mode & 0o777, facts.st_uid, facts.st_gid) == (0o700, int(number), int(group)), folder
+
+
+def test_nginx_finds_nothing_wrong_with_its_configuration(tmp_path: Path) -> None:
+    if PROGRAM is None:
+        pytest.skip("nginx is not installed")
+    text = (SYSTEMD / "nginx.conf").read_text(encoding="utf-8").replace("/run/vinylvault/", f"{tmp_path}/")
+    (tmp_path / "nginx.conf").write_text(text)
+    arguments = ["-t", "-e", "stderr", "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf")]
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+# --- what the service says
+
+
+class Manager:
+    """The end of the line where a service manager listens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._socket.setblocking(False)
+        self.said: list[str] = []
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def hear(self) -> list[str]:
+        while True:
+            try:
+                self.said.extend(self._socket.recv(4096).decode().splitlines())
+            except BlockingIOError:
+                return self.said
+
+    def wait_for(self, word: str, count: int = 1) -> None:
+        wait_until(lambda: self.hear().count(word) >= count, 30)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    listening = Manager(tmp_path)
+    yield listening
+    listening.close()
+
+
+@pytest.mark.slow
+def test_the_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(tmp_path: Path, manager: Manager) -> None:
+    vault = Vault(tmp_path / "vault", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="400000")
+    with vault:
+        manager.wait_for("READY=1")
+        assert f"STATUS=Serving on port {vault.port}" in manager.said
+        assert not [line for line in manager.said if "arbiter" in line], "not when gunicorn is, when we are"
+        manager.wait_for("WATCHDOG=1", 3)
+        (worker,) = vault.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            time.sleep(0.6)  # what was under way
+            manager.hear()
+            heard = manager.said.count("WATCHDOG=1")
+            time.sleep(0.6)
+            assert manager.hear().count("WATCHDOG=1") == heard, "a worker that does nothing feeds no watchdog"
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        manager.wait_for("WATCHDOG=1", heard + 2)
+        assert "STOPPING=1" not in manager.hear()
+        assert vault.process is not None
+        vault.process.send_signal(signal.SIGHUP)  # a reload is no stop, and must not lose the line
+        manager.wait_for("READY=1", 2)
+        manager.wait_for("WATCHDOG=1", manager.hear().count("WATCHDOG=1") + 2)
+        assert "STOPPING=1" not in manager.said
+        assert vault.stop() == 0
+        assert "STOPPING=1" in manager.hear()
+
+
+@pytest.mark.slow
+def test_a_broken_catalogue_starves_no_watchdog(tmp_path: Path, manager: Manager) -> None:
+    """To start it again would mend nothing, and the pictures that are still served would be gone meanwhile."""
+    environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"}
+    vault = Vault(tmp_path / "vault", **environment)
+    vault.start()
+    vault.stop()
+    for path in (vault.folder / "state").glob("catalog.db*"):
+        path.unlink()
+    (vault.folder / "state/catalog.db").write_bytes(b"no database" * 1000)
+    with vault:
+        assert vault.get("/health").status == 503
+        manager.wait_for("WATCHDOG=1", manager.hear().count("WATCHDOG=1") + 3)
+
+
+def test_who_takes_a_question_and_never_answers_starves_the_watchdog(manager: Manager) -> None:
+    """As when every request thread waits for something that does not come: the kernel takes the connection all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        assert not answers("127.0.0.1", port, timeout_s=0.2)
+        asked = threading.Event()
+
+        def is_well() -> bool:
+            asked.set()
+            return answers("127.0.0.1", port, timeout_s=0.2)
+
+        watchdog = Watchdog(Notifier(str(manager.path)), 0.2, is_well)
+        watchdog.start()
+        assert asked.wait(20)
+        watchdog.close()
+    assert manager.hear() == []
+    assert not answers("127.0.0.1", port, timeout_s=0.2)
+
+
+@pytest.mark.slow
+def test_a_manager_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault", NOTIFY_SOCKET=str(tmp_path / "nobody"), WATCHDOG_USEC="1000000") as vault:
+        assert vault.get("/health").status == 200
+        assert vault.stop() == 0
+
+
+def health(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SYSTEMD / "health.py"), *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_health_check_says_how_it_is_and_judges_as_it_is_told(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault", VINYL_VAULT_TRUSTED_HOSTS="pictures.example") as vault:
+        well = health("--wait", "20", "--strict", **vault.env)
+        assert (well.returncode, well.stdout, well.stderr) == (0, "VinylVault is healthy.\n", "")
+        vault.stop()
+        gone = health("--wait", "0.3", **vault.env)
+        assert gone.returncode == 2
+        assert gone.stderr.startswith(f"VinylVault does not answer on port {vault.port} (")
+        for path in (vault.folder / "state").glob("catalog.db*"):
+            path.unlink()
+        (vault.folder / "state/catalog.db").write_bytes(b"no database" * 1000)
+        vault.start()
+        assert health(**vault.env).returncode == 0, "it answers"
+        strict = health("--strict", **vault.env)
+        assert strict.returncode == 2
+        assert strict.stdout.startswith("VinylVault is unhealthy. Catalogue: It cannot be read.")
+    wrong = health(PORT="many")
+    assert (wrong.returncode, wrong.stderr) == (2, "VinylVault is not asked. PORT: 'many' is not a whole number\n")
