@@ -65,7 +65,6 @@ def upload() -> AnyResponse:
             raise StorageError("upload", "no space for the table on this machine")
     tasks, intray = services().tasks, _intray()
     _forget_looked_at()
-    spool.seek(0)
     path = str(intray.keep(spool))
     name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:LONGEST_NAME]
     task_id = tasks.start(LOOK, {"path": path, "name": name or "the table", "origin": "upload"})
@@ -109,7 +108,8 @@ def export(kind: str) -> AnyResponse:
 
 
 def _intray() -> Intray:
-    return Intray(services().settings.intray_dir)
+    settings = services().settings
+    return Intray(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
 
 
 def _forget_looked_at() -> None:
