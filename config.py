@@ -90,6 +90,11 @@ class Settings:
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
     DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
+    LOG_FILE: Path | None = setting(
+        None,
+        "Write the log to this file too, such as vinylvault.log. The journal has it anyway; on a card every line is a write.",
+        "VINYL_VAULT_LOG_FILE",
+    )
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
 
     # The cache
@@ -212,6 +217,45 @@ class Settings:
         20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
+    # Discogs
+    DISCOGS_API_URL: str = setting(
+        "https://api.discogs.com",
+        "Where Discogs is asked. Plain http only for an origin of your own (VINYL_VAULT_TRUSTED_ORIGINS).",
+        "VINYL_VAULT_DISCOGS_API_URL",
+    )
+    DISCOGS_CALLS: int = setting(
+        55, "Most calls to Discogs in one window; it allows 60.", "VINYL_VAULT_DISCOGS_CALLS", unit="calls", low=1, high=59
+    )
+    DISCOGS_WINDOW_S: float = setting(
+        60.0, "The moving window in which Discogs counts calls.", "VINYL_VAULT_DISCOGS_WINDOW_S", unit="s", low=0.1, high=3600
+    )
+    DISCOGS_REFRESH_HOURS: float = setting(
+        6.0,
+        "How often the collection is read again while a token is kept; 0: only when asked. The terms of Discogs want 6 or less.",
+        "VINYL_VAULT_DISCOGS_REFRESH_HOURS",
+        unit="hours",
+        low=0,
+        high=168,
+    )
+    DISCOGS_HIDE_STALE: bool = setting(
+        False,
+        "Hide pictures from Discogs while its data is older than six hours. Titles stay in any case.",
+        "VINYL_VAULT_DISCOGS_HIDE_STALE",
+    )
+
+    # Covers for records that have none
+    FIND_COVERS: bool = setting(
+        True,
+        "Look for covers of records that have none, at MusicBrainz and the Cover Art Archive: they are told title, artist and numbers.",
+        "VINYL_VAULT_FIND_COVERS",
+    )
+    MUSICBRAINZ_API_URL: str = setting(
+        "https://musicbrainz.org/ws/2", "Where MusicBrainz, or a mirror of it, answers.", "VINYL_VAULT_MUSICBRAINZ_API_URL"
+    )
+    COVER_ART_URL: str = setting(
+        "https://coverartarchive.org", "Where the Cover Art Archive answers.", "VINYL_VAULT_COVER_ART_URL"
+    )
+
     # Streams
     STREAM_IMAGES_DIR: Path | None = setting(
         None,
@@ -302,6 +346,26 @@ class Settings:
         None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
     )
 
+    # Folders of music
+    MUSIC_DIRS: tuple[str, ...] = setting(
+        (),
+        "Folders with music files whose albums stand on the wall, comma-separated. Only read, never written.",
+        "VINYL_VAULT_MUSIC_DIRS",
+    )
+    MUSIC_PARENTS: tuple[str, ...] = setting(
+        ("/media", "/run/media", "/mnt", "/srv"),
+        "Where operators may choose further music folders on a page, comma-separated; `none` for nowhere.",
+        "VINYL_VAULT_MUSIC_PARENTS",
+    )
+    MUSIC_RESCAN_HOURS: float = setting(
+        24.0,
+        "How often the folders of music are looked through for changes; 0 for never. A disk that is plugged in is looked at once.",
+        "VINYL_VAULT_MUSIC_RESCAN_HOURS",
+        unit="hours",
+        low=0,
+        high=8760,
+    )
+
     @property
     def state_dir(self) -> Path:
         return self.STATE_DIR or self.DATA_DIR / "state"
@@ -337,6 +401,11 @@ class Settings:
     @property
     def secret_key_path(self) -> Path:
         return self.SECRET_KEY_FILE or self.state_dir / "secret_key"
+
+    @property
+    def discogs_token_path(self) -> Path:
+        """Secret: whoever has it has the whole account."""
+        return self.state_dir / "discogs_token"
 
     @property
     def stream_images_dir(self) -> Path:
@@ -445,6 +514,11 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
             raise ConfigError(
                 "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
             )
+    base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
+    if base.startswith("http:") and "/".join(base.split("/")[:3]) not in values.get("TRUSTED_ORIGINS", ()):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
@@ -517,6 +591,8 @@ def settings_document() -> str:
         default = row.default
         if isinstance(default, Path):
             default = default.relative_to(BASE_DIR)
+        if isinstance(default, tuple):
+            default = ",".join(default)
         shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
         names = " or ".join(f"`{name}`" for name in row.metadata["env"])
         lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")

@@ -28,6 +28,7 @@ def main() -> int:
     origin_url = f"http://127.0.0.1:{ORIGIN_PORT}"
     os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(BASE_DIR / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
+    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
     try:
         settings = load_settings()

@@ -58,6 +58,11 @@ class Album:
     detailed_at: float | None = None
 
     @property
+    def release_id(self) -> str:
+        """The id of the release at its source: a second copy of one release is called `123-2` here."""
+        return self.source_id.partition("-")[0] if self.source == "discogs" else self.source_id
+
+    @property
     def picture(self) -> str | None:
         """The address of the picture that is shown, None when there is none. `catalog.db` has a column of the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
@@ -65,7 +70,7 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """What a grid page shows. `sort` is one of artist, title, year, added, plays; filters are exact values, decade like 1970."""
+    """What a grid page shows. `sort` is one of artist, title, year, added, plays, colour; filters are exact values, decade like 1970."""
 
     text: str = ""
     sort: str = "artist"

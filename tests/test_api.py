@@ -279,11 +279,13 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
     wait_until(lambda: bool(inside.services.covers.cache.index.meta("registered_at")))
     inside.services.catalog.db.close()
     (inside.folder / "state/catalog.db").write_bytes(b"this is no database" * 100)
-    answer = documented(inside.client().get("/health"), "get", "/health")
+    answer = documented(inside.client(address="192.168.1.99").get("/health"), "get", "/health")
     assert answer.status_code == 503
     assert answer.json["status"] == "unhealthy"
     assert answer.json["checks"]["Catalogue"]["state"] == "failed"
     assert str(inside.folder) not in answer.text
+    told = documented(inside.client().get("/health"), "get", "/health").json  # somebody on the machine itself
+    assert str(inside.folder / "state/catalog.db") in told["checks"]["Catalogue"]["advice"]
     page = inside.client(accept="text/html").get("/")
     assert page.status_code == 503
     assert "Traceback" not in page.text

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.adapters.catalog_schema import MIGRATIONS
@@ -36,8 +37,8 @@ _COLUMNS = (
 class Catalog:
     """The catalogue's file. Any thread, several processes; nothing is held between calls but connections."""
 
-    def __init__(self, path: Path) -> None:
-        self.db = Database(path, MIGRATIONS, synchronous="FULL")
+    def __init__(self, path: Path, *, is_reader: bool = False) -> None:
+        self.db = Database(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
 
     def close(self) -> None:
         self.db.close()
@@ -87,26 +88,27 @@ class Catalog:
             chunk = ids[start : start + IDS_A_STATEMENT]
             marks = ",".join("?" * len(chunk))
             for row in self.db.rows(f"SELECT {_COLUMNS} FROM albums WHERE id IN ({marks})", chunk):
-                found[row["id"]] = _album(row)
+                found[row["id"]] = album_from(row)
         return [found[i] for i in ids if i in found]
 
     def album(self, album_id: int) -> Album | None:
         if not 0 < album_id <= MAX_ID:
             return None
         row = self.db.row(f"SELECT {_COLUMNS} FROM albums WHERE id = ?", (album_id,))
-        return _album(row) if row else None
+        return album_from(row) if row else None
 
     def by_identity(self, source: str, source_id: str) -> Album | None:
         """Return the album as its table knows it: `rating` is the table's, not the one that was given here."""
-        columns = _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
-        row = self.db.row(f"SELECT {columns} FROM albums WHERE source = ? AND source_id = ?", (source, source_id))
-        return _album(row) if row else None
+        row = self.db.row(
+            f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
+        )
+        return album_from(row) if row else None
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
         """Return up to `count` albums that stand at or behind a sort key, in artist order."""
         by = SORTS["artist"][0]
         sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
-        return [_album(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
+        return [album_from(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
 
     def all_albums(self) -> Iterator[Album]:
         """Yield every album by id. Reads in chunks, so that a slow reader holds no transaction open."""
@@ -115,7 +117,7 @@ class Catalog:
             f"SELECT {_COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
             (last, IDS_A_STATEMENT),
         ):
-            yield from map(_album, rows)
+            yield from map(album_from, rows)
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
@@ -196,6 +198,11 @@ class Catalog:
         with self.db.write() as conn:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
 
+    def write_notes(self, conn: Connection, album: Album, text: str) -> None:
+        """Write the notes of one's own; no import touches them."""
+        folded = _values(replace(album, own_notes=text))["folded"]
+        conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
+
 
 def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the statement and values that find a visitor's words: every one of them, each as the beginning of a word.
@@ -221,7 +228,13 @@ def _storable(text: str) -> str:
     return "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text)
 
 
-def _album(row: Row) -> Album:
+def album_columns(*, own: bool = True) -> str:
+    """Return the columns of an album for a SELECT. Without `own`, `rating` is what the source says, not what was said here."""
+    return _COLUMNS if own else _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
+
+
+def album_from(row: Row) -> Album:
+    """Return the album of a row with `album_columns`."""
     return Album(
         **{
             **dict(row),
@@ -258,7 +271,9 @@ def _values(album: Album) -> dict[str, object]:
         "notes": album.notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings((album.title, album.artist, album.label, album.notes, *(track.title for track in album.tracks))),
+        "folded": respellings(
+            (album.title, album.artist, album.label, album.notes, album.own_notes, *(track.title for track in album.tracks))
+        ),
         "added_at": album.added_at,
         "plays": album.plays,
         "last_played_at": album.last_played_at,

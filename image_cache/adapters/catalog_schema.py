@@ -1,5 +1,7 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
+from image_cache.adapters.catalog_schema_music import MUSIC, SPINS
+
 ALBUMS = """
 CREATE TABLE albums (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- an id is an address that people keep: never given to another record
@@ -301,4 +303,53 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_open ON tasks (kind) WHERE state IN ('waiting', 'running');
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES)
+COVERS = """
+-- What was done to find a cover: for each record that was looked at, when, how, and what there is to choose from.
+CREATE TABLE cover_tries (
+    album_id INTEGER PRIMARY KEY REFERENCES albums ON DELETE CASCADE,
+    tried_at REAL,                           -- NULL: asked for and not tried yet
+    next_at REAL NOT NULL,                   -- 0: somebody asked for it, also for a record that has a picture
+    way TEXT NOT NULL DEFAULT '',            -- which way found one
+    reason TEXT NOT NULL DEFAULT '',         -- a sentence when none was found
+    candidates TEXT NOT NULL DEFAULT '[]',   -- JSON: [{url, says, way}]
+    refused TEXT NOT NULL DEFAULT '[]'       -- JSON: addresses that led to nothing, or to no cover
+);
+CREATE INDEX cover_tries_asked ON cover_tries (album_id) WHERE next_at = 0;
+
+INSERT INTO revisions VALUES ('pictures', 0);  -- so that what was worked out from the pictures knows when it is old
+CREATE TRIGGER albums_pictured AFTER UPDATE OF cover_url, own_cover, found_cover, refused_cover ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'pictures';
+END;
+"""
+
+DISCOGS = """
+-- Services that are asked for data: how fast, what came of it, on whose behalf. One row a service.
+CREATE TABLE services (
+    name TEXT PRIMARY KEY,
+    calls TEXT NOT NULL DEFAULT '[]',        -- JSON: when we asked, Unix seconds, oldest first, of the last window only
+    others REAL NOT NULL DEFAULT 0,          -- calls in that window that are not ours, as the service counted them
+    others_at REAL NOT NULL DEFAULT 0,
+    cap INTEGER,                             -- what the service said it allows, less a margin
+    paused_until REAL NOT NULL DEFAULT 0,
+    account TEXT NOT NULL DEFAULT '',
+    items INTEGER,                           -- how many records it has for that account
+    contact_at REAL,                         -- the last good answer
+    pass_at REAL,                            -- the last time that all of it was read
+    failed_at REAL,
+    fault TEXT NOT NULL DEFAULT '',          -- why the last call failed: away, refused, trouble; '' when it did not
+    says TEXT NOT NULL DEFAULT ''            -- the same for people
+) WITHOUT ROWID;
+
+-- Which copies a pass through a collection has shown so far; what is not among them at its end is gone.
+CREATE TABLE sync_seen (source TEXT NOT NULL, instance_id TEXT NOT NULL, PRIMARY KEY (source, instance_id)) WITHOUT ROWID;
+
+-- Records that somebody opened before their tracks were known; the newest is asked for first.
+CREATE TABLE detail_wishes (
+    album_id INTEGER PRIMARY KEY REFERENCES albums ON DELETE CASCADE,
+    asked_at REAL NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    retry_at REAL NOT NULL DEFAULT 0
+);
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS)

@@ -18,11 +18,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_cache.adapters.frames import Broken, Channel
 from image_cache.adapters.variants import Facts, Rendered, Variant
 from image_cache.errors import DecoderFailed, ImageRejected
+
+if TYPE_CHECKING:
+    from image_cache.adapters.colours import Look
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -82,6 +85,24 @@ class Decoder:
     def jpeg(self, webp: bytes, quality: int = 85) -> bytes:
         """Return a rendered variant as JPEG, what is transparent on white."""
         return self._ask({"do": "jpeg", "quality": quality}, webp)[1]
+
+    def look(self, webp: bytes) -> "Look":
+        """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
+        from image_cache.adapters.colours import COLOURS, Colour, Look  # not before the first sleeve is looked at
+
+        head, _ = self._ask({"do": "look"}, webp)
+        try:
+            colours = tuple(Colour(*map(float, one)) for one in head["colours"])
+            seen = Look(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DecoderFailed("the decoder gave an answer that makes no sense") from error
+        is_sane = 0 < len(colours) <= COLOURS and all(
+            0 <= one.share <= 1.001 and -0.01 <= one.lightness <= 1.01 and abs(one.a) < 0.5 and abs(one.b) < 0.5
+            for one in colours
+        )
+        if not is_sane or not 0 <= (seen.hash or 0) < 1 << 64:
+            raise DecoderFailed("the decoder gave an answer that makes no sense")
+        return seen
 
     def probe(self, body: bytes) -> Facts:
         """Read the header of a picture; refuse one that costs more than the budget."""

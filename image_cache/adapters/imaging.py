@@ -18,7 +18,9 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
+from image_cache.adapters.colours import Look
 from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
+from image_cache.adapters.palette import GRID_PX, look_of
 from image_cache.adapters.tint import tint
 from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants, fit
 from image_cache.errors import ImageRejected
@@ -28,6 +30,8 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of
 
 REDUCING_GAP = 3.0  # a box filter first, down to three times the result: not visible, and large PNGs cost a third
 STRIP_ROWS = 64
+BOX = Image.Resampling.BOX
+LOOK_PX = 48  # edge of what a palette is made from
 CHAIN_FACTOR = 3  # a variant is made from the smallest one that is at least so much larger
 
 # What Pillow and its codecs raise on bad bytes. A MemoryError is none of it: the child answers that one itself.
@@ -38,15 +42,8 @@ _BROKEN = (
 )
 _SHRINKABLE = ("L", "RGB", "CMYK")
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TURN_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
+_TURNS = {code: Image.Transpose[name] for code, name in enumerate(_TURN_NAMES.split(), 2)}
 _SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
 _PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
 
@@ -87,7 +84,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             if recipe not in encoded:  # a small original fills several variants with the same picture
                 encoded[recipe] = _webp(picture, *recipe[1:])
             blobs[variant.name] = encoded[recipe]
-        few = made[-1].convert("RGBA").resize((16, 16), Image.Resampling.BOX)
+        few = made[-1].convert("RGBA").resize((16, 16), BOX)
         average, hue, chroma = tint(few.tobytes())
         return Rendered({v.name: blobs[v.name] for v in variants}, width, height, average, hue, chroma)
 
@@ -95,14 +92,22 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
 def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> bytes:
     """Return a rendered variant as JPEG for the browsers that know no WebP; what is transparent becomes white."""
     with _rejecting(webp):
-        _, image = _open(webp, budget_bytes)
-        image.load()
-        if image.mode == "RGBA":
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
         out = io.BytesIO()
-        image.convert("RGB").save(out, "JPEG", quality=quality, optimize=True)
+        _on_white(_open(webp, budget_bytes)[1]).save(out, "JPEG", quality=quality, optimize=True)
         return out.getvalue()
+
+
+def look(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Look:
+    """Return what a rendered variant looks like; what is transparent counts as white."""
+    with _rejecting(webp):
+        shown = _on_white(_open(webp, budget_bytes)[1])
+        few, grey = shown.resize((LOOK_PX, LOOK_PX), BOX), shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
+        return look_of(few.tobytes(), grey.tobytes())
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    is_clear = image.mode == "RGBA"
+    return (Image.alpha_composite(Image.new("RGBA", image.size, "white"), image) if is_clear else image).convert("RGB")
 
 
 def grey_webp(pixels: bytes, size: tuple[int, int], shown: tuple[int, int]) -> bytes:
@@ -261,7 +266,7 @@ def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
 
 def _webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
     if blur_px:  # made from so few of its pixels that what it shows cannot be brought back
-        few = picture.convert("RGBA").resize(fit(picture.size, blur_px), Image.Resampling.BOX)
+        few = picture.convert("RGBA").resize(fit(picture.size, blur_px), BOX)
         soft = few.resize(picture.size, Image.Resampling.BICUBIC)
         picture = soft.filter(ImageFilter.GaussianBlur(max(picture.size) / blur_px / 3)).convert(picture.mode)
     out = io.BytesIO()
@@ -301,7 +306,7 @@ def placeholder(edge_px: int) -> bytes:
 def write_placeholders(folder: Path) -> dict[str, int]:
     """Write one placeholder per variant, and the transparent one. Returns file names with their sizes in bytes."""
     files = {f"placeholder_{variant.name}.webp": placeholder(variant.edge_px) for variant in cover_variants()}
-    files["transparent.webp"] = transparent()
+    files |= {"transparent.webp": transparent()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, body in files.items():
         (folder / name).write_bytes(body)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.foreign import foreign
 from image_cache.adapters.table_rows import MAX_PLAYS, moment_from, row_from
 from image_cache.database import Connection, DatabaseError, Row
+from image_cache.database.foreign import foreign
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
 

@@ -7,7 +7,7 @@ browser's request is a miss, answered by the web layer with a placeholder, and `
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -77,6 +77,16 @@ class ImageCache:
             added += self.remember(part)
         return added
 
+    def failing(self, urls: Iterable[str]) -> set[str]:
+        """Return those of the addresses that are a new way to a picture which its origin refused under the known one. Reads only."""
+        return self._intake.failing(urls)
+
+    def renew(self, urls: Collection[str]) -> None:
+        """Try pictures that failed at the addresses that `failing` returned."""
+        if urls:
+            self._intake.renew(urls)
+            self.wake()
+
     def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
         """Register addresses that an operator names; returns those that cannot be fetched from, with the reason."""
         return self._intake.register(urls)
@@ -120,6 +130,12 @@ class ImageCache:
         added = self.jobs.put(wishes, priority, batch=batch)
         self.wake()
         return added
+
+    def forgive(self, urls: Iterable[str]) -> None:
+        """Forget that addresses failed, because somebody wants them tried again now."""
+        digests = [self.names.of(url)[1] for url in urls]
+        with self.cache.index.database.write() as conn:
+            self.register.forgive(conn, digests)
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""

@@ -78,6 +78,10 @@ class Cache:
         self.memory.put(key, body, scope)
         return body
 
+    def read(self, key: Key) -> bytes | None:
+        """Return the bytes for a purpose of our own: it counts as no use, and takes no room in memory."""
+        return self._from_disk(key)
+
     def get_or_load(self, key: Key, loader: Loader, scope: str = "") -> bytes | None:
         """Return the bytes, loading them when they are missing; concurrent callers share one load. Not for request threads.
 

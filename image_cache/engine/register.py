@@ -101,6 +101,19 @@ class Register:
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
 
+    def renew(self, conn: Connection, image: Image) -> None:
+        """Give an image that failed another address, and let it be tried there at once."""
+        conn.execute(
+            "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
+            (image.url, image.lane, bytes.fromhex(image.digest)),
+        )
+
+    def forgive(self, conn: Connection, digests: Iterable[str]) -> None:
+        """Forget the failures of images, and let their jobs run now."""
+        keys = [(bytes.fromhex(digest),) for digest in digests]
+        conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)
+        conn.executemany("UPDATE jobs SET ready_at = 0 WHERE digest = ?", keys)
+
     def revise(self, conn: Connection, old_digest: str, new_digest: str, revision: int) -> None:
         """The origin's picture changed: it lives under a new digest from now on."""
         conn.execute(

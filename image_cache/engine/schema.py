@@ -143,4 +143,41 @@ MIGRATIONS = [
     -- The sampled uses from which `reuse_curve` is drawn, packed: one row.
     CREATE TABLE reuse (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
     """,
+    """
+    -- What the thumbnail of an image looks like, worked out behind. A row without `looked_at` is still to be done.
+    CREATE TABLE looks (
+        digest BLOB PRIMARY KEY,
+        looked_at REAL,
+        hash BLOB,                          -- of the shapes, 8 bytes; NULL: too little in it to compare
+        colours BLOB,                       -- four bytes a colour: share, lightness, a, b
+        is_blank INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE INDEX looks_open ON looks (digest) WHERE looked_at IS NULL;
+    INSERT INTO looks (digest) SELECT digest FROM images WHERE fetched_at IS NOT NULL;
+
+    -- A fetch is followed by a look, unless there is one: equal digests are equal bytes. A digest that goes takes its look along.
+    CREATE TRIGGER images_fetched AFTER UPDATE OF fetched_at ON images WHEN new.fetched_at IS NOT NULL BEGIN
+        INSERT INTO looks (digest) VALUES (new.digest)
+        ON CONFLICT (digest) DO UPDATE SET looked_at = NULL WHERE colours IS NULL;
+    END;
+    CREATE TRIGGER images_moved AFTER UPDATE OF digest ON images WHEN new.digest <> old.digest BEGIN
+        DELETE FROM looks WHERE digest = old.digest;
+    END;
+    CREATE TRIGGER images_unlooked AFTER DELETE ON images BEGIN
+        DELETE FROM looks WHERE digest = old.digest;
+    END;
+
+    -- The same for records, so that the wall by colour and the audit need not go through all of them.
+    CREATE TABLE album_looks (
+        album_id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL,
+        band INTEGER,                       -- where it stands in the order by colour; NULL: not looked at yet
+        place INTEGER,
+        flaw TEXT NOT NULL DEFAULT '',      -- small, oblong; empty: none
+        twins INTEGER                       -- records with the same number have sleeves that look the same
+    );
+    CREATE INDEX album_looks_in_order ON album_looks (band, place, album_id) WHERE band IS NOT NULL;
+    CREATE INDEX album_looks_flawed ON album_looks (flaw, album_id) WHERE flaw <> '';
+    CREATE INDEX album_looks_twins ON album_looks (twins, album_id) WHERE twins IS NOT NULL;
+    """,
 ]

@@ -11,6 +11,7 @@ from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.dashboard import dashboard
+from image_cache.web.discogs import discogs, register_discogs
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
@@ -22,8 +23,12 @@ from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.metrics import metrics
+from image_cache.web.music import music
+from image_cache.web.music_commands import register_music_commands
+from image_cache.web.notes import notes
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
 from image_cache.web.stream_helpers import register_stream_helpers
@@ -50,7 +55,9 @@ def build_app(services: Services) -> Flask:
     register_errors(app)
     register_helpers(app)
     register_commands(app)
+    register_music_commands(app)
     register_stream_helpers(app)
+    register_discogs(app)
     register_stream_commands(app)
     for blueprint in (
         pages,
@@ -68,6 +75,10 @@ def build_app(services: Services) -> Flask:
         file_api,
         jobs,
         importing,
+        discogs,
+        music,
+        notes,
+        sleeves,
     ):
         app.register_blueprint(blueprint)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)

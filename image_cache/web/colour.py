@@ -6,6 +6,8 @@ from functools import lru_cache
 
 HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 WHITE_BELOW = 0.179  # luminance where white and black text reach the same contrast, 4.58:1
+# Where the greys of the ruler begin and end; hues go from dark to light.
+LIGHTNESS = {"White": (0.8, 0.92), "Grey": (0.5, 0.75), "Black": (0.28, 0.42)}
 INITIALS_RATIO = 3.0  # WCAG 1.4.11 and 1.4.3 for large text
 
 
@@ -31,6 +33,21 @@ def initials_on(colour: str) -> str:
         if _ratio(luminance(candidate), ground) >= INITIALS_RATIO:
             return candidate
     return ink_on(colour)
+
+
+@lru_cache(maxsize=256)
+def ramp(band: str, count: int) -> tuple[str, ...]:
+    """Return `count` colours of a band of the wall by colour, in its order there; greys for what is none."""
+    from image_cache.library.colour import BANDS, RAMPS, rises
+
+    at = BANDS.index(band) if band in BANDS else BANDS.index("Grey")
+    hue, chroma = RAMPS[at]
+    low, high = LIGHTNESS.get(band, (0.36, 0.86))
+    steps = [low + (high - low) * (step + 0.5) / count for step in range(count)]
+    a, b = math.cos(math.radians(hue)), math.sin(math.radians(hue))
+    # Very dark and very light colours have less chroma in sRGB than those between.
+    colours = [_from_oklab(step, *(chroma * (1 - abs(2 * step - 1.2) ** 2 * 0.6) * axis for axis in (a, b))) for step in steps]
+    return tuple(colours if rises(at) else reversed(colours))
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ Colours stand in presentation attributes, which a strict content policy does not
 from markupsafe import Markup
 
 from image_cache.models import Album, Cover
-from image_cache.web.colour import initials_on, ink_on, is_hex
+from image_cache.web.colour import initials_on, ink_on, is_hex, ramp
 
 MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
 
@@ -49,6 +49,18 @@ def spines(count: int, each: int = 1) -> Markup:
         '<svg class="spines" width="{w}" height="14" viewBox="0 0 {w} 14" aria-hidden="true" focusable="false">'
         '<path d="{d}" stroke="currentColor" stroke-width="2" fill="none"/></svg>'
     ).format(w=width, d=lines)
+
+
+def coloured(band: str, count: int, each: int = 1) -> Markup:
+    """Draw the records of a colour as spines, one per `each`, in the colours that the band goes through on the wall."""
+    shown = max(1, min(MOST_SPINES, -(-count // each))) if count else 0
+    lines = [
+        Markup('<path d="M{at} 0V14" stroke="{colour}"/>').format(at=4 * at + 1, colour=colour)
+        for at, colour in enumerate(ramp(band, shown))
+    ]
+    return Markup(
+        '<svg class="spines" width="{w}" height="14" viewBox="0 0 {w} 14" stroke-width="2" aria-hidden="true" focusable="false">{lines}</svg>'
+    ).format(w=max(2, 4 * shown - 2), lines=Markup("").join(lines))
 
 
 def spine(cover: Cover) -> tuple[Markup, str]:

@@ -13,11 +13,13 @@ from flask import Request, request
 from image_cache.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import may_edit
-from image_cache.web.context import may_operate, services
+from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.viewing import viewer
 
 TABLES = "importing.upload"
 ENDPOINTS = ("streams.upload", "stream_api.upload")
+OWN_COVER = "sleeves.upload"
+AROUND_BYTES = 100_000  # what a form with one file has besides the file
 IN_MEMORY_BYTES = 500_000
 OTHER_PARTS = 20  # fields of the form besides its files
 
@@ -91,6 +93,11 @@ def admit() -> None:
 
     Runs before anything reads the body.
     """
+    if request.method == "POST" and request.endpoint == OWN_COVER and may_change():
+        upload, settings = cast(UploadRequest, request), services().settings
+        upload.file_limit_bytes, upload.spool_folder = services().care.desk.max_bytes, str(settings.cache_dir)
+        # Somewhat larger than one may be: so that the page can say that it is too large.
+        request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
     if request.endpoint == TABLES:
         _admit_table()
     if request.endpoint not in ENDPOINTS or request.method != "POST":

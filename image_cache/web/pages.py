@@ -28,6 +28,7 @@ pages = Blueprint("pages", __name__)
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
+NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
@@ -64,14 +65,19 @@ def sort() -> AnyResponse:
 @pages.get("/album/<int:album_id>")
 def album(album_id: int) -> AnyResponse:
     """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
+    return show_album(known_record(album_id))
+
+
+def show_album(record: Album, **other: object) -> AnyResponse:
+    """Answer the page of a record. `other` goes to the template, such as what was typed and could not be taken."""
     library, covers = services().library, services().covers
-    record = _record(album_id)
-    shelf = album_view.with_own(library.neighbours(album_id, NEIGHBOURS), record)
+    shelf = album_view.with_own(library.neighbours(record.id, NEIGHBOURS), record)
     covers.remember([one.picture for one in shelf if one.picture])
     looks = know_covers([one.picture for one in shelf])
     if record.picture:
         covers.want([record.picture], PAGE)
     at = shelf.index(record)
+    chance = album_view.chance(request.args)
     values = {
         "album": record,
         "cover": looks[at],
@@ -81,16 +87,21 @@ def album(album_id: int) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
+        "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
+        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
+        "spin_again": album_view.spin_path(chance),
+        "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
+        "details_coming": services().discogs.want_details(record),
     }
-    return _page(render_template("album_detail.html", **values))
+    return _page(render_template("album_detail.html", **values | other))
 
 
 @pages.post("/album/<int:album_id>/played")
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
-    _record(album_id)
+    known_record(album_id)
     services().library.played(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
@@ -98,16 +109,17 @@ def played(album_id: int) -> AnyResponse:
 @pages.post("/album/<int:album_id>/unplayed")
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
-    _record(album_id)
+    known_record(album_id)
     services().library.unplay(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
 @pages.get("/random")
 def spin() -> AnyResponse:
-    """Pick a record and go there; to the wall when there is none."""
-    picked = services().library.random()
-    target = url_for("pages.album", album_id=picked.id, spun=1) if picked else url_for("pages.grid")
+    """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
+    chance = album_view.chance(request.args)
+    picked = services().library.random(**chance)
+    target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
     answer = redirect(target, 302)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -157,7 +169,13 @@ def metadata_version(name: str) -> str:
         return ""
 
 
-def _record(album_id: int) -> Album:
+def _near_in_colour(album_id: int) -> list[wall.Tile]:
+    albums = services().library.near_in_colour(album_id, NEAR_IN_COLOUR)
+    return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
+
+
+def known_record(album_id: int) -> Album:
+    """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
         raise NotFound(f"There is no record {album_id} on this shelf.")
@@ -198,8 +216,28 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
         "tasks": _tasks(),
+        "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
+
+
+def _search() -> object:
+    """Return the line of the search for covers, None when none runs."""
+    state = services().care.search()
+    if state is None:
+        return None
+    from image_cache.web.sleeve_view import search_line
+
+    return search_line(state)
 
 
 def _first_run() -> AnyResponse:
@@ -215,15 +253,6 @@ def _first_run() -> AnyResponse:
         "tasks": _tasks(),
     }
     return _page(render_template("first_run.html", **values))
-
-
-def _tasks() -> Sequence["TaskLine"]:
-    """Return what runs behind, for those whom it concerns."""
-    if not may_change() or not services().tasks.rows.open():
-        return ()
-    from image_cache.web.task_view import open_lines
-
-    return open_lines()
 
 
 def _choices() -> dict[str, object]:

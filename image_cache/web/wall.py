@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.web import drawing
 
-SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays"}
+SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
 LETTERS = ("#", *string.ascii_uppercase)
 LAMPS = 3  # no more sleeves than this may blink at a time: as many as downloads run
@@ -56,7 +56,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     """
     sort = args.get("sort") or "artist"
     if sort not in SORTS:
-        raise BadRequest(f"There is no order “{sort[:40]}”. Records stand by artist, title, year, added or plays.")
+        raise BadRequest(f"There is no order “{sort[:40]}”. Records stand by artist, title, year, added, plays or colour.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
         raise BadRequest(f"“{decade[:40]}” is not a decade such as 1970.")
@@ -126,6 +126,10 @@ def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
     """Lay out the ruler: every letter, also the empty ones, or the decades or months that there are."""
     groups = {group.label: group for group in page.groups}
     labels = list(groups)
+    if wall.query.sort == "colour":
+        from image_cache.library.colour import BANDS
+
+        labels = [*BANDS, *(label for label in labels if label not in BANDS)]
     if wall.query.sort in ("artist", "title") and all(len(label) == 1 for label in labels):
         labels = [*LETTERS, *(label for label in labels if label not in LETTERS)]
     each = max(1, -(-max((group.count for group in page.groups), default=0) // drawing.MOST_SPINES))
@@ -136,8 +140,9 @@ def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
             cells.append(Cell(label, "", "", Markup("")))
             continue
         address = "" if group.page == page.page else wall.url(page=group.page)
+        drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
         says = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(Cell(label, f"{address}#{group.anchor}", says, drawing.spines(group.count, each)))
+        cells.append(Cell(label, f"{address}#{group.anchor}", says, drawn))
     return cells
 
 

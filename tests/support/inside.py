@@ -46,6 +46,7 @@ class Inside:
         **settings: Any,
     ) -> None:
         self.folder = folder
+        settings.setdefault("FIND_COVERS", False)  # a test that wants covers found says where
         chosen = Settings(DATA_DIR=folder, TRUSTED_ORIGINS=trusted, **settings)
         if clock is None:
             self.app: Flask = create_app(chosen)

@@ -45,6 +45,7 @@ class Vault:
             "VINYL_VAULT_DATA_DIR": str(folder),
             "VINYL_VAULT_TRUSTED_ORIGINS": ",".join(trusted),
             "VINYL_VAULT_WORKERS": str(workers),
+            "VINYL_VAULT_FIND_COVERS": "0",  # a test that wants covers found says where
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             **env,

@@ -1,21 +1,22 @@
-"""A database of somebody else, opened for reading: nothing is written beside it, and nothing in it is believed."""
+"""A database of somebody else: read, never written, and not believed."""
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
-from image_cache.database import BUSY_TIMEOUT_S, CACHE_KIB, Connection, Row
+from image_cache.database.opening import CACHE_KIB, Connection, Row, linked
+
+__all__ = ["foreign"]
 
 
 @contextlib.contextmanager
 def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
-    """Yield a connection. A value longer than `longest_bytes` raises `DatabaseError`.
+    """Open a database of somebody else for reading: nothing is written beside it, and nothing in it is believed.
 
-    The schema cannot call functions that do more than calculate.
+    A value longer than `longest_bytes` raises `DatabaseError`. The schema cannot call functions that do more than calculate.
     """
-    conn = _foreign(path)
+    conn = _connected(path)
     try:
         conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
         for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", f"cache_size=-{CACHE_KIB}"):
@@ -28,10 +29,9 @@ def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
         conn.close()
 
 
-def _foreign(path: Path) -> Connection:
+def _connected(path: Path) -> Connection:
     # A file in WAL mode whose WAL is gone would get a new one beside it, unless SQLite is told that nobody writes.
     with path.open("rb") as file:
         is_wal = file.read(20)[18:20] == b"\2\2"
     is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
-    mode = "ro&immutable=1" if is_alone else "ro"
-    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
+    return linked(path, "ro&immutable=1" if is_alone else "ro")

@@ -1,0 +1,134 @@
+"""The care of covers: what is missing, what could be better, what stands where by colour. Light: nothing of it is loaded before it is used.
+
+An idle server, and one whose records all have their covers, carry only this.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.fetched import LazyFetcher
+from image_cache.adapters.owncovers import OwnCovers
+from image_cache.covers import NAMESPACE, ImageCache
+from image_cache.database import DatabaseError
+from image_cache.engine.pool import Chore
+from image_cache.models import TaskState
+from image_cache.sources import Task, Tasks
+
+if TYPE_CHECKING:
+    from image_cache.library.looks import AlbumLooks
+    from image_cache.sources.desk import CoverDesk
+    from image_cache.sources.survey import Survey
+
+KIND = "covers"  # of the task that looks for covers
+FIND_S = 60.0  # the search is quiet: it does not compete with the start of the machine
+SURVEY_S = 5.0  # how often it is asked whether there are new sleeves to look at
+
+
+class CoverCare:
+    """Gives out the parts of it, each made with its first use. Any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        *,
+        covers: ImageCache,
+        own: OwnCovers,
+        decoder: Decoder,
+        fetcher: LazyFetcher,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._covers = covers
+        self._own = own
+        self._decoder = decoder
+        self._fetcher = fetcher
+        self._clock = clock
+        self._tasks: Tasks | None = None
+        self._guard = threading.RLock()  # while a part is made; protects the three below
+        self._desk: CoverDesk | None = None
+        self._survey: Survey | None = None
+        self._looks: AlbumLooks | None = None
+
+    def use(self, tasks: Tasks) -> None:
+        """Let searches run here, as tasks of the kind `covers`."""
+        self._tasks = tasks
+
+    def chores(self) -> list[Chore]:
+        return [
+            Chore("survey", SURVEY_S, self._look_around, first_s=SURVEY_S),
+            Chore("finding", FIND_S, self._begin_search, first_s=FIND_S),
+        ]
+
+    def find(self, task: Task) -> Mapping[str, Any]:
+        """Look for covers: the runner of the task."""
+        from image_cache.sources.finding import Finder
+
+        return Finder(self._settings, self.desk.rows, self._covers, self._fetcher, clock=self._clock).run(task)
+
+    def search(self) -> TaskState | None:
+        """Return the search that runs or waits, None when there is none."""
+        last = self._tasks.rows.latest(KIND) if self._tasks else None
+        return None if last is None or last.is_over else last
+
+    @property
+    def desk(self) -> "CoverDesk":
+        """What people do about the cover of one record."""
+        with self._guard:
+            if self._desk is None:
+                from image_cache.adapters.catalog_covers import CoverRows
+                from image_cache.sources.desk import CoverDesk
+
+                self._desk = CoverDesk(
+                    self._settings,
+                    CoverRows(self._catalog),
+                    covers=self._covers,
+                    own=self._own,
+                    decoder=self._decoder,
+                    tasks=self._tasks,
+                    clock=self._clock,
+                )
+            return self._desk
+
+    @property
+    def looks(self) -> "AlbumLooks":
+        """What the sleeves of records look like."""
+        with self._guard:
+            if self._looks is None:
+                from image_cache.library.looks import AlbumLooks
+
+                self._looks = AlbumLooks(self._covers.cache.index.database)
+            return self._looks
+
+    @property
+    def survey(self) -> "Survey":
+        """What keeps `looks` true."""
+        with self._guard:
+            if self._survey is None:
+                from image_cache.covers.looks import Looks
+                from image_cache.sources.survey import Survey
+
+                self._survey = Survey(self.desk.rows, self._covers, Looks(self._covers, self._decoder), self.looks)
+            return self._survey
+
+    def _look_around(self) -> None:
+        if self._survey is not None or self._covers.register.summary(NAMESPACE)[0]:
+            self.survey.run()
+
+    def _begin_search(self) -> None:
+        if self._settings.FIND_COVERS and next(self._bare(), None) is not None:
+            self.desk.begin_if_due()
+
+    def _bare(self) -> Iterator[object]:
+        """Yield something when a record has no picture, or somebody asked for another one."""
+        try:
+            yield from self._catalog.db.rows("SELECT 1 FROM albums WHERE picture IS NULL LIMIT 1")
+            yield from self._catalog.db.rows("SELECT 1 FROM cover_tries WHERE next_at = 0 LIMIT 1")
+        except DatabaseError:
+            return

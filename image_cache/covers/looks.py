@@ -1,0 +1,58 @@
+"""Looking at sleeves: behind, one thumbnail after the other, through the decoder's child. Nothing here is in the way of a page."""
+
+import logging
+import time
+from typing import Protocol
+
+from image_cache.adapters import colours
+from image_cache.adapters.colours import packed
+from image_cache.covers.cache import ImageCache
+from image_cache.covers.names import NAMESPACE
+from image_cache.engine.key import Key
+from image_cache.engine.looks import Look, LookRows
+from image_cache.errors import DecoderFailed, ImageRejected, StorageError
+
+logger = logging.getLogger(__name__)
+
+AT_A_TIME = 40  # looks written in one transaction
+RUN_S = 2.0  # how long one run may take: the housekeeper has other things to do
+
+
+class Sees(Protocol):
+    """What is needed of `adapters.decoder.Decoder`."""
+
+    def look(self, webp: bytes) -> colours.Look: ...
+
+
+class Looks:
+    """Looks at what was fetched. One process at a time is enough; two do the same work twice, and nothing worse."""
+
+    def __init__(self, covers: ImageCache, decoder: Sees) -> None:
+        self.rows = LookRows(covers.cache.index.database)
+        self._covers = covers
+        self._decoder = decoder
+
+    def run(self, run_s: float = RUN_S) -> int:
+        """Look at what is open, for so long; returns at how many. Raises `DatabaseError`."""
+        end, done = time.monotonic() + run_s, 0
+        while time.monotonic() < end and (digests := self.rows.open(AT_A_TIME)):
+            found: list[Look] = []
+            for digest in digests:
+                found.append(self._look(digest))
+                if time.monotonic() >= end:
+                    break
+            with self.rows.database.write() as conn:
+                self.rows.put(conn, found, self._covers.clock())
+            done += len(found)
+        return done
+
+    def _look(self, digest: str) -> Look:
+        try:
+            body = self._covers.cache.read(Key(NAMESPACE, "thumbnails", digest))
+            if body is None:  # evicted; the next fetch asks again
+                return Look(digest)
+            seen = self._decoder.look(body)
+        except (ImageRejected, DecoderFailed, StorageError) as error:
+            logger.warning("sleeve not looked at digest=%s reason=%s", digest[:12], error)
+            return Look(digest)
+        return Look(digest, seen.hash, packed(seen.colours), seen.is_blank)

@@ -1,0 +1,146 @@
+"""What the sleeves of records look like: rows of `album_looks` in the index, disposable, worked out by the survey of covers."""
+
+import logging
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from image_cache.adapters.colours import Colour, unpacked
+from image_cache.database import Connection, Database, DatabaseError
+from image_cache.library.colour import apart
+
+logger = logging.getLogger(__name__)
+
+REVISION = "album_looks"  # in `meta`: goes up with every change of an order or a flaw
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumLook:
+    """One record's sleeve. `band` and `place` None: not looked at yet; `flaw` is "", "small" or "oblong"."""
+
+    album_id: int
+    digest: str
+    band: int | None = None
+    place: int | None = None
+    flaw: str = ""
+
+
+class AlbumLooks:
+    """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def revision(self) -> int:
+        """Return a number that changes with the order by colour; 0 when the index is out of reach."""
+        try:
+            row = self.database.row("SELECT value FROM meta WHERE name = ?", (REVISION,))
+        except DatabaseError:
+            return 0
+        return int(row[0]) if row else 0
+
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Yield (album id, band) in the order of the wall by colour. Nothing when the index is out of reach."""
+        try:
+            cursor = self.database.connection().execute(
+                "SELECT album_id, band FROM album_looks WHERE band IS NOT NULL ORDER BY band, place, album_id"
+            )
+            cursor.row_factory = None
+            yield from cursor
+        except DatabaseError as error:
+            logger.warning("no order by colour reason=%s", error)
+
+    def between(self, first: int, last: int) -> dict[int, AlbumLook]:
+        """Return the rows of the albums with ids from `first` to `last`."""
+        rows = self.database.rows(
+            "SELECT album_id, digest, band, place, flaw FROM album_looks WHERE album_id BETWEEN ? AND ?", (first, last)
+        )
+        return {row[0]: AlbumLook(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
+
+    def put(self, conn: Connection, looks: Iterable[AlbumLook]) -> None:
+        conn.executemany(
+            "INSERT INTO album_looks (album_id, digest, band, place, flaw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (album_id)"
+            " DO UPDATE SET digest = excluded.digest, band = excluded.band, place = excluded.place, flaw = excluded.flaw,"
+            " twins = CASE WHEN digest = excluded.digest THEN twins END",
+            [(one.album_id, bytes.fromhex(one.digest), one.band, one.place, one.flaw) for one in looks],
+        )
+
+    def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
+        conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(one,) for one in album_ids])
+
+    def changed(self, conn: Connection, now: float) -> None:
+        """Tell all processes that orders made of these rows are old. Higher than any number of an index that was lost."""
+        conn.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value)",
+            (REVISION, int(now)),
+        )
+
+    def hashes(self) -> tuple["array[int]", "array[int]"]:
+        """Return the albums that can be compared, and the hash of each: 16 bytes an album."""
+        cursor = self.database.connection().execute(
+            "SELECT album_id, hash FROM album_looks JOIN looks USING (digest) WHERE hash IS NOT NULL ORDER BY album_id"
+        )
+        cursor.row_factory = None
+        ids, hashes = array("q"), array("Q")
+        for album_id, shape in cursor:
+            ids.append(album_id)
+            hashes.append(int.from_bytes(shape, "big"))
+        return ids, hashes
+
+    def pair(self, conn: Connection, groups: Iterable[Sequence[int]]) -> None:
+        """Write which records have sleeves that look the same; what was known before goes."""
+        conn.execute("UPDATE album_looks SET twins = NULL WHERE twins IS NOT NULL")
+        conn.executemany(
+            "UPDATE album_looks SET twins = ? WHERE album_id = ?",
+            [(number, album_id) for number, group in enumerate(groups, 1) for album_id in group],
+        )
+
+    def twins(self, first: int, count: int) -> list[list[int]]:
+        """Return groups of albums that look the same, from the `first` one on, counted from 0."""
+        rows = self.database.rows(
+            "SELECT twins, album_id FROM album_looks WHERE twins > ? AND twins <= ? ORDER BY twins, album_id",
+            (first, first + count),
+        )
+        groups: dict[int, list[int]] = {}
+        for number, album_id in rows:
+            groups.setdefault(number, []).append(album_id)
+        return list(groups.values())
+
+    def flawed(self, flaw: str, first: int, count: int) -> list[int]:
+        """Return the albums with a flaw, by id."""
+        sql = "SELECT album_id FROM album_looks WHERE flaw = ? ORDER BY album_id LIMIT ? OFFSET ?"
+        return [row[0] for row in self.database.rows(sql, (flaw, count, first))]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records have each flaw, and how many groups look the same (`twins`)."""
+        rows = self.database.rows("SELECT flaw, count(*) FROM album_looks WHERE flaw <> '' GROUP BY flaw")
+        most = self.database.row("SELECT max(twins) FROM album_looks WHERE twins IS NOT NULL")
+        return {**{row[0]: row[1] for row in rows}, "twins": (most[0] or 0) if most else 0}
+
+    def nearest(self, album_id: int, others: Sequence[int], count: int) -> list[int]:
+        """Return up to `count` of the other albums whose sleeves are nearest in colour; one of several with the same picture."""
+        digests = self.digests([*others, album_id])
+        mine = digests.get(album_id)
+        palettes = self._palettes(set(digests.values()))
+        if mine not in palettes:
+            return []
+        by_digest = {
+            digest: one for one, digest in sorted(digests.items(), reverse=True) if digest != mine and digest in palettes
+        }
+        nearest = sorted((apart(palettes[mine], palettes[digest]), one) for digest, one in by_digest.items())
+        return [one for _, one in nearest[:count]]
+
+    def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
+        wanted = list(digests)
+        marks = ",".join("?" * len(wanted))
+        rows = self.database.rows(
+            f"SELECT digest, colours FROM looks WHERE digest IN ({marks}) AND colours IS NOT NULL",
+            [bytes.fromhex(digest) for digest in wanted],
+        )
+        return {row[0].hex(): unpacked(row[1]) for row in rows}
+
+    def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return the digests of albums by id. At most some hundred."""
+        marks = ",".join("?" * len(album_ids))
+        rows = self.database.rows(f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({marks})", list(album_ids))
+        return {row[0]: row[1].hex() for row in rows}

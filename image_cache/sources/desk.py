@@ -1,0 +1,129 @@
+"""What people do about the cover of one record, and when the search for covers begins."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from config import Settings
+from image_cache.adapters.catalog_covers import CoverRows
+from image_cache.adapters.decoder import Decoder
+from image_cache.adapters.owncovers import SCHEME, OwnCovers
+from image_cache.covers import VISIBLE, ImageCache
+from image_cache.errors import ImageRejected, OfferGone, StorageError, UploadTooLarge
+from image_cache.models import Album
+from image_cache.sources.survey import DEAD
+from image_cache.sources.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+KIND = "covers"
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
+AFTER_FAILURE_S = 6 * 3600.0
+
+
+class CoverDesk:
+    """Own covers, choices, and the beginning of a search. Any thread, several processes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rows: CoverRows,
+        *,
+        covers: ImageCache,
+        own: OwnCovers,
+        decoder: Decoder,
+        tasks: Tasks | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.rows = rows
+        self.max_bytes = int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * 1_000_000)
+        self._settings = settings
+        self._covers = covers
+        self._own = own
+        self._decoder = decoder
+        self._clock = clock
+        self._tasks = tasks
+
+    def begin_if_due(self) -> None:
+        """Start a search when a record's time has come. The chore; a search that failed is not begun again at once."""
+        if not self._settings.FIND_COVERS or self._tasks is None or self.rows.due(self._clock()) is None:
+            return
+        last = self._tasks.rows.latest(KIND)
+        if last is not None and last.state == "failed" and 0 <= self._clock() - last.updated_at < AFTER_FAILURE_S:
+            return
+        self._tasks.start(KIND, {})
+
+    def look_again(self, album: Album | None = None) -> bool:
+        """Look for the cover of a record next, or of all that have none; tell whether a search runs now.
+
+        Also for a record with a picture: then what is found is only offered. A source whose address leads nowhere is passed over.
+        """
+        if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
+            self.rows.refuse([(album.id, album.cover_url, "The address of its source leads to no picture")])
+        self.rows.ask(None if album is None else [album.id])
+        if not self._settings.FIND_COVERS or self._tasks is None:
+            return False
+        self._tasks.start(KIND, {})
+        return True
+
+    def is_dead(self, address: str) -> bool:
+        """Tell whether the last fetch of an address said that there is no cover behind it."""
+        image = self._covers.register.get(self._covers.names.of(address)[1])
+        return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
+
+    def choose(self, album: Album, address: str) -> None:
+        """Let one of the pictures that were offered, or the source's own, be the cover. Raises `OfferGone` for any other."""
+        offered = {one.url for one in self.rows.tries(album.id).offers} | {album.cover_url, album.found_cover}
+        if not address or address not in offered:
+            raise OfferGone
+        self._put(album, address)
+
+    def upload(self, album: Album, file: BinaryIO | bytes) -> None:
+        """Let an uploaded picture be the cover. It is decoded once, within the decoder's limits, before it is kept.
+
+        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed` or `StorageError`; then nothing has changed.
+        """
+        try:
+            body = file if isinstance(file, bytes) else file.read(self.max_bytes + 1)
+        except OSError as error:
+            raise StorageError("upload", error.strerror or str(error)) from error
+        if len(body) > self.max_bytes:
+            raise UploadTooLarge(self.max_bytes, len(body))
+        if not body:
+            raise ImageRejected("an empty file")
+        format_ = self._decoder.probe(body).format
+        if format_ not in FORMATS:
+            raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
+        self._decoder.render(body, [self._covers.variants["thumbnails"]])
+        self._put(album, self._own.keep(body))
+
+    def remove(self, album: Album) -> None:
+        """Go by the source again. An uploaded picture that no record shows any more is deleted."""
+        self._forget(self.rows.choose(album.id, None))
+
+    def believe(self, album: Album) -> None:
+        """Ask the source's own address again, although it led to nothing."""
+        self.rows.accept(album.id)
+        if album.cover_url:
+            self._covers.forgive([album.cover_url])
+            self._show(album.cover_url)
+
+    def _put(self, album: Album, address: str) -> None:
+        before = self.rows.choose(album.id, address)
+        if before != address:
+            self._forget(before)
+        self._covers.forgive([address])
+        self._show(address)
+        logger.info("cover chosen album=%s", album.id)
+
+    def _show(self, address: str) -> None:
+        self._covers.remember([address])
+        self._covers.want([address], VISIBLE)
+
+    def _forget(self, address: str | None) -> None:
+        if address and address.startswith(SCHEME) and not self.rows.is_used(address):
+            try:
+                self._own.forget(address)
+            except StorageError as error:
+                logger.warning("own cover not deleted reason=%s", error)

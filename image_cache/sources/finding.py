@@ -1,0 +1,166 @@
+"""Covers for records that have none: a quiet queue, one record after the other, for as long as the net is there.
+
+What was tried stands in `cover_tries`, so a stop, a crash or a pause costs one record's questions at most. Imported only when
+there is something to find.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from config import Settings
+from image_cache.adapters.catalog_covers import CoverOffer, CoverRows
+from image_cache.adapters.coverart import INTERVAL_S as ARCHIVE_S
+from image_cache.adapters.coverart import CoverArt
+from image_cache.adapters.fetched import LazyFetcher
+from image_cache.adapters.musicbrainz import INTERVAL_S, MusicBrainz
+from image_cache.adapters.turns import Turns
+from image_cache.adapters.webapi import WebApi
+from image_cache.covers import WARM, ImageCache
+from image_cache.errors import OriginDenied, OriginError, OriginUnavailable
+from image_cache.models import Album
+from image_cache.sources.tasks import Task
+from image_cache.sources.ways import WAYS, Services
+
+logger = logging.getLogger(__name__)
+
+KIND = "covers"
+WEEK_S = 7 * 86400.0
+NOTHING_S = 4 * WEEK_S  # a record that nobody has a picture of is looked at again after so long; the archive grows
+BROKEN_S = 6 * 3600.0  # a record whose questions fail again and again lets the others go first
+MOST_OFFERS = 8
+FIRST_REST_S, LONGEST_REST_S = 60.0, 1800.0  # without a net, doubled each time
+MOST_FAILURES = 3  # in a row with one record
+STEP_S = 0.25  # how soon a cancel or a stop ends a wait for one's turn
+COUNT_S = 20.0  # how often the rest is counted; in between it is one less with each record
+
+
+class Finder:
+    """Looks for covers. One runs at a time over all processes: it is a task."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rows: CoverRows,
+        covers: ImageCache,
+        fetcher: LazyFetcher,
+        *,
+        clock: Callable[[], float] = time.time,
+        first_rest_s: float = FIRST_REST_S,
+    ) -> None:
+        self._settings = settings
+        self._rows = rows
+        self._covers = covers
+        self._fetcher = fetcher
+        self._clock = clock
+        self._first_rest_s = first_rest_s
+
+    def run(self, task: Task) -> Mapping[str, Any]:
+        """Look at every record whose time has come. The runner of the task."""
+        services = self._services(task)
+        done = found = failures = 0
+        rest_s = self._first_rest_s
+        left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
+        while (album_id := self._rows.due(self._clock())) is not None:
+            if time.monotonic() - counted_at > COUNT_S:
+                left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
+            task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")
+            album = self._rows.album(album_id)
+            if album is None:  # deleted a moment ago
+                continue
+            try:
+                found += self._look(services, album)
+            except OriginUnavailable as error:
+                failures += 1
+                logger.info("finding covers waits reason=%s", error)
+                if error.status is not None and failures >= MOST_FAILURES:
+                    self._put_off(album, error)
+                    failures = 0
+                task.pause(max(rest_s, min(error.retry_after_s or 0.0, LONGEST_REST_S)), _why(error))
+                rest_s = min(2 * rest_s, LONGEST_REST_S)
+                continue
+            rest_s, failures = self._first_rest_s, 0
+            done, left = done + 1, left - 1
+        return {"looked_at": done, "found": found}
+
+    def _look(self, services: Services, album: Album) -> bool:
+        """Go all the ways of one record until a sure one leads to a picture; write what came of it. Tell whether one was found."""
+        known = self._rows.tries(album.id)
+        barred = {*known.refused, album.cover_url}
+        wants_choice = album.picture is not None  # somebody is not content with the picture that it has
+        offers: dict[str, CoverOffer] = {}
+        found: CoverOffer | None = None
+        refusals: list[str] = []
+        for way in WAYS:
+            if found is not None or len(offers) >= MOST_OFFERS or not way.fits(album):
+                continue
+            try:
+                for offer in way.find(services, album):
+                    if offer.url in barred:
+                        continue
+                    offers.setdefault(offer.url, offer)
+                    if offer.is_sure and not wants_choice:
+                        found = offer
+                        break
+                    if len(offers) >= MOST_OFFERS:
+                        break
+            except OriginUnavailable:
+                raise
+            except OriginError as error:
+                refusals.append(_refused(error))
+        tries = replace(
+            known,
+            tried_at=self._clock(),
+            next_at=self._clock() + NOTHING_S,
+            way=found.way if found else "",
+            reason="" if found else _reason(offers, refusals),
+            offers=tuple(offers.values()),
+        )
+        has_found = self._rows.record(album.id, tries, found.url if found else None)
+        if has_found and found is not None:
+            logger.info("cover found album=%s way=%s", album.id, found.way)
+            self._covers.remember([found.url])
+            self._covers.want([found.url], WARM)
+        return has_found
+
+    def _put_off(self, album: Album, error: OriginUnavailable) -> None:
+        tries = replace(self._rows.tries(album.id), tried_at=self._clock(), next_at=self._clock() + BROKEN_S, reason=_why(error))
+        self._rows.record(album.id, tries, None)
+
+    def _services(self, task: Task) -> Services:
+        settings, folder = self._settings, self._settings.cache_dir
+
+        def wait(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            task.check()
+            while (left := end - time.monotonic()) > 0:
+                time.sleep(min(STEP_S, left))
+                task.check()
+
+        api = WebApi(self._fetcher, settings.MUSICBRAINZ_API_URL, {})
+        return Services(
+            MusicBrainz(api, Turns(folder / ".musicbrainz", INTERVAL_S, clock=self._clock), wait),
+            CoverArt(self._fetcher, settings.COVER_ART_URL, Turns(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait),
+        )
+
+
+def _why(error: OriginUnavailable) -> str:
+    if error.status is not None:
+        return "The archive asks for a pause."
+    return "Waiting for the net."
+
+
+def _refused(error: OriginError) -> str:
+    if isinstance(error, OriginDenied):
+        return f"Not asked: {error.reason}."
+    if error.status == 403:
+        return "Refused there. A contact in the settings (VINYL_VAULT_CONTACT) may help."
+    return f"Refused there: {error.reason}."
+
+
+def _reason(offers: Mapping[str, CoverOffer], refusals: list[str]) -> str:
+    if offers:
+        return f"{len(offers)} to choose from" if len(offers) > 1 else "One to look at"
+    return refusals[0] if refusals else "Nobody has a picture of it"

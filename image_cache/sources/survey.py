@@ -1,0 +1,196 @@
+"""The survey of covers: behind, through all records, in portions. It keeps what the wall by colour, the audit and the search for
+covers need to know about each, so that no page has to go through all of them.
+
+Addresses that lead to no cover are taken from their records here: pictures of nothing, and those that are gone.
+"""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+
+from image_cache.adapters.catalog_covers import CoverRows
+from image_cache.adapters.colours import Colour, unpacked
+from image_cache.adapters.dummies import is_dummy_address, is_dummy_size
+from image_cache.covers import NAMESPACE, ImageCache
+from image_cache.covers.looks import Looks
+from image_cache.database import DatabaseError
+from image_cache.engine.looks import Look
+from image_cache.engine.register import Image
+from image_cache.library.colour import apart, place_of
+from image_cache.library.looks import AlbumLook, AlbumLooks
+from image_cache.models import Album
+from image_cache.sources.twins import groups, split
+
+logger = logging.getLogger(__name__)
+
+AT_A_TIME = 300  # records in one portion
+SMALL_PX = 300
+OBLONG = 1.1  # the longer side over the shorter one; scans are seldom exact
+SAME_COLOURS = 0.1  # how far the palettes of two pictures of one sleeve may be apart
+DEAD_FAILURES = 2  # an hour lies between them: a server that starts answers 404 for a while
+DEAD = ("answered 404", "answered 410", "not a picture")  # what a fetch says when there is no cover behind an address
+HOUR_S = 3600.0
+PATIENCE = 30  # after a pass, so many times its length of rest: it may cost three in a hundred of a processor
+MOST_GROUPS = 2000
+
+_Row = tuple[int, str | None, str | None, str | None]
+
+
+class Survey:
+    """Goes through all records when something has changed. A chore; one process at a time."""
+
+    def __init__(self, rows: CoverRows, covers: ImageCache, looks: Looks, albums: AlbumLooks) -> None:
+        self._rows = rows
+        self._covers = covers
+        self._looks = looks
+        self._albums = albums
+        self._seen: object = None
+        self._not_before = 0.0
+
+    def run(self) -> bool:
+        """Look at what is open, then go through the records if anything is new. Tell whether a pass was made."""
+        try:
+            with self._alone() as is_alone:
+                if not is_alone:
+                    return False
+                self._looks.run()
+                now = time.monotonic()
+                state = self._state()
+                if state == self._seen or now < self._not_before:
+                    return False
+                self._pass()
+                self._seen = state if self._state()[0] == state[0] else None  # it has refused something: once more
+                self._not_before = time.monotonic() + PATIENCE * (time.monotonic() - now)
+        except (DatabaseError, OSError) as error:
+            logger.warning("survey left undone reason=%s", error)
+            return False
+        return True
+
+    def _state(self) -> tuple[object, ...]:
+        """Return what a pass depends on: the pictures of the records, what was fetched, what was given up, what was looked at."""
+        registered, fetched, given_up = self._covers.register.summary(NAMESPACE)
+        # An address is given up for good with its second failure, which changes no total: so those are looked at by the hour.
+        hour = int(self._covers.clock() // HOUR_S) if given_up else 0
+        return self._rows.revision(), registered, fetched, given_up, self._looks.rows.count(), hour
+
+    def _pass(self) -> None:
+        changed = 0
+        last = 0
+        rows = self._rows.pictures()
+        while portion := list(islice(rows, AT_A_TIME)):
+            changed += self._portion(last + 1, portion)
+            last = portion[-1][0]
+        changed += self._forget(last + 1)
+        if changed:
+            self._pair()
+
+    def _portion(self, first: int, portion: Sequence[_Row]) -> int:
+        """Bring the rows of some records up to date, and refuse what is no cover; return how many changed."""
+        names = self._covers.names
+        names.refresh()
+        digests = {album_id: names.of(str(picture))[1] for album_id, picture, _, _ in portion}
+        unique = list(dict.fromkeys(digests.values()))
+        images, looks = self._covers.register.get_many(unique), self._looks.rows.get_many(unique)
+        known = self._albums.between(first, portion[-1][0])
+        found, wrong = [], []
+        for album_id, picture, source, elsewhere in portion:
+            digest = digests[album_id]
+            image, look = images.get(digest), looks.get(digest)
+            # What somebody chose is neither the source's nor looked up, and nobody's to refuse.
+            reason = why_no_cover(str(picture), image, look) if picture in (source, elsewhere) else ""
+            if reason:
+                wrong.append((album_id, str(picture), reason))
+            row = seen(album_id, digest, image, look)
+            if known.pop(album_id, None) != row:
+                found.append(row)
+        if wrong:
+            logger.info("covers refused count=%s first=%s", self._rows.refuse(wrong), wrong[0][2])
+        if found or known:
+            with self._albums.database.write() as conn:
+                self._albums.put(conn, found)
+                self._albums.forget(conn, known)
+                self._albums.changed(conn, self._covers.clock())
+        return len(found) + len(known)
+
+    def _forget(self, first: int) -> int:
+        with self._albums.database.write() as conn:
+            gone: int = conn.execute("DELETE FROM album_looks WHERE album_id >= ?", (first,)).rowcount
+            if gone:
+                self._albums.changed(conn, self._covers.clock())
+        return gone
+
+    def _pair(self) -> None:
+        """Write which sleeves look the same. Two copies of one release do, rightly: they are left out."""
+        ids, hashes = self._albums.hashes()
+        pairs = []
+        for group in islice(groups(hashes), MOST_GROUPS):
+            palettes = self._palettes([ids[at] for at in group])
+            for part in split(list(palettes), partial(_are_alike, palettes)):
+                albums = [album for one in part if (album := self._rows.album(one)) is not None]
+                if len({_release(album) for album in albums}) > 1:
+                    pairs.append([album.id for album in albums])
+        with self._albums.database.write() as conn:
+            self._albums.pair(conn, pairs)
+
+    def _palettes(self, album_ids: Sequence[int]) -> dict[int, tuple[Colour, ...]]:
+        digests = self._albums.digests(album_ids[:AT_A_TIME])
+        looks = self._looks.rows.get_many(list(set(digests.values())))
+        return {one: unpacked(look.colours) for one, digest in digests.items() if (look := looks.get(digest)) and look.colours}
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Yield whether no other process makes a survey. The lock ends with the process, whatever ends it."""
+        fd = os.open(self._covers.cache.disk.root / ".survey", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(fd)
+
+
+def seen(album_id: int, digest: str, image: Image | None, look: Look | None) -> AlbumLook:
+    """Return what is known about the sleeve of a record."""
+    band, place = place_of(unpacked(look.colours)) if look is not None and look.colours else (None, None)
+    return AlbumLook(album_id, digest, band, place, flaw_of(image))
+
+
+def flaw_of(image: Image | None) -> str:
+    """Return what could be better about a picture: `small`, `oblong`, or nothing."""
+    if image is None or not image.width or not image.height:
+        return ""
+    if max(image.width, image.height) < SMALL_PX:
+        return "small"
+    return "oblong" if max(image.width, image.height) > OBLONG * min(image.width, image.height) else ""
+
+
+def why_no_cover(address: str, image: Image | None, look: Look | None) -> str:
+    """Return why what an address leads to is no cover, empty when it may be one."""
+    if is_dummy_address(address):
+        return "Its source has only a stand-in"
+    if image is None:
+        return ""
+    if image.width and image.height and is_dummy_size(image.width, image.height):
+        return f"Its source has only a blank of {image.width} by {image.height} px"
+    if look is not None and look.is_blank:
+        return "Its source has only a blank"
+    is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure.startswith(DEAD)
+    return "The address of its source leads to no picture" if is_dead else ""
+
+
+def _are_alike(palettes: Mapping[int, Sequence[Colour]], one: int, other: int) -> bool:
+    return apart(palettes[one], palettes[other]) <= SAME_COLOURS
+
+
+def _release(album: Album) -> tuple[str, ...]:
+    # The same release at the same source, or the same words: copies on one shelf.
+    if album.source == "discogs":
+        return (album.source, album.source_id.partition("-")[0].partition("/")[0])
+    return (album.source, album.artist_sort, album.title_sort, str(album.year))

@@ -1,0 +1,130 @@
+"""The ways to a cover for a record that has none: a table, the surest first. Each yields pictures that may be it."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from image_cache.adapters.catalog_covers import CoverOffer
+from image_cache.adapters.coverart import CoverArt
+from image_cache.adapters.musicbrainz import MusicBrainz, Release
+from image_cache.folding import fold
+from image_cache.models import Album
+
+SURE_SCORE = 90  # of 100, for a release that only its names tell
+OFFERED_SCORE = 60
+MOST_RELEASES = 4  # of one answer that are asked for pictures
+VARIOUS = {"various", "various artists", "va"}
+_RELEASE_ID = re.compile(r"\d{1,12}")
+_NOT_WORDS = re.compile(r"[\W_]+")
+_BRACKETS = re.compile(r"[(\[].*?[)\]]")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Whom the ways ask."""
+
+    musicbrainz: MusicBrainz
+    coverart: CoverArt
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way: whether a record has what it takes, and what it finds. `says` completes "looked for by"."""
+
+    name: str
+    says: str
+    fits: Callable[[Album], bool]
+    find: Callable[[Services, Album], Iterator[CoverOffer]]
+
+
+def discogs_release(album: Album) -> str:
+    """Return the number of the release at Discogs that a record came from, empty when it came from elsewhere."""
+    found = _RELEASE_ID.match(album.source_id) if album.source == "discogs" else None
+    return found[0] if found else ""
+
+
+def by_mbid(services: Services, album: Album) -> Iterator[CoverOffer]:
+    """The id of the release says which it is; the archive is asked before MusicBrainz, which only knows its group."""
+    yield from _pictures(services, Release(album.mbid), "mbid", is_sure=True)
+    for release in services.musicbrainz.by_mbid(album.mbid):
+        yield from _group(services, release, "mbid", is_sure=True)
+
+
+def by_discogs_link(services: Services, album: Album) -> Iterator[CoverOffer]:
+    for release in services.musicbrainz.by_discogs(discogs_release(album))[:MOST_RELEASES]:
+        yield from _all(services, release, "discogs-link", is_sure=True)
+
+
+def by_barcode(services: Services, album: Album) -> Iterator[CoverOffer]:
+    """Barcodes were given out twice, so one name at least has to agree."""
+    for release in services.musicbrainz.by_barcode(album.barcode)[:MOST_RELEASES]:
+        is_sure = is_alike(album.title, release.title) or is_alike(album.artist, release.artist)
+        yield from _all(services, release, "barcode", is_sure=is_sure)
+
+
+def by_catno(services: Services, album: Album) -> Iterator[CoverOffer]:
+    """Numbers such as 001 are on many labels, so the title has to agree."""
+    for release in services.musicbrainz.by_catno(album.catno, album.label, album.artist)[:MOST_RELEASES]:
+        yield from _all(services, release, "catno", is_sure=is_alike(album.title, release.title))
+
+
+def by_names(services: Services, album: Album) -> Iterator[CoverOffer]:
+    found = [one for one in services.musicbrainz.by_names(album.artist, album.title) if one.score >= OFFERED_SCORE]
+    for release in found[:MOST_RELEASES]:
+        is_sure = (
+            release.score >= SURE_SCORE
+            and is_alike(album.title, release.title)
+            and (is_alike(album.artist, release.artist) or bare(album.artist) in VARIOUS)
+        )
+        yield from _all(services, release, "names", is_sure=is_sure)
+
+
+WAYS = (
+    Way("mbid", "its id at MusicBrainz", lambda album: bool(album.mbid), by_mbid),
+    Way("discogs-link", "its release at Discogs", lambda album: bool(discogs_release(album)), by_discogs_link),
+    Way("barcode", "its barcode", lambda album: bool(album.barcode), by_barcode),
+    Way("catno", "its catalogue number", lambda album: bool(album.catno and (album.label or album.artist)), by_catno),
+    Way("names", "artist and title", lambda album: bool(album.artist and album.title), by_names),
+)
+SAYS = {way.name: way.says for way in WAYS}
+
+
+def bare(text: str) -> str:
+    """Return the words of a name and nothing else: no case, no accents, no brackets, no punctuation."""
+    return _NOT_WORDS.sub(" ", fold(_BRACKETS.sub(" ", text) or text)).strip()
+
+
+def is_alike(one: str, other: str) -> bool:
+    """Tell whether two names are the same to a reader: equal words, or all words of the shorter one in the longer one."""
+    first, second = bare(one), bare(other)
+    if not first or not second:
+        return False
+    words = sorted((set(first.split()), set(second.split())), key=len)
+    return first == second or (len(words[0]) > 1 and words[0] <= words[1])
+
+
+def _all(services: Services, release: Release, way: str, *, is_sure: bool) -> Iterator[CoverOffer]:
+    """Yield the release's own fronts; when it has none, that of all its pressings."""
+    has_any = False
+    for offer in _pictures(services, release, way, is_sure=is_sure):
+        has_any = True
+        yield offer
+    if not has_any:
+        yield from _group(services, release, way, is_sure=is_sure)
+
+
+def _pictures(services: Services, release: Release, way: str, *, is_sure: bool) -> Iterator[CoverOffer]:
+    for picture in services.coverart.of_release(release.mbid):
+        if picture.is_front:
+            yield CoverOffer(picture.url, _told(picture.says, release.says), way, is_sure)
+
+
+def _group(services: Services, release: Release, way: str, *, is_sure: bool) -> Iterator[CoverOffer]:
+    if release.group:
+        for picture in services.coverart.of_group(release.group):
+            if picture.is_front:
+                yield CoverOffer(picture.url, _told(picture.says, release.says, "of another pressing"), way, is_sure)
+
+
+def _told(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,111 @@
+"""What the pages about covers say, worked out before the template: where a cover is from, what was tried, what runs."""
+
+import time
+from dataclasses import dataclass
+
+from image_cache.adapters.catalog_covers import CoverTries
+from image_cache.models import Album, Cover, TaskState
+from image_cache.web import drawing
+from image_cache.web.context import services
+from image_cache.web.helpers import day
+
+# Names of the ways for people. The ways themselves are `sources.ways.WAYS`, which is not loaded for a page; a test compares.
+WAYS = {
+    "mbid": "its id at MusicBrainz",
+    "discogs-link": "its release at Discogs",
+    "barcode": "its barcode",
+    "catno": "its catalogue number",
+    "names": "artist and title",
+}
+SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
+DONE = {
+    "uploaded": "Your picture is the cover now. No sync changes it.",
+    "choose": "Chosen. No sync changes it.",
+    "remove": "Your own is gone. The source decides again.",
+    "again": "In line, in front of all others.",
+    "believe": "The source is asked again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRow:
+    """One line of the list. `offers` is how many pictures there are to choose from."""
+
+    album: Album
+    drawn: str
+    says: str
+    offers: int
+    is_asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLine:
+    """The line of the search that runs. `says` is the whole of it; `is_paused` while it waits for somebody else."""
+
+    says: str
+    done: int
+    total: int
+    is_paused: bool
+
+
+def search_line(state: TaskState | None) -> SearchLine | None:
+    """Return what to say of a search, None when none runs."""
+    if state is None:
+        return None
+    total = max(state.total or 0, state.done + 1)
+    left = total - state.done
+    says = f"Finding covers: {left:,} left" if state.total else "Finding covers"
+    is_paused = state.paused_until is not None
+    if is_paused and state.says:
+        says = f"{says}. {state.says}"
+    return SearchLine(says, state.done, total, is_paused)
+
+
+def missing_row(album: Album, tries: CoverTries) -> MissingRow:
+    drawn = drawing.die_cut(None, album.artist)
+    return MissingRow(album, drawn, tried(tries), len(tries.offers), tries.next_at == 0)
+
+
+def tried(tries: CoverTries) -> str:
+    """Say what was tried for a record that has no cover."""
+    if tries.next_at == 0:
+        return f"{tries.reason}. In line" if tries.reason else "In line, in front of all others"
+    if tries.tried_at is None:
+        return "Not looked for yet"
+    again = f", again on {day(tries.next_at)}" if tries.next_at > time.time() else ""
+    return f"{tries.reason.rstrip('.')}. Looked for on {day(tries.tried_at)}{again}"
+
+
+def origin(album: Album, tries: CoverTries) -> str:
+    """Say where the picture that is shown is from, empty when there is none."""
+    if album.own_cover is not None:
+        if album.own_cover.startswith("own:"):
+            return "Your own picture"
+        return "Chosen by you, from the source" if album.own_cover == album.cover_url else "Chosen by you"
+    if album.picture is None:
+        return ""
+    if album.picture == album.cover_url:
+        return f"From {SOURCES.get(album.source, album.source)}"
+    return f"Found by {WAYS[tries.way]}" if tries.way in WAYS else "Found elsewhere"
+
+
+def note(album: Album, tries: CoverTries, cover: Cover) -> str:
+    """Say what is the matter with the cover, empty when nothing is."""
+    if cover.state == "failed":
+        image = services().covers.register.get(cover.digest)
+        reason = image.failure if image is not None else ""
+        return f"It could not be fetched: {reason}." if reason else "It could not be fetched."
+    if album.picture is None:
+        return tried(tries)
+    return ""
+
+
+def size_of(address: str | None) -> str:
+    """Return the size of the picture behind an address in pixels, empty before it was fetched."""
+    if not address:
+        return ""
+    covers = services().covers
+    image = covers.register.get(covers.names.of(address)[1])
+    return (
+        f"{image.width} \N{MULTIPLICATION SIGN} {image.height} px" if image is not None and image.width and image.height else ""
+    )

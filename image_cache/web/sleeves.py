@@ -1,0 +1,185 @@
+"""The covers of records: what is missing, what may be better, and the page on which one is chosen. For owners and operators."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.exceptions import NotFound, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.covers import VISIBLE
+from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
+from image_cache.models import Album
+from image_cache.web.context import may_change, services
+from image_cache.web.helpers import know_covers
+from image_cache.web.intake import Spool
+from image_cache.web.limits import limiter
+
+logger = logging.getLogger(__name__)
+
+sleeves = Blueprint("sleeves", __name__)
+
+A_PAGE = 50
+AUDIT_FEW, AUDIT_PAGE = 12, 48
+FIELD = "picture"
+
+
+@sleeves.before_request
+def check_account() -> AnyResponse | None:
+    """Show strangers the way in: what is missing here is nobody else's business."""
+    if may_change():
+        return None
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+        raise Unauthorized("Log in first.")
+    form = "login.html" if services().accounts.has_operator() else "claim.html"
+    target = request.path if request.method == "GET" else url_for("sleeves.missing")
+    return Response(render_template(form, next=target), 401)
+
+
+@sleeves.get("/covers/missing")
+def missing() -> str:
+    """List the records without a cover, and what was tried for each."""
+    from image_cache.web import sleeve_view  # these pages are seldom opened: what they say is loaded then
+
+    rows, total = services().care.desk.rows, services().care.desk.rows.count_missing()
+    pages = max(1, -(-total // A_PAGE))
+    number = _number(request.args.get("page", "1"), pages)
+    found = rows.missing((number - 1) * A_PAGE, A_PAGE)
+    return render_template(
+        "covers_missing.html",
+        rows=[sleeve_view.missing_row(album, tries) for album, tries in found],
+        total=total,
+        page=number,
+        pages=pages,
+        search=sleeve_view.search_line(services().care.search()),
+        is_on=services().settings.FIND_COVERS,
+    )
+
+
+@sleeves.post("/covers/missing")
+@limiter.limit("20 per minute")
+def look_for_all() -> AnyResponse:
+    """Look for every cover that is missing, whenever it was last looked for."""
+    services().care.desk.look_again()
+    return redirect(url_for("sleeves.missing"), 303)
+
+
+@sleeves.get("/covers/audit")
+def audit() -> str:
+    """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
+    from image_cache.web import audit_view
+
+    counts = audit_view.counts()
+    kind = request.args.get("kind", "")
+    if kind and kind not in audit_view.KINDS:
+        raise NotFound(f"There is no flaw “{kind[:40]}”.")
+    each = AUDIT_PAGE if kind else AUDIT_FEW
+    pages = max(1, -(-counts.get(kind, 0) // each)) if kind else 1
+    number = _number(request.args.get("page", "1"), pages)
+    shown = [one for one in audit_view.KINDS if one == kind or (not kind and counts.get(one, 0))]
+    return render_template(
+        "covers_audit.html",
+        sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
+        missing=services().care.desk.rows.count_missing(),
+        total=sum(counts.values()),
+        kind=kind,
+        page=number,
+        pages=pages,
+    )
+
+
+@sleeves.get("/album/<int:album_id>/cover")
+def cover(album_id: int) -> str:
+    """Show the cover of one record, what else there is to choose from, and the ways to a better one."""
+    return _cover_page(_album(album_id))
+
+
+@sleeves.post("/album/<int:album_id>/cover/upload")
+@limiter.limit("60 per minute")
+def upload(album_id: int) -> AnyResponse:
+    """Let an uploaded picture be the cover; the page says what is wrong with one that cannot be."""
+    album, file = _album(album_id), request.files.get(FIELD)
+    try:
+        if file is None or not file.filename:
+            raise ImageRejected("no file was chosen")
+        if isinstance(file.stream, Spool):
+            if file.stream.is_too_large:
+                raise UploadTooLarge(services().care.desk.max_bytes, file.stream.size_bytes)
+            if file.stream.has_failed:
+                raise StorageError("upload", "no space for the file on this machine")
+        services().care.desk.upload(album, file.stream)  # type: ignore[arg-type]
+    except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
+        return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
+    except StorageError as error:
+        logger.error("own cover refused album=%s reason=%s", album.id, error)  # noqa: TRY400  a sentence, not a traceback
+        return Response(_cover_page(album, wrong=f"Not stored: {error.reason}."), 507)
+    finally:
+        if file is not None:
+            file.close()
+    return redirect(url_for("sleeves.cover", album_id=album.id, done="uploaded"), 303)
+
+
+@sleeves.post("/album/<int:album_id>/cover/<action>")
+@limiter.limit("60 per minute")
+def act(album_id: int, action: str) -> AnyResponse:
+    """Choose an offered picture, look again, remove one's own, or believe the source again."""
+    album, desk = _album(album_id), services().care.desk
+    if action == "choose":
+        desk.choose(album, request.form.get("address", "")[:2048])
+    elif action == "again":
+        desk.look_again(album)
+    elif action == "remove":
+        desk.remove(album)
+    elif action == "believe":
+        desk.believe(album)
+    else:
+        raise NotFound
+    back = request.form.get("back", "")
+    if back == "missing":
+        return redirect(url_for("sleeves.missing"), 303)
+    return redirect(url_for("sleeves.cover", album_id=album.id, done=action), 303)
+
+
+def _cover_page(album: Album, wrong: str = "") -> str:
+    from image_cache.web import sleeve_view
+
+    tries = services().care.desk.rows.tries(album.id)
+    offers = [one for one in tries.offers if one.url != album.picture]
+    addresses = [album.picture, *(one.url for one in offers)]
+    covers = services().covers
+    covers.remember(addresses)  # what is offered is shown by our own cache, never by somebody else's server
+    looks = know_covers(addresses)
+    covers.want(addresses, VISIBLE)
+    values: dict[str, Any] = {
+        "album": album,
+        "cover": looks[0],
+        "origin": sleeve_view.origin(album, tries),
+        "note": sleeve_view.note(album, tries, looks[0]),
+        "size": sleeve_view.size_of(album.picture),
+        "offers": list(zip(offers, looks[1:], strict=True)),
+        "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
+        "search": sleeve_view.search_line(services().care.search()),
+        "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
+        "is_on": services().settings.FIND_COVERS,
+        "done": sleeve_view.DONE.get(request.args.get("done", ""), ""),
+        "wrong": wrong,
+    }
+    return render_template("cover.html", **values)
+
+
+def _album(album_id: int) -> Album:
+    album = services().library.album(album_id)
+    if album is None:
+        raise UnknownAlbum(album_id)
+    return album
+
+
+def _number(text: str, pages: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= pages):
+        raise NotFound(f"There is no page “{text[:40]}”.")
+    return int(text)
+
+
+def _sentence(error: CacheError) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

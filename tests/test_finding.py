@@ -1,0 +1,264 @@
+"""Covers for records that have none: whom is asked and how often, what is taken, what is only offered, what waits."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_cache.adapters.catalog_covers import CoverTries
+from image_cache.adapters.musicbrainz import phrase
+from image_cache.adapters.turns import LONGEST_S, Turns
+from image_cache.models import Album, AlbumRow, TaskState
+from image_cache.sources import Tasks
+from image_cache.sources.finding import Finder
+from tests.support.clock import FakeClock
+from tests.support.inside import Inside
+from tests.support.musicbrainz import Archive, mbid_of
+from tests.support.origin import jpeg
+from tests.support.vault import wait_until
+
+FRONT = jpeg(700, 700, (30, 90, 160))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with Archive(tmp_path / "archive") as running:
+        yield running
+
+
+Open = Callable[..., Inside]
+
+
+@pytest.fixture
+def opened(archive: Archive, tmp_path: Path) -> Iterator[Inside]:
+    """A vault that asks the archive."""
+    with Inside(tmp_path / "vault", trusted=(archive.base,), **archive.settings) as inside:
+        yield inside
+
+
+def put(inside: Inside, **facts: Any) -> int:
+    row = AlbumRow(line=1, **{"title": "Blue Hour", "artist": "The Lanterns", **facts})
+    inside.services.library.import_rows([row])
+    return max(album.id for album in inside.services.library.albums())
+
+
+def searches(inside: Inside) -> Tasks:
+    """Tasks of which a search rests no longer than a test can bear."""
+    services = inside.services
+    finder = Finder(services.settings, services.care.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
+    return Tasks(services.catalog, {"covers": finder.run}, inside.folder / "state")
+
+
+def look(inside: Inside) -> TaskState:
+    """Run a search to its end, in this process."""
+    return searches(inside).run("covers", {})
+
+
+def album(inside: Inside, album_id: int) -> Album:
+    found = inside.services.library.album(album_id)
+    assert found is not None
+    return found
+
+
+def tries(inside: Inside, album_id: int) -> CoverTries:
+    return inside.services.care.desk.rows.tries(album_id)
+
+
+WAYS = {
+    "mbid": ({}, {}),
+    "discogs-link": ({"discogs": "4711"}, {"source": "discogs", "source_id": "4711"}),
+    "barcode": ({"barcode": "5012980123457"}, {"barcode": "5012980123457", "artist": "Lanterns, The"}),
+    "catno": ({"catno": "AB-12 (X)", "label": "Staithe"}, {"catno": "AB-12 (X)", "label": "Staithe", "artist": ""}),
+    "names": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cover_is_found_by_each_way(opened: Inside, archive: Archive, way: str) -> None:
+    theirs, ours = WAYS[way]
+    mbid = archive.add("Blue Hour", "The Lanterns", fronts=[FRONT], **theirs)
+    if way == "mbid":
+        ours = {"mbid": mbid, "title": "Another spelling"}
+    album_id = put(opened, **ours)
+    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    found = album(opened, album_id)
+    assert found.picture == f"{archive.base}/caa/release/{mbid}/1000-1200.jpg"
+    assert (found.own_cover, found.cover_url) == (None, None)
+    assert tries(opened, album_id).way == way
+    covers = opened.services.covers
+    wait_until(lambda: covers.look([found.picture])[0].state == "ready")  # through both redirects
+
+
+def test_the_archive_is_never_asked_for_an_original_and_always_told_who_asks(archive: Archive, tmp_path: Path) -> None:
+    archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    with Inside(tmp_path / "vault", trusted=(archive.base,), CONTACT="me@example.org", **archive.settings) as inside:
+        picture = album(inside, album_id).picture if (album_id := put(inside)) and look(inside) else None
+        wait_until(lambda: inside.services.covers.look([picture])[0].state == "ready")
+    pictures = [path for _, path, _ in archive.asked("/items/") if path.endswith(".jpg")]
+    assert pictures
+    assert all("-1200.jpg" in path for path in pictures)
+    assert all("VinylVault/" in agent and "me@example.org" in agent for _, _, agent in archive.asked())
+
+
+def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: Path) -> None:
+    """The moments are in a file, so eight threads with a book of their own each are as good as eight processes."""
+    clock = FakeClock()
+    waits: list[float] = []
+    lock = threading.Lock()
+
+    def book() -> None:
+        turns = Turns(tmp_path / "turns", 1.1, clock=clock)
+        for _ in range(5):
+            wait = turns.book()
+            with lock:
+                waits.append(wait)
+
+    threads = [threading.Thread(target=book) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [round(wait / 1.1) for wait in sorted(waits)] == list(range(40))
+    assert Turns(tmp_path / "turns", 1.1, clock=clock).book() == pytest.approx(44.0, abs=0.01)  # also after a restart
+
+
+def test_a_moment_that_a_wrong_clock_wrote_keeps_nobody_waiting(tmp_path: Path) -> None:
+    clock = FakeClock()
+    Turns(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).book()
+    turns = Turns(tmp_path / "turns", 1.0, clock=clock)
+    assert turns.book() == 0.0
+    turns.back_off(10 * LONGEST_S)
+    assert turns.book() <= LONGEST_S
+    (tmp_path / "turns").write_bytes(b"torn")
+    assert turns.book() == 0.0
+
+
+@pytest.mark.slow
+def test_several_records_are_never_asked_for_too_fast(opened: Inside, archive: Archive) -> None:
+    for number in range(3):
+        archive.add(f"Title {number}", "The Lanterns", fronts=[FRONT])
+        put(opened, title=f"Title {number}")
+    assert look(opened).outcome == {"looked_at": 3, "found": 3}
+    assert archive.refused() == 0
+    assert len(archive.asked("/ws/2/")) == 3
+
+
+def test_a_record_that_nobody_knows_is_left_alone_for_weeks(opened: Inside, archive: Archive) -> None:
+    album_id = put(opened)
+    assert look(opened).outcome == {"looked_at": 1, "found": 0}
+    left = tries(opened, album_id)
+    assert left.reason == "Nobody has a picture of it"
+    assert left.next_at > time.time() + 27 * 86400
+    asked = len(archive.asked())
+    assert look(opened).outcome == {"looked_at": 0, "found": 0}
+    assert len(archive.asked()) == asked
+
+
+def test_a_release_without_pictures_is_shown_by_another_pressing(opened: Inside, archive: Archive) -> None:
+    archive.add("Blue Hour", "The Lanterns", barcode="5012980123457")
+    twin = archive.add("Blue Hour", "The Lanterns", year="1974", fronts=[FRONT])
+    album_id = put(opened, barcode="5012980123457")
+    look(opened)
+    assert album(opened, album_id).picture == f"{archive.base}/caa/release/{twin}/1010-1200.jpg"
+
+
+@pytest.mark.parametrize("title", ["Blue Hour in Venice", "Blue"])
+def test_what_is_only_similar_is_offered_and_not_taken(opened: Inside, archive: Archive, title: str) -> None:
+    archive.add(title, "Lanterns Revival Band", fronts=[FRONT])
+    album_id = put(opened)
+    look(opened)
+    left = tries(opened, album_id)
+    assert album(opened, album_id).picture is None
+    assert len(left.offers) <= 1
+    assert left.reason in ("One to look at", "Nobody has a picture of it")
+
+
+def test_a_pause_that_is_asked_for_is_said_and_kept(opened: Inside, archive: Archive) -> None:
+    archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    archive.refuse(503, 1, path="/ws/2/", retry_after=1)
+    put(opened)
+    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    first, second = (at for at, _, _ in archive.asked("/ws/2/"))
+    assert second - first >= 0.99
+
+
+def test_without_a_net_it_waits_and_goes_on_by_itself(opened: Inside, archive: Archive) -> None:
+    archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    archive.stop()
+    album_id = put(opened)
+    tasks = searches(opened)
+    tasks.serve()
+    task_id = tasks.start("covers", {})
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.says == "Waiting for the net.")
+    assert tries(opened, album_id).tried_at is None
+    archive.start()
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.is_over)
+    assert album(opened, album_id).picture
+
+
+def test_a_refusal_says_what_helps(opened: Inside, archive: Archive) -> None:
+    archive.refuse(403, 5, path="/ws/2/")
+    album_id = put(opened)
+    look(opened)
+    assert "VINYL_VAULT_CONTACT" in tries(opened, album_id).reason
+
+
+def test_a_record_that_always_fails_lets_the_others_go_first(opened: Inside, archive: Archive) -> None:
+    archive.refuse(500, 3, path="/ws/2/", retry_after=0)
+    archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    first, second = put(opened, title="Other"), put(opened)
+    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    assert album(opened, second).picture
+    assert 0 < tries(opened, first).next_at - time.time() < 7 * 3600
+
+
+def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_picture(opened: Inside, archive: Archive) -> None:
+    archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    has_one = put(opened, cover_url="http://covers.example/1.jpg")
+    rows = opened.services.care.desk.rows
+    put(opened, title="Other")
+    rows.ask([has_one])
+    assert rows.due(time.time()) == has_one
+    assert rows.count_due(time.time()) == 2
+    look(opened)
+    assert album(opened, has_one).picture == "http://covers.example/1.jpg"
+    assert [offer.way for offer in tries(opened, has_one).offers] == ["names"]
+
+
+def test_nothing_is_asked_when_it_is_switched_off(archive: Archive, tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", trusted=(archive.base,), **{**archive.settings, "FIND_COVERS": False}) as inside:
+        put(inside)
+        inside.services.care.desk.begin_if_due()
+        assert inside.services.care.desk.look_again() is False
+        assert inside.services.care.search() is None
+    assert archive.asked() == []
+
+
+def test_the_chore_begins_a_search_only_when_there_is_something_to_find(opened: Inside, archive: Archive) -> None:
+    desk = opened.services.care.desk
+    desk.begin_if_due()
+    assert opened.services.care.search() is None
+    put(opened)
+    desk.begin_if_due()
+    wait_until(lambda: len(archive.asked()) > 0)
+    wait_until(lambda: opened.services.care.search() is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ('say "no"', '"say \\"no\\""'),
+        ("AC/DC + (live)", '"AC\\/DC \\+ \\(live\\)"'),
+        ("a\\b\x00\n c", '"a\\\\b c"'),
+        ("title:x AND *", '"title\\:x AND \\*"'),
+    ],
+)
+def test_a_name_is_a_phrase_of_the_search_language_and_nothing_else(text: str, quoted: str) -> None:
+    assert phrase(text) == quoted
+
+
+def test_ids_of_tests_look_like_ids() -> None:
+    assert len(mbid_of("x")) == 36
