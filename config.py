@@ -90,6 +90,11 @@ class Settings:
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
     DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
+    LOG_FILE: Path | None = setting(
+        None,
+        "Write the log to this file too, such as vinylvault.log. The journal has it anyway; on a card every line is a write.",
+        "VINYL_VAULT_LOG_FILE",
+    )
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
 
     # The cache
@@ -212,6 +217,32 @@ class Settings:
         20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
+    # Discogs
+    DISCOGS_API_URL: str = setting(
+        "https://api.discogs.com",
+        "Where Discogs is asked. Plain http only for an origin of your own (VINYL_VAULT_TRUSTED_ORIGINS).",
+        "VINYL_VAULT_DISCOGS_API_URL",
+    )
+    DISCOGS_CALLS: int = setting(
+        55, "Most calls to Discogs in one window; it allows 60.", "VINYL_VAULT_DISCOGS_CALLS", unit="calls", low=1, high=59
+    )
+    DISCOGS_WINDOW_S: float = setting(
+        60.0, "The moving window in which Discogs counts calls.", "VINYL_VAULT_DISCOGS_WINDOW_S", unit="s", low=0.1, high=3600
+    )
+    DISCOGS_REFRESH_HOURS: float = setting(
+        6.0,
+        "How often the collection is read again while a token is kept; 0: only when asked. The terms of Discogs want 6 or less.",
+        "VINYL_VAULT_DISCOGS_REFRESH_HOURS",
+        unit="hours",
+        low=0,
+        high=168,
+    )
+    DISCOGS_HIDE_STALE: bool = setting(
+        False,
+        "Hide pictures from Discogs while its data is older than six hours. Titles stay in any case.",
+        "VINYL_VAULT_DISCOGS_HIDE_STALE",
+    )
+
     # Covers for records that have none
     FIND_COVERS: bool = setting(
         True,
@@ -279,6 +310,16 @@ class Settings:
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
+    # Tables
+    MAX_IMPORT_MB: float = setting(
+        256.0,
+        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "VINYL_VAULT_MAX_IMPORT_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
+
     # Large files
     FILES_SIZE_MB: float | None = setting(
         None,
@@ -303,6 +344,26 @@ class Settings:
     )
     IMAGE_SERVER_CA: Path | None = setting(
         None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
+    )
+
+    # Folders of music
+    MUSIC_DIRS: tuple[str, ...] = setting(
+        (),
+        "Folders with music files whose albums stand on the wall, comma-separated. Only read, never written.",
+        "VINYL_VAULT_MUSIC_DIRS",
+    )
+    MUSIC_PARENTS: tuple[str, ...] = setting(
+        ("/media", "/run/media", "/mnt", "/srv"),
+        "Where operators may choose further music folders on a page, comma-separated; `none` for nowhere.",
+        "VINYL_VAULT_MUSIC_PARENTS",
+    )
+    MUSIC_RESCAN_HOURS: float = setting(
+        24.0,
+        "How often the folders of music are looked through for changes; 0 for never. A disk that is plugged in is looked at once.",
+        "VINYL_VAULT_MUSIC_RESCAN_HOURS",
+        unit="hours",
+        low=0,
+        high=8760,
     )
 
     @property
@@ -342,6 +403,11 @@ class Settings:
         return self.SECRET_KEY_FILE or self.state_dir / "secret_key"
 
     @property
+    def discogs_token_path(self) -> Path:
+        """Secret: whoever has it has the whole account."""
+        return self.state_dir / "discogs_token"
+
+    @property
     def stream_images_dir(self) -> Path:
         return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
 
@@ -349,6 +415,16 @@ class Settings:
     def own_covers_dir(self) -> Path:
         """Precious: covers that people uploaded for a record."""
         return self.state_dir / "own_covers"
+
+    @property
+    def imports_dir(self) -> Path:
+        """Where tables are put that shall be taken in."""
+        return self.DATA_DIR / "imports"
+
+    @property
+    def intray_dir(self) -> Path:
+        """Uploaded tables until their import ends."""
+        return self.state_dir / "intray"
 
     @property
     def stream_cache_dir(self) -> Path:
@@ -438,6 +514,11 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
             raise ConfigError(
                 "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
             )
+    base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
+    if base.startswith("http:") and "/".join(base.split("/")[:3]) not in values.get("TRUSTED_ORIGINS", ()):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
@@ -510,6 +591,8 @@ def settings_document() -> str:
         default = row.default
         if isinstance(default, Path):
             default = default.relative_to(BASE_DIR)
+        if isinstance(default, tuple):
+            default = ",".join(default)
         shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
         names = " or ".join(f"`{name}`" for name in row.metadata["env"])
         lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")

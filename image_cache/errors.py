@@ -204,6 +204,16 @@ class TableRejected(CacheError):
         self.reason = reason
 
 
+class FolderRejected(CacheError):
+    """A folder cannot be one of music. `path` is as it was given."""
+
+    def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.path = path
+        self.reason = reason
+        self.hint = hint
+
+
 class UnknownPage(CacheError):
     """There is no grid page with this number; pages count from 1, and an empty wall has one."""
 
@@ -234,6 +244,25 @@ class UnknownTask(CacheError):
     def __init__(self, task_id: int) -> None:
         super().__init__(f"there is no task {str(task_id)[:20]}")
         self.task_id = task_id
+
+
+class SourceRefused(CacheError):
+    """A service of records does not let us in. `kind` is `token`, `private`, `account` or `program`; asking again does not help."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class SourceAway(CacheError):
+    """A service of records cannot be reached, or does not answer as it should, although it was asked several times."""
+
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class AccountRejected(CacheError):

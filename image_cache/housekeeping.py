@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
-MEND_S = 15.0  # leases of the dead, a lost index, an idle decoder
+MEND_S = 5.0  # leases of the dead, a lost index, an idle decoder: what broke is well again within ten seconds
 FILL_S = 30.0
 FILL_JOBS = 500  # covers queued at a time, so that the queue stays short enough for others
 FILL_SHARE = 0.9  # of the budget; beyond it, filling would only push out what somebody looked at

@@ -1,30 +1,92 @@
-"""How a log line looks: one record, one line, whatever it quotes, and no secrets in addresses. The journal adds the time."""
+"""How a log line looks: one record, one line, whatever it quotes, no secrets in it, and not the same thing a thousand times."""
 
 import logging
+import logging.handlers
 import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 QUERY = re.compile(r"(https?://[^\s?]{0,2048}\?)\S+")
+LOGIN = re.compile(r"(https?://)[^\s/@]{1,512}@")
+SECRET = re.compile(
+    r"(?i)\b(authorization|cookie|password|passwd|secret|token|api[_-]?key)(\s*[=:]\s*)(?:(?:bearer|basic|discogs)\s+)?\S+"
+)
+REPEATS = 10  # lines of one kind in
+WINDOW_S = 60.0  # this time; what comes beyond is counted and told once
+KINDS = 512  # that are told apart
 
 
 class OneLine(logging.Formatter):
-    """Escapes control characters, also those of a traceback, so that nobody writes a line of their own; cuts query strings."""
+    """Escapes control characters, also those of a traceback, so that nobody writes a line of their own; cuts what is secret."""
 
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s %(name)s %(message)s")
+    def __init__(self, *, has_time: bool = False) -> None:
+        super().__init__(f"{'%(asctime)s ' if has_time else ''}%(levelname)s %(name)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return CONTROL.sub(_escape, QUERY.sub(r"\1…", super().format(record)))
+        return printable(without_secrets(super().format(record)))
 
 
-def to_stderr(level: int) -> None:
-    """Send every log record of this process to standard error, our own from `level` on. Once; later calls change the level."""
+class Sparing(logging.Filter):
+    """Lets the first lines of a kind through, and one a minute that says how many more there were. Thread-safe.
+
+    A kind is a logger with a format string: a thousand covers of a host that is down are one kind. Debugging is not spared.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()  # protects _seen
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # kind -> (since when, how many)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno <= logging.DEBUG or hasattr(record, "is_spared"):  # judged by another handler already
+            return not getattr(record, "is_spared", False)
+        kind, now = (record.name, str(record.msg)), self._clock()
+        with self._lock:
+            since, count = self._seen.get(kind, (now, 0))
+            is_over = now - since > WINDOW_S
+            if is_over and count > REPEATS:
+                # Without arguments a message is not formatted again, whatever signs it holds.
+                record.msg, record.args = f"{record.getMessage()} and={count - REPEATS} more like it", None
+            if is_over:
+                since, count = now, 0
+            if len(self._seen) >= KINDS:
+                self._seen.clear()
+            self._seen[kind] = (since, count + 1)
+        is_spared = record.__dict__["is_spared"] = count >= REPEATS
+        return not is_spared
+
+
+def to_stderr(level: int, path: Path | None = None) -> None:
+    """Send every log record of this process to standard error, our own from `level` on; to a file too when one is named.
+
+    Once; later calls change the level. Raises `OSError` when the file cannot be written. It may be moved away by logrotate.
+    """
     root = logging.getLogger()
     if not any(isinstance(handler.formatter, OneLine) for handler in root.handlers):
-        handler = logging.StreamHandler()
-        handler.setFormatter(OneLine())
-        root.addHandler(handler)
+        handlers: list[logging.Handler] = [logging.StreamHandler()]
+        handlers[0].setFormatter(OneLine())
+        if path is not None:
+            handlers.append(logging.handlers.WatchedFileHandler(path, encoding="utf-8"))
+            handlers[1].setFormatter(OneLine(has_time=True))
+        sparing = Sparing()
+        for handler in handlers:
+            handler.addFilter(sparing)
+            root.addHandler(handler)
     logging.getLogger("image_cache").setLevel(level)
+
+
+def printable(text: str) -> str:
+    """Return the text with every control character written out."""
+    return CONTROL.sub(_escape, text)
+
+
+def without_secrets(text: str) -> str:
+    """Return the text without query strings, logins in addresses, and values that are named like secrets."""
+    return SECRET.sub(r"\1\2…", LOGIN.sub(r"\1…@", QUERY.sub(r"\1…", text)))
 
 
 def _escape(found: re.Match[str]) -> str:

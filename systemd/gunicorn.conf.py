@@ -78,9 +78,15 @@ _views, _views_salt = Windows(), secrets.token_hex(8)  # so that a viewer of a s
 
 def on_starting(server):
     """Before the first worker: how log lines look, and whether the port is free."""
-    logs.to_stderr(logging.DEBUG if _settings.DEBUG else logging.INFO)
+    try:
+        logs.to_stderr(logging.DEBUG if _settings.DEBUG else logging.INFO, _settings.LOG_FILE)
+    except OSError as error:
+        _refuse(f"VINYL_VAULT_LOG_FILE: {_settings.LOG_FILE} cannot be written ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
         handler.setFormatter(logs.OneLine())
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):  # what gunicorn itself says belongs into the file as well
+            server.log.error_log.addHandler(handler)
     if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
         _check_port()
     stop = server.stop  # gunicorn's own hook comes when the workers are gone

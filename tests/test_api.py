@@ -67,7 +67,8 @@ def file_digest(inside: Inside, origin: Origin) -> str:
 def test_every_get_answers_as_documented(inside: Inside, origin: Origin) -> None:
     record, digest = inside.album(), inside.cover(origin)
     samples = {"album_id": record, "variant": "detail", "kind": "detail", "version": "x", **stream_arguments(inside)}
-    samples |= {"digest": file_digest(inside, origin), "number": 0}
+    task_id, _ = inside.services.tasks.rows.add("nobody-runs-this", {}, 1.0)
+    samples |= {"digest": file_digest(inside, origin), "number": 0, "task_id": task_id}
     names = {"/cache/": digest, "/tint/": "200-10", "/assets/": "app.js", "/api/cache/jobs/": "nothing"}
     client = inside.client(accept="text/html")
     for path, methods in DOCUMENT["paths"].items():
@@ -278,11 +279,13 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
     wait_until(lambda: bool(inside.services.covers.cache.index.meta("registered_at")))
     inside.services.catalog.db.close()
     (inside.folder / "state/catalog.db").write_bytes(b"this is no database" * 100)
-    answer = documented(inside.client().get("/health"), "get", "/health")
+    answer = documented(inside.client(address="192.168.1.99").get("/health"), "get", "/health")
     assert answer.status_code == 503
     assert answer.json["status"] == "unhealthy"
     assert answer.json["checks"]["Catalogue"]["state"] == "failed"
     assert str(inside.folder) not in answer.text
+    told = documented(inside.client().get("/health"), "get", "/health").json  # somebody on the machine itself
+    assert str(inside.folder / "state/catalog.db") in told["checks"]["Catalogue"]["advice"]
     page = inside.client(accept="text/html").get("/")
     assert page.status_code == 503
     assert "Traceback" not in page.text

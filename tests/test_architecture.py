@@ -17,10 +17,11 @@ LAYERS = [
     {"image_cache.tenancy"},
     {"image_cache.models", "image_cache.ground"},
     {"image_cache.database"},
-    {"image_cache.engine", "image_cache.adapters"},
+    {"image_cache.engine", "image_cache.adapters", "image_cache.faults"},
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
     {
         "image_cache.housekeeping",
+        "image_cache.cover_services",
         "image_cache.stream_services",
         "image_cache.file_services",
         "image_cache.sources",
@@ -28,9 +29,10 @@ LAYERS = [
         "image_cache.front",
     },
     {"image_cache.cover_care"},
-    {"image_cache.services"},
+    {"image_cache.services", "image_cache.reading"},
+    {"image_cache.health"},
     {"image_cache.web", "image_cache.serving", "image_cache.operations"},
-    {"app"},
+    {"app", "cache_monitor"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -57,7 +59,7 @@ ALLOWED = {("config", "image_cache.errors")}
 
 
 def modules() -> dict[str, Path]:
-    paths = [ROOT / "app.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
+    paths = [ROOT / "app.py", ROOT / "cache_monitor.py", ROOT / "config.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
@@ -134,7 +136,11 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 640}  # a table that grows by a line for each thing it names
+TABLES = {
+    "config": 640,
+    "image_cache.adapters.catalog_schema": 600,
+    "image_cache.errors": 450,
+}  # tables that grow by a line for each thing they name
 
 
 def test_no_module_is_longer_than_330_lines() -> None:
@@ -160,7 +166,7 @@ def test_the_web_process_starts_without_what_it_may_never_need() -> None:
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
-    assert not {"sqlite3", "flask", "config", "image_cache.services"} & loaded("import image_cache")
+    assert not {"sqlite3", "flask", "config", "image_cache.services", "image_cache.cover_services"} & loaded("import image_cache")
 
 
 def test_files_can_be_used_without_flask() -> None:

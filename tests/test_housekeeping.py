@@ -186,7 +186,7 @@ def test_a_cache_near_its_budget_is_not_filled_further(covers: Covers, origin: O
 
 def test_every_chore_has_its_time(covers: Covers) -> None:
     times = {chore.name: (chore.first_s, chore.every_s) for chore in housekeeping(covers).chores()}
-    assert times == {"mend": (0, 15), "flush": (60, 60), "fill": (2, 30), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
+    assert times == {"mend": (0, 5), "flush": (60, 60), "fill": (2, 30), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
 
 
 def test_a_clock_of_1970_serves_and_stores(tmp_path: Path, origin: Origin) -> None:

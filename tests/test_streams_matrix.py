@@ -235,7 +235,7 @@ def test_lists_searches_and_totals_know_only_what_may_be_seen(shown: Stage, acto
 def test_no_other_route_of_the_application_knows_a_hidden_image(shown: Stage) -> None:
     hidden = [shown.images[kind] for kind in KINDS if not sees("stranger", kind)]
     values = {"album_id": "1", "variant": "detail", "kind": "detail", "version": "x", "filename": "x", "name": hidden[0].image_id}
-    values |= {"digest": hidden[0].image_id.replace("-", ""), "number": "0"}
+    values |= {"digest": hidden[0].image_id.replace("-", ""), "number": "0", "task_id": "1"}
     for rule in shown.inside.app.url_map.iter_rules():
         if rule.endpoint.partition(".")[0] in BLUEPRINTS or "GET" not in (rule.methods or ()):
             continue

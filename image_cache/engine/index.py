@@ -32,8 +32,8 @@ class Index:
     Methods that take a connection belong into a `write()` block of the caller, so that several tables change at once.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True)
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, is_reader: bool = False) -> None:
+        self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader)
         self.clock = clock
         self._complete_inode = 0  # the file that was seen complete: asked again only of its successor
 

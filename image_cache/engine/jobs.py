@@ -293,8 +293,10 @@ def holder_lives(holder: str) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end.
+    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end. A process that
+    # ended and was not yet collected by its parent (state Z) does nothing any more.
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return "gone" if facts[0] in "ZX" else facts[19]
     except (OSError, IndexError):
         return "gone"

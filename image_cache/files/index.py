@@ -69,9 +69,10 @@ _COMING = ", ".join(Coming.__slots__)
 class FileIndex:
     """Any thread, several processes. Raises `DatabaseError` when SQLite does."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, is_reader: bool = False) -> None:
         self._path = path
         self._clock = clock
+        self._is_reader = is_reader
         self._owner = 0
         self._database: Database | None = None
 
@@ -79,7 +80,7 @@ class FileIndex:
     def db(self) -> Database:
         # A script may fork after it used the cache; a connection must not be used on both sides.
         if self._database is None or self._owner != os.getpid():
-            self._database = Database(self._path, MIGRATIONS, synchronous="NORMAL", is_disposable=True)
+            self._database = Database(self._path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=self._is_reader)
             self._owner = os.getpid()
         return self._database
 

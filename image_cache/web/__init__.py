@@ -11,15 +11,21 @@ from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.dashboard import dashboard
+from image_cache.web.discogs import discogs, register_discogs
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
 from image_cache.web.guard import register_guard
 from image_cache.web.helpers import register_helpers
+from image_cache.web.importing import importing
 from image_cache.web.intake import UploadRequest
+from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.metrics import metrics
+from image_cache.web.music import music
+from image_cache.web.music_commands import register_music_commands
+from image_cache.web.notes import notes
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
 from image_cache.web.sleeves import sleeves
@@ -49,7 +55,9 @@ def build_app(services: Services) -> Flask:
     register_errors(app)
     register_helpers(app)
     register_commands(app)
+    register_music_commands(app)
     register_stream_helpers(app)
+    register_discogs(app)
     register_stream_commands(app)
     for blueprint in (
         pages,
@@ -65,6 +73,11 @@ def build_app(services: Services) -> Flask:
         stream_people,
         files,
         file_api,
+        jobs,
+        importing,
+        discogs,
+        music,
+        notes,
         sleeves,
     ):
         app.register_blueprint(blueprint)

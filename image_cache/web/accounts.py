@@ -37,7 +37,7 @@ def login() -> Response | Refusal:
 def claim_page() -> Response | str:
     if services().accounts.has_operator():
         return redirect("/login")
-    return render_template("claim.html", code=request.args.get("code", ""))
+    return render_template("claim.html", code=request.args.get("code", ""), next=_next())
 
 
 @accounts.post("/claim")
@@ -48,7 +48,7 @@ def claim() -> Response | Refusal:
     try:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
-        return render_template("claim.html", error=str(error), code=code, name=name), *_refusal(error)
+        return render_template("claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
     return _enter(token)
 
 

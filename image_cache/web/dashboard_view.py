@@ -9,6 +9,7 @@ from image_cache.covers import NAMESPACE
 from image_cache.engine.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
 from image_cache.engine.reuse import reuse_curve
 from image_cache.files.listing import entries
+from image_cache.health import verdict
 from image_cache.models import TaskState
 from image_cache.web import card_view, charts, figures
 from image_cache.web.card_view import clock, years
@@ -19,6 +20,11 @@ from image_cache.web.ops import all_checks
 
 GROWTH_DAYS = 3  # that must be known before a growth is told
 TASK_LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
+LAMPS = {
+    "healthy": ("well", "All well"),
+    "degraded": ("warning", "Something to look at"),
+    "unhealthy": ("failed", "Something needs a hand"),
+}
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
 
 
@@ -95,12 +101,7 @@ def dashboard(span: figures.Span, now: float) -> dict[str, object]:
 
 def head() -> tuple[str, str]:
     """Return the lamp beside the title, and its words."""
-    states = {state for _, state, _ in all_checks()}
-    lamp, words = "well", "All well"
-    if "failed" in states:
-        lamp, words = "failed", "Something needs a hand"
-    elif "warning" in states:
-        lamp, words = "warning", "Something to look at"
+    lamp, words = LAMPS[verdict(all_checks())]
     up_s = time.monotonic() - services().began_at
     up = f"{int(up_s // DAY_S)} days" if up_s >= 2 * DAY_S else rough(up_s)
     return lamp, f"{words}, up {up}"

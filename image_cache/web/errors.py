@@ -33,6 +33,7 @@ from image_cache.errors import (
     UnknownFile,
     UnknownImage,
     UnknownPage,
+    UnknownTask,
     UploadTooLarge,
 )
 from image_cache.web.guard import NOT_ALLOWED
@@ -45,6 +46,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
     (UnknownPage, 404),
+    (UnknownTask, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),
     (OfferGone, 409),

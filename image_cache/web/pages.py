@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
@@ -14,10 +15,13 @@ from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web import album_view, wall
-from image_cache.web.context import account, services
+from image_cache.web.context import account, may_change, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+
+if TYPE_CHECKING:
+    from image_cache.web.task_view import TaskLine
 
 pages = Blueprint("pages", __name__)
 
@@ -37,7 +41,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -61,14 +65,19 @@ def sort() -> AnyResponse:
 @pages.get("/album/<int:album_id>")
 def album(album_id: int) -> AnyResponse:
     """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
+    return show_album(known_record(album_id))
+
+
+def show_album(record: Album, **other: object) -> AnyResponse:
+    """Answer the page of a record. `other` goes to the template, such as what was typed and could not be taken."""
     library, covers = services().library, services().covers
-    record = _record(album_id)
-    shelf = album_view.with_own(library.neighbours(album_id, NEIGHBOURS), record)
+    shelf = album_view.with_own(library.neighbours(record.id, NEIGHBOURS), record)
     covers.remember([one.picture for one in shelf if one.picture])
     looks = know_covers([one.picture for one in shelf])
     if record.picture:
         covers.want([record.picture], PAGE)
     at = shelf.index(record)
+    chance = album_view.chance(request.args)
     values = {
         "album": record,
         "cover": looks[at],
@@ -78,17 +87,21 @@ def album(album_id: int) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
-        "near": _near_in_colour(album_id),
+        "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
+        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
+        "spin_again": album_view.spin_path(chance),
+        "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
+        "details_coming": services().discogs.want_details(record),
     }
-    return _page(render_template("album_detail.html", **values))
+    return _page(render_template("album_detail.html", **values | other))
 
 
 @pages.post("/album/<int:album_id>/played")
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
-    _record(album_id)
+    known_record(album_id)
     services().library.played(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
@@ -96,16 +109,17 @@ def played(album_id: int) -> AnyResponse:
 @pages.post("/album/<int:album_id>/unplayed")
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
-    _record(album_id)
+    known_record(album_id)
     services().library.unplay(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
 @pages.get("/random")
 def spin() -> AnyResponse:
-    """Pick a record and go there; to the wall when there is none."""
-    picked = services().library.random()
-    target = url_for("pages.album", album_id=picked.id, spun=1) if picked else url_for("pages.grid")
+    """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
+    chance = album_view.chance(request.args)
+    picked = services().library.random(**chance)
+    target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
     answer = redirect(target, 302)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -160,7 +174,8 @@ def _near_in_colour(album_id: int) -> list[wall.Tile]:
     return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
 
 
-def _record(album_id: int) -> Album:
+def known_record(album_id: int) -> Album:
+    """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
         raise NotFound(f"There is no record {album_id} on this shelf.")
@@ -200,9 +215,19 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
         "progress": services().covers.progress(),
+        "tasks": _tasks(),
         "search": _search(),
         "drawn_at": time.strftime("%H:%M"),
     }
+
+
+def _tasks() -> Sequence["TaskLine"]:
+    """Return what runs behind, for those whom it concerns."""
+    if not may_change() or not services().tasks.rows.open():
+        return ()
+    from image_cache.web.task_view import open_lines
+
+    return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
 
 
 def _search() -> object:
@@ -213,6 +238,21 @@ def _search() -> object:
     from image_cache.web.sleeve_view import search_line
 
     return search_line(state)
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
 
 
 def _choices() -> dict[str, object]:

@@ -19,7 +19,8 @@ def focused(page: Any) -> str:
 def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open, origin: Origin, tmp_path: Path) -> None:
     """The origin answers nothing until the page has been seen without a single cover; one it does not have at all."""
     gate = threading.Event()
-    urls = [origin.put(f"/{n}.jpg", jpeg(400, 400, (n * 9, 90, 120)), gate=gate) for n in range(20)] + [origin.url("/none.jpg")]
+    urls = [origin.put(f"/{n}.jpg", jpeg(400, 400, (n * 9, 90, 120)), gate=gate) for n in range(20)]
+    urls.append(origin.put("/none.jpg", status=404, gate=gate))
     with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
         vault.import_albums([{"artist": f"Artist {n:02}", "title": f"Title {n}", "cover_url": url} for n, url in enumerate(urls)])
         page = open_page(vault.url)

@@ -8,25 +8,46 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
-from image_cache.folders import alone_in, inode_of, make_folder, sync_folder
+from image_cache.database.opening import (
+    CACHE_KIB,
+    COMPANIONS,
+    Connection,
+    DatabaseError,
+    IntegrityError,
+    OperationalError,
+    Row,
+    WrongVersion,
+    copy_into,
+    is_broken,
+    linked,
+    looked_into,
+    opened,
+    read_only,
+    use_wal,
+)
+from image_cache.folders import alone_in, inode_of, make_folder
+
+__all__ = [
+    "COMPANIONS",
+    "Connection",
+    "Database",
+    "DatabaseError",
+    "IntegrityError",
+    "OperationalError",
+    "Row",
+    "WrongVersion",
+    "copy_into",
+    "is_broken",
+    "marks",
+    "opened",
+]
 
 logger = logging.getLogger(__name__)
 
-Row = sqlite3.Row
-Connection = sqlite3.Connection
-DatabaseError = sqlite3.DatabaseError
-IntegrityError = sqlite3.IntegrityError
-OperationalError = sqlite3.OperationalError
-
-BUSY_TIMEOUT_S = 5.0
-CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
-COMPANIONS = ("-wal", "-shm")
 KEPT_COPIES = 2  # of a precious file, from before its schema changed
 
 
@@ -35,15 +56,19 @@ class Database:
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
     that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
+    A reader makes, moves and migrates nothing, whatever it finds, and leaves no file behind that was not there.
     May be used by any thread and by several processes; a connection never crosses threads, nor a fork.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
+    ) -> None:
         self.path = path
         self.inode = 0  # of the file in use, to tell it from a successor; 0 before the first use
         self._migrations = migrations
         self._synchronous = synchronous
-        self._is_disposable = is_disposable
+        self._is_disposable = is_disposable and not is_reader
+        self._is_reader = is_reader
         self._local = threading.local()
         # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
         self._guard = threading.Lock()
@@ -55,22 +80,30 @@ class Database:
         return conn if conn is not None else self._connect()
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, is_durable: bool = True) -> Iterator[Connection]:
         """Run one IMMEDIATE transaction; commits at the end of the block, rolls back when it raises.
+
+        What is not `is_durable` does not wait for the disk: a power cut may lose it, and breaks nothing.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
         without waiting when another process wrote in between.
         """
         try:
             conn = self.connection()
-            conn.execute("BEGIN IMMEDIATE")
+            if not is_durable:
+                conn.execute("PRAGMA synchronous = NORMAL")
             try:
+                conn.execute("BEGIN IMMEDIATE")
                 yield conn
                 conn.commit()
             except BaseException:  # also of the commit: a full disk refuses it and leaves the transaction open
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
                 raise
+            finally:
+                if not is_durable:
+                    with contextlib.suppress(DatabaseError):
+                        conn.execute(f"PRAGMA synchronous = {self._synchronous}")
         except DatabaseError as error:
             self._is_replaced(error)
             raise
@@ -142,21 +175,24 @@ class Database:
     def _connect(self) -> Connection:
         with self._guard:
             try:
-                make_folder(self.path.parent)
-                with alone_in(self.path.parent):
-                    try:
-                        conn = self._opened()
-                    except DatabaseError as error:
-                        if not (self._is_disposable and is_broken(error)):
-                            raise
-                        self._set_aside()
-                        conn = self._opened()
+                conn = looked_into(self.path, len(self._migrations)) if self._is_reader else self._made_or_opened()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
             self._forget_dead_threads()
             self._open[id(conn)] = (threading.current_thread(), conn)
             self._local.conn = conn
             return conn
+
+    def _made_or_opened(self) -> Connection:
+        make_folder(self.path.parent)
+        with alone_in(self.path.parent):
+            try:
+                return self._opened()
+            except DatabaseError as error:
+                if not (self._is_disposable and is_broken(error)):
+                    raise
+                self._set_aside()
+                return self._opened()
 
     def _opened(self) -> Connection:
         """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
@@ -169,10 +205,10 @@ class Database:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
-        conn = _linked(self.path, "rw") if is_writable else _read_only(self.path)
+        conn = linked(self.path, "rw") if is_writable else read_only(self.path)
         try:
             if is_writable:
-                _use_wal(conn)
+                use_wal(conn)
                 conn.execute(f"PRAGMA synchronous={self._synchronous}")
                 conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
@@ -194,7 +230,7 @@ class Database:
         try:
             version = conn.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
-                raise DatabaseError(f"{self.path} has schema {version}, this program knows {len(self._migrations)}")
+                raise WrongVersion(self.path, version, len(self._migrations))
             for script in self._migrations[version:]:
                 for statement in _statements(script):
                     conn.execute(statement)
@@ -225,83 +261,6 @@ class Database:
             if not thread.is_alive():
                 conn.close()
                 del self._open[key]
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[Connection]:
-    """Open a file as it is: no schema is made or changed, nothing set aside. Raises `DatabaseError` when it is no database."""
-    conn = _linked(path, "rw") if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else _read_only(path)
-    try:
-        conn.execute("PRAGMA user_version").fetchone()
-        yield conn
-    finally:
-        conn.close()
-
-
-def copy_into(conn: Connection, target: Path) -> None:
-    """Write all of a database to a new file, durable, whole or not at all, while others go on writing. Raises `DatabaseError`."""
-    temp = target.with_name(f".{target.name}.part")
-    try:
-        temp.unlink(missing_ok=True)
-        os.close(os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        conn.execute("VACUUM INTO ?", (str(temp),))
-        with temp.open("rb+") as file:  # no connection has this one open
-            os.fsync(file.fileno())
-        temp.replace(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise OperationalError(f"{target}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temp.unlink(missing_ok=True)
-
-
-def is_broken(error: DatabaseError) -> bool:
-    """Tell a file that is damaged, or of another schema, from one that is only busy, full, closed or out of reach."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # raised by Python: a newer schema, or a text that is no UTF-8
-        return type(error) is DatabaseError or "decode to UTF-8" in str(error)
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
-        return True
-    is_schema = any(words in str(error) for words in ("no such table", "no such column", "already exists"))
-    return code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_ERROR and is_schema)
-
-
-def _linked(path: Path, mode: str) -> Connection:
-    conn = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,
-        uri=True,
-    )
-    conn.row_factory = Row
-    return conn
-
-
-def _read_only(path: Path) -> Connection:
-    # With its WAL beside it SQLite can read a file on a read-only disk; without one only if told that nobody writes.
-    conn = _linked(path, "ro")
-    try:
-        conn.execute("PRAGMA user_version").fetchone()
-    except OperationalError:
-        conn.close()
-        conn = _linked(path, "ro&immutable=1")
-    return conn
-
-
-def _use_wal(conn: Connection) -> None:
-    # The one statement that the busy timeout does not hold for: of two processes that open a new file at once, one would fail.
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            conn.execute("PRAGMA journal_mode=WAL")
-        except OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,0 +1,114 @@
+"""A look at the files of a cache beside its rows: what is torn, lost, without a row, or not ours. Changes nothing."""
+
+import os
+import stat
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_cache.engine.disk import SHARD, TEMP_PREFIX, DiskTier
+from image_cache.engine.index import Index
+from image_cache.engine.key import Key, key_of_path
+
+YOUNG_S = 120.0  # a file may stand without its row, and a temporary without its name, for as long as one put takes
+SHARDS = tuple(f"{number:02x}" for number in range(256))
+EXAMPLES = 5  # kept of each kind, unless more are asked for
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was found. Kinds: torn (another size than its row says), lost (a row without a file), orphan (a file without a row),
+    temporary (left by a process that ended), foreign (not ours), link. `is_whole` False: the time ran out before the end.
+    """
+
+    files: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    is_whole: bool = True
+    most_examples: int = EXAMPLES
+
+    def add(self, kind: str, path: str) -> None:
+        self.counts[kind] += 1
+        if len(named := self.examples.setdefault(kind, [])) < self.most_examples:
+            named.append(path)
+
+
+def survey(
+    disk: DiskTier,
+    index: Index | None,
+    ours: frozenset[str],
+    *,
+    now: float,
+    longest_s: float = 10.0,
+    examples: int = EXAMPLES,
+) -> Survey:
+    """Walk the folder of a cache, for `longest_s` at most. `ours`: names that belong at its top beside the folders of variants.
+
+    Without an index only what is not ours, and temporaries, are told. Raises `OSError`, and `DatabaseError` of the index.
+    """
+    found, deadline = Survey(most_examples=examples), time.monotonic() + longest_s
+    shards = _shards(disk.root, ours, found)
+    for name in sorted({*shards, *(SHARDS if index is not None else ())}):
+        if time.monotonic() > deadline:
+            found.is_whole = False
+            break
+        rows = index.shard(disk.namespace, name) if index is not None else None
+        for path in shards.get(name, []):
+            _look_at(disk.namespace, path, rows, found, now)
+        for key in rows or ():
+            if not os.path.lexists(disk.root / key.path):  # else it was put meanwhile
+                found.add("lost", key.path)
+    return found
+
+
+def _shards(root: Path, ours: frozenset[str], found: Survey) -> dict[str, list[Path]]:
+    """Return the folders of each shard, one a variant; what does not belong there is added to what was found."""
+    shards: dict[str, list[Path]] = {}
+    for entry in _scan(root):
+        if entry.is_dir(follow_symlinks=False):
+            for shard in _scan(Path(entry.path)):
+                if SHARD.fullmatch(shard.name) and shard.is_dir(follow_symlinks=False):
+                    shards.setdefault(shard.name, []).append(Path(shard.path))
+                else:
+                    found.add("link" if shard.is_symlink() else "foreign", f"{entry.name}/{shard.name}")
+        elif entry.is_symlink():
+            found.add("link", entry.name)
+        elif entry.name not in ours and not entry.name.startswith("."):
+            found.add("foreign", entry.name)
+    return shards
+
+
+def _look_at(namespace: str, shard: Path, rows: dict[Key, int] | None, found: Survey, now: float) -> None:
+    """Judge the files of one shard; what has a file is taken out of the rows."""
+    for entry in _scan(shard):
+        shown = f"{shard.parent.name}/{shard.name}/{entry.name}"
+        key = key_of_path(namespace, shard.parent.name, entry.name)
+        try:
+            facts = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        is_young = abs(now - facts.st_mtime) < YOUNG_S
+        is_known = rows is not None and key in rows
+        row_size = rows.pop(key) if rows is not None and key is not None and is_known else None
+        if stat.S_ISLNK(facts.st_mode):
+            found.add("link", shown)
+        elif entry.name.startswith(TEMP_PREFIX):
+            if not is_young:
+                found.add("temporary", shown)
+        elif key is None or not stat.S_ISREG(facts.st_mode):
+            found.add("foreign", shown)
+        else:
+            found.files += 1
+            if row_size is not None and row_size != facts.st_size:
+                found.add("torn", shown)
+            elif rows is not None and row_size is None and not is_young:
+                found.add("orphan", shown)
+
+
+def _scan(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,200 @@
+"""Checks of the machine: space and inodes, who may write, how long a write takes, and the time of day."""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from image_cache.engine.disk import INODES_KEPT
+from image_cache.health.check import Check, megabytes
+from image_cache.reading import Reading
+
+SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes everybody wait
+PROBE_BYTES = 65536
+EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: before this program was written nobody can run it
+LATEST_AT = 4_102_444_800.0  # 2100-01-01
+DAY_S = 86400.0
+TIME_SERVICE = Path("/run/systemd/timesync")
+
+
+def space(reading: Reading) -> Check:
+    """Say how much is free where state and cache lie; the worst of the disks decides."""
+    floor = reading.cache.disk.floor_bytes
+    worst: Check | None = None
+    for folder in _disks(_folders(reading).values()):
+        facts = os.statvfs(folder)
+        free = facts.f_bavail * facts.f_frsize
+        if facts.f_files and facts.f_favail < facts.f_files * INODES_KEPT * 2:
+            is_short = facts.f_favail < facts.f_files * INODES_KEPT
+            found = Check(
+                "Disk",
+                "failed" if is_short else "warning",
+                f"{facts.f_favail:,} more files can be made (inodes), although {megabytes(free)} are free."
+                + (" Nothing new is stored." if is_short else ""),
+                f"Remove small files on the disk of {folder}; df -i {folder} says how many it holds.",
+            )
+        elif free < floor:
+            found = Check(
+                "Disk",
+                "failed",
+                f"{megabytes(free)} free. Nothing new is stored until {megabytes(floor)} are.",
+                f"Make room on the disk of {folder}: df -h {folder}; lower VINYL_VAULT_CACHE_SIZE_GB, or run"
+                " cache_monitor.py --action cleanup --cleanup-days 30",
+            )
+        elif free < 2 * floor:
+            found = Check(
+                "Disk", "warning", f"Only {megabytes(free)} free.", f"Make room on the disk of {folder}: df -h {folder}"
+            )
+        else:
+            found = Check("Disk", "well", f"{megabytes(free)} free.")
+        order = ("well", "warning", "failed")
+        if worst is None or order.index(found.state) > order.index(worst.state):
+            worst = found
+    return worst or Check("Disk", "failed", "There is no disk to look at.", "Look at VINYL_VAULT_DATA_DIR.")
+
+
+def rights(reading: Reading) -> Check:
+    """Say whether our folders are there, ours, writable, and closed to others. The message names none: it is open to all."""
+    folders = _folders(reading)
+    missing = [name for name, path in folders.items() if not path.is_dir()]
+    if missing:
+        paths = ", ".join(str(folders[name]) for name in missing)
+        return Check(
+            "Rights",
+            "failed",
+            f"These folders are missing: {', '.join(missing)}.",
+            f"The service makes them when it starts: {paths}. If they should be there, look whether their disk is mounted.",
+        )
+    closed = [name for name, path in folders.items() if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
+    if closed:  # their names are in the settings; where they are is nobody's business on a page that is open to all
+        path = folders[closed[0]]
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            advice = f"The disk of {path} is read-only: dmesg | tail says why. sudo mount -o remount,rw, or another card."
+        else:
+            advice = f"sudo chown -R {_name(reading)}: {' '.join(str(folders[name]) for name in closed)}"
+        return Check("Rights", "failed", f"These folders cannot be written: {', '.join(closed)}.", advice)
+    owner = reading.settings.state_dir.stat().st_uid
+    foreign = [path for path in _ours(reading, folders) if path.stat().st_uid != owner]
+    if foreign:
+        return Check(
+            "Rights",
+            "failed",
+            "Something of ours is owned by somebody else.",
+            f"sudo chown -R {_name(reading)}: {' '.join(map(str, foreign[:5]))}",
+        )
+    secret = reading.settings.secret_key_path
+    opened = [
+        path for path in (reading.settings.state_dir, secret) if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    if opened:
+        return Check(
+            "Rights", "warning", "Other users of this machine can look into the state.", f"chmod go= {' '.join(map(str, opened))}"
+        )
+    return Check("Rights", "well", "All folders can be read and written.")
+
+
+def writing(reading: Reading) -> Check:
+    """Write a file that has no name, and say how long that took. It never appears in the folder and is gone at once."""
+    worst_s = 0.0
+    for folder in (reading.settings.state_dir, reading.settings.cache_dir):
+        try:
+            took_s = _write(folder)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):  # no such files here, or no such folder
+                continue
+            return Check(
+                "Writing",
+                "failed",
+                f"The disk refuses to write ({os.strerror(error.errno or 0)}).",
+                f"The folder is {folder}. Full: df -h {folder}. Read-only: dmesg | tail says why.",
+            )
+        worst_s = max(worst_s, took_s)
+    if worst_s > SLOW_WRITE_S:
+        return Check(
+            "Writing",
+            "warning",
+            f"A small write took {worst_s:.1f} s.",
+            "Something else keeps the disk busy (iostat -x 5, from the package sysstat), or the card is worn: a better one, or an SSD.",
+        )
+    return Check("Writing", "well", f"A small write took {worst_s * 1000:.0f} ms.")
+
+
+def clock(reading: Reading) -> Check:
+    """Say whether the time can be right: a Pi has no clock of its own and starts in the past."""
+    now = reading.clock()
+    newest = max((path.stat().st_mtime for path in _databases(reading) if path.exists()), default=0.0)
+    if not EARLIEST_AT < now < LATEST_AT or now < newest - DAY_S:
+        since = "" if now < EARLIEST_AT or now > LATEST_AT else ", which is before what was written here last"
+        return Check(
+            "Clock",
+            "failed",
+            f"It is set to {_date(now)}{since}. Nothing is removed because of it, but origins over HTTPS may refuse us.",
+            "timedatectl says why; with a network it sets itself: sudo timedatectl set-ntp true",
+        )
+    if TIME_SERVICE.is_dir() and not (TIME_SERVICE / "synchronized").exists():
+        return Check(
+            "Clock", "waiting", "It was not compared with the network since the start.", "timedatectl says whether it tries."
+        )
+    return Check("Clock", "well", f"{_date(now)} UTC.")
+
+
+def _folders(reading: Reading) -> dict[str, Path]:
+    settings = reading.settings
+    folders = {"state": settings.state_dir, "cache": settings.cache_dir, "covers": settings.covers_dir}
+    if settings.STORAGE == "local" and settings.stream_images_dir.exists():
+        folders["originals"] = settings.stream_images_dir
+    return folders
+
+
+def _databases(reading: Reading) -> list[Path]:
+    bases = (reading.settings.catalog_path, reading.settings.index_path)
+    return [path.with_name(path.name + suffix) for path in bases for suffix in ("", "-wal")]
+
+
+def _ours(reading: Reading, folders: dict[str, Path]) -> list[Path]:
+    shm = [path.with_name(path.name + "-shm") for path in (reading.settings.catalog_path, reading.settings.index_path)]
+    variants = [reading.settings.covers_dir / name for name in reading.variants]
+    others = [*_databases(reading), *shm, reading.settings.secret_key_path, *variants]
+    return [*folders.values(), *(path for path in others if path.exists())]
+
+
+def _disks(folders: Iterable[Path]) -> list[Path]:
+    """Return one folder that exists on each disk."""
+    found: dict[int, Path] = {}
+    for folder in folders:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        found.setdefault(there.stat().st_dev, there)
+    return list(found.values())
+
+
+def _write(folder: Path) -> float:
+    started = time.monotonic()
+    fd = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(fd, b"?" * PROBE_BYTES) < PROBE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return time.monotonic() - started
+
+
+def _name(reading: Reading) -> str:
+    """Return the name of the user whose vault this is."""
+    import pwd
+
+    uid = reading.settings.state_dir.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _date(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        return "a year that there is none of"

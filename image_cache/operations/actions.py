@@ -1,0 +1,118 @@
+"""The actions of the command, by name. What they need is imported when they run: `status` must be quick on a Pi."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from image_cache.operations.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`is_reading`: it changes nothing, whatever it finds. `is_mending`: it gives files back to their owner."""
+
+    help: str
+    run: Callable[[Scene], int]
+    is_reading: bool = False
+    is_mending: bool = False
+
+
+def _status(scene: Scene) -> int:
+    from image_cache.operations.status import status
+
+    return status(scene)
+
+
+def _health(scene: Scene) -> int:
+    from image_cache.operations.status import health
+
+    return health(scene)
+
+
+def _report(scene: Scene) -> int:
+    from image_cache.operations.status import report
+
+    return report(scene)
+
+
+def _monitor(scene: Scene) -> int:
+    from image_cache.operations.monitor import monitor
+
+    return monitor(scene)
+
+
+def _explain(scene: Scene) -> int:
+    from image_cache.operations.explain import explain
+
+    return explain(scene)
+
+
+def _verify(scene: Scene) -> int:
+    from image_cache.operations.verify import verify
+
+    return verify(scene)
+
+
+def _cleanup(scene: Scene) -> int:
+    from image_cache.operations.chores import cleanup
+
+    return cleanup(scene)
+
+
+def _clear(scene: Scene) -> int:
+    from image_cache.operations.chores import clear
+
+    return clear(scene)
+
+
+def _preload(scene: Scene) -> int:
+    from image_cache.operations.preload import preload
+
+    return preload(scene)
+
+
+def _doctor(scene: Scene) -> int:
+    from image_cache.operations.doctor import doctor
+
+    return doctor(scene)
+
+
+def _probe(scene: Scene) -> int:
+    from image_cache.operations.probe import probe
+
+    return probe(scene)
+
+
+def _selftest(scene: Scene) -> int:
+    from image_cache.operations.selftest import selftest
+
+    return selftest(scene)
+
+
+def _backup(scene: Scene) -> int:
+    from image_cache.operations.safety import backup
+
+    return backup(scene)
+
+
+def _restore(scene: Scene) -> int:
+    from image_cache.operations.safety import restore
+
+    return restore(scene)
+
+
+ACTIONS = {
+    "status": Action("how it is, at a glance", _status, is_reading=True),
+    "health": Action("what is wrong, and what to do; --wait S after a start", _health, is_reading=True),
+    "report": Action("everything that the numbers say", _report, is_reading=True),
+    "monitor": Action("look on: a live screen, or a line an interval when piped", _monitor, is_reading=True),
+    "explain": Action("one cover: what it is, where its bytes are, why it is missing", _explain, is_reading=True),
+    "verify": Action("read everything that is kept and compare it with its hash; --repair", _verify),
+    "doctor": Action("mend what can be mended without losing anything", _doctor, is_mending=True),
+    "cleanup": Action("remove what nobody looked at for --cleanup-days", _cleanup),
+    "clear": Action("remove every cached picture", _clear),
+    "preload": Action("fetch what is missing, or each --url, with a progress bar", _preload),
+    "backup": Action("write what cannot be had again to --file F; --keep N, --secrets, --full", _backup),
+    "restore": Action("put a backup back from --file F into an empty vault; --force", _restore),
+    "probe": Action("try to fetch --url U and say how far it comes; keeps nothing", _probe, is_reading=True),
+    "selftest": Action("try the whole way of a cover in a folder of its own", _selftest, is_reading=True),
+}

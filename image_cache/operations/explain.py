@@ -1,0 +1,150 @@
+"""`explain URL|DIGEST`: everything that is known about one cover, and in the end why it is, or is not, to be seen."""
+
+import hashlib
+import os
+import re
+from typing import Any
+
+from image_cache.adapters.identity import identify
+from image_cache.covers import NAMESPACE
+from image_cache.covers.loader import BASE_VARIANTS
+from image_cache.covers.states import is_given_up, is_resting
+from image_cache.database import DatabaseError
+from image_cache.engine.index import Found
+from image_cache.engine.jobs import PAGE, VISIBLE
+from image_cache.engine.key import DIGEST, Key
+from image_cache.engine.register import COLUMNS, Image
+from image_cache.errors import CacheError
+from image_cache.operations.scene import Scene
+from image_cache.operations.status import READING, clock_time
+
+WHEN = "%Y-%m-%d %H:%M:%S"
+PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}
+
+
+def explain(scene: Scene) -> int:
+    """Exit status 0 when the picture is here, 1 when it is not, 2 when nobody knows it."""
+    asked = scene.wanted.what or next(iter(scene.wanted.urls), "")
+    if not asked:
+        raise CacheError("explain needs an address or a digest: cache_monitor.py --action explain URL")
+    image = _find(scene, asked)
+    if image is None:
+        why = _unknown(scene, asked)
+        scene.out.wrapped("", why)
+        scene.out.json({"asked": asked, "known": False, "why": why})
+        return 2
+    stored = _stored(scene, image)
+    job = scene.reading.index.database.row("SELECT * FROM jobs WHERE digest = ?", (bytes.fromhex(image.digest),))
+    why = _why(scene, image, stored, dict(job) if job else None)
+    facts = {
+        "Identity": image.identity,
+        "Address": image.url,
+        "Host": image.lane,
+        "Key": f"{NAMESPACE}/{image.digest}",
+        "Records": ", ".join(_records(scene, image)) or "none of the catalogue",
+        "Picture": f"{image.width} x {image.height} px, average {image.average}" if image.width else "never seen",
+        "Last fetch": clock_time(image.fetched_at, WHEN) if image.fetched_at else "never",
+        "Fresh until": clock_time(image.fresh_until, WHEN) if image.fresh_until else "-",
+        "Failures": f"{image.failures} in a row, the last: {image.failure}" if image.failures else "none",
+        "Next try": _next_try(scene, image),
+    }
+    scene.out.rows([*facts.items(), *stored.items()])
+    scene.out.line()
+    scene.out.wrapped("", why)
+    scene.out.json({"asked": asked, "known": True, "why": why, "digest": image.digest, "facts": facts, "variants": stored})
+    return 0 if any(said.startswith("here") for said in stored.values()) else 1
+
+
+def _find(scene: Scene, asked: str) -> Image | None:
+    """Find the image by its digest, by an address of ours that holds it, or by the address of the origin, under any of its spellings."""
+    found = re.search(r"/cache/[^/]+/([0-9a-f]{64})\.", asked)
+    digest = asked if DIGEST.fullmatch(asked) else found[1] if found else ""
+    if digest:
+        return scene.reading.register.get(digest)
+    row = scene.reading.index.database.row(
+        f"SELECT {COLUMNS} FROM images WHERE namespace = ? AND identity = ?", (NAMESPACE, identify(asked).name)
+    )
+    return scene.reading.register.get(row["digest"].hex()) if row else None
+
+
+def _stored(scene: Scene, image: Image) -> dict[str, str]:
+    """Say for each size where its bytes are, and whether they are what their row says."""
+    sizes = scene.reading.index.variants_of([image.digest]).get(image.digest, set())
+    told = {}
+    for variant in (*BASE_VARIANTS, *sorted(sizes - set(BASE_VARIANTS))):
+        key = Key(NAMESPACE, variant, image.digest)
+        told[variant] = _file(scene, key, scene.reading.index.find(key))
+    return told
+
+
+def _file(scene: Scene, key: Key, row: Found | None) -> str:
+    path = scene.reading.cache.disk.root / key.path
+    try:
+        fd = os.open(path, READING)
+        with os.fdopen(fd, "rb") as file:
+            body = file.read()
+    except FileNotFoundError:
+        return "lost: its row is there, its file is not" if row else "not made yet"
+    except OSError as error:
+        return f"not readable ({os.strerror(error.errno or 0)}): {path}"
+    if row is None:
+        return f"without a row: {path}"
+    is_whole = len(body) == row.size_bytes and row.sha256 in (None, hashlib.sha256(body).digest())
+    return f"{'here' if is_whole else 'torn'}, {len(body):,} bytes: {path}"
+
+
+def _next_try(scene: Scene, image: Image) -> str:
+    now = scene.clock()
+    if image.failures and image.is_final and is_resting(image, now):
+        return f"{clock_time(image.retry_at, WHEN)}, not before: its failure is one that waiting does not mend"
+    return clock_time(image.retry_at, WHEN) if is_resting(image, now) else "when it is asked for"
+
+
+def _why(scene: Scene, image: Image, stored: dict[str, str], job: dict[str, Any] | None) -> str:
+    now = scene.clock()
+    if stored.get("thumbnails", "").startswith("here"):
+        fresh = image.fresh_until is not None and now < image.fresh_until
+        return (
+            "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."
+        )
+    paused = {lane: (until, reason) for lane, until, reason in scene.reading.jobs.paused_lanes()}
+    if is_given_up(image, now):
+        return f"It was given up after {image.failures} failures, the last: {image.failure}. cache_monitor.py --action probe tries it."
+    if image.lane in paused:
+        until, reason = paused[image.lane]
+        return f"Its host {image.lane} is paused until {clock_time(until)} ({reason}); it is tried again by itself."
+    if is_resting(image, now):
+        return f"The last try failed ({image.failure}); the next one is at {clock_time(image.retry_at)}."
+    if job is not None:
+        return _in_line(scene, job)
+    return "It is not here and not queued; the first look at it, or the housekeeper within a minute, queues it."
+
+
+def _in_line(scene: Scene, job: dict[str, Any]) -> str:
+    if job["leased_until"] > scene.clock():
+        return "It is being fetched right now."
+    before = scene.reading.count(
+        "SELECT count(*) FROM jobs WHERE priority < ? OR (priority = ? AND ready_at < ?)",
+        job["priority"],
+        job["priority"],
+        job["ready_at"],
+    )
+    kind = PRIORITIES.get(job["priority"], "nobody has looked at it yet")
+    idle = "" if scene.service.answers() else " The service does not run, so nothing moves."
+    return f"It waits in line ({kind}), behind {before:,} others.{idle}"
+
+
+def _unknown(scene: Scene, asked: str) -> str:
+    if scene.reading.cache.is_adopting:
+        return "The index is being rebuilt; nobody can tell yet."
+    if DIGEST.fullmatch(asked):
+        return "Nobody registered this digest. After a clear, or another size or quality, every cover has a new one."
+    return "Nobody registered this address: no record has it. Only registered addresses are fetched."
+
+
+def _records(scene: Scene, image: Image) -> list[str]:
+    try:
+        rows = scene.reading.catalog.db.rows("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL")
+    except DatabaseError:
+        return ["the catalogue cannot be read"]
+    return [f"/album/{row[0]}" for row in rows if row[1] == image.url or identify(row[1]).name == image.identity][:5]

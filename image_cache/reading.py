@@ -1,0 +1,127 @@
+"""The vault as it lies on the disk, opened for reading only: for whoever looks at it without being the service.
+
+Nothing is made, moved, migrated or flushed, and no thread is started; each part is opened when it is asked, so that one that is
+broken does not hide the others.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.variants import cover_variants
+from image_cache.covers import NAMESPACE
+from image_cache.covers.limits import Limits, StoredLimits
+from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.engine.cache import Cache
+from image_cache.engine.counters import Counters
+from image_cache.engine.disk import DiskTier
+from image_cache.engine.index import Index
+from image_cache.engine.jobs import JobQueue
+from image_cache.engine.memory import MemoryTier
+from image_cache.engine.register import Register
+from image_cache.files.index import FileIndex
+from image_cache.streams.cache import NAMESPACE as STREAMS
+
+if TYPE_CHECKING:
+    from image_cache.services import Services
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What can be asked about a vault. Each method of each part may raise `DatabaseError`. Close it in the thread that used it."""
+
+    settings: Settings
+    catalog: Catalog
+    cache: Cache
+    jobs: JobQueue
+    register: Register
+    files: FileIndex
+    streams: Index
+    stream_disk: DiskTier
+    clock: Callable[[], float]
+    limits: StoredLimits
+
+    @property
+    def index(self) -> Index:
+        return self.cache.index
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of the sizes of a cover, smallest first."""
+        known = self.settings
+        return tuple(v.name for v in cover_variants(known.THUMBNAIL_SIZE, known.DETAIL_SIZE, known.IMAGE_QUALITY, known.RECIPE))
+
+    def stats(self) -> CacheStats:
+        """Return the numbers of the covers as the service wrote them: at most a minute old. Its memory is not among them."""
+        return collect_stats(self.cache, self.jobs, self.limits().ttl_hours)
+
+    def count(self, sql: str, *values: object, catalog: bool = False) -> int:
+        """Return the first column of the first row of a statement on the index, or on the catalogue."""
+        row = (self.catalog.db if catalog else self.index.database).row(sql, values)
+        return int(row[0] or 0) if row is not None else 0
+
+    def close(self) -> None:
+        self.catalog.close()
+        self.index.close()
+        self.files.close()
+        self.streams.close()
+
+
+def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> Reading:
+    """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
+    catalog = Catalog(settings.catalog_path, is_reader=True)
+    default = Limits(
+        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
+    )
+    limits = StoredLimits(default, catalog, clock)
+    in_force = limits() if settings.catalog_path.exists() else default
+    index = Index(settings.index_path, clock=clock, is_reader=True)
+    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    return Reading(
+        settings=settings,
+        catalog=catalog,
+        cache=Cache(
+            NAMESPACE,
+            memory=MemoryTier(in_force.memory_bytes),
+            disk=DiskTier(NAMESPACE, settings.covers_dir, floor_bytes),
+            index=index,
+            counters=Counters(),
+            budget_bytes=in_force.budget_bytes,
+            clock=clock,
+        ),
+        jobs=JobQueue(
+            index.database,
+            limit=settings.QUEUE_LIMIT,
+            total=settings.MAX_CONCURRENT_DOWNLOADS,
+            per_lane=settings.DOWNLOADS_PER_HOST,
+            clock=clock,
+        ),
+        register=Register(index.database),
+        files=FileIndex(settings.files_dir / "files.db", clock, is_reader=True),
+        streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
+        stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
+        clock=clock,
+        limits=limits,
+    )
+
+
+def reading_of(services: "Services") -> Reading:
+    """Return the same for the service itself, on the databases that it has open. Never closed: they are the service's."""
+    covers, engine = services.covers, services.streams.cache.engine
+    return Reading(
+        settings=services.settings,
+        catalog=services.catalog,
+        cache=covers.cache,
+        jobs=covers.jobs,
+        register=covers.register,
+        files=services.files.cache.index,
+        streams=engine.index,
+        stream_disk=engine.disk,
+        clock=covers.clock,
+        limits=services.limits,
+    )

@@ -1,0 +1,84 @@
+"""What the pages and the API say about tasks: a lamp, a sentence, how far, what can be done."""
+
+import time
+from typing import Any, NamedTuple
+
+from image_cache.models import TaskState
+from image_cache.web.context import may_operate, services
+from image_cache.web.ways import QUIET, way_of
+
+LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
+RECENT = 8  # ended tasks that a page lists
+
+
+class TaskLine(NamedTuple):
+    """One task on a page. `share` is None while nobody knows the end, and when it is over; `paused_s` how long it still waits."""
+
+    id: int
+    kind: str
+    title: str
+    path: str  # of the page that started it
+    state: str
+    lamp: str
+    says: str
+    share: float | None
+    done: int
+    total: int | None
+    paused_s: int | None
+    may_cancel: bool
+    outcome: dict[str, Any]
+    updated_at: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+
+def line(state: TaskState) -> TaskLine:
+    """Say how far a task is. `says` of its outcome is the last word of one that is done."""
+    way = way_of(state.kind)
+    paused_s = None if state.paused_until is None or state.is_over else max(0, round(state.paused_until - time.time()))
+    return TaskLine(
+        id=state.id,
+        kind=state.kind,
+        title=way.title if way else state.kind.capitalize(),
+        path=way.path if way else "/import",
+        state=state.state,
+        lamp="warning" if paused_s is not None else LAMPS[state.state],
+        says=_says(state),
+        share=min(1.0, state.done / state.total) if state.total and not state.is_over else None,
+        done=state.done,
+        total=state.total,
+        paused_s=paused_s,
+        may_cancel=not state.is_over and may_operate(),
+        outcome=state.outcome,
+        updated_at=state.updated_at,
+    )
+
+
+def open_lines() -> list[TaskLine]:
+    """Return what waits or runs, oldest first."""
+    return [line(state) for state in services().tasks.rows.open() if state.kind not in QUIET]
+
+
+def latest(*kinds: str) -> TaskLine | None:
+    """Return the newest task of these kinds, for the page that starts them."""
+    found = [state for kind in kinds if (state := services().tasks.rows.latest(kind)) is not None]
+    return line(max(found, key=lambda state: state.id)) if found else None
+
+
+def recent(count: int = RECENT) -> list[TaskLine]:
+    """Return the newest tasks, newest first."""
+    return [line(state) for state in services().tasks.rows.recent(count, QUIET)]
+
+
+def as_json(found: TaskLine) -> dict[str, Any]:
+    return {**found._asdict(), "is_over": found.is_over}
+
+
+def _says(state: TaskState) -> str:
+    if state.state == "done":
+        return str(state.outcome.get("says") or state.says or "Done.")
+    if state.state == "waiting":
+        return state.says or "Waiting for its turn."
+    return state.says or "Begins."

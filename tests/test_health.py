@@ -1,0 +1,186 @@
+"""What `/health`, the dashboard and `cache_monitor.py --action health` say: each check alone, whatever else is broken."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from image_cache.database import Database, DatabaseError
+from image_cache.health import Check, can_serve, examine, examine_service, verdict
+from image_cache.reading import open_reading
+from tests.support.inside import Inside
+from tests.support.origin import Origin
+
+
+def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return everything of a folder that somebody could have changed."""
+    facts = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
+    return [(str(path), stat.st_size, stat.st_mtime_ns, stat.st_mode) for path, stat in facts]
+
+
+def look(folder: Path) -> dict[str, Check]:
+    reading = open_reading(Settings(DATA_DIR=folder))
+    try:
+        return {check.name: check for check in examine(reading)}
+    finally:
+        reading.close()
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vault with one record and one cover, whose service has ended."""
+    folder = tmp_path_factory.mktemp("pristine") / "vault"
+    with Origin() as origin, Inside(folder, trusted=(origin.base,)) as inside:
+        inside.album(origin.put("/a.jpg", b""))
+        inside.cover(origin, "/a.jpg")
+    return folder
+
+
+@pytest.fixture
+def settled(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of it, to break."""
+    return Path(shutil.copytree(pristine, tmp_path / "vault"))
+
+
+def test_a_vault_that_is_well_is_healthy_from_inside_and_from_outside(inside: Inside, origin: Origin) -> None:
+    inside.cover(origin)
+    for checks in (examine_service(inside.services), list(look(inside.folder).values())):
+        assert [check for check in checks if check.state in ("warning", "failed")] == []
+        assert verdict(checks) == "healthy"
+        assert can_serve(checks)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: bool) -> None:
+    inside.album()
+    inside.cover(origin)
+    if not is_running:
+        inside.services.close()
+    else:
+        inside.services.pool.close()  # so that nobody else changes anything
+    before = picture_of(inside.folder)
+    look(inside.folder)
+    assert picture_of(inside.folder) == before
+
+
+def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    reading = open_reading(Settings(DATA_DIR=tmp_path / "nothing"))
+    checks = {check.name: check for check in examine(reading)}
+    assert not (tmp_path / "nothing").exists()
+    assert checks["Catalogue"].message == "There is no vault here yet."
+    assert checks["Rights"].state == "failed"
+    assert verdict(checks.values()) == "unhealthy"
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "damage", "says"),
+    [
+        ("state/catalog.db", "Catalogue", "garbage", "It is damaged."),
+        ("state/catalog.db", "Catalogue", "truncated", "It is damaged."),
+        ("state/catalog.db", "Catalogue", "empty", "It is damaged."),
+        ("state/catalog.db", "Catalogue", "middle", "It is damaged."),
+        ("state/catalog.db", "Catalogue", "newer", "A newer version of VinylVault made it."),
+        ("state/catalog.db", "Catalogue", "gone", "There is none."),
+        ("cache/index.db", "Cache", "garbage", "It is damaged."),
+        ("cache/index.db", "Cache", "truncated", "It is damaged."),
+        ("cache/index.db", "Cache", "newer", "A newer version of VinylVault made it."),
+        ("cache/index.db", "Cache", "gone", "There is no index."),
+    ],
+)
+def test_a_broken_database_is_one_check_and_leaves_the_others(
+    settled: Path, name: str, check: str, damage: str, says: str
+) -> None:
+    path = settled / name
+    body = path.read_bytes()
+    if damage == "newer":
+        path.write_bytes(body[:60] + (99).to_bytes(4, "big") + body[64:])  # user_version
+    elif damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {
+                "garbage": b"no database" * 900,
+                "truncated": body[: len(body) // 2],
+                "empty": b"",
+                "middle": body[:8192] + os.urandom(len(body) - 8192),
+            }[damage]
+        )
+    before = picture_of(settled)
+    checks = look(settled)
+    assert picture_of(settled) == before
+    assert says in checks[check].message
+    assert checks[check].state == ("warning" if (check, damage) == ("Cache", "gone") else "failed")
+    assert checks[check].advice
+    others = {other.name for other in checks.values() if other.state == "failed"} - {check}
+    assert others == set()
+
+
+def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Path) -> None:
+    import sqlite3
+
+    path = settled / "state/catalog.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("INSERT INTO settings VALUES ('a', 'b')")
+    try:
+        found = look(settled)["Catalogue"]
+    finally:
+        holder.rollback()
+        holder.close()
+    assert "Another process keeps it locked." in found.message
+    assert "fuser" in found.advice
+
+
+def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) -> None:
+    covers = settled / "cache/covers"
+    (detail,) = covers.glob("detail/*/*.webp")
+    (thumbnail,) = covers.glob("thumbnails/*/*.webp")
+    detail.write_bytes(detail.read_bytes()[:100])
+    thumbnail.unlink()
+    (covers / "holiday.jpg").write_bytes(b"not ours")
+    (detail.parent / "link.webp").symlink_to("/etc/hostname")
+    left = detail.parent / ".part-1-0000"
+    left.write_bytes(b"x")
+    os.utime(left, (time.time() - 900,) * 2)
+    found = look(settled)["Pictures"]
+    assert found.state == "failed"
+    for words in ("1 torn", "1 missing", "1 file that is not ours", "1 link", "1 leftover of a process that was killed"):
+        assert words in found.message
+    assert "holiday.jpg" in found.advice
+    assert (detail.parent / "link.webp").is_symlink()
+
+
+def test_a_reader_refuses_to_write(settled: Path) -> None:
+    reading = open_reading(Settings(DATA_DIR=settled))
+    with pytest.raises(DatabaseError), reading.index.database.write() as conn:
+        conn.execute("DELETE FROM entries")
+    reading.close()
+    assert isinstance(reading.index.database, Database)
+
+
+def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Path) -> None:
+    reading = open_reading(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
+    checks = {check.name: check for check in examine(reading)}
+    reading.close()
+    assert checks["Clock"].state == "failed"
+    assert "1970-01-01" in checks["Clock"].message
+    assert "free." in checks["Disk"].message
+
+
+def test_a_full_disk_is_unhealthy_and_pages_are_served_all_the_same(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", FREE_SPACE_FLOOR_MB=4_000_000) as inside:
+        checks = examine_service(inside.services)
+        assert verdict(checks) == "unhealthy"
+        assert can_serve(checks)
+        assert inside.client().get("/health").status_code == 200
+
+
+def test_a_state_that_others_can_look_into_is_a_warning(settled: Path) -> None:
+    (settled / "state").chmod(0o755)
+    found = look(settled)["Rights"]
+    assert found.state == "warning"
+    assert "chmod go=" in found.advice

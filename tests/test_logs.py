@@ -1,0 +1,82 @@
+"""The log: no secrets, no flood, a file when one is wanted."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from image_cache.logs import REPEATS, WINDOW_S, OneLine, Sparing
+from tests.support.clock import FakeClock
+from tests.support.vault import ROOT, Vault
+
+
+def record(text: str, *arguments: object, level: int = logging.WARNING) -> logging.LogRecord:
+    return logging.LogRecord("image_cache.x", level, "", 0, text, arguments, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("url=https://a.example/p?token=abc&x=1 next", "url=https://a.example/p?… next"),
+        ("url=https://vera:hunter2@a.example/p", "url=https://…@a.example/p"),
+        ("headers Authorization: Discogs token=abcdef status=401", "headers Authorization: … status=401"),
+        ("header Authorization: Bearer abc.def next", "header Authorization: … next"),
+        ("password=hunter2 secret=x api_key=y cookie=z", "password=… secret=… api_key=… cookie=…"),
+        ("cover failed identity=discogs:R-1.jpg failures=2", "cover failed identity=discogs:R-1.jpg failures=2"),
+    ],
+)
+def test_a_line_names_no_secret(said: str, shown: str) -> None:
+    assert OneLine().format(record("%s", said)) == f"WARNING image_cache.x {shown}"
+
+
+def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard() -> None:
+    clock = FakeClock()
+    sparing = Sparing(clock)
+    heard = [sparing.filter(record("cover failed identity=%s", number)) for number in range(1000)]
+    assert sum(heard) == REPEATS
+    assert heard[:REPEATS] == [True] * REPEATS
+    assert sparing.filter(record("another event url=%s", 1))
+    assert all(sparing.filter(record("cache hit", level=logging.DEBUG)) for _ in range(100))
+    clock.advance(WINDOW_S + 1)
+    last = record("cover failed identity=%s", "100 %d")
+    assert sparing.filter(last)
+    assert OneLine().format(last) == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - REPEATS} more like it"
+    again = record("cover failed identity=%s", 1)
+    assert sparing.filter(again)
+    assert again.getMessage() == "cover failed identity=1"
+
+
+def test_two_handlers_hear_the_same_lines() -> None:
+    sparing = Sparing(FakeClock())
+    for number in range(3 * REPEATS):
+        said = record("cover failed identity=%s", number)
+        assert sparing.filter(said) == sparing.filter(said) == (number < REPEATS)
+
+
+def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "vinylvault.log"
+    with Vault(tmp_path / "vault", trusted=("http://127.0.0.1:9",), VINYL_VAULT_LOG_FILE=str(path)) as vault:
+        vault.get("/keys")
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first.endswith("INFO image_cache.adapters.policy origins trusted origins=http://127.0.0.1:9")
+        assert first[:4].isdigit()
+        assert path.stat().st_mode & 0o077 == 0
+        assert "origins trusted" in vault.log.read_text()
+
+
+def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "vault", VINYL_VAULT_LOG_FILE="/proc/nothing/a.log")
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"],
+        cwd=ROOT,
+        env=vault.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "VINYL_VAULT_LOG_FILE: /proc/nothing/a.log cannot be written" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

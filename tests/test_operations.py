@@ -1,0 +1,439 @@
+"""`cache_monitor.py` as an operator has it: what each action says, what it leaves alone, how it ends."""
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache.operations.actions import ACTIONS
+from tests.support.inside import Inside
+from tests.support.operator import Said, command, environment, operate
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import ROOT, Vault, wait_until
+from tests.test_health import picture_of
+
+COVERS = 5
+READING = [name for name, action in ACTIONS.items() if action.is_reading and name not in ("monitor", "selftest")]
+
+
+class Terminal(io.StringIO):
+    """A terminal of 80 columns: what `shutil.get_terminal_size` says when it cannot ask."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, list[str]]]:
+    """A running vault with some covers, and their addresses. Tests that use it change nothing of it."""
+    with Origin() as origin, Vault(tmp_path_factory.mktemp("operations") / "vault", trusted=(origin.base,)) as vault:
+        urls = [origin.put(f"/{n}.jpg", jpeg(300, 300, (n * 30, 9, 9))) for n in range(COVERS)]
+        vault.import_albums([{"artist": f"A{n}", "title": "T", "cover_url": url} for n, url in enumerate(urls)])
+        vault.get("/", Accept="text/html")
+        wait_until(lambda: vault.get("/api/cache/stats").json()["total_entries"] == 2 * COVERS)
+        yield vault, urls
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, origin: Origin) -> tuple[dict[str, str], list[str]]:
+    """A vault whose service has ended, with some records whose covers nobody fetched; and their addresses."""
+    vault = Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0")
+    urls = [origin.put(f"/{n}.jpg", jpeg(300, 300, (n * 30, 9, 9))) for n in range(COVERS)]
+    table = tmp_path / "table.json"
+    table.write_text(
+        json.dumps([{"artist": f"A{n}", "title": "T", "cover_url": url} for n, url in enumerate(urls)]), encoding="utf-8"
+    )
+    with Inside(vault.folder, trusted=(origin.base,), settled=False) as inside:
+        inside.services.library.import_table(table)
+        inside.services.covers.remember_all(inside.services.library.cover_urls())
+    return vault.env, urls
+
+
+def widest(text: str) -> int:
+    return max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines())
+
+
+def on_a_terminal(env: dict[str, str], action: str, *arguments: str) -> Said:
+    return operate({**env, "COLUMNS": "80", "LINES": "24"}, action, *arguments, stream=Terminal())
+
+
+def test_actions_that_read_change_nothing_beside_a_service_and_without_one(
+    served: tuple[Vault, list[str]], stopped: tuple[dict[str, str], list[str]]
+) -> None:
+    for env, urls in ((served[0].env, served[1]), stopped):
+        folder = Path(env["VINYL_VAULT_DATA_DIR"])
+        for action in READING:
+            before = files_of(folder)
+            said = operate(env, action, urls[0]) if action == "explain" else operate(env, action, "--url", urls[0])
+            assert files_of(folder) == before, action
+            assert said.status == (0 if action == "probe" or env is served[0].env else 1), action
+
+
+def files_of(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return everything below a folder but the logs of SQLite, in which a running service writes now and then."""
+    return [row for row in picture_of(folder) if not row[0].endswith(("-wal", "-shm"))] + [
+        (path.name, 0, 0, 0) for path in sorted(folder.rglob("*-[ws][ah][lm]"))
+    ]
+
+
+@pytest.mark.parametrize("action", ["status", "health", "report"])
+def test_an_action_fits_a_terminal_and_speaks_plainly_to_a_pipe_and_json_to_a_script(
+    served: tuple[Vault, list[str]], action: str
+) -> None:
+    vault, _ = served
+    shown = on_a_terminal(vault.env, action)
+    assert widest(shown.out) <= 80
+    piped = operate(vault.env, action)
+    assert "\x1b" not in piped.out
+    told = operate(vault.env, action, "--json")
+    assert told.json()["verdict"] == "healthy"
+    assert shown.status == piped.status == told.status == 0
+    for said in (shown, piped, told):
+        assert said.err == ""
+
+
+def test_status_is_one_line_for_a_glance_and_the_five_documented_numbers(served: tuple[Vault, list[str]]) -> None:
+    vault, _ = served
+    first, *rest = operate(vault.env, "status").out.splitlines()
+    assert re.fullmatch(r"(no hits yet|\d+ % hits)  0 stale  \d+ misses  0 MB/2\.0 GB  queue 0  paused 0(  .* written)?", first)
+    assert len(first) <= 80
+    for name in ("Hit rate", "Total entries", "Cache size", "Memory usage", "Eviction count"):
+        assert any(line.startswith(f"{name}: ") for line in rest), name
+    assert f"Total entries: {2 * COVERS}" in rest
+    assert rest[-1] == "healthy"
+    figures = operate(vault.env, "status", "--json").json()["figures"]
+    assert figures["total_entries"] == 2 * COVERS
+    assert figures["memory_used_bytes"] is not None
+
+
+def test_a_stopped_service_is_degraded_and_says_how_to_start_it(stopped: tuple[dict[str, str], list[str]]) -> None:
+    env, _ = stopped
+    said = operate(env, "health")
+    assert said.status == 1
+    assert "systemctl start vinylvault" in said.out
+    assert said.out.splitlines()[-1].startswith("degraded: Service: It does not answer")
+
+
+def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None:
+    env = environment(tmp_path / "nothing")
+    for action in (name for name in ACTIONS if name not in ("selftest", "monitor", "probe", "explain")):
+        said = operate(env, action, "--yes")
+        assert said.status == 2, action
+        assert "Traceback" not in said.out + said.err
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--action", "nothing"], "invalid choice"),
+        (["--action", "cleanup", "--cleanup-days", "many"], "--cleanup-days"),
+        (["--action", "cleanup", "--cleanup-days", "-1"], "outside 0 to"),
+        (["--action", "cleanup", "--cleanup-days", "nan"], "outside 0 to"),
+        (["--action", "explain"], "explain needs an address"),
+        (["--action", "probe"], "probe needs an address"),
+        (["--action", "status", "--database", "/etc/hostname"], "neither a catalog.db nor a folder"),
+    ],
+)
+def test_bad_arguments_are_said_in_words(tmp_path: Path, arguments: list[str], says: str) -> None:
+    done = command(environment(tmp_path / "vault"), *arguments)
+    assert done.status == 2
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_bad_setting_is_said_in_one_sentence(tmp_path: Path) -> None:
+    said = operate(environment(tmp_path, PORT="many"), "status")
+    assert (said.status, said.err) == (2, "PORT: 'many' is not a whole number.\n")
+
+
+def test_another_vault_is_named_by_its_folders(stopped: tuple[dict[str, str], list[str]], tmp_path: Path) -> None:
+    env, _ = stopped
+    folder = Path(env["VINYL_VAULT_DATA_DIR"])
+    elsewhere = environment(tmp_path / "other")
+    for database in (folder / "state/catalog.db", folder / "state"):
+        said = operate(elsewhere, "health", "--cache-dir", str(folder / "cache"), "--database", str(database), "--json")
+        assert said.check("Catalogue")["message"] == f"{COVERS} records."
+    assert (
+        operate(elsewhere, "status", "--database", str(folder / "cache/index.db"), "--json").json()["figures"]["registered"]
+        == COVERS
+    )
+
+
+def test_preload_without_a_service_fetches_by_itself_and_cleanup_says_what_it_freed(
+    stopped: tuple[dict[str, str], list[str]], origin: Origin
+) -> None:
+    env, urls = stopped
+    done = on_a_terminal(env, "preload")
+    assert done.status == 0
+    assert f"{COVERS} covers here, 0 could not be had." in done.out
+    assert "100 %" in done.out
+    assert origin.count() == COVERS
+    assert operate(env, "preload").status == 0
+    assert origin.count() == COVERS
+    kept = operate(env, "cleanup", "--cleanup-days", "30", "--json").json()
+    assert (kept["removed"], kept["left"]) == (0, 2 * COVERS)
+    later = operate(env, "cleanup", "--cleanup-days", "30", clock=lambda: time.time() + 31 * 86400)
+    assert later.out.startswith(f"{2 * COVERS} pictures removed (not looked at for 30 days), ")
+    assert "0 left" in later.out
+    assert operate(env, "explain", urls[0]).status == 1
+
+
+def test_a_clock_in_1970_removes_nothing(stopped: tuple[dict[str, str], list[str]]) -> None:
+    env, _ = stopped
+    said = operate(env, "cleanup", "--cleanup-days", "0", clock=lambda: 5000.0)
+    assert said.status == 2
+    assert "1970-01-01" in said.err
+    assert "timedatectl" in said.err
+
+
+def test_preload_names_what_could_not_be_had(stopped: tuple[dict[str, str], list[str]], origin: Origin) -> None:
+    env, urls = stopped
+    said = operate(
+        env, "preload", "--url", urls[0], "--url", f"{origin.base}/nothing.jpg", "--url", "ftp://a.example/x", "--json"
+    )
+    assert said.status == 1
+    told = said.json()
+    assert (told["total"], told["done"], told["failed"]) == (2, 1, 1)
+    assert list(told["refused"]) == ["ftp://a.example/x"]
+
+
+def test_clear_asks_on_a_terminal_and_not_a_script(
+    stopped: tuple[dict[str, str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, urls = stopped
+    operate(env, "preload", "--url", urls[0])
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    refused = on_a_terminal(env, "clear")
+    assert refused.status == 2
+    assert "This removes 2 pictures" in refused.out
+    assert operate(env, "clear").out.startswith("2 pictures removed")
+
+
+def test_clear_beside_the_service_gives_every_cover_a_new_address_and_they_come_back(tmp_path: Path, origin: Origin) -> None:
+    """The documented curl does the same; both work on the machine itself, without a login."""
+    url = origin.put("/a.jpg", jpeg(200, 200))
+    with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
+        vault.import_albums([{"artist": "A", "title": "T", "cover_url": url}])
+
+        def digest() -> str:
+            return re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode())[0]
+
+        def is_here() -> bool:
+            return vault.get(f"/cache/thumbnails/{digest()}.webp").status == 200
+
+        wait_until(is_here)
+        first = digest()
+        assert operate(vault.env, "clear").status == 0
+        wait_until(lambda: digest() != first and is_here())
+        assert vault.post("/api/cache/clear").json()["success"] is True  # no body, no token, no login: what curl sends
+
+
+def test_explain_finds_a_cover_by_any_of_its_names_and_says_where_its_bytes_are(served: tuple[Vault, list[str]]) -> None:
+    vault, urls = served
+    by_address = operate(vault.env, "explain", urls[1])
+    assert by_address.status == 0
+    (digest,) = set(re.findall(r"Key: covers/([0-9a-f]{64})", by_address.out))
+    for name in (digest, f"http://localhost:5000/cache/detail/{digest}.webp"):
+        assert operate(vault.env, "explain", name).out == by_address.out
+    assert "Records: /album/" in by_address.out
+    path = re.search(r"^detail: here, [\d,]+ bytes: (.+)$", by_address.out, re.MULTILINE)
+    assert path
+    assert Path(path[1]).is_file()
+    assert by_address.out.splitlines()[-1] == "It is here and fresh."
+    unknown = operate(vault.env, "explain", "https://images.example/none.jpg")
+    assert unknown.status == 2
+    assert "Nobody registered this address" in unknown.out
+
+
+def test_probe_says_how_far_it_comes(served: tuple[Vault, list[str]], origin: Origin) -> None:
+    vault, urls = served
+    said = operate(vault.env, "probe", "--url", urls[0])
+    assert said.status == 0
+    assert "JPEG, 300 x 300 px" in said.out
+    private = operate(vault.env, "probe", "--url", "http://10.1.2.3/a.jpg")
+    assert private.status == 2
+    assert "VINYL_VAULT_TRUSTED_ORIGINS" in private.out
+    text = Origin()
+    with text:
+        other = Vault(vault.folder, trusted=(text.base,)).env
+        rejected = operate(other, "probe", "--url", text.put("/a.jpg", b"hello"))
+    assert rejected.status == 2
+    assert "not-an-image" in rejected.out
+
+
+def test_names_of_strangers_cannot_write_to_the_terminal(stopped: tuple[dict[str, str], list[str]]) -> None:
+    env, _ = stopped
+    said = operate(env, "explain", "http://a.example/\x1b[2J\x07x")
+    assert "\x1b" not in said.out
+    assert "\x07" not in said.out
+
+
+def test_selftest_tries_the_whole_way_and_leaves_the_vault_alone(tmp_path: Path) -> None:
+    said = operate(environment(tmp_path / "vault"), "selftest")
+    assert said.status == 0, said.out
+    assert said.out.splitlines()[-1] == "7 of 7 well."
+    assert not (tmp_path / "vault").exists()
+
+
+def test_a_newer_index_is_left_alone_by_everything(stopped: tuple[dict[str, str], list[str]]) -> None:
+    env, _ = stopped
+    path = Path(env["VINYL_VAULT_DATA_DIR"]) / "cache/index.db"
+    body = path.read_bytes()
+    path.write_bytes(body[:60] + (99).to_bytes(4, "big") + body[64:])
+    newer = path.read_bytes()
+    for action in ("cleanup", "clear", "preload", "verify", "doctor", "status", "report"):
+        said = operate(env, action, "--yes", "--repair")
+        assert said.status == 2, action
+        assert "newer version" in said.out + said.err, action
+        assert path.read_bytes() == newer, action
+
+
+def test_the_script_is_quiet_when_its_reader_leaves_and_starts_fast(served: tuple[Vault, list[str]]) -> None:
+    vault, _ = served
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' cache_monitor.py --action report | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        env=vault.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.startswith("VinylVault, ")
+    loaded = (
+        "import sys, image_cache.operations.command; print(*sorted(m for m in ('PIL', 'requests', 'flask') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_monitor_is_a_screen_that_a_signal_ends_and_leaves_as_it_was(served: tuple[Vault, list[str]], number: int) -> None:
+    vault, _ = served
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(
+            sys.executable,
+            [sys.executable, "cache_monitor.py", "--action", "monitor", "--monitor-interval", "0.3"],
+            {**vault.env, "COLUMNS": "80", "LINES": "24"},
+        )
+    shown = b""
+    deadline = time.monotonic() + 30
+    while shown.count(b"a second") < 2:
+        assert time.monotonic() < deadline, shown
+        if select.select([fd], [], [], 0.2)[0]:
+            shown += os.read(fd, 65536)
+    os.kill(pid, number)
+    while True:
+        try:
+            part = os.read(fd, 65536)
+        except OSError:  # a terminal whose last process ended
+            break
+        if not part:
+            break
+        shown += part
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    text = shown.decode()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert text.startswith("\x1b[?1049h\x1b[?25l")
+    assert text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
+    page = text.split("\x1b[H")[-1]
+    assert widest(page) <= 80
+    for words in ("10 s", "100 s", "1000 s", "hits", "queue", "memory", vault.url.rpartition(":")[2]):
+        assert words in page
+    assert "Traceback" not in text
+
+
+def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(
+    served: tuple[Vault, list[str]], tmp_path: Path
+) -> None:
+    vault, _ = served
+    for env, says in ((vault.env, "misses"), (environment(tmp_path / "nothing"), "The index cannot be read. There is none.")):
+        process = subprocess.Popen(
+            [sys.executable, "cache_monitor.py", "--action", "monitor", "--monitor-interval", "0.2"],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.terminate()
+        assert process.wait(30) == 0
+        process.stdout.close()
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) and says in line for line in lines), lines
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_health_waits_for_a_service_that_starts(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "vault")
+    waiting = subprocess.Popen(
+        [sys.executable, "cache_monitor.py", "--action", "health", "--wait", "60"],
+        cwd=ROOT,
+        env=vault.env,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with vault:
+        said, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert said.splitlines()[-1] == "healthy"
+
+
+def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_machine(
+    served: tuple[Vault, list[str]], tmp_path: Path
+) -> None:
+    vault, _ = served
+    file, folder = tmp_path / "vault.tar", tmp_path / "daily"
+    done = operate(vault.env, "backup", "--file", str(file))
+    assert done.status == 0, done.err
+    assert f"written to {file}" in done.out
+    assert "--secrets was not said" in done.out
+    assert operate(vault.env, "backup", "--file", str(file)).status == 2, "a file that is there stays"
+    assert operate(vault.env, "backup", "--file", f"{folder}/", "--keep", "2", "--json").json()["size_bytes"] > 0
+    assert len(list(folder.iterdir())) == 1
+    other = environment(tmp_path / "other")
+    back = operate(other, "restore", "--file", str(file))
+    assert back.status == 0, back.err
+    assert f"{COVERS} records" in back.out
+    assert operate(other, "status", "--json").json()["checks"][1]["message"] == f"{COVERS} records."
+    again = operate(other, "restore", "--file", str(file))
+    assert (again.status, again.out) == (2, "")
+    assert "--force" in again.err
+    busy = operate(vault.env, "restore", "--file", str(file), "--force")
+    assert busy.status == 2
+    assert "stop the service first" in busy.err
+
+
+@pytest.mark.parametrize("body", [b"", b"no archive" * 900, None])
+def test_an_archive_that_is_not_ours_is_refused_in_one_sentence_and_nothing_is_made(tmp_path: Path, body: bytes | None) -> None:
+    file = tmp_path / "a.tar"
+    if body is not None:
+        file.write_bytes(body)
+    said = operate(environment(tmp_path / "vault"), "restore", "--file", str(file))
+    assert said.status == 2
+    assert len(said.err.splitlines()) == 1
+    assert str(file) in said.err
+    assert not (tmp_path / "vault/state/catalog.db").exists()
+
+
+def test_the_report_says_how_big_the_cache_should_be_and_what_was_written(served: tuple[Vault, list[str]]) -> None:
+    vault, _ = served
+    said = operate(vault.env, "report")
+    assert "How big should the cache be?" in said.out
+    assert re.search(r"Written today: .* of a budget of 1\.0 GB\.", said.out)
+    assert " written" in operate(vault.env, "status").out.splitlines()[0]
