@@ -11,8 +11,9 @@ from image_cache.web.helpers import day
 
 # Names of the ways for people. The ways themselves are `sources.ways.WAYS`, which is not loaded for a page; a test compares.
 WAYS = {
+    "discogs": "its release at Discogs",
     "mbid": "its id at MusicBrainz",
-    "discogs-link": "its release at Discogs",
+    "discogs-link": "its link with Discogs",
     "barcode": "its barcode",
     "catno": "its catalogue number",
     "names": "artist and title",
