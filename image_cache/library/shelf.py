@@ -16,7 +16,7 @@ from image_cache.models import Album, AlbumPage, AlbumQuery
 if TYPE_CHECKING:  # loaded when the order by colour is asked for
     from image_cache.library.looks import AlbumLooks
 
-NEAR = 120  # places on each side in the order by colour that are looked at for what is near
+NEAR = 60  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
 
