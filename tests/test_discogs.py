@@ -1,5 +1,6 @@
 """The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it goes on."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,6 +137,16 @@ def test_what_cannot_be_a_token_is_not_even_tried(services: Services, discogs: D
     with pytest.raises(FieldRejected, match="40 letters"):
         services.discogs.offer(text)
     assert discogs.paths() == []
+
+
+def test_a_token_file_is_closed_whatever_the_process_was_started_with(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        TokenFile(tmp_path / "token").write(TOKEN)
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]
 
 
 def test_a_token_file_through_a_link_is_not_read(tmp_path: Path) -> None:
