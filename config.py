@@ -310,6 +310,16 @@ class Settings:
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
+    # Tables
+    MAX_IMPORT_MB: float = setting(
+        256.0,
+        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "VINYL_VAULT_MAX_IMPORT_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
+
     # Large files
     FILES_SIZE_MB: float | None = setting(
         None,
@@ -334,6 +344,26 @@ class Settings:
     )
     IMAGE_SERVER_CA: Path | None = setting(
         None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
+    )
+
+    # Folders of music
+    MUSIC_DIRS: tuple[str, ...] = setting(
+        (),
+        "Folders with music files whose albums stand on the wall, comma-separated. Only read, never written.",
+        "VINYL_VAULT_MUSIC_DIRS",
+    )
+    MUSIC_PARENTS: tuple[str, ...] = setting(
+        ("/media", "/run/media", "/mnt", "/srv"),
+        "Where operators may choose further music folders on a page, comma-separated; `none` for nowhere.",
+        "VINYL_VAULT_MUSIC_PARENTS",
+    )
+    MUSIC_RESCAN_HOURS: float = setting(
+        24.0,
+        "How often the folders of music are looked through for changes; 0 for never. A disk that is plugged in is looked at once.",
+        "VINYL_VAULT_MUSIC_RESCAN_HOURS",
+        unit="hours",
+        low=0,
+        high=8760,
     )
 
     @property
@@ -385,6 +415,16 @@ class Settings:
     def own_covers_dir(self) -> Path:
         """Precious: covers that people uploaded for a record."""
         return self.state_dir / "own_covers"
+
+    @property
+    def imports_dir(self) -> Path:
+        """Where tables are put that shall be taken in."""
+        return self.DATA_DIR / "imports"
+
+    @property
+    def intray_dir(self) -> Path:
+        """Uploaded tables until their import ends."""
+        return self.state_dir / "intray"
 
     @property
     def stream_cache_dir(self) -> Path:
@@ -551,6 +591,8 @@ def settings_document() -> str:
         default = row.default
         if isinstance(default, Path):
             default = default.relative_to(BASE_DIR)
+        if isinstance(default, tuple):
+            default = ",".join(default)
         shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
         names = " or ".join(f"`{name}`" for name in row.metadata["env"])
         lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")

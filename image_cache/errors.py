@@ -204,6 +204,16 @@ class TableRejected(CacheError):
         self.reason = reason
 
 
+class FolderRejected(CacheError):
+    """A folder cannot be one of music. `path` is as it was given."""
+
+    def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.path = path
+        self.reason = reason
+        self.hint = hint
+
+
 class UnknownPage(CacheError):
     """There is no grid page with this number; pages count from 1, and an empty wall has one."""
 

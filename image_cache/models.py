@@ -147,6 +147,7 @@ class AlbumRow:
     """One good row of an import. None means that the file does not say, so what the catalogue knows stays.
 
     `source_id` "" asks the library for a stable identity made from the row itself. `line` is where the row begins.
+    `counts_copies` when rows with one id are copies on the shelf, not the same record said twice. `played_at` are single plays.
     """
 
     line: int
@@ -171,6 +172,9 @@ class AlbumRow:
     instance_id: str | None = None
     barcode: str | None = None
     mbid: str | None = None
+    counts_copies: bool = False
+    last_played_at: float | None = None
+    played_at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from image_cache.web.ways import WAYS
 from tests.support.inside import Inside, form_token, page_token
 
 
-def begin(inside: Inside, kind: str = "music", **values: object) -> int:
+def begin(inside: Inside, kind: str = "discogs", **values: object) -> int:
     """Put a task into the table that no runner of this vault knows, so that it stays as it is."""
     rows = inside.services.tasks.rows
     task_id, _ = rows.add(kind, {}, 1000.0)

@@ -1,7 +1,10 @@
 """The wall, the search, the shelf, random, plays and imports, on a real catalogue."""
 
+import datetime
 import multiprocessing
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from image_cache.adapters.catalog import Catalog
-from image_cache.errors import ImportRejected, StorageError, UnknownAlbum, UnknownPage
+from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
 from image_cache.library import SORTS, Library
 from image_cache.models import AlbumQuery, AlbumRow, Track
 from tests.support.clock import FakeClock
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -351,7 +356,7 @@ def test_records_of_an_artist_stand_by_year(library: Library) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 20, 21, 22, 60])
 def test_no_record_comes_twice_in_twenty_when_there_are_enough(library: Library, count: int) -> None:
     fill(library, *(row(f"T{n}") for n in range(count)))
-    picks = [library.random().id for _ in range(200)]  # type: ignore[union-attr]
+    picks = [library.random().id for _ in range(600)]  # type: ignore[union-attr]
     window = min(20, count - 1)
     for at in range(len(picks)):
         assert picks[at] not in picks[max(0, at - window) : at]
@@ -369,6 +374,122 @@ def test_random_leaves_out_what_it_is_told_to(library: Library) -> None:
     fill(library, *(row(f"T{n}") for n in range(3)))
     assert {library.random(exclude=[1]).id for _ in range(20)} == {2, 3}  # type: ignore[union-attr]
     assert library.random(exclude=[1, 2, 3]) is not None
+
+
+def test_random_favours_what_was_not_played_for_long(library: Library, clock: FakeClock) -> None:
+    """By weight: never played 1, a year ago .8, just now .05. Also beyond the number up to which all are looked through."""
+    fill(library, *(row(f"T{n}") for n in range(900)))
+    long_ago, just_now = range(1, 301), range(301, 601)
+    with library._catalog.write() as conn:
+        for ids, at in ((long_ago, clock.now - 400 * 86400), (just_now, clock.now)):
+            conn.executemany("UPDATE albums SET plays = 1, last_played_at = ? WHERE id = ?", [(at, one) for one in ids])
+    picks = [library.random().id for _ in range(3000)]  # type: ignore[union-attr]
+    shares = [sum(one in ids for one in picks) / 3000 for ids in (range(601, 901), long_ago, just_now)]
+    for share, expected in zip(shares, (1 / 1.85, 0.8 / 1.85, 0.05 / 1.85), strict=True):
+        assert abs(share - expected) < 0.05
+
+
+def test_random_can_be_told_a_genre_and_a_decade(library: Library) -> None:
+    kinds = [("Jazz", 1959), ("Jazz", 1971), ("Rock", 1971), ("Rock", None)]
+    fill(library, *(row(f"T{n}", genres=(kinds[n % 4][0],), year=kinds[n % 4][1]) for n in range(100)))
+    for wanted, expected in (
+        ({"genre": "Jazz"}, {0, 1}),
+        ({"decade": 1970}, {1, 2}),
+        ({"genre": "Jazz", "decade": 1970}, {1}),
+    ):
+        found = [library.random(**wanted).id - 1 for _ in range(150)]  # type: ignore[union-attr, arg-type]
+        assert {one % 4 for one in found} == expected
+        assert all(found[at] not in found[max(0, at - 20) : at] for at in range(len(found)))
+    assert library.random(genre="Jazz", decade=2020) is None
+    assert library.random(genre="Polka") is None
+
+
+def test_what_is_gone_comes_up_only_when_there_is_nothing_else(library: Library) -> None:
+    fill(library, *(row(f"T{n}") for n in range(4)))
+    with library._catalog.write() as conn:
+        conn.execute("UPDATE albums SET gone_at = 1 WHERE id < 4")
+    assert {library.random().id for _ in range(30)} == {4}  # type: ignore[union-attr]
+    with library._catalog.write() as conn:
+        conn.execute("UPDATE albums SET gone_at = 1")
+    assert {library.random().id for _ in range(30)} == {1, 2, 3, 4}  # type: ignore[union-attr]
+
+
+def test_no_record_comes_twice_in_twenty_over_processes(catalog: Catalog, library: Library, tmp_path: Path) -> None:
+    fill(library, *(row(f"T{n}") for n in range(25)))
+    program = (
+        "import sys; from pathlib import Path; from image_cache.adapters.catalog import Catalog; from image_cache.library import Library; "
+        "library = Library(Catalog(Path(sys.argv[1]))); print(*(library.random().id for _ in range(10)))"
+    )
+    picks: list[int] = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "catalog.db")], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        picks += [int(one) for one in done.stdout.split()]
+        picks += [library.random().id for _ in range(5)]  # type: ignore[union-attr]
+    assert len(picks) == 45
+    assert all(picks[at] not in picks[max(0, at - 20) : at] for at in range(len(picks)))
+    assert len(catalog.db.rows("SELECT * FROM spins")) == 20, "and no more is remembered"
+
+
+def test_a_disk_that_takes_no_more_does_not_stop_random(catalog: Catalog, library: Library) -> None:
+    fill(library, *(row(f"T{n}") for n in range(22)))
+    with catalog.write() as conn:
+        conn.execute("CREATE TRIGGER full BEFORE INSERT ON spins BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+    picks = [library.random().id for _ in range(100)]  # type: ignore[union-attr]
+    assert all(picks[at] not in picks[max(0, at - 20) : at] for at in range(len(picks)))
+
+
+@pytest.mark.parametrize(
+    ("heard", "added", "says"),
+    [
+        ((0, None), "2024-01-01", "never played"),
+        ((0, None), "2026-11-18", "came in this week"),
+        ((0, None), "2026-11-09", "came in last week"),
+        ((0, None), "2027-01-01", "never played"),
+        ((12, None), "2024-01-01", "not played since it came in"),
+        ((12, "2024-05-03"), "2024-01-01", "not played since May 2024"),
+        ((12, "2026-03-03"), "2024-01-01", "not played since March"),
+        ((12, "2026-11-19"), "2024-01-01", "last played yesterday"),
+        ((12, "2026-10-20"), "2024-01-01", "last played 31 days ago"),
+        ((12, "2026-11-20"), "2024-01-01", "played today already, and up again by chance"),
+        ((12, "2027-11-20"), "2024-01-01", "played today already, and up again by chance"),
+    ],
+)
+def test_why_a_record_came_up(library: Library, clock: FakeClock, heard: tuple[int, str | None], added: str, says: str) -> None:
+    plays, played = heard
+    clock.now = noon("2026-11-20")
+    fill(library, row("T", plays=plays, added_at=noon(added)))
+    if played:
+        with library._catalog.write() as conn:
+            conn.execute("UPDATE albums SET last_played_at = ?", (noon(played),))
+    assert library.why(library.album(1)) == says  # type: ignore[arg-type]
+
+
+def noon(day: str) -> float:
+    return datetime.datetime.fromisoformat(f"{day}T12:00:00").astimezone().timestamp()
+
+
+def test_notes_of_ones_own_are_found_and_no_import_changes_them(library: Library) -> None:
+    fill(library, row("T", notes="From the table"))
+    assert library.write_notes(1, "  Pressed in Łódź\r\non a Tuesday\x00.\n") == "Pressed in Łódź\non a Tuesday."
+    for text in ("pressed tuesday", "lodz", "ŁÓDŹ", "table"):
+        assert found(library, text) == ["T"]
+    library.import_rows([row("T", notes="Another table", label="L")])
+    assert library.album(1).own_notes == "Pressed in Łódź\non a Tuesday."  # type: ignore[union-attr]
+    assert found(library, "lodz") == ["T"]
+    library.write_notes(1, "")
+    assert found(library, "lodz") == found(library, "tuesday") == []
+
+
+def test_notes_have_a_length_and_belong_to_a_record(library: Library) -> None:
+    fill(library, row("T"))
+    library.write_notes(1, "x" * 5000)
+    with pytest.raises(FieldRejected, match="5,001 characters, 5,000 fit"):
+        library.write_notes(1, "x" * 5001)
+    with pytest.raises(UnknownAlbum):
+        library.write_notes(2, "x")
+    assert library.album(1).own_notes == "x" * 5000  # type: ignore[union-attr]
 
 
 def test_playing_counts_and_undo_takes_it_back(library: Library, clock: FakeClock) -> None:

@@ -137,16 +137,16 @@ def is_private_name(host: str) -> bool:
     return not dot or suffix in PRIVATE_SUFFIXES
 
 
-HERE = ("own", "music")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
+HERE = ("own", "music", "demo")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
 
 
 def lane(url: str) -> str:
     """Return the queue lane of a URL, its lower-case `host[:port]`; empty when the URL is not one that is fetched. Never raises.
 
-    What lies on this machine has lanes of its own: a music folder on a slow disk keeps nobody else waiting.
+    What lies on this machine has lanes of its own, each music folder one: a slow disk keeps nobody else waiting.
     """
     if (scheme := url.partition(":")[0]) in HERE:
-        return scheme
+        return url.partition("/")[0][:80] if scheme == "music" else scheme
     try:
         peer = parse_url(url).peer
     except OriginDenied:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.adapters.catalog_schema import MIGRATIONS
@@ -136,11 +137,12 @@ class Catalog:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album) -> None:
-        """Add an album; its `id` is ignored and given by the catalogue."""
+    def insert(self, conn: Connection, album: Album) -> int:
+        """Add an album; its `id` is ignored, the one that the catalogue gives is returned."""
         values = _values(album)
         marks = ",".join("?" * len(values))
-        conn.execute(f"INSERT INTO albums ({','.join(values)}) VALUES ({marks})", tuple(values.values()))
+        sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
+        return int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what differs, and only that: a trigger fires for each column that is named."""
@@ -148,6 +150,24 @@ class Catalog:
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
         names = ", ".join(f"{name} = ?" for name in changed)
         conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+
+    def plays_missing(self, album_id: int, played_at: Iterable[float]) -> list[float]:
+        """Return those of these moments at which no play of a record is noted."""
+        noted = {row["played_at"] for row in self.db.rows("SELECT played_at FROM plays WHERE album_id = ?", (album_id,))}
+        return [moment for moment in played_at if moment not in noted]
+
+    def note_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
+        """Add plays of long ago, which the count of the record has already."""
+        conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
+
+    def remove_source(self, source: str) -> int:
+        """Delete every record of a source with its plays; return how many."""
+        with self.db.write() as conn:
+            return conn.execute("DELETE FROM albums WHERE source = ?", (source,)).rowcount
+
+    def count_source(self, source: str) -> int:
+        row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
+        return int(row["n"]) if row else 0
 
     def play(self, album_id: int, played_at: float) -> int | None:
         """Note that a record was played; return how often by now, None when there is no such record."""
@@ -177,6 +197,11 @@ class Catalog:
     def rate(self, album_id: int, rating: int | None) -> bool:
         with self.db.write() as conn:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
+
+    def write_notes(self, conn: Connection, album: Album, text: str) -> None:
+        """Write the notes of one's own; no import touches them."""
+        folded = _values(replace(album, own_notes=text))["folded"]
+        conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
 
 
 def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
@@ -226,7 +251,7 @@ def _tuple(text: str) -> tuple[str, ...]:
 
 
 def _values(album: Album) -> dict[str, object]:
-    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) and when it was played are not."""
+    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) is not."""
     return {
         "source": album.source,
         "source_id": album.source_id,
@@ -246,9 +271,12 @@ def _values(album: Album) -> dict[str, object]:
         "notes": album.notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings((album.title, album.artist, album.label, album.notes, *(track.title for track in album.tracks))),
+        "folded": respellings(
+            (album.title, album.artist, album.label, album.notes, album.own_notes, *(track.title for track in album.tracks))
+        ),
         "added_at": album.added_at,
         "plays": album.plays,
+        "last_played_at": album.last_played_at,
         "instance_id": album.instance_id,
         "barcode": album.barcode,
         "mbid": album.mbid,

@@ -1,5 +1,7 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
+from image_cache.adapters.catalog_schema_music import MUSIC, SPINS
+
 ALBUMS = """
 CREATE TABLE albums (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- an id is an address that people keep: never given to another record
@@ -350,4 +352,4 @@ CREATE TABLE detail_wishes (
 );
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS)
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS)

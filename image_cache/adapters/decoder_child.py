@@ -7,40 +7,23 @@ and the parent-death signal are safe.
 """
 
 import contextlib
-import ctypes
 import gc
 import json
-import math
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 import traceback
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from image_cache.adapters import imaging
+from image_cache.adapters.confinement import Limits, confine, grant_time, leave_network
 from image_cache.adapters.frames import Broken, Channel
 from image_cache.adapters.variants import Variant
 from image_cache.errors import ImageRejected
 
-BASE_BYTES = 128 << 20  # address space of an interpreter with Pillow and one fetched picture, before anything is decoded
 IDLE_EXIT = 3  # exit code of a worker that nobody asked for so long
-_CLONE_NEWNET, _CLONE_NEWUSER = 0x4000_0000, 0x1000_0000
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a worker may use. CPU and wall time are per picture; `images` is how many pictures it lives for."""
-
-    budget_bytes: int
-    idle_s: float
-    cpu_s: int
-    wall_s: float
-    images: int
 
 
 def main(control_fd: int, limits: Limits) -> None:
@@ -131,7 +114,7 @@ def _work(sock: socket.socket, limits: Limits, nursery: int) -> NoReturn:
         try:
             head, body = channel.receive()
             sock.sendall(b"+")  # from here on a failure belongs to this picture
-            _grant_time(limits)
+            grant_time(limits)
             answer, blobs, is_whole = _answer(head, body, limits.budget_bytes)
             signal.setitimer(signal.ITIMER_REAL, 0)
             channel.send(answer, *blobs)
@@ -164,41 +147,3 @@ def _answer(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
         return {"rejected": error.reason}, [], True
     except MemoryError:
         return {"failed": f"ran out of the {budget_bytes >> 20} MB it may decode with"}, [], False
-
-
-# --- limits
-
-
-def _grant_time(limits: Limits) -> None:
-    """Move the CPU limit up by one picture's share and wind the alarm. Both end this process when they run out."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s
-    resource.setrlimit(resource.RLIMIT_CPU, (min(soft, hard), hard))
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
-
-
-def confine(limits: Limits, nursery: int) -> None:
-    """Give this process the limits of a worker. Nothing that it decodes can lift them."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.getppid() != nursery:  # it died before we asked to be told
-        os._exit(0)
-    memory = BASE_BYTES + limits.budget_bytes
-    for what, value in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, (limits.cpu_s + 1) * limits.images),  # for its whole life; each picture lowers the soft one
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (value, value))
-
-
-def leave_network() -> None:
-    """Move into an empty network namespace where the kernel lets us. Where not, the limits above must do."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)

@@ -21,7 +21,8 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 
-from image_cache.adapters import decoder_child, imaging
+from image_cache.adapters import imaging
+from image_cache.adapters.confinement import BASE_BYTES, Limits, confine, leave_network
 from image_cache.adapters.frames import Channel
 from image_cache.adapters.unfolding import MAX_UNFOLDED_BYTES, Plain, Source, Unfolded, unfolded
 from image_cache.errors import FileRejected
@@ -42,11 +43,11 @@ class NoPicture(Exception):
 def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
     """Answer one question and end. Everything that is needed is loaded before the limits come down."""
     imaging.warm_up()
-    decoder_child.leave_network()
+    leave_network()
     channel = Channel(socket.socket(fileno=line), max_body_bytes=0)
     loaded = _address_space()
-    limits = decoder_child.Limits(loaded + budget_bytes - decoder_child.BASE_BYTES, 0.0, cpu_s, wall_s, 1)
-    decoder_child.confine(limits, parent)
+    limits = Limits(loaded + budget_bytes - BASE_BYTES, 0.0, cpu_s, wall_s, 1)
+    confine(limits, parent)
     signal.setitimer(signal.ITIMER_REAL, wall_s)
     try:
         head, blobs = look(file, name)

@@ -3,8 +3,8 @@
 from image_cache.covers.cache import ImageCache
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.names import NAMESPACE, Names
-from image_cache.covers.places import Places
+from image_cache.covers.places import Here, Places
 from image_cache.covers.stats import CacheStats
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM
 
-__all__ = ["NAMESPACE", "PAGE", "VISIBLE", "WARM", "CacheStats", "CoverLoader", "ImageCache", "Names", "Places"]
+__all__ = ["NAMESPACE", "PAGE", "VISIBLE", "WARM", "CacheStats", "CoverLoader", "Here", "ImageCache", "Names", "Places"]

@@ -14,10 +14,13 @@ class Place(Protocol):
         ...
 
 
+Here = Mapping[str, Place]  # by scheme
+
+
 class Places:
     """Fetches by scheme: `here` first, everything else through the guarded fetch, which refuses what is not http."""
 
-    def __init__(self, net: LazyFetcher, here: Mapping[str, Place]) -> None:
+    def __init__(self, net: LazyFetcher, here: Here) -> None:
         self._net = net
         self._here = here
 

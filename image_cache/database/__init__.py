@@ -80,22 +80,30 @@ class Database:
         return conn if conn is not None else self._connect()
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, is_durable: bool = True) -> Iterator[Connection]:
         """Run one IMMEDIATE transaction; commits at the end of the block, rolls back when it raises.
+
+        What is not `is_durable` does not wait for the disk: a power cut may lose it, and breaks nothing.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
         without waiting when another process wrote in between.
         """
         try:
             conn = self.connection()
-            conn.execute("BEGIN IMMEDIATE")
+            if not is_durable:
+                conn.execute("PRAGMA synchronous = NORMAL")
             try:
+                conn.execute("BEGIN IMMEDIATE")
                 yield conn
                 conn.commit()
             except BaseException:  # also of the commit: a full disk refuses it and leaves the transaction open
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
                 raise
+            finally:
+                if not is_durable:
+                    with contextlib.suppress(DatabaseError):
+                        conn.execute(f"PRAGMA synchronous = {self._synchronous}")
         except DatabaseError as error:
             self._is_replaced(error)
             raise

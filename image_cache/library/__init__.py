@@ -1,42 +1,34 @@
-"""The albums: the wall and its pages, search, the shelf, random and plays, import and export. Knows no web and no SQL."""
+"""The albums: the shelf and what is done with it: random and plays, notes, import and export. Knows no web and no SQL."""
 
-import itertools
 import random
-import threading
 import time
-from array import array
-from bisect import bisect_left
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.adapters.tables import read_table, write_table
-from image_cache.database import Connection
-from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
-from image_cache.folding import sort_key
-from image_cache.library.importing import import_rows
-from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
+from image_cache.adapters.catalog_spins import SpinRows
+from image_cache.database import DatabaseError
+from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
+from image_cache.library.picking import pick, why
+from image_cache.library.shelf import COLOUR, Shelf
 from image_cache.library.syncing import sync_rows
-from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
+from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
+    from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
-NEAR = 120  # places on each side in the order by colour that are looked at for what is near
-COLOUR = "colour"  # the one order that the catalogue does not know
-MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
+MAX_NOTES_CHARS = 5000
 
 __all__ = ["COLOUR", "SORTS", "Library"]
 
-_Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, int]]]
 
-
-class Library:
-    """The record collection. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
+class Library(Shelf):
+    """The record collection: what can be read of it, and what changes it."""
 
     def __init__(
         self,
@@ -47,105 +39,38 @@ class Library:
         rng: random.Random | None = None,
         looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
-        self._catalog = catalog
-        self._looks = looks  # made when the order by colour is asked for: most never ask
+        super().__init__(catalog, page_size=page_size, looks=looks)
+        self._spins = SpinRows(catalog)
         self._clock = clock
-        self._page_size = page_size
         self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
-        self._guard = threading.Lock()  # protects the memories below
-        self._orders: dict[str, tuple[int, Order]] = {}
-        self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
-        self._counts: tuple[int, _Filters] | None = None
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
-        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
+        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process, protected by the guard
 
-    def page(self, query: AlbumQuery, number: int) -> AlbumPage:
-        """Return a page of the wall, counted from 1. An empty result has one page.
+    def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
+        """Pick an album by chance, of a genre and a decade (like 1970) when they are given; what was not played for long is favoured.
 
-        Raises `UnknownPage` for a number outside, `ValueError` for a `sort` that is not one of `SORTS`.
+        None of the last 20 picks of all processes, none of `exclude`, and none that is gone, while there is another one. `why` says
+        what speaks for it. None when there is nothing to pick.
         """
-        found = self._found(query)
-        pages = max(1, -(-len(found.ids) // self._page_size))
-        if not 1 <= number <= pages:
-            raise UnknownPage(number, pages)
-        first = (number - 1) * self._page_size
-        shown = found.ids[first : first + self._page_size]
-        opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
-        return AlbumPage(
-            query=query,
-            albums=tuple(self._shown(shown)),
-            page=number,
-            pages=pages,
-            total=len(found.ids),
-            groups=found.groups,
-            heads={shown[found.starts[g] - first]: found.groups[g] for g in opened},
-        )
-
-    def album(self, album_id: int) -> Album | None:
-        found = self._catalog.album(album_id)
-        return self.veil(found) if found and self.veil else found
-
-    def some(self, album_ids: Sequence[int]) -> list[Album]:
-        """Return these albums in this order; one that is gone is left out."""
-        return self._catalog.albums(album_ids)
-
-    def count(self) -> int:
-        return len(self._order("artist").ids)
-
-    def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
-        """Return the album with up to `each` others on both sides of it in artist order; empty when there is no such album."""
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        return self._shown(order.ids[max(0, at - each) : at + each + 1])
-
-    def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
-        """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
-
-        Looks at some hundred that stand near it in the order by colour: the cost does not grow with the collection.
-        """
-        if self._looks is None:
-            return []
-        order = self._order(COLOUR)
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
-        return self._catalog.albums(self._looks().nearest(album_id, around, count))
-
-    def previous(self, album_id: int) -> Album | None:
-        """Return the album before this one in artist order, None at the beginning of the shelf."""
-        return self._beside(album_id, -1)
-
-    def next(self, album_id: int) -> Album | None:
-        """Return the album behind this one in artist order, None at the end of the shelf."""
-        return self._beside(album_id, 1)
-
-    def nearby(self, text: str, count: int = 6) -> list[Album]:
-        """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        found = self._catalog.from_artist(sort_key(text[:200]), count)
-        return [self.veil(one) for one in found] if self.veil else found
-
-    def random(self, exclude: Collection[int] = ()) -> Album | None:
-        """Pick an album by chance, none of the last 20 picks and none of `exclude` while there is another one.
-
-        The picks are remembered per process: with several workers a record may come up again sooner. None without albums.
-        """
-        order = self._order("artist")
-        ids = order.ids
+        query = AlbumQuery(genre=genre, decade=decade)
+        ids = self._found(query).ids
         if not ids:
             return None
-        barred = {i for i in exclude if position(order, i) != NOWHERE}
-        if len(barred) == len(ids):
-            barred.clear()
+        now = self._clock()
+        try:
+            with self._spins.turn() as conn:
+                album_id = self._pick(query, exclude, self._spins.recent(conn, NOT_AGAIN), now)
+                self._spins.note(conn, album_id, now, NOT_AGAIN)
+        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
+            with self._guard:
+                recent = list(self._picked)
+            album_id = self._pick(query, exclude, recent, now)
         with self._guard:
-            # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-            memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-            recent = [i for i in self._picked if i not in barred]
-            album_id = self._pick(ids, barred.union(recent[-memory:] if memory else ()))
             self._picked.append(album_id)
         return self.album(album_id)
+
+    def why(self, album: Album) -> str:
+        """Say in half a line what speaks for a record that was picked by chance."""
+        return why(album, self._clock())
 
     def played(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
@@ -181,22 +106,20 @@ class Library:
         if not self._catalog.rate(album_id, stars):
             raise UnknownAlbum(album_id)
 
-    def genres(self) -> list[tuple[str, int]]:
-        return self._filters()[0]
+    def write_notes(self, album_id: int, text: str) -> str:
+        """Write notes of one's own about a record, empty to have none; return them as they are kept. No import changes them.
 
-    def formats(self) -> list[tuple[str, int]]:
-        return self._filters()[1]
-
-    def decades(self) -> list[tuple[int, int]]:
-        return self._filters()[2]
-
-    def cover_urls(self) -> Iterator[str]:
-        """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
-        return self._catalog.cover_urls()
-
-    def albums(self) -> Iterator[Album]:
-        """Yield every album, in the order they came in."""
-        return self._catalog.all_albums()
+        Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
+        """
+        text = _plain(text)
+        if len(text) > MAX_NOTES_CHARS:
+            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
+        with self._catalog.write() as conn:
+            album = self._catalog.album(album_id)
+            if album is None:
+                raise UnknownAlbum(album_id)
+            self._catalog.write_notes(conn, album, text)
+        return text
 
     def import_rows(
         self,
@@ -204,20 +127,36 @@ class Library:
         *,
         dry_run: bool = False,
         progress: Callable[[int], None] | None = None,
+        save: "Callable[[Connection, ImportReport], None] | None" = None,
+        resume: ImportReport | None = None,
+        each: Callable[[AlbumRow, str], None] | None = None,
     ) -> ImportReport:
         """Put rows into the catalogue, or with `dry_run` only say what would happen. `progress` gets the rows read so far.
 
-        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again.
+        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again, or goes
+        on after `resume`, the last report that `save` was given inside of a transaction. `each` gets every row that was not
+        there before `resume`, with what becomes of it: new, changed or same.
         Raises `StorageError` when the disk refuses; what was written before stays.
         """
-        return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
+        from image_cache.library.importing import NOTHING, import_rows
+
+        return import_rows(
+            self._catalog,
+            rows,
+            now=float(int(self._clock())),
+            dry_run=dry_run,
+            progress=progress,
+            save=save,
+            resume=resume or NOTHING,
+            each=each,
+        )
 
     def sync_rows(
         self,
         rows: Iterable[AlbumRow],
         *,
         failing: Collection[str] = (),
-        also: Callable[[Connection, "Counter[str]"], None] = lambda _conn, _counts: None,
+        also: "Callable[[Connection, Counter[str]], None]" = lambda _conn, _counts: None,
     ) -> "Counter[str]":
         """Put a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
 
@@ -227,87 +166,52 @@ class Library:
         return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also)
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
-        """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""
+        """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` when it is none of them."""
+        from image_cache.adapters.tables import read_table
+
         return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
 
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
+        from image_cache.adapters.table_writer import write_table
+
         return write_table(path, self.albums())
 
-    def _filters(self) -> _Filters:
-        revision = self._catalog.revision("artist")
-        with self._guard:
-            known = self._counts
-        if known and known[0] == revision:
-            return known[1]
-        counts = self._catalog.facets("genre"), self._catalog.facets("format"), self._catalog.decades()
-        with self._guard:
-            self._counts = (revision, counts)
-        return counts
+    def table_text(self, kind: str) -> Iterator[str]:
+        """Yield all albums as the text of a table, `csv` or `json`, piece by piece."""
+        from image_cache.adapters.table_writer import table_text
 
-    def _shown(self, ids: Sequence[int]) -> list[Album]:
-        found = self._catalog.albums(ids)
-        return [self.veil(one) for one in found] if self.veil else found
+        return table_text(kind, self.albums())
 
-    def _beside(self, album_id: int, step: int) -> Album | None:
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE or not 0 <= at + step < len(order.ids):
-            return None
-        return self.album(order.ids[at + step])
+    def remove_source(self, source: str) -> int:
+        """Delete every record of a source, with its plays; return how many."""
+        return self._catalog.remove_source(source)
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:
             raise UnknownAlbum(album_id)
         return plays
 
-    def _pick(self, ids: "array[int]", barred: set[int]) -> int:
-        for _ in range(8):
-            album_id = self._rng.choice(ids)
-            if album_id not in barred:
-                return album_id
-        # Nearly all are barred: look through the rest instead of trying on.
-        return self._rng.choice(list(itertools.filterfalse(barred.__contains__, ids)))
+    def _pick(self, query: AlbumQuery, exclude: Collection[int], recent: Sequence[int], now: float) -> int:
+        ids = self._found(query).ids
+        is_among = self._is_among(query, ids)
+        barred = {one for one in self._spins.gone() if is_among(one)}
+        if len(barred) == len(ids):
+            barred.clear()
+        excluded = {one for one in exclude if one not in barred and is_among(one)}
+        if len(barred) + len(excluded) < len(ids):
+            barred |= excluded
+        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
+        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
+        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
+        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
 
-    def _order(self, sort: str) -> Order:
-        if sort not in SORTS and sort != COLOUR:
-            raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
-        # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
-        revision = self._revision(sort)
-        with self._guard:
-            known = self._orders.get(sort)
-        if known and known[0] == revision:
-            return known[1]
-        order = arrange(self._by_colour() if sort == COLOUR else self._catalog.order(sort))
-        with self._guard:
-            self._orders[sort] = (revision, order)
-        return order
 
-    def _revision(self, sort: str) -> int:
-        revision = self._catalog.revision(sort)
-        # Both parts only go up, and the second one by far less than a part of the first.
-        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
-
-    def _by_colour(self) -> Iterator[tuple[int, int | None]]:
-        """Yield every album in the order by colour; those whose sleeves were not looked at, or that have none, at the end."""
-        shelf = self._order("artist").ids
-        left = set(shelf)
-        for album_id, band in self._looks().order() if self._looks else ():
-            if album_id in left:  # not one that was deleted a moment ago
-                left.discard(album_id)
-                yield album_id, band
-        yield from ((album_id, None) for album_id in shelf if album_id in left)
-
-    def _found(self, query: AlbumQuery) -> Found:
-        revision = self._revision(query.sort)
-        with self._guard:
-            known = self._results.get(query)
-            if known and known[0] == revision:
-                self._results.move_to_end(query)
-                return known[1]
-        found = keep(self._order(query.sort), self._catalog.matching(query), query.sort, self._page_size)
-        with self._guard:
-            self._results[query] = (revision, found)
-            while len(self._results) > MEMO_RESULTS:
-                self._results.popitem(last=False)
-        return found
+def _plain(text: str) -> str:
+    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(
+        char
+        for char in text
+        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
+    ).strip()

@@ -29,7 +29,7 @@ def identity(row: AlbumRow) -> tuple[str, str]:
 
 
 def numbered(source_id: str, copy: int) -> str:
-    """Return the id of the nth identical row of a file: two copies on the shelf stay two."""
+    """Return the id of the nth copy in a file: two copies on the shelf stay two."""
     return source_id if copy == 1 else f"{source_id}-{copy}"
 
 
@@ -56,6 +56,7 @@ def merged(album: Album, row: AlbumRow) -> Album:
         title_sort=sort_key(row.title),
         artist_sort=sort_key(row.artist),
         plays=max(album.plays, row.plays or 0),
+        last_played_at=max(album.last_played_at or 0.0, row.last_played_at or 0.0) or None,
         **said,
     )
 

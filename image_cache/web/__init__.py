@@ -23,6 +23,9 @@ from image_cache.web.jobs import jobs
 from image_cache.web.limits import register_limits
 from image_cache.web.media import WarmCovers, media
 from image_cache.web.metrics import metrics
+from image_cache.web.music import music
+from image_cache.web.music_commands import register_music_commands
+from image_cache.web.notes import notes
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
 from image_cache.web.sleeves import sleeves
@@ -52,6 +55,7 @@ def build_app(services: Services) -> Flask:
     register_errors(app)
     register_helpers(app)
     register_commands(app)
+    register_music_commands(app)
     register_stream_helpers(app)
     register_discogs(app)
     register_stream_commands(app)
@@ -72,6 +76,8 @@ def build_app(services: Services) -> Flask:
         jobs,
         importing,
         discogs,
+        music,
+        notes,
         sleeves,
     ):
         app.register_blueprint(blueprint)

@@ -1,11 +1,14 @@
 """What the page of one record shows, worked out before the template: sides, facts, spines, tint."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypedDict
+from urllib.parse import urlencode
 
 from markupsafe import Markup
+from werkzeug.exceptions import BadRequest
 
 from image_cache.library import Library
 from image_cache.models import Album, AlbumQuery, Cover, Track
@@ -14,6 +17,8 @@ from image_cache.web import drawing
 MOST_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
 HUE_STEP = 5
 CHROMA_STEP = 2
+LONGEST_GENRE = 200
+DISC = re.compile(r"([0-9]{1,3})-[0-9]{1,3}")
 SIDED = re.compile(r"([A-Z])[0-9]*[a-z]?", re.IGNORECASE)
 
 
@@ -38,12 +43,14 @@ class Spine:
 
 
 def sides(tracks: Sequence[Track]) -> list[Side]:
-    """Group tracks by the letter of their position; one group named Tracks when they carry numbers only."""
-    letters = [SIDED.fullmatch(track.position.strip()) for track in tracks]
-    if not tracks or not all(letters):
-        return [_side("Tracks", tracks)] if tracks else []
-    named = zip([found[1].upper() for found in letters if found], tracks, strict=True)
-    return [_side(f"Side {letter}", [track for _, track in group]) for letter, group in groupby(named, key=lambda pair: pair[0])]
+    """Group tracks by the letter of their position, or by the disc (2-7); one group named Tracks when they carry numbers only."""
+    for name, shape in (("Side", SIDED), ("Disc", DISC)):
+        found = [shape.fullmatch(track.position.strip()) for track in tracks]
+        if tracks and all(found):
+            named = zip([one[1].upper() for one in found if one], tracks, strict=True)
+            groups = groupby(named, key=lambda pair: pair[0])
+            return [_side(f"{name} {mark}", [track for _, track in group]) for mark, group in groups]
+    return [_side("Tracks", tracks)] if tracks else []
 
 
 def _side(name: str, tracks: Sequence[Track]) -> Side:
@@ -55,6 +62,36 @@ def facts(album: Album) -> list[str]:
     """Return the line below the artist: label, catalogue number, year, genres, formats; what is not known is left out."""
     parts = [album.label, album.catno, str(album.year or ""), *album.genres[:3], *album.formats[:3]]
     return [part for part in parts if part]
+
+
+class Chance(TypedDict, total=False):
+    """What random was told to pick from."""
+
+    genre: str
+    decade: int
+
+
+def chance(args: Mapping[str, str]) -> Chance:
+    """Parse what random was told: `genre`, and `decade` like 1970. Raises `BadRequest` for a decade that is none."""
+    found = Chance()
+    if genre := args.get("genre", "")[:LONGEST_GENRE]:
+        found["genre"] = genre
+    if decade := args.get("decade", ""):
+        if not (decade.isascii() and decade.isdigit() and len(decade) == 4):
+            raise BadRequest("A decade is a year like 1970.")
+        found["decade"] = int(decade) // 10 * 10
+    return found
+
+
+def why(told: Chance, reason: str) -> str:
+    """Return why a record came up, as a sentence: "Jazz, never played."."""
+    of = " of the ".join(filter(None, (told.get("genre", ""), f"{told['decade']}s" if "decade" in told else "")))
+    text = f"{of}, {reason}" if of else reason
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def spin_path(told: Chance) -> str:
+    return "/random" + (f"?{urlencode(told)}" if told else "")
 
 
 def with_own(neighbours: Sequence[Album], own: Album) -> list[Album]:

@@ -41,7 +41,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -65,14 +65,19 @@ def sort() -> AnyResponse:
 @pages.get("/album/<int:album_id>")
 def album(album_id: int) -> AnyResponse:
     """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
+    return show_album(known_record(album_id))
+
+
+def show_album(record: Album, **other: object) -> AnyResponse:
+    """Answer the page of a record. `other` goes to the template, such as what was typed and could not be taken."""
     library, covers = services().library, services().covers
-    record = _record(album_id)
-    shelf = album_view.with_own(library.neighbours(album_id, NEIGHBOURS), record)
+    shelf = album_view.with_own(library.neighbours(record.id, NEIGHBOURS), record)
     covers.remember([one.picture for one in shelf if one.picture])
     looks = know_covers([one.picture for one in shelf])
     if record.picture:
         covers.want([record.picture], PAGE)
     at = shelf.index(record)
+    chance = album_view.chance(request.args)
     values = {
         "album": record,
         "cover": looks[at],
@@ -82,18 +87,21 @@ def album(album_id: int) -> AnyResponse:
         "shelf": album_view.spines(shelf, looks, record),
         "previous": shelf[at - 1] if at else None,
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
-        "near": _near_in_colour(album_id),
+        "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
+        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
+        "spin_again": album_view.spin_path(chance),
+        "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
         "details_coming": services().discogs.want_details(record),
     }
-    return _page(render_template("album_detail.html", **values))
+    return _page(render_template("album_detail.html", **values | other))
 
 
 @pages.post("/album/<int:album_id>/played")
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
-    _record(album_id)
+    known_record(album_id)
     services().library.played(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
@@ -101,16 +109,17 @@ def played(album_id: int) -> AnyResponse:
 @pages.post("/album/<int:album_id>/unplayed")
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
-    _record(album_id)
+    known_record(album_id)
     services().library.unplay(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
 @pages.get("/random")
 def spin() -> AnyResponse:
-    """Pick a record and go there; to the wall when there is none."""
-    picked = services().library.random()
-    target = url_for("pages.album", album_id=picked.id, spun=1) if picked else url_for("pages.grid")
+    """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
+    chance = album_view.chance(request.args)
+    picked = services().library.random(**chance)
+    target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
     answer = redirect(target, 302)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -165,7 +174,8 @@ def _near_in_colour(album_id: int) -> list[wall.Tile]:
     return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
 
 
-def _record(album_id: int) -> Album:
+def known_record(album_id: int) -> Album:
+    """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
         raise NotFound(f"There is no record {album_id} on this shelf.")
@@ -228,6 +238,21 @@ def _search() -> object:
     from image_cache.web.sleeve_view import search_line
 
     return search_line(state)
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
 
 
 def _choices() -> dict[str, object]:

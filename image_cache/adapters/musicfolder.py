@@ -1,0 +1,211 @@
+"""Folders of music: what lies in them, file by file, and the pictures beside it. Links are never followed, only files are opened.
+
+Every step down is an `open` in the folder above with O_NOFOLLOW, so that no link leads out, also not one that appears while we walk.
+Names are what the system calls them; bytes that are no UTF-8 survive in them as surrogates.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MUSIC = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".wav", ".aif", ".aiff")
+PICTURE_NAMES = ("cover", "folder", "front", "art", "album")  # the first that is there is the cover,
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of two with one name the first of these
+NOT_OURS = frozenset({"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
+MAX_DEPTH = 24
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_DISC = re.compile(r"(?:cd|dis[ck]|vinyl)[\s._#-]*0*(\d{1,3})(?:[\s._:,(\[\u2013-].*)?", re.IGNORECASE)
+
+Names = tuple[str, ...]  # a path below the root, from the root down
+
+
+@dataclass(slots=True)
+class Part:
+    """One folder with music or pictures. `disc` is the number of a disc folder, None for the folder itself."""
+
+    path: Names
+    disc: int | None
+    music: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Unit:
+    """A folder and its disc folders: what may be one album, or several. `mark` changes when any of its files does."""
+
+    path: Names
+    parts: list[Part]
+    mark: bytes
+
+    @property
+    def files(self) -> int:
+        return sum(len(part.music) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A folder that could not be looked into; what lies below it is not known."""
+
+    path: Names
+    reason: str
+
+
+@dataclass(slots=True)
+class _Listing:
+    folders: list[str] = field(default_factory=list)
+    music: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    mark: int = 0
+    links: int = 0
+
+
+class Walk:
+    """One walk through a root. `links` counts the links that were passed over. For one thread.
+
+    `leave_out` are (device, inode) of folders that are not looked into; `names` lead from the music folder to where the walk
+    begins. Memory: the names of one folder at a time.
+    """
+
+    def __init__(self, root: int, leave_out: frozenset[tuple[int, int]] = frozenset(), names: Names = ()) -> None:
+        self.links = 0
+        self._root = root
+        self._names = names
+        self._leave_out = leave_out
+
+    def units(self) -> Iterator[Unit | Unread]:
+        """Yield what has music in it, from the root down, in the order of names. Raises `OSError` when the root itself fails."""
+        yield from self._below(self._root, self._names)
+
+    def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread]:
+        listing = self._list(folder, path)
+        parts, mark = [Part(path, None, listing.music, listing.pictures)], listing.mark
+        others: list[Names] = []
+        for name in sorted(listing.folders):
+            disc = disc_number(name) if path else None
+            if disc is None:
+                others.append((name,))
+                continue
+            try:
+                with opened(folder, (name,)) as inner:
+                    found = self._list(inner, (*path, name))
+            except OSError as error:
+                yield Unread((*path, name), reason_of(error))
+                continue
+            parts.append(Part((*path, name), disc, found.music, found.pictures))
+            mark += found.mark
+            others += [(name, deeper) for deeper in sorted(found.folders)]
+        del listing
+        if any(part.music for part in parts):
+            yield Unit(path, parts, (mark % (1 << 128)).to_bytes(16, "big"))
+        del parts
+        for names in others:
+            inner_path = (*path, *names)
+            if len(inner_path) > MAX_DEPTH:
+                yield Unread(inner_path, f"more than {MAX_DEPTH} folders deep")
+                continue
+            try:
+                with opened(folder, names) as inner:
+                    facts = os.fstat(inner)
+                    if (facts.st_dev, facts.st_ino) not in self._leave_out:
+                        yield from self._below(inner, inner_path)
+            except OSError as error:
+                yield Unread(inner_path, reason_of(error))
+
+    def _list(self, folder: int, path: Names) -> _Listing:
+        found = _Listing()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(".") or name in NOT_OURS:
+                    continue
+                if entry.is_symlink():
+                    self.links += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    found.folders.append(name)
+                elif is_music(name) or is_cover(name):
+                    with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                        facts = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(facts.st_mode):
+                            (found.music if is_music(name) else found.pictures).append(name)
+                            found.mark += _mark((*path, name), facts)
+        found.music.sort()
+        found.pictures.sort(key=_picture_rank)
+        return found
+
+
+@contextlib.contextmanager
+def opened(folder: int, names: Sequence[str]) -> Iterator[int]:
+    """Open the folder that `names` lead to, step by step, following no link. Raises `OSError`."""
+    inner = os.dup(folder) if not names else os.open(names[0], _FOLDER, dir_fd=folder)
+    try:
+        for name in names[1:]:
+            deeper = os.open(name, _FOLDER, dir_fd=inner)
+            os.close(inner)
+            inner = deeper
+        yield inner
+    finally:
+        os.close(inner)
+
+
+@contextlib.contextmanager
+def opened_root(path: Path) -> Iterator[int]:
+    """Open a root by an absolute path that is free of links. Raises `OSError`, also when one of its folders became a link."""
+    top = os.open("/", _FOLDER)
+    try:
+        with opened(top, path.parts[1:]) as root:
+            yield root
+    finally:
+        os.close(top)
+
+
+def open_file(folder: int, name: str) -> int:
+    """Open a regular file in a folder; the caller closes it. Raises `OSError` for anything else, and for a link."""
+    file = os.open(name, _FILE, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(0, "not a file")
+    return file
+
+
+def holds_anything(folder: int) -> bool:
+    """Tell whether a folder has anything of its owner's in it. Raises `OSError`."""
+    with os.scandir(folder) as entries:
+        return any(not entry.name.startswith(".") and entry.name not in NOT_OURS for entry in entries)
+
+
+def is_music(name: str) -> bool:
+    return name.lower().endswith(MUSIC)
+
+
+def is_cover(name: str) -> bool:
+    """Tell by its name whether a picture is meant as the cover of what lies beside it."""
+    stem, dot, suffix = name.lower().rpartition(".")
+    return dot + suffix in PICTURE_SUFFIXES and stem in PICTURE_NAMES
+
+
+def disc_number(name: str) -> int | None:
+    """Return the number of a disc folder (`CD1`, `Disc 2 - Live`), None for any other."""
+    found = _DISC.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def reason_of(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _mark(path: Names, facts: os.stat_result) -> int:
+    """Return a number for a file as it is now. Those of a folder are added up, so that their order does not count."""
+    text = b"\0".join(map(os.fsencode, path)) + f"\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
+
+
+def _picture_rank(name: str) -> tuple[int, int, str]:
+    stem, _, suffix = name.lower().rpartition(".")
+    return PICTURE_NAMES.index(stem), PICTURE_SUFFIXES.index("." + suffix), name

@@ -1,0 +1,113 @@
+"""Pictures in folders of music, read where they lie when somebody wants them; nothing is copied.
+
+Their address is `music:root/path?mark`, with `&embedded` for the picture inside a music file. The mark is size and time of the file,
+so that a changed one has another address. Only scans give addresses out: no table and no form can say one.
+"""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
+
+from image_cache.adapters.fetched import Fetched
+from image_cache.adapters.musicfolder import Names, holds_anything, open_file, opened, opened_root, reason_of
+from image_cache.adapters.tag_reader import TagReader
+from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
+
+SCHEME = "music:"
+MAX_ADDRESS_CHARS = 8000
+_ADDRESS = re.compile(r"music:([a-z0-9-]{1,60})/([^?]+)\?([0-9a-f]{1,16}-[0-9a-f]{1,16})(&embedded)?")
+_NEVER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, 0}
+
+
+def mark_of(facts: os.stat_result) -> str:
+    return f"{facts.st_size:x}-{max(0, facts.st_mtime_ns):x}"
+
+
+def picture_address(root: str, path: Names, mark: str, *, is_embedded: bool) -> str | None:
+    """Return the address of a picture, None for a path too long to be one."""
+    text = f"{SCHEME}{root}/{encoded(path)}?{mark}{'&embedded' if is_embedded else ''}"
+    return text if len(text) <= MAX_ADDRESS_CHARS else None
+
+
+def encoded(path: Names) -> str:
+    """Write a path as ASCII, whatever bytes are in its names."""
+    return "/".join(quote(os.fsencode(name), safe="") for name in path)
+
+
+def decoded(text: str) -> Names:
+    return tuple(os.fsdecode(unquote_to_bytes(part)) for part in text.split("/")) if text else ()
+
+
+class MusicPlace:
+    """Answers addresses of pictures. Any thread. `roots` tells which roots there are now, by name."""
+
+    def __init__(self, roots: Callable[[], Mapping[str, Path]], reader: TagReader, max_bytes: int) -> None:
+        self.reader = reader
+        self._roots = roots
+        self._max_bytes = max_bytes
+
+    def fetch(self, address: str) -> Fetched:
+        """Read a picture.
+
+        Raises `OriginUnavailable` when the whole root is not there (a disk that is not plugged in), `OriginNotFound` when only the
+        picture is gone or another one, `OriginTooLarge`, and `DecoderFailed` for a tag that cannot be read.
+        """
+        found = _ADDRESS.fullmatch(address)
+        path = decoded(found[2]) if found else ()
+        if found is None or not path or any(name in ("", ".", "..") or "/" in name or "\0" in name for name in path):
+            raise OriginNotFound(address, "not the address of a picture in a music folder")
+        folder = self._roots().get(found[1])
+        if folder is None:
+            raise OriginNotFound(address, f"there is no music folder {found[1]} any more")
+        with contextlib.ExitStack() as stack:
+            try:
+                top = stack.enter_context(opened_root(folder))
+            except OSError as error:
+                raise OriginUnavailable(address, f"the music folder {found[1]} is not there ({reason_of(error)})") from error
+            try:
+                return self._read(address, top, path, found[3], is_embedded=bool(found[4]))
+            except OSError as error:
+                raise _told(address, found[1], error, top) from error
+
+    def close(self) -> None:
+        self.reader.close()
+
+    def _read(self, address: str, top: int, path: Names, mark: str, *, is_embedded: bool) -> Fetched:
+        with opened(top, path[:-1]) as inner:
+            file = open_file(inner, path[-1])
+        try:
+            facts = os.fstat(file)
+            if mark_of(facts) != mark:
+                raise OriginNotFound(address, "the file changed; the next scan finds the new one")
+            if is_embedded:
+                body = self.reader.picture(file)
+            elif facts.st_size > self._max_bytes:
+                raise OriginTooLarge(address, self._max_bytes, facts.st_size)
+            else:
+                body = _whole(file, facts.st_size)
+        finally:
+            os.close(file)
+        if not body:
+            raise OriginNotFound(address, "there is no picture in it")
+        return Fetched(address, 200, body)
+
+
+def _whole(file: int, size_bytes: int) -> bytes:
+    parts = []
+    while size_bytes > 0 and (part := os.read(file, min(size_bytes, 1 << 20))):
+        parts.append(part)
+        size_bytes -= len(part)
+    return b"".join(parts)
+
+
+def _told(address: str, root: str, error: OSError, top: int) -> OriginError:
+    if error.errno not in _NEVER:
+        return OriginUnavailable(address, f"the music folder {root} does not answer ({reason_of(error)})")
+    with contextlib.suppress(OSError):
+        if not holds_anything(top):
+            return OriginUnavailable(address, f"the music folder {root} is empty; its disk may be missing")
+    return OriginNotFound(address, f"the picture cannot be read ({reason_of(error)})")

@@ -1,0 +1,218 @@
+"""Reads tags and embedded pictures in a limited child process, so that a hostile file can hurt nothing but itself.
+
+This module belongs to the web process. It knows no mutagen: open files go to the child over a socket, values and bytes come back.
+The child is started with the first file, renewed after some thousands, and leaves by itself when nobody asks.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_cache.adapters.frames import Broken, Channel
+from image_cache.errors import DecoderFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+AT_A_TIME = 16  # files of one question; the child expects no more
+FILES_A_CHILD = 4000
+MAX_PICTURE_BYTES = 10_000_000
+IDLE_S = 20.0
+CPU_S, WALL_S, GRACE_S = 8, 15.0, 3.0  # for one file; a slow disk may take the wall time
+STOP_S = 2.0
+START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Python
+
+_START = (
+    "import json, sys; root, line, parent, limits = sys.argv[1:]; sys.path.insert(0, root); "
+    "from image_cache.adapters.tag_child import main; from image_cache.adapters.confinement import Limits; "
+    "main(int(line), int(parent), Limits(**json.loads(limits)))"
+)
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+_TEXTS = ("title", "artist", "albumartist", "album", "date", "label", "catno", "barcode", "mbid", "track", "disc", "compilation")
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What the tags of one file say, as text: nothing is interpreted yet. `kind` is how it is coded, such as FLAC."""
+
+    kind: str
+    title: str = ""
+    artist: str = ""
+    albumartist: str = ""
+    album: str = ""
+    date: str = ""
+    genres: tuple[str, ...] = ()
+    label: str = ""
+    catno: str = ""
+    barcode: str = ""
+    mbid: str = ""
+    track: str = ""
+    disc: str = ""
+    compilation: str = ""
+    seconds: int | None = None
+    has_picture: bool = False
+    has_large_picture: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that could not be read, and why."""
+
+    reason: str
+
+
+class TagReader:
+    """Reads open files. Any thread; nothing is started before the first file. Files are the caller's, also to close."""
+
+    def __init__(self, budget_bytes: int, *, cpu_s: int = CPU_S, wall_s: float = WALL_S, idle_s: float = IDLE_S) -> None:
+        self._limits = {"budget_bytes": budget_bytes, "idle_s": idle_s, "cpu_s": cpu_s, "wall_s": wall_s, "images": FILES_A_CHILD}
+        self._wall_s = wall_s
+        self._lock = threading.Lock()  # held while a question is answered: there is one child
+        self._child: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._is_closed = False
+
+    def tags(self, files: Sequence[int]) -> list[Tags | Refused]:
+        """Return what each open file says. Raises `DecoderFailed` when no child can be started."""
+        answers: list[Tags | Refused] = []
+        while len(answers) < len(files):
+            part = files[len(answers) : len(answers) + AT_A_TIME]
+            with self._lock:
+                answers += self._ask(part)
+        return answers
+
+    def picture(self, file: int) -> bytes | None:
+        """Return the picture that is embedded, at most 10 MB; None when there is none to use.
+
+        Raises `DecoderFailed` when the file cannot be read, or the child died of it.
+        """
+        with self._lock:
+            try:
+                head, body = self._send("picture", [file], MAX_PICTURE_BYTES).receive(deadline_at=self._deadline())
+            except Broken as error:
+                self._let_go()
+                raise DecoderFailed(f"the picture in its tag cannot be read ({error})") from error
+            finally:
+                if self._is_closed:
+                    self._let_go()
+        if "has_picture" not in head:
+            raise DecoderFailed(str(head.get("refused") or head.get("unreadable"))[:200])
+        return body if head["has_picture"] is True and body else None
+
+    def processes(self) -> tuple[int, ...]:
+        """Return the id of the child that was there last, for measuring."""
+        child = self._child
+        return () if child is None else (child.pid,)
+
+    def close(self) -> None:
+        """End the child, also in the middle of a file, and start none any more. May be called again."""
+        self._is_closed = True
+        child = self._child
+        if child is not None:
+            child.kill()  # whoever waits for it sees the line close, and lets go under the lock
+        with self._lock:
+            self._let_go()
+
+    def _ask(self, files: Sequence[int]) -> list[Tags | Refused]:
+        """Return answers to the first of the files: to all of them, or up to the one that the child died of."""
+        answers: list[Tags | Refused] = []
+        try:
+            channel = self._send("tags", files, 0)
+            for _ in files:
+                head, _ = channel.receive(deadline_at=self._deadline())
+                answers.append(_tags(head))
+        except Broken:
+            self._let_go()
+            if self._is_closed:
+                raise DecoderFailed("the reader of tags was closed") from None
+            answers.append(Refused("its tag takes too long to read"))
+        return answers
+
+    def _send(self, do: str, files: Sequence[int], most_bytes: int) -> Channel:
+        """Ask, and wait until the child has begun. Raises `DecoderFailed` when none begins."""
+        question = json.dumps({"do": do}).encode()
+        for _ in range(2):  # one that was idle, or had enough files, may leave in this very moment
+            line = self._ready()
+            channel = Channel(line, max_body_bytes=most_bytes)
+            try:
+                line.settimeout(START_S)
+                socket.send_fds(line, [question], list(files))
+                channel.receive_sign(deadline_at=time.monotonic() + START_S)
+            except (OSError, Broken):
+                self._let_go()
+            else:
+                return channel
+        raise DecoderFailed("the reader of tags does not start")
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._wall_s + GRACE_S
+
+    def _ready(self) -> socket.socket:
+        """Return the line to a child that waits for a question."""
+        if self._is_closed:
+            raise DecoderFailed("the reader of tags was closed")
+        # A line on which something waits although nothing was asked is one that closed.
+        if self._line is not None and not select.select([self._line], [], [], 0)[0]:
+            return self._line
+        self._let_go()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            line = theirs.fileno()
+            command = [sys.executable, "-I", "-c", _START, str(ROOT), str(line), str(os.getpid()), json.dumps(self._limits)]
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=_ENVIRONMENT,
+                    cwd="/",
+                    pass_fds=(line,),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise DecoderFailed(f"the reader of tags does not start: {error.strerror}") from error
+        self._line = ours
+        return ours
+
+    def _let_go(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        if self._child is not None:
+            self._child.kill()
+            with contextlib.suppress(
+                subprocess.TimeoutExpired
+            ):  # it hangs in a disk that does not answer; it dies when that does
+                self._child.wait(STOP_S)
+        self._line = self._child = None
+
+
+def _tags(head: dict[str, Any]) -> Tags | Refused:
+    """Build the value from an answer. The child handled hostile bytes, so its answer is checked like a stranger's."""
+    found = head.get("tags")
+    if not isinstance(found, dict):
+        return Refused(str(head.get("refused") or head.get("unreadable") or "it makes no sense")[:200])
+    seconds = found.get("seconds")
+    genres = found.get("genres")
+    return Tags(
+        kind=str(found.get("kind", ""))[:20],
+        **{name: _text(found.get(name)) for name in _TEXTS},
+        genres=tuple(_text(genre) for genre in genres[:8]) if isinstance(genres, list) else (),
+        seconds=seconds if isinstance(seconds, int) and 0 < seconds < 1_000_000 else None,
+        has_picture=found.get("has_picture") is True,
+        has_large_picture=found.get("has_large_picture") is True,
+    )
+
+
+def _text(value: object) -> str:
+    # Half of a surrogate pair can be said in JSON, and in no database.
+    return str(value or "")[:300].encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,206 @@
+"""Which folders of music there are: those of the settings, and those that operators chose. Looks after disks that come and go."""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config import Settings
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_music import MUSIC, MusicRoot, MusicRows
+from image_cache.adapters.catalog_settings import SettingRows
+from image_cache.adapters.mounts import TABLE, mounts_of, point_of
+from image_cache.errors import FolderRejected
+from image_cache.folding import fold
+from image_cache.sources.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+CHOSEN = "music.dirs"  # the setting with what operators chose, a list in JSON
+NOWHERE = "none"
+MAX_CHOSEN = 20
+_SYSTEM = ("/proc", "/sys", "/dev")
+
+
+class MusicRoots:
+    """The roots. Any thread, several processes: all of it stands in the catalogue. `table` is the kernel's list of mounts."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, *, clock: Callable[[], float] = time.time, table: Path = TABLE
+    ) -> None:
+        self.rows = MusicRows(catalog)
+        self.table = table
+        self._settings = settings
+        self._stored = SettingRows(catalog)
+        self._clock = clock
+
+    def given(self) -> list[str]:
+        """Return the folders that the settings name."""
+        return [_plain(path) for path in self._settings.MUSIC_DIRS]
+
+    def chosen(self) -> list[str]:
+        """Return the folders that operators chose, which are not in the settings."""
+        found = json.loads(self._stored.values(CHOSEN).get(CHOSEN, "[]"))
+        given = self.given()
+        return [path for path in found if path not in given]
+
+    def dirs(self) -> list[str]:
+        return [*self.given(), *self.chosen()]
+
+    def known(self) -> list[MusicRoot]:
+        """Return the roots that are looked at, in order; those that were never scanned have no id yet."""
+        by_path = {root.path: root for root in self.rows.roots()}
+        return [by_path.get(path) or MusicRoot(0, "", path, path) for path in self.dirs()]
+
+    def active(self) -> dict[str, Path]:
+        """Return the path of each root by its name, free of links: where pictures may be read."""
+        dirs = set(self.dirs())
+        return {root.name: Path(root.real_path) for root in self.rows.places() if root.path in dirs}
+
+    def sync(self) -> list[MusicRoot]:
+        """Give every folder its name, once and for all, and return the roots. A folder that moved keeps the name of its old place."""
+        dirs, given = self.dirs(), set(self.given())
+        # What the settings name may be a link, and is followed. What was chosen on a page was free of links, and has to stay so:
+        # whoever writes to that disk must not lead us elsewhere.
+        real = {path: os.path.realpath(path) if path in given else path for path in dirs}
+        with self.rows.db.write() as conn:
+            places = {root.name: root for root in self.rows.places()}
+            for path in dirs:
+                name = next((root.name for root in places.values() if root.path == path), "")
+                if not name:
+                    name = _free(slug_of(path), {root.name for root in places.values() if root.path in dirs})
+                if name not in places or (places[name].path, places[name].real_path) != (path, real[path]):
+                    self.rows.keep_root(conn, name, path, real[path])
+                    places[name] = MusicRoot(0, name, path, real[path])
+        return [root for root in self.known() if root.id]
+
+    def choose(self, text: str, *, is_trusted: bool = False) -> str:
+        """Add a folder; return its path. On a page only below the folders of the settings; `is_trusted` for the command line.
+
+        Raises `FolderRejected` with the reason.
+        """
+        path = _plain(text)
+        self.check(path)
+        path = os.path.realpath(path)
+        if not is_trusted and not any(_is_below(path, parent) for parent in self.parents()):
+            where = ", ".join(self.parents())
+            raise FolderRejected(
+                text, f"only folders below {where} can be chosen here" if where else "the settings forbid it here"
+            )
+        try:
+            if not os.path.isdir(path):
+                raise FolderRejected(text, "there is no such folder")
+            os.scandir(path).close()
+        except OSError as error:
+            raise FolderRejected(text, (error.strerror or str(error)).lower()) from error
+        dirs = self.dirs()
+        for other in dirs:
+            if path == other or _is_below(path, other) or _is_below(other, path):
+                raise FolderRejected(text, "it is looked at already" if path == other else f"it overlaps with {other}")
+        chosen = self.chosen()
+        if len(chosen) >= MAX_CHOSEN:
+            raise FolderRejected(text, f"there are {MAX_CHOSEN} chosen folders already")
+        self._stored.set({CHOSEN: json.dumps([*chosen, path])})
+        return path
+
+    def drop(self, path: str) -> bool:
+        """Look at a chosen folder no more; tell whether it was one. Its records stay on the wall."""
+        chosen = self.chosen()
+        if path not in chosen:
+            return False
+        self._stored.set({CHOSEN: json.dumps([one for one in chosen if one != path])})
+        return True
+
+    def check(self, path: str) -> None:
+        """Raise `FolderRejected` for a path that can never be a root."""
+        if not path.startswith("/") or "\0" in path or len(path) > 1000 or not path.isprintable():
+            raise FolderRejected(path[:100], "a folder is given from the root on, such as /media/disk/music")
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise FolderRejected("", "the name of this folder is not UTF-8; rename it, or mount it elsewhere") from None
+        real = os.path.realpath(path)
+        if real == "/" or any(real == system or _is_below(real, system) for system in _SYSTEM):
+            raise FolderRejected(path, "that is the system itself")
+        for own in self.own_folders():
+            if real == own or _is_below(real, own):
+                raise FolderRejected(path, "VinylVault keeps its own files there")
+
+    def own_folders(self) -> list[str]:
+        """Return the folders in which no music is looked for."""
+        settings = self._settings
+        folders = (settings.state_dir, settings.cache_dir, settings.covers_dir, settings.files_dir, settings.stream_images_dir)
+        return [os.path.realpath(folder) for folder in folders]
+
+    def offers(self) -> list[str]:
+        """Return disks that could be chosen: what is mounted below the folders of the settings. Asks no disk."""
+        dirs, found = self.dirs(), list[str]()
+        for parent in self.parents():
+            points = [point_of(mount) for mount in mounts_of(parent, self.table)]
+            found += [point for point in points if _is_below(point, parent) and point.isprintable()]
+        return [
+            point
+            for point in dict.fromkeys(found)
+            if not any(point == d or _is_below(point, d) or _is_below(d, point) for d in dirs)
+        ]
+
+    def mounts(self, root: MusicRoot) -> tuple[str, ...]:
+        """Return what is mounted at a root now."""
+        return mounts_of(root.real_path, self.table)
+
+    def tend(self, tasks: Tasks) -> None:
+        """Start a scan when a disk came or went, or when it is time again. Asks no disk: one that hangs keeps nobody waiting."""
+        dirs = self.dirs()
+        if not dirs:
+            return
+        latest = tasks.rows.latest(MUSIC)
+        if latest is not None and not latest.is_over:
+            return
+        age_s = None if latest is None else self._clock() - latest.updated_at
+        every_s = self._settings.MUSIC_RESCAN_HOURS * 3600
+        known = {root.path: root for root in self.rows.roots()}
+        is_due = age_s is None or (every_s > 0 and not 0 <= age_s < every_s) or any(path not in known for path in dirs)
+        if is_due or any(mounts_of(known[path].real_path, self.table) != known[path].mounts for path in dirs):
+            tasks.start(MUSIC, {})
+
+    def parents(self) -> list[str]:
+        """Return the folders below which a page may choose."""
+        return [_plain(parent) for parent in self._settings.MUSIC_PARENTS if parent != NOWHERE]
+
+
+def slug_of(path: str) -> str:
+    """Return the name of a root in addresses: letters, digits and hyphens."""
+    slug = re.sub(r"[^a-z0-9]+", "-", fold(os.path.basename(path))).strip("-")[:40].strip("-")
+    return slug or "music"
+
+
+def _free(slug: str, taken: set[str]) -> str:
+    name, number = slug, 1
+    while name in taken:
+        number += 1
+        name = f"{slug}-{number}"
+    return name
+
+
+def below(root: str, path: str) -> tuple[str, ...] | None:
+    """Return the names that lead from a root to a folder in it, None when it is not in it."""
+    if path == root:
+        return ()
+    return tuple(path[len(root.rstrip("/")) + 1 :].split("/")) if _is_below(path, root) else None
+
+
+def has_lost(mounts: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return the places where something was mounted and nothing is any more."""
+    points = {point_of(mount) for mount in now}
+    return [point for point in map(point_of, mounts) if point not in points]
+
+
+def _plain(path: str) -> str:
+    return os.path.normpath(os.path.expanduser(path.strip())) if path.strip() else ""
+
+
+def _is_below(path: str, parent: str) -> bool:
+    return path.startswith(parent.rstrip("/") + "/")

@@ -1,0 +1,28 @@
+"""Notes of one's own about a record: the form on its page."""
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.errors import FieldRejected
+from image_cache.web.context import services
+from image_cache.web.limits import limiter
+from image_cache.web.pages import known_record, show_album
+
+notes = Blueprint("notes", __name__)
+
+MOST_TYPED = 100_000  # characters of a text that is too long that are shown again
+
+
+@notes.post("/album/<int:album_id>/notes")
+@limiter.limit("60 per minute")
+def write(album_id: int) -> AnyResponse:
+    """Keep what was written; what is too long is shown again, with the reason."""
+    record = known_record(album_id)
+    typed = request.form.get("own_notes", "")
+    try:
+        services().library.write_notes(album_id, typed)
+    except FieldRejected as error:
+        answer = show_album(record, is_writing=True, typed=typed[:MOST_TYPED], wrong=error.reason)
+        answer.status_code = 400
+        return answer
+    return redirect(url_for("pages.album", album_id=album_id, done="notes", _anchor="notes"), 303)
