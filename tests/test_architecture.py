@@ -135,7 +135,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 640}  # a table that grows by a line for each thing it names
+TABLES = {"config": 640, "image_cache.errors": 480}  # tables that grow by some lines for each thing they name
 
 
 def test_no_module_is_longer_than_330_lines() -> None:
