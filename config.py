@@ -217,6 +217,32 @@ class Settings:
         20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
+    # Discogs
+    DISCOGS_API_URL: str = setting(
+        "https://api.discogs.com",
+        "Where Discogs is asked. Plain http only for an origin of your own (VINYL_VAULT_TRUSTED_ORIGINS).",
+        "VINYL_VAULT_DISCOGS_API_URL",
+    )
+    DISCOGS_CALLS: int = setting(
+        55, "Most calls to Discogs in one window; it allows 60.", "VINYL_VAULT_DISCOGS_CALLS", unit="calls", low=1, high=59
+    )
+    DISCOGS_WINDOW_S: float = setting(
+        60.0, "The moving window in which Discogs counts calls.", "VINYL_VAULT_DISCOGS_WINDOW_S", unit="s", low=0.1, high=3600
+    )
+    DISCOGS_REFRESH_HOURS: float = setting(
+        6.0,
+        "How often the collection is read again while a token is kept; 0: only when asked. The terms of Discogs want 6 or less.",
+        "VINYL_VAULT_DISCOGS_REFRESH_HOURS",
+        unit="hours",
+        low=0,
+        high=168,
+    )
+    DISCOGS_HIDE_STALE: bool = setting(
+        False,
+        "Hide pictures from Discogs while its data is older than six hours. Titles stay in any case.",
+        "VINYL_VAULT_DISCOGS_HIDE_STALE",
+    )
+
     # Covers for records that have none
     FIND_COVERS: bool = setting(
         True,
@@ -283,6 +309,16 @@ class Settings:
     S3_PREFIX: str = setting("", "Folder inside the bucket.", "VINYL_VAULT_S3_PREFIX")
     S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
     S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
+
+    # Tables
+    MAX_IMPORT_MB: float = setting(
+        256.0,
+        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "VINYL_VAULT_MAX_IMPORT_MB",
+        unit="MB",
+        low=1,
+        high=4096,
+    )
 
     # Large files
     FILES_SIZE_MB: float | None = setting(
@@ -367,6 +403,11 @@ class Settings:
         return self.SECRET_KEY_FILE or self.state_dir / "secret_key"
 
     @property
+    def discogs_token_path(self) -> Path:
+        """Secret: whoever has it has the whole account."""
+        return self.state_dir / "discogs_token"
+
+    @property
     def stream_images_dir(self) -> Path:
         return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
 
@@ -374,6 +415,16 @@ class Settings:
     def own_covers_dir(self) -> Path:
         """Precious: covers that people uploaded for a record."""
         return self.state_dir / "own_covers"
+
+    @property
+    def imports_dir(self) -> Path:
+        """Where tables are put that shall be taken in."""
+        return self.DATA_DIR / "imports"
+
+    @property
+    def intray_dir(self) -> Path:
+        """Uploaded tables until their import ends."""
+        return self.state_dir / "intray"
 
     @property
     def stream_cache_dir(self) -> Path:
@@ -463,6 +514,11 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
             raise ConfigError(
                 "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
             )
+    base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
+    if base.startswith("http:") and "/".join(base.split("/")[:3]) not in values.get("TRUSTED_ORIGINS", ()):
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from image_cache.adapters.storage import StorageFactory
     from image_cache.adapters.video import create_thumbnail_from_video
+    from image_cache.cover_services import close_image_cache, get_image_cache, initialize_image_cache
     from image_cache.files.manager import (
         ImageCacheManager,
         clear_cache,
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
         get_cached_file,
     )
     from image_cache.models import ImageVisibility, StreamImage
-    from image_cache.services import close_image_cache, get_image_cache, initialize_image_cache
     from image_cache.stream_services import get_cached_image_display, get_image_manager, get_stream_image_stats
     from image_cache.streams import StreamImageCache, StreamImageManager
     from image_cache.web.controls import show_cache_controls
@@ -66,4 +66,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"image_cache.{_HOMES.get(name, 'services')}"), name)
+    return getattr(import_module(f"image_cache.{_HOMES.get(name, 'cover_services')}"), name)

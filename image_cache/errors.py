@@ -246,6 +246,25 @@ class UnknownTask(CacheError):
         self.task_id = task_id
 
 
+class SourceRefused(CacheError):
+    """A service of records does not let us in. `kind` is `token`, `private`, `account` or `program`; asking again does not help."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class SourceAway(CacheError):
+    """A service of records cannot be reached, or does not answer as it should, although it was asked several times."""
+
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class AccountRejected(CacheError):
     """An account cannot be made like this. `field` is `name`, `password` or `role`."""
 

@@ -20,7 +20,6 @@ from image_cache.folders import make_folder
 
 logger = logging.getLogger(__name__)
 
-HITS = "hits.log"
 COVERS = "covers"
 LOOK_S = 15.0
 

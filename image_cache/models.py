@@ -58,6 +58,11 @@ class Album:
     detailed_at: float | None = None
 
     @property
+    def release_id(self) -> str:
+        """The id of the release at its source: a second copy of one release is called `123-2` here."""
+        return self.source_id.partition("-")[0] if self.source == "discogs" else self.source_id
+
+    @property
     def picture(self) -> str | None:
         """The address of the picture that is shown, None when there is none. `catalog.db` has a column of the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
@@ -142,6 +147,7 @@ class AlbumRow:
     """One good row of an import. None means that the file does not say, so what the catalogue knows stays.
 
     `source_id` "" asks the library for a stable identity made from the row itself. `line` is where the row begins.
+    `counts_copies` when rows with one id are copies on the shelf, not the same record said twice. `played_at` are single plays.
     """
 
     line: int
@@ -166,6 +172,9 @@ class AlbumRow:
     instance_id: str | None = None
     barcode: str | None = None
     mbid: str | None = None
+    counts_copies: bool = False
+    last_played_at: float | None = None
+    played_at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

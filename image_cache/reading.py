@@ -13,6 +13,7 @@ from config import Settings
 from image_cache.adapters.catalog import Catalog
 from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE
+from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.engine.cache import Cache
 from image_cache.engine.counters import Counters
@@ -43,6 +44,7 @@ class Reading:
     streams: Index
     stream_disk: DiskTier
     clock: Callable[[], float]
+    limits: StoredLimits
 
     @property
     def index(self) -> Index:
@@ -56,7 +58,7 @@ class Reading:
 
     def stats(self) -> CacheStats:
         """Return the numbers of the covers as the service wrote them: at most a minute old. Its memory is not among them."""
-        return collect_stats(self.cache, self.jobs, self.settings.IMAGE_CACHE_TTL_HOURS)
+        return collect_stats(self.cache, self.jobs, self.limits().ttl_hours)
 
     def count(self, sql: str, *values: object, catalog: bool = False) -> int:
         """Return the first column of the first row of a statement on the index, or on the catalogue."""
@@ -71,19 +73,25 @@ class Reading:
 
 
 def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> Reading:
-    """Return a reading of the vault that the settings describe. Opens nothing yet, and makes nothing ever."""
+    """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
+    catalog = Catalog(settings.catalog_path, is_reader=True)
+    default = Limits(
+        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
+    )
+    limits = StoredLimits(default, catalog, clock)
+    in_force = limits() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
     return Reading(
         settings=settings,
-        catalog=Catalog(settings.catalog_path, is_reader=True),
+        catalog=catalog,
         cache=Cache(
             NAMESPACE,
-            memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes),
+            memory=MemoryTier(in_force.memory_bytes),
             disk=DiskTier(NAMESPACE, settings.covers_dir, floor_bytes),
             index=index,
             counters=Counters(),
-            budget_bytes=settings.disk_budget_bytes,
+            budget_bytes=in_force.budget_bytes,
             clock=clock,
         ),
         jobs=JobQueue(
@@ -98,6 +106,7 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
         clock=clock,
+        limits=limits,
     )
 
 
@@ -114,4 +123,5 @@ def reading_of(services: "Services") -> Reading:
         streams=engine.index,
         stream_disk=engine.disk,
         clock=covers.clock,
+        limits=services.limits,
     )

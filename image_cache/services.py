@@ -6,44 +6,28 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from config import Settings
 from image_cache.accounts import Accounts
-from image_cache.adapters.backoff import retry_delay_s
 from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.opening import make_fetcher
-from image_cache.adapters.owncovers import OwnCovers
-from image_cache.adapters.storage import LocalStorage
-from image_cache.adapters.variants import cover_variants
 from image_cache.cover_care import KIND, CoverCare
-from image_cache.covers import NAMESPACE, CoverLoader, Here, ImageCache, Names, Places
+from image_cache.cover_services import CoverServices, open_covers
+from image_cache.covers import ImageCache
 from image_cache.covers.limits import Limits, StoredLimits
 from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
-from image_cache.engine.cache import Cache
-from image_cache.engine.counters import Counters
-from image_cache.engine.disk import DiskTier
-from image_cache.engine.history import Recorder
-from image_cache.engine.hits import HitLog
-from image_cache.engine.index import Index
-from image_cache.engine.jobs import JobQueue
-from image_cache.engine.memory import MemoryTier
 from image_cache.engine.pool import Chore, Pool
-from image_cache.engine.register import Register
-from image_cache.engine.reuse import Uses
 from image_cache.errors import StorageError
 from image_cache.file_services import FileServices
 from image_cache.folders import make_folder
-from image_cache.front import HITS, Front
+from image_cache.front import Front
 from image_cache.housekeeping import Housekeeping
 from image_cache.library import Library
 from image_cache.scrub import Nightly, Scrub
 from image_cache.sources import Tasks
+from image_cache.sources.discogs import DiscogsLink
 from image_cache.sources.music_late import LateMusic
+from image_cache.sources.runners import folder_chore, table_runners
 from image_cache.stream_services import forget_streams, open_streams
 from image_cache.streams import StreamImageManager
 from image_cache.tenancy import Tenancy
@@ -53,29 +37,9 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
+FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
 TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
-
-
-@dataclass(slots=True)
-class CoverServices:
-    """The cover cache and what it brings along that has to be closed."""
-
-    covers: ImageCache
-    fetcher: LazyFetcher
-    own: OwnCovers
-    decoder: Decoder
-
-    def cut(self) -> None:
-        """End what is under way with origins; their jobs stay queued."""
-        self.covers.loader.is_stopping = True
-        self.fetcher.close()
-
-    def close(self) -> None:
-        self.cut()
-        self.decoder.close()
-        self.covers.close()
-        self.covers.cache.index.close()
 
 
 @dataclass(slots=True)
@@ -91,6 +55,7 @@ class Services:
     streams: StreamImageManager
     files: FileServices
     tasks: Tasks
+    discogs: DiscogsLink
     music: LateMusic
     care: CoverCare
     scrub: Scrub
@@ -115,6 +80,7 @@ class Services:
         was_running = self.pool.is_running
         self._parts.cut()
         self.files.cut()
+        self.discogs.cut()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
@@ -160,7 +126,15 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
-    tasks = Tasks(catalog, {KIND: care.find, "music": music.run}, settings.state_dir, clock=clock)
+    discogs = DiscogsLink(settings, catalog, library, parts.covers, clock=clock)
+    runners = {
+        KIND: care.find,
+        **discogs.runners,
+        "music": music.run,
+        **table_runners(library, parts.covers, settings.intray_dir),
+    }
+    tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
+    discogs.tasks = tasks
     care.use(tasks)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
@@ -168,6 +142,9 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         *housekeeping.chores(),
         Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
         Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
+        Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
+        Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
         music.chore(tasks),
         Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *care.chores(),
@@ -189,6 +166,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
         streams=streams,
         files=files,
         tasks=tasks,
+        discogs=discogs,
         music=music,
         care=care,
         scrub=scrub,
@@ -215,116 +193,9 @@ def _hold(limits: StoredLimits, covers: ImageCache, most_s: float = LIMITS_S) ->
         logger.warning("limits left as they are reason=%s", error)
 
 
-def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, here: Here | None = None) -> CoverServices:
-    """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses."""
-    make_folder(settings.covers_dir)
-    index = Index(settings.index_path, clock=clock)
-    register = Register(index.database)
-    jobs = JobQueue(
-        index.database,
-        limit=settings.QUEUE_LIMIT,
-        total=settings.MAX_CONCURRENT_DOWNLOADS,
-        per_lane=settings.DOWNLOADS_PER_HOST,
-        clock=clock,
-    )
-    cache = Cache(
-        NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, Uses()),
-        disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
-        index=index,
-        counters=Counters(),
-        budget_bytes=settings.disk_budget_bytes,
-        hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
-        recorder=Recorder(clock),
-        clock=clock,
-    )
-    _complete_if_empty(cache)
-    variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
-    # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
-    spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
-    names = Names(index, register, spec, settings.covers_dir / "names.json")
-    names.open()
-    fetcher, decoder = LazyFetcher(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
-    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
-    loader = CoverLoader(
-        cache=cache,
-        register=register,
-        jobs=jobs,
-        names=names,
-        variants=variants,
-        fetcher=Places(fetcher, {"own": own, **(here or {})}),
-        decoder=decoder,
-        retry_delay_s=retry_delay_s,
-        fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
-        clock=clock,
-    )
-    covers = ImageCache(
-        cache=cache,
-        register=register,
-        jobs=jobs,
-        names=names,
-        loader=loader,
-        variants=variants,
-        ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
-        clock=clock,
-    )
-    return CoverServices(covers, fetcher, own, decoder)
-
-
 def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
     """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
     engines = (covers.cache, streams.cache.engine)
     asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
     row = covers.cache.index.database.row("PRAGMA data_version")  # what other connections wrote: jobs, recency
     return asked + (row[0] if row else 0)
-
-
-def _complete_if_empty(cache: Cache) -> None:
-    """A cache without files needs no rebuild: its index is complete from the start."""
-    try:
-        if cache.is_adopting and next(cache.disk.shards(), None) is None:
-            cache.index.complete()
-    except (DatabaseError, StorageError) as error:
-        logger.warning("index not usable, files serve without it reason=%s", error)
-
-
-_standalone: CoverServices | None = None
-
-
-def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
-    """Open a cover cache for a script without Flask: pictures below `cache_dir`, its index beside them.
-
-    `database_path` names the folder of the index (its file name is ours, `index.db`); `max_cache_size` is the budget in bytes.
-    Returns False, and logs why, when the folders cannot be used. A second call replaces the first cache.
-    """
-    global _standalone  # noqa: PLW0603  the documented module function needs one place
-    from config import load_settings
-
-    cache_dir, database_path = Path(cache_dir).absolute(), Path(database_path).absolute()
-    settings = replace(load_settings(), CACHE_DIR=database_path.parent, COVERS_DIR=cache_dir)
-    if max_cache_size is not None:
-        settings = replace(settings, CACHE_MAX_SIZE_MB=max_cache_size / MEGABYTE)
-    close_image_cache()
-    try:
-        _standalone = open_covers(settings)
-        if _standalone.covers.cache.is_adopting:  # nobody else does it here: there is no housekeeper
-            upkeep.adopt(_standalone.covers.cache)
-    except (OSError, DatabaseError, StorageError) as error:
-        logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
-        return False
-    return True
-
-
-def get_image_cache() -> ImageCache:
-    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` before that."""
-    if _standalone is None:
-        raise RuntimeError("call initialize_image_cache first")
-    return _standalone.covers
-
-
-def close_image_cache() -> None:
-    """Close the cache of `initialize_image_cache`; without one nothing happens."""
-    global _standalone  # noqa: PLW0603
-    if _standalone is not None:
-        _standalone.close()
-        _standalone = None

@@ -21,6 +21,7 @@ LAYERS = [
     {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
     {
         "image_cache.housekeeping",
+        "image_cache.cover_services",
         "image_cache.stream_services",
         "image_cache.file_services",
         "image_cache.sources",
@@ -135,7 +136,11 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 640, "image_cache.errors": 480}  # tables that grow by some lines for each thing they name
+TABLES = {
+    "config": 640,
+    "image_cache.adapters.catalog_schema": 600,
+    "image_cache.errors": 450,
+}  # tables that grow by a line for each thing they name
 
 
 def test_no_module_is_longer_than_330_lines() -> None:
@@ -161,7 +166,7 @@ def test_the_web_process_starts_without_what_it_may_never_need() -> None:
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
-    assert not {"sqlite3", "flask", "config", "image_cache.services"} & loaded("import image_cache")
+    assert not {"sqlite3", "flask", "config", "image_cache.services", "image_cache.cover_services"} & loaded("import image_cache")
 
 
 def test_files_can_be_used_without_flask() -> None:

@@ -150,7 +150,7 @@ def test_a_torn_picture_is_named_and_made_again(vault: Vault) -> None:
     assert path.name in found.check("Pictures")["advice"]
     looked = operate(vault.env, "verify")
     assert looked.status == 1
-    assert f"torn\tdetail/{path.parent.name}/{path.name}" in looked.out
+    assert f"torn: covers/detail/{path.parent.name}/{path.name}" in looked.out
     assert path.stat().st_size == 70
     assert operate(vault.env, "verify", "--repair").status == 0
     comes_back(vault)
@@ -163,7 +163,7 @@ def test_bytes_that_rotted_are_found_by_reading_them_and_made_again(vault: Vault
     path.write_bytes(body)
     looked = operate(vault.env, "verify")
     assert looked.status == 1
-    assert "1 damaged" in looked.out
+    assert "1 altered" in looked.out
     assert operate(vault.env, "verify", "--repair").status == 0
     wait_until(lambda: is_full(vault) and operate(vault.env, "verify").status == 0, COMEBACK_S)
 

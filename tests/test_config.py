@@ -27,6 +27,8 @@ def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR
         return "http://10.0.0.5:8080, https://[fd00::1]:443", ("http://10.0.0.5:8080", "https://[fd00::1]:443")
     if row.name == "PAGE_MEMORY_MB":
         return "stream_gallery=8, stream_browser=0.5", ("stream_gallery=8", "stream_browser=0.5")
+    if row.name == "DISCOGS_API_URL":
+        return "https://mirror.example/discogs", "https://mirror.example/discogs"
     if "tuple" in str(row.type):
         return " a.example , .b.example,, ", ("a.example", ".b.example")
     if "Path" in str(row.type):
@@ -162,6 +164,27 @@ def test_the_limit_of_a_service_counts_as_its_memory(
     (tmp_path / "own").write_text(own)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert machine_memory_bytes(tmp_path / "cgroup", tmp_path / "own") == min(physical, expected or physical)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "api.discogs.com",
+        "http://api.discogs.com",
+        "https://",
+        "https://name:word@api.discogs.com",
+        "https://a?b",
+        "https://a#b",
+        "ftp://a",
+    ],
+)
+def test_discogs_is_asked_over_https_or_at_a_server_of_ones_own(address: str) -> None:
+    with pytest.raises(ConfigError, match="VINYL_VAULT_DISCOGS_API_URL"):
+        load_settings({"VINYL_VAULT_DISCOGS_API_URL": address, "VINYL_VAULT_TRUSTED_ORIGINS": "http://10.0.0.5:80"})
+    own = {"VINYL_VAULT_DISCOGS_API_URL": "http://10.0.0.5:8080/api", "VINYL_VAULT_TRUSTED_ORIGINS": "http://10.0.0.5:8080"}
+    assert load_settings(own).DISCOGS_API_URL == "http://10.0.0.5:8080/api"
+    with pytest.raises(ConfigError):
+        load_settings({**own, "VINYL_VAULT_TRUSTED_ORIGINS": "http://10.0.0.5:808"})
 
 
 def test_the_document_is_the_table() -> None:

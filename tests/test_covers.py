@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from config import Settings
+from image_cache.cover_services import open_covers
 from image_cache.covers import PAGE, VISIBLE, WARM, CacheStats
 from image_cache.covers.loader import SETTLED_FRESH_S
 from image_cache.engine.key import Key
 from image_cache.errors import QueueFull, UnknownImage
-from image_cache.services import open_covers
 from tests.support.clock import FakeClock
 from tests.support.covers import Covers, covers_at
 from tests.support.engine import counted

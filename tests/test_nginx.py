@@ -298,7 +298,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     assert lines >= 10_000
     # A command beside the service makes room as the service would: one byte less than there is.
     script = (
-        "from config import load_settings; from image_cache.services import open_covers\n"
+        "from config import load_settings; from image_cache.cover_services import open_covers\n"
         "parts = open_covers(load_settings()); cache = parts.covers.cache\n"
         "old = {key for key, _ in cache.index.victims('covers', 1000)}\n"
         "cache.set_budget(cache.index.totals('covers').bytes - 1)\n"

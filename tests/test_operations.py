@@ -392,3 +392,48 @@ def test_health_waits_for_a_service_that_starts(tmp_path: Path) -> None:
         said, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
     assert said.splitlines()[-1] == "healthy"
+
+
+def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_machine(
+    served: tuple[Vault, list[str]], tmp_path: Path
+) -> None:
+    vault, _ = served
+    file, folder = tmp_path / "vault.tar", tmp_path / "daily"
+    done = operate(vault.env, "backup", "--file", str(file))
+    assert done.status == 0, done.err
+    assert f"written to {file}" in done.out
+    assert "--secrets was not said" in done.out
+    assert operate(vault.env, "backup", "--file", str(file)).status == 2, "a file that is there stays"
+    assert operate(vault.env, "backup", "--file", f"{folder}/", "--keep", "2", "--json").json()["size_bytes"] > 0
+    assert len(list(folder.iterdir())) == 1
+    other = environment(tmp_path / "other")
+    back = operate(other, "restore", "--file", str(file))
+    assert back.status == 0, back.err
+    assert f"{COVERS} records" in back.out
+    assert operate(other, "status", "--json").json()["checks"][1]["message"] == f"{COVERS} records."
+    again = operate(other, "restore", "--file", str(file))
+    assert (again.status, again.out) == (2, "")
+    assert "--force" in again.err
+    busy = operate(vault.env, "restore", "--file", str(file), "--force")
+    assert busy.status == 2
+    assert "stop the service first" in busy.err
+
+
+@pytest.mark.parametrize("body", [b"", b"no archive" * 900, None])
+def test_an_archive_that_is_not_ours_is_refused_in_one_sentence_and_nothing_is_made(tmp_path: Path, body: bytes | None) -> None:
+    file = tmp_path / "a.tar"
+    if body is not None:
+        file.write_bytes(body)
+    said = operate(environment(tmp_path / "vault"), "restore", "--file", str(file))
+    assert said.status == 2
+    assert len(said.err.splitlines()) == 1
+    assert str(file) in said.err
+    assert not (tmp_path / "vault/state/catalog.db").exists()
+
+
+def test_the_report_says_how_big_the_cache_should_be_and_what_was_written(served: tuple[Vault, list[str]]) -> None:
+    vault, _ = served
+    said = operate(vault.env, "report")
+    assert "How big should the cache be?" in said.out
+    assert re.search(r"Written today: .* of a budget of 1\.0 GB\.", said.out)
+    assert " written" in operate(vault.env, "status").out.splitlines()[0]

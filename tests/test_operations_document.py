@@ -14,7 +14,7 @@ from image_cache.operations.actions import ACTIONS
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
 PLAIN = " ".join(DOCUMENT.replace("`", "").replace("**", "").split())
-LOGGED = ("info", "warning", "error", "exception", "critical")  # debugging is for developers
+LOGGED = ("info", "warning", "error", "exception", "critical", "log")  # debugging is for developers
 SOURCES = [ROOT / "app.py", ROOT / "systemd/gunicorn.conf.py", *sorted((ROOT / "image_cache").rglob("*.py"))]
 FEWEST_LETTERS = 8  # of a piece of a sentence that is worth looking for
 
@@ -42,10 +42,10 @@ def log_events() -> Iterator[tuple[str, str]]:
     for path in SOURCES:
         for call in calls(path):
             if isinstance(call.func, ast.Attribute) and call.func.attr in LOGGED and ast.unparse(call.func.value) == "logger":
-                assert isinstance(call.args[0], ast.Constant), (
-                    f"{path}:{call.lineno}: a message is a constant, its facts are arguments"
-                )
-                yield f"{path.relative_to(ROOT)}:{call.lineno}", event(str(call.args[0].value))
+                said = call.args[1 if call.func.attr == "log" else 0]
+                where = f"{path.relative_to(ROOT)}:{call.lineno}"
+                assert isinstance(said, ast.Constant), f"{where}: a message is a constant, its facts are arguments"
+                yield where, event(str(said.value))
 
 
 def error_classes() -> Iterator[tuple[str, str]]:

@@ -172,7 +172,9 @@ def test_an_empty_vault_says_how_to_begin(tmp_path_factory: pytest.TempPathFacto
     with Vault(tmp_path_factory.mktemp("empty") / "vault") as vault:
         html = page(vault, "/")
         assert "Nothing on the wall yet" in html
-        assert "albums import" in html
-        assert 'href="/claim"' in html
+        for path in ("/import/table", "/import/demo"):
+            assert f'href="{path}"' in html
+        assert 'action="/claim"' in html
+        assert html.count('<span class="lamp') == 4
         assert vault.get("/search?q=x").status == 200
         assert vault.get("/random").status == 200

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from image_cache.adapters.table_rows import COLUMNS
-from image_cache.adapters.tables import read_table, write_table
+from image_cache.adapters.table_writer import write_table
+from image_cache.adapters.tables import read_table
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import Album, AlbumRow, Track
 
@@ -219,7 +220,6 @@ def test_a_bad_record_is_refused_and_the_rest_goes_in(table: TableFile, record: 
         (b"\0\1\2", "this is not a text file"),
         (b"PK\x03\x04rest", "this is a spreadsheet or an archive"),
         (b"\x1f\x8brest", "this is compressed"),
-        ("title,artist\nx,y\n".encode("utf-16"), "this is UTF-16 text"),
         (b"\x89PNG\r\n\x1a\n" + os.urandom(50).replace(b"\0", b""), "header"),
         (b"artist,year\nx,1970\n", "the first line is not a header with a column named title: 'artist,year'"),
         (b"hello", "a column named title"),
@@ -379,7 +379,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str) -> None:
     for album, row in zip(written, read, strict=True):
         assert isinstance(row, AlbumRow), row
         for name in AlbumRow.__slots__:
-            if name != "line":
+            if name not in ("line", "counts_copies", "played_at"):
                 expected = getattr(album, name)
                 # Nothing and "not said" are one in a table.
                 assert getattr(row, name) == (None if expected in ((), "") else expected), name

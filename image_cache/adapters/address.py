@@ -137,7 +137,7 @@ def is_private_name(host: str) -> bool:
     return not dot or suffix in PRIVATE_SUFFIXES
 
 
-HERE = ("own", "music")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
+HERE = ("own", "music", "demo")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
 
 
 def lane(url: str) -> str:

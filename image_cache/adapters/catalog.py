@@ -88,26 +88,27 @@ class Catalog:
             chunk = ids[start : start + IDS_A_STATEMENT]
             marks = ",".join("?" * len(chunk))
             for row in self.db.rows(f"SELECT {_COLUMNS} FROM albums WHERE id IN ({marks})", chunk):
-                found[row["id"]] = _album(row)
+                found[row["id"]] = album_from(row)
         return [found[i] for i in ids if i in found]
 
     def album(self, album_id: int) -> Album | None:
         if not 0 < album_id <= MAX_ID:
             return None
         row = self.db.row(f"SELECT {_COLUMNS} FROM albums WHERE id = ?", (album_id,))
-        return _album(row) if row else None
+        return album_from(row) if row else None
 
     def by_identity(self, source: str, source_id: str) -> Album | None:
         """Return the album as its table knows it: `rating` is the table's, not the one that was given here."""
-        columns = _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
-        row = self.db.row(f"SELECT {columns} FROM albums WHERE source = ? AND source_id = ?", (source, source_id))
-        return _album(row) if row else None
+        row = self.db.row(
+            f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
+        )
+        return album_from(row) if row else None
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
         """Return up to `count` albums that stand at or behind a sort key, in artist order."""
         by = SORTS["artist"][0]
         sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
-        return [_album(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
+        return [album_from(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
 
     def all_albums(self) -> Iterator[Album]:
         """Yield every album by id. Reads in chunks, so that a slow reader holds no transaction open."""
@@ -116,7 +117,7 @@ class Catalog:
             f"SELECT {_COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
             (last, IDS_A_STATEMENT),
         ):
-            yield from map(_album, rows)
+            yield from map(album_from, rows)
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
@@ -136,11 +137,12 @@ class Catalog:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album) -> None:
-        """Add an album; its `id` is ignored and given by the catalogue."""
+    def insert(self, conn: Connection, album: Album) -> int:
+        """Add an album; its `id` is ignored, the one that the catalogue gives is returned."""
         values = _values(album)
         marks = ",".join("?" * len(values))
-        conn.execute(f"INSERT INTO albums ({','.join(values)}) VALUES ({marks})", tuple(values.values()))
+        sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
+        return int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what differs, and only that: a trigger fires for each column that is named."""
@@ -148,6 +150,24 @@ class Catalog:
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
         names = ", ".join(f"{name} = ?" for name in changed)
         conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+
+    def plays_missing(self, album_id: int, played_at: Iterable[float]) -> list[float]:
+        """Return those of these moments at which no play of a record is noted."""
+        noted = {row["played_at"] for row in self.db.rows("SELECT played_at FROM plays WHERE album_id = ?", (album_id,))}
+        return [moment for moment in played_at if moment not in noted]
+
+    def note_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
+        """Add plays of long ago, which the count of the record has already."""
+        conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
+
+    def remove_source(self, source: str) -> int:
+        """Delete every record of a source with its plays; return how many."""
+        with self.db.write() as conn:
+            return conn.execute("DELETE FROM albums WHERE source = ?", (source,)).rowcount
+
+    def count_source(self, source: str) -> int:
+        row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
+        return int(row["n"]) if row else 0
 
     def play(self, album_id: int, played_at: float) -> int | None:
         """Note that a record was played; return how often by now, None when there is no such record."""
@@ -208,7 +228,13 @@ def _storable(text: str) -> str:
     return "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text)
 
 
-def _album(row: Row) -> Album:
+def album_columns(*, own: bool = True) -> str:
+    """Return the columns of an album for a SELECT. Without `own`, `rating` is what the source says, not what was said here."""
+    return _COLUMNS if own else _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
+
+
+def album_from(row: Row) -> Album:
+    """Return the album of a row with `album_columns`."""
     return Album(
         **{
             **dict(row),
@@ -225,7 +251,7 @@ def _tuple(text: str) -> tuple[str, ...]:
 
 
 def _values(album: Album) -> dict[str, object]:
-    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) and when it was played are not."""
+    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) is not."""
     return {
         "source": album.source,
         "source_id": album.source_id,
@@ -250,6 +276,7 @@ def _values(album: Album) -> dict[str, object]:
         ),
         "added_at": album.added_at,
         "plays": album.plays,
+        "last_played_at": album.last_played_at,
         "instance_id": album.instance_id,
         "barcode": album.barcode,
         "mbid": album.mbid,

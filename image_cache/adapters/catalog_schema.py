@@ -322,4 +322,34 @@ CREATE TRIGGER albums_pictured AFTER UPDATE OF cover_url, own_cover, found_cover
 END;
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, MUSIC, SPINS)
+DISCOGS = """
+-- Services that are asked for data: how fast, what came of it, on whose behalf. One row a service.
+CREATE TABLE services (
+    name TEXT PRIMARY KEY,
+    calls TEXT NOT NULL DEFAULT '[]',        -- JSON: when we asked, Unix seconds, oldest first, of the last window only
+    others REAL NOT NULL DEFAULT 0,          -- calls in that window that are not ours, as the service counted them
+    others_at REAL NOT NULL DEFAULT 0,
+    cap INTEGER,                             -- what the service said it allows, less a margin
+    paused_until REAL NOT NULL DEFAULT 0,
+    account TEXT NOT NULL DEFAULT '',
+    items INTEGER,                           -- how many records it has for that account
+    contact_at REAL,                         -- the last good answer
+    pass_at REAL,                            -- the last time that all of it was read
+    failed_at REAL,
+    fault TEXT NOT NULL DEFAULT '',          -- why the last call failed: away, refused, trouble; '' when it did not
+    says TEXT NOT NULL DEFAULT ''            -- the same for people
+) WITHOUT ROWID;
+
+-- Which copies a pass through a collection has shown so far; what is not among them at its end is gone.
+CREATE TABLE sync_seen (source TEXT NOT NULL, instance_id TEXT NOT NULL, PRIMARY KEY (source, instance_id)) WITHOUT ROWID;
+
+-- Records that somebody opened before their tracks were known; the newest is asked for first.
+CREATE TABLE detail_wishes (
+    album_id INTEGER PRIMARY KEY REFERENCES albums ON DELETE CASCADE,
+    asked_at REAL NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    retry_at REAL NOT NULL DEFAULT 0
+);
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS)

@@ -1,14 +1,14 @@
 """The table `tasks` of `catalog.db`: what takes longer than a request, how far it is, how it ended. Statements only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, IntegrityError, Row
+from image_cache.database import Connection, IntegrityError, Row, marks
 from image_cache.models import TaskState
 
-KEPT = 50  # ended tasks that are remembered
+KEPT = 50  # ended tasks of a kind that are remembered
 
 
 class TaskRows:
@@ -29,9 +29,9 @@ class TaskRows:
                 row = conn.execute("SELECT id FROM tasks WHERE kind = ? AND state IN ('waiting', 'running')", (kind,)).fetchone()
                 return int(row["id"]), False
             conn.execute(
-                "DELETE FROM tasks WHERE state NOT IN ('waiting', 'running')"
-                " AND id NOT IN (SELECT id FROM tasks ORDER BY id DESC LIMIT ?)",
-                (KEPT,),
+                "DELETE FROM tasks WHERE kind = ? AND state NOT IN ('waiting', 'running')"
+                " AND id NOT IN (SELECT id FROM tasks WHERE kind = ? ORDER BY id DESC LIMIT ?)",
+                (kind, kind, KEPT),
             )
             return int(row["id"]), True
 
@@ -47,9 +47,15 @@ class TaskRows:
         row = self.db.row("SELECT * FROM tasks WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
         return _task(row) if row else None
 
-    def recent(self, count: int = 20) -> list[TaskState]:
-        """Return the newest tasks, newest first."""
-        return [_task(row) for row in self.db.rows("SELECT * FROM tasks ORDER BY id DESC LIMIT ?", (count,))]
+    def before(self, kind: str, task_id: int) -> TaskState | None:
+        """Return the task of a kind that came before another one."""
+        row = self.db.row("SELECT * FROM tasks WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT 1", (kind, task_id))
+        return _task(row) if row else None
+
+    def recent(self, count: int = 20, without: Collection[str] = ()) -> list[TaskState]:
+        """Return the newest tasks, newest first, but none of the kinds in `without`."""
+        sql = f"SELECT * FROM tasks WHERE kind NOT IN ({marks(len(without))}) ORDER BY id DESC LIMIT ?"
+        return [_task(row) for row in self.db.rows(sql, (*without, count))]
 
     def set(self, task_id: int, now: float, **values: Any) -> None:
         """Write columns of a task."""

@@ -20,7 +20,11 @@ def make_policy(settings: Settings, *also_trusted: str) -> PeerPolicy:
 
 
 def make_fetcher(
-    settings: Settings, policy: PeerPolicy | None = None, private_cas: "Mapping[str, Path] | None" = None
+    settings: Settings,
+    policy: PeerPolicy | None = None,
+    private_cas: "Mapping[str, Path] | None" = None,
+    *,
+    read_timeout_s: float = 5.0,
 ) -> "OriginFetcher":
     """Return a fetcher with the limits of pictures; `OriginFetcher.open` takes others for one answer."""
     from image_cache.adapters.origin import OriginFetcher
@@ -29,6 +33,7 @@ def make_fetcher(
         policy or make_policy(settings),
         max_bytes=int(settings.MAX_FETCH_MB * MEGABYTE),
         deadline_s=settings.FETCH_DEADLINE_S,
+        read_timeout_s=read_timeout_s,
         contact=settings.CONTACT,
         private_cas=private_cas,
     )

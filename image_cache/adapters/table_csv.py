@@ -1,4 +1,7 @@
-"""CSV in, row by row: comma, semicolon or tab, UTF-8 or what Excel writes instead, and lines that somebody broke."""
+"""CSV in, row by row: comma, semicolon or tab, UTF-8 or what Excel writes instead, and lines that somebody broke.
+
+The header decides what the file is: our own table, the export of a Discogs collection, or something that is refused in words.
+"""
 
 import csv
 import re
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from image_cache.adapters.table_discogs import collection_row, foreign, is_collection, likely_title
 from image_cache.adapters.table_rows import COLUMNS, row_from
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
@@ -23,6 +27,7 @@ def read_csv(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
     """Yield the rows of a CSV. A record that is broken costs its first line; reading goes on with the next one."""
     lines = _Lines(file)
     names, separator = _header(path, lines)
+    make = collection_row if is_collection(names) else row_from
     while (start := lines.next_number()) is not None:
         try:
             cells = _record(lines, separator)
@@ -30,7 +35,7 @@ def read_csv(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
                 continue
             if any(cell.strip() for cell in cells[len(names) :]):
                 raise ImportRejected(start, f"{len(cells)} cells, the header has {len(names)}")
-            yield row_from(start, {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)})
+            yield make(start, {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)})
         except ImportRejected as problem:
             yield problem
 
@@ -120,16 +125,23 @@ def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
         while line is not None and _BEFORE_HEADER.fullmatch(line):
             line = lines.take()
         text = "" if line is None else lines.text(line.removeprefix(b"\xef\xbb\xbf"))
-        candidates = [(_known_names(next(csv.reader([text], delimiter=mark), [])), mark) for mark in ",;\t"]
+        candidates = [(next(csv.reader([text], delimiter=mark), []), mark) for mark in ",;\t"]
     except ImportRejected as problem:
         raise TableRejected(str(path), problem.reason) from None
     except csv.Error:
         raise TableRejected(str(path), "the first line is not a header") from None
-    names, separator = max(candidates, key=lambda found: len(set(found[0]) & set(COLUMNS)))
-    if "title" not in names:
-        raise TableRejected(str(path), f"the first line is not a header with a column named title: {text[:60].strip()!r}")
-    if len(names) > MAX_COLUMNS:
+    cells, separator = max(candidates, key=lambda found: (len(set(_known_names(found[0])) & set(COLUMNS)), len(found[0])))
+    if len(cells) > MAX_COLUMNS:
         raise TableRejected(str(path), f"more than {MAX_COLUMNS} columns")
+    if is_collection(cells):
+        return [cell.strip() for cell in cells], separator
+    if reason := foreign(cells):
+        raise TableRejected(str(path), reason)
+    names = _known_names(cells)
+    if "title" not in names:
+        if meant := likely_title(cells):
+            raise TableRejected(str(path), f"there is no column named title; if {meant[:40]!r} holds the titles, rename it")
+        raise TableRejected(str(path), f"the first line is not a header with a column named title: {text[:60].strip()!r}")
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
         raise TableRejected(str(path), f"two columns are named {twice[0]}")

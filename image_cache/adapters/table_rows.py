@@ -15,7 +15,8 @@ from image_cache.models import AlbumRow, Track
 # Order of the exported columns.
 COLUMNS = (
     *("id", "source", "source_id", "title", "artist", "year", "genres", "styles", "formats", "label", "catno", "rating"),
-    *("media_condition", "sleeve_condition", "added", "notes", "cover_url", "plays", "tracks"),
+    *("media_condition", "sleeve_condition", "added", "notes", "cover_url", "plays", "last_played", "tracks"),
+    *("barcode", "mbid", "instance_id"),
 )
 MAX_CHARS = 200
 MAX_LONG_CHARS = 2000
@@ -27,10 +28,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE = re.compile(r"\d{1,15}(?:\.0{1,6})?")  # spreadsheets like to make 1973.0 of 1973
 _DATE = re.compile(r"(\d{4})-\d{2}(?:-\d{2})?")
 _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 
 
-def row_from(line: int, cells: Mapping[str, Any]) -> AlbumRow:
+def row_from(line: int, cells: Mapping[str, Any], *, counts_copies: bool = False) -> AlbumRow:
     """Return the row, or raise `ImportRejected`. Keys are column names, lower case for those we know.
 
     Empty text, None and a missing column all mean: not said. Columns that we do not know become lines of the notes.
@@ -67,7 +69,12 @@ def row_from(line: int, cells: Mapping[str, Any]) -> AlbumRow:
         notes=_with_unknown_columns(line, get("notes", _text), cells),
         cover_url=get("cover_url", _url),
         plays=get("plays", _plays),
+        last_played_at=get("last_played", _moment),
         tracks=get("tracks", _tracks),
+        barcode=get("barcode", _barcode),
+        mbid=get("mbid", _mbid),
+        instance_id=get("instance_id", _line),
+        counts_copies=counts_copies,
     )
 
 
@@ -110,6 +117,20 @@ def _number(name: str, value: Any, low: int, high: int) -> int:
     return number
 
 
+def _barcode(name: str, value: Any) -> str:
+    digits = re.sub(r"[ -]", "", str(value))
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{6,18}", digits):
+        raise _BadCell(f"{name} is not 6 to 18 digits: {_shown(value)}")
+    return digits
+
+
+def _mbid(name: str, value: Any) -> str:
+    text = _line(name, value).lower()
+    if not _UUID.fullmatch(text):
+        raise _BadCell(f"{name} is not an id of MusicBrainz: {_shown(value)}")
+    return text
+
+
 def _year(name: str, value: Any) -> int | None:
     date = _DATE.fullmatch(value.strip()) if isinstance(value, str) else None
     return _number(name, date.group(1) if date else value, *YEARS) or None  # 0 is how Discogs writes an unknown year
@@ -121,6 +142,14 @@ def _rating(name: str, value: Any) -> int | None:
 
 def _plays(name: str, value: Any) -> int:
     return _number(name, value, 0, MAX_PLAYS)
+
+
+def moment_from(line: int, name: str, value: Any) -> float:
+    """Read an ISO date or time (UTC when it names no zone), or Unix seconds. Raises `ImportRejected`."""
+    try:
+        return _moment(name, value)
+    except _BadCell as problem:
+        raise ImportRejected(line, str(problem)) from None
 
 
 def _moment(name: str, value: Any) -> float:

@@ -1,115 +1,123 @@
-"""Our tables: CSV and JSON in, CSV and JSON out. Streams both ways; a file's size is no memory. Knows no catalogue."""
+"""Tables in: CSV, JSON and the database of the original program, told apart by how they begin. A file's size is no memory."""
 
-import csv
-import json
-import os
-import secrets
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+import codecs
+import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
-from image_cache.adapters.table_csv import FORMULA, read_csv
+from image_cache.adapters.original import read_original
+from image_cache.adapters.table_csv import read_csv
 from image_cache.adapters.table_json import read_json
-from image_cache.adapters.table_rows import COLUMNS
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import Album, AlbumRow
+from image_cache.models import AlbumRow
 
 # What people take for a table, by its first bytes.
 _KNOWN = (
     (b"PK\x03\x04", "this is a spreadsheet or an archive; save the table as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "this is an old Excel workbook; save the table as CSV (UTF-8)"),
     (b"\x1f\x8b", "this is compressed; unpack it first"),
-    (b"\xff\xfe", "this is UTF-16 text; save the table as CSV (UTF-8)"),
-    (b"\xfe\xff", "this is UTF-16 text; save the table as CSV (UTF-8)"),
-    (b"SQLite format 3", "this is a database"),
+    (b"%PDF", "this is a document; save the table as CSV (UTF-8)"),
+    (b"<", "this is a web page or XML; save the table as CSV (UTF-8)"),
 )
+DATABASE = b"SQLite format 3\0"
+_CHUNK_BYTES = 64 * 1024
 
 
-def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
-    """Yield the rows of a CSV or JSON file, told apart by how it begins; a row that cannot be used as its `ImportRejected`.
+class Table:
+    """A file of records. Iterating yields a row, or the `ImportRejected` of one that cannot be used; once only, for one thread.
 
     Raises `TableRejected`, before the first row, when the file cannot be read or is not a table at all. A file that
     breaks off after some rows ends with an `ImportRejected` that says so.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0  # of what is read, in bytes or in rows of a database; 0 before the first row
+        self._file: BinaryIO | None = None
+        self._done = 0
+
+    @property
+    def done(self) -> int:
+        """How much of `size` was read by now."""
+        return min(self.size, self._file.tell() if self._file is not None and not self._file.closed else self._done)
+
+    def __iter__(self) -> Iterator[AlbumRow | ImportRejected]:
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(4096)
+                if not start.startswith(DATABASE):
+                    self.size = file.seek(0, io.SEEK_END)
+                    file.seek(0)
+                    self._file = file
+                    yield from self._rows(file, start)
+                    self._done = self.size
+                    return
+            # Closed first: SQLite's locks on a file end with any descriptor of it that this process closes.
+            for number, (total, row) in enumerate(read_original(self.path), 1):
+                self.size, self._done = total, number
+                yield row
+        except OSError as error:
+            raise TableRejected(str(self.path), error.strerror or "cannot be read") from error
+
+    def _rows(self, file: BinaryIO, start: bytes) -> Iterator[AlbumRow | ImportRejected]:
+        if not start:
+            raise TableRejected(str(self.path), "the file is empty")
+        source, encoding = file, _wide(start)
+        if encoding:
+            source = io.BufferedReader(_Narrowed(file, encoding), _CHUNK_BYTES)
+            start = start.decode(encoding, errors="ignore").encode()
+        bare = start.removeprefix(codecs.BOM_UTF8).lstrip()
+        for magic, reason in _KNOWN:
+            if start.startswith(magic) or bare.startswith(magic):
+                raise TableRejected(str(self.path), reason)
+        if b"\0" in start:
+            raise TableRejected(str(self.path), "this is not a text file")
+        yield from (read_json if bare[:1] in {b"[", b"{"} else read_csv)(self.path, source)
+
+
+def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
+    """Yield the rows of a file; see `Table`."""
+    return iter(Table(path))
+
+
+def is_database(path: Path) -> bool:
+    """Tell whether a file is a database, of whatever program."""
     try:
         with path.open("rb") as file:
-            start = file.read(4096)
-            file.seek(0)
-            if not start:
-                raise TableRejected(str(path), "the file is empty")
-            for magic, reason in _KNOWN:
-                if start.startswith(magic):
-                    raise TableRejected(str(path), reason)
-            if b"\0" in start:
-                raise TableRejected(str(path), "this is not a text file")
-            bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-            yield from (read_json if bare[:1] in {b"[", b"{"} else read_csv)(path, file)
-    except OSError as error:
-        raise TableRejected(str(path), error.strerror or "cannot be read") from error
+            return file.read(len(DATABASE)) == DATABASE
+    except OSError:
+        return False
 
 
-def write_table(path: Path, albums: Iterable[Album]) -> int:
-    """Write albums to `.csv` or `.json`, by the name; return how many. The file appears whole or not at all, readable by its owner.
-
-    Raises `TableRejected` when the name says neither or the disk refuses.
-    """
-    writers = {".csv": _write_csv, ".json": _write_json}
-    write = writers.get(path.suffix.lower())
-    if write is None:
-        raise TableRejected(str(path), "the name ends neither in .csv nor in .json")
-    temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
-                count = write(file, albums)
-                file.flush()
-                os.fsync(handle)
-            temp.replace(path)
-        except BaseException:
-            temp.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise TableRejected(str(path), error.strerror or "cannot be written") from error
-    return count
+def _wide(start: bytes) -> str:
+    """Return the encoding of text in letters of two bytes, by its mark or, as some programs leave it out, by the empty halves."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    halves = start[:64:2], start[1:64:2]
+    if len(start) >= 8 and not any(halves[1]) and all(halves[0]):
+        return "utf-16-le"
+    return "utf-16-be" if len(start) >= 8 and not any(halves[0]) and all(halves[1]) else ""
 
 
-def _write_csv(file: TextIO, albums: Iterable[Album]) -> int:
-    file.write("\ufeff")  # without it Excel reads UTF-8 as something else, and saves the damage
-    writer = csv.writer(file)
-    writer.writerow(COLUMNS)
-    count = 0
-    for album in albums:
-        count += 1
-        writer.writerow(_cell(value) for value in _record(album).values())
-    return count
+class _Narrowed(io.RawIOBase):
+    """UTF-16 read as UTF-8. What is no letter becomes the sign that stands for one."""
 
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._ready = b""
 
-def _write_json(file: TextIO, albums: Iterable[Album]) -> int:
-    """One album a line, so that a line number means something and a difference can be read."""
-    count = 0
-    for album in albums:
-        file.write("[\n" if count == 0 else ",\n")
-        record = {name: value for name, value in _record(album).items() if value not in (None, "", [])}
-        json.dump(record, file, ensure_ascii=False)
-        count += 1
-    file.write("\n]\n" if count else "[]\n")
-    return count
+    def readable(self) -> bool:
+        return True
 
-
-def _record(album: Album) -> dict[str, object]:
-    added = datetime.fromtimestamp(album.added_at, UTC).isoformat().replace("+00:00", "Z")
-    tracks = [{"position": t.position, "title": t.title, "duration_s": t.duration_s} for t in album.tracks]
-    values = {"added": added, "tracks": tracks}
-    lists = {name: list(getattr(album, name)) for name in ("genres", "styles", "formats")}
-    return {name: {**values, **lists}[name] if name in {**values, **lists} else getattr(album, name) for name in COLUMNS}
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None or value == [] else str(value)
-    if isinstance(value, list) and value:
-        plain = all(isinstance(item, str) and ";" not in item and not item.startswith("[") for item in value)
-        text = "; ".join(value) if plain else json.dumps(value, ensure_ascii=False)
-    # A spreadsheet would run a cell that begins like a formula. The reader takes the apostrophe off again.
-    return f"'{text}" if FORMULA.match(text) else text
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready:
+            chunk = self._file.read(_CHUNK_BYTES)
+            # Half of a surrogate pair is no letter, and cannot be written as UTF-8.
+            self._ready = self._decoder.decode(chunk, final=not chunk).encode("utf-8", errors="replace")
+            if not chunk:
+                break
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count

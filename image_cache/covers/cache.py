@@ -7,7 +7,7 @@ browser's request is a miss, answered by the web layer with a placeholder, and `
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -76,6 +76,16 @@ class ImageCache:
         while part := list(islice(rest, AT_A_TIME)):
             added += self.remember(part)
         return added
+
+    def failing(self, urls: Iterable[str]) -> set[str]:
+        """Return those of the addresses that are a new way to a picture which its origin refused under the known one. Reads only."""
+        return self._intake.failing(urls)
+
+    def renew(self, urls: Collection[str]) -> None:
+        """Try pictures that failed at the addresses that `failing` returned."""
+        if urls:
+            self._intake.renew(urls)
+            self.wake()
 
     def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
         """Register addresses that an operator names; returns those that cannot be fetched from, with the reason."""

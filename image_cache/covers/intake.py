@@ -43,6 +43,27 @@ class Intake:
                 self._register.add(conn, new)
         return len(new)
 
+    def failing(self, urls: Iterable[str]) -> set[str]:
+        """Return those of the addresses whose picture was refused by its origin under another address of the same identity.
+
+        Other failures have nothing to do with the address: a line that is down, a host that may not be spoken to, a broken file.
+        """
+        found: set[str] = set()
+        by_digest = {self._names.of(url)[1]: url for url in urls}
+        for part in parts(list(by_digest)):
+            for digest, image in self._register.get_many(part).items():
+                is_refused = image.is_final and image.failure.startswith("answered ")
+                if is_refused and image.url != identify(by_digest[digest]).url:
+                    found.add(by_digest[digest])
+        return found
+
+    def renew(self, urls: Iterable[str]) -> None:
+        """Let the pictures of addresses, which failed elsewhere, be tried there."""
+        with self._database.write() as conn:
+            for url in urls:
+                identity, digest = self._names.of(url)
+                self._register.renew(conn, Image(digest, NAMESPACE, identity.name, identity.url, lane(identity.url)))
+
     def register(self, urls: Sequence[str]) -> dict[str, str]:
         """Register what can be fetched from; returns the rest, with the reason for each."""
         refused: dict[str, str] = {}

@@ -9,6 +9,7 @@ from image_cache.engine.key import Key, key_of_path
 
 logger = logging.getLogger(__name__)
 
+HITS = "hits.log"  # the list, in the folder that is shared with the web server in front
 CHUNK_BYTES = 1 << 20
 KEYS_KEPT = 65536  # of one look; what would be more decides no eviction, and must not fill the memory
 LONGEST_LINE_BYTES = 200

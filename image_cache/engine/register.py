@@ -101,6 +101,13 @@ class Register:
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
 
+    def renew(self, conn: Connection, image: Image) -> None:
+        """Give an image that failed another address, and let it be tried there at once."""
+        conn.execute(
+            "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
+            (image.url, image.lane, bytes.fromhex(image.digest)),
+        )
+
     def forgive(self, conn: Connection, digests: Iterable[str]) -> None:
         """Forget the failures of images, and let their jobs run now."""
         keys = [(bytes.fromhex(digest),) for digest in digests]

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from image_cache.engine.disk import INODES_KEPT
 from image_cache.health.check import Check, megabytes
 from image_cache.reading import Reading
 
-FEW_INODES = 2000  # a thousand covers
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes everybody wait
 PROBE_BYTES = 65536
 EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: before this program was written nobody can run it
@@ -27,11 +27,13 @@ def space(reading: Reading) -> Check:
     for folder in _disks(_folders(reading).values()):
         facts = os.statvfs(folder)
         free = facts.f_bavail * facts.f_frsize
-        if facts.f_files and facts.f_favail < FEW_INODES:
+        if facts.f_files and facts.f_favail < facts.f_files * INODES_KEPT * 2:
+            is_short = facts.f_favail < facts.f_files * INODES_KEPT
             found = Check(
                 "Disk",
-                "failed" if not facts.f_favail else "warning",
-                f"{facts.f_favail:,} more files can be made (inodes), although {megabytes(free)} are free.",
+                "failed" if is_short else "warning",
+                f"{facts.f_favail:,} more files can be made (inodes), although {megabytes(free)} are free."
+                + (" Nothing new is stored." if is_short else ""),
                 f"Remove small files on the disk of {folder}; df -i {folder} says how many it holds.",
             )
         elif free < floor:

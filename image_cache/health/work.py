@@ -45,13 +45,21 @@ def queue(reading: Reading, *, is_served: bool | None = None, errors: int = 0) -
             f"{said}; {things(errors, 'unexpected error')} since the start, see the log.",
             "journalctl -u vinylvault | grep 'unexpected error'",
         )
+    idle_s = now - ready[1] if ready[0] and not running and not reading.cache.is_adopting else 0.0
+    return _flow(reading, said, waiting, is_served, idle_s)
+
+
+def _flow(reading: Reading, said: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
+    """Judge a queue whose jobs are all free or at work; `idle_s`: how long one could have run while none did."""
+    if reading.limits().paused_at is not None:
+        return Check("Queue", "waiting", f"{said}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
     if waiting and is_served is False:
         return Check("Queue", "waiting", f"{said}, until the service runs.")
-    if ready[0] and not running and now - ready[1] > STUCK_S and not reading.cache.is_adopting:
+    if idle_s > STUCK_S:
         return Check(
             "Queue",
             "warning",
-            f"{said}, and nothing has moved for {(now - ready[1]) / 60:.0f} minutes.",
+            f"{said}, and nothing has moved for {idle_s / 60:.0f} minutes.",
             "sudo systemctl restart vinylvault; if it stands again, journalctl -u vinylvault says why.",
         )
     return Check("Queue", "working" if waiting else "well", f"{said}.")

@@ -3,29 +3,27 @@
 import random
 import threading
 import time
-from array import array
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.adapters.catalog_spins import SpinRows
-from image_cache.adapters.tables import read_table, write_table
-from image_cache.database import DatabaseError
-from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum, UnknownPage
+from image_cache.errors import ImportRejected, UnknownAlbum, UnknownPage
 from image_cache.folding import sort_key
-from image_cache.library.importing import import_rows
+from image_cache.library.chance import Chance
+from image_cache.library.merge import detailed
+from image_cache.library.notes import write_notes
 from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
-from image_cache.library.picking import pick, why
-from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport
+from image_cache.library.picking import why
+from image_cache.library.syncing import sync_rows
+from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
+    from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
-NOT_AGAIN = 20  # picks before a record may come up a second time
-MAX_NOTES_CHARS = 5000
 NEAR = 120  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
 MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
@@ -48,16 +46,15 @@ class Library:
         looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
         self._catalog = catalog
-        self._spins = SpinRows(catalog)
         self._looks = looks  # made when the order by colour is asked for: most never ask
         self._clock = clock
         self._page_size = page_size
-        self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
+        self._chance = Chance(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
         self._guard = threading.Lock()  # protects the memories below
         self._orders: dict[str, tuple[int, Order]] = {}
         self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
         self._counts: tuple[int, _Filters] | None = None
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
+        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
         """Return a page of the wall, counted from 1. An empty result has one page.
@@ -73,7 +70,7 @@ class Library:
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._catalog.albums(shown)),
+            albums=tuple(self._shown(shown)),
             page=number,
             pages=pages,
             total=len(found.ids),
@@ -82,7 +79,8 @@ class Library:
         )
 
     def album(self, album_id: int) -> Album | None:
-        return self._catalog.album(album_id)
+        found = self._catalog.album(album_id)
+        return self.veil(found) if found and self.veil else found
 
     def some(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that is gone is left out."""
@@ -97,7 +95,7 @@ class Library:
         at = position(order, album_id)
         if at == NOWHERE:
             return []
-        return self._catalog.albums(order.ids[max(0, at - each) : at + each + 1])
+        return self._shown(order.ids[max(0, at - each) : at + each + 1])
 
     def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
         """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
@@ -123,30 +121,17 @@ class Library:
 
     def nearby(self, text: str, count: int = 6) -> list[Album]:
         """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        return self._catalog.from_artist(sort_key(text[:200]), count)
+        found = self._catalog.from_artist(sort_key(text[:200]), count)
+        return [self.veil(one) for one in found] if self.veil else found
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
-        """Pick an album by chance, of a genre and a decade (like 1970) when they are given; what was not played for long is favoured.
+        """Pick an album by chance, of a genre and a decade (like 1970) if given, rather one that was not played for long.
 
-        None of the last 20 picks of all processes, none of `exclude`, and none that is gone, while there is another one. `why` says
-        what speaks for it. None when there is nothing to pick.
+        None of the last 20 picks of all processes, of `exclude`, or of what is gone, while there is another. None for nothing.
         """
         query = AlbumQuery(genre=genre, decade=decade)
         ids = self._found(query).ids
-        if not ids:
-            return None
-        now = self._clock()
-        try:
-            with self._spins.turn() as conn:
-                album_id = self._pick(query, exclude, self._spins.recent(conn, NOT_AGAIN), now)
-                self._spins.note(conn, album_id, now, NOT_AGAIN)
-        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
-            with self._guard:
-                recent = list(self._picked)
-            album_id = self._pick(query, exclude, recent, now)
-        with self._guard:
-            self._picked.append(album_id)
-        return self._catalog.album(album_id)
+        return self._catalog.album(self._chance.pick(ids, self._order(query.sort), exclude)) if ids else None
 
     def why(self, album: Album) -> str:
         """Say in half a line what speaks for a record that was picked by chance."""
@@ -160,6 +145,19 @@ class Library:
         """Undo the last `played` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
         return self._known(album_id, self._catalog.unplay(album_id))
 
+    def detail(self, album_id: int, tracks: Sequence[Track], barcode: str, cover_url: str | None) -> Album | None:
+        """Add what the source of a record tells when it is asked for this one alone; a cover only where there is none.
+
+        Returns the record, None when it is gone meanwhile.
+        """
+        before = self._catalog.album(album_id)
+        if before is None:
+            return None
+        after = detailed(before, tracks, barcode, cover_url, self._clock())
+        with self._catalog.write() as conn:
+            self._catalog.update(conn, before, after)
+        return after
+
     def rate(self, album_id: int, stars: int | None) -> None:
         """Give a record 1 to 5 stars of one's own, None to go by its table again. No import changes them. Raises `UnknownAlbum`."""
         if stars is not None and not 1 <= stars <= 5:
@@ -172,15 +170,7 @@ class Library:
 
         Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
         """
-        text = _plain(text)
-        if len(text) > MAX_NOTES_CHARS:
-            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
-        with self._catalog.write() as conn:
-            album = self._catalog.album(album_id)
-            if album is None:
-                raise UnknownAlbum(album_id)
-            self._catalog.write_notes(conn, album, text)
-        return text
+        return write_notes(self._catalog, album_id, text)
 
     def genres(self) -> list[tuple[str, int]]:
         return self._filters()[0]
@@ -205,21 +195,69 @@ class Library:
         *,
         dry_run: bool = False,
         progress: Callable[[int], None] | None = None,
+        save: "Callable[[Connection, ImportReport], None] | None" = None,
+        resume: ImportReport | None = None,
+        each: Callable[[AlbumRow, str], None] | None = None,
     ) -> ImportReport:
         """Put rows into the catalogue, or with `dry_run` only say what would happen. `progress` gets the rows read so far.
 
-        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again.
+        Short transactions, read between them: the wall can be used meanwhile, and a killed import is simply run again, or goes
+        on after `resume`, the last report that `save` was given inside of a transaction. `each` gets every row that was not
+        there before `resume`, with what becomes of it: new, changed or same.
         Raises `StorageError` when the disk refuses; what was written before stays.
         """
-        return import_rows(self._catalog, rows, now=float(int(self._clock())), dry_run=dry_run, progress=progress)
+        from image_cache.library.importing import NOTHING, import_rows
+
+        return import_rows(
+            self._catalog,
+            rows,
+            now=float(int(self._clock())),
+            dry_run=dry_run,
+            progress=progress,
+            save=save,
+            resume=resume or NOTHING,
+            each=each,
+        )
+
+    def sync_rows(
+        self,
+        rows: Iterable[AlbumRow],
+        *,
+        failing: Collection[str] = (),
+        also: "Callable[[Connection, Counter[str]], None]" = lambda _conn, _counts: None,
+    ) -> "Counter[str]":
+        """Put a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
+
+        A row that differs in nothing writes nothing. `also` writes what belongs together with the page, in the same transaction:
+        how far the pass is. Raises `StorageError` when the disk refuses; then nothing of the page is in.
+        """
+        return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also)
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
-        """Import a CSV or JSON file. Raises `TableRejected` when it is not a table at all."""
+        """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` when it is none of them."""
+        from image_cache.adapters.tables import read_table
+
         return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
 
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
+        from image_cache.adapters.table_writer import write_table
+
         return write_table(path, self.albums())
+
+    def table_text(self, kind: str) -> Iterator[str]:
+        """Yield all albums as the text of a table, `csv` or `json`, piece by piece."""
+        from image_cache.adapters.table_writer import table_text
+
+        return table_text(kind, self.albums())
+
+    def count_source(self, source: str) -> int:
+        """Return how many records came from a source."""
+        return self._catalog.count_source(source)
+
+    def remove_source(self, source: str) -> int:
+        """Delete every record of a source, with its plays; return how many."""
+        return self._catalog.remove_source(source)
 
     def _filters(self) -> _Filters:
         revision = self._catalog.revision("artist")
@@ -232,44 +270,21 @@ class Library:
             self._counts = (revision, counts)
         return counts
 
+    def _shown(self, ids: Sequence[int]) -> list[Album]:
+        found = self._catalog.albums(ids)
+        return [self.veil(one) for one in found] if self.veil else found
+
     def _beside(self, album_id: int, step: int) -> Album | None:
         order = self._order("artist")
         at = position(order, album_id)
         if at == NOWHERE or not 0 <= at + step < len(order.ids):
             return None
-        return self._catalog.album(order.ids[at + step])
+        return self.album(order.ids[at + step])
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:
             raise UnknownAlbum(album_id)
         return plays
-
-    def _pick(self, query: AlbumQuery, exclude: Collection[int], recent: Sequence[int], now: float) -> int:
-        ids = self._found(query).ids
-        is_among = self._is_among(query, ids)
-        barred = {one for one in self._spins.gone() if is_among(one)}
-        if len(barred) == len(ids):
-            barred.clear()
-        excluded = {one for one in exclude if one not in barred and is_among(one)}
-        if len(barred) + len(excluded) < len(ids):
-            barred |= excluded
-        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
-        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
-
-    def _is_among(self, query: AlbumQuery, ids: "array[int]") -> Callable[[int], bool]:
-        """Return a test whether an album is among the ids, which stand in the order of the shelf."""
-        order = self._order(query.sort)
-
-        def test(album_id: int) -> bool:
-            place = position(order, album_id)
-            if place == NOWHERE:
-                return False
-            at = bisect_left(ids, place, key=lambda one: position(order, one))
-            return at < len(ids) and ids[at] == album_id
-
-        return test
 
     def _order(self, sort: str) -> Order:
         if sort not in SORTS and sort != COLOUR:
@@ -313,13 +328,3 @@ class Library:
             while len(self._results) > MEMO_RESULTS:
                 self._results.popitem(last=False)
         return found
-
-
-def _plain(text: str) -> str:
-    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(
-        char
-        for char in text
-        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
-    ).strip()

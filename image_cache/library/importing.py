@@ -5,6 +5,7 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.adapters.catalog import Catalog
@@ -15,6 +16,7 @@ from image_cache.models import AlbumRow, ImportReport
 
 ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
 KEPT_REASONS = 1000
+NOTHING = ImportReport(0, 0, 0, 0, ())
 
 _COPIES = "CREATE TABLE copies (source TEXT, source_id TEXT, seen INTEGER, PRIMARY KEY (source, source_id)) WITHOUT ROWID;"
 
@@ -24,50 +26,95 @@ def import_rows(
     rows: Iterable[AlbumRow | ImportRejected],
     *,
     now: float,
-    dry_run: bool,
-    progress: Callable[[int], None] | None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+    save: Callable[[Connection, ImportReport], None] | None = None,
+    resume: ImportReport = NOTHING,
+    each: Callable[[AlbumRow, str], None] | None = None,
 ) -> ImportReport:
     """Put rows into the catalogue; see `Library.import_rows`."""
-    counts: Counter[str] = Counter()
-    rejected: list[tuple[int, str]] = []
-    read = 0
+    report = replace(resume, read=0, rejected=())  # what was read before a stop is read again, and counted already
     with contextlib.ExitStack() as stack:
         # Which identities this file has shown so far. On disk: a table may have a million rows, the machine 512 MB.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vinylvault-import-"))
         copies = stack.enter_context(contextlib.closing(Database(Path(folder) / "copies.db", [_COPIES], synchronous="OFF")))
         source = iter(rows)
-        while batch := list(itertools.islice(source, ROWS_A_WRITE)):
-            read += len(batch)
+        # A batch must end where the one before the stop did, or rows would be counted twice.
+        while batch := list(itertools.islice(source, _batch_size(resume.read - report.read))):
+            is_known = report.read < resume.read
+            good = [row for row in batch if isinstance(row, AlbumRow)]
             bad = [(row.line, row.reason) for row in batch if isinstance(row, ImportRejected)]
-            rejected += bad[: KEPT_REASONS - len(rejected)]
+            report = replace(
+                report,
+                read=report.read + len(batch),
+                rejected=report.rejected + tuple(bad[: KEPT_REASONS - len(report.rejected)]),
+            )
             # Looking up and writing are one transaction: another import may run at the same time.
             try:
-                with copies.write() as seen, contextlib.nullcontext() if dry_run else catalog.write() as conn:
-                    done = Counter(_apply(catalog, conn, seen, row, now) for row in batch if isinstance(row, AlbumRow))
+                with copies.write() as seen, contextlib.nullcontext() if dry_run or is_known else catalog.write() as conn:
+                    if is_known:
+                        for row in good:
+                            _identified(seen, row, is_dry=False)
+                    else:
+                        done = [(row, _apply(catalog, conn, seen, row, now)) for row in good]
+                        report = _counted(report, Counter(what for _, what in done))
+                        if save and conn is not None:
+                            save(conn, report)
             except OperationalError as error:
-                raise StorageError(str(catalog.db.path), f"{error}, {counts.total():,} rows went in") from error
-            counts += done
+                raise StorageError(
+                    str(catalog.db.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
+                ) from error
+            if each and not is_known:
+                for row, what in done:
+                    each(row, what)
             if progress:
-                progress(read)
-    return ImportReport(read, counts["new"], counts["changed"], counts["same"], tuple(rejected))
+                progress(report.read)
+    return report
+
+
+def _counted(report: ImportReport, counts: Counter[str]) -> ImportReport:
+    return replace(
+        report,
+        new=report.new + counts["new"],
+        changed=report.changed + counts["changed"],
+        same=report.same + counts["same"],
+    )
+
+
+def _batch_size(known: int) -> int:
+    return min(known, ROWS_A_WRITE) if known > 0 else ROWS_A_WRITE
+
+
+def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, str, bool]:
+    """Return (source, source id, whether this file has said it before, as far as only that can tell)."""
+    source, source_id = identity(row)
+    is_named = bool(row.source_id) and not row.counts_copies
+    if is_named and not is_dry:  # the catalogue knows what came before
+        return source, source_id, False
+    nth = seen.execute(
+        "INSERT INTO copies VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET seen = seen + 1 RETURNING seen", (source, source_id)
+    ).fetchone()["seen"]
+    if is_named:
+        return source, source_id, nth > 1
+    return source, numbered(source_id, nth), False
 
 
 def _apply(catalog: Catalog, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
     """Insert or update the album of a row, or only compare when `conn` is None; return what happened."""
-    source, source_id = identity(row)
-    if not row.source_id:
-        nth = seen.execute(
-            "INSERT INTO copies VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET seen = seen + 1 RETURNING seen", (source, source_id)
-        ).fetchone()["seen"]
-        source_id = numbered(source_id, nth)
+    source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
     before = catalog.by_identity(source, source_id)
     if before is None:
         if conn is not None:
-            catalog.insert(conn, created(row, source, source_id, now))
+            catalog.note_plays(conn, catalog.insert(conn, created(row, source, source_id, now)), row.played_at)
+        elif is_again:  # it would have come in with the row that said it first
+            return "same"
         return "new"
     after = merged(before, row)
-    if after == before:
+    plays = catalog.plays_missing(before.id, row.played_at) if row.played_at else ()
+    if after == before and not plays:
         return "same"
     if conn is not None:
-        catalog.update(conn, before, after)
+        if after != before:
+            catalog.update(conn, before, after)
+        catalog.note_plays(conn, before.id, plays)
     return "changed"

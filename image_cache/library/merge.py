@@ -1,10 +1,13 @@
 """What an import row means for the catalogue: who it is, and what it changes. Pure functions, no I/O."""
 
 import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
+from image_cache.adapters.identity import identify
 from image_cache.folding import fold, sort_key
-from image_cache.models import Album, AlbumRow
+from image_cache.models import Album, AlbumRow, Track
 
 OWN_SOURCE = "table"  # the source of rows that name none
 
@@ -26,7 +29,7 @@ def identity(row: AlbumRow) -> tuple[str, str]:
 
 
 def numbered(source_id: str, copy: int) -> str:
-    """Return the id of the nth identical row of a file: two copies on the shelf stay two."""
+    """Return the id of the nth copy in a file: two copies on the shelf stay two."""
     return source_id if copy == 1 else f"{source_id}-{copy}"
 
 
@@ -53,5 +56,63 @@ def merged(album: Album, row: AlbumRow) -> Album:
         title_sort=sort_key(row.title),
         artist_sort=sort_key(row.artist),
         plays=max(album.plays, row.plays or 0),
+        last_played_at=max(album.last_played_at or 0.0, row.last_played_at or 0.0) or None,
         **said,
     )
+
+
+def synced(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
+    """Return the album as its source shows it now; the very same one when nothing differs.
+
+    Other than a table a source says everything, so what it leaves empty is empty. What was done here stays, as with any import:
+    plays, stars, notes and covers of one's own. `failing` holds the addresses of covers that cannot be had where we know them.
+    """
+    after = replace(
+        merged(album, row),
+        source_id=source_id,
+        year=row.year,
+        rating=row.rating,
+        added_at=album.added_at if row.added_at is None else row.added_at,
+        cover_url=_address(album.cover_url, row.cover_url, failing),
+        gone_at=None,
+    )
+    return album if after == album else replace(after, seen_at=now)
+
+
+def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
+    """Return the album with what its source tells when it is asked for this one alone; a cover only where there is none."""
+    return replace(
+        album,
+        tracks=tuple(tracks) or album.tracks,
+        barcode=barcode or album.barcode,
+        cover_url=album.cover_url or cover_url,
+        detailed_at=now,
+    )
+
+
+def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
+    """Return (the album that a copy of a release is, None for a new one; its source id).
+
+    `known` is the album of this copy, `copies` are those of the release. A copy that is not known yet takes the place of one that
+    came from a table, which cannot tell copies apart, or of one that left the collection and now comes back under another number.
+    """
+    if known is None:
+        nameless = [copy for copy in copies if not copy.instance_id]
+        back = [copy for copy in copies if copy.gone_at is not None] if row.instance_id else []
+        known = next(iter(nameless + back), None)
+    if known is not None and known in copies:
+        return known, known.source_id
+    taken = {copy.source_id for copy in copies}
+    return known, next(name for n in range(1, len(copies) + 2) if (name := numbered(row.source_id, n)) not in taken)
+
+
+def _address(known: str | None, said: str | None, failing: Collection[str]) -> str | None:
+    """Return the address of a cover to keep: the known one while it leads to the same picture as well as the new one does.
+
+    Services sign their addresses anew for every answer. Writing each of them would rewrite the collection with every sync.
+    """
+    if said is None or known is None or known == said:
+        return said or known
+    old, new = identify(known), identify(said)
+    is_same = old.name == new.name and urlsplit(known).hostname == urlsplit(said).hostname and new.edge_px <= old.edge_px
+    return known if is_same and said not in failing else said

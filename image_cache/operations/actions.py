@@ -88,17 +88,31 @@ def _selftest(scene: Scene) -> int:
     return selftest(scene)
 
 
+def _backup(scene: Scene) -> int:
+    from image_cache.operations.safety import backup
+
+    return backup(scene)
+
+
+def _restore(scene: Scene) -> int:
+    from image_cache.operations.safety import restore
+
+    return restore(scene)
+
+
 ACTIONS = {
     "status": Action("how it is, at a glance", _status, is_reading=True),
     "health": Action("what is wrong, and what to do; --wait S after a start", _health, is_reading=True),
     "report": Action("everything that the numbers say", _report, is_reading=True),
     "monitor": Action("look on: a live screen, or a line an interval when piped", _monitor, is_reading=True),
     "explain": Action("one cover: what it is, where its bytes are, why it is missing", _explain, is_reading=True),
-    "verify": Action("read every picture and compare it with its hash; --repair", _verify),
+    "verify": Action("read everything that is kept and compare it with its hash; --repair", _verify),
     "doctor": Action("mend what can be mended without losing anything", _doctor, is_mending=True),
     "cleanup": Action("remove what nobody looked at for --cleanup-days", _cleanup),
     "clear": Action("remove every cached picture", _clear),
     "preload": Action("fetch what is missing, or each --url, with a progress bar", _preload),
+    "backup": Action("write what cannot be had again to --file F; --keep N, --secrets, --full", _backup),
+    "restore": Action("put a backup back from --file F into an empty vault; --force", _restore),
     "probe": Action("try to fetch --url U and say how far it comes; keeps nothing", _probe, is_reading=True),
     "selftest": Action("try the whole way of a cover in a folder of its own", _selftest, is_reading=True),
 }

@@ -116,6 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--url", action="append", default=[], metavar="U", help="probe, preload, explain: this address; repeatable"
     )
+    parser.add_argument("--file", metavar="F", help="backup, restore: this file; backup: or a folder, with a slash at its end")
+    parser.add_argument("--keep", type=_count, default=7, metavar="N", help="backup into a folder: the last N stay (7)")
+    parser.add_argument("--secrets", action="store_true", help="backup: also the key of the sessions, and tokens")
+    parser.add_argument("--full", action="store_true", help="backup: also the cache")
+    parser.add_argument(
+        "--force", action="store_true", help="restore: also over a vault that is not empty, which is kept beside it"
+    )
     parser.add_argument("--repair", action="store_true", help="verify: mend what was found")
     parser.add_argument(
         "--wait", type=_number(LONGEST_S), default=0.0, metavar="S", help="health: wait up to S seconds for the service"
@@ -128,6 +135,12 @@ def _wanted(asked: argparse.Namespace) -> Wanted:
     return Wanted(
         what=asked.what,
         urls=tuple(asked.url),
+        file=None if asked.file is None else _path(asked.file),
+        is_folder=(asked.file or "").endswith("/"),
+        keep=asked.keep,
+        is_full=asked.full,
+        has_secrets=asked.secrets,
+        is_forced=asked.force,
         cleanup_days=asked.cleanup_days,
         interval_s=asked.monitor_interval,
         is_repairing=asked.repair,
@@ -144,6 +157,13 @@ def _number(most: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is outside 1 to 10000")
+    return value
 
 
 def _path(text: str) -> Path:

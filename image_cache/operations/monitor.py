@@ -15,7 +15,7 @@ from image_cache.health import megabytes
 from image_cache.operations.figures import Figures, figures_of
 from image_cache.operations.output import cut
 from image_cache.operations.scene import Scene
-from image_cache.operations.status import clock_time
+from image_cache.operations.status import clock_time, host_line
 
 WINDOWS_S = (10.0, 100.0, 1000.0)
 SAMPLE_S = 2.0  # how often the counters are read, whatever is shown
@@ -122,16 +122,12 @@ def _page(scene: Scene, seen: Figures | str, rates: Rates, interval_s: float, no
         f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.missing:,} covers to come, {seen.given_up:,} given up",
         f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free on the disk",
     ]
-    if seen.hosts:
+    if bad := [host for host in seen.hosts if host.reason]:
         lines += ["", "hosts in trouble"]
-        lines += [
-            f"  {host.name}  {host.failures} failures{', until ' + clock_time(host.paused_until) if host.paused_until else ''}"
-            f"  {host.reason}"
-            for host in seen.hosts[:4]
-        ]
+        lines += [f"  {host_line(host)}" for host in bad[:4]]
     if seen.troubles:
         lines += ["", "last errors"]
-        lines += [f"  {trouble.reason[:40]:<40}  {trouble.identity}" for trouble in seen.troubles]
+        lines += [f"  {clock_time(t.at)}  {t.reason[:36]:<36}  {t.what}" for t in seen.troubles]
     return [*lines, "", f"every {interval_s:g} s; Ctrl-C ends"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from config import Settings
 from image_cache.covers import ImageCache
 from image_cache.errors import CacheError, ConfigError
-from image_cache.health import Check, examine, verdict
+from image_cache.health import Check, examine, megabytes, verdict
 from image_cache.operations.output import LAMPS, Output
 from image_cache.operations.service import Service, service_of
 from image_cache.reading import Reading, open_reading
@@ -33,11 +33,14 @@ class Wanted:
     what: str = ""
     urls: tuple[str, ...] = ()
     file: Path | None = None
+    is_folder: bool = False  # the file was named with a slash at its end
+    keep: int = 7
     cleanup_days: float = 30.0
     interval_s: float | None = None
     is_repairing: bool = False
     is_full: bool = False
     has_secrets: bool = False
+    is_forced: bool = False
     wait_s: float = 0.0
     is_sure: bool = False
 
@@ -85,16 +88,29 @@ class Scene:
         self.out.json({"verdict": status, "reason": worst, **mended, "checks": [as_dict(check) for check in known]})
         return EXITS[status]
 
+    def progress(self, done: int, total: int, name: str) -> None:
+        """Draw how far something is, of which it is known how much there is."""
+        self.out.bar(done, total, f"{megabytes(done)} of {megabytes(total)}")
+
     @contextmanager
     def covers(self) -> Iterator[ImageCache]:
-        """Open the covers for a change, beside a service that may run, and close them again. Starts no thread."""
-        from image_cache.services import open_covers
+        """Open the covers for a change, beside a service that may run, and close them again. Starts no thread.
 
-        parts = open_covers(self.settings, clock=self.clock)
+        Raises `Busy` while the vault is being restored.
+        """
+        from image_cache.cover_services import open_covers
+        from image_cache.tenancy import Tenancy
+
+        tenancy = Tenancy.enter(self.settings.state_dir)
         try:
-            yield parts.covers
+            parts = open_covers(self.settings, clock=self.clock)
+            parts.covers.cache.budget_bytes = self.reading.cache.budget_bytes  # as an operator set it while the service ran
+            try:
+                yield parts.covers
+            finally:
+                parts.close()
         finally:
-            parts.close()
+            tenancy.close()
 
 
 def reason(checks: Iterable[Check]) -> str:

@@ -26,7 +26,7 @@ def selftest(scene: Scene) -> int:
     """Exit status 0 when every step did what it should, 2 when one did not."""
     with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, asked):
         settings = _settings(scene.settings, Path(folder), origin)
-        from image_cache.services import open_covers
+        from image_cache.cover_services import open_covers
 
         parts = open_covers(settings)
         try:

@@ -6,7 +6,9 @@ import time
 from datetime import datetime
 
 from image_cache.database import DatabaseError
+from image_cache.engine.history import HostFigures, Wear
 from image_cache.engine.key import Key
+from image_cache.engine.reuse import Curve, reuse_curve
 from image_cache.health import megabytes, verdict
 from image_cache.operations.figures import Figures, figures_of
 from image_cache.operations.scene import EXITS, Scene, as_dict, reason
@@ -65,6 +67,7 @@ def report(scene: Scene) -> int:
     known = figures_of(scene.reading, scene.service.stats())
     sizes = scene.reading.index.database.rows(BY_VARIANT, (scene.reading.cache.namespace,))
     speed = read_speed(scene.reading)
+    curve = reuse_curve(scene.reading.index.database, scene.clock(), budget_bytes=known.stats.budget_bytes)
     out = scene.out
     out.line(f"VinylVault, {clock_time(scene.clock(), '%Y-%m-%d %H:%M')}, {verdict(checks)}")
     out.line()
@@ -79,20 +82,23 @@ def report(scene: Scene) -> int:
     if known.hosts:
         out.line()
         out.table(
-            ("host in trouble", "failures", "paused until", "reason"),
-            [(h.name, str(h.failures), clock_time(h.paused_until) if h.paused_until else "-", h.reason) for h in known.hosts],
-            right=(1,),
+            ("fetches", "failed", "median", "bytes", "host"),
+            [
+                (f"{h.fetches:,}", f"{h.failures:,}", _ms(h.median_ms), megabytes(h.fetched_bytes), host_line(h))
+                for h in known.hosts[:10]
+            ],
+            right=(0, 1, 2, 3),
         )
     if known.troubles:
         out.line()
         out.table(
-            ("tries", "next", "why", "cover that could not be fetched"),
-            [
-                (str(t.failures), clock_time(t.retry_at) if t.retry_at else "now", t.reason[:34], t.identity)
-                for t in known.troubles
-            ],
-            right=(0,),
+            ("when", "why", "what could not be fetched"),
+            [(clock_time(t.at, "%d %b %H:%M"), t.reason[:34], t.what) for t in known.troubles],
         )
+    out.line()
+    out.wrapped("", curve_line(curve, known.stats.budget_bytes))
+    for sentence in card_lines(known.wear):
+        out.wrapped("", sentence)
     why = reason(checks)
     out.line()
     out.wrapped("", f"{verdict(checks)}{': ' + why if why else ''}")
@@ -103,6 +109,7 @@ def report(scene: Scene) -> int:
             "figures": known.to_dict(),
             "sizes": [{"size": v, "pictures": n, "bytes": b, "last_stored_at": at} for v, n, b, at in sizes],
             "speed": dict(speed),
+            "curve": [{"bytes": size, "hit_ratio": share} for size, share in curve.points],
         }
     )
     return EXITS[verdict(checks)]
@@ -137,6 +144,38 @@ def work(known: Figures) -> list[tuple[str, str]]:
         ("Fresh for", f"{stats.ttl_hours:g} hours; {known.stale:,} stale, shown until they are revalidated"),
         ("Last cleanup", cleaned),
     ]
+
+
+def host_line(host: HostFigures) -> str:
+    """Return the host, and its trouble when it is in some."""
+    until = f" paused until {clock_time(host.paused_until)}" if host.paused_until else ""
+    return f"{host.lane}{until}{' (' + host.reason + ')' if host.reason else ''}"
+
+
+def curve_line(curve: Curve, budget_bytes: int) -> str:
+    """Say how big the cache should be, or that too little is known."""
+    if not curve.is_enough:
+        return "How big should the cache be? Too little is known yet: that takes a day, and some hundred uses."
+    told = ", ".join(f"{megabytes(size)} {share * 100:.0f} %" for size, share in curve.points)
+    here, best = dict(curve.points)[budget_bytes], max(share for _, share in curve.points)
+    if here < best - 0.005:
+        advice = f"{megabytes(curve.enough_bytes)} would answer {best * 100:.0f} %."
+    else:
+        advice = f"{megabytes(min(curve.enough_bytes, budget_bytes))} are enough."
+    return f"How big should the cache be? {told}. {advice}"
+
+
+def card_lines(wear: Wear) -> list[str]:
+    """Say what was written to the card, and how long it lasts at that pace."""
+    said = [f"Written today: {megabytes(wear.today_bytes)} of a budget of {megabytes(wear.budget_bytes)}."]
+    if wear.per_day_bytes is not None:
+        pace = f"{megabytes(wear.per_day_bytes)} a day in the last whole days"
+        said.append(f"{pace}; the card lasts {wear.years:,.0f} years at that." if wear.years is not None else f"{pace}.")
+    return said
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} ms"
 
 
 def read_speed(reading: Reading) -> list[tuple[str, str]]:

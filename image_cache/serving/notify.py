@@ -60,7 +60,7 @@ class Watchdog:
             if is_well:
                 self._notifier.tell("WATCHDOG=1")
             elif was_well:
-                logger.error("no answer from ourselves, the service manager will start us anew")
+                logger.error("own question not answered, the service manager starts us anew if that stays so")
             was_well = is_well
 
 

@@ -181,7 +181,7 @@ class Tasks:
             ended: dict[str, Any] = {"state": "cancelled", "says": "Cancelled. What was saved stays."}
         except CacheError as error:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
-            ended = {"state": "failed", "says": f"{error} {error.hint}".strip()}
+            ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
         except (DatabaseError, OSError) as error:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": "The disk or a database refused. The log says why."}
@@ -205,3 +205,7 @@ class Tasks:
             yield True
         finally:
             os.close(fd)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -11,6 +11,7 @@ from image_cache.web.api import api
 from image_cache.web.commands import register_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.dashboard import dashboard
+from image_cache.web.discogs import discogs, register_discogs
 from image_cache.web.errors import register_errors
 from image_cache.web.file_api import file_api
 from image_cache.web.files import files
@@ -56,6 +57,7 @@ def build_app(services: Services) -> Flask:
     register_commands(app)
     register_music_commands(app)
     register_stream_helpers(app)
+    register_discogs(app)
     register_stream_commands(app)
     for blueprint in (
         pages,
@@ -73,6 +75,7 @@ def build_app(services: Services) -> Flask:
         file_api,
         jobs,
         importing,
+        discogs,
         music,
         notes,
         sleeves,

@@ -1,4 +1,4 @@
-"""Commands of `flask --app app`: albums import, albums export, users add, users password. Each calls one service method."""
+"""Commands of `flask --app app`: albums import, import-original and export, users add, users password. Each calls one service method."""
 
 import sys
 from collections.abc import Iterator
@@ -22,6 +22,9 @@ users = AppGroup("users", help="Who can log in.")
 
 
 def register_commands(app: Flask) -> None:
+    from image_cache.web import discogs_commands  # adds its commands to those of the records
+
+    discogs_commands.register(albums)
     app.cli.add_command(albums)
     app.cli.add_command(users)
     app.cli.add_command(files)
@@ -32,11 +35,27 @@ def register_commands(app: Flask) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 def import_albums(file: Path, dry_run: bool) -> None:
     """Take the records of a CSV or JSON FILE in. A bad row is named and left out; a second run changes nothing."""
+    _import(file, dry_run=dry_run)
+
+
+@albums.command("import-original")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+def import_original(file: Path, dry_run: bool) -> None:
+    """Take the records, plays and history of FILE in, the `vinylvault.db` of the original program. It is only read."""
+    from image_cache.adapters.tables import is_database
+
+    if not is_database(file):
+        raise click.ClickException(f"{file}: this is no SQLite database.")
+    _import(file, dry_run=dry_run)
+
+
+def _import(file: Path, *, dry_run: bool) -> None:
     with told():
         report = services().library.import_table(file, dry_run=dry_run)
         if not dry_run:
             services().covers.remember_all(services().library.cover_urls())
-    rejected = len(report.rejected)
+    rejected = report.rejected_count
     would = "would be " if dry_run else ""
     click.echo(
         f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same, {rejected:,} rejected."

@@ -53,7 +53,15 @@ def register_helpers(app: Flask) -> None:
     )
     app.context_processor(viewer)
     app.jinja_env.filters.update(
-        duration=duration, day=day, clock=clock, thousands=thousands, records=records, times=times, rough=rough, size=size
+        duration=duration,
+        day=day,
+        clock=clock,
+        moment=moment,
+        thousands=thousands,
+        records=records,
+        times=times,
+        rough=rough,
+        size=size,
     )
 
 
@@ -169,6 +177,12 @@ def day(at: float | None) -> str:
 def clock(at: float) -> str:
     """Write a point in time as an hour of the day: 14:05."""
     return time.strftime("%H:%M", time.localtime(at))
+
+
+def moment(at: float) -> str:
+    """Write a point in time: 14:05 when it is of today, else 3 November, 14:05."""
+    is_today = time.localtime(at)[:3] == time.localtime()[:3]
+    return clock(at) if is_today else f"{day(at)}, {clock(at)}"
 
 
 def thousands(number: int) -> str:

@@ -1,12 +1,13 @@
 """How records come in and go out: `/import`. Looking needs an account, changing an operator; strangers find the door.
 
-Every view imports what it needs when it is first called: an idle server holds none of it.
+Every view loads what it needs when it is first called: an idle server holds none of it.
 """
 
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.door import check_keeper
+from image_cache.web.limits import limiter
 
 importing = Blueprint("importing", __name__, url_prefix="/import")
 
@@ -22,3 +23,63 @@ def page() -> str:
     from image_cache.web import task_view, ways
 
     return render_template("import.html", ways=ways.ways(), tasks=task_view.recent())
+
+
+@importing.get("/table")
+def table() -> AnyResponse:
+    """Show the form for a table, and what became of the last one."""
+    from image_cache.web import import_tables
+
+    return import_tables.page()
+
+
+@importing.post("/table")
+@limiter.limit("30 per minute")
+def upload() -> AnyResponse:
+    """Keep a table and look through it; nothing goes in yet."""
+    from image_cache.web import import_tables
+
+    return import_tables.upload()
+
+
+@importing.post("/table/<int:task_id>/<action>")
+@limiter.limit("60 per minute")
+def act(task_id: int, action: str) -> AnyResponse:
+    """Take in the table that a task has looked through, or leave it."""
+    from image_cache.web import import_tables
+
+    return import_tables.act(task_id, action)
+
+
+@importing.get("/records.<kind>")
+@limiter.limit("10 per minute")
+def export(kind: str) -> AnyResponse:
+    """Send all records as a table, `csv` or `json`."""
+    from image_cache.web import import_tables
+
+    return import_tables.export(kind)
+
+
+@importing.get("/demo")
+def demo() -> AnyResponse:
+    from image_cache.web import import_demo
+
+    return import_demo.page()
+
+
+@importing.post("/demo")
+@limiter.limit("10 per minute")
+def take_demo() -> AnyResponse:
+    """Put the demo collection on the shelf."""
+    from image_cache.web import import_demo
+
+    return import_demo.take()
+
+
+@importing.post("/demo/remove")
+@limiter.limit("10 per minute")
+def remove_demo() -> AnyResponse:
+    """Take the demo collection from the shelf again."""
+    from image_cache.web import import_demo
+
+    return import_demo.remove()

@@ -13,9 +13,10 @@ from flask import Request, request
 from image_cache.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import may_edit
-from image_cache.web.context import may_change, services
+from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.viewing import viewer
 
+TABLES = "importing.upload"
 ENDPOINTS = ("streams.upload", "stream_api.upload")
 OWN_COVER = "sleeves.upload"
 AROUND_BYTES = 100_000  # what a form with one file has besides the file
@@ -97,6 +98,8 @@ def admit() -> None:
         upload.file_limit_bytes, upload.spool_folder = services().care.desk.max_bytes, str(settings.cache_dir)
         # Somewhat larger than one may be: so that the page can say that it is too large.
         request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
+    if request.endpoint == TABLES:
+        _admit_table()
     if request.endpoint not in ENDPOINTS or request.method != "POST":
         return
     try:
@@ -109,3 +112,13 @@ def admit() -> None:
         request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
         upload = cast(UploadRequest, request)
         upload.file_limit_bytes, upload.spool_folder = manager.uploads.max_bytes, str(settings.cache_dir)
+
+
+def _admit_table() -> None:
+    """Let a table be as large as one may be, from those who may bring one."""
+    if may_operate():
+        upload, most_bytes = cast(UploadRequest, request), int(services().settings.MAX_IMPORT_MB * 1_000_000)
+        upload.max_content_length = (
+            most_bytes * 2
+        )  # a little over the limit is read to its end, and told so; the disk keeps none of it
+        upload.file_limit_bytes, upload.spool_folder = most_bytes, str(services().settings.cache_dir)

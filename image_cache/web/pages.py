@@ -41,7 +41,7 @@ def grid() -> AnyResponse:
     if here.query.text:
         return _found(here)
     if not services().library.count():
-        return _page(render_template("first_run.html", has_operator=services().accounts.has_operator()))
+        return _first_run()
     page, covers = _albums(here)
     return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
 
@@ -93,6 +93,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "spin_again": album_view.spin_path(chance),
         "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
+        "details_coming": services().discogs.want_details(record),
     }
     return _page(render_template("album_detail.html", **values | other))
 
@@ -226,7 +227,7 @@ def _tasks() -> Sequence["TaskLine"]:
         return ()
     from image_cache.web.task_view import open_lines
 
-    return open_lines()
+    return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
 
 
 def _search() -> object:
@@ -237,6 +238,21 @@ def _search() -> object:
     from image_cache.web.sleeve_view import search_line
 
     return search_line(state)
+
+
+def _first_run() -> AnyResponse:
+    """Show the ways in, and whether this machine is ready for them."""
+    from image_cache.web import first_run, ways
+
+    offered = ways.first_ways()
+    values = {
+        "ways": offered,
+        "count_of_ways": ways.counted(len(offered)),
+        "has_operator": services().accounts.has_operator(),
+        "signs": first_run.signs(),
+        "tasks": _tasks(),
+    }
+    return _page(render_template("first_run.html", **values))
 
 
 def _choices() -> dict[str, object]:

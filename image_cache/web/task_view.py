@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
-from image_cache.web.ways import way_of
+from image_cache.web.ways import QUIET, way_of
 
 LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
 RECENT = 8  # ended tasks that a page lists
@@ -58,7 +58,7 @@ def line(state: TaskState) -> TaskLine:
 
 def open_lines() -> list[TaskLine]:
     """Return what waits or runs, oldest first."""
-    return [line(state) for state in services().tasks.rows.open()]
+    return [line(state) for state in services().tasks.rows.open() if state.kind not in QUIET]
 
 
 def latest(*kinds: str) -> TaskLine | None:
@@ -69,7 +69,7 @@ def latest(*kinds: str) -> TaskLine | None:
 
 def recent(count: int = RECENT) -> list[TaskLine]:
     """Return the newest tasks, newest first."""
-    return [line(state) for state in services().tasks.rows.recent(count)]
+    return [line(state) for state in services().tasks.rows.recent(count, QUIET)]
 
 
 def as_json(found: TaskLine) -> dict[str, Any]:

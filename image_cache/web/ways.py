@@ -22,7 +22,7 @@ class Way(NamedTuple):
 # In the order of the page. A line here and a route are all that a further way needs.
 WAYS = (
     Way("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
-        ("discogs",), "discogs", "Discogs"),
+        ("discogs", "discogs-test"), "discogs", "Discogs"),
     Way("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
         ("table", "table-look"), "table", "CSV, JSON"),
     Way("music", "Music folder", "/import/music", "Covers and tags from a disk or a USB stick.",
@@ -32,6 +32,7 @@ WAYS = (
     Way("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
+QUIET = ("discogs-details",)  # tasks of moments, which no page tells of
 _NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 

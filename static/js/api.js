@@ -59,6 +59,26 @@ export async function postForm(form) {
   return parse(await request(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form) }));
 }
 
+/**
+ * Send a form with a file as the browser would, told all the while which share of it is out; return the page it leads to, and its path.
+ * @param {HTMLFormElement} form @param {(share: number) => void} tell @returns {Promise<{page: Document, path: string}>}
+ */
+export function sendForm(form, tell) {
+  return new Promise((resolve, reject) => {
+    const asked = new XMLHttpRequest();
+    asked.open("POST", form.action);
+    asked.setRequestHeader("Accept", "text/html");
+    asked.responseType = "document";
+    asked.upload.addEventListener("progress", ({ loaded, total }) => total && tell(loaded / total));
+    asked.addEventListener("load", () => {
+      if (asked.response) resolve({ page: asked.response, path: new URL(asked.responseURL).pathname });
+      else reject(new RequestFailed(asked.status, 0));
+    });
+    asked.addEventListener("error", () => reject(new RequestFailed(0, 0)));
+    asked.send(new FormData(form));
+  });
+}
+
 /** @returns {boolean} whether the viewer asked to spare data */
 export function sparesData() {
   return navigator.connection?.saveData === true;

@@ -15,9 +15,13 @@ const first = new Map();
 const said = document.body.appendChild(Object.assign(document.createElement("p"), { className: "vh" }));
 said.setAttribute("role", "status");
 
+let isWatching = false;
+addEventListener("tasks-drawn", watch); // a page that draws tasks anew says so
 watch();
 
 async function watch() {
+  if (isWatching) return;
+  isWatching = true;
   while (lines().length) {
     await pause(document.hidden ? LATER_MS : SOON_MS);
     try {
@@ -26,6 +30,7 @@ async function watch() {
       await pause(LATER_MS); // the next look may succeed; the page stays as it was drawn
     }
   }
+  isWatching = false;
 }
 
 /** @returns {HTMLElement[]} the tasks of this page that are not over */
@@ -57,14 +62,16 @@ function show(line, job) {
   if (job.share !== null) dots.value = job.share;
 }
 
-/** @param {Element} place */
+/** @param {HTMLElement} place */
 async function redraw(place) {
+  if (place.dataset.tasks === "reload") return location.reload(); // the page of an empty vault: now there is a wall
   const places = [...document.querySelectorAll("[data-tasks]")];
   const drawn = (await getPage(location.href)).querySelectorAll("[data-tasks]")[places.indexOf(place)];
   if (!drawn) return; // logged out meanwhile
   const hadFocus = place.contains(document.activeElement);
   place.replaceChildren(...drawn.childNodes);
   if (hadFocus) place.querySelector("a, button")?.focus();
+  return undefined;
 }
 
 /** @param {Job} job @returns {string} a pause, or a guess from what was seen here */

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.support.vault import ROOT, wait_until
 
-SUITE = "bookworm"
+SUITES = {"bookworm": "3.11", "trixie": "3.13"}  # Debian 12 and 13, as Raspberry Pi OS follows them, and their Python
+SUITE = os.environ.get("REHEARSAL_SUITE", "bookworm")
 PACKAGES = "python3,python3-venv,systemd,systemd-sysv,ca-certificates,nginx-light,ffmpeg"
 CLONE_NEWNET = 0x4000_0000
 BASE_DIR = Path("/var/tmp/vinylvault-rehearsal")  # kept for a day: what is in it is Debian's only

@@ -1,0 +1,29 @@
+"""Draws sleeves for the process that started it: a file name a line on stdin, the picture behind its length on stdout.
+
+`python -m demo.studio`. A name that is not in the collection is answered with nothing. It leaves when stdin ends.
+"""
+
+import os
+import signal
+import sys
+
+from demo.painting import paint
+from demo.records import pictures
+
+LENGTH_BYTES = 4  # big-endian
+
+
+def main() -> None:
+    os.nice(5)  # drawing gives way to the pages that wait for it on the same machine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one, and ends stdin
+    known = pictures()
+    for line in sys.stdin.buffer:
+        name = line.decode("ascii", errors="replace").strip()
+        entry = known.get(name)
+        body = paint(entry, png=name.endswith(".png")) if entry else b""
+        sys.stdout.buffer.write(len(body).to_bytes(LENGTH_BYTES, "big") + body)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""How fast a service may be asked: so many calls in a moving window, counted for all threads, processes and restarts together.
+
+The log of calls lies in `catalog.db`, so that nobody starts with an empty count. What the service says about its own count wins:
+calls of other programs on this line stand in it as well.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from image_cache.adapters.backoff import MAX_RETRY_AFTER_S
+from image_cache.adapters.catalog_services import ServiceRows
+from image_cache.database import Row
+
+LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
+MARGIN = (
+    12  # a twelfth of what a service allows is left alone: its numbers lag, and it counts when a call arrives, not when it left
+)
+LAST = 1  # so few calls left: somebody else is faster than our count of them
+SOON_S = 0.01
+STEPS = 12  # how often a window is looked at again when others fill it
+
+
+class Pace:
+    """The pace of one service. Any thread, several processes.
+
+    `calls` in `window_s` seconds are never exceeded; fewer when the service says that it allows fewer, or that others ask it too.
+    """
+
+    def __init__(
+        self, rows: ServiceRows, name: str, *, calls: int, window_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.window_s = window_s
+        self._rows = rows
+        self._name = name
+        self._calls = calls
+        self._clock = clock
+
+    def take(self, spare: int = 0) -> float:
+        """Count a call and return 0.0; or return the seconds after which it is worth asking again, and count nothing.
+
+        `spare` calls of a window are left to whoever is in more of a hurry.
+        """
+        now = self._clock()
+        with self._rows.alone(self._name) as (conn, row):
+            if row is not None and self._is_ahead(row, now):
+                self._rows.write(conn, self._name, calls=json.dumps(self._ours(row, now)), paused_until=0.0)
+                return SOON_S
+            if row is not None and row["paused_until"] > now:
+                return float(row["paused_until"] - now)
+            ours = self._ours(row, now)
+            cap = max(1, min(self._calls, (row["cap"] if row else None) or self._calls) - spare)
+            over = len(ours) + self._others(row, now) - cap
+            if over < 0:
+                self._rows.write(conn, self._name, calls=json.dumps([*ours, now]))
+                return 0.0
+            step_s = self.window_s / STEPS
+            return max(SOON_S, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
+        now = self._clock()
+        limit, remaining = _number(headers.get(LIMIT)), _number(headers.get(REMAINING))
+        with self._rows.alone(self._name) as (conn, row):
+            said: dict[str, Any] = {"contact_at": now, "failed_at": None, "fault": "", "says": ""}
+            if limit and remaining is not None:
+                used = max(0, limit - remaining)
+                said |= {"cap": limit - max(1, limit // MARGIN), "others_at": now}
+                said["others"] = max(0, used - len(self._ours(row, now)))
+                if remaining <= LAST and said["others"]:
+                    said["paused_until"] = now + self.window_s / STEPS
+            self._rows.write(conn, self._name, **said)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for a while: the service said so. An hour at most."""
+        self._rows.set(self._name, paused_until=self._clock() + min(max(seconds, 0.0), MAX_RETRY_AFTER_S))
+
+    def failed(self, fault: str, says: str) -> None:
+        """Note that a call failed, and why; see `ServiceState`."""
+        self._rows.set(self._name, failed_at=self._clock(), fault=fault, says=says)
+
+    def _ours(self, row: Row | None, now: float) -> list[float]:
+        """Return our calls of the window, oldest first. One from the future was made before the clock was set back: it counts as now."""
+        found: list[float] = json.loads(row["calls"]) if row else []
+        return [min(at, now) for at in found if at > now - self.window_s]
+
+    def _is_ahead(self, row: Row, now: float) -> bool:
+        """Tell whether the row was written by a clock that was ahead of this one: then it is set right, or it would hold for ever."""
+        calls: list[float] = json.loads(row["calls"])
+        return bool(row["paused_until"] > now + MAX_RETRY_AFTER_S + 1 or (calls and calls[-1] > now + 1))
+
+    def _others(self, row: Row | None, now: float) -> float:
+        """Return how many calls of others are still in the window, by now: they leave it evenly until the next answer says better."""
+        if row is None:
+            return 0.0
+        age: float = max(0.0, now - row["others_at"]) / self.window_s
+        return float(row["others"] * max(0.0, 1.0 - age))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isascii() and text.strip().isdigit() and len(text) < 8 else None

@@ -1,0 +1,45 @@
+"""A page of somebody else's collection into the catalogue: one transaction with whatever has to be saved with it."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from image_cache.adapters.catalog import Catalog
+from image_cache.adapters.catalog_sync import SyncRows
+from image_cache.database import Connection, OperationalError
+from image_cache.errors import StorageError
+from image_cache.library.merge import created, synced, whose
+from image_cache.models import AlbumRow
+
+
+def sync_rows(
+    catalog: Catalog,
+    rows: Iterable[AlbumRow],
+    *,
+    now: float,
+    failing: Collection[str],
+    also: Callable[[Connection, "Counter[str]"], None],
+) -> "Counter[str]":
+    """Put the rows of a page into the catalogue; see `Library.sync_rows`."""
+    sync, counts = SyncRows(catalog), Counter[str]()
+    try:
+        with catalog.write() as conn:
+            for row in rows:
+                counts[_apply(sync, conn, row, now, failing)] += 1
+            also(conn, counts)
+    except OperationalError as error:
+        raise StorageError(catalog.db.path.name, str(error)) from error
+    return counts
+
+
+def _apply(sync: SyncRows, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
+    known = sync.by_instance(row.source, row.instance_id) if row.instance_id else None
+    album, source_id = whose(row, known, sync.copies(row.source, row.source_id))
+    if album is None:
+        sync.catalog.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
+        return "new"
+    after = synced(album, row, source_id, now, failing)
+    if after == album:
+        return "same"
+    sync.catalog.update(conn, album, after)
+    return "changed"

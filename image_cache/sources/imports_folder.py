@@ -1,0 +1,93 @@
+"""The folder `imports`: a table that is put there is taken in, and then lies in `done` or `refused` with a report beside it."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from image_cache.folders import make_folder
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".csv", ".json", ".db", ".txt", ".tsv")
+QUIET_S = 5.0  # a file that nobody wrote to for so long is whole
+AGAIN_S = 600.0  # before a file that stayed where it was, because the disk refused, is tried again
+
+_Shape = tuple[int, int]
+
+
+class ImportsFolder:
+    """Looks for tables in a folder. For one thread; `start` begins the import of one, and returns False when it has to wait."""
+
+    def __init__(self, folder: Path, start: Callable[[Path], bool], clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._start = start
+        self._clock = clock
+        self._is_made = False
+        self._seen: dict[str, tuple[_Shape, float]] = {}  # how a file looked, and since when
+        self._tried: dict[str, tuple[_Shape, float]] = {}
+
+    def look(self) -> None:
+        """Begin the import of the first file that is whole. Another one has its turn when that is over."""
+        if not self._is_made:
+            self._is_made = True
+            with suppress(OSError):  # a disk that takes no folder takes no table either
+                make_folder(self._folder)
+        shapes, before, now = _shapes(self._folder), self._seen, self._clock()
+        self._seen = {name: (shape, self._since(name, shape, now)) for name, shape in shapes.items()}
+        self._tried = {name: tried for name, tried in self._tried.items() if name in shapes}
+        for name, (shape, since) in sorted(self._seen.items()):
+            tried = self._tried.get(name)
+            is_waiting = tried is not None and tried[0] == shape and now - tried[1] < AGAIN_S
+            # Two looks at least: the clock of a Pi jumps, and a file of just now would seem to be of last year.
+            is_quiet = name in before and before[name][0] == shape and max(now - since, now - shape[1] / 1e9) >= QUIET_S
+            if is_quiet and not is_waiting:
+                if self._start(self._folder / name):
+                    self._tried[name] = (shape, now)
+                    logger.info("table found name=%s", ascii(name))
+                return
+
+    def _since(self, name: str, shape: _Shape, now: float) -> float:
+        known = self._seen.get(name)
+        return known[1] if known and known[0] == shape else now
+
+
+def put_away(path: Path, *, is_refused: bool, report: str) -> None:
+    """Move a file that was read to `done` or `refused`, with its report beside it. One that cannot be moved is left, and said so."""
+    folder = path.parent / ("refused" if is_refused else "done")
+    try:
+        make_folder(folder)
+        target = _free(folder, path.name)
+        path.replace(target)
+        target.with_name(f"{target.name}.report.txt").write_text(report, encoding="utf-8")
+    except OSError as error:
+        logger.warning("table not put away name=%s reason=%s", ascii(path.name), error.strerror or error)
+
+
+def _shapes(folder: Path) -> dict[str, _Shape]:
+    """Return size and time of the tables in a folder; hidden ones are somebody's half copies."""
+    found: dict[str, _Shape] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if (
+                    entry.name.lower().endswith(SUFFIXES)
+                    and not entry.name.startswith(".")
+                    and entry.is_file(follow_symlinks=False)
+                ):
+                    stat = entry.stat(follow_symlinks=False)
+                    found[entry.name] = (stat.st_size, stat.st_mtime_ns)
+    except OSError:  # not made yet, gone with its disk, or closed to us: nothing to take in
+        return {}
+    return found
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path in the folder that is not taken yet: a table of the same name comes every month."""
+    target, number = folder / name, 2
+    while target.exists():
+        target = folder / f"{Path(name).stem}-{number}{Path(name).suffix}"
+        number += 1
+    return target

@@ -1,0 +1,108 @@
+"""The pages of Discogs: `/import/discogs`, for operators. A view starts a task or shows one; none of them speaks to Discogs.
+
+What a page says about its age and where its data is from is asked here too, by the templates of other pages.
+"""
+
+from typing import cast
+
+from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from werkzeug.exceptions import Forbidden
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.database import DatabaseError
+from image_cache.errors import FieldRejected
+from image_cache.sources.discogs import SYNC, TEST, DiscogsStatus
+from image_cache.web.context import may_operate, services
+from image_cache.web.door import check_keeper
+from image_cache.web.limits import limiter
+
+discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
+
+HERE = "/import/discogs"
+
+
+def register_discogs(app: Flask) -> None:
+    """Let every template say whose data it shows, and how old it is."""
+    app.jinja_env.globals.update(discogs_status=discogs_status, discogs_shown=discogs_shown)
+
+
+def discogs_status() -> DiscogsStatus | None:
+    """Return how it stands with Discogs, looked up once a request; None when that cannot be said."""
+    if "discogs_status" not in g:
+        try:
+            g.discogs_status = services().discogs.status()
+        except DatabaseError:
+            g.discogs_status = None
+    return cast(DiscogsStatus | None, g.discogs_status)
+
+
+def discogs_shown() -> bool:
+    """Tell whether records from Discogs can be on a page of the wall."""
+    return services().discogs.has_records()
+
+
+@discogs.before_request
+def check_account() -> AnyResponse | None:
+    refused = check_keeper(HERE)
+    if refused is None and not may_operate():
+        raise Forbidden("Only an operator may do that.")
+    return refused
+
+
+@discogs.get("")
+def page() -> AnyResponse:
+    return _page()
+
+
+@discogs.post("/token")
+@limiter.limit("20 per minute")
+def offer() -> AnyResponse:
+    """Take a token and test it behind; the page says what came of it. It is never shown again."""
+    try:
+        services().discogs.offer(request.form.get("token", "")[:500])
+    except FieldRejected as error:
+        return _page(400, str(error))
+    return redirect(HERE, 303)
+
+
+@discogs.post("/test")
+@limiter.limit("20 per minute")
+def test() -> AnyResponse:
+    services().discogs.test()
+    return redirect(HERE, 303)
+
+
+@discogs.post("/sync")
+@limiter.limit("20 per minute")
+def sync() -> AnyResponse:
+    services().discogs.sync()
+    return redirect(HERE, 303)
+
+
+@discogs.get("/forget")
+def forget_page() -> str:
+    """Say what would go, before it goes."""
+    return render_template("discogs_forget.html", tie=services().discogs.status())
+
+
+@discogs.post("/forget")
+def forget() -> AnyResponse:
+    services().discogs.forget()
+    return redirect(HERE, 303)
+
+
+def _page(status: int = 200, token_error: str = "") -> AnyResponse:
+    from image_cache.web import task_view, ways
+
+    link = services().discogs
+    gone_count, gone = link.gone()
+    values = {
+        "ways": ways.ways(),
+        "tie": link.status(),
+        "line": task_view.latest(SYNC, TEST),
+        "token_error": token_error,
+        "gone_count": gone_count,
+        "gone": gone,
+        "refresh_hours": link.settings.DISCOGS_REFRESH_HOURS,
+    }
+    return Response(render_template("discogs.html", **values), status)

@@ -1,0 +1,85 @@
+"""Commands of `flask --app app albums` about Discogs: sync, discogs. What speaks to Discogs is a task, as on the pages."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup, with_appcontext
+
+from image_cache.models import TaskState
+from image_cache.sources.discogs import SYNC, TEST
+from image_cache.web.context import services
+
+
+def register(albums: AppGroup) -> None:
+    """Add the commands to those of the records."""
+    albums.add_command(sync_albums)
+    albums.add_command(show_discogs)
+
+
+@click.command("sync")
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the token in this file first: on the command line others could read it.",
+)
+@with_appcontext
+def sync_albums(token_file: Path | None) -> None:
+    """Read the collection at Discogs. Stopped, it goes on where it was, here or in the server; a second time it changes nothing."""
+    from image_cache.web.commands import told
+
+    link = services().discogs
+    with told():
+        if token_file is not None:
+            link.keep_untested(token_file.read_text(encoding="utf-8", errors="replace"))
+            _end(services().tasks.run(TEST, {}, _Told()))
+        _end(services().tasks.run(SYNC, {"by": "command"}, _Told()))
+
+
+@click.command("discogs")
+@click.option("--forget", is_flag=True, help="Forget the token. Records stay.")
+@with_appcontext
+def show_discogs(forget: bool) -> None:
+    """Say how it stands with Discogs."""
+    from image_cache.web.commands import told
+
+    with told():
+        if forget:
+            click.echo("The token is forgotten." if services().discogs.forget() else "No token is kept here.")
+            return
+        tie = services().discogs.status()
+    if not tie.has_token:
+        click.echo("No token is kept here.")
+        return
+    click.echo(
+        f"Connected as {tie.account}, {tie.items or 0:,} items." if tie.account else "A token is kept here, not tested yet."
+    )
+    if tie.pass_at:
+        click.echo(f"Read {time.strftime('%Y-%m-%d %H:%M', time.localtime(tie.pass_at))}.")
+    if tie.fault:
+        click.echo(tie.says)
+
+
+def _end(state: TaskState) -> None:
+    """Say how a task ended; exit with 1 when it was not well."""
+    says = str(state.outcome.get("says") or state.says)
+    if state.state != "done":
+        click.echo(says or "Stopped; it goes on with the next start.", err=True)
+        sys.exit(1)
+    click.echo(says)
+
+
+class _Told:
+    """Prints each new sentence of a task once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, state: TaskState) -> None:
+        says = state.says
+        if state.paused_until is not None:
+            says = f"{says} On again in {max(1, round(state.paused_until - time.time()))} s."
+        if state.says and state.says != self._last and not state.is_over:
+            self._last = state.says
+            click.echo(says, err=True)

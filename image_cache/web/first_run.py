@@ -1,0 +1,61 @@
+"""What the first page says about the machine: space, rights, clock, net. It asks nobody; all of it can be read here."""
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from image_cache.web.context import services
+
+ROUTES = (Path("/proc/net/route"), Path("/proc/net/ipv6_route"))
+
+
+class Sign(NamedTuple):
+    """A lamp with its words."""
+
+    lamp: str
+    says: str
+
+
+def signs() -> tuple[Sign, ...]:
+    return _space(), _rights(), _clock(), _net()
+
+
+def _space() -> Sign:
+    disk = services().covers.cache.disk
+    free = disk.free_bytes()
+    if free < disk.floor_bytes:
+        return Sign("warning", f"{free / 1e6:,.0f} MB free, covers need {disk.floor_bytes / 1e6:,.0f}")
+    return Sign("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
+
+
+def _rights() -> Sign:
+    settings = services().settings
+    folders = (settings.state_dir, settings.cache_dir, settings.covers_dir)
+    if all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in folders):
+        return Sign("well", "May write where it must")
+    return Sign("failed", "May not write into its folders, the log says which")
+
+
+def _clock() -> Sign:
+    """A Pi has no battery for its clock: until the net sets it, it may stand before the day on which this program was installed."""
+    if time.time() < Path(__file__).stat().st_mtime:
+        return Sign("warning", "Clock not set yet, ages are unsure")
+    return Sign("well", time.strftime("Clock at %H:%M"))
+
+
+def _net(routes: tuple[Path, ...] = ROUTES) -> Sign:
+    if any(_has_way_out(path) for path in routes):
+        return Sign("well", "A network is there")
+    return Sign("waiting", "No network: tables, folder and demo work without")
+
+
+def _has_way_out(path: Path) -> bool:
+    """Tell whether a table of routes has one to everywhere that does not end at this machine itself."""
+    try:
+        lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return False
+    if path.name == "route":  # interface, destination, gateway, ...
+        return any(len(line) > 7 and line[1] == "00000000" and line[7] == "00000000" for line in lines)
+    return any(len(line) > 9 and line[0] == "0" * 32 and line[1] == "00" and line[9] != "lo" for line in lines)

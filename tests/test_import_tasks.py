@@ -1,0 +1,355 @@
+"""Tables and the demo as tasks: looked through, taken in, resumed, put away; the folder of imports; sleeves that are drawn here."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_cache.adapters.drawncovers import DrawnCovers
+from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
+from image_cache.models import TaskState
+from image_cache.sources import Tasks
+from image_cache.sources.imports_folder import AGAIN_S, QUIET_S, ImportsFolder, put_away
+from image_cache.sources.intray import KEPT_S, Intray
+from image_cache.sources.runners import table_runners
+from tests.support.clock import FakeClock
+from tests.support.inside import Inside
+from tests.support.vault import wait_until
+
+SMALL = "artist,title,year\nA,One,1970\nB,,1971\nC,Three,19999\nD,Four,1972\n"
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    """A vault in which nothing runs by itself."""
+    with Inside(tmp_path / "vault", settled=False) as opened:
+        yield opened
+
+
+def kept(inside: Inside, text: str = SMALL) -> str:
+    """Put a table where uploads lie, and return its path."""
+    folder = inside.services.settings.intray_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.monotonic_ns()}.table"
+    path.write_text(text)
+    return str(path)
+
+
+def ran(inside: Inside, kind: str, path: str, origin: str = "upload", name: str = "mine.csv") -> TaskState:
+    return inside.services.tasks.run(kind, {"path": path, "name": name, "origin": origin})
+
+
+def rows(count: int) -> str:
+    return "artist,title\n" + "".join(f"A,Record {n % (count // 2)}\n" for n in range(count))
+
+
+def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> None:
+    path = kept(inside)
+    state = ran(inside, "table-look", path)
+    assert state.state == "done"
+    found = state.outcome
+    assert {name: found[name] for name in ("read", "new", "changed", "same", "rejected_count", "kind", "name")} == {
+        "read": 4, "new": 2, "changed": 0, "same": 0, "rejected_count": 2, "kind": "table", "name": "mine.csv",
+    }  # fmt: skip
+    assert found["rejected"] == [[3, "no title"], [4, "year 19999 is not from 1800 to 2199"]]
+    assert [(row["line"], row["title"], row["what"]) for row in found["rows"]] == [(2, "One", "new"), (5, "Four", "new")]
+    assert found["says"] == "Looked through mine.csv, nothing changed: 4 rows read: 2 new, 2 rejected."
+    assert inside.services.library.count() == 0
+    assert Path(path).exists()
+
+
+def test_a_table_is_taken_in_and_its_file_is_gone(inside: Inside) -> None:
+    path = kept(inside, "artist,title,cover_url\nA,One,https://c.example/1.jpg\n")
+    state = ran(inside, "table", path)
+    assert (state.state, state.outcome["new"], state.outcome["summary"]) == ("done", 1, "1 row read: 1 new.")
+    assert inside.services.library.count() == 1
+    assert inside.services.covers.look(["https://c.example/1.jpg"])[0].state == "waiting"
+    assert not Path(path).exists()
+
+
+def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -> None:
+    path = kept(inside, "listing_id,title\n1,x\n")
+    state = ran(inside, "table-look", path, name="stock.csv")
+    assert state.says == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
+    assert not Path(path).exists()
+    gone = ran(inside, "table", path, name="stock.csv")
+    assert (gone.state, gone.says) == ("failed", "stock.csv: No such file or directory.")
+
+
+def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
+    path, count = kept(inside, rows(8000)), 8000
+    catalog = inside.services.catalog
+    runners = table_runners(inside.services.library, inside.services.covers, inside.services.settings.intray_dir)
+    first = Tasks(catalog, runners, inside.services.settings.state_dir)
+    first.serve()
+    task_id = first.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
+    wait_until(lambda: first.rows.get(task_id).position.get("read", 0) > 0, every_s=0.005)  # type: ignore[union-attr]
+    assert first.close()
+    stopped = first.rows.get(task_id)
+    assert stopped is not None
+    assert stopped.state == "waiting"
+    assert 0 < stopped.position["read"] < count
+    assert inside.services.library.count() == stopped.position["read"]
+    assert 0 < stopped.done < (stopped.total or 0)
+    second = Tasks(catalog, runners, inside.services.settings.state_dir)
+    second.tend()
+    wait_until(lambda: second.rows.get(task_id).is_over, 60)  # type: ignore[union-attr]
+    ended = second.rows.get(task_id)
+    assert ended is not None
+    assert (ended.state, ended.outcome["read"], ended.outcome["new"]) == ("done", count, count)
+    assert inside.services.library.count() == count
+    assert not Path(path).exists()
+    second.close()
+
+
+def test_a_cancelled_import_keeps_what_was_saved_and_clears_its_file_away(inside: Inside) -> None:
+    path, tasks = kept(inside, rows(8000)), inside.services.tasks
+    tasks.serve()
+    task_id = tasks.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
+    wait_until(lambda: tasks.rows.get(task_id).position.get("read", 0) > 0, every_s=0.005)  # type: ignore[union-attr]
+    tasks.cancel(task_id)
+    wait_until(lambda: tasks.rows.get(task_id).is_over)  # type: ignore[union-attr]
+    state = tasks.rows.get(task_id)
+    assert state is not None
+    assert (state.state, inside.services.library.count()) == ("cancelled", state.position["read"])
+    wait_until(lambda: not Path(path).exists())
+
+
+# --- the folder
+
+
+def test_a_table_in_the_folder_is_taken_in_and_lies_in_done_with_its_report(inside: Inside) -> None:
+    folder = inside.services.settings.imports_dir
+    folder.mkdir(parents=True)
+    path = folder / "mine.csv"
+    path.write_text(SMALL)
+    assert ran(inside, "table", str(path), "folder").state == "done"
+    assert not path.exists()
+    assert (folder / "done" / "mine.csv").read_text() == SMALL
+    report = (folder / "done" / "mine.csv.report.txt").read_text()
+    assert report == ("4 rows read: 2 new, 2 rejected.\nline 3: no title\nline 4: year 19999 is not from 1800 to 2199\n")
+    path.write_text(SMALL)
+    assert ran(inside, "table", str(path), "folder").outcome["same"] == 2
+    assert sorted(found.name for found in (folder / "done").iterdir()) == [
+        "mine-2.csv", "mine-2.csv.report.txt", "mine.csv", "mine.csv.report.txt",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "report"),
+    [
+        ("listing_id,title\n1,x\n", "x.csv: this is a Discogs inventory, what you sell; export your collection instead.\n"),
+        ("title,artist\n,A\n", "1 row read: 0 new, 1 rejected.\nline 2: no title\n"),
+        ("", "x.csv: the file is empty.\n"),
+    ],
+)
+def test_a_table_that_is_of_no_use_lies_in_refused_and_says_why(inside: Inside, text: str, report: str) -> None:
+    folder = inside.services.settings.imports_dir
+    folder.mkdir(parents=True)
+    (folder / "x.csv").write_text(text)
+    ran(inside, "table", str(folder / "x.csv"), "folder", "x.csv")
+    assert [found.name for found in folder.iterdir()] == ["refused"]
+    assert (folder / "refused" / "x.csv.report.txt").read_text() == report
+
+
+class Watched:
+    """A folder that is looked into under a clock of the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock, self.begun, self.is_free = folder, FakeClock(0.0), list[str](), True  # before any file was made
+        folder.mkdir(exist_ok=True)
+        self.imports = ImportsFolder(folder, self._start, self.clock)
+
+    def _start(self, path: Path) -> bool:
+        if self.is_free:
+            self.begun.append(path.name)
+        return self.is_free
+
+    def look(self, after_s: float = 0.0) -> list[str]:
+        self.clock.now += after_s
+        self.imports.look()
+        return self.begun
+
+
+def test_a_file_that_still_grows_is_left_until_it_is_quiet(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "imports")
+    (watched.folder / "a.csv").write_text("title\n")
+    assert watched.look() == []
+    (watched.folder / "a.csv").write_text("title\nOne\n")
+    assert watched.look(QUIET_S) == []
+    assert watched.look(QUIET_S - 1) == []
+    assert watched.look(1) == ["a.csv"]
+
+
+def test_a_file_of_long_ago_is_taken_at_the_second_look(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "imports")
+    watched.clock.now = time.time()
+    (watched.folder / "a.csv").write_text("title\n")
+    os.utime(watched.folder / "a.csv", (1, 1))
+    assert watched.look() == []
+    assert watched.look(0.1) == ["a.csv"]
+
+
+def test_a_file_that_was_tried_and_stays_is_tried_again_much_later_or_when_it_changed(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "imports")
+    (watched.folder / "a.csv").write_text("title\n")
+    watched.look()
+    watched.is_free = False
+    assert watched.look(QUIET_S) == []
+    watched.is_free = True
+    assert watched.look(1) == ["a.csv"]
+    assert watched.look(QUIET_S) == ["a.csv"]
+    assert watched.look(AGAIN_S) == ["a.csv"] * 2
+    (watched.folder / "a.csv").write_text("title\nTwo\n")
+    watched.look()
+    assert watched.look(QUIET_S) == ["a.csv"] * 3
+
+
+def test_only_plain_tables_are_taken_from_the_folder(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "imports")
+    (tmp_path / "elsewhere.csv").write_text("title\n")
+    (watched.folder / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    for name in (".half.csv", "picture.jpg", "a.csv.report.txt~"):
+        (watched.folder / name).write_text("title\n")
+    (watched.folder / "folder.csv").mkdir()
+    os.mkfifo(watched.folder / "pipe.csv")
+    watched.look()
+    assert watched.look(QUIET_S) == []
+    (watched.folder / "B.JSON").write_text("[]")
+    watched.look()
+    assert watched.look(QUIET_S) == ["B.JSON"]
+
+
+def test_a_folder_that_is_not_there_or_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ImportsFolder(tmp_path / "nowhere", lambda path: True).look()
+    put_away(tmp_path / "gone.csv", is_refused=False, report="")
+    assert "table not put away" in caplog.text
+
+
+def test_a_table_that_somebody_puts_there_comes_in_by_itself(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", settled=False) as inside:
+        folder = inside.services.settings.imports_dir
+        folder.mkdir(parents=True)
+        (folder / "mine.csv").write_text(SMALL)
+        os.utime(folder / "mine.csv", (1, 1))  # of long ago: it need not lie still for a while
+        inside.services.start()
+        wait_until((folder / "done" / "mine.csv.report.txt").exists, 40)
+        assert inside.services.library.count() == 2
+
+
+# --- uploads
+
+
+def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) -> None:
+    clock = FakeClock(time.time())
+    intray = Intray(tmp_path / "intray", clock)
+    with (tmp_path / "x").open("w+b") as file:
+        file.write(b"title\n")
+        file.seek(0)
+        path = intray.keep(file)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == b"title\n"
+    assert intray.has(str(path))
+    assert not intray.has(str(tmp_path / "x"))
+    intray.forget(str(tmp_path / "x"))
+    assert (tmp_path / "x").exists()
+    with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="would be free"):
+        Intray(tmp_path / "intray", clock, floor_bytes=1 << 60).keep(file)
+    clock.now += KEPT_S + 60
+    intray.forget_old()
+    assert list((tmp_path / "intray").iterdir()) == []
+
+
+# --- the demo
+
+
+@pytest.fixture
+def drawn() -> Iterator[DrawnCovers]:
+    covers = DrawnCovers()
+    yield covers
+    covers.close()
+
+
+def test_a_sleeve_is_drawn_in_another_process_and_the_same_every_time(drawn: DrawnCovers) -> None:
+    from demo.records import pictures
+
+    jpg = next(name for name in pictures() if name.endswith(".jpg"))
+    png = next(name for name in pictures() if name.endswith(".png"))
+    first = drawn.fetch(f"demo:{jpg}")
+    assert first.body.startswith(b"\xff\xd8")
+    assert drawn.fetch(f"demo:{png}").body.startswith(b"\x89PNG")
+    assert drawn.fetch(f"demo:{jpg}").body == first.body
+
+
+@pytest.mark.parametrize("name", ["nobody-nothing.jpg", "../records.py", "", "x\ny.jpg", "A.jpg", "x.jpg\n"])
+def test_what_is_not_in_the_demo_is_not_found(drawn: DrawnCovers, name: str) -> None:
+    with pytest.raises(OriginNotFound):
+        drawn.fetch(f"demo:{name}")
+
+
+def test_a_studio_that_dies_is_started_anew_and_none_is_left_behind(drawn: DrawnCovers) -> None:
+    drawn.fetch(f"demo:{_sleeve()}")
+    child = drawn._child
+    assert child is not None
+    child.kill()
+    child.wait()
+    assert drawn.fetch(f"demo:{_sleeve()}").body
+    second = drawn._child
+    assert second is not None
+    drawn.close()
+    assert second.poll() is not None
+    with pytest.raises(OriginUnavailable):
+        drawn.fetch(f"demo:{_sleeve()}")
+
+
+def test_an_idle_studio_is_ended(drawn: DrawnCovers) -> None:
+    drawn.fetch(f"demo:{_sleeve()}")
+    child = drawn._child
+    assert child is not None
+    drawn.reap()
+    assert child.poll() is None
+    drawn._used_at -= 3600
+    drawn.reap()
+    assert child.poll() is not None
+
+
+def test_a_close_does_not_wait_for_the_sleeve_that_is_drawn(drawn: DrawnCovers) -> None:
+    ended: list[Exception | None] = []
+
+    def draw() -> None:
+        try:
+            while True:
+                drawn.fetch(f"demo:{_sleeve()}")
+        except OriginUnavailable as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    wait_until(lambda: drawn._child is not None)
+    drawn.close()
+    thread.join(20)
+    assert len(ended) == 1
+
+
+def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault") as inside:
+        own = inside.album(title="Mine")
+        state = inside.services.tasks.run("demo", {})
+        assert state.outcome["new"] == 240
+        assert inside.services.library.count() == 241
+        demo = next(album for album in inside.services.library.albums() if album.source == "demo")
+        inside.services.covers.want([demo.cover_url])
+        wait_until(lambda: inside.services.covers.look([demo.cover_url])[0].state == "ready", 40)
+        inside.services.library.played(demo.id)
+        assert inside.services.tasks.run("demo", {}).outcome["new"] == 0
+        assert inside.services.library.remove_source("demo") == 240
+        assert [album.id for album in inside.services.library.albums()] == [own]
+
+
+def _sleeve() -> str:
+    from demo.records import pictures
+
+    return next(iter(pictures()))
