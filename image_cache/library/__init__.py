@@ -2,17 +2,17 @@
 
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.adapters.catalog_spins import SpinRows
-from image_cache.database import DatabaseError
-from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
-from image_cache.library.picking import pick, why
+from image_cache.errors import ImportRejected, UnknownAlbum
+from image_cache.library.chance import Chance
+from image_cache.library.merge import detailed
+from image_cache.library.notes import write_notes
+from image_cache.library.picking import why
 from image_cache.library.shelf import COLOUR, Shelf
 from image_cache.library.syncing import sync_rows
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the fir
     from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
-NOT_AGAIN = 20  # picks before a record may come up a second time
-MAX_NOTES_CHARS = 5000
 
 __all__ = ["COLOUR", "SORTS", "Library"]
 
@@ -40,33 +38,17 @@ class Library(Shelf):
         looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
         super().__init__(catalog, page_size=page_size, looks=looks)
-        self._spins = SpinRows(catalog)
         self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process, protected by the guard
+        self._chance = Chance(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
-        """Pick an album by chance, of a genre and a decade (like 1970) when they are given; what was not played for long is favoured.
+        """Pick an album by chance, of a genre and a decade (like 1970) if given, rather one that was not played for long.
 
-        None of the last 20 picks of all processes, none of `exclude`, and none that is gone, while there is another one. `why` says
-        what speaks for it. None when there is nothing to pick.
+        None of the last 20 picks of all processes, of `exclude`, or of what is gone, while there is another. None for nothing.
         """
         query = AlbumQuery(genre=genre, decade=decade)
         ids = self._found(query).ids
-        if not ids:
-            return None
-        now = self._clock()
-        try:
-            with self._spins.turn() as conn:
-                album_id = self._pick(query, exclude, self._spins.recent(conn, NOT_AGAIN), now)
-                self._spins.note(conn, album_id, now, NOT_AGAIN)
-        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
-            with self._guard:
-                recent = list(self._picked)
-            album_id = self._pick(query, exclude, recent, now)
-        with self._guard:
-            self._picked.append(album_id)
-        return self.album(album_id)
+        return self.album(self._chance.pick(ids, self._order(query.sort), exclude)) if ids else None
 
     def why(self, album: Album) -> str:
         """Say in half a line what speaks for a record that was picked by chance."""
@@ -88,13 +70,7 @@ class Library(Shelf):
         before = self._catalog.album(album_id)
         if before is None:
             return None
-        after = replace(
-            before,
-            tracks=tuple(tracks) or before.tracks,
-            barcode=barcode or before.barcode,
-            cover_url=before.cover_url or cover_url,
-            detailed_at=self._clock(),
-        )
+        after = detailed(before, tracks, barcode, cover_url, self._clock())
         with self._catalog.write() as conn:
             self._catalog.update(conn, before, after)
         return after
@@ -111,15 +87,7 @@ class Library(Shelf):
 
         Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
         """
-        text = _plain(text)
-        if len(text) > MAX_NOTES_CHARS:
-            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
-        with self._catalog.write() as conn:
-            album = self._catalog.album(album_id)
-            if album is None:
-                raise UnknownAlbum(album_id)
-            self._catalog.write_notes(conn, album, text)
-        return text
+        return write_notes(self._catalog, album_id, text)
 
     def import_rows(
         self,
@@ -191,27 +159,3 @@ class Library(Shelf):
         if plays is None:
             raise UnknownAlbum(album_id)
         return plays
-
-    def _pick(self, query: AlbumQuery, exclude: Collection[int], recent: Sequence[int], now: float) -> int:
-        ids = self._found(query).ids
-        is_among = self._is_among(query, ids)
-        barred = {one for one in self._spins.gone() if is_among(one)}
-        if len(barred) == len(ids):
-            barred.clear()
-        excluded = {one for one in exclude if one not in barred and is_among(one)}
-        if len(barred) + len(excluded) < len(ids):
-            barred |= excluded
-        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
-        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
-
-
-def _plain(text: str) -> str:
-    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(
-        char
-        for char in text
-        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
-    ).strip()

@@ -1,7 +1,6 @@
 """The reading side of the library: pages of the wall, their orders, search, neighbours, what there is to filter by."""
 
 import threading
-from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -146,19 +145,6 @@ class Shelf:
         if at == NOWHERE or not 0 <= at + step < len(order.ids):
             return None
         return self.album(order.ids[at + step])
-
-    def _is_among(self, query: AlbumQuery, ids: "array[int]") -> Callable[[int], bool]:
-        """Return a test whether an album is among the ids, which stand in the order of the shelf."""
-        order = self._order(query.sort)
-
-        def test(album_id: int) -> bool:
-            place = position(order, album_id)
-            if place == NOWHERE:
-                return False
-            at = bisect_left(ids, place, key=lambda one: position(order, one))
-            return at < len(ids) and ids[at] == album_id
-
-        return test
 
     def _order(self, sort: str) -> Order:
         if sort not in SORTS and sort != COLOUR:
