@@ -101,7 +101,7 @@ def test_an_album_leads_to_six_sleeves_near_in_colour(open_page: Open, shelf: tu
     near = page.locator(".near-wall .tile")
     assert near.count() == 6
     near.first.click()
-    page.wait_for_url("**/album/*")
+    page.wait_for_url(lambda url: not url.endswith("/album/1"))
     page.get_by_role("link", name="the wall by colour").click()
     page.wait_for_url("**sort=colour**")
 
@@ -117,8 +117,8 @@ def test_a_search_runs_and_what_it_finds_comes_in(open_page: Open, shelf: tuple[
     wait_until(lambda: b"Finding covers" not in vault.get("/covers/missing").body, timeout_s=60)
     page.wait_for_function("() => !document.body.textContent.includes('Blue Hour')", timeout=30_000)
     page.reload()
+    page.locator(".missing li", has_text="Grey Hour").get_by_text("to choose from").wait_for()
     assert page.locator(".missing li", has_text="Unheard").locator(".tried").inner_text().startswith("Nobody has a picture")
-    assert page.locator(".missing li", has_text="Grey Hour").get_by_text("to choose from").count() == 1
     assert page.complaints == []
 
 
@@ -130,14 +130,14 @@ def test_one_is_chosen_and_one_is_uploaded_without_scripts(open_page: Open, shel
     mine.write_bytes(sleeve(6))
     page.locator("input[type=file]").set_input_files(str(mine))
     page.get_by_role("button", name="Use it").click()
-    assert page.get_by_text("Your picture is the cover now").is_visible()
-    assert page.get_by_text("Your own picture").is_visible()
+    page.get_by_text("Your picture is the cover now").wait_for()
+    page.get_by_text("Your own picture").wait_for()
     page.get_by_role("button", name="Remove my own").click()
-    assert page.get_by_text("No cover found").is_visible()
+    page.get_by_text("No cover found").wait_for()
     (tmp_path / "mine.txt").write_text("no picture")
     page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.txt"))
     page.get_by_role("button", name="Use it").click()
-    assert page.locator(".wrong").is_visible()
+    page.locator(".wrong").wait_for()
 
 
 def test_the_audit_shows_each_flaw_and_leads_to_the_bench(open_page: Open, shelf: tuple[Vault, Archive]) -> None:
@@ -151,7 +151,7 @@ def test_the_audit_shows_each_flaw_and_leads_to_the_bench(open_page: Open, shelf
     assert flaws["twins"].locator("li").first.locator(".tile").count() == 2
     flaws["small"].locator(".tile").click()
     page.wait_for_url("**/cover")
-    assert page.get_by_text("Try another source").is_visible()
+    page.get_by_text("Try another source").wait_for()
 
 
 @pytest.mark.parametrize("path", ["/covers/missing", "/covers/audit", "/album/3/cover", "/album/3", "/?sort=colour"])
