@@ -20,12 +20,15 @@ from image_cache.models import TaskState
 from image_cache.sources import Task, Tasks
 
 if TYPE_CHECKING:
+    from image_cache.adapters.discogs import Discogs
     from image_cache.library.looks import AlbumLooks
     from image_cache.sources.desk import CoverDesk
+    from image_cache.sources.discogs import DiscogsLink
     from image_cache.sources.survey import Survey
 
 KIND = "covers"  # of the task that looks for covers
 FIND_S = 60.0  # the search is quiet: it does not compete with the start of the machine
+SPARE_CALLS = 30  # of the 55 a minute that Discogs allows all of this program
 SURVEY_S = 5.0  # how often it is asked whether there are new sleeves to look at
 
 
@@ -51,14 +54,18 @@ class CoverCare:
         self._fetcher = fetcher
         self._clock = clock
         self._tasks: Tasks | None = None
+        self._discogs: Callable[[Task], Discogs] | None = None
         self._guard = threading.RLock()  # while a part is made; protects the three below
         self._desk: CoverDesk | None = None
         self._survey: Survey | None = None
         self._looks: AlbumLooks | None = None
 
-    def use(self, tasks: Tasks) -> None:
-        """Let searches run here, as tasks of the kind `covers`."""
+    def use(self, tasks: Tasks, discogs: "DiscogsLink | None" = None) -> None:
+        """Let searches run here, as tasks of the kind `covers`, and ask Discogs when it has a token."""
         self._tasks = tasks
+        if discogs is not None:
+            # A sync of people who wait goes first: so many calls of each minute are left to it.
+            self._discogs = lambda task: discogs.client(task, spare=SPARE_CALLS)
 
     def chores(self) -> list[Chore]:
         return [
@@ -70,7 +77,8 @@ class CoverCare:
         """Look for covers: the runner of the task."""
         from image_cache.sources.finding import Finder
 
-        return Finder(self._settings, self.desk.rows, self._covers, self._fetcher, clock=self._clock).run(task)
+        finder = Finder(self._settings, self.desk.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock)
+        return finder.run(task)
 
     def search(self) -> TaskState | None:
         """Return the search that runs or waits, None when there is none."""

@@ -135,7 +135,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     }
     tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
     discogs.tasks = tasks
-    care.use(tasks)
+    care.use(tasks, discogs)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [

@@ -136,7 +136,11 @@ def test_only_the_settings_read_the_environment() -> None:
     assert wrong == []
 
 
-TABLES = {"config": 640, "image_cache.adapters.catalog_schema": 600}  # tables that grow by a line for each thing they name
+TABLES = {
+    "config": 640,
+    "image_cache.adapters.catalog_schema": 600,
+    "image_cache.errors": 450,
+}  # tables that grow by a line for each thing they name
 
 
 def test_no_module_is_longer_than_330_lines() -> None:

@@ -1,15 +1,19 @@
 """The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it goes on."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from config import Settings
 from image_cache.adapters.tokenfile import TokenFile
 from image_cache.errors import FieldRejected
+from image_cache.ground import prepare
 from image_cache.models import Album, TaskState
-from image_cache.services import Services
+from image_cache.services import Services, open_services
 from image_cache.sources.discogs import DETAILS, SYNC, TEST
 from tests.support.clock import FakeClock
 from tests.support.discogs import ACCOUNT, TOKEN, DiscogsServer
@@ -34,21 +38,42 @@ def discogs(process: DiscogsServer) -> DiscogsServer:
     return process
 
 
+class Opened:
+    """The services of a vault without the pages around them; nothing runs in it but what a test begins."""
+
+    def __init__(self, folder: Path, discogs: DiscogsServer, clock: Callable[[], float] = time.time, **settings: Any) -> None:
+        self.folder = folder
+        chosen = Settings(DATA_DIR=folder, TRUSTED_ORIGINS=(discogs.base,), **discogs_settings(discogs), **settings)
+        prepare(chosen)
+        self.services = open_services(chosen, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.services.close()
+
+
+def discogs_settings(discogs: DiscogsServer) -> dict[str, Any]:
+    """Return what makes a vault speak to this server, and to nobody else."""
+    return {"ORIGIN_ALLOWLIST": ("127.0.0.1",), "DISCOGS_API_URL": discogs.base, "DISCOGS_WINDOW_S": WINDOW_S}
+
+
 def inside_at(folder: Path, discogs: DiscogsServer, **settings: Any) -> Inside:
-    chosen = {"ORIGIN_ALLOWLIST": ("127.0.0.1",), "DISCOGS_API_URL": discogs.base, "DISCOGS_WINDOW_S": WINDOW_S, **settings}
-    return Inside(folder, trusted=(discogs.base,), settled=False, **chosen)
+    """Return a whole application; for other files of tests."""
+    return Inside(folder, trusted=(discogs.base,), settled=False, **discogs_settings(discogs), **settings)
 
 
 @pytest.fixture
-def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Inside]:
-    """A vault with a token that was tested; nothing runs in it but what a test begins."""
-    with inside_at(tmp_path / "vault", discogs) as opened:
+def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Opened]:
+    """A vault with a token that was tested."""
+    with Opened(tmp_path / "vault", discogs) as opened:
         connect(opened.services)
         yield opened
 
 
 @pytest.fixture
-def services(inside: Inside) -> Services:
+def services(inside: Opened) -> Services:
     return inside.services
 
 
@@ -74,7 +99,7 @@ def table(services: Services) -> list[tuple[object, ...]]:
     return [tuple(row) for row in services.catalog.db.rows("SELECT * FROM albums ORDER BY id")]
 
 
-def import_csv(inside: Inside, text: str) -> None:
+def import_csv(inside: Opened, text: str) -> None:
     path = inside.folder.parent / "rows.csv"
     path.write_text(text, encoding="utf-8")
     inside.services.library.import_table(path)
@@ -84,7 +109,7 @@ def import_csv(inside: Inside, text: str) -> None:
 
 
 def test_a_token_is_tested_and_kept_for_nobody_else_to_read(tmp_path: Path, discogs: DiscogsServer) -> None:
-    with inside_at(tmp_path / "vault", discogs) as inside:
+    with Opened(tmp_path / "vault", discogs) as inside:
         ended = connect(inside.services)
         assert ended.outcome["says"] == f"Connected as {ACCOUNT}, 250 items."
         kept = tmp_path / "vault/state/discogs_token"
@@ -112,6 +137,16 @@ def test_what_cannot_be_a_token_is_not_even_tried(services: Services, discogs: D
     with pytest.raises(FieldRejected, match="40 letters"):
         services.discogs.offer(text)
     assert discogs.paths() == []
+
+
+def test_a_token_file_is_closed_whatever_the_process_was_started_with(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        TokenFile(tmp_path / "token").write(TOKEN)
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]
 
 
 def test_a_token_file_through_a_link_is_not_read(tmp_path: Path) -> None:
@@ -155,12 +190,7 @@ def test_a_collection_that_is_suddenly_empty_marks_nothing_as_gone(services: Ser
 
 
 def test_the_net_away_is_said_kept_and_over_when_it_is_back(tmp_path: Path, discogs: DiscogsServer) -> None:
-    away = f"http://127.0.0.1:{1}"
-    with (
-        inside_at(tmp_path / "vault", discogs, DISCOGS_API_URL=away, TRUSTED_ORIGINS=(away,))
-        if False
-        else inside_at(tmp_path / "vault", discogs) as inside
-    ):
+    with Opened(tmp_path / "vault", discogs) as inside:
         connect(inside.services)
         sync(inside.services)
         discogs.control(faults=[{"path": "", "kind": "reset"}])
@@ -181,7 +211,7 @@ def test_the_token_goes_to_the_api_alone_and_into_no_log(
     with (
         DiscogsServer(records=20, window_s=WINDOW_S, images="self") as own,
         caplog.at_level("DEBUG"),
-        inside_at(tmp_path / "vault", own) as inside,
+        Opened(tmp_path / "vault", own) as inside,
     ):
         connect(inside.services)
         sync(inside.services)
@@ -285,7 +315,7 @@ def test_two_copies_of_one_release_stay_two(services: Services, discogs: Discogs
     assert table(services) == before
 
 
-def test_a_record_that_came_by_table_becomes_the_copy_and_keeps_its_plays(inside: Inside, discogs: DiscogsServer) -> None:
+def test_a_record_that_came_by_table_becomes_the_copy_and_keeps_its_plays(inside: Opened, discogs: DiscogsServer) -> None:
     import_csv(inside, "artist,title,source,source_id,plays\nSomebody,Old title,discogs,100003,7\nSomebody,Other,discogs,999,1\n")
     mine = [album.id for album in albums(inside.services)]
     discogs.control(copy=[3])
@@ -452,13 +482,13 @@ def test_a_cancel_is_a_cancel_and_the_next_sync_begins_anew(services: Services, 
 
 def test_a_stop_in_the_middle_goes_on_after_the_next_start(tmp_path: Path, discogs: DiscogsServer) -> None:
     discogs.control(faults=[{"path": "page=3", "kind": "429", "after": 1, "times": 1}])
-    with inside_at(tmp_path / "vault", discogs) as inside:
+    with Opened(tmp_path / "vault", discogs) as inside:
         connect(inside.services)
         discogs.control(forget=True)
         inside.services.tasks.serve()
         task_id = inside.services.discogs.sync()
         wait_until(lambda: inside.services.tasks.rows.get(task_id).paused_until is not None or discogs.paths(PAGES + "3"))
-    with inside_at(tmp_path / "vault", discogs) as inside:
+    with Opened(tmp_path / "vault", discogs) as inside:
         inside.services.tasks.serve()
         inside.services.tasks.tend()
         wait_until(lambda: inside.services.tasks.rows.get(task_id).is_over)
@@ -581,7 +611,7 @@ def test_who_opens_everything_at_once_gets_the_newest_and_no_queue_without_end(s
     assert services.discogs.rows.next_wish(9e9) == (250, 0)
 
 
-def test_without_a_token_nothing_is_wished_for(inside: Inside, discogs: DiscogsServer) -> None:
+def test_without_a_token_nothing_is_wished_for(inside: Opened, discogs: DiscogsServer) -> None:
     sync(inside.services)
     inside.services.discogs.forget()
     assert not inside.services.discogs.want_details(albums(inside.services)[0])
@@ -607,7 +637,7 @@ def test_the_collection_is_read_again_by_itself_when_it_is_time(
     tmp_path: Path, discogs: DiscogsServer, after_h: float, settings: dict[str, Any], begins: bool
 ) -> None:
     clock = FakeClock()
-    with inside_at(tmp_path / "vault", discogs, clock=clock, **settings) as inside:
+    with Opened(tmp_path / "vault", discogs, clock=clock, **settings) as inside:
         connect(inside.services)
         inside.services.discogs.tend()
         assert inside.services.discogs.latest() is None  # the first time is by hand
@@ -624,7 +654,7 @@ def test_the_collection_is_read_again_by_itself_when_it_is_time(
 def test_pictures_of_old_data_are_hidden_only_when_that_is_wanted(tmp_path: Path, discogs: DiscogsServer) -> None:
     for hides in (False, True):
         clock = FakeClock()
-        with inside_at(tmp_path / f"vault{hides}", discogs, clock=clock, DISCOGS_HIDE_STALE=hides) as inside:
+        with Opened(tmp_path / f"vault{hides}", discogs, clock=clock, DISCOGS_HIDE_STALE=hides) as inside:
             connect(inside.services)
             sync(inside.services)
             album = albums(inside.services)[1]

@@ -15,6 +15,7 @@ from image_cache.models import Album, AlbumRow, TaskState
 from image_cache.sources import Tasks
 from image_cache.sources.finding import Finder
 from tests.support.clock import FakeClock
+from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside
 from tests.support.musicbrainz import Archive, mbid_of
 from tests.support.origin import jpeg
@@ -57,6 +58,10 @@ def look(inside: Inside) -> TaskState:
     return searches(inside).run("covers", {})
 
 
+def outcome(state: TaskState) -> tuple[int, int]:
+    return state.outcome["looked_at"], state.outcome["found"]
+
+
 def album(inside: Inside, album_id: int) -> Album:
     found = inside.services.library.album(album_id)
     assert found is not None
@@ -83,7 +88,7 @@ def test_a_cover_is_found_by_each_way(opened: Inside, archive: Archive, way: str
     if way == "mbid":
         ours = {"mbid": mbid, "title": "Another spelling"}
     album_id = put(opened, **ours)
-    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    assert outcome(look(opened)) == (1, 1)
     found = album(opened, album_id)
     assert found.picture == f"{archive.base}/caa/release/{mbid}/1000-1200.jpg"
     assert (found.own_cover, found.cover_url) == (None, None)
@@ -141,19 +146,19 @@ def test_several_records_are_never_asked_for_too_fast(opened: Inside, archive: A
     for number in range(3):
         archive.add(f"Title {number}", "The Lanterns", fronts=[FRONT])
         put(opened, title=f"Title {number}")
-    assert look(opened).outcome == {"looked_at": 3, "found": 3}
+    assert outcome(look(opened)) == (3, 3)
     assert archive.refused() == 0
     assert len(archive.asked("/ws/2/")) == 3
 
 
 def test_a_record_that_nobody_knows_is_left_alone_for_weeks(opened: Inside, archive: Archive) -> None:
     album_id = put(opened)
-    assert look(opened).outcome == {"looked_at": 1, "found": 0}
+    assert outcome(look(opened)) == (1, 0)
     left = tries(opened, album_id)
     assert left.reason == "Nobody has a picture of it"
     assert left.next_at > time.time() + 27 * 86400
     asked = len(archive.asked())
-    assert look(opened).outcome == {"looked_at": 0, "found": 0}
+    assert outcome(look(opened)) == (0, 0)
     assert len(archive.asked()) == asked
 
 
@@ -180,7 +185,7 @@ def test_a_pause_that_is_asked_for_is_said_and_kept(opened: Inside, archive: Arc
     archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
     archive.refuse(503, 1, path="/ws/2/", retry_after=1)
     put(opened)
-    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    assert outcome(look(opened)) == (1, 1)
     first, second = (at for at, _, _ in archive.asked("/ws/2/"))
     assert second - first >= 0.99
 
@@ -210,7 +215,7 @@ def test_a_record_that_always_fails_lets_the_others_go_first(opened: Inside, arc
     archive.refuse(500, 3, path="/ws/2/", retry_after=0)
     archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
     first, second = put(opened, title="Other"), put(opened)
-    assert look(opened).outcome == {"looked_at": 1, "found": 1}
+    assert outcome(look(opened)) == (1, 1)
     assert album(opened, second).picture
     assert 0 < tries(opened, first).next_at - time.time() < 7 * 3600
 
@@ -245,6 +250,34 @@ def test_the_chore_begins_a_search_only_when_there_is_something_to_find(opened: 
     desk.begin_if_due()
     wait_until(lambda: len(archive.asked()) > 0)
     wait_until(lambda: opened.services.care.search() is None)
+
+
+def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archive, tmp_path: Path) -> None:
+    archive.add("Blue Hour", "The Lanterns", discogs="900002", fronts=[FRONT])
+    with DiscogsServer(records=2) as discogs:
+        settings = {**archive.settings, "DISCOGS_API_URL": discogs.base}
+        with Inside(tmp_path / "vault", trusted=(archive.base, discogs.base), **settings) as inside:
+            without = put(inside, source="discogs", source_id="900002")
+            inside.services.tasks.run("covers", {})
+            assert tries(inside, without).way == "discogs-link"
+            inside.services.discogs.tokens.write(TOKEN)
+            album_id = put(inside, source="discogs", source_id="900001", title="Other")
+            asked = len(archive.asked("/ws/2/"))
+            inside.services.tasks.run("covers", {})
+            assert tries(inside, album_id).way == "discogs"
+            assert album(inside, album_id).picture == "https://i.discogs.com/R-900001-1500000000-1234.jpeg"
+            assert len(archive.asked("/ws/2/")) == asked
+
+
+def test_a_cancelled_search_is_not_begun_again_by_itself(opened: Inside, archive: Archive) -> None:
+    put(opened)
+    tasks, desk = opened.services.tasks, opened.services.care.desk
+    task_id, _ = tasks.rows.add("covers", {}, time.time())
+    tasks.cancel(task_id)
+    desk.begin_if_due()
+    assert opened.services.care.search() is None
+    desk.look_again()
+    wait_until(lambda: len(archive.asked()) > 0)
 
 
 @pytest.mark.parametrize(

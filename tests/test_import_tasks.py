@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.adapters.drawncovers import DrawnCovers
-from image_cache.errors import OriginNotFound, OriginUnavailable
+from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
 from image_cache.models import TaskState
 from image_cache.sources import Tasks
 from image_cache.sources.imports_folder import AGAIN_S, QUIET_S, ImportsFolder, put_away
@@ -256,9 +256,11 @@ def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) 
     assert not intray.has(str(tmp_path / "x"))
     intray.forget(str(tmp_path / "x"))
     assert (tmp_path / "x").exists()
+    with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="would be free"):
+        Intray(tmp_path / "intray", clock, floor_bytes=1 << 60).keep(file)
     clock.now += KEPT_S + 60
     intray.forget_old()
-    assert not path.exists()
+    assert list((tmp_path / "intray").iterdir()) == []
 
 
 # --- the demo

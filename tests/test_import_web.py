@@ -94,6 +94,20 @@ def test_a_second_time_there_is_nothing_to_take_in(inside: Inside, operator: Fla
     assert "the same, 1 rejected" not in operator.get("/import/table").text
 
 
+def test_a_table_that_waits_stays_in_sight_and_a_cancel_is_told(inside: Inside, operator: FlaskClient) -> None:
+    send(operator, SMALL)
+    looked(inside)
+    rows = inside.services.tasks.rows
+    ended, _ = rows.add("table", {"path": "/elsewhere.csv", "name": "elsewhere.csv", "origin": "folder"}, time.time())
+    rows.set(ended, time.time(), state="cancelled", says="Cancelled. What was saved stays.")
+    page = operator.get("/import/table").text
+    assert "Take them in" in page
+    assert act(operator, looked(inside), "leave").status_code == 303
+    page = operator.get("/import/table").text
+    assert "elsewhere.csv was cancelled" in page
+    assert "What was saved stays." in page
+
+
 def test_a_new_upload_takes_the_place_of_one_that_nobody_took(inside: Inside, operator: FlaskClient) -> None:
     send(operator, SMALL)
     looked(inside)

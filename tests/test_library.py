@@ -383,10 +383,10 @@ def test_random_favours_what_was_not_played_for_long(library: Library, clock: Fa
     with library._catalog.write() as conn:
         for ids, at in ((long_ago, clock.now - 400 * 86400), (just_now, clock.now)):
             conn.executemany("UPDATE albums SET plays = 1, last_played_at = ? WHERE id = ?", [(at, one) for one in ids])
-    picks = [library.random().id for _ in range(3000)]  # type: ignore[union-attr]
-    shares = [sum(one in ids for one in picks) / 3000 for ids in (range(601, 901), long_ago, just_now)]
+    picks = [library.random().id for _ in range(1500)]  # type: ignore[union-attr]
+    shares = [sum(one in ids for one in picks) / 1500 for ids in (range(601, 901), long_ago, just_now)]
     for share, expected in zip(shares, (1 / 1.85, 0.8 / 1.85, 0.05 / 1.85), strict=True):
-        assert abs(share - expected) < 0.05
+        assert abs(share - expected) < 0.06
 
 
 def test_random_can_be_told_a_genre_and_a_decade(library: Library) -> None:

@@ -219,6 +219,7 @@ def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: S
     record(root / "x", "The Name")
     found = shelf.scan()
     assert outcome(found, "files", "left_out", "albums") == (3004, 3001, 1)
+    assert found["says"] == "3,004 files in 3 folders: 1 new. 3,001 without tags left out."
     assert found["problems"] == [
         "the folder itself: 1 file without tags left out",
         "Downloads: 3,000 files without tags left out",
@@ -369,6 +370,11 @@ def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf:
     mounted = Mounted(shelf, table(mounts, ("8:17", root)))
     mounted.scan()
     (root / "x").rename(tmp_path / "x")
+    (root / "z").mkdir()
+    table(mounts)
+    for _ in range(2):
+        assert outcome(mounted.scan(), "gone") == (0,), "the disk is away, and somebody made a folder where it is mounted"
+        assert shelf.root().says.startswith("There is no music in it")
     record(root / "z", "Of another disk")
     table(mounts, ("8:33", root))
     assert outcome(mounted.scan(), "new", "gone") == (1, 0)

@@ -146,9 +146,11 @@ def test_a_malformed_picture_does_not_spoil_the_rest_of_the_tag(reader: TagReade
     assert (found.album, found.has_picture) == ("The Name", False)
 
 
-@pytest.mark.parametrize("suffix", [".mp3", ".m4a"])
-def test_a_picture_of_50_mb_is_passed_over_and_the_tag_is_read(reader: TagReader, tmp_path: Path, suffix: str) -> None:
-    path = song(tmp_path / f"a{suffix}", album="The Name", picture=b"\xff\xd8\xff" + bytes(50_000_000))
+@pytest.mark.parametrize(("suffix", "size_mb"), [(".mp3", 50), (".m4a", 11), (".flac", 11), (".ogg", 11)])
+def test_a_picture_of_50_mb_is_passed_over_and_the_tag_is_read(
+    reader: TagReader, tmp_path: Path, suffix: str, size_mb: int
+) -> None:
+    path = song(tmp_path / f"a{suffix}", album="The Name", picture=b"\xff\xd8\xff" + bytes(size_mb * 1_000_000))
     (found,) = tags_of(reader, path)
     assert isinstance(found, Tags)
     assert (found.album, found.has_picture, found.has_large_picture) == ("The Name", False, True)

@@ -81,12 +81,12 @@ class MusicRows:
                 "UPDATE music_roots SET mounts = ?, state = ?, says = ? WHERE id = ?", (json.dumps(mounts), state, says, root_id)
             )
 
-    def scanned(self, root_id: int, mounts: Sequence[str], whole_mounts: Sequence[str], now: float, says: str) -> None:
-        """Note that a scan saw all of a root."""
+    def scanned(self, root: MusicRoot, now: float) -> None:
+        """Note that a scan saw all of a root, or all but what `says` names."""
         with self.db.write() as conn:
             conn.execute(
-                "UPDATE music_roots SET mounts = ?, whole_mounts = ?, state = 'well', says = ?, scanned_at = ? WHERE id = ?",
-                (json.dumps(mounts), json.dumps(whole_mounts), says, now, root_id),
+                "UPDATE music_roots SET mounts = ?, whole_mounts = ?, state = ?, says = ?, scanned_at = ? WHERE id = ?",
+                (json.dumps(root.mounts), json.dumps(root.whole_mounts), root.state, root.says, now, root.id),
             )
 
     def folder(self, root_id: int, path: str) -> MusicFolder | None:

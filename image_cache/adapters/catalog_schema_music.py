@@ -9,7 +9,7 @@ CREATE TABLE music_roots (
     real_path TEXT NOT NULL,              -- and without links
     mounts TEXT NOT NULL DEFAULT '[]',    -- JSON: what was mounted there when it was looked at last
     whole_mounts TEXT NOT NULL DEFAULT '[]',  -- the same, of the last scan that saw all of it
-    state TEXT NOT NULL DEFAULT '',       -- new, well, gone
+    state TEXT NOT NULL DEFAULT '',       -- new, well, part (some of it is missing), gone
     says TEXT NOT NULL DEFAULT '',        -- one sentence for people
     scanned_at REAL                       -- the end of the last scan that saw all of it
 );

@@ -11,7 +11,7 @@ from image_cache.adapters.colours import COLOURS, Colour, Look
 ROUNDS = 12  # of k-means; five colours of a sleeve settle after six
 GRID_PX = 32  # edge of the grey picture that is hashed
 BLANK_SPREAD = 6  # levels between the darkest and the lightest of all fields; less is one colour, whatever the codec made of it
-DULL_SPREAD = 10.0  # standard deviation of the grey picture; below it the hash is noise
+DULL_SPREAD = 4.0  # standard deviation of the grey picture; below it the hash is noise
 _FREQUENCIES = sorted(((u, v) for u in range(11) for v in range(11) if u + v), key=lambda pair: (sum(pair), pair))[:64]
 _MOST = max(max(pair) for pair in _FREQUENCIES) + 1
 _COSINES = [[math.cos((2 * x + 1) * u * math.pi / (2 * GRID_PX)) for x in range(GRID_PX)] for u in range(_MOST)]

@@ -1,43 +1,32 @@
-"""The albums: the wall and its pages, search, the shelf, random and plays, import and export. Knows no web and no SQL."""
+"""The albums: the shelf and what is done with it: random and plays, notes, import and export. Knows no web and no SQL."""
 
 import random
-import threading
 import time
-from array import array
-from bisect import bisect_left
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.adapters.catalog_spins import SpinRows
-from image_cache.database import DatabaseError
-from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum, UnknownPage
-from image_cache.folding import sort_key
-from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
-from image_cache.library.picking import pick, why
+from image_cache.errors import ImportRejected, UnknownAlbum
+from image_cache.library.chance import Chance
+from image_cache.library.merge import detailed
+from image_cache.library.notes import write_notes
+from image_cache.library.picking import why
+from image_cache.library.shelf import COLOUR, Shelf
 from image_cache.library.syncing import sync_rows
-from image_cache.models import Album, AlbumPage, AlbumQuery, AlbumRow, ImportReport, Track
+from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
 
 if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
     from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
-NOT_AGAIN = 20  # picks before a record may come up a second time
-MAX_NOTES_CHARS = 5000
-NEAR = 120  # places on each side in the order by colour that are looked at for what is near
-COLOUR = "colour"  # the one order that the catalogue does not know
-MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
 
 __all__ = ["COLOUR", "SORTS", "Library"]
 
-_Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, int]]]
 
-
-class Library:
-    """The record collection. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
+class Library(Shelf):
+    """The record collection: what can be read of it, and what changes it."""
 
     def __init__(
         self,
@@ -48,109 +37,18 @@ class Library:
         rng: random.Random | None = None,
         looks: "Callable[[], AlbumLooks] | None" = None,
     ) -> None:
-        self._catalog = catalog
-        self._spins = SpinRows(catalog)
-        self._looks = looks  # made when the order by colour is asked for: most never ask
+        super().__init__(catalog, page_size=page_size, looks=looks)
         self._clock = clock
-        self._page_size = page_size
-        self._rng = rng or random.Random()  # noqa: S311  (which record to play is no secret)
-        self._guard = threading.Lock()  # protects the memories below
-        self._orders: dict[str, tuple[int, Order]] = {}
-        self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
-        self._counts: tuple[int, _Filters] | None = None
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
-        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
-
-    def page(self, query: AlbumQuery, number: int) -> AlbumPage:
-        """Return a page of the wall, counted from 1. An empty result has one page.
-
-        Raises `UnknownPage` for a number outside, `ValueError` for a `sort` that is not one of `SORTS`.
-        """
-        found = self._found(query)
-        pages = max(1, -(-len(found.ids) // self._page_size))
-        if not 1 <= number <= pages:
-            raise UnknownPage(number, pages)
-        first = (number - 1) * self._page_size
-        shown = found.ids[first : first + self._page_size]
-        opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
-        return AlbumPage(
-            query=query,
-            albums=tuple(self._shown(shown)),
-            page=number,
-            pages=pages,
-            total=len(found.ids),
-            groups=found.groups,
-            heads={shown[found.starts[g] - first]: found.groups[g] for g in opened},
-        )
-
-    def album(self, album_id: int) -> Album | None:
-        found = self._catalog.album(album_id)
-        return self.veil(found) if found and self.veil else found
-
-    def some(self, album_ids: Sequence[int]) -> list[Album]:
-        """Return these albums in this order; one that is gone is left out."""
-        return self._catalog.albums(album_ids)
-
-    def count(self) -> int:
-        return len(self._order("artist").ids)
-
-    def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
-        """Return the album with up to `each` others on both sides of it in artist order; empty when there is no such album."""
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        return self._shown(order.ids[max(0, at - each) : at + each + 1])
-
-    def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
-        """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
-
-        Looks at some hundred that stand near it in the order by colour: the cost does not grow with the collection.
-        """
-        if self._looks is None:
-            return []
-        order = self._order(COLOUR)
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
-        return self._catalog.albums(self._looks().nearest(album_id, around, count))
-
-    def previous(self, album_id: int) -> Album | None:
-        """Return the album before this one in artist order, None at the beginning of the shelf."""
-        return self._beside(album_id, -1)
-
-    def next(self, album_id: int) -> Album | None:
-        """Return the album behind this one in artist order, None at the end of the shelf."""
-        return self._beside(album_id, 1)
-
-    def nearby(self, text: str, count: int = 6) -> list[Album]:
-        """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        found = self._catalog.from_artist(sort_key(text[:200]), count)
-        return [self.veil(one) for one in found] if self.veil else found
+        self._chance = Chance(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
-        """Pick an album by chance, of a genre and a decade (like 1970) when they are given; what was not played for long is favoured.
+        """Pick an album by chance, of a genre and a decade (like 1970) if given, rather one that was not played for long.
 
-        None of the last 20 picks of all processes, none of `exclude`, and none that is gone, while there is another one. `why` says
-        what speaks for it. None when there is nothing to pick.
+        None of the last 20 picks of all processes, of `exclude`, or of what is gone, while there is another. None for nothing.
         """
         query = AlbumQuery(genre=genre, decade=decade)
         ids = self._found(query).ids
-        if not ids:
-            return None
-        now = self._clock()
-        try:
-            with self._spins.turn() as conn:
-                album_id = self._pick(query, exclude, self._spins.recent(conn, NOT_AGAIN), now)
-                self._spins.note(conn, album_id, now, NOT_AGAIN)
-        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
-            with self._guard:
-                recent = list(self._picked)
-            album_id = self._pick(query, exclude, recent, now)
-        with self._guard:
-            self._picked.append(album_id)
-        return self.album(album_id)
+        return self.album(self._chance.pick(ids, self._order(query.sort), exclude)) if ids else None
 
     def why(self, album: Album) -> str:
         """Say in half a line what speaks for a record that was picked by chance."""
@@ -172,13 +70,7 @@ class Library:
         before = self._catalog.album(album_id)
         if before is None:
             return None
-        after = replace(
-            before,
-            tracks=tuple(tracks) or before.tracks,
-            barcode=barcode or before.barcode,
-            cover_url=before.cover_url or cover_url,
-            detailed_at=self._clock(),
-        )
+        after = detailed(before, tracks, barcode, cover_url, self._clock())
         with self._catalog.write() as conn:
             self._catalog.update(conn, before, after)
         return after
@@ -195,32 +87,7 @@ class Library:
 
         Raises `UnknownAlbum`, and `FieldRejected` for more than 5,000 characters.
         """
-        text = _plain(text)
-        if len(text) > MAX_NOTES_CHARS:
-            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
-        with self._catalog.write() as conn:
-            album = self._catalog.album(album_id)
-            if album is None:
-                raise UnknownAlbum(album_id)
-            self._catalog.write_notes(conn, album, text)
-        return text
-
-    def genres(self) -> list[tuple[str, int]]:
-        return self._filters()[0]
-
-    def formats(self) -> list[tuple[str, int]]:
-        return self._filters()[1]
-
-    def decades(self) -> list[tuple[int, int]]:
-        return self._filters()[2]
-
-    def cover_urls(self) -> Iterator[str]:
-        """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
-        return self._catalog.cover_urls()
-
-    def albums(self) -> Iterator[Album]:
-        """Yield every album, in the order they came in."""
-        return self._catalog.all_albums()
+        return write_notes(self._catalog, album_id, text)
 
     def import_rows(
         self,
@@ -284,117 +151,11 @@ class Library:
 
         return table_text(kind, self.albums())
 
-    def count_source(self, source: str) -> int:
-        """Return how many records came from a source."""
-        return self._catalog.count_source(source)
-
     def remove_source(self, source: str) -> int:
         """Delete every record of a source, with its plays; return how many."""
         return self._catalog.remove_source(source)
-
-    def _filters(self) -> _Filters:
-        revision = self._catalog.revision("artist")
-        with self._guard:
-            known = self._counts
-        if known and known[0] == revision:
-            return known[1]
-        counts = self._catalog.facets("genre"), self._catalog.facets("format"), self._catalog.decades()
-        with self._guard:
-            self._counts = (revision, counts)
-        return counts
-
-    def _shown(self, ids: Sequence[int]) -> list[Album]:
-        found = self._catalog.albums(ids)
-        return [self.veil(one) for one in found] if self.veil else found
-
-    def _beside(self, album_id: int, step: int) -> Album | None:
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE or not 0 <= at + step < len(order.ids):
-            return None
-        return self.album(order.ids[at + step])
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:
             raise UnknownAlbum(album_id)
         return plays
-
-    def _pick(self, query: AlbumQuery, exclude: Collection[int], recent: Sequence[int], now: float) -> int:
-        ids = self._found(query).ids
-        is_among = self._is_among(query, ids)
-        barred = {one for one in self._spins.gone() if is_among(one)}
-        if len(barred) == len(ids):
-            barred.clear()
-        excluded = {one for one in exclude if one not in barred and is_among(one)}
-        if len(barred) + len(excluded) < len(ids):
-            barred |= excluded
-        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
-        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
-
-    def _is_among(self, query: AlbumQuery, ids: "array[int]") -> Callable[[int], bool]:
-        """Return a test whether an album is among the ids, which stand in the order of the shelf."""
-        order = self._order(query.sort)
-
-        def test(album_id: int) -> bool:
-            place = position(order, album_id)
-            if place == NOWHERE:
-                return False
-            at = bisect_left(ids, place, key=lambda one: position(order, one))
-            return at < len(ids) and ids[at] == album_id
-
-        return test
-
-    def _order(self, sort: str) -> Order:
-        if sort not in SORTS and sort != COLOUR:
-            raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
-        # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
-        revision = self._revision(sort)
-        with self._guard:
-            known = self._orders.get(sort)
-        if known and known[0] == revision:
-            return known[1]
-        order = arrange(self._by_colour() if sort == COLOUR else self._catalog.order(sort))
-        with self._guard:
-            self._orders[sort] = (revision, order)
-        return order
-
-    def _revision(self, sort: str) -> int:
-        revision = self._catalog.revision(sort)
-        # Both parts only go up, and the second one by far less than a part of the first.
-        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
-
-    def _by_colour(self) -> Iterator[tuple[int, int | None]]:
-        """Yield every album in the order by colour; those whose sleeves were not looked at, or that have none, at the end."""
-        shelf = self._order("artist").ids
-        left = set(shelf)
-        for album_id, band in self._looks().order() if self._looks else ():
-            if album_id in left:  # not one that was deleted a moment ago
-                left.discard(album_id)
-                yield album_id, band
-        yield from ((album_id, None) for album_id in shelf if album_id in left)
-
-    def _found(self, query: AlbumQuery) -> Found:
-        revision = self._revision(query.sort)
-        with self._guard:
-            known = self._results.get(query)
-            if known and known[0] == revision:
-                self._results.move_to_end(query)
-                return known[1]
-        found = keep(self._order(query.sort), self._catalog.matching(query), query.sort, self._page_size)
-        with self._guard:
-            self._results[query] = (revision, found)
-            while len(self._results) > MEMO_RESULTS:
-                self._results.popitem(last=False)
-        return found
-
-
-def _plain(text: str) -> str:
-    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(
-        char
-        for char in text
-        if char in "\n\t" or not ("\x00" <= char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff")
-    ).strip()

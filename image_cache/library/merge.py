@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from image_cache.adapters.identity import identify
 from image_cache.folding import fold, sort_key
-from image_cache.models import Album, AlbumRow
+from image_cache.models import Album, AlbumRow, Track
 
 OWN_SOURCE = "table"  # the source of rows that name none
 
@@ -77,6 +77,17 @@ def synced(album: Album, row: AlbumRow, source_id: str, now: float, failing: Col
         gone_at=None,
     )
     return album if after == album else replace(after, seen_at=now)
+
+
+def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
+    """Return the album with what its source tells when it is asked for this one alone; a cover only where there is none."""
+    return replace(
+        album,
+        tracks=tuple(tracks) or album.tracks,
+        barcode=barcode or album.barcode,
+        cover_url=album.cover_url or cover_url,
+        detailed_at=now,
+    )
 
 
 def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:

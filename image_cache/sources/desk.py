@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 KIND = "covers"
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
+AFTER_CANCEL_S = 7 * 86400.0  # somebody did not want it; whoever asks for a cover begins a new one
 
 
 class CoverDesk:
@@ -46,11 +47,12 @@ class CoverDesk:
         self._tasks = tasks
 
     def begin_if_due(self) -> None:
-        """Start a search when a record's time has come. The chore; a search that failed is not begun again at once."""
+        """Start a search when a record's time has come. The chore; one that failed, or was cancelled, is not begun again at once."""
         if not self._settings.FIND_COVERS or self._tasks is None or self.rows.due(self._clock()) is None:
             return
         last = self._tasks.rows.latest(KIND)
-        if last is not None and last.state == "failed" and 0 <= self._clock() - last.updated_at < AFTER_FAILURE_S:
+        rest_s = {"failed": AFTER_FAILURE_S, "cancelled": AFTER_CANCEL_S}.get(last.state, 0.0) if last else 0.0
+        if last is not None and 0 <= self._clock() - last.updated_at < rest_s:
             return
         self._tasks.start(KIND, {})
 

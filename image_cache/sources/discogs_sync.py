@@ -163,9 +163,9 @@ class _Sync:
             except OriginError as error:
                 self.task.check()
                 if not error.retryable or tried == TRIES - 1:
-                    raise SourceAway(
-                        f"Discogs cannot be read: {error.reason}. What was saved stays; it goes on there."
-                    ) from error
+                    verb = "reached" if error.status is None else "read"
+                    says = f"Discogs cannot be {verb}: {error.reason}. What was saved stays; it goes on there."
+                    raise SourceAway(says) from error
                 pause_s = self.link.settings.DISCOGS_WINDOW_S * FIRST_PAUSE * 2**tried
                 pause_s = min(max(pause_s, error.retry_after_s or 0.0), 600.0)
                 self._rest(pause_s)

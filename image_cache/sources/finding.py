@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config import Settings
 from image_cache.adapters.catalog_covers import CoverOffer, CoverRows
@@ -19,10 +19,13 @@ from image_cache.adapters.musicbrainz import INTERVAL_S, MusicBrainz
 from image_cache.adapters.turns import Turns
 from image_cache.adapters.webapi import WebApi
 from image_cache.covers import WARM, ImageCache
-from image_cache.errors import OriginDenied, OriginError, OriginUnavailable
+from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, SourceRefused
 from image_cache.models import Album
 from image_cache.sources.tasks import Task
 from image_cache.sources.ways import WAYS, Services
+
+if TYPE_CHECKING:
+    from image_cache.adapters.discogs import Discogs
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ NOTHING_S = 4 * WEEK_S  # a record that nobody has a picture of is looked at aga
 BROKEN_S = 6 * 3600.0  # a record whose questions fail again and again lets the others go first
 MOST_OFFERS = 8
 FIRST_REST_S, LONGEST_REST_S = 60.0, 1800.0  # without a net, doubled each time
+PAUSED_S = 15.0  # how often it is asked whether an operator still wants nothing fetched
 MOST_FAILURES = 3  # in a row with one record
 STEP_S = 0.25  # how soon a cancel or a stop ends a wait for one's turn
 COUNT_S = 20.0  # how often the rest is counted; in between it is one less with each record
@@ -47,6 +51,7 @@ class Finder:
         covers: ImageCache,
         fetcher: LazyFetcher,
         *,
+        discogs: Callable[[Task], "Discogs"] | None = None,
         clock: Callable[[], float] = time.time,
         first_rest_s: float = FIRST_REST_S,
     ) -> None:
@@ -54,6 +59,7 @@ class Finder:
         self._rows = rows
         self._covers = covers
         self._fetcher = fetcher
+        self._discogs = discogs  # gives a client, or raises `SourceRefused` without a token
         self._clock = clock
         self._first_rest_s = first_rest_s
 
@@ -66,6 +72,9 @@ class Finder:
         while (album_id := self._rows.due(self._clock())) is not None:
             if time.monotonic() - counted_at > COUNT_S:
                 left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
+            if self._covers.loader.is_paused():
+                task.pause(PAUSED_S, "Fetching is paused by an operator.")
+                continue
             task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")
             album = self._rows.album(album_id)
             if album is None:  # deleted a moment ago
@@ -83,7 +92,8 @@ class Finder:
                 continue
             rest_s, failures = self._first_rest_s, 0
             done, left = done + 1, left - 1
-        return {"looked_at": done, "found": found}
+        says = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
+        return {"says": says, "looked_at": done, "found": found}
 
     def _look(self, services: Services, album: Album) -> bool:
         """Go all the ways of one record until a sure one leads to a picture; write what came of it. Tell whether one was found."""
@@ -143,7 +153,14 @@ class Finder:
         return Services(
             MusicBrainz(api, Turns(folder / ".musicbrainz", INTERVAL_S, clock=self._clock), wait),
             CoverArt(self._fetcher, settings.COVER_ART_URL, Turns(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait),
+            self._discogs_of(task),
         )
+
+    def _discogs_of(self, task: Task) -> "Discogs | None":
+        try:
+            return self._discogs(task) if self._discogs else None
+        except SourceRefused:
+            return None
 
 
 def _why(error: OriginUnavailable) -> str:

@@ -18,9 +18,10 @@ KEPT_S = 86400.0  # a table that nobody took in after a day was forgotten
 class Intray:
     """The folder of uploads. Any thread, several processes."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time, *, floor_bytes: int = 0) -> None:
         self.folder = folder
         self._clock = clock
+        self._floor_bytes = floor_bytes
 
     def keep(self, file: IO[bytes]) -> Path:
         """Copy an upload into the folder, readable by its owner only. What lies there from before is cleared away, when it is old.
@@ -31,6 +32,10 @@ class Intray:
         try:
             make_folder(self.folder)
             self.forget_old()
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if shutil.disk_usage(self.folder).free - size < self._floor_bytes:
+                raise StorageError(str(path), f"less than {self._floor_bytes / 1e6:,.0f} MB would be free")
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 with open(handle, "wb") as target:

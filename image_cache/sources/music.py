@@ -6,6 +6,7 @@ does not grow with the collection but for some bytes a folder.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; 
 FIXED = "Read only, which is fine: nothing is written there."
 STRANGE = "Nothing of what was there is there now, and another disk is: nothing was marked as gone."
 HINT = "Set VINYL_VAULT_MUSIC_DIRS, or choose a folder on the page of the import."
+BARE = "There is no music in it, and its disk is another one. When the right one is plugged in, it is looked at again."
 CHANGED = "A disk came or went meanwhile: nothing was marked as gone."
 
 
@@ -63,15 +65,16 @@ class MusicScan:
                 raise
         known = [root for root in self._roots.known() if root.id in {one.id for one, _ in chosen}]
         missing = [root.path for root in known if root.state == "gone"]
+        left_out = sum(root.left_out for root in known)
         return {
-            "says": _sentence(seen, missing),
+            "says": _sentence(seen, left_out, missing),
             **seen.counts,
             "files": seen.files,
             "folders": seen.folders,
             "links": seen.links,
             "unread": seen.unread,
             "albums": sum(root.albums for root in known),
-            "left_out": sum(root.left_out for root in known),
+            "left_out": left_out,
             "problems": seen.problems,
         }
 
@@ -89,7 +92,8 @@ class MusicScan:
             self._rows.looked(root.id, mounts, "gone", says)
         elif not names:
             kept = [mount for mount in root.whole_mounts if point_of(mount) in lost]
-            self._rows.scanned(root.id, mounts, (*mounts, *kept), task.clock(), says)
+            state = "well" if says in ("", FIXED) else "part"
+            self._rows.scanned(replace(root, state=state, says=says, mounts=mounts, whole_mounts=(*mounts, *kept)), task.clock())
 
     def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, seen: Seen) -> tuple[str, list[str] | None]:
         """Walk through an open root. Returns a sentence about it, and which mounts in it are missing; None: all of it is."""
@@ -103,7 +107,7 @@ class MusicScan:
         walk.walk(names)
         lost = has_lost(root.whole_mounts[1:], mounts)
         if not (walk.has_met or mounts == root.whole_mounts or not has_known):
-            return STRANGE, lost
+            return (STRANGE, lost) if walk.has_found else (BARE, None)
         if mounts != self._roots.mounts(root):
             return CHANGED, lost
         walk.mark_gone(names, [tuple(inside) for point in lost if (inside := below(root.real_path, point))])
@@ -119,7 +123,7 @@ class MusicScan:
             raise FolderRejected("/".join((root.path, *names)), reason_of(error)) from error
 
 
-def _sentence(seen: Seen, missing: list[str]) -> str:
+def _sentence(seen: Seen, left_out: int, missing: list[str]) -> str:
     """Say what a scan did, in a line."""
     counts = seen.counts
     done = [f"{counts[name]:,} {name}" for name in ("new", "changed", "moved", "back", "gone") if counts[name]]
@@ -127,6 +131,10 @@ def _sentence(seen: Seen, missing: list[str]) -> str:
     text = f"{files}: {', '.join(done) or 'nothing changed'}."
     if seen.links:
         text += f" {seen.links:,} {'link was' if seen.links == 1 else 'links were'} not followed."
+    if left_out:
+        text += f" {left_out:,} without tags left out."
+    if seen.unread:
+        text += f" {seen.unread:,} {'folder' if seen.unread == 1 else 'folders'} could not be looked into."
     if missing:
         text += f" Not there: {', '.join(missing)}."
     return text

@@ -79,7 +79,8 @@ class RootWalk:
         self._unread: list[str] = []
         self._waiting: list[Read] = []
         self._written = time.monotonic()
-        self.has_met = False  # whether a folder was there that an earlier scan knew
+        self.has_met = False  # whether a folder was there that an earlier scan knew,
+        self.has_found = False  # or any with music at all
 
     def walk(self, names: Names) -> None:
         """Look at every folder below `names`, read what changed, write it down."""
@@ -134,6 +135,7 @@ class RootWalk:
     def _look(self, unit: Unit) -> None:
         path = encoded(unit.path)
         self._found.add(_hash(path))
+        self.has_found = True
         known = self._rows.folder(self._root.id, path)
         self.has_met = self.has_met or known is not None
         self._seen.folders += 1

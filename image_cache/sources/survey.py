@@ -192,5 +192,5 @@ def _are_alike(palettes: Mapping[int, Sequence[Colour]], one: int, other: int) -
 def _release(album: Album) -> tuple[str, ...]:
     # The same release at the same source, or the same words: copies on one shelf.
     if album.source == "discogs":
-        return (album.source, album.source_id.partition("-")[0].partition("/")[0])
+        return (album.source, album.release_id)
     return (album.source, album.artist_sort, album.title_sort, str(album.year))

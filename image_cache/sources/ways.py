@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog_covers import CoverOffer
 from image_cache.adapters.coverart import CoverArt
+from image_cache.adapters.dummies import is_dummy_address
 from image_cache.adapters.musicbrainz import MusicBrainz, Release
+from image_cache.errors import OriginNotFound, SourceRefused
 from image_cache.folding import fold
 from image_cache.models import Album
+
+if TYPE_CHECKING:
+    from image_cache.adapters.discogs import Discogs
 
 SURE_SCORE = 90  # of 100, for a release that only its names tell
 OFFERED_SCORE = 60
 MOST_RELEASES = 4  # of one answer that are asked for pictures
 VARIOUS = {"various", "various artists", "va"}
-_RELEASE_ID = re.compile(r"\d{1,12}")
 _NOT_WORDS = re.compile(r"[\W_]+")
 _BRACKETS = re.compile(r"[(\[].*?[)\]]")
 
@@ -25,6 +31,7 @@ class Services:
 
     musicbrainz: MusicBrainz
     coverart: CoverArt
+    discogs: "Discogs | None" = None  # only with a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,17 @@ class Way:
 
 def discogs_release(album: Album) -> str:
     """Return the number of the release at Discogs that a record came from, empty when it came from elsewhere."""
-    found = _RELEASE_ID.match(album.source_id) if album.source == "discogs" else None
-    return found[0] if found else ""
+    return album.release_id if album.source == "discogs" and album.release_id.isdigit() else ""
+
+
+def by_discogs(services: Services, album: Album) -> Iterator[CoverOffer]:
+    """The release itself, which has a picture more often than the listing that a collection or a table is made of."""
+    if services.discogs is None:
+        return
+    with suppress(OriginNotFound, SourceRefused):  # what is wrong with the token is said where it was typed
+        found = services.discogs.release(discogs_release(album))
+        if found.cover_url and not is_dummy_address(found.cover_url):
+            yield CoverOffer(found.cover_url, "Of its release at Discogs", "discogs", is_sure=True)
 
 
 def by_mbid(services: Services, album: Album) -> Iterator[CoverOffer]:
@@ -80,8 +96,9 @@ def by_names(services: Services, album: Album) -> Iterator[CoverOffer]:
 
 
 WAYS = (
+    Way("discogs", "its release at Discogs", lambda album: bool(discogs_release(album)), by_discogs),
     Way("mbid", "its id at MusicBrainz", lambda album: bool(album.mbid), by_mbid),
-    Way("discogs-link", "its release at Discogs", lambda album: bool(discogs_release(album)), by_discogs_link),
+    Way("discogs-link", "its link with Discogs", lambda album: bool(discogs_release(album)), by_discogs_link),
     Way("barcode", "its barcode", lambda album: bool(album.barcode), by_barcode),
     Way("catno", "its catalogue number", lambda album: bool(album.catno and (album.label or album.artist)), by_catno),
     Way("names", "artist and title", lambda album: bool(album.artist and album.title), by_names),

@@ -27,17 +27,19 @@ PARTS = ("new", "changed", "same", "rejected_count")
 
 
 def page(status: int = 200, error: str = "") -> AnyResponse:
-    """Draw the page. What stands on top is the newest thing that happened to a table."""
+    """Draw the page. On top stands the table that waits to be taken in, else what became of the last one."""
     rows = services().tasks.rows
-    states = [state for kind in (LOOK, TAKE) if (state := rows.latest(kind)) is not None]
+    look, take = rows.latest(LOOK), rows.latest(TAKE)
+    states = [state for state in (look, take) if state is not None]
     running = [task_view.line(state) for state in states if not state.is_over]
-    newest = max(states, key=lambda state: state.id, default=None)
-    last = None if running or error or newest is None or newest.state == "cancelled" else newest
-    is_waiting = last is not None and last.kind == LOOK and last.state == "done" and _intray().has(str(last.wanted.get("path")))
+    is_waiting = look is not None and look.state == "done" and _intray().has(str(look.wanted.get("path")))
+    last = look if is_waiting else max(states, key=lambda state: state.id, default=None)
+    if last is None or running or error or (last is look and not is_waiting and last.state != "failed"):
+        last, is_waiting = None, False
     values = {
         "ways": ways(),
         "running": running,
-        "last": last if is_waiting or (last is not None and (last.kind == TAKE or last.state == "failed")) else None,
+        "last": last,
         "is_waiting": is_waiting,
         "shelf": _shelf(last) if last is not None and last.outcome else "",
         "error": error,
@@ -65,7 +67,6 @@ def upload() -> AnyResponse:
             raise StorageError("upload", "no space for the table on this machine")
     tasks, intray = services().tasks, _intray()
     _forget_looked_at()
-    spool.seek(0)
     path = str(intray.keep(spool))
     name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:LONGEST_NAME]
     task_id = tasks.start(LOOK, {"path": path, "name": name or "the table", "origin": "upload"})
@@ -109,7 +110,8 @@ def export(kind: str) -> AnyResponse:
 
 
 def _intray() -> Intray:
-    return Intray(services().settings.intray_dir)
+    settings = services().settings
+    return Intray(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
 
 
 def _forget_looked_at() -> None:

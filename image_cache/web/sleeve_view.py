@@ -11,8 +11,9 @@ from image_cache.web.helpers import day
 
 # Names of the ways for people. The ways themselves are `sources.ways.WAYS`, which is not loaded for a page; a test compares.
 WAYS = {
+    "discogs": "its release at Discogs",
     "mbid": "its id at MusicBrainz",
-    "discogs-link": "its release at Discogs",
+    "discogs-link": "its link with Discogs",
     "barcode": "its barcode",
     "catno": "its catalogue number",
     "names": "artist and title",
@@ -69,7 +70,7 @@ def missing_row(album: Album, tries: CoverTries) -> MissingRow:
 def tried(tries: CoverTries) -> str:
     """Say what was tried for a record that has no cover."""
     if tries.next_at == 0:
-        return f"{tries.reason}. In line" if tries.reason else "In line, in front of all others"
+        return f"{tries.reason}. In line" if tries.reason else "In line"
     if tries.tried_at is None:
         return "Not looked for yet"
     again = f", again on {day(tries.next_at)}" if tries.next_at > time.time() else ""

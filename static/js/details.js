@@ -7,15 +7,14 @@ const LAST_MS = 16_000;
 const place = document.querySelector('[data-details="coming"]');
 if (place) watch();
 
+/** Look again with growing pauses. What comes late, because the first try failed, is shown too; in the end the page says what it would. */
 async function watch() {
   for (let wait = FIRST_MS; wait <= LAST_MS; wait *= 2) {
     await new Promise((done) => setTimeout(done, wait));
-    if (!place.isConnected) return;
-    const page = await getPage(location.href).catch(() => null);
+    const page = place.isConnected ? await getPage(location.href).catch(() => null) : null;
     const drawn = page?.querySelector("[data-details]");
-    if (!drawn || (drawn.dataset.details === "coming" && !drawn.querySelector(".sides"))) continue;
+    if (!drawn || (!drawn.querySelector(".sides") && wait < LAST_MS)) continue;
     place.replaceChildren(...document.adoptNode(drawn).childNodes);
-    place.dataset.details = "";
     return;
   }
 }

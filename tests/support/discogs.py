@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMn"
 ACCOUNT = "vera.vinyl"
 LIMIT = 60
+WITH_PICTURES = 900_000
 ARTISTS = (
     [{"name": "Zeno Parrish", "anv": "", "join": "", "id": 1}],
     [{"name": "Brine Parliament (2)", "anv": "", "join": "", "id": 2}],
@@ -143,6 +144,13 @@ def release(number: int) -> dict[str, Any]:
             {"type": "Matrix / Runout", "value": "ST 1 A"},
             {"type": "Barcode", "value": "5 012345 678900", "description": "Text"},
         ],
+        # A release has pictures that its line in a collection does not show: here those with a number from 900,000 on.
+        "images": [
+            {"type": "secondary", "uri": f"https://i.discogs.com/R-{number}-1500000001-1111.jpeg", "width": 600, "height": 600},
+            {"type": "primary", "uri": f"https://i.discogs.com/R-{number}-1500000000-1234.jpeg", "width": 600, "height": 600},
+        ]
+        if number >= WITH_PICTURES
+        else [],
     }
 
 

@@ -308,6 +308,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is daily business."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
