@@ -32,7 +32,7 @@ def check_account() -> AnyResponse | None:
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         raise Unauthorized("Log in first.")
     form = "login.html" if services().accounts.has_operator() else "claim.html"
-    target = request.path if request.method == "GET" else url_for("sleeves.missing")
+    target = request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
     return Response(render_template(form, next=target), 401)
 
 
