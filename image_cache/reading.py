@@ -44,7 +44,7 @@ class Reading:
     streams: Index
     stream_disk: DiskTier
     clock: Callable[[], float]
-    limits: StoredLimits
+    limits: Callable[[], Limits]
 
     @property
     def index(self) -> Index:
@@ -78,8 +78,7 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
     default = Limits(
         settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
     )
-    limits = StoredLimits(default, catalog, clock)
-    in_force = limits() if settings.catalog_path.exists() else default
+    in_force = StoredLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
     return Reading(
@@ -106,7 +105,7 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
         clock=clock,
-        limits=limits,
+        limits=lambda: in_force,  # asked once: a catalogue that somebody locks costs its patience once
     )
 
 

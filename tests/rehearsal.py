@@ -23,8 +23,8 @@ from tests.support.machine import SUITE, SUITES, Machine, program
 from tests.support.origin import Origin, jpeg
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Vault, wait_until
+from tests.support.volumes import nifti
 from tests.test_streams_live import Browser
-from tests.test_volumes import nifti
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,9 @@ from image_cache.database import Row
 from image_cache.models import TaskState
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.vault import ROOT, Vault, wait_until
+from tests.test_discogs import WINDOW_S, Opened, sync
 
-RECORDS, PAGES, WINDOW_S = 3000, 30, 1.0
+RECORDS, PAGES = 3000, 30
 LISTING = "releases[?]page="
 
 
@@ -97,8 +98,8 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
 
         # The whole of it, with a 429 at every ninth call.
         discogs.control(faults=[{"path": "", "kind": "429", "every": 9}], forget=True)
-        code, out, errors = Command(vault).end()
-        assert (code, out) == (0, "3,000 records read: 600 new, 0 changed, 2,400 the same.\n"), errors
+        with Opened(tmp_path / "vault", discogs) as opened:
+            assert sync(opened.services).outcome["says"] == "3,000 records read: 600 new, 0 changed, 2,400 the same."
         assert len(discogs.paths("", 200)) == PAGES + 2
         found = {row["instance_id"] for row in catalog.db.rows("SELECT instance_id FROM albums")}
         assert found == {str(700_000_000 + number) for number in range(RECORDS)}
@@ -111,8 +112,8 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
             )
         before = table(catalog)
         discogs.control(faults=[], forget=True)
-        code, out, errors = Command(vault).end()
-        assert (code, out) == (0, "3,000 records read: 0 new, 0 changed, 3,000 the same.\n"), errors
+        with Opened(tmp_path / "vault", discogs) as opened:
+            assert sync(opened.services).outcome["says"] == "3,000 records read: 0 new, 0 changed, 3,000 the same."
         assert table(catalog) == before
         assert len(discogs.paths()) == PAGES + 2
         log = discogs.log()

@@ -423,7 +423,7 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: Shelf, root: Path) -> None
     (root / "y" / "01.mp3").unlink()
     assert outcome(shelf.scan(dir=str(root / "x")), "new", "changed", "gone", "files") == (1, 0, 0, 6)
     ended = shelf.tasks.run("music", {"dir": str(root / "nowhere")})
-    assert (ended.state, ended.says) == ("failed", f"{root}/nowhere: no such file or directory")
+    assert (ended.state, ended.says) == ("failed", f"{root}/nowhere: no such file or directory.")
     ended = shelf.tasks.run("music", {"dir": "/etc"})
     assert ended.says.startswith("/etc: it lies in no music folder")
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)

@@ -1,5 +1,6 @@
 """`cache_monitor.py` as an operator has it: what each action says, what it leaves alone, how it ends."""
 
+import contextlib
 import io
 import json
 import os
@@ -337,15 +338,17 @@ def test_monitor_is_a_screen_that_a_signal_ends_and_leaves_as_it_was(served: tup
         if select.select([fd], [], [], 0.2)[0]:
             shown += os.read(fd, 65536)
     os.kill(pid, number)
-    while True:
-        try:
-            part = os.read(fd, 65536)
-        except OSError:  # a terminal whose last process ended
-            break
-        if not part:
-            break
-        shown += part
-    _, status = os.waitpid(pid, 0)
+    ended, status = 0, 0
+    while not ended:
+        if time.monotonic() > deadline + 30:
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # of a terminal whose last process ended
+            if select.select([fd], [], [], 0.05)[0]:
+                shown += os.read(fd, 65536)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    with contextlib.suppress(OSError):
+        while select.select([fd], [], [], 0)[0] and (part := os.read(fd, 65536)):
+            shown += part
     os.close(fd)
     text = shown.decode()
     assert os.waitstatus_to_exitcode(status) == 0

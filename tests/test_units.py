@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.serving.notify import Notifier, Watchdog, answers
+from image_cache.web.intake import ENDPOINTS, OWN_COVER, TABLES
 from tests.support.front import PROGRAM
+from tests.support.inside import Inside
 from tests.support.vault import ROOT, Vault, wait_until
 
 SYSTEMD = ROOT / "systemd"
@@ -259,3 +261,14 @@ def test_the_health_check_says_how_it_is_and_judges_as_it_is_told(tmp_path: Path
         assert strict.stdout.startswith("VinylVault is unhealthy. Catalogue: It cannot be read.")
     wrong = health(PORT="many")
     assert (wrong.returncode, wrong.stderr) == (2, "VinylVault is not asked. PORT: 'many' is not a whole number\n")
+
+
+def test_nginx_lets_everything_through_that_may_be_large(tmp_path: Path) -> None:
+    """What the service itself reads beyond a megabyte, by its own list."""
+    (pattern,) = re.findall(r"location ~ (\^/\(\(api/\)\?streams\S+) \{", (SYSTEMD / "nginx.conf").read_text(encoding="utf-8"))
+    with Inside(tmp_path, settled=False) as inside:
+        large = {TABLES, OWN_COVER, *ENDPOINTS}
+        paths = [rule.rule for rule in inside.app.url_map.iter_rules() if rule.endpoint in large and "POST" in rule.methods]
+    assert len(paths) == len(large)
+    for path in paths:
+        assert re.search(pattern, re.sub(r"<int:\w+>", "12", path).replace("<slug>", "evening")), path

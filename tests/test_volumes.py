@@ -17,21 +17,7 @@ from image_cache.errors import DecoderFailed, FileRejected
 from tests.support.corpora import corpus, manifest
 from tests.support.inside import Inside
 from tests.support.origin import Origin
-from tests.support.volumes import serve
-
-
-def nifti(shape: tuple[int, ...], voxels: bytes = b"", *, kind: int = 4, bits: int = 16, offset: float = 352.0) -> bytes:
-    """A NIfTI-1 file with 2 mm voxels whose axes point right, forward and up."""
-    head = bytearray(352)
-    struct.pack_into("<i", head, 0, 348)
-    struct.pack_into("<8h", head, 40, len(shape), *shape, *[1] * (7 - len(shape)))
-    struct.pack_into("<2h", head, 70, kind, bits)
-    struct.pack_into("<8f", head, 76, 1, 2, 2, 2, 1, 1, 1, 1)
-    struct.pack_into("<f", head, 108, offset)
-    struct.pack_into("<h", head, 254, 1)
-    struct.pack_into("<12f", head, 280, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0)
-    head[344:348] = b"n+1\0"
-    return bytes(head) + voxels
+from tests.support.volumes import nifti, serve
 
 
 def look(tmp_path: Path, body: bytes, name: str = "x.nii") -> Preview:

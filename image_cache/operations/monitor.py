@@ -1,11 +1,12 @@
 """`monitor`: a live screen on a terminal, one line an interval when piped. Ends at SIGTERM and Ctrl-C, and leaves the screen as it was."""
 
+import contextlib
+import os
+import select
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -135,7 +136,7 @@ def _shown(rate: float | None, unit: float = 1.0) -> str:
     return "-" if rate is None else f"{rate / unit:,.1f}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _screen(scene: Scene) -> Iterator[None]:
     if not scene.out.is_terminal:
         yield
@@ -148,17 +149,35 @@ def _screen(scene: Scene) -> Iterator[None]:
         scene.out.flush()
 
 
-@contextmanager
-def _ended_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM, SIGINT and SIGHUP set; afterwards signals mean what they meant before."""
-    stop = threading.Event()
+class _Stop:
+    """Told by a signal handler that it is time to end. A pipe, because a handler that takes a lock, such as that of an event,
+    waits for ever when the thread that it interrupts holds it.
+    """
 
-    def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    def tell(self, number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):  # told often enough
+            os.write(self._write, b"!")
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait to be told, for so long at most."""
+        return bool(select.select([self._read], [], [], timeout_s)[0])
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[_Stop]:
+    """Yield what SIGTERM, SIGINT and SIGHUP tell; afterwards signals mean what they meant before."""
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.tell) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        stop.close()

@@ -20,6 +20,7 @@ class Output:
         self.stream = stream or sys.stdout
         self.is_json = is_json
         self.is_terminal = self.stream.isatty() and not is_json
+        self._bar = ""  # what the bar says that is drawn now
 
     @property
     def width(self) -> int:
@@ -83,14 +84,19 @@ class Output:
         """Draw a bar over the one before it on a terminal; piped and in JSON nothing."""
         if not self.is_terminal:
             return
+        self._bar = said
         room = max(10, self.width - len(said) - 10)
         full = round(room * done / total) if total else room
         share = 100 * done // total if total else 100
         print(f"\r[{'#' * full}{'.' * (room - full)}] {share:3d} % {said}\x1b[K", end="", file=self.stream, flush=True)
 
-    def end_bar(self) -> None:
-        if self.is_terminal:
+    def end_bar(self, *, is_done: bool = True) -> None:
+        """Leave the bar as it is, full when what it told is done."""
+        if self.is_terminal and self._bar:
+            if is_done:
+                self.bar(1, 1, self._bar)
             print(file=self.stream)
+        self._bar = ""
 
     def flush(self) -> None:
         self.stream.flush()

@@ -35,7 +35,7 @@ def preload(scene: Scene) -> int:
         try:
             done, total, failed = _watch(scene, covers, wanted)
         except KeyboardInterrupt:
-            scene.out.end_bar()
+            scene.out.end_bar(is_done=False)
             scene.out.line("What is queued stays queued; the service goes on with it.")
             raise
     rest = total - done - failed
@@ -55,7 +55,7 @@ def _watch(scene: Scene, covers: ImageCache, wanted: list[str]) -> tuple[int, in
         now = covers.clock()
         row = covers.jobs.database.row(MOVING, (now, now, now, now + MAX_ASKED_PAUSE_S))
         if done + failed >= total or row is None or not row[0]:
-            scene.out.end_bar()
+            scene.out.end_bar(is_done=done + failed >= total)
             return done, total, failed
         covers.wake()
         time.sleep(LOOK_S)

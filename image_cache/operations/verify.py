@@ -20,8 +20,7 @@ def verify(scene: Scene) -> int:
         total = services.scrub.total_bytes()
 
         def draw(report: ScrubReport) -> None:
-            said = f"{megabytes(report.bytes)} of {megabytes(total)}"
-            scene.out.bar(int(report.done * 1000), 1000, said)
+            scene.out.bar(int(report.done * 1000), 1000, f"{megabytes(report.bytes)} read of {megabytes(total)}")
 
         report = services.scrub.run(repair=scene.wanted.is_repairing, progress=draw)
     finally:

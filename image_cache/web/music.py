@@ -101,6 +101,6 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
 
 
 def _line(root: "MusicRoot", is_chosen: bool) -> RootLine:
-    lamp = {"well": "well", "part": "warning", "gone": "warning"}.get(root.state, "waiting")
+    lamp = {"well": "well" if root.scanned_at else "waiting", "part": "warning", "gone": "warning"}.get(root.state, "waiting")
     says = root.says or ("" if root.scanned_at else "Not looked through yet.")
     return RootLine(root.path, lamp, root.albums, root.files, root.left_out, root.scanned_at, says, is_chosen)

@@ -19,6 +19,7 @@ from image_cache.web.context import account, may_change, services
 from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
+from image_cache.web.limits import limiter
 
 if TYPE_CHECKING:
     from image_cache.web.task_view import TaskLine
@@ -115,6 +116,7 @@ def unplayed(album_id: int) -> AnyResponse:
 
 
 @pages.get("/random")
+@limiter.limit("120 per minute")  # each leaves a line in the catalogue
 def spin() -> AnyResponse:
     """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
     chance = album_view.chance(request.args)
