@@ -102,6 +102,7 @@ def test_ten_thousand_warm_hits_write_less_than_64_kb(vault: Vault, origin: Orig
     (worker,) = vault.workers()
     for digest in shown:
         vault.get(f"/cache/thumbnails/{digest}.webp")
+    _settled(worker)
     before = _written(worker)
     with ThreadPoolExecutor(8) as viewers:
         statuses = list(viewers.map(lambda n: vault.get(f"/cache/thumbnails/{shown[n % 30]}.webp").status, range(10_000)))
@@ -114,6 +115,17 @@ def test_ten_thousand_warm_hits_write_less_than_64_kb(vault: Vault, origin: Orig
 def _written(pid: int) -> int:
     """Bytes that the process caused to be written to storage."""
     return int(re.search(r"^write_bytes: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)[1])  # type: ignore[index]
+
+
+def _settled(pid: int) -> None:
+    """Wait until what follows the fetching of covers (their colours, counters) has been written too."""
+
+    def is_quiet() -> bool:
+        before = _written(pid)
+        time.sleep(2.5)
+        return _written(pid) == before
+
+    wait_until(is_quiet, 90)
 
 
 def _rss(pid: int) -> int:
