@@ -17,6 +17,7 @@ from tests.support.vault import Vault, wait_until
 from tests.test_health import picture_of
 
 COVERS = 6
+FIRST_LOOK_S = 6.0
 COMEBACK_S = 30.0  # it takes less than ten; a loaded machine gets more
 
 
@@ -65,6 +66,20 @@ def comes_back(vault: Vault) -> None:
 
 def a_file(vault: Vault, variant: str = "detail") -> Path:
     return next((vault.folder / "cache/covers" / variant).glob("*/*.webp"))
+
+
+def torn(vault: Vault) -> tuple[Path, Said]:
+    """Tear a picture, and ask; not in the first seconds of the service, when it looks through its files itself."""
+    (worker,) = vault.workers()
+    wait_until(lambda: time.time() - Path(f"/proc/{worker}").stat().st_ctime > FIRST_LOOK_S)
+    for _ in range(3):  # on a busy machine it may still be at it, and be faster
+        path = a_file(vault)
+        path.write_bytes(path.read_bytes()[:70])
+        found = health(vault)
+        if found.status:
+            break
+        comes_back(vault)
+    return path, found
 
 
 def test_a_corrupt_index_is_named_and_rebuilt_from_the_files(vault: Vault) -> None:
@@ -142,9 +157,7 @@ def test_a_catalogue_that_is_no_database_is_left_as_it_is_and_pictures_are_serve
 
 
 def test_a_torn_picture_is_named_and_made_again(vault: Vault) -> None:
-    path = a_file(vault)
-    path.write_bytes(path.read_bytes()[:70])
-    found = health(vault)
+    path, found = torn(vault)
     assert found.status == 1
     assert "1 torn" in found.check("Pictures")["message"]
     assert path.name in found.check("Pictures")["advice"]
