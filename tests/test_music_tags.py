@@ -3,6 +3,7 @@
 import contextlib
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -227,5 +228,20 @@ def test_a_child_that_left_is_replaced(tmp_path: Path) -> None:
         first = tags_of(made, path)
         os.kill(made.processes()[0], 9)
         assert tags_of(made, path) == first
+    finally:
+        made.close()
+
+
+def test_the_child_outlives_the_thread_that_asked_first(tmp_path: Path) -> None:
+    """A scan ends with its thread; the worker that wants a cover in that moment must not see the child die."""
+    path = song(tmp_path / "x.mp3", title="The Name", picture=PICTURE)
+    made = TagReader(128 << 20)
+    try:
+        scan = threading.Thread(target=tags_of, args=(made, path))
+        scan.start()
+        scan.join()
+        (child,) = made.processes()
+        assert [picture_of(made, path) for _ in range(20)] == [PICTURE] * 20
+        assert made.processes() == (child,)
     finally:
         made.close()

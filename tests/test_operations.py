@@ -42,7 +42,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, li
         vault.import_albums([{"artist": f"A{n}", "title": "T", "cover_url": url} for n, url in enumerate(urls)])
         vault.get("/", Accept="text/html")
         wait_until(lambda: vault.get("/api/cache/stats").json()["total_entries"] == 2 * COVERS)
+        wait_until(lambda: is_still(vault.folder), 60)
         yield vault, urls
+
+
+def is_still(folder: Path) -> bool:
+    """Tell whether a service has made all that it makes in its first seconds."""
+    before = files_of(folder)
+    time.sleep(1.5)
+    return (folder / "imports").is_dir() and files_of(folder) == before
 
 
 @pytest.fixture

@@ -32,10 +32,15 @@ def grant_time(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
 
 
-def confine(limits: Limits, nursery: int) -> None:
-    """Give this process the limits of a worker. Nothing that it decodes can lift them."""
+def confine(limits: Limits, nursery: int, *, is_tied: bool = True) -> None:
+    """Give this process the limits of a worker. Nothing that it decodes can lift them.
+
+    One that is tied dies with its nursery, and that means with the thread that started it: a child that several threads ask in
+    turn must not be. It ends when its line closes, or its time.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if is_tied:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.getppid() != nursery:  # it died before we asked to be told
         os._exit(0)

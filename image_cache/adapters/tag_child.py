@@ -27,7 +27,7 @@ def main(line: int, parent: int, limits: Limits) -> NoReturn:
     leave_network()
     with contextlib.suppress(OSError):
         os.nice(5)
-    confine(limits, parent)
+    confine(limits, parent, is_tied=False)
     sock = socket.socket(fileno=line)
     channel = Channel(sock, max_body_bytes=0)
     left = limits.images
