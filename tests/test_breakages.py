@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.disk import disk_of
 from tests.support.operator import Said, operate
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
@@ -221,15 +222,8 @@ def test_a_link_is_named_never_followed_and_removed_when_asked(vault: Vault, tmp
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MB, where mounting one is permitted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip("no permission to mount a file system")
-    yield folder
-    subprocess.run(["mount", "-o", "remount,rw", folder], check=False, capture_output=True)
-    subprocess.run(["umount", "-l", folder], check=True)
+    with disk_of(6, tmp_path / "disk") as folder:
+        yield folder
 
 
 def test_full_and_read_only_disks_are_named_and_pages_go_on(small_disk: Path, origin: Origin) -> None:

@@ -18,6 +18,7 @@ from image_cache.engine.index import RECENCY_GRAIN_S
 from image_cache.engine.upkeep import adopt, clear, clear_variant, sweep
 from image_cache.errors import StorageError
 from tests.support.clock import FakeClock
+from tests.support.disk import disk_of
 from tests.support.engine import counted, files, key, open_cache, webp
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -339,15 +340,8 @@ def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Ca
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB, where mounting one is permitted."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip("no permission to mount a file system")
-    yield folder
-    subprocess.run(["mount", "-o", "remount,rw", folder], check=False, capture_output=True)
-    subprocess.run(["umount", folder], check=True)
+    with disk_of(3, tmp_path / "disk") as folder:
+        yield folder
 
 
 def test_a_full_disk_keeps_serving_and_recovers_by_itself(small_disk: Path) -> None:
