@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.database import Database
+from tests.support.vault import ROOT
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
 VISITOR = """
@@ -16,6 +17,33 @@ import sqlite3, sys
 conn = sqlite3.connect(sys.argv[1], isolation_level=None)
 conn.execute("INSERT INTO t VALUES (2)")
 conn.close()
+"""
+
+BUSY = """
+import sys, threading
+from pathlib import Path
+from image_cache.database import Database
+
+COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n"
+database, errors, is_over = Database(Path(sys.argv[1]), ["CREATE TABLE t (n);"], synchronous="NORMAL"), [], threading.Event()
+
+def ask():
+    while not is_over.is_set():
+        try:
+            assert len(database.rows(COUNT)) == 20000
+        except Exception as error:
+            errors.append(error)
+
+askers = [threading.Thread(target=ask) for _ in range(3)]
+for asker in askers:
+    asker.start()
+for _ in range(200):
+    is_over.wait(0.005)
+    database.close()
+is_over.set()
+for asker in askers:
+    asker.join()
+sys.exit(f"{len(errors)} errors, the first {errors[0]!r}" if errors else 0)
 """
 
 
@@ -33,6 +61,36 @@ def test_a_visiting_process_does_not_take_the_log_away(tmp_path: Path) -> None:
     assert (tmp_path / "db-wal").exists()
     assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == [1, 2]
     database.close()
+
+
+def test_closing_leaves_alone_what_other_threads_are_reading(tmp_path: Path) -> None:
+    """A connection that was closed under a running statement crashed the process, at a stop that found a thread still busy."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY, str(tmp_path / "db")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
+    """With the last connection SQLite removes the log, also when other threads had opened some that they no longer use."""
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    has_written, is_over = threading.Event(), threading.Event()
+
+    def write_and_wait() -> None:
+        with database.write() as conn:
+            conn.execute("INSERT INTO t VALUES (1)")
+        del conn
+        has_written.set()
+        is_over.wait(30)
+
+    other = threading.Thread(target=write_and_wait)
+    other.start()
+    assert has_written.wait(30)
+    database.rows("SELECT n FROM t")
+    database.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+    is_over.set()
+    other.join()
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import sqlite3
@@ -135,18 +136,25 @@ class Database:
     def set_aside(self) -> None:
         """Rename the file and its companions to `.broken`, in place of an older one; the next use makes a new file.
 
-        When another process was faster, its new file stays. Connections of other threads are left to those threads: closing
-        one while it runs is not safe.
+        When another process was faster, its new file stays. Connections of other threads are left to those threads, as in `close`.
         """
         with self._guard, alone_in(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
-        """Close every thread's connection. No other thread may be using one."""
+        """Close the connections of this thread and of those that ended; another's closes when that thread lets go of it.
+
+        Closing a connection while its thread runs a statement crashes the process; nothing is freed under a frame that holds it.
+        """
         with self._guard:
-            for _, conn in self._open.values():
-                conn.close()
+            self._forget_dead_threads()
+            own: Connection | None = getattr(self._local, "conn", None)
+            if own is not None:
+                own.close()
+            has_others = any(thread is not threading.current_thread() for thread, _ in self._open.values())
             self._forget()
+        if has_others:
+            gc.collect()  # a connection and its cache of statements hold each other
 
     def _is_replaced(self, error: DatabaseError) -> bool:
         """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so."""
