@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.database import Database
-from tests.support.vault import ROOT
+from image_cache import database as opened_in
+from image_cache.database import Database, Locked
+from image_cache.database.turns import Turns
+from image_cache.faults import kind_of
+from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
 VISITOR = """
@@ -71,6 +74,59 @@ def test_closing_leaves_alone_what_other_threads_are_reading(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_whoever_comes_first_writes_first() -> None:
+    """SQLite's own lock goes to whoever asks when it is free: an import in a loop kept everybody else waiting to its end."""
+    turns, order = Turns(), list[str]()
+    assert turns.take(1)
+
+    def wait(name: str) -> None:
+        assert turns.take(30)
+        order.append(name)
+        turns.leave()
+
+    others = [threading.Thread(target=wait, args=(name,)) for name in ("second", "third")]
+    for n, other in enumerate(others, 1):
+        other.start()
+        wait_until(lambda n=n: len(turns._waiting) == n)  # type: ignore[misc]
+    turns.leave()
+    wait("first again")
+    for other in others:
+        other.join()
+    assert order == ["second", "third", "first again"]
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for_any_longer() -> None:
+    turns = Turns()
+    assert turns.take(1)
+    assert not turns.take(0.01)
+    turns.leave()
+    assert turns.take(1)  # whoever gave up does not hold it
+
+
+def test_a_thread_that_writes_too_long_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened_in, "BUSY_TIMEOUT_S", 0.05)
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    refused = list[Locked]()
+
+    def write() -> None:
+        try:
+            with database.write():
+                pass
+        except Locked as error:
+            refused.append(error)
+
+    other = threading.Thread(target=write)
+    with database.write() as conn:
+        other.start()
+        other.join()
+        conn.execute("INSERT INTO t VALUES (1)")
+    assert [kind_of(error) for error in refused] == ["locked"]
+    write()
+    assert len(refused) == 1
+    database.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # of Python 3.13, for what its thread still holds
 def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
     """With the last connection SQLite removes the log, also when other threads had opened some that they no longer use."""
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")

@@ -80,7 +80,7 @@ def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -
 
 
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
-    path, count = kept(inside, rows(8000)), 8000
+    path, count = kept(inside, rows(20_000)), 20_000
     catalog = inside.services.catalog
     runners = table_runners(inside.services.library, inside.services.covers, inside.services.settings.intray_dir)
     first = Tasks(catalog, runners, inside.services.settings.state_dir)
@@ -106,7 +106,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
 
 
 def test_a_cancelled_import_keeps_what_was_saved_and_clears_its_file_away(inside: Inside) -> None:
-    path, tasks = kept(inside, rows(8000)), inside.services.tasks
+    path, tasks = kept(inside, rows(40_000)), inside.services.tasks
     tasks.serve()
     task_id = tasks.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
     wait_until(lambda: tasks.rows.get(task_id).position.get("read", 0) > 0, every_s=0.005)  # type: ignore[union-attr]

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from image_cache.database.opening import (
+    BUSY_TIMEOUT_S,
     CACHE_KIB,
     COMPANIONS,
     Connection,
     DatabaseError,
     IntegrityError,
+    Locked,
     OperationalError,
     Row,
     WrongVersion,
@@ -29,6 +31,7 @@ from image_cache.database.opening import (
     read_only,
     use_wal,
 )
+from image_cache.database.turns import Turns
 from image_cache.folders import alone_in, inode_of, make_folder
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "IntegrityError",
+    "Locked",
     "OperationalError",
     "Row",
     "WrongVersion",
@@ -74,6 +78,7 @@ class Database:
         # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
         self._guard = threading.Lock()
         self._open: dict[int, tuple[threading.Thread, Connection]] = {}
+        self._turns = Turns()  # to write: an import that writes in a loop would starve whoever wants to cancel it
 
     def connection(self) -> Connection:
         """Return this thread's connection. Raises `DatabaseError` when the file is not a usable database."""
@@ -87,8 +92,10 @@ class Database:
         What is not `is_durable` does not wait for the disk: a power cut may lose it, and breaks nothing.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
-        without waiting when another process wrote in between.
+        without waiting when another process wrote in between. Raises `Locked` when the threads before this one take too long.
         """
+        if not self._turns.take(BUSY_TIMEOUT_S):
+            raise Locked(self.path)
         try:
             conn = self.connection()
             if not is_durable:
@@ -108,6 +115,8 @@ class Database:
         except DatabaseError as error:
             self._is_replaced(error)
             raise
+        finally:
+            self._turns.leave()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         try:

@@ -31,6 +31,16 @@ class WrongVersion(DatabaseError):
         self.known = known
 
 
+class Locked(OperationalError):
+    """Another thread of this process writes and writes; as SQLite says it of another process."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
+    sqlite_errorname = "SQLITE_BUSY"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is locked")
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Connection]:
     """Open a file as it is: no schema is made or changed, nothing set aside. Raises `DatabaseError` when it is no database."""
