@@ -70,8 +70,8 @@ def _build(parts: CoverServices, entries: int) -> list[str]:
     index, register = parts.covers.cache.index, parts.covers.register
     now = time.time()
     index.clock = lambda: now - rng.random() * 1e7
-    index.database.connection().execute("PRAGMA cache_size=-400000")
     with index.database.write() as conn:
+        conn.execute("PRAGMA cache_size=-400000")
         for number, digest in enumerate(digests):
             url = f"https://covers.example/image/{number:08}/R-{number}-1234567890.jpeg"
             image = Image(digest, NAMESPACE, url, url, "covers.example")
@@ -93,7 +93,8 @@ def _build(parts: CoverServices, entries: int) -> list[str]:
             )
             for variant in VARIANTS:
                 index.record(conn, Key(NAMESPACE, variant, digest), rng.randint(3_000, 90_000), bytes.fromhex(digest))
-    index.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with index.database.reading() as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     index.close()
     index.clock = time.time
     return rng.sample(digests, min(5_000, len(digests)))

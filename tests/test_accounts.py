@@ -50,7 +50,8 @@ def refused(accounts: Accounts, name: str = "Ida", password: str = "wrong one", 
 
 def writes(catalog: Catalog) -> int:
     """Return a number that every change of the file moves."""
-    return int(catalog.db.connection().total_changes)
+    with catalog.db.reading() as conn:
+        return int(conn.total_changes)
 
 
 # Accounts and passwords

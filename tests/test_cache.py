@@ -20,6 +20,7 @@ from image_cache.errors import StorageError
 from tests.support.clock import FakeClock
 from tests.support.disk import disk_of
 from tests.support.engine import counted, files, key, open_cache, webp
+from tests.support.statements import traced
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,9 +38,7 @@ def cache(tmp_path: Path, clock: FakeClock) -> Iterator[Cache]:
 
 
 def statements(cache: Cache) -> list[str]:
-    seen: list[str] = []
-    cache.index.database.connection().set_trace_callback(seen.append)
-    return seen
+    return traced(cache.index.database)
 
 
 def test_a_warm_hit_costs_no_sql_and_no_file(cache: Cache) -> None:

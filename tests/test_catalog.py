@@ -119,7 +119,8 @@ def test_search_follows_every_change_of_the_words(catalog: Catalog) -> None:
     with catalog.write() as conn:
         conn.execute("DELETE FROM albums")
     assert hits(catalog, "high") == []
-    catalog.db.connection().execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    with catalog.write() as conn:
+        conn.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
 def test_search_does_not_find_the_json_that_tracks_are_kept_as(catalog: Catalog) -> None:
@@ -181,7 +182,7 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -
 def test_a_catalogue_from_the_future_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     newer = Database(path, (*MIGRATIONS, "CREATE TABLE tomorrow (x);"), synchronous="FULL")
-    newer.connection()
+    newer.rows("SELECT 1")
     newer.close()
     with pytest.raises(DatabaseError, match=f"schema {len(MIGRATIONS) + 1}"):
         Catalog(path).revision("artist")

@@ -22,6 +22,7 @@ from tests.support.clock import FakeClock
 from tests.support.covers import Covers, covers_at
 from tests.support.engine import counted
 from tests.support.origin import Origin, jpeg
+from tests.support.statements import traced
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUR_S, DAY_S, YEAR_S = 3600.0, 86400.0, 365 * 86400.0
@@ -102,8 +103,7 @@ def test_a_page_knows_what_it_has_not_registered_yet_as_waiting_and_a_script_as_
 def test_remembering_known_addresses_writes_nothing(covers: Covers, origin: Origin) -> None:
     urls = [origin.url(f"/{n}.jpg") for n in range(100)]
     assert covers.cache.remember([*urls, None, ""]) == 100
-    seen: list[str] = []
-    covers.cache.cache.index.database.connection().set_trace_callback(seen.append)
+    seen = traced(covers.cache.cache.index.database)
     assert covers.cache.remember(urls) == 0
     assert not [sql for sql in seen if not sql.startswith("SELECT")]
     assert len(seen) <= 3

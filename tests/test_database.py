@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_cache import database as opened_in
-from image_cache.database import Database, Locked
+from image_cache.database import KEPT_IDLE, Database, Locked
 from image_cache.database.turns import Turns
 from image_cache.faults import kind_of
 from tests.support.vault import ROOT, wait_until
@@ -57,9 +57,8 @@ def test_a_visiting_process_does_not_take_the_log_away(tmp_path: Path) -> None:
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with database.write() as conn:
         conn.execute("INSERT INTO t VALUES (1)")
-    other = threading.Thread(target=database.connection)
-    other.start()
-    other.join()
+    with database.reading(), database.reading():
+        pass  # the second one opens the file again
     subprocess.run([sys.executable, "-c", VISITOR, str(database.path)], check=True)
     assert (tmp_path / "db-wal").exists()
     assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == [1, 2]
@@ -126,27 +125,67 @@ def test_a_thread_that_writes_too_long_is_a_lock(tmp_path: Path, monkeypatch: py
     database.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # of Python 3.13, for what its thread still holds
 def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
-    """With the last connection SQLite removes the log, also when other threads had opened some that they no longer use."""
+    """With the last connection SQLite removes the log, also when other threads had made some of them."""
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
-    has_written, is_over = threading.Event(), threading.Event()
+    have_read = threading.Barrier(8)
 
-    def write_and_wait() -> None:
+    def read_and_write(number: int) -> None:
+        with database.reading() as conn:
+            conn.execute("SELECT n FROM t").fetchall()
+            have_read.wait(30)
         with database.write() as conn:
-            conn.execute("INSERT INTO t VALUES (1)")
-        del conn
-        has_written.set()
-        is_over.wait(30)
+            conn.execute("INSERT INTO t VALUES (?)", (number,))
 
-    other = threading.Thread(target=write_and_wait)
-    other.start()
-    assert has_written.wait(30)
-    database.rows("SELECT n FROM t")
+    others = [threading.Thread(target=read_and_write, args=(n,)) for n in range(8)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert len(database._idle) == KEPT_IDLE
+    assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == list(range(8))
     database.close()
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
-    is_over.set()
-    other.join()
+
+
+def test_who_writes_sees_it_and_nobody_else_does(tmp_path: Path) -> None:
+    database, seen = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL"), []
+    with database.write() as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+        assert database.row("SELECT n FROM t")
+        other = threading.Thread(target=lambda: seen.append(database.row("SELECT n FROM t")))
+        other.start()
+        other.join()
+    assert seen == [None]
+    assert database.row("SELECT n FROM t")
+    database.close()
+
+
+def test_a_connection_whose_write_failed_is_as_good_as_any(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
+    for is_durable in (True, False):
+        with pytest.raises(sqlite3.IntegrityError), database.write(is_durable=is_durable) as conn:
+            conn.executemany("INSERT INTO t VALUES (?)", [(1,), (1,)])
+        level = database.row("PRAGMA synchronous")
+        assert level is not None
+        assert level[0] == 2
+        assert database.rows("SELECT n FROM t") == []
+    database.close()
+
+
+def test_a_result_that_is_not_read_to_its_end_holds_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    with database.write() as conn:
+        conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(1000)])
+    stream = database.stream("SELECT n FROM t ORDER BY n")
+    assert next(iter(stream)) == (0,)
+    del stream
+    with database.write() as conn:
+        conn.execute("DELETE FROM t")
+    checkpoint = database.row("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert checkpoint is not None
+    assert tuple(checkpoint) == (0, 0, 0), "a reader is in the way"
+    database.close()
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -169,7 +208,8 @@ def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
 def test_a_schema_of_the_future_is_refused(tmp_path: Path) -> None:
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
     database.rows("SELECT * FROM t")
-    database.connection().execute("PRAGMA user_version = 9")
+    with database.reading() as conn:
+        conn.execute("PRAGMA user_version = 9")
     database.close()
     with pytest.raises(sqlite3.DatabaseError, match="schema 9"):
         database.rows("SELECT * FROM t")
@@ -217,7 +257,9 @@ def test_without_room_for_the_copy_the_schema_stays_as_it_is(tmp_path: Path) -> 
     with pytest.raises(sqlite3.DatabaseError, match="schema-1"):
         new.rows("SELECT * FROM t")
     (tmp_path / ".db.schema-1.part").rmdir()
-    assert new.connection().execute("PRAGMA user_version").fetchone()[0] == len(LATER)
+    version = new.row("PRAGMA user_version")
+    assert version is not None
+    assert version[0] == len(LATER)
     new.close()
 
 
@@ -228,7 +270,7 @@ def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: P
     old.close()
     program = (
         "import sys; from pathlib import Path; from image_cache.database import Database;"
-        f" Database(Path(sys.argv[1]), {LATER!r}, synchronous='FULL').connection()"
+        f" Database(Path(sys.argv[1]), {LATER!r}, synchronous='FULL').rows('SELECT 1')"
     )
     running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "db")]) for _ in range(4)]
     assert [process.wait(30) for process in running] == [0] * 4
@@ -238,3 +280,20 @@ def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: P
     assert row is not None
     assert row[0] == 500
     kept.close()
+
+
+def test_a_file_that_another_process_put_in_place_is_the_only_one_in_use(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    with database.reading() as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+        other = Database(tmp_path / "other", SCHEMA, synchronous="NORMAL")
+        other.rows("SELECT n FROM t")
+        other.close()
+        (tmp_path / "other").replace(tmp_path / "db")
+        for path in tmp_path.glob("db-*"):
+            path.unlink()
+        generation = database.generation
+        assert database.rows("SELECT n FROM t") == []
+        assert database.generation > generation
+    assert database.rows("SELECT n FROM t") == [], "the old connection was given back meanwhile"
+    database.close()

@@ -149,9 +149,10 @@ def test_a_service_that_nobody_uses_writes_once_an_hour(cache: Cache, clock: Fak
     changes = []
     for _ in range(180):
         clock.advance(60)
-        before = cache.index.database.connection().total_changes
+        with cache.index.database.reading() as conn:
+            before = conn.total_changes
         cache.flush()
-        changes.append(cache.index.database.connection().total_changes > before)
+        changes.append(conn.total_changes > before)
     assert changes.count(True) == 3
 
 

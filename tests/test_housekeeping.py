@@ -14,6 +14,7 @@ from tests.support.clock import FakeClock
 from tests.support.covers import BASE, Covers, covers_at
 from tests.support.engine import counted, files, key, webp
 from tests.support.origin import Origin, jpeg
+from tests.support.statements import traced
 
 DAY_S, YEAR_S = 86400.0, 365 * 86400.0
 
@@ -61,9 +62,8 @@ def test_a_new_or_cleared_vault_learns_what_the_catalogue_knows(covers: Covers, 
         covers.run()
         assert covers.states(*urls) == ["ready"] * 3
         covers.cache.clear()
-    seen: list[str] = []
     chores.mend()
-    covers.cache.cache.index.database.connection().set_trace_callback(seen.append)
+    seen = traced(covers.cache.cache.index.database)
     chores.mend()
     assert len(seen) <= 5
 
@@ -153,7 +153,8 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
     (covers.cache.cache.disk.root / "detail").mkdir()
     (covers.cache.cache.disk.root / "detail" / "aa").mkdir(mode=0)
     chores = housekeeping(covers)
-    covers.cache.cache.index.database.connection().execute("PRAGMA query_only = 1")
+    with covers.cache.cache.index.database.reading() as conn:
+        conn.execute("PRAGMA query_only = 1")
     covers.cache.cache.counters.add("misses")
     chores.flush()
     chores.mend()

@@ -627,7 +627,8 @@ def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library
     fill(library, *(row(f"T{n}") for n in range(200)))
     pages = catalog.db.row("PRAGMA page_count")
     assert pages is not None
-    catalog.db.connection().execute(f"PRAGMA max_page_count = {pages[0] + 40}")
+    with catalog.db.reading() as conn:
+        conn.execute(f"PRAGMA max_page_count = {pages[0] + 40}")
     with pytest.raises(StorageError, match="disk is full, 0 rows went in") as caught:
         library.import_rows(row(f"U{n}", notes="n" * 2000) for n in range(600))
     assert caught.value.retryable

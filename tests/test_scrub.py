@@ -296,7 +296,7 @@ def test_while_the_index_is_rebuilt_nothing_is_condemned(services: Services, set
     with index.database.write() as conn:
         conn.execute("DELETE FROM entries")
         conn.execute("DELETE FROM meta WHERE name = 'adopted_at'")
-    index._complete_inode = 0
+    index._complete = -1
     report = services.scrub.run(repair=True)
     assert report.checked["covers"] == 0
     assert "rebuilt" in report.notes[0]

@@ -112,7 +112,8 @@ def test_the_snippets_of_the_full_document_run(tmp_path: Path, monkeypatch: pyte
     )
     manager.upload_stream_image("stream-123", photo(2), "b.jpg", ImageVisibility.PRIVATE, "B", "", "stream_details")
     owner = account(manager, "user-789")
-    manager.rows.db.connection().execute("UPDATE streams SET owner_id = ?", (owner.account_id,))
+    with manager.rows.db.write() as conn:
+        conn.execute("UPDATE streams SET owner_id = ?", (owner.account_id,))
     images = manager.get_stream_images(stream_id="stream-123", user_id="user-456", is_owner=False, page="stream_gallery")
     assert [image.image_id for image in images] == [image_id]
     images = manager.get_stream_images(stream_id="stream-123", user_id="user-789", is_owner=True, page="stream_details")

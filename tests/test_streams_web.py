@@ -150,11 +150,12 @@ def test_texts_of_owners_add_no_element_and_no_attribute(stage: Stage) -> None:
     image = stage.images[PUBLIC]
 
     def shapes(title: str) -> list[list[tuple[str, tuple[str, ...]]]]:
-        stage.streams.rows.db.connection().execute(
-            "UPDATE stream_images SET title = ?, description = ?, filename = ? WHERE id = ?",
-            (title, title, title, image.image_id),
-        )
-        stage.streams.rows.db.connection().execute("UPDATE streams SET title = ?, description = ?", (title, title))
+        with stage.streams.rows.db.write() as conn:
+            conn.execute(
+                "UPDATE stream_images SET title = ?, description = ?, filename = ? WHERE id = ?",
+                (title, title, title, image.image_id),
+            )
+            conn.execute("UPDATE streams SET title = ?, description = ?", (title, title))
         pages = (
             "/streams",
             f"/streams/{SLUG}",

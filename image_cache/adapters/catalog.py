@@ -55,9 +55,7 @@ class Catalog:
     def order(self, sort: str) -> Iterator[tuple[int, str | int | None]]:
         """Return every album id in order, each with its group token."""
         by, token = SORTS[sort]
-        cursor = self.db.connection().execute(f"SELECT id, {token} FROM albums ORDER BY {by}")
-        cursor.row_factory = None
-        return cursor
+        return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {by}")
 
     def matching(self, query: AlbumQuery) -> list[int] | None:
         """Return the ids that the text and the filters of `query` leave, in no order; None when it has neither."""
@@ -77,9 +75,7 @@ class Catalog:
             values.extend((decade, decade + 9))
         if not parts:
             return None
-        cursor = self.db.connection().execute(" INTERSECT ".join(parts), values)
-        cursor.row_factory = None
-        return [row[0] for row in cursor]
+        return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
 
     def albums(self, ids: Sequence[int]) -> list[Album]:
         """Return the albums with these ids in this order; one that is gone is left out."""

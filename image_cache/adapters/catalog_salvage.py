@@ -16,11 +16,11 @@ def salvage(path: Path, copy: Path) -> int:
     """
     damaged, whole = Catalog(path, is_reader=True), Catalog(copy)
     try:
-        with whole.write() as conn:
+        with damaged.db.reading() as source, whole.write() as conn:
             conn.execute("PRAGMA defer_foreign_keys=ON")
             names = [row[0] for row in conn.execute(TABLES)]
             for name in sorted(names, key=lambda name: (name in LAST, name)):
-                _copy(damaged.db.connection(), conn, name)
+                _copy(source, conn, name)
             # Ids that were given once are never given again, also those of rows that are gone.
             numbers = damaged.db.rows("SELECT name, seq FROM sqlite_sequence")
             conn.execute("DELETE FROM sqlite_sequence")

@@ -1,22 +1,23 @@
-"""SQLite, in one place: a connection per thread, pragmas, short IMMEDIATE writes, schema versions.
+"""SQLite, in one place: connections lent for a moment, pragmas, short IMMEDIATE writes, schema versions.
 
 Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.db` (precious, synchronous FULL). It knows no table.
 """
 
 import contextlib
-import gc
 import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+from image_cache.database.migrating import migrate
 from image_cache.database.opening import (
     BUSY_TIMEOUT_S,
     CACHE_KIB,
     COMPANIONS,
     Connection,
+    Cursor,
     DatabaseError,
     IntegrityError,
     Locked,
@@ -52,38 +53,45 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+KEPT_IDLE = 3  # connections of one file: each holds a schema of its own and a page cache, 200 to 800 KB
 WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
-KEPT_COPIES = 2  # of a precious file, from before its schema changed
 
 
 class Database:
-    """One SQLite file, opened lazily, once per thread, in WAL mode; on a disk that became read-only, for reading only.
+    """One SQLite file, opened lazily, in WAL mode; on a disk that became read-only, for reading only.
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
     that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
     A reader makes, moves and migrates nothing, whatever it finds, and leaves no file behind that was not there.
-    May be used by any thread and by several processes; a connection never crosses threads, nor a fork.
+    May be used by any thread and by several processes. A connection is lent to one thread at a time, and survives no fork.
     """
 
     def __init__(
         self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
     ) -> None:
         self.path = path
-        self.inode = 0  # of the file in use, to tell it from a successor; 0 before the first use
+        self.inode = 0  # of the file in use; 0 before the first use. A successor may have the same one, once this file is closed
+        self.generation = 0  # another number for each file that was in use
         self._migrations = migrations
         self._synchronous = synchronous
         self._is_disposable = is_disposable and not is_reader
         self._is_reader = is_reader
-        self._local = threading.local()
         # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
         self._guard = threading.Lock()
-        self._open: dict[int, tuple[threading.Thread, Connection]] = {}
+        self._idle: list[Connection] = []  # another list from when the file is another one
+        self._writing = threading.local()  # .conn: the one this thread writes with, which sees what is not committed yet
         self._turns = Turns()  # to write: an import that writes in a loop would starve whoever wants to cancel it
 
-    def connection(self) -> Connection:
-        """Return this thread's connection. Raises `DatabaseError` when the file is not a usable database."""
-        conn: Connection | None = getattr(self._local, "conn", None)
-        return conn if conn is not None else self._connect()
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a connection for more than one statement. Raises `DatabaseError` when the file is not a usable database."""
+        conn, home = self._borrow()
+        try:
+            yield conn
+        finally:
+            self._give_back(conn, home)
 
     @contextlib.contextmanager
     def write(self, *, is_durable: bool = True) -> Iterator[Connection]:
@@ -97,21 +105,25 @@ class Database:
         if not self._turns.take(BUSY_TIMEOUT_S):
             raise Locked(self.path)
         try:
-            conn = self.connection()
-            if not is_durable:
-                conn.execute("PRAGMA synchronous = NORMAL")
+            conn, home = self._borrow()
+            self._writing.conn = conn
             try:
+                if not is_durable:
+                    conn.execute("PRAGMA synchronous = NORMAL")
                 conn.execute("BEGIN IMMEDIATE")
                 yield conn
                 conn.commit()
+                if not is_durable:
+                    conn.execute(f"PRAGMA synchronous = {self._synchronous}")
             except BaseException:  # also of the commit: a full disk refuses it and leaves the transaction open
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
+                if not is_durable:
+                    home = None  # nobody must take it for a durable one
                 raise
             finally:
-                if not is_durable:
-                    with contextlib.suppress(DatabaseError):
-                        conn.execute(f"PRAGMA synchronous = {self._synchronous}")
+                del self._writing.conn
+                self._give_back(conn, home)
         except DatabaseError as error:
             self._is_replaced(error)
             raise
@@ -119,22 +131,18 @@ class Database:
             self._turns.leave()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        try:
-            return self.connection().execute(sql, parameters).fetchall()
-        except DatabaseError as error:
-            if not self._is_replaced(error):
-                raise
-            return self.connection().execute(sql, parameters).fetchall()
+        return self._asked(sql, parameters, Cursor.fetchall)
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """Return the first row only; the query stops there."""
-        try:
-            found: Row | None = self.connection().execute(sql, parameters).fetchone()
-        except DatabaseError as error:
-            if not self._is_replaced(error):
-                raise
-            found = self.connection().execute(sql, parameters).fetchone()
+        found: Row | None = self._asked(sql, parameters, Cursor.fetchone)
         return found
+
+    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield plain tuples, one at a time: for results that should not be in memory at once."""
+        with self.reading() as conn, contextlib.closing(conn.execute(sql, parameters)) as cursor:
+            cursor.row_factory = None
+            yield from cursor
 
     def notice_replacement(self) -> None:
         """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
@@ -145,25 +153,15 @@ class Database:
     def set_aside(self) -> None:
         """Rename the file and its companions to `.broken`, in place of an older one; the next use makes a new file.
 
-        When another process was faster, its new file stays. Connections of other threads are left to those threads, as in `close`.
+        When another process was faster, its new file stays.
         """
         with self._guard, alone_in(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
-        """Close the connections of this thread and of those that ended; another's closes when that thread lets go of it.
-
-        Closing a connection while its thread runs a statement crashes the process; nothing is freed under a frame that holds it.
-        """
+        """Close what is idle; what is in use closes when it is given back: under a running statement that would end the process."""
         with self._guard:
-            self._forget_dead_threads()
-            own: Connection | None = getattr(self._local, "conn", None)
-            if own is not None:
-                own.close()
-            has_others = any(thread is not threading.current_thread() for thread, _ in self._open.values())
             self._forget()
-        if has_others:
-            gc.collect()  # a connection and its cache of statements hold each other
 
     def _is_replaced(self, error: DatabaseError) -> bool:
         """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so."""
@@ -175,9 +173,10 @@ class Database:
         return False
 
     def _forget(self) -> None:
-        self._open.clear()
-        self._local = threading.local()
+        idle, self._idle = self._idle, []
         self.inode = 0
+        self.generation += 1
+        _close_all(idle)
 
     def _set_aside(self) -> None:
         if self.inode in (0, inode_of(self.path)):
@@ -189,16 +188,49 @@ class Database:
             logger.error("database broken, set aside path=%s.broken", self.path)
         self._forget()
 
-    def _connect(self) -> Connection:
+    def _asked(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
+        try:
+            return self._ask(sql, parameters, fetch)
+        except DatabaseError as error:
+            if not self._is_replaced(error):
+                raise
+            return self._ask(sql, parameters, fetch)
+
+    def _ask(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
+        conn, home = self._borrow()
+        try:
+            return fetch(conn.execute(sql, parameters))
+        finally:
+            self._give_back(conn, home)
+
+    def _borrow(self) -> tuple[Connection, "list[Connection] | None"]:
+        """Return a connection, and the list that it goes back to; none for the one that this thread is writing with."""
+        conn: Connection | None = getattr(self._writing, "conn", None)
+        if conn is not None:
+            return conn, None
+        home = self._idle
+        try:
+            return home.pop(), home  # the newest, whose pages are still in memory
+        except IndexError:
+            return self._connect()
+
+    def _give_back(self, conn: Connection, home: "list[Connection] | None") -> None:
+        if conn is getattr(self._writing, "conn", None):
+            return
+        if home is not self._idle or len(home) >= KEPT_IDLE or conn.in_transaction:  # of a rollback that failed
+            conn.close()
+            return
+        home.append(conn)
+        if home is not self._idle:  # forgotten at this very moment
+            _close_all(home)
+
+    def _connect(self) -> tuple[Connection, list[Connection]]:
         with self._guard:
             try:
                 conn = looked_into(self.path, len(self._migrations)) if self._is_reader else self._made_or_opened()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
-            self._forget_dead_threads()
-            self._open[id(conn)] = (threading.current_thread(), conn)
-            self._local.conn = conn
-            return conn
+            return conn, self._idle
 
     def _made_or_opened(self) -> Connection:
         make_folder(self.path.parent)
@@ -220,6 +252,8 @@ class Database:
             # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's. A file that is there must not
             # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if self.inode not in (0, inode_of(self.path)):  # another process put it there
+            self._forget()
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
         conn = linked(self.path, "rw") if is_writable else read_only(self.path)
@@ -231,65 +265,17 @@ class Database:
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             conn.execute("PRAGMA temp_store=MEMORY")
             conn.execute("PRAGMA foreign_keys=ON")
-            self._migrate(conn)
+            migrate(conn, self.path, self._migrations, keeps_copies=not self._is_disposable)
         except BaseException:
             conn.close()
             raise
         return conn
 
-    def _migrate(self, conn: Connection) -> None:
-        if conn.execute("PRAGMA user_version").fetchone()[0] == len(self._migrations):
-            return
-        if not self._is_disposable:
-            self._keep_copy(conn)
-        # A command may start beside the service: the version is read again under the write lock.
-        conn.execute("BEGIN IMMEDIATE")
-        try:
-            version = conn.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(self._migrations):
-                raise WrongVersion(self.path, version, len(self._migrations))
-            for script in self._migrations[version:]:
-                for statement in _statements(script):
-                    conn.execute(statement)
-            conn.execute(f"PRAGMA user_version={len(self._migrations)}")
-            conn.commit()
-        except BaseException:
-            with contextlib.suppress(DatabaseError):
-                conn.rollback()
-            raise
 
-    def _keep_copy(self, conn: Connection) -> None:
-        """Keep the file as it is before its schema changes: `catalog.db.schema-3` is what a program that knows only 3 can use.
-
-        When there is no room for it, nothing is changed either.
-        """
-        version = conn.execute("PRAGMA user_version").fetchone()[0]
-        if not 0 < version < len(self._migrations):
-            return
-        copy_into(conn, self.path.with_name(f"{self.path.name}.schema-{version}"))
-        copies = [path for path in self.path.parent.glob(f"{self.path.name}.schema-*") if path.name.rpartition("-")[2].isdigit()]
-        for old in sorted(copies, key=lambda path: int(path.name.rpartition("-")[2]))[:-KEPT_COPIES]:
-            old.unlink(missing_ok=True)
-        logger.info("schema changes, copy kept path=%s.schema-%s", self.path, version)
-
-    def _forget_dead_threads(self) -> None:
-        # A WSGI server's threads come and go; without this their connections would pile up until the process ends.
-        for key, (thread, conn) in list(self._open.items()):
-            if not thread.is_alive():
-                conn.close()
-                del self._open[key]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script at statement ends, trigger bodies kept whole (`executescript` would commit the open transaction)."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if statement.strip():
-        raise ValueError(f"unfinished SQL statement: {statement.strip()[:80]}")
+def _close_all(idle: list[Connection]) -> None:
+    with contextlib.suppress(IndexError):
+        while True:
+            idle.pop().close()
 
 
 def marks(count: int) -> str:

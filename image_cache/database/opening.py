@@ -12,6 +12,7 @@ from image_cache.folders import sync_folder
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection
+Cursor = sqlite3.Cursor
 DatabaseError = sqlite3.DatabaseError
 IntegrityError = sqlite3.IntegrityError
 OperationalError = sqlite3.OperationalError

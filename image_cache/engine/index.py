@@ -35,18 +35,19 @@ class Index:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, is_reader: bool = False) -> None:
         self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader)
         self.clock = clock
-        self._complete_inode = 0  # the file that was seen complete: asked again only of its successor
+        self._complete = -1  # the generation that was seen complete: asked again only of its successor
 
     def is_incomplete(self) -> bool:
         """Tell whether the index is new or out of reach, so that files without rows may be entries. Cheap once it is complete."""
-        if self._complete_inode and self._complete_inode == self.database.inode:
+        generation = self.database.generation
+        if self._complete == generation:
             return False
         try:
             if not self.meta("adopted_at"):
                 return True
         except DatabaseError:
             return True
-        self._complete_inode = self.database.inode
+        self._complete = generation
         return False
 
     def complete(self) -> None:

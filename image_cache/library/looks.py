@@ -42,11 +42,9 @@ class AlbumLooks:
     def order(self) -> Iterator[tuple[int, int]]:
         """Yield (album id, band) in the order of the wall by colour. Nothing when the index is out of reach."""
         try:
-            cursor = self.database.connection().execute(
+            yield from self.database.stream(
                 "SELECT album_id, band FROM album_looks WHERE band IS NOT NULL ORDER BY band, place, album_id"
             )
-            cursor.row_factory = None
-            yield from cursor
         except DatabaseError as error:
             logger.warning("no order by colour reason=%s", error)
 
@@ -77,12 +75,11 @@ class AlbumLooks:
 
     def hashes(self) -> tuple["array[int]", "array[int]"]:
         """Return the albums that can be compared, and the hash of each: 16 bytes an album."""
-        cursor = self.database.connection().execute(
+        pairs = self.database.stream(
             "SELECT album_id, hash FROM album_looks JOIN looks USING (digest) WHERE hash IS NOT NULL ORDER BY album_id"
         )
-        cursor.row_factory = None
         ids, hashes = array("q"), array("Q")
-        for album_id, shape in cursor:
+        for album_id, shape in pairs:
             ids.append(album_id)
             hashes.append(int.from_bytes(shape, "big"))
         return ids, hashes

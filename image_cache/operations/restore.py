@@ -175,7 +175,8 @@ class _Restore:
         """Refuse a catalogue with triggers, views or tables that no version of ours has: they would run with every change."""
         model = Database(self._staging.stages["state"] / ".model.db", MIGRATIONS[: self._report.schema], synchronous="OFF")
         try:
-            expected = _objects(model.connection())
+            with model.reading() as conn:
+                expected = _objects(conn)
         finally:
             model.close()
             model.path.unlink()

@@ -115,7 +115,8 @@ class Uploads:
 
     def twin(self, stream: Stream, data: bytes) -> str | None:
         """Return the image of the stream that has the same bytes."""
-        return self._rows.twin(self._rows.db.connection(), stream.id, hashlib.sha256(data).digest())
+        with self._rows.db.reading() as conn:
+            return self._rows.twin(conn, stream.id, hashlib.sha256(data).digest())
 
     def _format(self, body: bytes) -> str:
         format_ = self._decoder.probe(body).format
@@ -160,9 +161,9 @@ class Uploads:
             raise StorageError("upload", error.strerror or str(error)) from error
 
     def _check_room(self, stream: Stream, sha256: bytes) -> None:
-        conn = self._rows.db.connection()
-        twin = self._rows.twin(conn, stream.id, sha256)
+        with self._rows.db.reading() as conn:
+            twin, count = self._rows.twin(conn, stream.id, sha256), self._rows.count(conn, stream.id)
         if twin is not None:
             raise DuplicateImage(twin)
-        if self._rows.count(conn, stream.id) >= self.max_images:
+        if count >= self.max_images:
             raise QuotaExceeded(self.max_images)
