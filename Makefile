@@ -25,7 +25,7 @@ demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
 
 run: $(VENV)/.ready
-	@exec $(BIN)/python -m gunicorn -c systemd/gunicorn.conf.py "app:create_app()"
+	@exec $(BIN)/python -OO -m gunicorn -c systemd/gunicorn.conf.py "app:create_app()"
 
 test: $(VENV)/.ready-dev node_modules/.ready
 	$(BIN)/python -m pytest $(ARGS)

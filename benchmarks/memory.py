@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measure import cpu_s, machine, pss_mb, table, tree
 from benchmarks.servers import fill, origin, pid_of
-from tests.support.vault import Vault
+from tests.support.vault import Vault, compiled_in
 
 DECODER_LEAVES_S = 75.0  # 60 s without pictures, and the housekeeper that collects it
 
@@ -27,8 +27,10 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name,
         origin(known.covers) as base,
-        Vault(Path(name) / "vault", trusted=(base,)) as vault,
+        Vault(Path(name) / "vault", trusted=(base,), **compiled_in(Path(name) / "compiled")) as vault,
     ):
+        vault.stop()
+        vault.start()
         pid = pid_of(vault)
 
         def note(what: str) -> int:

@@ -50,7 +50,7 @@ def main() -> int:
             return _fail(f"The demo's origin did not start on port {ORIGIN_PORT}. Its message is above.")
         _import(origin_url)
         server = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
+            [sys.executable, "-OO", "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
             cwd=BASE_DIR,
             start_new_session=True,
         )

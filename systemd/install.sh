@@ -134,9 +134,10 @@ build_release() { # SOURCE; leaves its name in $release
   for extra in "${extras[@]:-}"; do
     [[ -z $extra ]] || install_requirements "$folder" "requirements-$extra.txt"
   done
-  "$folder/venv/bin/python" -m compileall -q "$folder" >/dev/null || true
+  # For the commands, and for the service, which runs without docstrings and may not write here.
+  "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 "$folder" >/dev/null || true
   # As the service would begin: what cannot be imported never takes the place of what runs.
-  (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -c 'import app') ||
+  (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -OO -c 'import app') ||
     { rm -rf "$folder"; refuse "version $release does not load on this machine. Nothing was changed."; }
   echo "${extras[*]:-}" >"$folder/.complete"
 }
@@ -326,7 +327,7 @@ try_in_foreground() { # no service manager: start it by hand, ask how it is, sto
   (
     umask 077
     cd "$CURRENT/"
-    exec "${words[@]}" venv/bin/python -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()'
+    exec "${words[@]}" venv/bin/python -OO -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()'
   ) >"$log" 2>&1 &
   pid=$!
   healthy "$@" || status=1

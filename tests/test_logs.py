@@ -2,14 +2,13 @@
 
 import logging
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from image_cache.logs import REPEATS, WINDOW_S, OneLine, Sparing
 from tests.support.clock import FakeClock
-from tests.support.vault import ROOT, Vault
+from tests.support.vault import ROOT, SERVE, Vault
 
 
 def record(text: str, *arguments: object, level: int = logging.WARNING) -> logging.LogRecord:
@@ -69,7 +68,7 @@ def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_p
 def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault", VINYL_VAULT_LOG_FILE="/proc/nothing/a.log")
     done = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"],
+        SERVE,
         cwd=ROOT,
         env=vault.env,
         capture_output=True,

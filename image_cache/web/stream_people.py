@@ -1,6 +1,7 @@
 """Who belongs to a stream: the owner's page, and the way in for those who were invited."""
 
 from flask import Blueprint, g, redirect, request, session
+from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
@@ -74,7 +75,8 @@ def accept(token: str) -> AnyResponse:
         g.pop("account", None)
         look_again()
         who = account()
-    assert who is not None  # noqa: S101  a session was just opened
+    if who is None:  # removed by an operator in this very moment
+        raise Unauthorized
     return redirect(f"/streams/{streams.people.accept(token, who.id)}", 303)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVE = [sys.executable, "-OO", "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"]  # as `make run` does
 READY_S = 20.0
 
 
@@ -62,7 +63,7 @@ class Vault:
         """Start gunicorn and wait until a page is served."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"],
+                SERVE,
                 cwd=ROOT,
                 env=self.env,
                 stdout=log,
@@ -146,6 +147,14 @@ class Vault:
         except urllib.error.HTTPError as error:
             with error:
                 return _reply(error.code, error)
+
+
+def compiled_in(folder: Path) -> dict[str, str]:
+    """Return the environment of a server that finds its modules compiled from its second start on, as an installed one does.
+
+    Whoever compiles keeps some of the memory that it takes, 3 MB of it.
+    """
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
 
 
 def _reply(status: int, answer: Any) -> Reply:
