@@ -1,7 +1,6 @@
 """How a log line looks: one record, one line, whatever it quotes, no secrets in it, and not the same thing a thousand times."""
 
 import logging
-import logging.handlers
 import re
 import threading
 import time
@@ -70,7 +69,9 @@ def to_stderr(level: int, path: Path | None = None) -> None:
         handlers: list[logging.Handler] = [logging.StreamHandler()]
         handlers[0].setFormatter(OneLine())
         if path is not None:
-            handlers.append(logging.handlers.WatchedFileHandler(path, encoding="utf-8"))
+            from logging.handlers import WatchedFileHandler  # 100 KB, in both processes
+
+            handlers.append(WatchedFileHandler(path, encoding="utf-8"))
             handlers[1].setFormatter(OneLine(has_time=True))
         sparing = Sparing()
         for handler in handlers:
