@@ -163,7 +163,9 @@ def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:
         "most": most,
         "total": total,
         "days": [(day, count) for day, count in days if count],
-        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {most:,} on the busiest.",
+        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {most:,} on the busiest."
+        if total
+        else f"No views in {len(days)} days.",
     }
 
 

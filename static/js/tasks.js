@@ -8,7 +8,7 @@ const SOON_MS = 1000;
 const LATER_MS = 5000;
 const FEW_MS = 4000; // no guess about the time left before so much of it was seen
 
-/** @typedef {{id: number, state: string, lamp: string, says: string, share: number | null, paused_s: number | null, is_over: boolean}} Job */
+/** @typedef {{id: number, state: string, title: string, lamp: string, says: string, share: number | null, paused_s: number | null, is_over: boolean}} Job */
 
 /** When each task was first looked at, and how far it was: a task may have slept for a night before. @type {Map<number, {at: number, share: number}>} */
 const first = new Map();
@@ -55,6 +55,8 @@ function show(line, job) {
   line.dataset.state = job.state;
   line.querySelector(".lamp").className = `lamp ${job.lamp}`;
   line.querySelector("[data-task-says]").textContent = job.says;
+  const title = line.querySelector("[data-task-title]");
+  if (title) title.hidden = job.says.startsWith(job.title); // the sentence names it already
   line.querySelector("[data-task-left]").textContent = left(job);
   line.classList.toggle("is-over", job.is_over);
   const dots = line.querySelector("progress");
