@@ -46,7 +46,7 @@ function unveil(frame) {
 
 /** @param {Frame[]} frames @param {Frame} first */
 async function open(frames, first) {
-  const [{ default: PhotoSwipe }] = await Promise.all([import(PHOTOSWIPE + "photoswipe.esm.min.js"), sheet()]);
+  const [{ default: PhotoSwipe }] = await Promise.all([import(PHOTOSWIPE + "photoswipe.esm.min.js"), sheets()]);
   const box = new PhotoSwipe({
     dataSource: frames.map(slide),
     index: Math.max(0, frames.indexOf(first)),
@@ -129,12 +129,17 @@ function made(name, text) {
   return Object.assign(document.createElement(name), { textContent: text });
 }
 
-/** @returns {Promise<void>} */
-function sheet() {
-  const href = new URL(PHOTOSWIPE + "photoswipe.css", import.meta.url).href;
+/** @returns {Promise<unknown>} when both sheets are here; ours comes last and says the last word */
+function sheets() {
+  return Promise.all([sheet(PHOTOSWIPE + "photoswipe.css", "prepend"), sheet("../css/lightbox.css", "append")]);
+}
+
+/** @param {string} name @param {"prepend" | "append"} put @returns {Promise<void>} */
+function sheet(name, put) {
+  const href = new URL(name, import.meta.url).href;
   if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: () => resolve(), onerror: reject });
-    document.head.prepend(link); // before ours, which say the last word
+    document.head[put](link);
   });
 }
