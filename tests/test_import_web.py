@@ -236,3 +236,21 @@ def test_the_first_page_offers_the_way_in_that_fits_who_looks(inside: Inside) ->
     page = operator.get("/").text
     assert "/claim" not in page
     assert "/login" not in page
+
+
+def test_every_way_in_stands_under_the_same_heading(inside: Inside, operator: FlaskClient) -> None:
+    for path in ("", "/discogs", "/table", "/music", "/demo"):
+        page = operator.get(f"/import{path}").text
+        assert page.count("<h1") == page.count("<h1>Import</h1>") == 1, path
+        assert "Import · VinylVault</title>" in page, path
+
+
+def test_pages_without_a_record_lead_on_instead_of_counting_to_nothing(inside: Inside, operator: FlaskClient) -> None:
+    assert "Show all 0" not in operator.get("/search?q=x").text
+    assert "Every record has a cover" not in operator.get("/covers/missing").text
+    assert "0 records without a cover" not in operator.get("/covers/audit").text
+    inside.album()
+    page = operator.get("/?genre=Nowhere").text
+    assert "Nothing stands here" in page
+    assert "1 to 0 of 0" not in page
+    assert "data-opening" not in page

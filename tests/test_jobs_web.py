@@ -63,6 +63,18 @@ def test_an_operator_sees_the_task_on_the_wall_and_on_the_page_and_cancels_it(in
     assert inside.services.tasks.rows.is_cancelled(task_id)
 
 
+@pytest.mark.parametrize(
+    ("says", "title"), [("Three of twelve", "data-task-title"), ("Nobody-runs-this rests.", "data-task-title hidden")]
+)
+def test_a_sentence_that_begins_with_the_name_of_its_way_stands_alone(inside: Inside, says: str, title: str) -> None:
+    """The wall said “Discogs Discogs asks for a pause.”"""
+    inside.album()
+    begin(inside, state="running", says=says)
+    client = inside.logged_in("operator")
+    for path in ("/", "/import"):
+        assert f"<b {title}>Nobody-runs-this</b> <span data-task-says>{says}</span>" in client.get(path).text, path
+
+
 def test_a_cancel_leads_back_to_pages_of_ours_only(inside: Inside) -> None:
     client = inside.logged_in("operator")
     token = page_token(client)

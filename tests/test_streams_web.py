@@ -479,3 +479,10 @@ def test_a_file_over_its_limit_is_thrown_away_while_it_is_read() -> None:
     spool.seek(0, os.SEEK_END)
     assert spool.tell() == 0
     spool.close()
+
+
+def test_a_page_that_needs_an_account_does_not_say_so_twice(stage: Stage) -> None:
+    page = stage.client("stranger").get(f"/streams/{SLUG}/people")
+    assert page.status_code == 401
+    assert "<h1>Log in first</h1>" in page.text
+    assert "Log in first." not in page.text
