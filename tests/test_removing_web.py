@@ -173,6 +173,25 @@ def test_of_two_who_remove_the_same_record_the_second_is_told(inside: Inside) ->
     assert titles(inside) == [other.title]
 
 
+def test_of_several_at_the_same_moment_one_is_told_that_it_went(inside: Inside) -> None:
+    album = put(inside)
+    clients = [keeper(inside) for _ in range(6)]
+    tokens = [page_token(client) for client in clients]
+    together = threading.Barrier(len(clients))
+    statuses: list[int] = []
+
+    def ask(client: FlaskClient, token: str) -> None:
+        together.wait(30)
+        statuses.append(client.post(f"/album/{album.id}/remove", data={"csrf_token": token}).status_code)
+
+    threads = [threading.Thread(target=ask, args=pair) for pair in zip(clients, tokens, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(statuses) == [303, 404, 404, 404, 404, 404]
+
+
 def test_a_sentence_about_names_without_end_fits_the_cookie(inside: Inside) -> None:
     row = AlbumRow(line=2, title="\N{MUSICAL SYMBOL G CLEF}" * 200, artist="漢" * 200)
     inside.services.library.import_rows([row])
