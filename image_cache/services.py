@@ -197,5 +197,9 @@ def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
     """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
     engines = (covers.cache, streams.cache.engine)
     asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    row = covers.cache.index.database.row("PRAGMA data_version")  # what other connections wrote: jobs, recency
-    return asked + (row[0] if row else 0)
+    # What other processes did stands in the index: what their viewers asked for, and the jobs that are run. The scrub writes neither.
+    row = covers.cache.index.database.row(
+        "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
+        " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
+    )
+    return hash((asked, *(row or ())))
