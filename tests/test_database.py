@@ -1,5 +1,6 @@
 """What both databases rely on: locks that hold, files nobody else can read, writes that wait for each other."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -247,7 +248,9 @@ def test_of_two_who_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Pa
         assert database.rows("SELECT n FROM t") == []
 
     other = threading.Thread(target=be_faster)
-    with pytest.raises(sqlite3.OperationalError, match="no such table"), database.write() as conn:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pytest.raises(sqlite3.OperationalError, match="no such table"))
+        conn = stack.enter_context(database.write())
         other.start()
         other.join()
         inode = database.inode
