@@ -86,16 +86,16 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
+        forget_streams(self.streams)
+        give_back = self.covers.jobs.release_own if was_running else None
         try:
-            if was_running:
-                self.covers.jobs.release_own()
-            self.streams.close()
-            forget_streams(self.streams)
-            self.music.close()
-            self._parts.close()
-            self.catalog.close()
-        except DatabaseError as error:
-            logger.warning("stop incomplete reason=%s", error)
+            # Each for itself: a database that refuses must not leave a child running, or unwritten what another one would have kept.
+            for end in (give_back, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+                try:
+                    if end is not None:
+                        end()
+                except DatabaseError as error:
+                    logger.warning("stop incomplete reason=%s", error)
         finally:
             self._tenancy.close()
 

@@ -182,6 +182,9 @@ class TagReader:
                 ours.close()
                 raise DecoderFailed(f"the reader of tags does not start: {error.strerror}") from error
         self._line = ours
+        if self._is_closed:  # while it was started: `close` found none that it could have ended, and waits for us
+            self._let_go()
+            raise DecoderFailed("the reader of tags was closed")
         return ours
 
     def _let_go(self) -> None:
