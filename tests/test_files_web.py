@@ -288,7 +288,7 @@ def test_a_restart_goes_on_with_what_was_coming(origin: Origin, tmp_path: Path) 
         vault.kill()
         vault.start()
         vault.get("/files")
-        wait_until(lambda: [one["state"] for one in vault.get("/api/files").json()["files"]] == ["fresh"], 60)
+        wait_until(lambda: [one["state"] for one in vault.get("/api/files").json()["files"]] == ["fresh"], 60, every_s=0.5)
         digest = vault.get("/api/files").json()["files"][0]["digest"]
         part = vault.get(f"/files/{digest}/download", Range="bytes=0-99")
         assert (part.status, part.body) == (206, body[:100])
