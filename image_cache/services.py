@@ -86,16 +86,16 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
+        forget_streams(self.streams)
+        give_back = self.covers.jobs.release_own if was_running else None
         try:
-            if was_running:
-                self.covers.jobs.release_own()
-            self.streams.close()
-            forget_streams(self.streams)
-            self.music.close()
-            self._parts.close()
-            self.catalog.close()
-        except DatabaseError as error:
-            logger.warning("stop incomplete reason=%s", error)
+            # Each for itself: a database that refuses must not leave a child running, or unwritten what another one would have kept.
+            for end in (give_back, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+                try:
+                    if end is not None:
+                        end()
+                except DatabaseError as error:
+                    logger.warning("stop incomplete reason=%s", error)
         finally:
             self._tenancy.close()
 
@@ -197,5 +197,9 @@ def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
     """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
     engines = (covers.cache, streams.cache.engine)
     asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    row = covers.cache.index.database.row("PRAGMA data_version")  # what other connections wrote: jobs, recency
-    return asked + (row[0] if row else 0)
+    # What other processes did stands in the index: what their viewers asked for, and the jobs that are run. The scrub writes neither.
+    row = covers.cache.index.database.row(
+        "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
+        " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
+    )
+    return hash((asked, *(row or ())))

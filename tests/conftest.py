@@ -12,7 +12,8 @@ import pytest
 from demo.records import records
 from tests.support.inside import Inside
 from tests.support.origin import Origin
-from tests.support.vault import ROOT, Vault, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.vault import ROOT, Vault, wait_until
 
 
 @pytest.fixture

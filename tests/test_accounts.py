@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -290,7 +289,7 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(accounts: Accounts, i
             began = time.perf_counter()
             refused(accounts, name, address=f"10.0.0.{number}")
             taken.append(time.perf_counter() - began)
-    known, unknown = (statistics.median(values) for values in times.values())
+    known, unknown = (min(values) for values in times.values())  # whatever else runs can only add to it
     assert 0.8 < unknown / known < 1.25
 
 
@@ -381,7 +380,7 @@ def test_two_claims_at_once_make_one_operator(tmp_path: Path) -> None:
     claimers = [context.Process(target=_claim, args=(path, code, name, barrier, told)) for name in ("Ida", "Eve")]
     for claimer in claimers:
         claimer.start()
-    answers = sorted(told.get(timeout=20) for _ in claimers)
+    answers = sorted(told.get(timeout=60) for _ in claimers)
     for claimer in claimers:
-        claimer.join(20)
+        claimer.join(60)
     assert answers == ["This machine has its operator already.", "claimed"]

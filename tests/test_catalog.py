@@ -206,7 +206,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(20)
+        writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0]
     catalog = Catalog(path)
     counts = catalog.db.rows("SELECT source, count(*) AS n FROM albums GROUP BY source")

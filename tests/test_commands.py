@@ -11,7 +11,7 @@ from click.testing import Result
 
 from tests.support.inside import Inside
 from tests.support.origin import Origin, jpeg
-from tests.support.vault import Vault
+from tests.support.vault import Vault, wait_until
 
 PASSWORD = "correct horse"
 
@@ -24,9 +24,10 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
 
 
 def run(inside: Inside, *arguments: str, stdin: str = "") -> Result:
-    before, was_running = threading.active_count(), inside.services.pool.is_running
+    before, was_running = set(threading.enumerate()), inside.services.pool.is_running
     done: Result = inside.app.test_cli_runner().invoke(args=[*arguments], input=stdin)
-    assert threading.active_count() == before, "a command starts no thread"
+    # The thread of a task says that it is over a moment before it ends; one that stays would be found.
+    wait_until(lambda: set(threading.enumerate()) <= before)
     assert inside.services.pool.is_running == was_running
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert "Traceback" not in done.output

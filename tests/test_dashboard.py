@@ -30,7 +30,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def inside(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Inside]:
+    """A vault whose clock stands still, and in which nothing runs by itself: chores go by the real one."""
     with Inside(tmp_path / "vault", trusted=(origin.base,), clock=clock, FREE_SPACE_FLOOR_MB=0, METRICS=True) as running:
+        running.services.pool.close()
         yield running
 
 

@@ -1,5 +1,6 @@
 """What both databases rely on: locks that hold, files nobody else can read, writes that wait for each other."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -102,6 +103,27 @@ def test_a_turn_that_does_not_come_is_not_waited_for_any_longer() -> None:
     assert turns.take(1)  # whoever gave up does not hold it
 
 
+def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
+    """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
+    program = (
+        "import signal, threading\n"
+        "from image_cache.database.turns import Turns\n"
+        "turns, main = Turns(), threading.get_ident()\n"
+        "assert turns.take(1)\n"
+        "def interrupt():\n"
+        "    while not turns._waiting: pass\n"
+        "    signal.pthread_kill(main, signal.SIGINT)\n"
+        "threading.Thread(target=interrupt).start()\n"
+        "try: turns.take(30)\n"
+        "except KeyboardInterrupt: pass\n"
+        "else: raise SystemExit('not interrupted')\n"
+        "turns.leave()\n"
+        "assert turns.take(0.01)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_thread_that_writes_too_long_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened_in, "BUSY_TIMEOUT_S", 0.05)
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
@@ -185,6 +207,68 @@ def test_a_result_that_is_not_read_to_its_end_holds_nothing(tmp_path: Path) -> N
     checkpoint = database.row("PRAGMA wal_checkpoint(TRUNCATE)")
     assert checkpoint is not None
     assert tuple(checkpoint) == (0, 0, 0), "a reader is in the way"
+    database.close()
+
+
+def test_a_result_that_outlives_the_write_it_was_asked_in_belongs_to_nobody_else(tmp_path: Path) -> None:
+    """It was read from the connection that had been given back meanwhile, and closed that under the next one who had it."""
+    database, counted = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL"), list[int]()
+    with database.write() as conn:
+        conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(1000)])
+        stream = database.stream("SELECT n FROM t ORDER BY n")
+        assert next(stream) == (0,)
+
+    def read() -> None:
+        with database.reading() as lent:
+            for row in lent.execute("SELECT n FROM t ORDER BY n"):
+                if row[0] == 5:
+                    stream.close()  # type: ignore[attr-defined]
+                counted.append(row[0])
+
+    other = threading.Thread(target=read)
+    other.start()
+    other.join()
+    assert counted == list(range(1000))
+    with database.write() as conn:
+        conn.execute("DELETE FROM t")
+    checkpoint = database.row("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert checkpoint is not None
+    assert tuple(checkpoint) == (0, 0, 0), "a reader is in the way"
+    database.close()
+
+
+def test_of_two_who_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Path) -> None:
+    """The second one took the new file of the first for the broken one: what stood in it by then was gone, and the broken one too."""
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL", is_disposable=True)
+    with database.write() as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+
+    def be_faster() -> None:
+        database.set_aside()
+        assert database.rows("SELECT n FROM t") == []
+
+    other = threading.Thread(target=be_faster)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pytest.raises(sqlite3.OperationalError, match="no such table"))
+        conn = stack.enter_context(database.write())
+        other.start()
+        other.join()
+        inode = database.inode
+        conn.execute("SELECT n FROM missing")
+    assert (database.inode, (tmp_path / "db").stat().st_ino) == (inode, inode)
+    with opened_in.opened(tmp_path / "db.broken") as kept:
+        assert [row[0] for row in kept.execute("SELECT n FROM t")] == [1]
+    database.close()
+
+
+def test_a_read_in_a_write_that_finds_the_file_broken_leaves_it_to_the_write(tmp_path: Path) -> None:
+    """Both set it aside: the second time removed what the first had kept."""
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL", is_disposable=True)
+    database.rows("SELECT n FROM t")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), database.write():
+        database.rows("SELECT n FROM missing")
+    assert (tmp_path / "db.broken").exists()
+    assert database.rows("SELECT n FROM t") == []
     database.close()
 
 

@@ -4,7 +4,13 @@ import socket
 import threading
 import time
 
+import pytest
+
 from image_cache.adapters.deadline import Watchdog
+from tests.support.vault import wait_until
+
+WAIT_S = 30.0
+PATIENCE = (0.1, 0.4, 1.6, 6.4)  # tried one after the other: a loaded machine gets more time
 
 
 def test_a_socket_is_cut_when_the_time_is_over() -> None:
@@ -12,8 +18,9 @@ def test_a_socket_is_cut_when_the_time_is_over() -> None:
     start = time.monotonic()
     with ours, theirs, Watchdog().watch(0.1) as watch:
         watch.guard(ours)
+        ours.settimeout(WAIT_S)
         assert ours.recv(1) == b""
-        assert 0.1 <= time.monotonic() - start < 2
+        assert time.monotonic() - start >= 0.1
         assert watch.is_over
         assert watch.remaining_s() == 0
 
@@ -21,28 +28,29 @@ def test_a_socket_is_cut_when_the_time_is_over() -> None:
 def test_a_socket_that_comes_late_is_cut_at_once() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, Watchdog().watch(0) as watch:
-        while "fetch-deadline" in [thread.name for thread in threading.enumerate()]:
-            time.sleep(0.001)
+        wait_until(lambda: "fetch-deadline" not in [thread.name for thread in threading.enumerate()], every_s=0.001)
         watch.guard(ours)
-        ours.settimeout(1)
+        ours.settimeout(WAIT_S)
         assert ours.recv(1) == b""
 
 
 def test_after_the_block_the_socket_is_left_alone() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        dog = Watchdog()
-        with dog.watch(0.05) as watch:
-            watch.guard(ours)
-        ours.settimeout(0.15)
-        try:
-            ours.recv(1)
-        except TimeoutError:
-            ended = "by its own timeout"
-        else:
-            ended = "cut"
-        assert ended == "by its own timeout"
-        dog.close()
+    dog = Watchdog()
+    for seconds in PATIENCE:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            with dog.watch(seconds) as watch:
+                watch.guard(ours)
+            if watch.is_over:  # a machine that stood still for so long: it was cut in the block, and rightly
+                continue
+            ours.settimeout(seconds + 0.1)
+            with pytest.raises(TimeoutError):
+                ours.recv(1)
+            assert watch.is_over
+            break
+    else:
+        pytest.fail("no block was left in time")
+    dog.close()
 
 
 def test_one_thread_watches_all_and_ends_with_the_last() -> None:
@@ -50,23 +58,31 @@ def test_one_thread_watches_all_and_ends_with_the_last() -> None:
     with dog.watch(30), dog.watch(20):
         assert [thread.name for thread in threading.enumerate()].count("fetch-deadline") == 1
         with dog.watch(0.01) as short:
-            while not short.is_over:
-                time.sleep(0.005)
+            wait_until(lambda: short.is_over, every_s=0.005)
     dog.close()
     assert "fetch-deadline" not in [thread.name for thread in threading.enumerate()]
-    with dog.watch(1) as again:
+    with dog.watch(30) as again:
         assert not again.is_over
 
 
 def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs, Watchdog().watch(0.4) as watch:
-        watch.guard(ours)
-        for _ in range(6):
-            time.sleep(0.08)
+    for seconds in PATIENCE:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, Watchdog().watch(seconds) as watch:
+            watch.guard(ours)
+            began = renewed = time.monotonic()
+            longest = 0.0
+            while time.monotonic() < began + 1.2 * seconds:
+                time.sleep(seconds / 5)
+                watch.renew()
+                longest, renewed = max(longest, time.monotonic() - renewed), time.monotonic()
+            if longest >= seconds:  # a machine that stood still for so long: nobody renewed it in time
+                continue
+            assert not watch.is_over
+            ours.settimeout(WAIT_S)
+            assert ours.recv(1) == b""
             watch.renew()
-        assert not watch.is_over
-        ours.settimeout(1)
-        assert ours.recv(1) == b""
-        watch.renew()
-        assert watch.is_over
+            assert watch.is_over
+            break
+    else:
+        pytest.fail("it was never renewed in time")

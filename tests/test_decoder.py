@@ -1,6 +1,7 @@
 """The decoder's processes: real children, real limits, real deaths."""
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -23,6 +24,8 @@ from tests.support.pictures import decoded, encoded, noise, png_header
 ROOT = Path(__file__).resolve().parents[1]
 PAIR = (cover_variants()[0], cover_variants()[2])
 BUDGET = 256 << 20
+WAIT_S = 30.0
+PATIENT_S = 120.0  # so long may seconds of CPU take where others go before
 SLOW = (Variant("large", 4000, 85, 6),)  # several seconds of work for libwebp, on any machine
 COVER = encoded(noise("RGB", 300, 300), "JPEG")
 LARGE = encoded(noise("RGB", 1000, 1000).resize((4000, 4000), Image.Resampling.NEAREST), "JPEG", quality=60)
@@ -50,7 +53,7 @@ def open_handle(pid: int) -> Iterator[int]:
         os.close(handle)
 
 
-def ends(pid: int, within_s: float = 5.0) -> bool:
+def ends(pid: int, within_s: float = WAIT_S) -> bool:
     """Whether the process ends in time; one that is gone already has."""
     try:
         with open_handle(pid) as handle:
@@ -104,10 +107,10 @@ def test_the_child_probes_and_makes_jpegs(decoder):
 
 
 def test_constructing_starts_nothing():
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     decoder = Decoder(BUDGET)
     assert decoder.processes() == ()
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
     decoder.reap()
     decoder.close()
 
@@ -207,8 +210,8 @@ AT_CAP = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_", AT_CAP)
-def test_a_picture_at_the_cap_is_rendered_within_the_budget(decoder, format_):
-    body = AT_CAP[format_]()
+def test_a_picture_at_the_cap_is_rendered_within_the_budget(start, format_):
+    decoder, body = start(wall_s=PATIENT_S), AT_CAP[format_]()
     decoder.render(COVER, PAIR)
     base_kb = int(status_of(decoder.processes()[1])["VmRSS"].split()[0])
     made = decoder.render(body, cover_variants())
@@ -238,15 +241,15 @@ def test_the_decoder_does_not_care_where_it_is_started(decoder, tmp_path, monkey
 
 
 def test_a_picture_that_takes_too_long_is_ended_by_the_clock(start):
-    decoder = start(wall_s=0.9)
-    with pytest.raises(DecoderFailed, match=r"more than 0\.9 s"):
+    decoder = start(wall_s=2.0)  # the small one has the same time, also from a worker that others go before
+    with pytest.raises(DecoderFailed, match=r"more than 2 s"):
         decoder.render(LARGE, SLOW)
     assert decoder.render(COVER, PAIR).width == 300
 
 
 @pytest.mark.slow
 def test_a_picture_that_takes_too_much_cpu_is_ended(start):
-    decoder = start(cpu_s=1)
+    decoder = start(cpu_s=1, wall_s=PATIENT_S)
     with pytest.raises(DecoderFailed, match="more than 1 s of CPU"):
         decoder.render(LARGE, SLOW)
     assert decoder.render(COVER, PAIR).width == 300
@@ -254,7 +257,7 @@ def test_a_picture_that_takes_too_much_cpu_is_ended(start):
 
 @pytest.mark.slow
 def test_cpu_time_is_counted_for_each_picture_and_not_for_all(start):
-    decoder = start(cpu_s=1)
+    decoder = start(cpu_s=1, wall_s=PATIENT_S)
     body = encoded(noise("RGB", 1000, 1000), "PNG")
     for _ in range(7):
         decoder.render(body, (Variant("work", 1000, 85, 6),))
@@ -264,15 +267,15 @@ def test_cpu_time_is_counted_for_each_picture_and_not_for_all(start):
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_even_die_is_killed_with_its_nursery(start):
-    decoder = start(wall_s=1.0)
+    decoder = start(wall_s=2.0)
     decoder.render(COVER, PAIR)
     nursery, worker = decoder.processes()
     for pid in (nursery, worker):
         os.kill(pid, signal.SIGSTOP)
     with open_handle(worker) as handle:
-        with pytest.raises(DecoderFailed, match=r"no answer within 1 s"):
+        with pytest.raises(DecoderFailed, match=r"no answer within 2 s"):
             decoder.render(COVER, PAIR)
-        assert select.select([handle], [], [], 5)[0]
+        assert select.select([handle], [], [], WAIT_S)[0]
     assert decoder.render(COVER, PAIR).width == 300
 
 
@@ -295,7 +298,7 @@ def test_a_worker_that_died_between_two_pictures_costs_nothing(decoder):
     worker = decoder.processes()[1]
     with open_handle(worker) as handle:
         os.kill(worker, signal.SIGKILL)
-        assert select.select([handle], [], [], 5)[0]
+        assert select.select([handle], [], [], WAIT_S)[0]
     decoder.render(COVER, PAIR)
 
 
@@ -322,11 +325,15 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_is_replaced(decoder):
 
 
 def test_idle_processes_leave_by_themselves(start):
-    decoder = start(idle_s=0.5)
-    decoder.render(COVER, PAIR)
-    nursery, worker = pids = decoder.processes()
-    assert ends(worker)
-    assert ends(nursery, within_s=0.4)  # with its worker, not after another idle time
+    for idle_s in (0.5, 2.0, 8.0):  # a loaded machine gets more time: what counts is that it is less than another idle time
+        decoder = start(idle_s=idle_s)
+        decoder.render(COVER, PAIR)
+        nursery, worker = pids = decoder.processes()
+        assert ends(worker)
+        if ends(nursery, within_s=0.8 * idle_s):
+            break
+    else:
+        pytest.fail("the nursery waited for another idle time")
     decoder.reap()
     assert decoder.processes() == ()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)  # not even a zombie
@@ -355,9 +362,10 @@ def test_closing_does_not_wait_for_a_slow_picture(decoder):
     busy = InThread(decoder)
     pids = decoder.processes()
     decoder.close()
-    busy.join(2)
+    busy.join(WAIT_S)
     assert not busy.is_alive()
-    assert isinstance(busy.error, DecoderFailed)
+    assert busy.error is not None
+    assert busy.error.reason == "the decoder was closed"  # neither done nor out of time
     assert all(ends(pid) for pid in pids)
     assert decoder.processes() == ()
 
@@ -410,18 +418,19 @@ sys.exit(os.waitstatus_to_exitcode(status))
 def test_after_a_fork_each_process_has_its_own_child(tmp_path):
     (tmp_path / "cover").write_bytes(COVER)
     command = [sys.executable, "-W", "error", "-c", _FORKER, str(tmp_path / "cover")]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_failures_leak_no_descriptors(decoder):
     decoder.render(COVER, PAIR)
+    gc.collect()  # what tests before this one left would close in the middle
     before = len(os.listdir("/proc/self/fd"))
     for n in range(6):
         worker = decoder.processes()[1]
         with open_handle(worker) as handle:
             os.kill(decoder.processes()[n % 2], signal.SIGKILL)  # the nursery takes its worker along
-            assert select.select([handle], [], [], 5)[0]
+            assert select.select([handle], [], [], WAIT_S)[0]
         decoder.render(COVER, PAIR)
     assert len(os.listdir("/proc/self/fd")) == before
 

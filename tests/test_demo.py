@@ -138,7 +138,7 @@ class OriginProcess:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=10)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 
@@ -232,8 +232,8 @@ def test_the_origin_leaves_with_the_process_that_wanted_it(tmp_path: Path) -> No
     assert running.get("/health")[0] == 200
     assert parent.stdin is not None
     parent.stdin.close()
-    parent.wait(timeout=10)
-    assert running.process.wait(timeout=10) == 0
+    parent.wait(timeout=60)
+    assert running.process.wait(timeout=60) == 0
     running.stop()
 
 

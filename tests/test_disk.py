@@ -69,7 +69,7 @@ def test_a_planted_pipe_holds_nobody_up(disk: DiskTier) -> None:
     os.mkfifo(path)
     reader = threading.Thread(target=disk.get, args=(KEY,), daemon=True)
     reader.start()
-    reader.join(2)
+    reader.join(30)
     assert not reader.is_alive()
 
 

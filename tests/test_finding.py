@@ -270,6 +270,7 @@ def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archiv
 
 
 def test_a_cancelled_search_is_not_begun_again_by_itself(opened: Inside, archive: Archive) -> None:
+    opened.services.pool.close()  # the housekeeper would run what is added below
     put(opened)
     tasks, desk = opened.services.tasks, opened.services.care.desk
     task_id, _ = tasks.rows.add("covers", {}, time.time())

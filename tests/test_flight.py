@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from image_cache.engine.flight import SingleFlight
+from tests.support.vault import wait_until
 
 
 class Held:
@@ -20,7 +21,7 @@ class Held:
     def __call__(self) -> int:
         self.runs += 1
         self.begun.release()
-        assert self.gate.wait(5)
+        assert self.gate.wait(30)
         if self.error is not None:
             raise self.error
         return self.runs
@@ -28,12 +29,7 @@ class Held:
 
 def wait_for_waiters(flight: SingleFlight[int], number: int) -> None:
     """Waiters are counted before they wait, so the counter is all there is to look at."""
-    turn = threading.Event()
-    for _ in range(5000):
-        if flight.coalesced == number:
-            return
-        turn.wait(0.001)
-    raise AssertionError(f"{flight.coalesced} waiters, not {number}")
+    wait_until(lambda: flight.coalesced == number, every_s=0.001)
 
 
 def test_concurrent_callers_share_one_run() -> None:
@@ -75,7 +71,7 @@ def test_other_keys_fly_alone() -> None:
     held = Held()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(flight.do, "held", held)
-        assert held.begun.acquire(timeout=5)
+        assert held.begun.acquire(timeout=30)
         assert flight.do("other", lambda: 5) == 5
         held.gate.set()
         assert first.result() == 1

@@ -13,8 +13,10 @@ from image_cache.housekeeping import Housekeeping
 from tests.support.clock import FakeClock
 from tests.support.covers import BASE, Covers, covers_at
 from tests.support.engine import counted, files, key, webp
+from tests.support.filled import settings_of, vault_at
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
+from tests.support.vault import wait_until
 
 DAY_S, YEAR_S = 86400.0, 365 * 86400.0
 
@@ -197,3 +199,24 @@ def test_a_clock_of_1970_serves_and_stores(tmp_path: Path, origin: Origin) -> No
         housekeeping(covers, url).mend()
         housekeeping(covers, url).sweep()
         assert covers.states(url) == ["ready"]
+
+
+def test_a_stop_that_one_database_refuses_ends_everything_else(tmp_path: Path) -> None:
+    """The jobs could not be given back, and so the decoder went on, and the counts of a minute were lost."""
+    settings = settings_of(tmp_path / "vault")
+    with vault_at(settings, is_running=True) as services:
+        index, jobs = services.covers.cache.index, services.covers.jobs
+        wait_until(lambda: not services.covers.cache.is_adopting)
+        with index.database.write() as conn:
+            conn.execute(
+                "INSERT INTO jobs (digest, wants, priority, lane, ready_at, holder, leased_until) VALUES (?, '', 2, '', 9e9, ?, 9e9)",
+                (bytes(32), jobs.holder),
+            )
+            conn.execute("CREATE TRIGGER refused BEFORE UPDATE ON jobs BEGIN SELECT RAISE (ABORT, 'no'); END")
+        services.covers.cache.get(key("cold"))  # a miss, to be counted
+        services._parts.decoder.probe(jpeg())
+        children = services._parts.decoder.processes()
+        services.close()
+        assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        assert index.counts()["misses"] == 1
+        index.close()

@@ -392,10 +392,10 @@ def test_a_jpeg_that_keeps_coefficients_has_a_lower_cap():
 
 def test_more_than_a_hundred_scans_are_refused_at_once():
     imaging.probe(pictures.jpeg_header(7_000, 7_000, scans=100))
-    began = time.perf_counter()
+    began = time.thread_time()  # what others do on the machine does not count
     with pytest.raises(ImageRejected, match="more than 100 scans"):
         imaging.probe(pictures.jpeg_header(7_000, 7_000, scans=2_000))
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 @pytest.mark.parametrize(
@@ -403,9 +403,9 @@ def test_more_than_a_hundred_scans_are_refused_at_once():
 )
 def test_walking_a_hostile_jpeg_takes_bounded_time(filling):
     start = pictures.jpeg_header(100, 100)[:-2]
-    began = time.perf_counter()
+    began = time.thread_time()
     jpeg_layout(start + filling * (4_000_000 // len(filling)))
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_a_side_above_the_limit_is_refused():

@@ -11,6 +11,7 @@ import pytest
 
 from config import Settings
 from image_cache.adapters.decoder import Decoder
+from image_cache.engine.jobs import VISIBLE, Wish
 from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.scrub import Nightly, Scrub, ScrubReport
@@ -527,6 +528,19 @@ def test_it_waits_while_somebody_asks_for_pictures_and_ends_with_the_night(servi
     assert last is not None
     assert last.checked.total() == 0
     assert asked[0] == 3
+
+
+def test_only_what_others_ask_for_counts_as_activity(services: Services) -> None:
+    """It was a number that SQLite keeps for each connection: whichever was lent, and each write of the scrub's own, looked like viewers."""
+    activity, index = services.nightly._activity, services.covers.cache.index
+    first = activity()
+    with index.database.reading():
+        assert activity() == first, "of another connection"
+        with index.database.write() as conn:
+            index.set_meta(conn, "scrub_step", 7)
+    assert activity() == first, "the scrub wrote how far it is"
+    services.covers.jobs.put([Wish("ab" * 32, "lane")], VISIBLE)
+    assert activity() != first
 
 
 def test_it_starts_by_itself_on_a_thread_of_its_own_and_ends_with_the_service(services: Services) -> None:

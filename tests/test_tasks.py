@@ -210,3 +210,22 @@ def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., Tasks]) -> 
     assert tasks.rows.get(first) is None
     with pytest.raises(UnknownTask):
         tasks._state(first)
+
+
+def test_a_stop_while_a_task_begins_joins_it_or_keeps_it_from_beginning(make: Callable[..., Tasks]) -> None:
+    """The stop found a thread that was not started yet, which cannot be joined: the rest of the stop was left out."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            tasks = make(quick=lambda task: {})
+            tasks.rows.add("quick", {}, 0.0)
+            tending = threading.Thread(target=tasks.tend)
+            tending.start()
+            while not tasks._threads and tending.is_alive():
+                pass
+            assert tasks.close(30)
+            tending.join()
+            assert not any(thread.is_alive() for thread in tasks._threads.values())
+    finally:
+        sys.setswitchinterval(interval)

@@ -141,6 +141,9 @@ class TagReader:
         question = json.dumps({"do": do}).encode()
         for _ in range(2):  # one that was idle, or had enough files, may leave in this very moment
             line = self._ready()
+            if self._is_closed:  # while it was started: `close` found none that it could have ended, and waits for us
+                self._let_go()
+                raise DecoderFailed("the reader of tags was closed")
             channel = Channel(line, max_body_bytes=most_bytes)
             try:
                 line.settimeout(START_S)

@@ -107,6 +107,7 @@ class Database:
         try:
             conn, home = self._borrow()
             self._writing.conn = conn
+            is_sound = True
             try:
                 if not is_durable:
                     conn.execute("PRAGMA synchronous = NORMAL")
@@ -115,18 +116,19 @@ class Database:
                 conn.commit()
                 if not is_durable:
                     conn.execute(f"PRAGMA synchronous = {self._synchronous}")
-            except BaseException:  # also of the commit: a full disk refuses it and leaves the transaction open
+            except BaseException as error:  # also of the commit: a full disk refuses it and leaves the transaction open
+                is_sound = is_durable  # nobody must take one that does not wait for the disk for one that does
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
-                if not is_durable:
-                    home = None  # nobody must take it for a durable one
+                if isinstance(error, DatabaseError):
+                    self._is_replaced(error, home)
                 raise
             finally:
                 del self._writing.conn
-                self._give_back(conn, home)
-        except DatabaseError as error:
-            self._is_replaced(error)
-            raise
+                if is_sound:
+                    self._give_back(conn, home)
+                else:
+                    conn.close()
         finally:
             self._turns.leave()
 
@@ -140,9 +142,19 @@ class Database:
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield plain tuples, one at a time: for results that should not be in memory at once."""
-        with self.reading() as conn, contextlib.closing(conn.execute(sql, parameters)) as cursor:
+        conn, home = self._borrow()
+        # One generator and no context manager in it: of two that are collected together the inner one may be ended first, and
+        # the connection would be lent to somebody else with the cursor still open.
+        try:
+            cursor = conn.execute(sql, parameters)
             cursor.row_factory = None
-            yield from cursor
+            try:
+                # While this thread is writing all of it is read now: the block may be over before the result is.
+                yield from cursor.fetchall() if home is None else cursor
+            finally:
+                cursor.close()
+        finally:
+            self._give_back(conn, home)
 
     def notice_replacement(self) -> None:
         """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
@@ -163,12 +175,18 @@ class Database:
         with self._guard:
             self._forget()
 
-    def _is_replaced(self, error: DatabaseError) -> bool:
-        """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so."""
-        if not (self._is_disposable and is_broken(error)):
+    def _is_replaced(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
+        """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so.
+
+        Only the file that the connection was of: when another thread was faster, its new file stays, and the broken one as well.
+        """
+        if not (self._is_disposable and is_broken(error)) or home is None:  # of a write block, which sees to it at its end
             return False
         with contextlib.suppress(OSError):  # on a read-only disk it stays where it is
-            self.set_aside()
+            with self._guard:
+                if home is self._idle:
+                    with alone_in(self.path.parent):
+                        self._set_aside()
             return True
         return False
 
@@ -189,15 +207,23 @@ class Database:
         self._forget()
 
     def _asked(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
-        try:
-            return self._ask(sql, parameters, fetch)
-        except DatabaseError as error:
-            if not self._is_replaced(error):
-                raise
-            return self._ask(sql, parameters, fetch)
-
-    def _ask(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
         conn, home = self._borrow()
+        try:
+            return self._ask(conn, home, sql, parameters, fetch)
+        except DatabaseError as error:
+            if not self._is_replaced(error, home):
+                raise
+        conn, home = self._borrow()
+        return self._ask(conn, home, sql, parameters, fetch)
+
+    def _ask(
+        self,
+        conn: Connection,
+        home: "list[Connection] | None",
+        sql: str,
+        parameters: Sequence[object],
+        fetch: Callable[[Cursor], T],
+    ) -> T:
         try:
             return fetch(conn.execute(sql, parameters))
         finally:
@@ -215,7 +241,7 @@ class Database:
             return self._connect()
 
     def _give_back(self, conn: Connection, home: "list[Connection] | None") -> None:
-        if conn is getattr(self._writing, "conn", None):
+        if home is None:  # the write block it was lent by gives it back
             return
         if home is not self._idle or len(home) >= KEPT_IDLE or conn.in_transaction:  # of a rollback that failed
             conn.close()

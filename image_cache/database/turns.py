@@ -22,13 +22,13 @@ class Turns:
                 return True
             mine = threading.Event()
             self._waiting.append(mine)
-        if mine.wait(timeout_s):
-            return True
-        with self._guard:
-            if mine.is_set():  # it came at the last moment
-                return True
-            self._waiting.remove(mine)
-            return False
+        try:
+            has_come = mine.wait(timeout_s)
+        except BaseException:  # of a signal: a turn that came to nobody would never be handed on
+            if not self._is_given_up(mine):
+                self.leave()
+            raise
+        return has_come or not self._is_given_up(mine)
 
     def leave(self) -> None:
         """Hand the turn on. Only for whoever has it."""
@@ -37,3 +37,11 @@ class Turns:
                 self._waiting.popleft().set()
             else:
                 self._is_taken = False
+
+    def _is_given_up(self, mine: threading.Event) -> bool:
+        """Leave the line; False when the turn came at the last moment."""
+        with self._guard:
+            if mine.is_set():
+                return False
+            self._waiting.remove(mine)
+            return True

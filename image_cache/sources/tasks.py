@@ -133,15 +133,15 @@ class Tasks:
     def tend(self) -> None:
         """Run what waits, and what was left by a process that is gone."""
         for state in self.rows.open():
-            if state.kind not in self._runners or self._stopping.is_set():
+            if state.kind not in self._runners:
                 continue
-            with self._guard:
+            with self._guard:  # also while it starts: `close` joins what it finds, and what comes later must not begin
                 thread = self._threads.get(state.kind)
-                if thread is not None and thread.is_alive():
+                if self._stopping.is_set() or (thread is not None and thread.is_alive()):
                     continue
                 thread = threading.Thread(target=self._run, args=(state.kind,), name=f"task-{state.kind}", daemon=True)
+                thread.start()
                 self._threads[state.kind] = thread
-            thread.start()
 
     def close(self, timeout_s: float = 10.0) -> bool:
         """Stop all tasks of this process at their next step and join; False when one did not end in time."""

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.vault import ROOT, Reply, Vault, _reply, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.vault import ROOT, Reply, Vault, _reply, wait_until
 
 PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 LISTENS = "listen 80 default_server;"
@@ -69,7 +70,7 @@ class Front:
         """Stop it as a service manager would. What it has not written of its list, it writes."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def get(self, path: str, **headers: str) -> Reply:
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})

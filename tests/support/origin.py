@@ -141,7 +141,7 @@ class Origin:
         with self._lock:
             return self._active[""]
 
-    def wait_for(self, number: int, path: str | None = None, timeout_s: float = 5.0) -> None:
+    def wait_for(self, number: int, path: str | None = None, timeout_s: float = 30.0) -> None:
         """Wait until `number` requests have come in, or fail."""
         end = time.monotonic() + timeout_s
         while self.count(path) < number:
@@ -177,14 +177,14 @@ class _Server(ThreadingHTTPServer):
         self.tls = tls
         self.errors: list[Exception] = []
         self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()  # _open
+        self._lock = threading.Lock()  # _open, and the connections of the origin
         super().__init__(("127.0.0.1", port), _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        self.origin.connections += 1
         if self.tls:
             request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         with self._lock:
+            self.origin.connections += 1
             self._open.add(request)
         try:
             if self.origin.closing.is_set():

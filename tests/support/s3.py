@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.vault import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.vault import wait_until
 
 KEY, SECRET = "vinylvault1", "secret-of-vinylvault1"
 BUCKET = "originals"
@@ -58,7 +59,7 @@ class S3Server:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def _listens(self) -> bool:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = [sys.executable, "-OO", "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"]  # as `make run` does
-READY_S = 20.0
+READY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Vault:
         process, self.process = self.process, None
         process.terminate()
         try:
-            return process.wait(30)
+            return process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -118,7 +119,7 @@ class Vault:
             input=stdin,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert not ok or done.returncode == 0, done.stderr
@@ -161,14 +162,7 @@ def _reply(status: int, answer: Any) -> Reply:
     return Reply(status, {name.lower(): value for name, value in answer.headers.items()}, answer.read())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until(condition: Any, timeout_s: float = 20.0, every_s: float = 0.05) -> None:
+def wait_until(condition: Any, timeout_s: float = 30.0, every_s: float = 0.05) -> None:
     """Wait for something that another process does. Raises `AssertionError` when it does not happen in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
