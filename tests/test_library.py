@@ -614,7 +614,7 @@ def test_two_processes_that_import_one_file_make_every_record_once(tmp_path: Pat
     for importer in importers:
         importer.start()
     for importer in importers:
-        importer.join(20)
+        importer.join(60)
     assert [importer.exitcode for importer in importers] == [0, 0]
     catalog = Catalog(path)
     counts = Counter(album.title for album in Library(catalog).albums())

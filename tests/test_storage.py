@@ -114,7 +114,7 @@ def test_files_are_uploaded_and_downloaded_as_documented(storage: Storage, tmp_p
 
 def test_an_address_gives_the_bytes(storage: Storage) -> None:
     storage.put("url/a.bin", b"bytes")
-    with urllib.request.urlopen(storage.url("url/a.bin"), timeout=5) as answer:
+    with urllib.request.urlopen(storage.url("url/a.bin"), timeout=30) as answer:
         assert answer.read() == b"bytes"
     storage.delete("url/a.bin")
 

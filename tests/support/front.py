@@ -69,7 +69,7 @@ class Front:
         """Stop it as a service manager would. What it has not written of its list, it writes."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def get(self, path: str, **headers: str) -> Reply:
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -77,7 +77,7 @@ class Front:
     def request(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         asked = urllib.request.Request(self.url + path, data=data, headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
                 return _reply(answer.status, answer)
         except urllib.error.HTTPError as error:
             with error:

@@ -58,7 +58,7 @@ def command(env: Mapping[str, str], *arguments: str) -> Said:
         env=dict(env),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)

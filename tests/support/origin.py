@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Page:
-    """What a path answers. `gate`: the answer waits until it is set. `fail_first`: statuses to answer before the real one."""
+    """What a path answers. `gate`: the answer waits until it is set, however long. `fail_first`: statuses to answer before the real one."""
 
     body: bytes = b""
     content_type: str = "image/jpeg"
@@ -141,7 +141,7 @@ class Origin:
         with self._lock:
             return self._active[""]
 
-    def wait_for(self, number: int, path: str | None = None, timeout_s: float = 5.0) -> None:
+    def wait_for(self, number: int, path: str | None = None, timeout_s: float = 30.0) -> None:
         """Wait until `number` requests have come in, or fail."""
         end = time.monotonic() + timeout_s
         while self.count(path) < number:
@@ -235,8 +235,11 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.server.origin
         if page.delay_s:
             origin.closing.wait(page.delay_s)
+        asked_at = time.monotonic()
         while page.gate and not page.gate.wait(0.02) and not origin.closing.is_set():
-            pass
+            if time.monotonic() - asked_at > 1:  # nothing of the answer, but a sign of life: whoever waits for bytes goes on waiting
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                asked_at = time.monotonic()
         if origin.closing.is_set():
             self.close_connection = True
             return

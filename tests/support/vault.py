@@ -1,7 +1,9 @@
 """A whole vault as its users have it: gunicorn as a real process, a data folder of its own, the commands beside it."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = [sys.executable, "-OO", "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"]  # as `make run` does
-READY_S = 20.0
+READY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Vault:
         process, self.process = self.process, None
         process.terminate()
         try:
-            return process.wait(30)
+            return process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -118,7 +120,7 @@ class Vault:
             input=stdin,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert not ok or done.returncode == 0, done.stderr
@@ -142,7 +144,7 @@ class Vault:
         named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         asked = urllib.request.Request(self.url + path, data=data, headers=named, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
                 return _reply(answer.status, answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -162,15 +164,22 @@ def _reply(status: int, answer: Any) -> Reply:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free, and none of those that outgoing connections are given: it is still free when its server listens."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(lowest, 11_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):  # somebody has it
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_until(condition: Any, timeout_s: float = 20.0, every_s: float = 0.05) -> None:
-    """Wait for something that another process does. Raises `AssertionError` when it does not happen in time."""
-    deadline = time.monotonic() + timeout_s
+def wait_until(condition: Any, timeout_s: float = 30.0, every_s: float = 0.05) -> None:
+    """Wait for something that another process does. Raises `AssertionError` when it does not happen in time.
+
+    The pauses grow to a second, so that whoever has to wait for long is not told by a server that he asks too often.
+    """
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {timeout_s} s"
-        time.sleep(every_s)
+        waited_s = time.monotonic() - began
+        assert waited_s < timeout_s, f"did not happen within {timeout_s} s"
+        time.sleep(max(every_s, min(1.0, waited_s / 10)))
