@@ -24,6 +24,16 @@ new PerformanceObserver((list) => {
 """
 
 
+# What can be seen is here: fonts, pictures, and covers that were still to be fetched when the page was drawn.
+IS_SETTLED = """() => {
+  const isSeen = (one) => { const box = one.getBoundingClientRect(); return box.width > 0 && box.bottom > 0 && box.top < innerHeight; };
+  const open = ".sleeve[data-state=waiting], .sleeve[data-state=working]";
+  return document.fonts.status === "loaded"
+    && [...document.images].filter(isSeen).every((image) => image.complete)
+    && ![...document.querySelectorAll(open)].some(isSeen);
+}"""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs Chromium, and more than a second."""
     here = Path(__file__).parent
@@ -135,6 +145,8 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.goto(path, wait_until="load")
+        if scripts:
+            page.wait_for_function("() => document.fonts.status === 'loaded'")
         return page
 
     yield open_one
