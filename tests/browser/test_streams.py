@@ -196,7 +196,8 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
 
 
 # Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the picture stops it.
-IS_OPEN = "() => getComputedStyle(document.querySelector('.pswp__bg')).opacity === '1' && document.getAnimations().length === 0"
+IS_OPEN = """() => [...document.querySelectorAll(".pswp__bg, .pswp__item[aria-hidden=false] .pswp__zoom-wrap")]
+  .every((one) => one.style.transition.startsWith("none") && getComputedStyle(one).opacity === "1")"""
 STANDS_STILL = "() => Math.abs(document.querySelector('.pswp__item[aria-hidden=false]').getBoundingClientRect().left) < 0.5"
 
 
