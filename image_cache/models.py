@@ -172,6 +172,7 @@ class AlbumRow:
     instance_id: str | None = None
     barcode: str | None = None
     mbid: str | None = None
+    own_notes: str | None = None
     counts_copies: bool = False
     last_played_at: float | None = None
     played_at: tuple[float, ...] = ()

@@ -475,11 +475,22 @@ def test_notes_of_ones_own_are_found_and_no_import_changes_them(library: Library
     assert library.write_notes(1, "  Pressed in Łódź\r\non a Tuesday\x00.\n") == "Pressed in Łódź\non a Tuesday."
     for text in ("pressed tuesday", "lodz", "ŁÓDŹ", "table"):
         assert found(library, text) == ["T"]
-    library.import_rows([row("T", notes="Another table", label="L")])
+    library.import_rows([row("T", notes="Another table", label="L", own_notes="Of another vault")])
     assert library.album(1).own_notes == "Pressed in Łódź\non a Tuesday."  # type: ignore[union-attr]
     assert found(library, "lodz") == ["T"]
     library.write_notes(1, "")
     assert found(library, "lodz") == found(library, "tuesday") == []
+
+
+def test_notes_of_ones_own_move_with_a_table_to_where_there_are_none(library: Library, tmp_path: Path) -> None:
+    fill(library, row("T"))
+    library.write_notes(1, "Lent to the neighbour")
+    library.export_table(tmp_path / "all.csv")
+    library.write_notes(1, "")
+    assert library.import_table(tmp_path / "all.csv").changed == 1
+    assert library.album(1).own_notes == "Lent to the neighbour"  # type: ignore[union-attr]
+    assert found(library, "neighbour") == ["T"]
+    assert library.import_table(tmp_path / "all.csv").same == 1
 
 
 def test_notes_have_a_length_and_belong_to_a_record(library: Library) -> None:

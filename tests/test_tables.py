@@ -62,6 +62,7 @@ FULL = {
     "cover_url": "https://covers.example/1.jpg?w=600",
     "plays": "12",
     "tracks": '[{"position": "A1", "title": "Tide", "duration": "3:04"}, "Ebb"]',
+    "own_notes": "Lent to the neighbour,\nback in May",
 }
 FULL_ROW = AlbumRow(
     line=2,
@@ -83,6 +84,7 @@ FULL_ROW = AlbumRow(
     cover_url="https://covers.example/1.jpg?w=600",
     plays=12,
     tracks=(Track("A1", "Tide", 184), Track("", "Ebb", None)),
+    own_notes="Lent to the neighbour,\nback in May",
 )
 
 

@@ -195,7 +195,7 @@ class Catalog:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
 
     def write_notes(self, conn: Connection, album: Album, text: str) -> None:
-        """Write the notes of one's own; no import touches them."""
+        """Write the notes of one's own; no import changes them."""
         folded = _values(replace(album, own_notes=text))["folded"]
         conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
 
@@ -247,7 +247,7 @@ def _tuple(text: str) -> tuple[str, ...]:
 
 
 def _values(album: Album) -> dict[str, object]:
-    """Return what an import may write. Plays are among it; what was said here (rating, notes, cover) is not."""
+    """Return what an import may write. Plays are among it; what was said here (rating, cover) is not, notes only where there are none."""
     return {
         "source": album.source,
         "source_id": album.source_id,
@@ -265,6 +265,7 @@ def _values(album: Album) -> dict[str, object]:
         "media_condition": album.media_condition,
         "sleeve_condition": album.sleeve_condition,
         "notes": album.notes,
+        "own_notes": album.own_notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
         "folded": respellings(

@@ -16,10 +16,11 @@ from image_cache.models import AlbumRow, Track
 COLUMNS = (
     *("id", "source", "source_id", "title", "artist", "year", "genres", "styles", "formats", "label", "catno", "rating"),
     *("media_condition", "sleeve_condition", "added", "notes", "cover_url", "plays", "last_played", "tracks"),
-    *("barcode", "mbid", "instance_id"),
+    *("barcode", "mbid", "instance_id", "own_notes"),
 )
 MAX_CHARS = 200
 MAX_LONG_CHARS = 2000
+MAX_OWN_CHARS = 5000  # as many as the record's page takes
 MAX_TRACKS = 500
 MAX_PLAYS = 1_000_000
 YEARS = (1800, 2199)
@@ -74,6 +75,7 @@ def row_from(line: int, cells: Mapping[str, Any], *, counts_copies: bool = False
         barcode=get("barcode", _barcode),
         mbid=get("mbid", _mbid),
         instance_id=get("instance_id", _line),
+        own_notes=get("own_notes", lambda name, value: _text(name, value, MAX_OWN_CHARS)),
         counts_copies=counts_copies,
     )
 

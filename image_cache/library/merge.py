@@ -40,7 +40,7 @@ def created(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
 
 
 def merged(album: Album, row: AlbumRow) -> Album:
-    """Return the album with what the row says. Silence changes nothing, and plays never go down."""
+    """Return the album with what the row says. Silence changes nothing, plays never go down, and what was written here stays."""
     said = {
         name: value
         for name in (
@@ -55,6 +55,7 @@ def merged(album: Album, row: AlbumRow) -> Album:
         artist=row.artist,
         title_sort=sort_key(row.title),
         artist_sort=sort_key(row.artist),
+        own_notes=album.own_notes or row.own_notes or "",
         plays=max(album.plays, row.plays or 0),
         last_played_at=max(album.last_played_at or 0.0, row.last_played_at or 0.0) or None,
         **said,
