@@ -577,7 +577,9 @@ def tls_context(certificates: Path, name: str) -> ssl.SSLContext:
 def tls_fetcher(origin: Origin, *names: str, **options: object) -> OriginFetcher:
     """A fetcher that finds the given names at the loopback address, as if a resolver said so."""
     trusted = [f"https://{name}:{origin.port}" for name in names]
-    return OriginFetcher(PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=2, read_timeout_s=1, **options)
+    return OriginFetcher(
+        PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=30, read_timeout_s=20, **options
+    )
 
 
 def test_the_right_name_of_a_private_authority_is_accepted_for_its_host_only(certificates: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_store_that_is_away_says_so_soon_and_is_back_when_it_is(tmp_path: Path
             started = time.monotonic()
             with pytest.raises(StorageError) as caught:
                 ask()
-            assert time.monotonic() - started < 4
+            assert time.monotonic() - started < 20  # and not the minutes of a library that goes on trying
             assert caught.value.retryable
             assert "Signature" not in str(caught.value)
         server.start()
