@@ -121,7 +121,7 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     care = CoverCare(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks)
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks, own=parts.own)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)

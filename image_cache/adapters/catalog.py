@@ -156,11 +156,6 @@ class Catalog:
         """Add plays of long ago, which the count of the record has already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
 
-    def remove_source(self, source: str) -> int:
-        """Delete every record of a source with its plays; return how many."""
-        with self.db.write() as conn:
-            return conn.execute("DELETE FROM albums WHERE source = ?", (source,)).rowcount
-
     def count_source(self, source: str) -> int:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
         return int(row["n"]) if row else 0

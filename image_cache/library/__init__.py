@@ -17,7 +17,9 @@ from image_cache.library.shelf import COLOUR, Shelf
 from image_cache.library.syncing import sync_rows
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
 
-if TYPE_CHECKING:  # the reading of tables, and of looks, is loaded with the first one
+if TYPE_CHECKING:  # the reading of tables, of looks, and removing are loaded with the first one
+    from image_cache.adapters.catalog_removal import OnlyGone, Removed
+    from image_cache.adapters.owncovers import OwnCovers
     from image_cache.database import Connection
     from image_cache.library.looks import AlbumLooks
 
@@ -36,8 +38,10 @@ class Library(Shelf):
         page_size: int = 60,
         rng: random.Random | None = None,
         looks: "Callable[[], AlbumLooks] | None" = None,
+        own: "OwnCovers | None" = None,
     ) -> None:
         super().__init__(catalog, page_size=page_size, looks=looks)
+        self._own = own  # the covers that people uploaded, which go with their last record
         self._clock = clock
         self._chance = Chance(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
@@ -151,9 +155,22 @@ class Library(Shelf):
 
         return table_text(kind, self.albums())
 
+    def remove(self, album_ids: Iterable[int], only: "OnlyGone | None" = None) -> "list[Removed]":
+        """Delete records for good, with their plays, notes, stars and own covers; return those that were there, by portions of 200.
+
+        With `only` those of them alone that are still as it says. What a source still has comes back with its next sync or scan.
+        Raises `StorageError` when the disk refuses; what was removed before stays removed.
+        """
+        from image_cache.library.removing import remove
+
+        looks = self._looks() if self._looks else None
+        return remove(self._catalog, album_ids, only=only, own=self._own, looks=looks, now=self._clock())
+
     def remove_source(self, source: str) -> int:
-        """Delete every record of a source, with its plays; return how many."""
-        return self._catalog.remove_source(source)
+        """Delete every record of a source, as `remove` does; return how many."""
+        from image_cache.adapters.catalog_removal import RemovalRows
+
+        return len(self.remove(RemovalRows(self._catalog).ids(source)))
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:

@@ -66,6 +66,19 @@ class AlbumLooks:
     def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
         conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(one,) for one in album_ids])
 
+    def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
+        """Forget records that are no more. A sleeve that looked like theirs alone looks like no other now."""
+        self.forget(conn, album_ids)
+        conn.execute(
+            "UPDATE album_looks SET twins = NULL WHERE twins IN"
+            " (SELECT twins FROM album_looks WHERE twins IS NOT NULL GROUP BY twins HAVING count(*) = 1)"
+        )
+        # Groups are counted by the highest of their numbers, and shown by them page by page: no number may be missing.
+        conn.execute(
+            "WITH anew AS (SELECT album_id, dense_rank() OVER (ORDER BY twins) AS number FROM album_looks WHERE twins IS NOT NULL)"
+            " UPDATE album_looks SET twins = anew.number FROM anew WHERE anew.album_id = album_looks.album_id AND twins <> anew.number"
+        )
+
     def changed(self, conn: Connection, now: float) -> None:
         """Tell all processes that orders made of these rows are old. Higher than any number of an index that was lost."""
         conn.execute(

@@ -10,7 +10,7 @@ from image_cache.adapters.catalog_covers import CoverRows
 from image_cache.adapters.decoder import Decoder
 from image_cache.adapters.owncovers import SCHEME, OwnCovers
 from image_cache.covers import VISIBLE, ImageCache
-from image_cache.errors import ImageRejected, OfferGone, StorageError, UploadTooLarge
+from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
 from image_cache.sources.survey import DEAD
 from image_cache.sources.tasks import Tasks
@@ -84,7 +84,7 @@ class CoverDesk:
     def upload(self, album: Album, file: BinaryIO | bytes) -> None:
         """Let an uploaded picture be the cover. It is decoded once, within the decoder's limits, before it is kept.
 
-        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed` or `StorageError`; then nothing has changed.
+        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `UnknownAlbum` or `StorageError`; then nothing has changed.
         """
         try:
             body = file if isinstance(file, bytes) else file.read(self.max_bytes + 1)
@@ -98,7 +98,7 @@ class CoverDesk:
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
         self._decoder.render(body, [self._covers.variants["thumbnails"]])
-        self._put(album, self._own.keep(body))
+        self._put(album, self._own.keep(body), body)
 
     def remove(self, album: Album) -> None:
         """Go by the source again. An uploaded picture that no record shows any more is deleted."""
@@ -111,8 +111,13 @@ class CoverDesk:
             self._covers.forgive([album.cover_url])
             self._show(album.cover_url)
 
-    def _put(self, album: Album, address: str) -> None:
+    def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
         before = self.rows.choose(album.id, address)
+        if self.rows.album(album.id) is None:  # it was removed a moment ago
+            self._forget(address)
+            raise UnknownAlbum(album.id)
+        if body is not None:  # the last other record with this picture may have been removed meanwhile, the file with it
+            self._own.keep(body)
         if before != address:
             self._forget(before)
         self._covers.forgive([address])

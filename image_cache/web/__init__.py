@@ -28,6 +28,7 @@ from image_cache.web.music_commands import register_music_commands
 from image_cache.web.notes import notes
 from image_cache.web.ops import ops
 from image_cache.web.pages import pages
+from image_cache.web.removing import removing
 from image_cache.web.sleeves import sleeves
 from image_cache.web.stream_api import stream_api
 from image_cache.web.stream_commands import register_stream_commands
@@ -78,6 +79,7 @@ def build_app(services: Services) -> Flask:
         discogs,
         music,
         notes,
+        removing,
         sleeves,
     ):
         app.register_blueprint(blueprint)

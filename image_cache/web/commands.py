@@ -22,9 +22,10 @@ users = AppGroup("users", help="Who can log in.")
 
 
 def register_commands(app: Flask) -> None:
-    from image_cache.web import discogs_commands  # adds its commands to those of the records
+    from image_cache.web import discogs_commands, removing_commands  # add their commands to those of the records
 
     discogs_commands.register(albums)
+    removing_commands.register(albums)
     app.cli.add_command(albums)
     app.cli.add_command(users)
     app.cli.add_command(files)

@@ -15,6 +15,7 @@ from image_cache.sources.discogs import SYNC, TEST, DiscogsStatus
 from image_cache.web.context import may_operate, services
 from image_cache.web.door import check_keeper
 from image_cache.web.limits import limiter
+from image_cache.web.notices import take
 
 discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
 
@@ -103,6 +104,7 @@ def _page(status: int = 200, token_error: str = "") -> AnyResponse:
         "token_error": token_error,
         "gone_count": gone_count,
         "gone": gone,
+        "notice": take(request.args.get("done", "")),
         "refresh_hours": link.settings.DISCOGS_REFRESH_HOURS,
     }
     return Response(render_template("discogs.html", **values), status)

@@ -13,6 +13,7 @@ from image_cache.errors import FolderRejected
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.door import check_keeper
 from image_cache.web.limits import limiter
+from image_cache.web.notices import take
 
 if TYPE_CHECKING:
     from image_cache.adapters.catalog_music import MusicRoot
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 music = Blueprint("music", __name__, url_prefix="/import/music")
 
 PATH = "/import/music"
-KIND = "music"
+KIND = "music"  # of the task, and the source of its records
+MOST_GONE = 50
 
 
 class RootLine(NamedTuple):
@@ -82,9 +84,11 @@ def remove() -> AnyResponse:
 
 
 def _page(status: int = 200, **other: object) -> AnyResponse:
+    from image_cache.adapters.catalog_sync import SyncRows
     from image_cache.web import task_view, ways
 
     roots, tasks = services().music.roots, services().tasks
+    gone_count, gone = SyncRows(services().catalog).gone(KIND, MOST_GONE)
     latest = tasks.rows.latest(KIND)
     chosen = set(roots.chosen())
     values = {
@@ -94,6 +98,9 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
         "parents": roots.parents(),
         "task": task_view.line(latest) if latest else None,
         "found": latest.outcome if latest and latest.state == "done" else {},
+        "gone_count": gone_count,
+        "gone": gone,
+        "notice": take(request.args.get("done", "")),
     }
     answer = AnyResponse(render_template("import_music.html", **values | other), status, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"

@@ -20,6 +20,7 @@ from image_cache.web.finding import in_names, in_tracks
 from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
 from image_cache.web.keyboard import KEYS
 from image_cache.web.limits import limiter
+from image_cache.web.notices import take
 
 if TYPE_CHECKING:
     from image_cache.web.task_view import TaskLine
@@ -220,6 +221,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "tasks": _tasks(),
         "search": None if may_change() else _search(),  # whoever may change things sees it among the tasks
         "drawn_at": time.strftime("%H:%M"),
+        "notice": take(request.args.get("done", "")),
     }
 
 
@@ -253,6 +255,7 @@ def _first_run() -> AnyResponse:
         "has_operator": services().accounts.has_operator(),
         "signs": first_run.signs(),
         "tasks": _tasks(),
+        "notice": take(request.args.get("done", "")),
     }
     return _page(render_template("first_run.html", **values))
 

@@ -84,3 +84,18 @@ def test_the_page_offers_its_documented_calls(open_page: Open) -> None:
     assert page.evaluate("VinylVault.preloadCurrentPageImages().then((answer) => answer.success)") is True
     assert isinstance(page.evaluate("VinylVault.getCacheStats()"), dict)
     assert isinstance(page.evaluate("VinylVault.clearImageCache()"), bool)
+
+
+def test_the_page_that_asks_before_a_record_goes_is_readable_by_all_and_leads_back(
+    open_page: Open, axe: Callable[[Any], list[str]]
+) -> None:
+    page = open_page("/album/2", reduced_motion="reduce")
+    page.get_by_role("link", name="Remove this record").click()
+    page.wait_for_url("**/album/2/remove")
+    for width, height in ((320, 640), (390, 844), (800, 480), (1440, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(page) == []
+    page.get_by_role("link", name="Keep it").click()
+    page.wait_for_url("**/album/2")
+    assert page.complaints == []

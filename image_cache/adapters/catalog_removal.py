@@ -1,0 +1,130 @@
+"""What is asked of `catalog.db` when records are removed: what somebody put into them here, which are gone, and the removal itself.
+
+Statements only. Plays, facets, tries, wishes and places in folders go with a record by its foreign keys, its words by a trigger.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from image_cache.adapters.catalog import Catalog, album_columns, album_from
+from image_cache.database import Connection, marks
+from image_cache.models import Album
+
+AT_A_TIME = 500
+_OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
+_GONE = "source = ? AND gone_at IS NOT NULL AND gone_at <= ?"
+EVER = 9e15  # later than any moment that is written down
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What is in a record that no source knows. `stars` None: none were given here."""
+
+    plays: int = 0
+    has_notes: bool = False
+    has_cover: bool = False
+    stars: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.plays or self.has_notes or self.has_cover or self.stars)
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyGone:
+    """Removes only what is still gone from `source` since `until` or before; with `spares_own` only what has no `Belongings`."""
+
+    source: str
+    until: float
+    spares_own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A record that is no more."""
+
+    id: int
+    artist: str
+    title: str
+    own_cover: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoneCount:
+    """How many records of a source are gone, how many of those have `Belongings`, and when the last of them went."""
+
+    total: int = 0
+    own: int = 0
+    until: float = 0.0
+
+
+class RemovalRows:
+    """Any thread, several processes. Methods with a connection belong into the caller's `write()` block."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.db = catalog.db
+
+    def belongings(self, album_ids: Sequence[int]) -> dict[int, Belongings]:
+        """Return what each record has, at most some hundred of them; one that is not there is left out."""
+        sql = (
+            "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
+            f" WHERE id IN ({marks(len(album_ids))})"
+        )
+        return {row[0]: Belongings(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
+
+    def ids(self, source: str) -> Iterator[int]:
+        """Yield the records of a source, in chunks."""
+        yield from self._chunks("source = ?", (source,))
+
+    def gone_ids(self, only: OnlyGone) -> Iterator[int]:
+        """Yield the records that are gone, in chunks: they may be removed meanwhile."""
+        spared = f" AND NOT {_OWN}" if only.spares_own else ""
+        yield from self._chunks(_GONE + spared, (only.source, only.until))
+
+    def count_gone(self, source: str) -> GoneCount:
+        row = self.db.row(
+            f"SELECT count(*), coalesce(sum({_OWN}), 0), coalesce(max(gone_at), 0) FROM albums WHERE {_GONE}", (source, EVER)
+        )
+        return GoneCount(*row) if row else GoneCount()
+
+    def gone(self, source: str, most: int, *, own: bool) -> list[Album]:
+        """Return the first by artist of the records that are gone and have `Belongings`, or with `own` False have none."""
+        sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {_OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
+        return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, most))]
+
+    def lies_in_a_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
+        """Tell whether the last scan found a record below one of these music folders."""
+        sql = (
+            "SELECT 1 FROM music_albums JOIN music_folders AS f ON f.id = folder_id JOIN music_roots AS r ON r.id = f.root_id"
+            f" WHERE album_id = ? AND r.path IN ({marks(len(dirs))})"
+        )
+        return self.db.row(sql, (album_id, *dirs)) is not None
+
+    def remove(self, conn: Connection, album_ids: Sequence[int], only: OnlyGone | None = None) -> list[Removed]:
+        """Delete records, at most some hundred; return those that were there and meant."""
+        where, values = f"id IN ({marks(len(album_ids))})", list[object](album_ids)
+        if only is not None:
+            where += f" AND {_GONE}" + (f" AND NOT {_OWN}" if only.spares_own else "")
+            values += [only.source, only.until]
+        found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
+        removed = [Removed(*row) for row in found]
+        ids, meant = [one.id for one in removed], marks(len(removed))
+        # A scan passes folders over that look as they did. This one is to be read again: its record is not here any more.
+        conn.execute(
+            f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({meant}))",
+            ids,
+        )
+        conn.execute(f"DELETE FROM spins WHERE album_id IN ({meant})", ids)
+        conn.execute(f"DELETE FROM albums WHERE id IN ({meant})", ids)
+        return removed
+
+    def is_cover(self, conn: Connection, address: str) -> bool:
+        """Tell whether any record has this address as its own cover."""
+        return conn.execute("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (address,)).fetchone() is not None
+
+    def _chunks(self, where: str, values: Sequence[object]) -> Iterator[int]:
+        last = 0
+        while rows := self.db.rows(
+            f"SELECT id FROM albums WHERE {where} AND id > ? ORDER BY id LIMIT ?", (*values, last, AT_A_TIME)
+        ):
+            yield from (row[0] for row in rows)
+            last = rows[-1][0]

@@ -1,0 +1,164 @@
+"""What the pages of removing say, worked out before the template: what goes with a record, and what would bring it back."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from werkzeug.exceptions import BadRequest
+
+from image_cache.adapters.catalog_removal import Belongings, OnlyGone, RemovalRows, Removed
+from image_cache.models import Album
+from image_cache.web.context import services
+from image_cache.web.helpers import know_covers, records
+
+SHOWN = 300  # records of each kind that are listed
+LONGEST_NAME = 120  # characters of an artist or a title in the sentence about a removed record
+LONGEST_QUOTE = 90
+# source -> what its page is called, what happened to its records, and what would bring them back.
+GONE = {
+    "discogs": (
+        "Discogs",
+        "They left the collection at Discogs and still stand on the wall.",
+        "Put back at Discogs, they come in again with a sync, as new records.",
+    ),
+    "music": (
+        "Music folders",
+        "Their folders are gone and they still stand on the wall.",
+        "When their folders are there again, a scan brings them in as new records.",
+    ),
+}
+
+
+class GoneLine(NamedTuple):
+    """One record of a list. `has` names what is in it that no source knows, empty for nothing."""
+
+    album: Album
+    has: str
+
+
+def of_album(album: Album) -> dict[str, object]:
+    """Return what the page of one record's removal shows."""
+    own = _rows().belongings([album.id]).get(album.id, Belongings())
+    services().covers.remember([album.picture])
+    return {
+        "album": album,
+        "cover": know_covers([album.picture])[0],
+        "goes": [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)],
+        "back": _back(album),
+    }
+
+
+def of_gone(source: str) -> dict[str, object]:
+    """Return what the page shows on which the records that are gone from a source can be removed."""
+    rows = _rows()
+    count = rows.count_gone(source)
+    name, happened, back = GONE[source]
+    return {
+        "source": source,
+        "name": name,
+        "happened": happened,
+        "back": back,
+        "count": count,
+        "kept": _lines(rows, rows.gone(source, SHOWN, own=True)),
+        "plain": _lines(rows, rows.gone(source, SHOWN, own=False)),
+    }
+
+
+def only_gone(source: str, form: Mapping[str, str]) -> OnlyGone:
+    """Parse the form of that page. Raises `BadRequest` when it does not say which records it has shown."""
+    try:
+        until = float(form.get("until", ""))
+    except ValueError:
+        until = math.nan
+    if not math.isfinite(until):
+        raise BadRequest("The page is incomplete. Open it again, then try once more.")
+    return OnlyGone(source, until, spares_own="keep" in form)
+
+
+def remove_gone(only: OnlyGone) -> list[Removed]:
+    return services().library.remove(_rows().gone_ids(only), only)
+
+
+def named(album_ids: Sequence[int]) -> dict[int, str]:
+    """Return a line for each record that is there: who, what, and what is in it that no source knows."""
+    rows, found = _rows(), dict[int, str]()
+    for start in range(0, len(album_ids), SHOWN):
+        lines = _lines(rows, services().library.some(album_ids[start : start + SHOWN]))
+        found |= {
+            line.album.id: f"{line.album.artist}, {line.album.title}" + (f" ({line.has})" if line.has else "") for line in lines
+        }
+    return found
+
+
+def told(removed: Sequence[Removed], source: str = "") -> str:
+    """Say what was removed; of a source also how many of its gone records stay."""
+    if not removed:
+        text = "Nothing was removed."
+    elif len(removed) == 1:
+        text = f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}."
+    else:
+        text = f"Removed: {records(len(removed))}."
+    stays = _rows().count_gone(source).total if source else 0
+    return f"{text} {stays:,} {'stays' if stays == 1 else 'stay'}." if stays else text
+
+
+def _rows() -> RemovalRows:
+    return RemovalRows(services().catalog)
+
+
+def _lines(rows: RemovalRows, albums: Sequence[Album]) -> list[GoneLine]:
+    own = rows.belongings([album.id for album in albums])
+    return [GoneLine(album, ", ".join(_parts(own.get(album.id, Belongings())))) for album in albums]
+
+
+def _parts(own: Belongings, album: Album | None = None) -> list[str]:
+    """Name what is in a record that no source knows; with `album` at length, as its owner is addressed."""
+    parts = [f"{own.plays:,} {'play' if own.plays == 1 else 'plays'}"] if own.plays else []
+    if own.has_notes:
+        parts.append(
+            f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}"
+            if album
+            else "notes"
+        )
+    if own.has_cover:
+        parts.append("your own cover" if album else "own cover")
+    if own.stars:
+        stars = f"{own.stars} {'star' if own.stars == 1 else 'stars'}"
+        parts.append(f"your {stars}" if album else stars)
+    return parts
+
+
+def _back(album: Album) -> str:
+    """Say what would bring a record back."""
+    if album.source == "music":
+        return _back_from_folder(album)
+    if album.source == "discogs":
+        return _back_from_discogs(album)
+    return f"{'Putting the demo on the shelf' if album.source == 'demo' else 'Importing the table'} again brings it back."
+
+
+def _back_from_folder(album: Album) -> str:
+    if album.gone_at is not None:
+        return "Its folder is gone. When it is there again, the next scan brings the record back."
+    if _rows().lies_in_a_folder(album.id, services().music.roots.dirs()):
+        return "Its folder is still there: the next scan brings it back."
+    return "Its folder is not looked at any more. Chosen again, the next scan brings the record back."
+
+
+def _back_from_discogs(album: Album) -> str:
+    has_token = services().discogs.tokens.exists()
+    if not album.instance_id:  # it came by table, and no sync has seen it yet
+        return "Importing the table again brings it back" + (", and so does a sync if Discogs lists it." if has_token else ".")
+    if album.gone_at is not None:
+        return "It left the collection at Discogs. Put back there, the next sync brings it back."
+    if has_token:
+        return "Discogs still lists it: the next sync brings it back."
+    return "Discogs is not connected. Connected again, a sync brings it back while Discogs lists it."
+
+
+def _quote(text: str) -> str:
+    return _cut(" ".join(text.split()), LONGEST_QUOTE)
+
+
+def _cut(text: str, most: int = LONGEST_NAME) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
