@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import adapter
-from tests.support.vault import ROOT, Vault, free_port
+from tests.support.ports import free_port
+from tests.support.vault import ROOT, Vault
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from pathlib import Path
 from benchmarks.measure import cpu_s, machine, spread, table
 from benchmarks.servers import pid_of
 from benchmarks.streams import photo
-from tests.support.vault import Vault, free_port
+from tests.support.ports import free_port
+from tests.support.vault import Vault
 from tests.support.visitor import prepared
 
 CONF = """

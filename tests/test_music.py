@@ -2,9 +2,9 @@
 
 import os
 import threading
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from image_cache.sources.music_late import LateMusic
 from image_cache.sources.music_roots import MusicRoots
 from tests.support.clock import FakeClock
 from tests.support.music import PICTURE, collection, mp3, song
+from tests.support.vault import wait_until
 
 DAY_S = 86400.0
 
@@ -610,52 +611,53 @@ def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, roo
 
 def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: Shelf, root: Path) -> None:
     collection(root, albums=120, tracks=2)
-    cancelled = threading.Event()
-
-    def watch(state: TaskState) -> None:
-        if not cancelled.is_set() and len(shelf.albums()) >= 50:
-            shelf.tasks.cancel(state.id)
-            cancelled.set()
-
-    ended = run_watched(shelf, watch)
-    assert cancelled.is_set()
+    with held_at(shelf, 50) as task_id:
+        assert shelf.tasks.cancel(task_id)
+    wait_until(lambda: state_of(shelf, task_id).is_over)
     kept = len(shelf.albums())
-    assert ended.state == "cancelled" or kept == 120
+    assert state_of(shelf, task_id).state == "cancelled"
+    assert 50 <= kept < 120
     found = shelf.scan()
     assert (found["albums"], found["new"], found["gone"]) == (120, 120 - kept, 0)
     assert found["read"] == 2 * (120 - kept)
 
 
-def run_watched(shelf: Shelf, watch: Callable[[TaskState], None]) -> TaskState:
+@contextmanager
+def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
+    """Begin a scan that stands still once it has made so many albums, and goes on afterwards; its number."""
+    reached, go = threading.Event(), threading.Event()
+
+    def hold(urls: Iterable[str | None]) -> None:
+        if len(shelf.albums()) >= albums:
+            reached.set()
+            go.wait(60)
+
+    shelf.music.remember = hold
     task_id = shelf.tasks.start("music", {})
     shelf.tasks.tend()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        state = shelf.tasks.rows.get(task_id)
-        assert state is not None
-        if state.is_over:
-            return state
-        watch(state)
-        time.sleep(0.002)
-    raise AssertionError("the scan did not end in time")
+    try:
+        assert reached.wait(60)
+        yield task_id
+    finally:
+        go.set()
+
+
+def state_of(shelf: Shelf, task_id: int) -> TaskState:
+    state = shelf.tasks.rows.get(task_id)
+    assert state is not None
+    return state
 
 
 def test_a_stop_leaves_the_scan_for_the_next_start(tmp_path: Path, root: Path) -> None:
     collection(root, albums=120, tracks=2)
     first = Shelf(tmp_path, root)
-    task_id = first.tasks.start("music", {})
-    first.tasks.tend()
-    deadline = time.monotonic() + 30
-    while len(first.albums()) < 50:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    with held_at(first, 50) as task_id:
+        first.tasks._stopping.set()  # as its `close` begins, which then waits
     first.close()
     second = Shelf(tmp_path, root)
     try:
-        kept = len(second.albums())
-        state = second.tasks.rows.get(task_id)
-        assert state is not None
-        assert state.state == "waiting" or kept == 120
+        assert 50 <= len(second.albums()) < 120
+        assert state_of(second, task_id).state == "waiting"
         found = second.scan()
         assert (found["albums"], found["new"], found["read"]) == (120, 120, 240), "counted over both runs"
     finally:

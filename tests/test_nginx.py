@@ -59,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         page = vault.get("/", Accept="text/html").body.decode()
         digests = list(dict.fromkeys(re.findall(r"/cache/thumbnails/([0-9a-f]{64})", page)))
         assert len(digests) == COVERS
-        wait_until(lambda: stats_of(vault)["total_entries"] == 2 * COVERS, 30)
+        wait_until(lambda: stats_of(vault)["total_entries"] == 2 * COVERS, 60)
         wait_until((folder / "front/covers").is_symlink)
         with Front(vault) as front:
             made = Served(vault, front, digests, Browser(front), origin)
@@ -286,6 +286,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
         part.stop()
         part.start()
     wait_until(lambda: stats_of(vault)["queued"] == 0)
+    wait_until((front.folder / "covers").is_symlink)  # until then nginx asks the service
     before = stats_of(vault)["hits"]
     with sqlite3.connect(vault.folder / "cache/index.db", timeout=20) as rows:  # all of it was last used yesterday
         rows.execute("UPDATE entries SET used_at = used_at - 86400")
@@ -307,7 +308,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
         "print(*[f'gone {key.variant}/{key.digest}' for key in old - set(left)], sep='\\n'); parts.close()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=vault.env, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], cwd=ROOT, env=vault.env, capture_output=True, text=True, check=True, timeout=120
     )
     order = [line for line in done.stdout.splitlines() if not line.startswith("gone")]
     gone = [line.removeprefix("gone ") for line in done.stdout.splitlines() if line.startswith("gone")]

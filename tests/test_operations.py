@@ -340,7 +340,7 @@ def test_monitor_is_a_screen_that_a_signal_ends_and_leaves_as_it_was(served: tup
             {**vault.env, "COLUMNS": "80", "LINES": "24"},
         )
     shown = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while shown.count(b"a second") < 2:
         assert time.monotonic() < deadline, shown
         if select.select([fd], [], [], 0.2)[0]:
@@ -384,7 +384,7 @@ def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
         assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) and says in line for line in lines), lines
     assert not (tmp_path / "nothing").exists()
@@ -393,14 +393,14 @@ def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(
 def test_health_waits_for_a_service_that_starts(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault")
     waiting = subprocess.Popen(
-        [sys.executable, "cache_monitor.py", "--action", "health", "--wait", "60"],
+        [sys.executable, "cache_monitor.py", "--action", "health", "--wait", "120"],
         cwd=ROOT,
         env=vault.env,
         stdout=subprocess.PIPE,
         text=True,
     )
     with vault:
-        said, _ = waiting.communicate(timeout=60)
+        said, _ = waiting.communicate(timeout=120)
     assert waiting.returncode == 0
     assert said.splitlines()[-1] == "healthy"
 

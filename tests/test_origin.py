@@ -33,6 +33,7 @@ from tests.support.origin import Asked, Origin, jpeg
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_S = 0.4
 LIMIT_BYTES = 100_000
+LATE_S = 20.0  # a busy machine may be so late; without the deadline a hostile origin would go on for minutes
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def fetcher(origin: Origin) -> Iterator[OriginFetcher]:
-    made = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=5)
+    made = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
     yield made
     made.close()
 
@@ -346,7 +347,7 @@ def say(text: bytes, *, then_hang: bool = False, reset: bool = False) -> Script:
     def run(sock: socket.socket, closing: threading.Event) -> None:
         sock.sendall(text)
         if then_hang:
-            closing.wait(20)
+            closing.wait(120)
         if reset:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             sock.close()
@@ -393,7 +394,7 @@ def no_fetch_threads() -> bool:
     return not any(thread.name.startswith("fetch-") for thread in threading.enumerate())
 
 
-def wait_until(is_so: Callable[[], bool], within_s: float = 1.0) -> bool:
+def wait_until(is_so: Callable[[], bool], within_s: float = 30.0) -> bool:
     end = time.monotonic() + within_s
     while not is_so() and time.monotonic() < end:
         time.sleep(0.005)
@@ -404,11 +405,15 @@ def wait_until(is_so: Callable[[], bool], within_s: float = 1.0) -> bool:
 def test_a_hostile_origin_ends_within_the_deadline_and_leaves_nothing(origin: Origin, name: str) -> None:
     script, kind = HOSTILE[name]
     url = origin.script("/hostile", lambda sock, _: script(sock, origin.closing))
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=DEADLINE_S, read_timeout_s=0.3)
+    # What ends for another reason than time must not be overtaken by it.
+    deadline_s, read_timeout_s = (DEADLINE_S, 0.3) if kind == "unavailable" else (LATE_S, LATE_S)
+    fetcher = OriginFetcher(
+        PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=deadline_s, read_timeout_s=read_timeout_s
+    )
     start = time.monotonic()
     with pytest.raises(OriginError) as caught:
         fetcher.fetch(url)
-    assert time.monotonic() - start <= DEADLINE_S + 1
+    assert time.monotonic() - start <= LATE_S
     assert kind in {caught.value.kind, type(caught.value).kind}
     assert caught.value.reason.isprintable()
     assert "SSH" not in caught.value.reason
@@ -417,7 +422,7 @@ def test_a_hostile_origin_ends_within_the_deadline_and_leaves_nothing(origin: Or
 
 
 def test_sockets_and_threads_are_flat_after_many_failures(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=5)
+    fetcher = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
     fetcher.fetch(origin.put("/warm", b"x"))
     urls = [
         origin.put("/404", status=404),
@@ -451,26 +456,24 @@ def test_redirects_share_one_deadline(origin: Origin) -> None:
     for n in range(1, 4):
         origin.put(f"/{n}", status=302, headers={"Location": f"/{n - 1}"}, delay_s=0.25)
     fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
-    start = time.monotonic()
-    with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
+    with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):  # each of them alone would be in time
         fetcher.fetch(origin.url("/3"))
-    assert time.monotonic() - start < DEADLINE_S + 1
     fetcher.close()
 
 
 def test_a_fetch_after_a_cut_one_gets_a_connection_of_its_own(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=0.2, read_timeout_s=5)
+    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=60, read_timeout_s=60)
     slow, good = origin.put("/slow", b"x", gate=threading.Event()), origin.put("/good", b"x")
     for _ in range(2):
         assert fetcher.fetch(good).body == b"x"
-        with pytest.raises(OriginUnavailable):
-            fetcher.fetch(slow)
+        with pytest.raises(OriginUnavailable), fetcher.open(slow, deadline_s=0.2):
+            pass
     fetcher.close()
 
 
 def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=30, read_timeout_s=30)
-    url = origin.script("/half", lambda sock, _: (sock.sendall(OK + b"\r\nhalf a picture"), origin.closing.wait(20)))
+    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=90, read_timeout_s=90)
+    url = origin.script("/half", lambda sock, _: (sock.sendall(OK + b"\r\nhalf a picture"), origin.closing.wait(120)))
     errors: list[CacheError] = []
 
     def run() -> None:
@@ -483,7 +486,7 @@ def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
     thread.start()
     origin.wait_for(1)
     fetcher.close()
-    thread.join(2)
+    thread.join(20)
     assert [type(error) for error in errors] == [OriginUnavailable]
     assert wait_until(no_fetch_threads)
 
@@ -574,7 +577,9 @@ def tls_context(certificates: Path, name: str) -> ssl.SSLContext:
 def tls_fetcher(origin: Origin, *names: str, **options: object) -> OriginFetcher:
     """A fetcher that finds the given names at the loopback address, as if a resolver said so."""
     trusted = [f"https://{name}:{origin.port}" for name in names]
-    return OriginFetcher(PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=2, read_timeout_s=1, **options)
+    return OriginFetcher(
+        PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=30, read_timeout_s=20, **options
+    )
 
 
 def test_the_right_name_of_a_private_authority_is_accepted_for_its_host_only(certificates: Path) -> None:
@@ -627,21 +632,20 @@ def test_a_drip_over_tls_is_cut_and_never_taken_for_a_body(certificates: Path, h
         url = origin.script("/drip", lambda sock, _: drip(head, b"a")(sock, origin.closing))
         policy = PeerPolicy([origin.base], resolve=lambda host, port: ["127.0.0.1"])
         fetcher = OriginFetcher(policy, deadline_s=DEADLINE_S, private_cas={"covers.example.test": certificates / "ca.pem"})
-        start = time.monotonic()
         with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
             fetcher.fetch(url)
-        assert time.monotonic() - start < DEADLINE_S + 1
         fetcher.close()
 
 
 def test_a_handshake_that_never_comes_ends_with_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        fetcher = OriginFetcher(PeerPolicy([f"https://127.0.0.1:{port}"]), deadline_s=DEADLINE_S)
+        policy = PeerPolicy([f"https://127.0.0.1:{port}"])
+        fetcher = OriginFetcher(policy, deadline_s=DEADLINE_S, connect_timeout_s=120, read_timeout_s=120)
         start = time.monotonic()
         with pytest.raises(OriginUnavailable):
             fetcher.fetch(f"https://127.0.0.1:{port}/")
-        assert time.monotonic() - start < DEADLINE_S + 1
+        assert time.monotonic() - start < LATE_S
         fetcher.close()
 
 
@@ -694,23 +698,21 @@ def test_names_and_certificates_are_tried_again_soon_because_the_clock_may_be_wr
 
 def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin, fetcher: OriginFetcher) -> None:
     """A gigabyte over a slow line has no deadline in all, only a slowest pace."""
-    pace = Pace(bytes_per_s=10_000, window_s=0.4)
+    pace = Pace(bytes_per_s=2000, window_s=0.5)
 
-    def send(sock: socket.socket, asked: Asked, every_s: float) -> None:
+    def send(sock: socket.socket, asked: Asked, piece_bytes: int, every_s: float) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12000\r\n\r\n")
-        for _ in range(12):
-            sock.sendall(b"x" * 1000)
+        for _ in range(12_000 // piece_bytes):
+            sock.sendall(b"x" * piece_bytes)
             if origin.closing.wait(every_s):
                 return
 
-    steady = origin.script("/steady", lambda sock, asked: send(sock, asked, 0.06))
+    steady = origin.script("/steady", lambda sock, asked: send(sock, asked, 1000, 0.06))  # eight times as quick as it must be
     start = time.monotonic()
     with fetcher.open(steady, pace=pace) as answer:
         assert sum(map(len, answer.chunks())) == 12_000
     assert time.monotonic() - start > 0.6  # longer than its window
-    slow = origin.script("/slow", lambda sock, asked: send(sock, asked, 0.3))
-    start = time.monotonic()
-    with pytest.raises(OriginUnavailable, match="slower than 10 KB/s"), fetcher.open(slow, pace=pace) as answer:
+    slow = origin.script("/slow", lambda sock, asked: send(sock, asked, 100, 0.3))
+    with pytest.raises(OriginUnavailable, match="slower than 2 KB/s"), fetcher.open(slow, pace=pace) as answer:
         for _ in answer.chunks():
             pass
-    assert time.monotonic() - start < 1.5

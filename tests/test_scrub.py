@@ -26,7 +26,7 @@ from tests.support.stage import photo
 from tests.support.vault import wait_until
 from tests.support.volumes import serve
 
-WAIT_S = 30.0
+WAIT_S = 240.0  # the thread of the night takes only what nobody else wants, on a busy machine next to nothing
 
 
 @pytest.fixture(scope="module")
@@ -545,12 +545,12 @@ def test_only_what_others_ask_for_counts_as_activity(services: Services) -> None
 
 def test_it_starts_by_itself_on_a_thread_of_its_own_and_ends_with_the_service(services: Services) -> None:
     night = nightly(services, FakeClock(at_hour(3)), look_s=0.05)
-    before = threading.active_count()
+    before = set(threading.enumerate())  # some of other tests may be ending
     night.look()
     wait_until(lambda: (last := services.scrub.last()) is not None and last.checked.total() == 15, WAIT_S)
     assert any(thread.name == "scrub" for thread in threading.enumerate())
     assert night.close(WAIT_S)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_service_has_no_such_thread_by_day(services: Services) -> None:

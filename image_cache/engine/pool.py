@@ -35,12 +35,14 @@ class Pool:
         *,
         workers: int,
         error_pause_s: float = ERROR_PAUSE_S,
+        idle_s: float = IDLE_S,
         name: str = "housekeeper",
     ) -> None:
         self._work = work
         self._chores = chores
         self._workers = workers
         self._error_pause_s = error_pause_s
+        self._idle_s = idle_s
         self._name = name
         self._lock = threading.Lock()  # protects _threads
         self._threads: list[threading.Thread] = []
@@ -87,7 +89,7 @@ class Pool:
         while not self._stop.is_set():
             self._bell.clear()  # before looking: what comes while we look rings again
             if not self._guarded("worker", self._work):
-                self._bell.wait(IDLE_S)
+                self._bell.wait(self._idle_s)
 
     def _run_chores(self) -> None:
         due = {chore.name: time.monotonic() + chore.first_s for chore in self._chores}

@@ -26,12 +26,13 @@ export function returnToSleeve() {
 
 /** @param {ViewTransition | null} transition @param {string | null | undefined} address where to, or where from */
 function travel(transition, address) {
+  for (const end of [transition?.ready, transition?.finished]) end?.catch(() => {}); // a page that comes late is shown without it
   const album = ALBUM.exec(address ?? "")?.[1];
   const sleeve = album && transition ? sleeveOf(album) : null;
   if (!sleeve || !isOnScreen(sleeve)) return;
   document.querySelector(".travels")?.classList.remove("travels");
   sleeve.classList.add("travels");
-  transition.finished.finally(() => sleeve.classList.remove("travels"));
+  transition.finished.catch(() => {}).finally(() => sleeve.classList.remove("travels"));
 }
 
 /** @param {string} album @returns {Element | null | undefined} */

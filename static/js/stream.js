@@ -31,8 +31,16 @@ async function changed(event) {
   }
 }
 
+/** The last look at the server. Each waits for the one before it, so that older numbers never come after newer ones. */
+let looking = Promise.resolve();
+
 /** Take in what is new on this page: numbers, and pictures that have come. @param {string[]} [parts] */
-export async function refresh(parts = ["numbers", "used", "gallery"]) {
+export function refresh(parts = ["numbers", "used", "gallery"]) {
+  return (looking = looking.then(() => take(parts)));
+}
+
+/** @param {string[]} parts */
+async function take(parts) {
   const page = await getPage(location.href).catch(() => null);
   for (const name of parts) {
     const [here, fresh] = [document, page].map((root) => root?.querySelector(`[data-fresh="${name}"]`));

@@ -24,6 +24,21 @@ new PerformanceObserver((list) => {
 """
 
 
+# What can be seen is here: fonts, pictures, and covers that were still to be fetched when the page was drawn.
+IS_SETTLED = """() => {
+  const isSeen = (one) => { const box = one.getBoundingClientRect(); return box.width > 0 && box.bottom > 0 && box.top < innerHeight; };
+  const open = ".sleeve[data-state=waiting], .sleeve[data-state=working]";
+  return document.fonts.status === "loaded"
+    && [...document.images].filter(isSeen).every((image) => image.complete)
+    && ![...document.querySelectorAll(open)].some(isSeen);
+}"""
+
+
+def is_of_the_browser(error: str) -> bool:
+    """Tell what the browser says of itself: on a slow machine the movement from page to page comes too late, and is left out."""
+    return error.startswith("Transition was aborted because of")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs Chromium, and more than a second."""
     here = Path(__file__).parent
@@ -133,8 +148,10 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.complaints = []
         page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("pageerror", lambda error: is_of_the_browser(str(error)) or page.complaints.append(str(error)))
         page.goto(path, wait_until="load")
+        if scripts:
+            page.wait_for_function("() => document.fonts.status === 'loaded'")
         return page
 
     yield open_one

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import IS_SETTLED
+
 PAGES = [
     "/",
     "/?density=l",
@@ -60,8 +62,10 @@ def test_nothing_overflows(path: str, open_page: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480), (1440, 900)])
 def test_nothing_moves_once_it_is_seen(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
     page = open_page(path, width, height)
-    page.wait_for_timeout(1200)
+    page.wait_for_function(IS_SETTLED)
+    page.wait_for_timeout(600)  # what comes now must not move anything either
     page.evaluate("scrollTo({top: 1500, behavior: 'instant'})")
+    page.wait_for_function(IS_SETTLED)
     page.wait_for_timeout(600)
     assert page.evaluate("window.shifted") == 0
 

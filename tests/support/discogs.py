@@ -71,7 +71,7 @@ class DiscogsServer:
     def control(self, **wanted: Any) -> Any:
         """Change how it behaves; see `State.control`."""
         asked = urllib.request.Request(f"{self.base}/__control", data=json.dumps(wanted).encode(), method="POST")
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.load(answer)
 
     def log(self) -> dict[str, Any]:

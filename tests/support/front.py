@@ -78,7 +78,7 @@ class Front:
     def request(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         asked = urllib.request.Request(self.url + path, data=data, headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
                 return _reply(answer.status, answer)
         except urllib.error.HTTPError as error:
             with error:

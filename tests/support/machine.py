@@ -123,7 +123,7 @@ class Machine:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._is_up, 60)
+        wait_until(self._is_up, 180)
 
     def stop(self) -> None:
         """Cut the power."""
@@ -131,13 +131,13 @@ class Machine:
             return
         with contextlib.suppress(ProcessLookupError, IndexError):
             os.kill(self.pid, signal.SIGKILL)  # all of its processes go with its first
-        self._process.wait(30)
+        self._process.wait(60)
         self._process = None
         assert self._group is not None
         group = self._group
-        wait_until(lambda: not group.exists() or _removed(group), 30)
+        wait_until(lambda: not group.exists() or _removed(group), 60)
 
-    def run(self, *command: str, ok: bool = True, stdin: str = "", timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, ok: bool = True, stdin: str = "", timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [
                 "nsenter",

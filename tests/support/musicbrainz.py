@@ -118,7 +118,7 @@ class Archive:
         temp.replace(self.folder / "releases.json")
 
     def _control(self, what: str, body: object) -> Any:
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             line.request("POST", f"/control/{what}", json.dumps(body))
             return json.loads(line.getresponse().read())

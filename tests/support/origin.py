@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Page:
-    """What a path answers. `gate`: the answer waits until it is set. `fail_first`: statuses to answer before the real one."""
+    """What a path answers. `gate`: the answer waits until it is set, however long. `fail_first`: statuses to answer before the real one."""
 
     body: bytes = b""
     content_type: str = "image/jpeg"
@@ -235,8 +235,13 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.server.origin
         if page.delay_s:
             origin.closing.wait(page.delay_s)
+        asked_at = time.monotonic()
         while page.gate and not page.gate.wait(0.02) and not origin.closing.is_set():
-            pass
+            if (
+                time.monotonic() - asked_at > 1
+            ):  # nothing of the answer, but a sign of life: whoever waits for bytes goes on waiting
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                asked_at = time.monotonic()
         if origin.closing.is_set():
             self.close_connection = True
             return

@@ -143,7 +143,7 @@ class Vault:
         named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         asked = urllib.request.Request(self.url + path, data=data, headers=named, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
                 return _reply(answer.status, answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -163,8 +163,12 @@ def _reply(status: int, answer: Any) -> Reply:
 
 
 def wait_until(condition: Any, timeout_s: float = 30.0, every_s: float = 0.05) -> None:
-    """Wait for something that another process does. Raises `AssertionError` when it does not happen in time."""
-    deadline = time.monotonic() + timeout_s
+    """Wait for something that another process does. Raises `AssertionError` when it does not happen in time.
+
+    The pauses grow to a second, so that whoever has to wait for long is not told by a server that he asks too often.
+    """
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {timeout_s} s"
-        time.sleep(every_s)
+        waited_s = time.monotonic() - began
+        assert waited_s < timeout_s, f"did not happen within {timeout_s} s"
+        time.sleep(max(every_s, min(1.0, waited_s / 10)))
