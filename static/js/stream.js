@@ -36,7 +36,7 @@ let looking = Promise.resolve();
 
 /** Take in what is new on this page: numbers, and pictures that have come. @param {string[]} [parts] */
 export function refresh(parts = ["numbers", "used", "gallery"]) {
-  return (looking = looking.then(() => take(parts)));
+  return (looking = looking.catch(() => {}).then(() => take(parts))); // one that failed does not end them all
 }
 
 /** @param {string[]} parts */
