@@ -115,7 +115,48 @@ def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path:
         assert run(args=["albums", "scan", str(media / "nowhere")]).exit_code == 2
 
 
-# Notes
+# Notes and stars
+
+
+def test_stars_are_given_shown_and_taken_back(inside: Inside) -> None:
+    record = inside.album()
+    client = inside.logged_in("owner")
+    page = client.get(f"/album/{record}").text
+    assert page.count('name="stars"') == 5
+    assert 'aria-pressed="true"' not in page
+    answer = send(client, f"/album/{record}/stars", stars="4")
+    assert (answer.status_code, answer.location) == (303, f"/album/{record}?done=stars")
+    page = client.get(f"/album/{record}?done=stars").text
+    assert "4 of 5 stars now." in page
+    assert page.count('class="given"') == 4
+    assert (
+        '<button type="submit" name="stars" value="0" aria-label="4 of 5, take back" class="given" aria-pressed="true">' in page
+    )
+    send(client, f"/album/{record}/stars", stars="0")
+    assert inside.services.library.album(record).rating is None  # type: ignore[union-attr]
+    assert "No stars now." in client.get(f"/album/{record}?done=stars").text
+
+
+@pytest.mark.parametrize("stars", ["6", "-1", "many", "", "4.5"])
+def test_what_is_no_number_of_stars_is_refused(inside: Inside, stars: str) -> None:
+    record = inside.album()
+    client = inside.logged_in("owner")
+    send(client, f"/album/{record}/stars", stars="2")
+    assert send(client, f"/album/{record}/stars", stars=stars).status_code == 400
+    assert inside.services.library.album(record).rating == 2  # type: ignore[union-attr]
+    assert send(client, "/album/999/stars", stars="2").status_code == 404
+
+
+def test_guests_see_stars_and_give_none(inside: Inside) -> None:
+    record = inside.album()
+    inside.account()
+    inside.services.library.rate(record, 3)
+    guest = inside.stranger()
+    page = guest.get(f"/album/{record}").text
+    assert "3 of 5" in page
+    assert 'name="stars"' not in page
+    assert guest.post(f"/album/{record}/stars", data={"stars": "5", "csrf_token": form_token(guest)}).status_code == 401
+    assert inside.services.library.album(record).rating == 3  # type: ignore[union-attr]
 
 
 def test_notes_are_written_shown_found_and_inert(inside: Inside) -> None:

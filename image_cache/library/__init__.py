@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.adapters.catalog import SORTS, Catalog
-from image_cache.errors import ImportRejected, UnknownAlbum
+from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
 from image_cache.library.chance import Chance
 from image_cache.library.merge import detailed
 from image_cache.library.notes import write_notes
@@ -80,9 +80,12 @@ class Library(Shelf):
         return after
 
     def rate(self, album_id: int, stars: int | None) -> None:
-        """Give a record 1 to 5 stars of one's own, None to go by its table again. No import changes them. Raises `UnknownAlbum`."""
+        """Give a record 1 to 5 stars of one's own, None to go by its source again. No import changes them.
+
+        Raises `UnknownAlbum`, and `FieldRejected` for another number.
+        """
         if stars is not None and not 1 <= stars <= 5:
-            raise ValueError(f"{stars} is not 1 to 5 stars")
+            raise FieldRejected("stars", f"{stars} is not 1 to 5 stars.")
         if not self._catalog.rate(album_id, stars):
             raise UnknownAlbum(album_id)
 

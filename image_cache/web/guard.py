@@ -13,7 +13,7 @@ from image_cache.web.intake import admit
 logger = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-NEED_ACCOUNT = ("pages.played", "pages.unplayed", "notes.write")  # endpoints that change the collection
+NEED_ACCOUNT = ("pages.played", "pages.unplayed", "notes.write", "notes.rate")  # endpoints that change the collection
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )

@@ -1,4 +1,4 @@
-"""Notes of one's own about a record: the form on its page."""
+"""What is said here about a record: notes and stars of one's own, by the forms on its page."""
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -26,3 +26,15 @@ def write(album_id: int) -> AnyResponse:
         answer.status_code = 400
         return answer
     return redirect(url_for("pages.album", album_id=album_id, done="notes", _anchor="notes"), 303)
+
+
+@notes.post("/album/<int:album_id>/stars")
+@limiter.limit("60 per minute")
+def rate(album_id: int) -> AnyResponse:
+    """Give stars, 1 to 5; 0 takes one's own back. Anything else is refused."""
+    known_record(album_id)
+    stars = request.form.get("stars", type=int)
+    if stars is None:
+        raise FieldRejected("stars", "Stars are a number from 1 to 5, or 0 for none of your own.")
+    services().library.rate(album_id, stars or None)
+    return redirect(url_for("pages.album", album_id=album_id, done="stars"), 303)
