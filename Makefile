@@ -34,7 +34,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_documents.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_documents.py tests/test_operations_document.py
 
 fix: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
