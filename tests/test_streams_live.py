@@ -23,7 +23,7 @@ from tests.support.visitor import SLUG, Browser, prepared
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Vault]:
-    limits = {"VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "1000", "VINYL_VAULT_FREE_SPACE_FLOOR_MB": "0"}
+    limits = {"VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "5000", "VINYL_VAULT_FREE_SPACE_FLOOR_MB": "0"}
     with Vault(tmp_path / "vault", **limits) as vault:
         yield vault
 
@@ -98,6 +98,7 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
     seed = 0
     for moment in range(int(os.environ.get("KILLS", "100"))):
         stop, before = threading.Event(), len(acknowledged)
+        owner.address = f"127.0.1.{moment % 250 + 1}"  # one alone would soon be told that it asks too often
 
         def keep_uploading(first: int, stop: threading.Event = stop) -> None:
             number = first

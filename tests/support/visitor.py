@@ -20,6 +20,7 @@ class Browser:
         self.vault = vault
         self.cookie = ""
         self.token = ""
+        self.address = "127.0.0.1"  # where requests come from; all of 127.0.0.0/8 is this machine
         if name:
             self._read(self.get("/login", accept="text/html"))
             form = urllib.parse.urlencode({"name": name, "password": PASSWORD, "csrf_token": self.token}).encode()
@@ -35,7 +36,7 @@ class Browser:
         return self.ask("POST", f"/api/streams/{SLUG}/images", data, {"Content-Type": kind}, chunked=chunked)
 
     def ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str], *, chunked: bool = False) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.vault.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.vault.port, timeout=60, source_address=(self.address, 0))
         try:
             sent = {**headers, "Cookie": self.cookie, "X-CSRFToken": self.token, "Host": "vault.local"}
             body = (data[at : at + 60_000] for at in range(0, len(data), 60_000)) if chunked and data is not None else data
