@@ -23,7 +23,7 @@ from tests.support.visitor import SLUG, Browser, prepared
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Vault]:
-    limits = {"VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "5000", "VINYL_VAULT_FREE_SPACE_FLOOR_MB": "0"}
+    limits = {"VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "10000", "VINYL_VAULT_FREE_SPACE_FLOOR_MB": "0"}
     with Vault(tmp_path / "vault", **limits) as vault:
         yield vault
 
@@ -103,7 +103,7 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
         def keep_uploading(first: int, stop: threading.Event = stop) -> None:
             number = first
             while not stop.is_set():
-                body = photo(number, 120, 80)
+                body = photo(number, 600, 400)  # of smaller ones thousands were done, more than anybody can look at below
                 try:
                     answer = owner.upload(body)
                 except (OSError, http.client.HTTPException):
