@@ -10,10 +10,26 @@ from pathlib import Path
 import pytest
 
 from demo.records import records
+from image_cache.adapters.catalog import Catalog
+from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.vault import ROOT, Vault, wait_until
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands until a test moves it."""
+    return FakeClock()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """A catalogue of its own, empty."""
+    catalog = Catalog(tmp_path / "catalog.db")
+    yield catalog
+    catalog.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import logging
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,6 @@ from tests.support.clock import FakeClock
 
 PASSWORD = "turntable 33"
 HOME = "192.168.1.20"
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path / "catalog.db")
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def cache(tmp_path: Path, clock: FakeClock) -> Iterator[Cache]:
     opened = open_cache(tmp_path, clock)
     yield opened

@@ -46,11 +46,6 @@ def noise(count: int, seed: int = 1) -> bytes:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def make(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Make]:
     """Make file caches of one folder, each as a process of its own would; all are closed at the end."""
     made: list[tuple[FileCache, FileOpener]] = []

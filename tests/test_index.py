@@ -20,11 +20,6 @@ YEAR_S = 365 * 86400.0
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def cache(tmp_path: Path, clock: FakeClock) -> Iterator[Cache]:
     opened = open_cache(tmp_path, clock)
     yield opened

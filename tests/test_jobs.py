@@ -35,11 +35,6 @@ YEAR_S = 365 * 86400.0
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(tmp_path / "index.db", MIGRATIONS, synchronous="NORMAL")
     yield opened

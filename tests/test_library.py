@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -20,18 +20,6 @@ from image_cache.models import AlbumQuery, AlbumRow, Track
 from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path / "catalog.db")
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture

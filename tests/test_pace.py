@@ -16,11 +16,6 @@ from tests.support.clock import FakeClock
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def rows(tmp_path: Path) -> Iterator[ServiceRows]:
     catalog = Catalog(tmp_path / "catalog.db")
     yield ServiceRows(catalog)

@@ -28,18 +28,6 @@ BODY = b"a picture of one's own"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path / "catalog.db")
-    yield catalog
-    catalog.close()
-
-
-@pytest.fixture
 def looks(tmp_path: Path) -> Iterator[AlbumLooks]:
     index = Index(tmp_path / "index.db")
     yield AlbumLooks(index.database)

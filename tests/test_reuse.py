@@ -152,11 +152,6 @@ def test_all_variants_of_a_cover_are_followed_or_none() -> None:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def cache(tmp_path: Path, clock: FakeClock) -> Iterator[Cache]:
     opened = open_cache(tmp_path, clock, budget_bytes=50_000_000)
     opened.memory = MemoryTier(20_000, Uses())

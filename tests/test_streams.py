@@ -41,11 +41,6 @@ PUBLIC, PRIVATE, SUBSCRIBERS = ImageVisibility.PUBLIC, ImageVisibility.PRIVATE, 
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def manager(tmp_path: Path, clock: FakeClock) -> Iterator[StreamImageManager]:
     made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", clock=clock)
     yield made
