@@ -1,1 +1,0 @@
-"""How gunicorn serves us: only whole requests get a thread."""
