@@ -53,7 +53,7 @@ wheelhouse: $(VENV)/bin/python
 	done
 
 rehearse: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -v tests/rehearsal.py $(ARGS)
+	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) node_modules var-demo .mypy_cache .ruff_cache .pytest_cache

@@ -7,11 +7,11 @@ from flask import Flask
 
 from config import Settings, load_settings
 from image_cache import logs
-from image_cache.database import DatabaseError
+from image_cache.bootstrap import prepare
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
-from image_cache.ground import prepare
 from image_cache.services import Services, open_services
-from image_cache.web import build_app
+from image_cache.web.app import build_app
 
 
 def create_app(settings: Settings | None = None) -> Flask:

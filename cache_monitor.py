@@ -3,7 +3,7 @@
 
 import sys
 
-from image_cache.operations.command import main
+from image_cache.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

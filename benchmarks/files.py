@@ -45,7 +45,7 @@ OURS = """
 import json, resource, sys, time
 from pathlib import Path
 from image_cache import ImageCacheManager
-import image_cache.adapters.origin  # the price of the program, not of the file
+import image_cache.net.client  # the price of the program, not of the file
 def peak():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1000
 with ImageCacheManager(cache_dir=sys.argv[1], max_cache_size_mb=100_000) as manager:

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from benchmarks.measure import machine, memory_mb, spread, table, timed
 from config import Settings
-from image_cache.cover_services import CoverServices, open_covers
 from image_cache.covers import NAMESPACE
+from image_cache.covers.build import CoverServices, open_covers
 from image_cache.engine.key import Key, digest_of
-from image_cache.engine.register import Image
+from image_cache.engine.registry import Image
 from image_cache.services import open_services
 from tests.support.vault import ROOT
 

@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.colours import Colour, packed
 from image_cache.engine.index import Index
-from image_cache.library import Library
-from image_cache.library.colour import place_of
-from image_cache.library.looks import AlbumLook, AlbumLooks
+from image_cache.imaging.colours import Colour, packed
+from image_cache.importers.artwork.twins import groups
 from image_cache.models import AlbumQuery, AlbumRow, Track
-from image_cache.sources.twins import groups
+from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.colour import place_of
+from image_cache.records.library import Library
+from image_cache.records.table import Catalog
 
 SYLLABLES = [
     "ka",

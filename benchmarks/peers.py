@@ -24,7 +24,7 @@ from tests.support.vault import ROOT, Vault
 
 THUMBNAILS = 200
 PORT = int(os.environ.get("PEERS_PORT", "9300"))
-RENDER = "image_cache.adapters.imaging:render_pair"
+RENDER = "image_cache.imaging.pillow:render_pair"
 
 
 class Peers:

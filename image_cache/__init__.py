@@ -6,20 +6,14 @@ The documented functions are found here without loading anything before they are
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_cache.adapters.storage import StorageFactory
-    from image_cache.adapters.video import create_thumbnail_from_video
-    from image_cache.cover_services import close_image_cache, get_image_cache, initialize_image_cache
-    from image_cache.files.manager import (
-        ImageCacheManager,
-        clear_cache,
-        get_cache_manager,
-        get_cache_stats,
-        get_cached_file,
-    )
+    from image_cache.covers.build import close_image_cache, get_image_cache, initialize_image_cache
+    from image_cache.files.manager import ImageCacheManager, clear_cache, get_cache_manager, get_cache_stats, get_cached_file
+    from image_cache.imaging.video import create_thumbnail_from_video
     from image_cache.models import ImageVisibility, StreamImage
-    from image_cache.stream_services import get_cached_image_display, get_image_manager, get_stream_image_stats
+    from image_cache.storage.local import StorageFactory
     from image_cache.streams import StreamImageCache, StreamImageManager
-    from image_cache.web.controls import show_cache_controls
+    from image_cache.streams.build import get_cached_image_display, get_image_manager, get_stream_image_stats
+    from image_cache.web.files.controls import show_cache_controls
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,19 +39,19 @@ __all__ = [
 _HOMES = {
     "ImageCacheManager": "files.manager",
     "ImageVisibility": "models",
-    "StorageFactory": "adapters.storage",
+    "StorageFactory": "storage.local",
     "StreamImage": "models",
     "StreamImageCache": "streams",
     "StreamImageManager": "streams",
     "clear_cache": "files.manager",
-    "create_thumbnail_from_video": "adapters.video",
+    "create_thumbnail_from_video": "imaging.video",
     "get_cache_manager": "files.manager",
     "get_cache_stats": "files.manager",
     "get_cached_file": "files.manager",
-    "get_cached_image_display": "stream_services",
-    "get_image_manager": "stream_services",
-    "get_stream_image_stats": "stream_services",
-    "show_cache_controls": "web.controls",
+    "get_cached_image_display": "streams.build",
+    "get_image_manager": "streams.build",
+    "get_stream_image_stats": "streams.build",
+    "show_cache_controls": "web.files.controls",
 }
 
 
@@ -66,4 +60,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"image_cache.{_HOMES.get(name, 'cover_services')}"), name)
+    return getattr(import_module(f"image_cache.{_HOMES.get(name, 'covers.build')}"), name)

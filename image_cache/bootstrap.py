@@ -8,8 +8,8 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import ConfigError, StorageError
-from image_cache.folders import make_folder
-from image_cache.tenancy import settle
+from image_cache.filesystem import make_folder
+from image_cache.vault_lock import settle
 
 SECRET_BYTES = 32
 FEWEST_LETTERS = 8  # different ones; random hex has all sixteen, a key that somebody typed to have one does not

@@ -9,28 +9,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config import Settings
-from image_cache.accounts import Accounts
-from image_cache.adapters.catalog import Catalog
-from image_cache.cover_care import KIND, CoverCare
-from image_cache.cover_services import CoverServices, open_covers
+from image_cache.accounts.service import Accounts
 from image_cache.covers import ImageCache
-from image_cache.covers.limits import Limits, StoredLimits
-from image_cache.database import DatabaseError
+from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.runtime_limits import Limits, StoredLimits
+from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Chore, Pool
 from image_cache.errors import StorageError
-from image_cache.file_services import FileServices
-from image_cache.folders import make_folder
-from image_cache.front import Front
-from image_cache.housekeeping import Housekeeping
-from image_cache.library import Library
-from image_cache.scrub import Nightly, Scrub
-from image_cache.sources import Tasks
-from image_cache.sources.discogs import DiscogsLink
-from image_cache.sources.music_late import LateMusic
-from image_cache.sources.runners import folder_chore, table_runners
-from image_cache.stream_services import forget_streams, open_streams
+from image_cache.files.build import FileServices
+from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.service import KIND, CoverCare
+from image_cache.importers.discogs.service import DiscogsLink
+from image_cache.importers.music.service import LateMusic
+from image_cache.importers.registry import folder_chore, table_runners
+from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.scrub import Nightly, Scrub
+from image_cache.records.library import Library
+from image_cache.records.table import Catalog
+from image_cache.server.nginx_links import Front
 from image_cache.streams import StreamImageManager
-from image_cache.tenancy import Tenancy
+from image_cache.streams.build import forget_streams, open_streams
+from image_cache.tasks import Tasks
+from image_cache.vault_lock import Tenancy
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from image_cache.errors import Busy
-from image_cache.folders import make_folder, sync_folder
+from image_cache.filesystem import make_folder, sync_folder
 
 logger = logging.getLogger(__name__)
 

@@ -2,20 +2,20 @@
  * @file Wakes a page. Every page is complete without this; here come arriving covers, more sleeves while scrolling,
  * search while typing, and keys.
  */
-import { getJson, postJson } from "./js/api.js";
-import { wakeAlbum } from "./js/album.js";
-import { wakeAppend } from "./js/append.js";
-import { rememberSleeve, returnToSleeve } from "./js/back.js";
-import { catchBrokenPictures } from "./js/images.js";
-import { listenForKeys } from "./js/keys.js";
-import { wakeLightbox } from "./js/lightbox.js";
-import { wakeRuler } from "./js/ruler.js";
-import { listenForSearch } from "./js/search.js";
-import { listenForSheets } from "./js/sheet.js";
-import { wakeStream } from "./js/stream.js";
-import { listenForTools } from "./js/tools.js";
-import { wakeUploader } from "./js/uploader.js";
-import { preloadAll, wakeWatch } from "./js/watch.js";
+import { getJson, postJson } from "./js/shared/api.js";
+import { wakeAlbum } from "./js/records/album.js";
+import { wakeAppend } from "./js/records/append.js";
+import { rememberSleeve, returnToSleeve } from "./js/records/back.js";
+import { catchBrokenPictures } from "./js/covers/images.js";
+import { listenForKeys } from "./js/shared/keys.js";
+import { wakeLightbox } from "./js/streams/lightbox.js";
+import { wakeRuler } from "./js/records/ruler.js";
+import { listenForSearch } from "./js/records/search.js";
+import { listenForSheets } from "./js/shared/sheet.js";
+import { wakeStream } from "./js/streams/stream.js";
+import { listenForTools } from "./js/records/filters.js";
+import { wakeUploader } from "./js/streams/uploader.js";
+import { preloadAll, wakeWatch } from "./js/covers/watch.js";
 
 /** Ends what belongs to the contents of `main` when those are replaced. */
 let contents = new AbortController();

@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 from config import load_settings  # noqa: E402
 from image_cache import logs  # noqa: E402
-from image_cache.engine.windows import Windows  # noqa: E402
+from image_cache.bootstrap import prepare, secret_key  # noqa: E402
+from image_cache.engine.shared_counters import Windows  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
-from image_cache.ground import prepare, secret_key  # noqa: E402
-from image_cache.serving.notify import Notifier, Watchdog, answers  # noqa: E402
-from image_cache.serving.worker import PatientWorker  # noqa: E402
+from image_cache.server.sd_notify import Notifier, Watchdog, answers  # noqa: E402
+from image_cache.server.worker import PatientWorker  # noqa: E402
 
 
 def _refuse(sentence):
@@ -135,10 +135,10 @@ def post_worker_init(worker):
     """Start our threads in the worker that uses them; the first one says where the page is."""
     from gunicorn import SERVER
 
-    from image_cache.database import DatabaseError
-    from image_cache.serving.quick import QuickAnswers
+    from image_cache.db.database import DatabaseError
+    from image_cache.server.fast_path import QuickAnswers
     from image_cache.web.context import WARM
-    from image_cache.web.limits import share_limits
+    from image_cache.web.rate_limits import share_limits
 
     share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]

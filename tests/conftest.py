@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.records import records
-from image_cache.adapters.catalog import Catalog
+from image_cache.records.table import Catalog
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin

@@ -10,49 +10,35 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# From the bottom up. What stands in one line are siblings: they do not import each other. The longest prefix of a module counts.
-LAYERS = [
-    {"config", "image_cache"},  # the package itself only names its functions
-    {"image_cache.errors", "image_cache.folding", "image_cache.folders", "image_cache.logs", "image_cache.serving"},
-    {"image_cache.tenancy"},
-    {"image_cache.models", "image_cache.ground"},
-    {"image_cache.database"},
-    {"image_cache.engine", "image_cache.adapters", "image_cache.faults"},
-    {"image_cache.covers", "image_cache.library", "image_cache.accounts", "image_cache.streams", "image_cache.files"},
-    {
-        "image_cache.housekeeping",
-        "image_cache.cover_services",
-        "image_cache.stream_services",
-        "image_cache.file_services",
-        "image_cache.sources",
-        "image_cache.scrub",
-        "image_cache.front",
-    },
-    {"image_cache.cover_care"},
-    {"image_cache.services", "image_cache.reading"},
-    {"image_cache.health"},
-    {"image_cache.web", "image_cache.serving", "image_cache.operations"},
-    {"app", "cache_monitor"},
-]
+# The rooms from the ground up, as `docs/ARCHITECTURE.md` shows them. Rooms on one line are siblings: they do not import each other.
+# The longest prefix of a module counts.
+def layers() -> list[set[str]]:
+    document = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = document.split("```layers\n", 1)[1].split("```", 1)[0]
+    rooms = [{f"image_cache.{name}" for name in line.split()} for line in block.strip().splitlines()]
+    return [{"config", "image_cache"}, *rooms, {"app", "cache_monitor"}]
+
+
+LAYERS = layers()
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Library -> the modules that may import it, at their top or inside a function.
 HOMES = {
-    "sqlite3": {"image_cache.database"},
+    "sqlite3": {"image_cache.db"},
     "flask": {"image_cache.web", "app"},
     "werkzeug": {"image_cache.web", "app", "image_cache.accounts"},  # accounts: the password hash
     "flask_limiter": {"image_cache.web"},
     "limits": {"image_cache.web"},
-    "gunicorn": {"image_cache.serving"},
+    "gunicorn": {"image_cache.server"},
     "flask_wtf": {"image_cache.web"},
-    "PIL": {"image_cache.adapters.imaging"},
-    "requests": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
-    "urllib3": {"image_cache.adapters.peer", "image_cache.adapters.origin"},
-    "mutagen": {"image_cache.adapters.music_tags"},
-    "obstore": {"image_cache.adapters.storage_s3"},
+    "PIL": {"image_cache.imaging.pillow"},
+    "requests": {"image_cache.net.transport", "image_cache.net.client"},
+    "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
+    "mutagen": {"image_cache.importers.music.tags"},
+    "obstore": {"image_cache.storage.s3"},
     "dotenv": {"config"},
-    "nibabel": {"image_cache.adapters.volume_child"},
-    "numpy": {"image_cache.adapters.volume_child"},
+    "nibabel": {"image_cache.imaging.volume_worker"},
+    "numpy": {"image_cache.imaging.volume_worker"},
 }
 # What a module above the layer may still name: words for the configuration error, the version.
 ALLOWED = {("config", "image_cache.errors")}
@@ -138,7 +124,7 @@ def test_only_the_settings_read_the_environment() -> None:
 
 TABLES = {
     "config": 640,
-    "image_cache.adapters.catalog_schema": 600,
+    "image_cache.db.catalog_schema": 600,
     "image_cache.errors": 450,
 }  # tables that grow by a line for each thing they name
 
@@ -166,7 +152,7 @@ def test_the_web_process_starts_without_what_it_may_never_need() -> None:
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
-    assert not {"sqlite3", "flask", "config", "image_cache.services", "image_cache.cover_services"} & loaded("import image_cache")
+    assert not {"sqlite3", "flask", "config", "image_cache.services", "image_cache.covers.build"} & loaded("import image_cache")
 
 
 def test_files_can_be_used_without_flask() -> None:
@@ -177,5 +163,5 @@ def test_files_can_be_used_without_flask() -> None:
 
 def test_covers_can_be_used_without_flask() -> None:
     found = loaded("from image_cache import initialize_image_cache, get_image_cache")
-    assert "image_cache.covers.cache" in found
+    assert "image_cache.covers.service" in found
     assert not {"flask", "werkzeug", "requests", "PIL"} & found

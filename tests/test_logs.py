@@ -59,7 +59,7 @@ def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_p
     with Vault(tmp_path / "vault", trusted=("http://127.0.0.1:9",), VINYL_VAULT_LOG_FILE=str(path)) as vault:
         vault.get("/keys")
         first = path.read_text(encoding="utf-8").splitlines()[0]
-        assert first.endswith("INFO image_cache.adapters.policy origins trusted origins=http://127.0.0.1:9")
+        assert first.endswith("INFO image_cache.net.policy origins trusted origins=http://127.0.0.1:9")
         assert first[:4].isdigit()
         assert path.stat().st_mode & 0o077 == 0
         assert "origins trusted" in vault.log.read_text()

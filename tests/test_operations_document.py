@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.faults import _SENTENCES
-from image_cache.health.pictures import WORDS
-from image_cache.operations.actions import ACTIONS
+from image_cache.cli.actions_more import ACTIONS
+from image_cache.db.diagnosis import _SENTENCES
+from image_cache.maintenance.health.pictures import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def error_classes() -> Iterator[tuple[str, str]]:
 
 
 def health_sentences() -> Iterator[tuple[str, str]]:
-    for path in [*sorted((ROOT / "image_cache/health").glob("*.py")), ROOT / "image_cache/operations/service.py"]:
+    for path in [*sorted((ROOT / "image_cache/health").glob("*.py")), ROOT / "image_cache/cli/service.py"]:
         for call in calls(path):
             if isinstance(call.func, ast.Name) and call.func.id == "Check" and len(call.args) >= 3:
                 state = call.args[1]

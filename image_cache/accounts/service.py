@@ -14,11 +14,11 @@ import time
 import unicodedata
 from collections.abc import Callable
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_accounts import AccountRows
+from image_cache.accounts.table import AccountRows
 from image_cache.errors import AccountRejected, LoginFailed
-from image_cache.folding import account_key
 from image_cache.models import Account
+from image_cache.records.table import Catalog
+from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """The rows of accounts, sessions, tries and the setup code in `catalog.db`. Statements only; the rules are in `accounts`."""
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, Row
+from image_cache.db.database import Connection, Row
 from image_cache.models import Account
+from image_cache.records.table import Catalog
 
 
 class AccountRows:

@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from image_cache.cli.context import Scene
 from image_cache.covers import WARM, ImageCache
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S
 from image_cache.engine.pool import Pool
 from image_cache.errors import QueueFull
-from image_cache.health import things
-from image_cache.operations.scene import Scene
+from image_cache.maintenance.health import things
 
 LOOK_S = 0.5
 PORTION = 500  # queued at a time, so that what somebody looks at meanwhile is not kept waiting by a full queue

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_cache.operations.scene import Scene
+from image_cache.cli.context import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,85 +17,85 @@ class Action:
 
 
 def _status(scene: Scene) -> int:
-    from image_cache.operations.status import status
+    from image_cache.cli.status import status
 
     return status(scene)
 
 
 def _health(scene: Scene) -> int:
-    from image_cache.operations.status import health
+    from image_cache.cli.status import health
 
     return health(scene)
 
 
 def _report(scene: Scene) -> int:
-    from image_cache.operations.status import report
+    from image_cache.cli.status import report
 
     return report(scene)
 
 
 def _monitor(scene: Scene) -> int:
-    from image_cache.operations.monitor import monitor
+    from image_cache.cli.monitor import monitor
 
     return monitor(scene)
 
 
 def _explain(scene: Scene) -> int:
-    from image_cache.operations.explain import explain
+    from image_cache.cli.explain import explain
 
     return explain(scene)
 
 
 def _verify(scene: Scene) -> int:
-    from image_cache.operations.verify import verify
+    from image_cache.cli.verify import verify
 
     return verify(scene)
 
 
 def _cleanup(scene: Scene) -> int:
-    from image_cache.operations.chores import cleanup
+    from image_cache.cli.chores import cleanup
 
     return cleanup(scene)
 
 
 def _clear(scene: Scene) -> int:
-    from image_cache.operations.chores import clear
+    from image_cache.cli.chores import clear
 
     return clear(scene)
 
 
 def _preload(scene: Scene) -> int:
-    from image_cache.operations.preload import preload
+    from image_cache.cli.actions import preload
 
     return preload(scene)
 
 
 def _doctor(scene: Scene) -> int:
-    from image_cache.operations.doctor import doctor
+    from image_cache.cli.repair import doctor
 
     return doctor(scene)
 
 
 def _probe(scene: Scene) -> int:
-    from image_cache.operations.probe import probe
+    from image_cache.cli.probe import probe
 
     return probe(scene)
 
 
 def _selftest(scene: Scene) -> int:
-    from image_cache.operations.selftest import selftest
+    from image_cache.cli.selftest import selftest
 
     return selftest(scene)
 
 
 def _backup(scene: Scene) -> int:
-    from image_cache.operations.safety import backup
+    from image_cache.cli.safety import backup
 
     return backup(scene)
 
 
 def _restore(scene: Scene) -> int:
-    from image_cache.operations.safety import restore
+    from image_cache.cli.safety import restore
 
     return restore(scene)
 

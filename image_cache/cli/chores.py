@@ -2,9 +2,9 @@
 
 import sys
 
+from image_cache.cli.context import Scene
 from image_cache.covers import ImageCache
-from image_cache.health import megabytes, things
-from image_cache.operations.scene import Scene
+from image_cache.maintenance.health import megabytes, things
 
 GROUND = ("Cache", "Rights", "Clock")  # a clock in another century would make everything look unused
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import Settings
+from image_cache.cli.output import LAMPS, Output
+from image_cache.cli.service import Service, service_of
 from image_cache.covers import ImageCache
 from image_cache.errors import CacheError, ConfigError
-from image_cache.health import Check, examine, megabytes, verdict
-from image_cache.operations.output import LAMPS, Output
-from image_cache.operations.service import Service, service_of
-from image_cache.reading import Reading, open_reading
+from image_cache.maintenance.health import Check, examine, megabytes, verdict
+from image_cache.maintenance.readonly_vault import Reading, open_reading
 
 EXITS = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
@@ -98,8 +98,8 @@ class Scene:
 
         Raises `Busy` while the vault is being restored.
         """
-        from image_cache.cover_services import open_covers
-        from image_cache.tenancy import Tenancy
+        from image_cache.covers.build import open_covers
+        from image_cache.vault_lock import Tenancy
 
         tenancy = Tenancy.enter(self.settings.state_dir)
         try:

@@ -5,18 +5,18 @@ import os
 import re
 from typing import Any
 
-from image_cache.adapters.identity import identify
+from image_cache.cli.context import Scene
+from image_cache.cli.status import READING, clock_time
 from image_cache.covers import NAMESPACE
+from image_cache.covers.identity import identify
 from image_cache.covers.loader import BASE_VARIANTS
-from image_cache.covers.states import is_given_up, is_resting
-from image_cache.database import DatabaseError
+from image_cache.covers.states_more import is_given_up, is_resting
+from image_cache.db.database import DatabaseError
 from image_cache.engine.index import Found
 from image_cache.engine.jobs import PAGE, VISIBLE
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.register import COLUMNS, Image
+from image_cache.engine.registry import COLUMNS, Image
 from image_cache.errors import CacheError
-from image_cache.operations.scene import Scene
-from image_cache.operations.status import READING, clock_time
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}

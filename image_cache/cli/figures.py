@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from image_cache.covers.stats import CacheStats
-from image_cache.engine.history import Failure, HostFigures, Wear, hosts, recent_failures, sd_wear
-from image_cache.health import megabytes
-from image_cache.reading import Reading
+from image_cache.engine.stats.history import Failure, HostFigures, Wear, hosts, recent_failures, sd_wear
+from image_cache.maintenance.health import megabytes
+from image_cache.maintenance.readonly_vault import Reading
 
 STALE = "SELECT count(*) FROM images WHERE namespace = ? AND fetched_at IS NOT NULL AND (fresh_until IS NULL OR fresh_until <= ?)"
 

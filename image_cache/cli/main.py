@@ -11,12 +11,12 @@ from typing import TextIO
 
 from config import Settings, load_settings
 from image_cache import logs
-from image_cache.database import DatabaseError
+from image_cache.cli.actions_more import ACTIONS
+from image_cache.cli.context import Scene, Wanted, become_owner, placed
+from image_cache.cli.output import Output, wrapped
+from image_cache.db.database import DatabaseError
+from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
 from image_cache.errors import CacheError
-from image_cache.faults import advice_for, kind_of, sentence_of
-from image_cache.operations.actions import ACTIONS
-from image_cache.operations.output import Output, wrapped
-from image_cache.operations.scene import Scene, Wanted, become_owner, placed
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clo
 def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Callable[[], float]) -> int:
     action = ACTIONS[asked.action]
     if action.is_mending and os.geteuid() == 0:
-        from image_cache.operations.doctor import give_back
+        from image_cache.cli.repair import give_back
 
         give_back(settings)
     become_owner(settings, is_reading=action.is_reading)

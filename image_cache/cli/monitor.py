@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from image_cache.database import DatabaseError
-from image_cache.faults import kind_of, sentence_of
-from image_cache.health import megabytes
-from image_cache.operations.figures import Figures, figures_of
-from image_cache.operations.output import cut
-from image_cache.operations.scene import Scene
-from image_cache.operations.status import clock_time, host_line
+from image_cache.cli.context import Scene
+from image_cache.cli.figures import Figures, figures_of
+from image_cache.cli.output import cut
+from image_cache.cli.status import clock_time, host_line
+from image_cache.db.database import DatabaseError
+from image_cache.db.diagnosis import kind_of, sentence_of
+from image_cache.maintenance.health import megabytes
 
 WINDOWS_S = (10.0, 100.0, 1000.0)
 SAMPLE_S = 2.0  # how often the counters are read, whatever is shown

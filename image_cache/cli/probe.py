@@ -3,9 +3,9 @@
 import socket
 import time
 
-from image_cache.adapters.identity import identify
+from image_cache.cli.context import Scene
+from image_cache.covers.identity import identify
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError
-from image_cache.operations.scene import Scene
 
 
 def probe(scene: Scene) -> int:
@@ -35,8 +35,8 @@ def _probe(scene: Scene, url: str) -> int:
 
 
 def _try(scene: Scene, url: str, steps: list[tuple[str, str]]) -> None:
-    from image_cache.adapters.decoder import Decoder
-    from image_cache.adapters.opening import make_fetcher, make_policy
+    from image_cache.imaging.decoder import Decoder
+    from image_cache.net.opening import make_fetcher, make_policy
 
     found = identify(url)
     steps.append(("Identity", found.name if found.name != url else "this very address"))

@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_salvage import salvage
+from image_cache.cli.context import Scene
 from image_cache.covers import WARM, ImageCache
-from image_cache.database import Database, DatabaseError
-from image_cache.engine import upkeep
+from image_cache.db.catalog_salvage import salvage
+from image_cache.db.database import Database, DatabaseError
+from image_cache.db.diagnosis import kind_of
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.index import Index
+from image_cache.engine.inspection import survey
 from image_cache.engine.key import key_of_path
-from image_cache.engine.survey import survey
 from image_cache.errors import CacheError, QueueFull, StorageError
-from image_cache.faults import kind_of
 from image_cache.files.index import FileIndex
-from image_cache.folders import make_folder
-from image_cache.health import Check, examine, things
-from image_cache.health.pictures import OURS
-from image_cache.operations.scene import Scene
-from image_cache.reading import open_reading
+from image_cache.filesystem import make_folder
+from image_cache.maintenance.health import Check, examine, things
+from image_cache.maintenance.health.pictures import OURS
+from image_cache.maintenance.readonly_vault import open_reading
+from image_cache.records.table import Catalog
 
 UNTOUCHABLE = ("newer", "locked", "closed", "read-only", "full")
 

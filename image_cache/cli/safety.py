@@ -1,16 +1,16 @@
 """`backup` and `restore` as actions: what they did, in words, with a bar while they do it."""
 
+from image_cache.cli.context import Scene
 from image_cache.errors import CacheError
-from image_cache.health import megabytes, things
-from image_cache.operations.scene import Scene
+from image_cache.maintenance.health import megabytes, things
 
 NAMED = 10
 
 
 def backup(scene: Scene) -> int:
     """Write a backup; into a folder one with the date in its name, of which the last `--keep` stay. 1 when something was missing."""
-    from image_cache.operations.backup import back_up
-    from image_cache.operations.scheduled import back_up_into
+    from image_cache.maintenance.backup.create import back_up
+    from image_cache.maintenance.backup.rotate import back_up_into
 
     wanted = scene.wanted
     if wanted.file is None:
@@ -38,7 +38,7 @@ def backup(scene: Scene) -> int:
 
 def restore(scene: Scene) -> int:
     """Put a backup in place. 1 when it names originals that it does not hold."""
-    from image_cache.operations.restore import restore as put_back
+    from image_cache.maintenance.backup.restore import restore as put_back
 
     wanted = scene.wanted
     if wanted.file is None:

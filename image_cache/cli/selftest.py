@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
+from image_cache.cli.context import Scene
 from image_cache.covers import ImageCache
-from image_cache.engine import upkeep
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.key import Key
 from image_cache.errors import CacheError
-from image_cache.operations.scene import Scene
 
 EDGE_PX = 700
 COVERS = 6
@@ -26,7 +26,7 @@ def selftest(scene: Scene) -> int:
     """Exit status 0 when every step did what it should, 2 when one did not."""
     with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, asked):
         settings = _settings(scene.settings, Path(folder), origin)
-        from image_cache.cover_services import open_covers
+        from image_cache.covers.build import open_covers
 
         parts = open_covers(settings)
         try:

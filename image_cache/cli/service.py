@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config import Settings
-from image_cache.health import Check
+from image_cache.maintenance.health import Check
 
 PATIENCE_S = 2.0
 MOST_BYTES = 200_000

@@ -5,14 +5,14 @@ import statistics
 import time
 from datetime import datetime
 
-from image_cache.database import DatabaseError
-from image_cache.engine.history import HostFigures, Wear
+from image_cache.cli.context import EXITS, Scene, as_dict, reason
+from image_cache.cli.figures import Figures, figures_of
+from image_cache.db.database import DatabaseError
 from image_cache.engine.key import Key
-from image_cache.engine.reuse import Curve, reuse_curve
-from image_cache.health import megabytes, verdict
-from image_cache.operations.figures import Figures, figures_of
-from image_cache.operations.scene import EXITS, Scene, as_dict, reason
-from image_cache.reading import Reading
+from image_cache.engine.stats.history import HostFigures, Wear
+from image_cache.engine.stats.miss_ratio import Curve, reuse_curve
+from image_cache.maintenance.health import megabytes, verdict
+from image_cache.maintenance.readonly_vault import Reading
 
 SAMPLE = 100  # pictures that the report reads to say how fast the disk is
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

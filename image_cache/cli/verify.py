@@ -1,9 +1,9 @@
 """`verify`: everything that is kept is read and compared with what is known of it. With `--repair` what was found is mended."""
 
+from image_cache.cli.context import Scene
 from image_cache.errors import StorageError
-from image_cache.health import megabytes, things
-from image_cache.operations.scene import Scene
-from image_cache.scrub.report import DAMAGES, OUTCOMES, ScrubReport
+from image_cache.maintenance.health import megabytes, things
+from image_cache.maintenance.scrub.report import DAMAGES, OUTCOMES, ScrubReport
 
 NAMED = 20
 

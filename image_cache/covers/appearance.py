@@ -4,13 +4,13 @@ import logging
 import time
 from typing import Protocol
 
-from image_cache.adapters import colours
-from image_cache.adapters.colours import packed
-from image_cache.covers.cache import ImageCache
-from image_cache.covers.names import NAMESPACE
+from image_cache.covers.digests import NAMESPACE
+from image_cache.covers.service import ImageCache
+from image_cache.engine.appearance_table import Look, LookRows
 from image_cache.engine.key import Key
-from image_cache.engine.looks import Look, LookRows
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
+from image_cache.imaging import colours
+from image_cache.imaging.colours import packed
 
 logger = logging.getLogger(__name__)
 

@@ -7,29 +7,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import Settings
-from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.drawncovers import DrawnCovers
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.opening import make_fetcher
-from image_cache.adapters.owncovers import OwnCovers
-from image_cache.adapters.storage import LocalStorage
-from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE, CoverLoader, Here, ImageCache, Names, Places
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.covers.local_sources import DrawnCovers
+from image_cache.covers.owncovers import OwnCovers
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
-from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
-from image_cache.engine.history import Recorder
-from image_cache.engine.hits import HITS, HitLog
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.register import Register
-from image_cache.engine.reuse import Uses
+from image_cache.engine.registry import Register
+from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.history import Recorder
+from image_cache.engine.stats.miss_ratio import Uses
+from image_cache.engine.stats.nginx_log import HITS, HitLog
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import cover_variants
+from image_cache.net.backoff import retry_delay_s
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.opening import make_fetcher
+from image_cache.storage.local import LocalStorage
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ import secrets
 import threading
 from pathlib import Path
 
-from image_cache.adapters.identity import Identity, identify
-from image_cache.database import Connection, DatabaseError
+from image_cache.covers.identity import Identity, identify
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
-from image_cache.engine.register import Register
+from image_cache.engine.registry import Register
 
 logger = logging.getLogger(__name__)
 

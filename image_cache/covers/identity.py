@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from image_cache.adapters.address import HERE
+from image_cache.net.url import HERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from image_cache.adapters.identity import identify
-from image_cache.adapters.variants import Rendered, Variant
-from image_cache.covers.names import NAMESPACE, Names
-from image_cache.database import Connection, DatabaseError
+from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.identity import identify
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.cache import Cache
-from image_cache.engine.history import Failure, note_failure
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
 from image_cache.engine.key import Key
-from image_cache.engine.register import Image, Register
+from image_cache.engine.registry import Image, Register
+from image_cache.engine.stats.history import Failure, note_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
+from image_cache.imaging.variants import Rendered, Variant
 
 if TYPE_CHECKING:
-    from image_cache.adapters.fetched import Fetched
+    from image_cache.net.lazy_client import Fetched
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from image_cache.adapters.fetched import Fetched
 from image_cache.errors import OriginNotFound, OriginUnavailable
+from image_cache.net.lazy_client import Fetched
 
 SCHEME = "demo:"
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,9 @@ Their address is `own:` and that name. No table and no form can say it: only `Ow
 import hashlib
 import re
 
-from image_cache.adapters.fetched import Fetched
-from image_cache.adapters.storage import LocalStorage
 from image_cache.errors import OriginNotFound
+from image_cache.net.lazy_client import Fetched
+from image_cache.storage.local import LocalStorage
 
 SCHEME = "own:"
 _ADDRESS = re.compile(r"own:([0-9a-f]{64})")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from image_cache.adapters.fetched import Fetched, LazyFetcher
+from image_cache.net.lazy_client import Fetched, LazyFetcher
 
 
 class Place(Protocol):

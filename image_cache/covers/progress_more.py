@@ -2,9 +2,9 @@
 
 import time
 
-from image_cache.covers.names import NAMESPACE
+from image_cache.covers.digests import NAMESPACE
 from image_cache.engine.jobs import JobQueue
-from image_cache.engine.register import Register
+from image_cache.engine.registry import Register
 from image_cache.models import Progress
 
 WINDOW_S = 60.0

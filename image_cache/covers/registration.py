@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from image_cache.adapters.address import lane, parse_url
-from image_cache.adapters.identity import Identity, identify
-from image_cache.covers.names import NAMESPACE, Names
+from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.identity import Identity, identify
 from image_cache.engine.cache import Cache
-from image_cache.engine.register import Image, Register
+from image_cache.engine.registry import Image, Register
 from image_cache.errors import OriginDenied
+from image_cache.net.url import lane, parse_url
 
 AT_A_TIME = 400  # digests per SQL statement
 

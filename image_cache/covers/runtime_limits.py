@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_settings import SettingRows
-from image_cache.covers.cache import ImageCache
-from image_cache.database import DatabaseError
+from image_cache.covers.service import ImageCache
+from image_cache.db.catalog import SettingRows
+from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
+from image_cache.records.table import Catalog
 
 logger = logging.getLogger(__name__)
 

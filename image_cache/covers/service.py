@@ -11,22 +11,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from image_cache.adapters.variants import Variant
-from image_cache.covers.intake import AT_A_TIME, Intake, parts
+from image_cache.covers.digests import NAMESPACE, Names
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.names import NAMESPACE, Names
-from image_cache.covers.progress import Pace
-from image_cache.covers.states import cover, is_given_up, is_resting
+from image_cache.covers.progress_more import Pace
+from image_cache.covers.registration import AT_A_TIME, Intake, parts
+from image_cache.covers.states_more import cover, is_given_up, is_resting
 from image_cache.covers.stats import CacheStats, collect_stats
-from image_cache.covers.wishes import Wishes, wants_of
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.covers.wishes_more import Wishes, wants_of
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.register import Register
-from image_cache.engine.reuse import forget_uses
+from image_cache.engine.registry import Register
+from image_cache.engine.stats.miss_ratio import forget_uses
 from image_cache.errors import QueueFull, UnknownImage
+from image_cache.imaging.variants import Variant
 from image_cache.models import Cover, Progress
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What the row of an image says about it now."""
 
-from image_cache.engine.register import Image
+from image_cache.engine.registry import Image
 from image_cache.models import Cover
 
 # Times further ahead than any back-off were written by a clock that was wrong; they keep nobody away.

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable
 
 from image_cache.covers.loader import BASE_VARIANTS
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.jobs import VISIBLE, JobQueue, Wish
-from image_cache.engine.register import Image
+from image_cache.engine.registry import Image
 from image_cache.errors import QueueFull
 
 logger = logging.getLogger(__name__)

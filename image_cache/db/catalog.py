@@ -1,6 +1,6 @@
 """What operators change while the program runs, in `catalog.db`. Statements only; what is allowed is the caller's business."""
 
-from image_cache.adapters.catalog import Catalog
+from image_cache.records.table import Catalog
 
 
 class SettingRows:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, DatabaseError
+from image_cache.db.database import Connection, DatabaseError
+from image_cache.records.table import Catalog
 
 TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 LAST = ("revisions",)  # triggers of the copy count in it

@@ -1,6 +1,6 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
-from image_cache.adapters.catalog_schema_music import MUSIC, SPINS
+from image_cache.db.catalog_schema_music import MUSIC, SPINS
 
 ALBUMS = """
 CREATE TABLE albums (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from image_cache.folders import sync_folder
+from image_cache.filesystem import sync_folder
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from image_cache.database.migrating import migrate
-from image_cache.database.opening import (
+from image_cache.db.connection import (
     BUSY_TIMEOUT_S,
     CACHE_KIB,
     COMPANIONS,
@@ -32,8 +31,9 @@ from image_cache.database.opening import (
     read_only,
     use_wal,
 )
-from image_cache.database.turns import Turns
-from image_cache.folders import alone_in, inode_of, make_folder
+from image_cache.db.migrations import migrate
+from image_cache.db.turns import Turns
+from image_cache.filesystem import alone_in, inode_of, make_folder
 
 __all__ = [
     "COMPANIONS",

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from image_cache.database import DatabaseError, WrongVersion, is_broken
+from image_cache.db.database import DatabaseError, WrongVersion, is_broken
 
 _OF_ERRNO = {
     errno.ENOENT: "missing",

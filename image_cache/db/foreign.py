@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from image_cache.database.opening import CACHE_KIB, Connection, Row, linked
+from image_cache.db.connection import CACHE_KIB, Connection, Row, linked
 
 __all__ = ["foreign"]
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from image_cache.database.opening import Connection, DatabaseError, WrongVersion, copy_into
+from image_cache.db.connection import Connection, DatabaseError, WrongVersion, copy_into
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from image_cache.database import Connection, Database, marks
+from image_cache.db.database import Connection, Database, marks
 
 
 @dataclass(frozen=True, slots=True)

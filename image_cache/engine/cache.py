@@ -6,16 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from image_cache.database import Connection, DatabaseError
-from image_cache.engine.counters import Counters
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
-from image_cache.engine.history import Recorder
-from image_cache.engine.hits import HitLog
 from image_cache.engine.index import Found, Index, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.reuse import merge_uses
+from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.history import Recorder
+from image_cache.engine.stats.miss_ratio import merge_uses
+from image_cache.engine.stats.nginx_log import HitLog
 from image_cache.errors import StorageError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from image_cache.engine.key import Key, key_of_path
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 TEMP_PREFIX = ".part-"
 INODES_KEPT = 0.02  # of a file system's; a card full of small files stops the whole machine while it has gigabytes free

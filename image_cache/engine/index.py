@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.database import Connection, Database, DatabaseError, marks
+from image_cache.db.database import Connection, Database, DatabaseError, marks
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
 

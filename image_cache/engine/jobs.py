@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.database import Connection, Database, marks
+from image_cache.db.database import Connection, Database, marks
 from image_cache.errors import QueueFull
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # on a screen now; on a page that was drawn; anything else

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from image_cache.engine.key import Key
-from image_cache.engine.reuse import Uses
+from image_cache.engine.stats.miss_ratio import Uses
 
 HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
 EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.volume import Preview, Previewer, is_installed, is_volume
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Chore, Pool
 from image_cache.errors import CacheError, UnknownFile
-from image_cache.files.background import Background
 from image_cache.files.index import Kept
-from image_cache.files.limits import TTL, StoredBounds, check_range
-from image_cache.files.opener import FileOpener, open_files
-from image_cache.files.upkeep import answers, remove_expired, sweep
+from image_cache.files.maintenance import answers, remove_expired, sweep
+from image_cache.files.opener_more import FileOpener, open_files
+from image_cache.files.queue import Background
+from image_cache.files.runtime_limits import TTL, StoredBounds, check_range
+from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
+from image_cache.records.table import Catalog
 
 logger = logging.getLogger(__name__)
 

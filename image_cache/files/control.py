@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from image_cache.adapters.backoff import retry_delay_s
 from image_cache.errors import CacheError, ChecksumMismatch, FetchStopped
 from image_cache.files.fetch import Progress
 from image_cache.files.index import FileIndex
-from image_cache.files.names import Remote
+from image_cache.files.paths import Remote
+from image_cache.net.backoff import retry_delay_s
 
 LOOK_EVERY_S = 0.5
 

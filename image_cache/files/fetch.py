@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from image_cache.adapters.deadline import LARGE_FILES
 from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
-from image_cache.files.digests import announced
-from image_cache.files.heads import check_head, content_range, is_complete, validators
-from image_cache.files.names import Remote
-from image_cache.files.part import Note, Part
+from image_cache.files.checksums import announced
+from image_cache.files.heads_more import check_head, content_range, is_complete, validators
+from image_cache.files.partial import Note, Part
+from image_cache.files.paths import Remote
+from image_cache.net.deadline import LARGE_FILES
 
 if TYPE_CHECKING:
-    from image_cache.adapters.origin import Answer
+    from image_cache.net.client import Answer
 
 logger = logging.getLogger(__name__)
 

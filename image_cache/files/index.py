@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.database import Connection, Database, Row
-from image_cache.files.names import Remote
-from image_cache.files.schema import MIGRATIONS
+from image_cache.db.database import Connection, Database, Row
+from image_cache.files.paths import Remote
+from image_cache.files.schema_more import MIGRATIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 from image_cache.errors import CacheError, FileRejected, StorageError, TableRejected
 from image_cache.files.index import Kept
-from image_cache.files.loading import publish
-from image_cache.files.names import file_path, part_path
-from image_cache.files.part import Note, Part
+from image_cache.files.loader import publish
+from image_cache.files.partial import Note, Part
+from image_cache.files.paths import file_path, part_path
 from image_cache.files.store import FileCache
 
 TABLE = "cache_metadata.json"

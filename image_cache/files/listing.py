@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 
 from image_cache.files.index import Coming, Kept
-from image_cache.files.names import part_path
-from image_cache.files.part import is_busy
+from image_cache.files.partial import is_busy
+from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
 
 

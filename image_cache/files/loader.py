@@ -11,8 +11,8 @@ from image_cache.errors import CacheError, OriginTooLarge, OriginUnavailable, St
 from image_cache.files.control import RowControl
 from image_cache.files.fetch import Arrived, Fetch, Progress
 from image_cache.files.index import Kept
-from image_cache.files.names import Remote, file_path, part_path
-from image_cache.files.part import Part
+from image_cache.files.partial import Part
+from image_cache.files.paths import Remote, file_path, part_path
 
 if TYPE_CHECKING:
     from image_cache.files.store import FileCache

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from image_cache.errors import OriginError, StorageError
 from image_cache.files.index import FileIndex, Kept
-from image_cache.files.names import digest_of_file, note_path
-from image_cache.files.part import is_busy, read_note
+from image_cache.files.partial import is_busy, read_note
+from image_cache.files.paths import digest_of_file, note_path
 
 if TYPE_CHECKING:
     from image_cache.files.store import FileCache

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from config import Settings, load_settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.files.limits import StoredBounds
-from image_cache.files.opener import MEGABYTE, FileOpener, open_files
+from image_cache.files.maintenance import answers, remove_expired
+from image_cache.files.opener_more import MEGABYTE, FileOpener, open_files
+from image_cache.files.runtime_limits import StoredBounds
 from image_cache.files.store import Bounds, FileCache
-from image_cache.files.upkeep import answers, remove_expired
+from image_cache.records.table import Catalog
 
 
 class ImageCacheManager:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from config import Settings
-from image_cache.adapters.address import parse_url
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.opening import make_fetcher, make_policy
 from image_cache.errors import ConfigError, OriginDenied
 from image_cache.files.store import Bounds, FileCache
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.opening import make_fetcher, make_policy
+from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
-    from image_cache.adapters.origin import Answer
+    from image_cache.net.client import Answer
 
 MEGABYTE = 1_000_000
 

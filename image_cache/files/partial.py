@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from image_cache.errors import StorageError
-from image_cache.files.digests import Hasher
-from image_cache.files.names import note_path
-from image_cache.folders import make_folder
+from image_cache.files.checksums import Hasher
+from image_cache.files.paths import note_path
+from image_cache.filesystem import make_folder
 
 READ_BYTES = 1 << 20
 FLOOR_EVERY_BYTES = 8 << 20  # how often the free space is looked at

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from image_cache.adapters.address import parse_url
 from image_cache.engine.key import digest_of
 from image_cache.errors import OriginDenied
+from image_cache.net.url import parse_url
 
 DIGEST = re.compile(r"[0-9a-f]{32}")
 MAX_NAME_CHARS = 120

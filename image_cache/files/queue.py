@@ -5,10 +5,10 @@ import threading
 import time
 
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
-from image_cache.files.digests import is_sha256
+from image_cache.files.checksums import is_sha256
 from image_cache.files.index import Coming
-from image_cache.files.names import part_path
-from image_cache.files.part import is_busy
+from image_cache.files.partial import is_busy
+from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
 
 logger = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ import threading
 import time
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_settings import SettingRows
-from image_cache.database import DatabaseError
+from image_cache.db.catalog import SettingRows
+from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
 from image_cache.files.store import Bounds
+from image_cache.records.table import Catalog
 
 MEGABYTE = 1_000_000
 AGAIN_S = 1.0  # how late another process notices a change

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch, StorageError
-from image_cache.files.digests import is_sha256
+from image_cache.files.checksums import is_sha256
 from image_cache.files.fetch import Opener, Progress
 from image_cache.files.index import FileIndex, Kept
-from image_cache.files.integrity import verify
-from image_cache.files.loading import Order, load
-from image_cache.files.names import Remote, note_path, part_path, remote
-from image_cache.files.part import is_busy
-from image_cache.files.session import Session
-from image_cache.files.tally import Tally
-from image_cache.files.upkeep import rebuild
-from image_cache.folders import make_folder
+from image_cache.files.integrity_more import verify
+from image_cache.files.loader import Order, load
+from image_cache.files.maintenance import rebuild
+from image_cache.files.partial import is_busy
+from image_cache.files.paths import Remote, note_path, part_path, remote
+from image_cache.files.session_more import Session
+from image_cache.files.tally_more import Tally
+from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
 

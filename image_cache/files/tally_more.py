@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.files.index import FileIndex
 
 logger = logging.getLogger(__name__)

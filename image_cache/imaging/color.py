@@ -6,7 +6,7 @@ Runs in the decoder's child. Everything is deterministic: the same pixels give t
 import math
 from collections import Counter
 
-from image_cache.adapters.colours import COLOURS, Colour, Look
+from image_cache.imaging.colours import COLOURS, Colour, Look
 
 ROUNDS = 12  # of k-means; five colours of a sleeve settle after six
 GRID_PX = 32  # edge of the grey picture that is hashed

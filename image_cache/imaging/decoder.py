@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_cache.adapters.frames import Broken, Channel
-from image_cache.adapters.variants import Facts, Rendered, Variant
 from image_cache.errors import DecoderFailed, ImageRejected
+from image_cache.imaging.variants import Facts, Rendered, Variant
+from image_cache.sandbox.channel import Broken, Channel
 
 if TYPE_CHECKING:
-    from image_cache.adapters.colours import Look
+    from image_cache.imaging.colours import Look
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -35,7 +35,7 @@ STOP_S = 2.0
 
 _START = (
     "import json, sys; root, fd, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.adapters.decoder_child import Limits, main; main(int(fd), Limits(**json.loads(limits)))"
+    "from image_cache.imaging.decoder_worker import Limits, main; main(int(fd), Limits(**json.loads(limits)))"
 )
 # Nothing of our environment is the child's business. One arena is enough for one thread and keeps its memory small.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
@@ -88,7 +88,7 @@ class Decoder:
 
     def look(self, webp: bytes) -> "Look":
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
-        from image_cache.adapters.colours import COLOURS, Colour, Look  # not before the first sleeve is looked at
+        from image_cache.imaging.colours import COLOURS, Colour, Look  # not before the first sleeve is looked at
 
         head, _ = self._ask({"do": "look"}, webp)
         try:

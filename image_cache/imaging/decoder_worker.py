@@ -17,11 +17,11 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from image_cache.adapters import imaging
-from image_cache.adapters.confinement import Limits, confine, grant_time, leave_network
-from image_cache.adapters.frames import Broken, Channel
-from image_cache.adapters.variants import Variant
 from image_cache.errors import ImageRejected
+from image_cache.imaging import pillow as imaging
+from image_cache.imaging.variants import Variant
+from image_cache.sandbox.channel import Broken, Channel
+from image_cache.sandbox.limits import Limits, confine, grant_time, leave_network
 
 IDLE_EXIT = 3  # exit code of a worker that nobody asked for so long
 

@@ -1,6 +1,6 @@
 """Pixels: everything that Pillow does for us. Runs in the decoder child only; the web process never imports this module.
 
-`python -m image_cache.adapters.imaging placeholders DIR` draws the placeholders that are committed under `static/`.
+`python -m image_cache.imaging.pillow placeholders DIR` draws the placeholders that are committed under `static/`.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from pathlib import Path
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
-from image_cache.adapters.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
-from image_cache.adapters.colours import Look
-from image_cache.adapters.headers import MAX_SCANS, canvas, jpeg_layout, sniff
-from image_cache.adapters.palette import GRID_PX, look_of
-from image_cache.adapters.tint import tint
-from image_cache.adapters.variants import Facts, Rendered, Variant, cover_variants, fit
 from image_cache.errors import ImageRejected
+from image_cache.imaging.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
+from image_cache.imaging.color import GRID_PX, look_of
+from image_cache.imaging.colours import Look
+from image_cache.imaging.sniff import MAX_SCANS, canvas, jpeg_layout, sniff
+from image_cache.imaging.tint import tint
+from image_cache.imaging.variants import Facts, Rendered, Variant, cover_variants, fit
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of stack each, and hide from the CPU limit
@@ -316,7 +316,7 @@ def write_placeholders(folder: Path) -> dict[str, int]:
 def main(arguments: Sequence[str]) -> int:
     """Run the command line. Returns the exit code."""
     if len(arguments) != 2 or arguments[0] != "placeholders":
-        sys.stderr.write("usage: python -m image_cache.adapters.imaging placeholders DIR\n")
+        sys.stderr.write("usage: python -m image_cache.imaging.pillow placeholders DIR\n")
         return 2
     for name, size in write_placeholders(Path(arguments[1])).items():
         sys.stdout.write(f"{name} {size} bytes\n")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.frames import Broken, Channel
 from image_cache.errors import DecoderFailed, FileRejected, StorageError
+from image_cache.sandbox.channel import Broken, Channel
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
@@ -30,7 +30,7 @@ KEPT = 16  # previews in memory, at most 100 KB each
 
 _START = (
     "import json, sys; root, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.adapters.volume_child import main; main(**json.loads(limits))"
+    "from image_cache.imaging.volume_worker import main; main(**json.loads(limits))"
 )
 # One thread each: the limits of the child allow no others.
 _ENVIRONMENT = {

@@ -21,11 +21,11 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 
-from image_cache.adapters import imaging
-from image_cache.adapters.confinement import BASE_BYTES, Limits, confine, leave_network
-from image_cache.adapters.frames import Channel
-from image_cache.adapters.unfolding import MAX_UNFOLDED_BYTES, Plain, Source, Unfolded, unfolded
 from image_cache.errors import FileRejected
+from image_cache.imaging import pillow as imaging
+from image_cache.imaging.decompress import MAX_UNFOLDED_BYTES, Plain, Source, Unfolded, unfolded
+from image_cache.sandbox.channel import Channel
+from image_cache.sandbox.limits import BASE_BYTES, Limits, confine, leave_network
 
 HEAD_BYTES = 4096
 MAX_DIM = 65_535

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from image_cache.adapters.drawncovers import SCHEME
-from image_cache.adapters.table_rows import row_from
 from image_cache.covers import ImageCache
-from image_cache.library import Library
+from image_cache.covers.local_sources import SCHEME
 from image_cache.models import AlbumRow
-from image_cache.sources.tasks import Task
+from image_cache.records.library import Library
+from image_cache.tables.rows import row_from
+from image_cache.tasks.runner import Task
 
 KIND, SOURCE = "demo", "demo"
 

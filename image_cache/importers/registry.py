@@ -5,24 +5,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_cache.covers import ImageCache
-from image_cache.library import Library
-from image_cache.sources.tasks import Runner, Task, Tasks
+from image_cache.records.library import Library
+from image_cache.tasks.runner import Runner, Task, Tasks
 
 if TYPE_CHECKING:
-    from image_cache.sources.tables import TableTasks
+    from image_cache.importers.tables.task import TableTasks
 
 
 def table_runners(library: Library, covers: ImageCache, intray: Path) -> dict[str, Runner]:
     """Return the runners of tables and of the demo. `intray` is the folder of uploads."""
 
     def tables() -> "TableTasks":
-        from image_cache.sources.intray import Intray
-        from image_cache.sources.tables import TableTasks
+        from image_cache.importers.tables.intray import Intray
+        from image_cache.importers.tables.task import TableTasks
 
         return TableTasks(library, covers, Intray(intray))
 
     def demo(task: Task) -> Mapping[str, Any]:
-        from image_cache.sources.demonstration import take_in
+        from image_cache.importers.demonstration import take_in
 
         return take_in(task, library, covers)
 
@@ -31,7 +31,7 @@ def table_runners(library: Library, covers: ImageCache, intray: Path) -> dict[st
 
 def folder_chore(folder: Path, tasks: Tasks) -> Callable[[], None]:
     """Return what looks into the folder of imports now and then, and begins the import of what lies there."""
-    from image_cache.sources.imports_folder import ImportsFolder
+    from image_cache.importers.tables.inbox import ImportsFolder
 
     def start(path: Path) -> bool:
         wanted = {"path": str(path), "name": path.name, "origin": "folder"}

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from image_cache.adapters.decoder import Decoder
 from image_cache.covers import WARM, ImageCache
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.pool import Chore
 from image_cache.errors import QueueFull, StorageError
+from image_cache.imaging.decoder import Decoder
 
 logger = logging.getLogger(__name__)
 

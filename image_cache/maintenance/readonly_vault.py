@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.variants import cover_variants
 from image_cache.covers import NAMESPACE
-from image_cache.covers.limits import Limits, StoredLimits
+from image_cache.covers.runtime_limits import Limits, StoredLimits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.engine.cache import Cache
-from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.register import Register
+from image_cache.engine.registry import Register
+from image_cache.engine.stats.counters_more import Counters
 from image_cache.files.index import FileIndex
+from image_cache.imaging.variants import cover_variants
+from image_cache.records.table import Catalog
 from image_cache.streams.cache import NAMESPACE as STREAMS
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, Row
+from image_cache.db.database import Connection, Row
+from image_cache.records.table import Catalog
 
 
 @dataclass(frozen=True, slots=True)

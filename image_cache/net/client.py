@@ -16,13 +16,13 @@ import requests
 import urllib3.exceptions
 
 from image_cache import __version__
-from image_cache.adapters import deadline
-from image_cache.adapters.address import ILLEGAL, Target, lane
-from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.fetched import Fetched
-from image_cache.adapters.peer import guarded_session
-from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
+from image_cache.net import deadline
+from image_cache.net.backoff import retry_delay_s
+from image_cache.net.lazy_client import Fetched
+from image_cache.net.policy import PeerPolicy
+from image_cache.net.transport import guarded_session
+from image_cache.net.url import ILLEGAL, Target, lane
 
 __all__ = ["Answer", "Fetched", "OriginFetcher", "lane", "retry_delay_s"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from image_cache.adapters.fetched import LazyFetcher
 from image_cache.errors import OriginUnavailable
+from image_cache.net.lazy_client import LazyFetcher
 
 MAX_BYTES = 8_000_000  # a hundred releases with all their words are 400 KB
 

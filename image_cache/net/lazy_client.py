@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_cache.adapters.origin import Answer, OriginFetcher
+    from image_cache.net.client import Answer, OriginFetcher
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from config import Settings
-from image_cache.adapters.policy import PeerPolicy
+from image_cache.net.policy import PeerPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from image_cache.adapters.origin import OriginFetcher
+    from image_cache.net.client import OriginFetcher
 
 MEGABYTE = 1_000_000
 
@@ -27,7 +27,7 @@ def make_fetcher(
     read_timeout_s: float = 5.0,
 ) -> "OriginFetcher":
     """Return a fetcher with the limits of pictures; `OriginFetcher.open` takes others for one answer."""
-    from image_cache.adapters.origin import OriginFetcher
+    from image_cache.net.client import OriginFetcher
 
     return OriginFetcher(
         policy or make_policy(settings),

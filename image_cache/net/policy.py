@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable, Iterable
 from itertools import chain, zip_longest
 
-from image_cache.adapters.address import (
+from image_cache.errors import ConfigError, OriginDenied, OriginUnavailable
+from image_cache.net.deadline import Watch
+from image_cache.net.url import (
     Address,
     Network,
     Peer,
@@ -22,8 +24,6 @@ from image_cache.adapters.address import (
     parse_url,
     refusal,
 )
-from image_cache.adapters.deadline import Watch
-from image_cache.errors import ConfigError, OriginDenied, OriginUnavailable
 
 logger = logging.getLogger(__name__)
 

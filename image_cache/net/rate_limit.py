@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from image_cache.adapters.backoff import MAX_RETRY_AFTER_S
-from image_cache.adapters.catalog_services import ServiceRows
-from image_cache.database import Row
+from image_cache.db.database import Row
+from image_cache.net.backoff import MAX_RETRY_AFTER_S
+from image_cache.net.catalog_services import ServiceRows
 
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MARGIN = (

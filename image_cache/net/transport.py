@@ -17,9 +17,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from image_cache.adapters import deadline
-from image_cache.adapters.address import Peer, canonical_host, parse_url
-from image_cache.adapters.policy import PeerPolicy
+from image_cache.net import deadline
+from image_cache.net.policy import PeerPolicy
+from image_cache.net.url import Peer, canonical_host, parse_url
 
 __all__ = ["PeerPolicy", "guarded_session"]
 

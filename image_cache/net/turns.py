@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
 

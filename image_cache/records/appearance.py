@@ -5,9 +5,9 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.adapters.colours import Colour, unpacked
-from image_cache.database import Connection, Database, DatabaseError
-from image_cache.library.colour import apart
+from image_cache.db.database import Connection, Database, DatabaseError
+from image_cache.imaging.colours import Colour, unpacked
+from image_cache.records.colour import apart
 
 logger = logging.getLogger(__name__)
 

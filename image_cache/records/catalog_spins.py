@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, marks
+from image_cache.db.database import Connection, marks
+from image_cache.records.table import Catalog
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_spins import SpinRows
-from image_cache.database import DatabaseError
-from image_cache.library.order import NOWHERE, Order, position
-from image_cache.library.picking import pick
+from image_cache.db.database import DatabaseError
+from image_cache.records.catalog_spins import SpinRows
+from image_cache.records.ordering import NOWHERE, Order, position
+from image_cache.records.random_pick import pick
+from image_cache.records.table import Catalog
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
 

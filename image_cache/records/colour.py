@@ -7,7 +7,7 @@ that no sleeve stands beside one that is much darker or lighter than itself, als
 import math
 from collections.abc import Sequence
 
-from image_cache.adapters.colours import Colour
+from image_cache.imaging.colours import Colour
 
 PLACES = 10_000  # steps of lightness that are told apart
 GREY_CHROMA = 0.028  # below it nobody names a hue

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, Database, OperationalError
+from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
-from image_cache.library.merge import created, identity, merged, numbered
 from image_cache.models import AlbumRow, ImportReport
+from image_cache.records.merge import created, identity, merged, numbered
+from image_cache.records.table import Catalog
 
 ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
 KEPT_REASONS = 1000

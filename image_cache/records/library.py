@@ -7,21 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
-from image_cache.library.chance import Chance
-from image_cache.library.merge import detailed
-from image_cache.library.notes import write_notes
-from image_cache.library.picking import why
-from image_cache.library.shelf import COLOUR, Shelf
-from image_cache.library.syncing import sync_rows
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
+from image_cache.records.chance import Chance
+from image_cache.records.merge import detailed
+from image_cache.records.notes import write_notes
+from image_cache.records.random_pick import why
+from image_cache.records.shelf import COLOUR, Shelf
+from image_cache.records.syncing import sync_rows
+from image_cache.records.table import SORTS, Catalog
 
 if TYPE_CHECKING:  # the reading of tables, of looks, and removing are loaded with the first one
-    from image_cache.adapters.catalog_removal import OnlyGone, Removed
-    from image_cache.adapters.owncovers import OwnCovers
-    from image_cache.database import Connection
-    from image_cache.library.looks import AlbumLooks
+    from image_cache.covers.owncovers import OwnCovers
+    from image_cache.db.database import Connection
+    from image_cache.records.appearance import AlbumLooks
+    from image_cache.records.removal import OnlyGone, Removed
 
 
 __all__ = ["COLOUR", "SORTS", "Library"]
@@ -113,7 +113,7 @@ class Library(Shelf):
         there before `resume`, with what becomes of it: new, changed or same.
         Raises `StorageError` when the disk refuses; what was written before stays.
         """
-        from image_cache.library.importing import NOTHING, import_rows
+        from image_cache.records.import_rows import NOTHING, import_rows
 
         return import_rows(
             self._catalog,
@@ -142,19 +142,19 @@ class Library(Shelf):
 
     def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
         """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` when it is none of them."""
-        from image_cache.adapters.tables import read_table
+        from image_cache.tables.read import read_table
 
         return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
 
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, whole or not at all; return how many. Raises `TableRejected`."""
-        from image_cache.adapters.table_writer import write_table
+        from image_cache.tables.write import write_table
 
         return write_table(path, self.albums())
 
     def table_text(self, kind: str) -> Iterator[str]:
         """Yield all albums as the text of a table, `csv` or `json`, piece by piece."""
-        from image_cache.adapters.table_writer import table_text
+        from image_cache.tables.write import table_text
 
         return table_text(kind, self.albums())
 
@@ -164,14 +164,14 @@ class Library(Shelf):
         With `only` those of them alone that are still as it says. What a source still has comes back with its next sync or scan.
         Raises `StorageError` when the disk refuses; what was removed before stays removed.
         """
-        from image_cache.library.removing import remove
+        from image_cache.records.removing import remove
 
         looks = self._looks() if self._looks else None
         return remove(self._catalog, album_ids, only=only, own=self._own, looks=looks, now=self._clock())
 
     def remove_source(self, source: str) -> int:
         """Delete every record of a source, as `remove` does; return how many."""
-        from image_cache.adapters.catalog_removal import RemovalRows
+        from image_cache.records.removal import RemovalRows
 
         return len(self.remove(RemovalRows(self._catalog).ids(source)))
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from image_cache.adapters.identity import identify
-from image_cache.folding import fold, sort_key
+from image_cache.covers.identity import identify
 from image_cache.models import Album, AlbumRow, Track
+from image_cache.text import fold, sort_key
 
 OWN_SOURCE = "table"  # the source of rows that name none
 

@@ -1,7 +1,7 @@
 """Notes of one's own about a record."""
 
-from image_cache.adapters.catalog import Catalog
 from image_cache.errors import FieldRejected, UnknownAlbum
+from image_cache.records.table import Catalog
 
 MAX_CHARS = 5000
 

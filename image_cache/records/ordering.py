@@ -84,7 +84,7 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         letter = str(token)
         return ("#", "num") if letter == "#" else (letter.upper(), letter)
     if sort == "colour":
-        from image_cache.library.colour import BANDS
+        from image_cache.records.colour import BANDS
 
         return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
     if sort == "year":

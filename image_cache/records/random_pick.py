@@ -5,8 +5,8 @@ import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from image_cache.adapters.catalog_spins import Heard
 from image_cache.models import Album
+from image_cache.records.catalog_spins import Heard
 
 DAY_S = 86400.0
 NEVER = 1.0  # the weight of a record that was never played,

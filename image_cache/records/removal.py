@@ -6,9 +6,9 @@ Statements only. Plays, facets, tries, wishes and places in folders go with a re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import Catalog, album_columns, album_from
-from image_cache.database import Connection, marks
+from image_cache.db.database import Connection, marks
 from image_cache.models import Album
+from image_cache.records.table import Catalog, album_columns, album_from
 
 AT_A_TIME = 500
 _OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"

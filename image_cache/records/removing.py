@@ -8,14 +8,14 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_removal import OnlyGone, RemovalRows, Removed
-from image_cache.adapters.owncovers import SCHEME, OwnCovers
-from image_cache.database import DatabaseError, OperationalError
+from image_cache.covers.owncovers import SCHEME, OwnCovers
+from image_cache.db.database import DatabaseError, OperationalError
 from image_cache.errors import StorageError
+from image_cache.records.removal import OnlyGone, RemovalRows, Removed
+from image_cache.records.table import Catalog
 
 if TYPE_CHECKING:
-    from image_cache.library.looks import AlbumLooks
+    from image_cache.records.appearance import AlbumLooks
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from image_cache.adapters.catalog import SORTS, Catalog
 from image_cache.errors import UnknownPage
-from image_cache.folding import sort_key
-from image_cache.library.order import NOWHERE, Found, Order, arrange, keep, position
 from image_cache.models import Album, AlbumPage, AlbumQuery
+from image_cache.records.ordering import NOWHERE, Found, Order, arrange, keep, position
+from image_cache.records.table import SORTS, Catalog
+from image_cache.text import sort_key
 
 if TYPE_CHECKING:  # loaded when the order by colour is asked for
-    from image_cache.library.looks import AlbumLooks
+    from image_cache.records.appearance import AlbumLooks
 
 NEAR = 60  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know

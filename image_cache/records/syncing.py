@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_sync import SyncRows
-from image_cache.database import Connection, OperationalError
+from image_cache.db.database import Connection, OperationalError
 from image_cache.errors import StorageError
-from image_cache.library.merge import created, synced, whose
+from image_cache.importers.discogs.table import SyncRows
 from image_cache.models import AlbumRow
+from image_cache.records.merge import created, synced, whose
+from image_cache.records.table import Catalog
 
 
 def sync_rows(

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from image_cache.adapters.catalog_schema import MIGRATIONS
-from image_cache.database import Connection, Database, Row
-from image_cache.folding import respellings, sort_key
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import Connection, Database, Row
 from image_cache.models import Album, AlbumQuery, Track
+from image_cache.text import respellings, sort_key
 
 # Order of the wall, and the token whose change begins a new group. Ties always end in `id`: a page never depends on luck.
 SORTS = {

@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.pool import Chore
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from typing import Any
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from image_cache.serving.arrival import Arrival
-from image_cache.serving.quick import QuickAnswers
+from image_cache.server.fast_path import QuickAnswers
+from image_cache.server.request_framing import Arrival
 
 MOST_COLLECTED_BYTES = 16_000_000  # in all connections together
 ARRIVAL_S = 15.0  # from a connection, or the first byte of a further request, to its last byte

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_cache.adapters.storage import Storage
 from image_cache.errors import StorageError
+from image_cache.storage.local import Storage
 
 LARGE_BYTES = 6_000_000  # more than one part of an upload in parts
 FOLDER = "doctor"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 TEMP_PREFIX = ".part-"
 CHUNK_BYTES = 1 << 20
@@ -78,7 +78,7 @@ class StorageFactory:
                 options["root"] = STREAM_IMAGES_DIR
             return LocalStorage(**options)
         if kind == "s3":
-            from image_cache.adapters.storage_s3 import S3Storage
+            from image_cache.storage.s3 import S3Storage
 
             return S3Storage(**options)
         raise ValueError(f"{kind!r} is none of local, s3")

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.storage import Body, download_file, parts_of, upload_file
 from image_cache.errors import StorageError
+from image_cache.storage.local import Body, download_file, parts_of, upload_file
 
 TIMEOUT_S = 30.0  # of one request, an upload of 20 MB over a slow line included
 CONNECT_S = 2.0

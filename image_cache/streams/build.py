@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.storage import Storage, StorageFactory
 from image_cache.errors import ConfigError, NotVisible
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
+from image_cache.imaging.decoder import Decoder
 from image_cache.models import STRANGER, StreamImage, Viewer
+from image_cache.records.table import Catalog
+from image_cache.storage.local import Storage, StorageFactory
 from image_cache.streams import Limits, StreamImageCache, StreamImageManager, checked_page
 
 MEGABYTE = 1_000_000

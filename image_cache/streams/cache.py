@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from image_cache.database import DatabaseError
-from image_cache.engine import upkeep
+from image_cache.db.database import DatabaseError
+from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache, Loader
-from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.memory import MemoryTier
+from image_cache.engine.stats.counters_more import Counters
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
-from image_cache.streams.texts import checked_page
+from image_cache.filesystem import make_folder
+from image_cache.streams.validation import checked_page
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from image_cache.database import Connection, Database
+from image_cache.db.database import Connection, Database
 
 IDS_A_STATEMENT = 500
 FIRST, LAST = "", "g"  # around every id: they are hexadecimal

@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from image_cache.adapters.catalog_streams import StreamRows
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.storage import LocalStorage, Storage
-from image_cache.adapters.variants import Variant
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageError
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
+from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.cache import StreamImageCache
+from image_cache.streams.table import StreamRows
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, TableRejected
 from image_cache.models import ImageVisibility, Viewer
 from image_cache.streams.manager import StreamImageManager
-from image_cache.streams.texts import checked_description, checked_slug, checked_title, checked_visibility
 from image_cache.streams.uploads import Upload
+from image_cache.streams.validation import checked_description, checked_slug, checked_title, checked_visibility
 
 MAX_FILE_BYTES = 50_000_000
 MAX_IMAGES = 100_000

@@ -11,21 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_people import PeopleRows
-from image_cache.adapters.catalog_streams import StreamRows
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.storage import LocalStorage, Storage
-from image_cache.adapters.variants import stream_variants
-from image_cache.database import DatabaseError
-from image_cache.engine.windows import Windows
+from image_cache.db.database import DatabaseError
+from image_cache.engine.shared_counters import Windows
 from image_cache.errors import CacheError, FieldRejected, NotVisible
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import stream_variants
 from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
+from image_cache.records.table import Catalog
+from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.listing import Listing
-from image_cache.streams.people import People
-from image_cache.streams.pictures import Pictures
-from image_cache.streams.texts import (
+from image_cache.streams.images import Pictures
+from image_cache.streams.members import PeopleRows
+from image_cache.streams.people_more import People
+from image_cache.streams.queries import Listing
+from image_cache.streams.table import StreamRows
+from image_cache.streams.uploads import Upload, Uploads
+from image_cache.streams.validation import (
     SLUG,
     checked_description,
     checked_image_id,
@@ -35,8 +36,7 @@ from image_cache.streams.texts import (
     checked_visibility,
     slug_of,
 )
-from image_cache.streams.uploads import Upload, Uploads
-from image_cache.streams.views import Views
+from image_cache.streams.view_counts import Views
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class StreamImageManager:
 
     def create_stream_thumbnail_from_video(self, stream_id: str, video_path: str | Path, timestamp: float = 5) -> str:
         """Upload a frame of a video as a public image; returns its id. Raises `ProgramMissing` or `VideoRejected` as well."""
-        from image_cache.adapters.video import create_thumbnail_from_video
+        from image_cache.imaging.video import create_thumbnail_from_video
 
         frame = create_thumbnail_from_video(video_path, timestamp=timestamp)
         return self.upload_stream_image(

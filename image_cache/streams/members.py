@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Row
+from image_cache.db.database import Row
 from image_cache.models import Viewer
+from image_cache.records.table import Catalog
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
 

@@ -6,10 +6,10 @@ import secrets
 import time
 from collections.abc import Callable
 
-from image_cache.adapters.catalog_people import CO_OWNER, SUBSCRIBER, Invitation, Member, PeopleRows
 from image_cache.errors import FieldRejected, InvitationRejected
-from image_cache.folding import account_key
 from image_cache.models import STRANGER, Stream, Viewer
+from image_cache.streams.members import CO_OWNER, SUBSCRIBER, Invitation, Member, PeopleRows
+from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
 

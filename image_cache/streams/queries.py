@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from image_cache.adapters.catalog_streams import StreamRows
 from image_cache.errors import NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_see
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.texts import SLUG, checked_image_id
+from image_cache.streams.table import StreamRows
+from image_cache.streams.validation import SLUG, checked_image_id
 
 STATS_S = 1800.0
 SHOWN_OF_EACH = 4

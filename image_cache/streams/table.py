@@ -3,10 +3,10 @@
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
-from image_cache.adapters.catalog import MAX_QUERY_CHARS, MAX_QUERY_WORDS, Catalog
-from image_cache.database import Connection, Row, marks
-from image_cache.folding import respellings
+from image_cache.db.database import Connection, Row, marks
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+from image_cache.records.table import MAX_QUERY_CHARS, MAX_QUERY_WORDS, Catalog
+from image_cache.text import respellings
 
 _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"

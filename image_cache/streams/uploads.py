@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from image_cache.adapters.catalog_streams import StreamRows
-from image_cache.adapters.decoder import Decoder
 from image_cache.errors import DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
+from image_cache.imaging.decoder import Decoder
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso
-from image_cache.streams.pictures import SETS, Pictures
-from image_cache.streams.texts import (
+from image_cache.streams.images import SETS, Pictures
+from image_cache.streams.table import StreamRows
+from image_cache.streams.validation import (
     checked_description,
     checked_page,
     checked_title,

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from image_cache.adapters.catalog_streams import StreamRows
-from image_cache.engine.windows import Windows
+from image_cache.engine.shared_counters import Windows
+from image_cache.streams.table import StreamRows
 
 ONCE_IN_S = 30 * 60.0
 WAITING_MOST = 4096  # different (image, day) pairs that wait for the next flush

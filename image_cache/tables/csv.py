@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from image_cache.adapters.table_discogs import collection_row, foreign, is_collection, likely_title
-from image_cache.adapters.table_rows import COLUMNS, row_from
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
+from image_cache.tables.rows import COLUMNS, row_from
+from image_cache.tables.table_discogs import collection_row, foreign, is_collection, likely_title
 
 MAX_RECORD_BYTES = 128 * 1024  # a record of the longest allowed cells has some 30 KB
 MAX_COLUMNS = 200

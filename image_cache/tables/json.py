@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from image_cache.adapters.table_rows import COLUMNS, row_from
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
+from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_CHARS = 256 * 1024
 _CHUNK_BYTES = 64 * 1024

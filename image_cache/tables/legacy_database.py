@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.table_rows import MAX_PLAYS, moment_from, row_from
-from image_cache.database import Connection, DatabaseError, Row
-from image_cache.database.foreign import foreign
+from image_cache.db.database import Connection, DatabaseError, Row
+from image_cache.db.foreign import foreign
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
+from image_cache.tables.rows import MAX_PLAYS, moment_from, row_from
 
 LONGEST_BYTES = 1_000_000  # of one value; the longest tracklist that is taken has some 150 KB
 MAX_PLAYS_OF_ONE = 10_000

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from image_cache.adapters.original import read_original
-from image_cache.adapters.table_csv import read_csv
-from image_cache.adapters.table_json import read_json
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
+from image_cache.tables.csv import read_csv
+from image_cache.tables.json import read_json
+from image_cache.tables.legacy_database import read_original
 
 # What people take for a table, by its first bytes.
 _KNOWN = (

@@ -6,8 +6,8 @@ A row is one copy. Two copies of a release are two rows with one id, and stay tw
 import re
 from collections.abc import Mapping, Sequence
 
-from image_cache.adapters.table_rows import row_from
 from image_cache.models import AlbumRow
+from image_cache.tables.rows import row_from
 
 # Their column -> ours; what is not here becomes a line of the notes, which is right for the owner's own columns.
 _NAMES = {

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from image_cache.adapters.table_csv import FORMULA
-from image_cache.adapters.table_rows import COLUMNS
 from image_cache.errors import TableRejected
 from image_cache.models import Album
+from image_cache.tables.csv import FORMULA
+from image_cache.tables.rows import COLUMNS
 
 _ON_THE_NET = re.compile(r"https?:")
 KINDS = ("csv", "json")

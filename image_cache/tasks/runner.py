@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_tasks import TaskRows
-from image_cache.database import Connection, DatabaseError
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, UnknownTask
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 from image_cache.models import TaskState
+from image_cache.records.table import Catalog
+from image_cache.tasks.table import TaskRows
 
 logger = logging.getLogger(__name__)
 

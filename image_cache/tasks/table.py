@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, IntegrityError, Row, marks
+from image_cache.db.database import Connection, IntegrityError, Row, marks
 from image_cache.models import TaskState
+from image_cache.records.table import Catalog
 
 KEPT = 50  # ended tasks of a kind that are remembered
 

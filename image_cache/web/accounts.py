@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response
 
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.web.context import SESSION_TOKEN, account, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 accounts = Blueprint("accounts", __name__)
 
@@ -18,7 +18,7 @@ def login_page() -> Response | str:
         return redirect(_next())
     if not services().accounts.has_operator():
         return redirect("/claim")
-    return render_template("login.html", next=_next())
+    return render_template("accounts/login.html", next=_next())
 
 
 @accounts.post("/login")
@@ -29,7 +29,7 @@ def login() -> Response | Refusal:
     try:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "")
     except LoginFailed as error:
-        return render_template("login.html", error=str(error), name=name, next=_next()), *_refusal(error)
+        return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
     return _enter(token)
 
 
@@ -37,7 +37,7 @@ def login() -> Response | Refusal:
 def claim_page() -> Response | str:
     if services().accounts.has_operator():
         return redirect("/login")
-    return render_template("claim.html", code=request.args.get("code", ""), next=_next())
+    return render_template("accounts/claim.html", code=request.args.get("code", ""), next=_next())
 
 
 @accounts.post("/claim")
@@ -48,7 +48,7 @@ def claim() -> Response | Refusal:
     try:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
-        return render_template("claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
+        return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
     return _enter(token)
 
 

@@ -4,38 +4,38 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import MAX_BODY_BYTES
-from image_cache.ground import secret_key
+from image_cache.bootstrap import secret_key
 from image_cache.services import Services
 from image_cache.web.accounts import accounts
-from image_cache.web.api import api
-from image_cache.web.commands import register_commands
+from image_cache.web.admin.dashboard import dashboard
+from image_cache.web.admin.health import ops
+from image_cache.web.admin.metrics import metrics
+from image_cache.web.commands.music_commands import register_music_commands
+from image_cache.web.commands.records import register_commands
+from image_cache.web.commands.streams import register_stream_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
-from image_cache.web.dashboard import dashboard
-from image_cache.web.discogs import discogs, register_discogs
+from image_cache.web.covers.api import api
+from image_cache.web.covers.edit import sleeves
+from image_cache.web.covers.media import WarmCovers, media
 from image_cache.web.errors import register_errors
-from image_cache.web.file_api import file_api
-from image_cache.web.files import files
-from image_cache.web.guard import register_guard
-from image_cache.web.helpers import register_helpers
-from image_cache.web.importing import importing
-from image_cache.web.intake import UploadRequest
-from image_cache.web.jobs import jobs
-from image_cache.web.limits import register_limits
-from image_cache.web.media import WarmCovers, media
-from image_cache.web.metrics import metrics
-from image_cache.web.music import music
-from image_cache.web.music_commands import register_music_commands
-from image_cache.web.notes import notes
-from image_cache.web.ops import ops
-from image_cache.web.pages import pages
-from image_cache.web.removing import removing
-from image_cache.web.sleeves import sleeves
-from image_cache.web.stream_api import stream_api
-from image_cache.web.stream_commands import register_stream_commands
-from image_cache.web.stream_helpers import register_stream_helpers
-from image_cache.web.stream_media import stream_media
-from image_cache.web.stream_people import stream_people
-from image_cache.web.streams import streams
+from image_cache.web.files.api import file_api
+from image_cache.web.files.views import files
+from image_cache.web.imports.discogs import discogs, register_discogs
+from image_cache.web.imports.jobs import jobs
+from image_cache.web.imports.music import music
+from image_cache.web.imports.views import importing
+from image_cache.web.rate_limits import register_limits
+from image_cache.web.records.notes import notes
+from image_cache.web.records.removing import removing
+from image_cache.web.records.views import pages
+from image_cache.web.request_body import UploadRequest
+from image_cache.web.security import register_guard
+from image_cache.web.streams.api import stream_api
+from image_cache.web.streams.media import stream_media
+from image_cache.web.streams.members import stream_people
+from image_cache.web.streams.stream_helpers import register_stream_helpers
+from image_cache.web.streams.views import streams
+from image_cache.web.template_helpers import register_helpers
 
 
 def build_app(services: Services) -> Flask:

@@ -38,7 +38,7 @@ def initials_on(colour: str) -> str:
 @lru_cache(maxsize=256)
 def ramp(band: str, count: int) -> tuple[str, ...]:
     """Return `count` colours of a band of the wall by colour, in its order there; greys for what is none."""
-    from image_cache.library.colour import BANDS, RAMPS, rises
+    from image_cache.records.colour import BANDS, RAMPS, rises
 
     at = BANDS.index(band) if band in BANDS else BANDS.index("Grey")
     hue, chroma = RAMPS[at]

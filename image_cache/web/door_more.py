@@ -12,7 +12,7 @@ def check_keeper(path: str) -> AnyResponse | None:
     if not may_change():
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
             raise Unauthorized("Log in first.")
-        form = "login.html" if services().accounts.has_operator() else "claim.html"
+        form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
         return Response(render_template(form, next=path), 401)
     if request.method == "POST" and not may_operate():
         raise Forbidden("Only an operator may do that.")

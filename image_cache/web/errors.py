@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import (
     CacheError,
     ChecksumMismatch,
@@ -36,8 +36,8 @@ from image_cache.errors import (
     UnknownTask,
     UploadTooLarge,
 )
-from image_cache.web.guard import NOT_ALLOWED
-from image_cache.web.limits import seconds_to_wait
+from image_cache.web.rate_limits import seconds_to_wait
+from image_cache.web.security import NOT_ALLOWED
 
 logger = logging.getLogger(__name__)
 

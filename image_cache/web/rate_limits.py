@@ -8,7 +8,7 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits.storage import Storage
 
-from image_cache.engine.windows import Windows
+from image_cache.engine.shared_counters import Windows
 
 SCHEME = "windows"
 

@@ -10,11 +10,11 @@ from typing import IO, Any, cast
 
 from flask import Request, request
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import may_edit
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.viewing import viewer
+from image_cache.web.streams.viewer import viewer
 
 TABLES = "importing.upload"
 ENDPOINTS = ("streams.upload", "stream_api.upload")

@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Response, request
 
 from image_cache.engine.key import Key
-from image_cache.web.guard import IMAGE_POLICY
+from image_cache.web.security import IMAGE_POLICY
 
 FOREVER = "public, max-age=31536000, immutable"
 MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}

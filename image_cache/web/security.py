@@ -8,7 +8,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import is_on_this_machine, is_same_origin, may_change, services
-from image_cache.web.intake import admit
+from image_cache.web.request_body import admit
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _check_account() -> AnyResponse | None:
         return None
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         raise Unauthorized("Log in first.")
-    form = "login.html" if services().accounts.has_operator() else "claim.html"
+    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
     page = render_template(form, next=url_for("pages.album", **(request.view_args or {})))
     return Response(page, 401)
 

@@ -6,7 +6,7 @@ Colours stand in presentation attributes, which a strict content policy does not
 from markupsafe import Markup
 
 from image_cache.models import Album, Cover
-from image_cache.web.colour import initials_on, ink_on, is_hex, ramp
+from image_cache.web.colour_more import initials_on, ink_on, is_hex, ramp
 
 MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
 

@@ -14,12 +14,12 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
-from image_cache.web import drawing
+from image_cache.web import svg as drawing
 from image_cache.web.context import account, may_change, may_operate, services
-from image_cache.web.finding import places
+from image_cache.web.highlight import places
 
 STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
 PLACEHOLDERS = ("thumbnails", "detail")

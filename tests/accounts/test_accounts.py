@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.accounts import IDLE_S, PAUSE_S, TOUCH_S, Accounts
-from image_cache.adapters.catalog import Catalog
+from image_cache.accounts.service import IDLE_S, PAUSE_S, TOUCH_S, Accounts
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
+from image_cache.records.table import Catalog
 from tests.support.clock import FakeClock
 
 PASSWORD = "turntable 33"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.imaging.test_volumes import nifti
 from tests.support.origin import Origin
 from tests.support.vault import Vault, wait_until
 from tests.support.volumes import serve
-from tests.test_volumes import nifti
 
 MB = 1_000_000
 

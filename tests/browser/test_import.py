@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_tasks import TaskRows
+from image_cache.records.table import Catalog
+from image_cache.tasks.table import TaskRows
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.operations.actions import ACTIONS
+from image_cache.cli.actions_more import ACTIONS
+from tests.maintenance.health.test_health import picture_of
 from tests.support.inside import Inside
 from tests.support.operator import Said, command, environment, operate
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import ROOT, Vault, wait_until
-from tests.test_health import picture_of
 
 COVERS = 5
 READING = [name for name, action in ACTIONS.items() if action.is_reading and name not in ("monitor", "selftest")]
@@ -321,9 +321,7 @@ def test_the_script_is_quiet_when_its_reader_leaves_and_starts_fast(served: tupl
     assert done.returncode == 0
     assert done.stderr == ""
     assert done.stdout.startswith("VinylVault, ")
-    loaded = (
-        "import sys, image_cache.operations.command; print(*sorted(m for m in ('PIL', 'requests', 'flask') if m in sys.modules))"
-    )
+    loaded = "import sys, image_cache.cli.main; print(*sorted(m for m in ('PIL', 'requests', 'flask') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 

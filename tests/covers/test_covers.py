@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from image_cache.cover_services import open_covers
 from image_cache.covers import PAGE, VISIBLE, WARM, CacheStats
+from image_cache.covers.build import open_covers
 from image_cache.covers.loader import SETTLED_FRESH_S
 from image_cache.engine.key import Key
 from image_cache.errors import QueueFull, UnknownImage
@@ -24,7 +24,7 @@ from tests.support.engine import counted
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HOUR_S, DAY_S, YEAR_S = 3600.0, 86400.0, 365 * 86400.0
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from image_cache.covers.names import Names
+from image_cache.covers.digests import Names
 from image_cache.engine.index import Index
 from image_cache.engine.key import DIGEST
-from image_cache.engine.register import Image, Register
+from image_cache.engine.registry import Image, Register
 
 URL = "https://example.org/a.jpg"
 SPEC = "thumbnails;edge=150"

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from image_cache.adapters.identity import RULES, identify
+from image_cache.covers.identity import RULES, identify
 
 MBID = "76df3287-6cda-33eb-8e9a-044b5e15ffdd"
 

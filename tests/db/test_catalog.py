@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_schema import MIGRATIONS
-from image_cache.database import Database, DatabaseError, IntegrityError
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import Database, DatabaseError, IntegrityError
 from image_cache.models import Album, AlbumQuery, Track
+from image_cache.records.table import Catalog
 
 
 def album(number: int = 1, **other: object) -> Album:

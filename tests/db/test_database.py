@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from image_cache import database as opened_in
-from image_cache.database import KEPT_IDLE, Database, Locked
-from image_cache.database.turns import Turns
-from image_cache.faults import kind_of
+from image_cache.db import database as opened_in
+from image_cache.db.database import KEPT_IDLE, Database, Locked
+from image_cache.db.diagnosis import kind_of
+from image_cache.db.turns import Turns
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -26,7 +26,7 @@ conn.close()
 BUSY = """
 import sys, threading
 from pathlib import Path
-from image_cache.database import Database
+from image_cache.db.database import Database
 
 COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n"
 database, errors, is_over = Database(Path(sys.argv[1]), ["CREATE TABLE t (n);"], synchronous="NORMAL"), [], threading.Event()
@@ -107,7 +107,7 @@ def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
     """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
     program = (
         "import signal, threading\n"
-        "from image_cache.database.turns import Turns\n"
+        "from image_cache.db.turns import Turns\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests behind may have it ignored\n"
         "turns, main = Turns(), threading.get_ident()\n"
         "assert turns.take(1)\n"
@@ -356,7 +356,7 @@ def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: P
         conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(500)])
     old.close()
     program = (
-        "import sys; from pathlib import Path; from image_cache.database import Database;"
+        "import sys; from pathlib import Path; from image_cache.db.database import Database;"
         f" Database(Path(sys.argv[1]), {LATER!r}, synchronous='FULL').rows('SELECT 1')"
     )
     running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "db")]) for _ in range(4)]

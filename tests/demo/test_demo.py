@@ -21,7 +21,7 @@ from demo.entry import Entry
 from demo.painting import cast, paint
 from demo.records import entries, pictures, records, slug_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
     "source", "source_id", "artist", "title", "year", "genres", "styles", "formats", "label", "catno", "rating",
     "media_condition", "sleeve_condition", "notes", "added", "plays", "tracks", "cover_url",

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.index import RECENCY_GRAIN_S
-from image_cache.engine.upkeep import adopt, clear, clear_variant, sweep
+from image_cache.engine.maintenance import adopt, clear, clear_variant, sweep
 from image_cache.errors import StorageError
 from tests.support.clock import FakeClock
 from tests.support.disk import disk_of
 from tests.support.engine import counted, files, key, open_cache, webp
 from tests.support.statements import traced
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ def test_without_any_index_a_read_only_disk_serves_from_its_files(small_disk: Pa
 HAMMER = """
 import random, sys
 from pathlib import Path
-from image_cache.engine.upkeep import clear, sweep
+from image_cache.engine.maintenance import clear, sweep
 from tests.support.clock import FakeClock
 from tests.support.engine import key, open_cache, webp
 import time

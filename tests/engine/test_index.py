@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.database import OperationalError, is_broken
+from image_cache.db.database import OperationalError, is_broken
 from image_cache.engine.cache import Cache
 from image_cache.engine.index import RECENCY_GRAIN_S, Found, Index, file_is_plausible
-from image_cache.engine.upkeep import adopt, sweep
+from image_cache.engine.maintenance import adopt, sweep
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, open_cache, webp
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.database import Database
+from image_cache.db.database import Database
 from image_cache.engine.jobs import (
     LEASE_S,
     MAX_ASKED_PAUSE_S,
@@ -30,7 +30,7 @@ from image_cache.engine.schema import MIGRATIONS
 from image_cache.errors import QueueFull
 from tests.support.clock import FakeClock
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 YEAR_S = 365 * 86400.0
 
 
@@ -154,7 +154,7 @@ def test_two_jobs_of_a_lane_and_three_in_all_run_at_a_time(queue: JobQueue) -> N
 CLAIMS = """
 import sys
 from pathlib import Path
-from image_cache.database import Database
+from image_cache.db.database import Database
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.schema import MIGRATIONS
 queue = JobQueue(Database(Path(sys.argv[1]), MIGRATIONS, synchronous="NORMAL"), limit=100, total=3, per_lane=2,

@@ -8,7 +8,7 @@ import pytest
 
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
-from image_cache.engine.register import Image, Register
+from image_cache.engine.registry import Image, Register
 
 
 @pytest.fixture

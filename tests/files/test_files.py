@@ -28,10 +28,10 @@ from image_cache.errors import (
     OriginUnavailable,
     StorageError,
 )
-from image_cache.files.names import part_path
-from image_cache.files.opener import FileOpener, open_files
+from image_cache.files.maintenance import answers, remove_expired, sweep
+from image_cache.files.opener_more import FileOpener, open_files
+from image_cache.files.paths import part_path
 from image_cache.files.store import Bounds, FileCache
-from image_cache.files.upkeep import answers, remove_expired, sweep
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, wait_until

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.files.importing import import_layout
-from image_cache.files.names import name_of, remote, suffix
+from image_cache.files.legacy_import import import_layout
+from image_cache.files.paths import name_of, remote, suffix
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.vault import ROOT

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_cache.adapters import imaging
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.variants import Variant, cover_variants
 from image_cache.errors import DecoderFailed, ImageRejected
+from image_cache.imaging import pillow as imaging
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import Variant, cover_variants
 from tests.support.pictures import decoded, encoded, noise, png_header
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAIR = (cover_variants()[0], cover_variants()[2])
 BUDGET = 256 << 20
 WAIT_S = 30.0
@@ -372,8 +372,8 @@ def test_closing_does_not_wait_for_a_slow_picture(decoder):
 
 _HOLDER = """
 import json, sys
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.variants import cover_variants
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import cover_variants
 decoder = Decoder(256 << 20)
 decoder.render(open(sys.argv[1], "rb").read(), cover_variants()[:1])
 print(json.dumps(decoder.processes()), flush=True)
@@ -395,8 +395,8 @@ def test_no_orphan_survives_a_parent_that_was_killed(tmp_path):
 
 _FORKER = """
 import os, pathlib, sys
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.variants import cover_variants
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import cover_variants
 body = pathlib.Path(sys.argv[1]).read_bytes()
 decoder = Decoder(256 << 20)
 decoder.render(body, cover_variants()[:1])
@@ -454,7 +454,7 @@ def test_failures_leak_no_descriptors(decoder):
 )
 def test_an_answer_that_makes_no_sense_is_a_failure(change):
     """The child touched hostile bytes: what it says is data, not truth."""
-    from image_cache.adapters.decoder import _rendered
+    from image_cache.imaging.decoder import _rendered
 
     webp = b"RIFF\0\0\0\0WEBP"
     head = {"sizes": {"thumbnails": 12}, "width": 9, "height": 9, "average": "#00ff00", "hue": 30, "chroma": 0.1}

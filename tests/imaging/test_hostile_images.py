@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_cache.adapters.decoder import GRACE_S, START_S, Decoder
-from image_cache.adapters.variants import cover_variants
 from image_cache.errors import DecoderFailed, ImageRejected
+from image_cache.imaging.decoder import GRACE_S, START_S, Decoder
+from image_cache.imaging.variants import cover_variants
 from tests.support.corpora import corpus, manifest
 from tests.support.pictures import decoded, encoded, noise, quartered, riff_chunks
 

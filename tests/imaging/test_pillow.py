@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from image_cache.adapters import imaging
-from image_cache.adapters.headers import jpeg_layout
-from image_cache.adapters.variants import Variant, cover_variants
 from image_cache.errors import ImageRejected
+from image_cache.imaging import pillow as imaging
+from image_cache.imaging.sniff import jpeg_layout
+from image_cache.imaging.variants import Variant, cover_variants
 from tests.support import pictures
 from tests.support.pictures import decoded, encoded, is_near, noise, quartered
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = {variant.name: variant for variant in cover_variants()}
 PAIR = (TABLE["thumbnails"], TABLE["detail"])
 MEGA = 1_000_000
@@ -418,7 +418,7 @@ def test_a_side_above_the_limit_is_refused():
 
 def test_pillow_is_strict_in_the_process_that_decodes():
     code = (
-        "from image_cache.adapters import decoder_child, imaging\n"
+        "from image_cache.imaging import decoder_worker as decoder_child; from image_cache.imaging import pillow as imaging\n"
         "from PIL import AvifImagePlugin, Image, ImageFile\n"
         "print(ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS is not None, AvifImagePlugin.DEFAULT_MAX_THREADS)"
     )
@@ -432,7 +432,7 @@ def test_pillows_own_bomb_limit_is_always_set():
 
 
 def test_the_web_process_never_imports_pillow():
-    code = "import sys, image_cache.adapters.decoder, image_cache.adapters.variants; print('PIL' in sys.modules)"
+    code = "import sys, image_cache.imaging.decoder, image_cache.imaging.variants; print('PIL' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -441,7 +441,7 @@ def test_the_web_process_never_imports_pillow():
 
 
 def test_the_committed_placeholders_are_what_we_draw(tmp_path):
-    command = [sys.executable, "-m", "image_cache.adapters.imaging", "placeholders", str(tmp_path)]
+    command = [sys.executable, "-m", "image_cache.imaging.pillow", "placeholders", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     committed = {path.name: decoded(path.read_bytes()) for path in (ROOT / "static/placeholders").glob("*.webp")}
     drawn = {path.name: decoded(path.read_bytes()) for path in tmp_path.iterdir()}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from image_cache.adapters import volume
-from image_cache.adapters.volume import Preview, Previewer
 from image_cache.errors import DecoderFailed, FileRejected
+from image_cache.imaging import volume
+from image_cache.imaging.volume import Preview, Previewer
 from tests.support.corpora import corpus, manifest
 from tests.support.inside import Inside
 from tests.support.origin import Origin

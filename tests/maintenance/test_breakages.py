@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.maintenance.health.test_health import picture_of
 from tests.support.disk import disk_of
 from tests.support.operator import Said, operate
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
-from tests.test_health import picture_of
 
 COVERS = 6
 FIRST_LOOK_S = 30.0  # after which it was long ago; the next one is in a day

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.housekeeping import Housekeeping
+from image_cache.maintenance.housekeeping import Housekeeping
 from tests.support.clock import FakeClock
 from tests.support.covers import BASE, Covers, covers_at
 from tests.support.engine import counted, files, key, webp

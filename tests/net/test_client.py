@@ -14,10 +14,6 @@ from pathlib import Path
 import pytest
 
 from image_cache import __version__
-from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.deadline import Pace
-from image_cache.adapters.origin import CHUNK_BYTES, OriginFetcher
-from image_cache.adapters.policy import PeerPolicy
 from image_cache.errors import (
     CacheError,
     DecoderFailed,
@@ -28,9 +24,13 @@ from image_cache.errors import (
     OriginTooLarge,
     OriginUnavailable,
 )
+from image_cache.net.backoff import retry_delay_s
+from image_cache.net.client import CHUNK_BYTES, OriginFetcher
+from image_cache.net.deadline import Pace
+from image_cache.net.policy import PeerPolicy
 from tests.support.origin import Asked, Origin, jpeg
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 0.4
 LIMIT_BYTES = 100_000
 LATE_S = 20.0  # a busy machine may be so late; without the deadline a hostile origin would go on for minutes
@@ -514,11 +514,11 @@ def test_memory_stays_bounded_with_endless_bodies() -> None:
     """In a process of its own, because the peak of this one is history. 20 MB is the limit of a picture; 30 MB may be used."""
     program = textwrap.dedent("""
         import re
-        from image_cache.adapters.origin import OriginFetcher
-        from image_cache.adapters.policy import PeerPolicy
+        from image_cache.net.client import OriginFetcher
+        from image_cache.net.policy import PeerPolicy
         from image_cache.errors import OriginError
         from tests.support.origin import Origin
-        from tests.test_origin import HOSTILE
+        from tests.net.test_client import HOSTILE
 
         with Origin() as origin:
             fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=1, read_timeout_s=0.5)
@@ -542,7 +542,7 @@ def test_memory_stays_bounded_with_endless_bodies() -> None:
 
 
 def test_importing_the_light_parts_does_not_import_requests() -> None:
-    program = "import sys, image_cache.adapters.policy, image_cache.adapters.backoff; sys.exit('requests' in sys.modules or 'urllib3' in sys.modules)"
+    program = "import sys, image_cache.net.policy, image_cache.net.backoff; sys.exit('requests' in sys.modules or 'urllib3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 

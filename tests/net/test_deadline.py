@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from image_cache.adapters.deadline import Watchdog
+from image_cache.net.deadline import Watchdog
 from tests.support.vault import wait_until
 
 WAIT_S = 30.0

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from config import Settings
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.opening import make_fetcher
-from image_cache.adapters.webapi import WebApi
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
+from image_cache.net.json_api import WebApi
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.opening import make_fetcher
 from tests.support.origin import Origin
 
 

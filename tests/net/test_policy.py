@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from image_cache.adapters import deadline
-from image_cache.adapters.address import canonical_host, interface_networks, lane, parse_url, refusal
-from image_cache.adapters.deadline import Watchdog
-from image_cache.adapters.origin import OriginFetcher
-from image_cache.adapters.peer import guarded_session
-from image_cache.adapters.policy import PeerPolicy, connect_by_tcp, resolve_by_system
 from image_cache.errors import ConfigError, OriginDenied, OriginError, OriginUnavailable
+from image_cache.net import deadline
+from image_cache.net.client import OriginFetcher
+from image_cache.net.deadline import Watchdog
+from image_cache.net.policy import PeerPolicy, connect_by_tcp, resolve_by_system
+from image_cache.net.transport import guarded_session
+from image_cache.net.url import canonical_host, interface_networks, lane, parse_url, refusal
 from tests.support.corpora import manifest
 from tests.support.origin import ANY, Origin
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_services import ServiceRows
-from image_cache.adapters.pace import Pace
+from image_cache.net.catalog_services import ServiceRows
+from image_cache.net.rate_limit import Pace
+from image_cache.records.table import Catalog
 from tests.support.clock import FakeClock
 
 

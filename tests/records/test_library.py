@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
-from image_cache.folding import sort_key
-from image_cache.library import SORTS, Library
 from image_cache.models import AlbumQuery, AlbumRow, Track
+from image_cache.records.library import SORTS, Library
+from image_cache.records.table import Catalog
+from image_cache.text import sort_key
 from tests.support.clock import FakeClock
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -408,7 +408,7 @@ def test_what_is_gone_comes_up_only_when_there_is_nothing_else(library: Library)
 def test_no_record_comes_twice_in_twenty_over_processes(catalog: Catalog, library: Library, tmp_path: Path) -> None:
     fill(library, *(row(f"T{n}") for n in range(25)))
     program = (
-        "import sys; from pathlib import Path; from image_cache.adapters.catalog import Catalog; from image_cache.library import Library; "
+        "import sys; from pathlib import Path; from image_cache.records.table import Catalog; from image_cache.records.library import Library; "
         "library = Library(Catalog(Path(sys.argv[1]))); print(*(library.random().id for _ in range(10)))"
     )
     picks: list[int] = []

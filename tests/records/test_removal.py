@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_covers import CoverRows, CoverTries
-from image_cache.adapters.catalog_removal import Belongings, OnlyGone, RemovalRows
-from image_cache.adapters.catalog_sync import SyncRows
-from image_cache.adapters.owncovers import OwnCovers
-from image_cache.adapters.storage import LocalStorage
+from image_cache.covers.owncovers import OwnCovers
 from image_cache.engine.index import Index
 from image_cache.errors import StorageError, UnknownAlbum
-from image_cache.library import COLOUR, Library
-from image_cache.library.looks import AlbumLook, AlbumLooks
-from image_cache.library.removing import RECORDS_A_WRITE
+from image_cache.importers.artwork.table import CoverRows, CoverTries
+from image_cache.importers.discogs.table import SyncRows
 from image_cache.models import AlbumQuery, AlbumRow
+from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.library import COLOUR, Library
+from image_cache.records.removal import Belongings, OnlyGone, RemovalRows
+from image_cache.records.removing import RECORDS_A_WRITE
+from image_cache.records.table import Catalog
+from image_cache.storage.local import LocalStorage
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import jpeg

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.streams.test_live import Browser
 from tests.support.inside import PASSWORD
 from tests.support.machine import SUITE, SUITES, Machine, program
 from tests.support.origin import Origin, jpeg
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Vault, wait_until
 from tests.support.volumes import nifti
-from tests.test_streams_live import Browser
 
 pytestmark = pytest.mark.slow
 
@@ -220,12 +220,12 @@ def video():
     return len(create_thumbnail_from_video("/var/lib/vinylvault/evening.mp4", timestamp=1)) > 500
 
 def volume():
-    from image_cache.adapters.volume import Previewer
+    from image_cache.imaging.volume import Previewer
     return len(Previewer().preview(Path("/var/lib/vinylvault/brain.nii"), "brain.nii", "0").slices)
 
 def decoder():
-    from image_cache.adapters.decoder import Decoder
-    from image_cache.adapters.variants import Variant
+    from image_cache.imaging.decoder import Decoder
+    from image_cache.imaging.variants import Variant
     made = Decoder(64 << 20)
     try:
         rendered = made.render(Path("/var/lib/vinylvault/photo.jpg").read_bytes(), [Variant("detail", 600)])
@@ -479,8 +479,8 @@ def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
 def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(pi: Machine) -> None:
     """It starts, changes the catalogue as no older version understands, and then answers 503."""
     before, records = release(pi), pi.run("vinylvault", "albums", "export", "/var/lib/vinylvault/all.json").stdout
-    broken(pi, "ill", "image_cache/web/ops.py", "200 if can_serve(checks) else 503", "503")
-    schema = pi.share / "ill/image_cache/adapters/catalog_schema.py"
+    broken(pi, "ill", "image_cache/web/admin/health.py", "200 if can_serve(checks) else 503", "503")
+    schema = pi.share / "ill/image_cache/db/catalog_schema.py"
     text = schema.read_text(encoding="utf-8")
     schema.write_text(
         text + '\nMIGRATIONS = (*MIGRATIONS, "CREATE TABLE whim (id INTEGER PRIMARY KEY) STRICT;")\n', encoding="utf-8"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.serving.quick import QuickAnswers
+from image_cache.server.fast_path import QuickAnswers
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 

@@ -1,4 +1,4 @@
-"""What the installer says before it does anything, and what it reads. Installing, updating, removing: tests/rehearsal.py."""
+"""What the installer says before it does anything, and what it reads. Installing, updating, removing: tests/server/rehearsal.py."""
 
 import os
 import shutil

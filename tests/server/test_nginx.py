@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.variants import cover_variants
+from image_cache.imaging.variants import cover_variants
+from tests.streams.test_live import Browser
 from tests.support.front import Front, vault_behind
 from tests.support.inside import PASSWORD
 from tests.support.origin import Origin, jpeg
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Reply, Vault, wait_until
-from tests.test_streams_live import Browser
 
 pytestmark = pytest.mark.slow
 
@@ -299,7 +299,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     assert lines >= 10_000
     # A command beside the service makes room as the service would: one byte less than there is.
     script = (
-        "from config import load_settings; from image_cache.cover_services import open_covers\n"
+        "from config import load_settings; from image_cache.covers.build import open_covers\n"
         "parts = open_covers(load_settings()); cache = parts.covers.cache\n"
         "old = {key for key, _ in cache.index.victims('covers', 1000)}\n"
         "cache.set_budget(cache.index.totals('covers').bytes - 1)\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.engine.cache import Cache
-from image_cache.engine.hits import HITS, HitLog
 from image_cache.engine.key import Key, digest_of
-from image_cache.front import COVERS, Front
+from image_cache.engine.stats.nginx_log import HITS, HitLog
+from image_cache.server.nginx_links import COVERS, Front
 from tests.support.clock import FakeClock
 from tests.support.engine import open_cache, webp
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from config import MAX_BODY_BYTES
-from image_cache.serving.arrival import MAX_HEAD_BYTES, Arrival
+from image_cache.server.request_framing import MAX_HEAD_BYTES, Arrival
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world"

@@ -1,4 +1,4 @@
-"""The files of systemd/: what systemd says of them, and what the service says to systemd. Under a real systemd: tests/rehearsal.py."""
+"""The files of systemd/: what systemd says of them, and what the service says to systemd. Under a real systemd: tests/server/rehearsal.py."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.serving.notify import Notifier, Watchdog, answers
-from image_cache.web.intake import ENDPOINTS, OWN_COVER, TABLES
+from image_cache.server.sd_notify import Notifier, Watchdog, answers
+from image_cache.web.request_body import ENDPOINTS, OWN_COVER, TABLES
 from tests.support.front import PROGRAM
 from tests.support.inside import Inside
 from tests.support.vault import ROOT, Vault, wait_until

@@ -13,9 +13,7 @@ from PIL import Image
 
 import config
 from image_cache import ImageVisibility, StreamImageCache, StreamImageManager
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_accounts import AccountRows
-from image_cache.adapters.storage import LocalStorage
+from image_cache.accounts.table import AccountRows
 from image_cache.errors import (
     CacheError,
     DuplicateImage,
@@ -29,10 +27,12 @@ from image_cache.errors import (
     UploadTooLarge,
 )
 from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_own, may_see
-from image_cache.stream_services import get_image_manager
+from image_cache.records.table import Catalog
+from image_cache.storage.local import LocalStorage
 from image_cache.streams import Limits, Upload
-from image_cache.streams.importing import import_original
-from image_cache.streams.texts import new_image_id, slug_of
+from image_cache.streams.build import get_image_manager
+from image_cache.streams.legacy_import import import_original
+from image_cache.streams.validation import new_image_id, slug_of
 from tests.support.clock import FakeClock
 from tests.support.pictures import QUARTERS, decoded, encoded, is_near, quartered, quarters_of
 from tests.support.stage import photo
@@ -154,7 +154,7 @@ def test_the_snippets_of_the_quick_reference_run(tmp_path: Path, monkeypatch: py
         assert manager.delete_stream_image(stream_id="stream-001", image_id=img_uuid)
         assert not manager.delete_stream_image(stream_id="stream-001", image_id=img_uuid)
     finally:
-        from image_cache.stream_services import forget_streams
+        from image_cache.streams.build import forget_streams
 
         forget_streams(manager)
         manager.close()

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
-from image_cache.cover_services import CoverServices, open_covers
 from image_cache.covers import ImageCache
-from image_cache.engine.upkeep import adopt
+from image_cache.covers.build import CoverServices, open_covers
+from image_cache.engine.maintenance import adopt
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 

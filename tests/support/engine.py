@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from image_cache.engine.cache import Cache
-from image_cache.engine.counters import Counters
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.key import Key, digest_of
+from image_cache.engine.maintenance import adopt
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.upkeep import adopt
+from image_cache.engine.stats.counters_more import Counters
 from tests.support.clock import FakeClock
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
-from image_cache.ground import prepare, secret_key
+from image_cache.bootstrap import prepare, secret_key
 from image_cache.models import ImageVisibility
 from image_cache.services import Services, open_services
 from image_cache.streams import Upload

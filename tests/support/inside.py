@@ -11,9 +11,9 @@ from werkzeug.test import Client, TestResponse
 
 from app import create_app
 from config import Settings
-from image_cache.ground import prepare
+from image_cache.bootstrap import prepare
 from image_cache.services import Services, open_services
-from image_cache.web import build_app
+from image_cache.web.app import build_app
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from image_cache.database import Database
+from image_cache.db.database import Database
 
 
 def traced(database: Database) -> list[str]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.tables import Table, read_table
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.library import Library
 from image_cache.models import AlbumRow, ImportReport
+from image_cache.records.library import Library
+from image_cache.records.table import Catalog
+from image_cache.tables.read import Table, read_table
 
 PRESSING = {
     "Catalog#": "PST 7, PST 7",

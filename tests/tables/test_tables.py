@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.table_rows import COLUMNS
-from image_cache.adapters.table_writer import write_table
-from image_cache.adapters.tables import read_table
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import Album, AlbumRow, Track
+from image_cache.tables.read import read_table
+from image_cache.tables.rows import COLUMNS
+from image_cache.tables.write import write_table
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_every_column_is_read_whatever_the_spreadsheet_made_of_it(
 
 
 def test_the_columns_that_are_documented_are_those_that_are_read() -> None:
-    document = (Path(__file__).parents[1] / "docs" / "IMPORT.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs" / "IMPORT.md").read_text(encoding="utf-8")
     assert [name for name in COLUMNS if f"| `{name}` |" not in document] == []
 
 
@@ -440,7 +440,7 @@ def work_s(path: Path) -> float:
 _MEASURE = """
 import resource, sys
 from pathlib import Path
-from image_cache.adapters.tables import read_table
+from image_cache.tables.read import read_table
 from image_cache.models import AlbumRow
 good = sum(isinstance(row, AlbumRow) for row in read_table(Path(sys.argv[1])))
 print(good, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
 from image_cache.errors import TableRejected, UnknownTask
 from image_cache.models import TaskState
-from image_cache.sources import Task, Tasks
+from image_cache.records.table import Catalog
+from image_cache.tasks import Task, Tasks
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -155,8 +155,8 @@ def test_a_stop_leaves_the_task_for_the_next_start(catalog: Catalog, tmp_path: P
 CRASHES = """
 import os, sys
 from pathlib import Path
-from image_cache.adapters.catalog import Catalog
-from image_cache.sources import Tasks
+from image_cache.records.table import Catalog
+from image_cache.tasks import Tasks
 
 catalog = Catalog(Path(sys.argv[1]))
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_cache.database import Connection, Database
-from image_cache.engine.latency import Latencies
+from image_cache.db.database import Connection, Database
+from image_cache.engine.stats.counters import Latencies
 
 SHORT_S, LONG_S, DAY_S = 300, 3600, 86400
 KEPT_S = {SHORT_S: DAY_S + LONG_S, LONG_S: 31 * DAY_S}  # a little more than is shown, so that the first hour is whole

@@ -16,9 +16,9 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from image_cache.database import Connection, Database
-from image_cache.engine.distances import Line
+from image_cache.db.database import Connection, Database
 from image_cache.engine.key import Key
+from image_cache.engine.stats.distances import Line
 
 MOST_KEYS = 4096  # followed at a time; more, and the share of keys that is sampled shrinks
 MOST_PENDING = 3072  # uses noted before they are brought in; what comes beyond is passed over

@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
-from image_cache.adapters.catalog_covers import CoverRows
-from image_cache.adapters.colours import Colour, unpacked
-from image_cache.adapters.dummies import is_dummy_address, is_dummy_size
 from image_cache.covers import NAMESPACE, ImageCache
-from image_cache.covers.looks import Looks
-from image_cache.database import DatabaseError
-from image_cache.engine.looks import Look
-from image_cache.engine.register import Image
-from image_cache.library.colour import apart, place_of
-from image_cache.library.looks import AlbumLook, AlbumLooks
+from image_cache.covers.appearance import Looks
+from image_cache.covers.dummies import is_dummy_address, is_dummy_size
+from image_cache.db.database import DatabaseError
+from image_cache.engine.appearance_table import Look
+from image_cache.engine.registry import Image
+from image_cache.imaging.colours import Colour, unpacked
+from image_cache.importers.artwork.table import CoverRows
+from image_cache.importers.artwork.twins import groups, split
 from image_cache.models import Album
-from image_cache.sources.twins import groups, split
+from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.colour import apart, place_of
 
 logger = logging.getLogger(__name__)
 

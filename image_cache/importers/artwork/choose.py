@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from config import Settings
-from image_cache.adapters.catalog_covers import CoverRows
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.owncovers import SCHEME, OwnCovers
 from image_cache.covers import VISIBLE, ImageCache
+from image_cache.covers.owncovers import SCHEME, OwnCovers
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge
+from image_cache.imaging.decoder import Decoder
+from image_cache.importers.artwork.audit import DEAD
+from image_cache.importers.artwork.table import CoverRows
 from image_cache.models import Album
-from image_cache.sources.survey import DEAD
-from image_cache.sources.tasks import Tasks
+from image_cache.tasks.runner import Tasks
 
 logger = logging.getLogger(__name__)
 

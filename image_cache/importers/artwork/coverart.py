@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.musicbrainz import BUSY_S, MBID
-from image_cache.adapters.turns import Turns
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
+from image_cache.importers.artwork.services import BUSY_S, MBID
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.turns import Turns
 
 INTERVAL_S = 1.0  # it has no limit, and asks to be treated gently
 MAX_BYTES = 2_000_000

@@ -11,21 +11,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from image_cache.adapters.catalog_covers import CoverOffer, CoverRows
-from image_cache.adapters.coverart import INTERVAL_S as ARCHIVE_S
-from image_cache.adapters.coverart import CoverArt
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.musicbrainz import INTERVAL_S, MusicBrainz
-from image_cache.adapters.turns import Turns
-from image_cache.adapters.webapi import WebApi
 from image_cache.covers import WARM, ImageCache
 from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, SourceRefused
+from image_cache.importers.artwork.coverart import INTERVAL_S as ARCHIVE_S
+from image_cache.importers.artwork.coverart import CoverArt
+from image_cache.importers.artwork.services import INTERVAL_S, MusicBrainz
+from image_cache.importers.artwork.strategies import WAYS, Services
+from image_cache.importers.artwork.table import CoverOffer, CoverRows
 from image_cache.models import Album
-from image_cache.sources.tasks import Task
-from image_cache.sources.ways import WAYS, Services
+from image_cache.net.json_api import WebApi
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.turns import Turns
+from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.adapters.discogs import Discogs
+    from image_cache.importers.discogs.client import Discogs
 
 logger = logging.getLogger(__name__)
 

@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.owncovers import OwnCovers
 from image_cache.covers import NAMESPACE, ImageCache
-from image_cache.database import DatabaseError
+from image_cache.covers.owncovers import OwnCovers
+from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Chore
+from image_cache.imaging.decoder import Decoder
 from image_cache.models import TaskState
-from image_cache.sources import Task, Tasks
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.records.table import Catalog
+from image_cache.tasks import Task, Tasks
 
 if TYPE_CHECKING:
-    from image_cache.adapters.discogs import Discogs
-    from image_cache.library.looks import AlbumLooks
-    from image_cache.sources.desk import CoverDesk
-    from image_cache.sources.discogs import DiscogsLink
-    from image_cache.sources.survey import Survey
+    from image_cache.importers.artwork.audit import Survey
+    from image_cache.importers.artwork.choose import CoverDesk
+    from image_cache.importers.discogs.client import Discogs
+    from image_cache.importers.discogs.service import DiscogsLink
+    from image_cache.records.appearance import AlbumLooks
 
 KIND = "covers"  # of the task that looks for covers
 FIND_S = 60.0  # the search is quiet: it does not compete with the start of the machine
@@ -75,7 +75,7 @@ class CoverCare:
 
     def find(self, task: Task) -> Mapping[str, Any]:
         """Look for covers: the runner of the task."""
-        from image_cache.sources.finding import Finder
+        from image_cache.importers.artwork.search import Finder
 
         finder = Finder(self._settings, self.desk.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock)
         return finder.run(task)
@@ -90,8 +90,8 @@ class CoverCare:
         """What people do about the cover of one record."""
         with self._guard:
             if self._desk is None:
-                from image_cache.adapters.catalog_covers import CoverRows
-                from image_cache.sources.desk import CoverDesk
+                from image_cache.importers.artwork.choose import CoverDesk
+                from image_cache.importers.artwork.table import CoverRows
 
                 self._desk = CoverDesk(
                     self._settings,
@@ -109,7 +109,7 @@ class CoverCare:
         """What the sleeves of records look like."""
         with self._guard:
             if self._looks is None:
-                from image_cache.library.looks import AlbumLooks
+                from image_cache.records.appearance import AlbumLooks
 
                 self._looks = AlbumLooks(self._covers.cache.index.database)
             return self._looks
@@ -119,8 +119,8 @@ class CoverCare:
         """What keeps `looks` true."""
         with self._guard:
             if self._survey is None:
-                from image_cache.covers.looks import Looks
-                from image_cache.sources.survey import Survey
+                from image_cache.covers.appearance import Looks
+                from image_cache.importers.artwork.audit import Survey
 
                 self._survey = Survey(self.desk.rows, self._covers, Looks(self._covers, self._decoder), self.looks)
             return self._survey

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from image_cache.adapters.turns import Turns
-from image_cache.adapters.webapi import WebApi
 from image_cache.errors import OriginNotFound, OriginUnavailable
+from image_cache.net.json_api import WebApi
+from image_cache.net.turns import Turns
 
 INTERVAL_S = 1.1  # one a second is the rule, measured where the requests arrive: a little more than that leaves room for the way
 BUSY_S = 5.0  # how long to keep still after a 503 that does not say

@@ -6,16 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from image_cache.adapters.catalog_covers import CoverOffer
-from image_cache.adapters.coverart import CoverArt
-from image_cache.adapters.dummies import is_dummy_address
-from image_cache.adapters.musicbrainz import MusicBrainz, Release
+from image_cache.covers.dummies import is_dummy_address
 from image_cache.errors import OriginNotFound, SourceRefused
-from image_cache.folding import fold
+from image_cache.importers.artwork.coverart import CoverArt
+from image_cache.importers.artwork.services import MusicBrainz, Release
+from image_cache.importers.artwork.table import CoverOffer
 from image_cache.models import Album
+from image_cache.text import fold
 
 if TYPE_CHECKING:
-    from image_cache.adapters.discogs import Discogs
+    from image_cache.importers.discogs.client import Discogs
 
 SURE_SCORE = 90  # of 100, for a release that only its names tell
 OFFERED_SCORE = 60

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import MAX_ID, Catalog
-from image_cache.database import Connection, Row
+from image_cache.db.database import Connection, Row
 from image_cache.models import Album
+from image_cache.records.table import MAX_ID, Catalog
 
 # A time further ahead than this was written by a clock that was wrong.
 FAR_S = 400 * 86400.0

@@ -6,11 +6,11 @@ The token is a header of `WebApi` and goes to the API alone. Source: the develop
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from image_cache.adapters.discogs_rows import CollectionPage, Details, details_from, fields_from, page_from
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.pace import Pace
-from image_cache.adapters.webapi import WebApi
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused
+from image_cache.importers.discogs.parse import CollectionPage, Details, details_from, fields_from, page_from
+from image_cache.net.json_api import WebApi
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.rate_limit import Pace
 
 NAME = "discogs"
 PER_PAGE = 100  # the most that it gives; it cuts a larger wish down silently

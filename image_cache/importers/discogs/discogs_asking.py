@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from image_cache.adapters.backoff import retry_delay_s
-from image_cache.adapters.discogs_rows import FIELDS, Details
 from image_cache.errors import OriginError, SourceAway, SourceRefused
-from image_cache.sources.tasks import Task
+from image_cache.importers.discogs.parse import FIELDS, Details
+from image_cache.net.backoff import retry_delay_s
+from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.sources.discogs import DiscogsLink
+    from image_cache.importers.discogs.service import DiscogsLink
 
 LINGER_S = 20.0  # who opened one record opens the next
 LOOK_S = 0.25

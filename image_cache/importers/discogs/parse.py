@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from image_cache.adapters.address import parse_url
-from image_cache.adapters.table_rows import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import AlbumRow, Track
+from image_cache.net.url import parse_url
+from image_cache.tables.rows import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
 
 SOURCE = "discogs"
 MEDIA, SLEEVE, NOTES = "media", "sleeve", "notes"

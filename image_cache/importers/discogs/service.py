@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_services import ServiceRows
-from image_cache.adapters.catalog_sync import SyncRows
-from image_cache.adapters.fetched import LazyFetcher
-from image_cache.adapters.opening import make_fetcher
-from image_cache.adapters.tokenfile import TokenFile, looks_like_token
 from image_cache.covers import ImageCache
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
-from image_cache.library import Library
+from image_cache.importers.discogs.table import SyncRows
+from image_cache.importers.discogs.tokenfile import TokenFile, looks_like_token
 from image_cache.models import Album, TaskState
-from image_cache.sources.tasks import Runner, Task, Tasks
+from image_cache.net.catalog_services import ServiceRows
+from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.opening import make_fetcher
+from image_cache.records.library import Library
+from image_cache.records.table import Catalog
+from image_cache.tasks.runner import Runner, Task, Tasks
 
 if TYPE_CHECKING:
-    from image_cache.adapters.discogs import Discogs
+    from image_cache.importers.discogs.client import Discogs
 
 logger = logging.getLogger(__name__)
 
@@ -186,9 +186,9 @@ class DiscogsLink:
 
     def client(self, task: Task, token: str | None = None, *, spare: int = 0) -> "Discogs":
         """Return who speaks to Discogs for a task. Raises `SourceRefused` without a token."""
-        from image_cache.adapters.discogs import Discogs
-        from image_cache.adapters.pace import Pace
         from image_cache.errors import SourceRefused
+        from image_cache.importers.discogs.client import Discogs
+        from image_cache.net.rate_limit import Pace
 
         token = token or self.tokens.read()
         if token is None:
@@ -203,17 +203,17 @@ class DiscogsLink:
         return Discogs(self._fetcher, self.settings.DISCOGS_API_URL, token, pace, _waiter(task), spare=spare)
 
     def _sync(self, task: Task) -> Mapping[str, Any]:
-        from image_cache.sources.discogs_sync import sync
+        from image_cache.importers.discogs.sync import sync
 
         return sync(task, self)
 
     def _test(self, task: Task) -> Mapping[str, Any]:
-        from image_cache.sources.discogs_asking import test_token
+        from image_cache.importers.discogs.discogs_asking import test_token
 
         return test_token(task, self)
 
     def _details(self, task: Task) -> Mapping[str, Any]:
-        from image_cache.sources.discogs_asking import fetch_details
+        from image_cache.importers.discogs.discogs_asking import fetch_details
 
         return fetch_details(task, self)
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from image_cache.adapters.discogs_rows import CollectionPage
-from image_cache.database import Connection
+from image_cache.db.database import Connection
 from image_cache.errors import ImportRejected, OriginError, SourceAway
-from image_cache.sources.tasks import Task
+from image_cache.importers.discogs.parse import CollectionPage
+from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.sources.discogs import DiscogsLink
+    from image_cache.importers.discogs.service import DiscogsLink
 
 TRIES = 6  # of one call that brings no answer, with growing pauses
 FIRST_PAUSE = 1 / 30  # of the window: 2 s, doubled from try to try
@@ -54,7 +54,7 @@ def sync(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
 
 class _Sync:
     def __init__(self, task: Task, link: "DiscogsLink") -> None:
-        from image_cache.sources.discogs import NAME, SPARE
+        from image_cache.importers.discogs.service import NAME, SPARE
 
         self.task = task
         self.link = link

@@ -5,9 +5,9 @@ Statements only; what they mean is the library's business.
 
 from collections.abc import Iterable, Sequence
 
-from image_cache.adapters.catalog import Catalog, album_columns, album_from
-from image_cache.database import Connection, Row
+from image_cache.db.database import Connection, Row
 from image_cache.models import Album
+from image_cache.records.table import Catalog, album_columns, album_from
 
 MOST_WISHES = (
     100  # that may be asked for; somebody who opens more gets the newest first and the others when they are opened again

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{20,128}")
 _MOST_BYTES = 1000

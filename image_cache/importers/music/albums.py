@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from image_cache.adapters.musicfolder import Names, Part, Unit
-from image_cache.adapters.tag_reader import Refused, Tags
-from image_cache.folding import fold
+from image_cache.importers.music.tag_reader import Refused, Tags
+from image_cache.importers.music.walk import Names, Part, Unit
 from image_cache.models import AlbumRow, Track
+from image_cache.text import fold
 
 MAX_CHARS = 200
 MAX_TRACKS = 500

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_music import MUSIC, MusicRoot, MusicRows
-from image_cache.adapters.catalog_settings import SettingRows
-from image_cache.adapters.mounts import TABLE, mounts_of, point_of
+from image_cache.db.catalog import SettingRows
 from image_cache.errors import FolderRejected
-from image_cache.folding import fold
-from image_cache.sources.tasks import Tasks
+from image_cache.importers.music.mounts import TABLE, mounts_of, point_of
+from image_cache.importers.music.save import MUSIC, MusicRoot, MusicRows
+from image_cache.records.table import Catalog
+from image_cache.tasks.runner import Tasks
+from image_cache.text import fold
 
 logger = logging.getLogger(__name__)
 

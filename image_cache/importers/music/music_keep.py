@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_music import MUSIC, MusicFolder, MusicRoot, MusicRows
-from image_cache.database import Connection
-from image_cache.library.merge import created, merged
+from image_cache.db.database import Connection
+from image_cache.importers.music.albums import FoundAlbum
+from image_cache.importers.music.save import MUSIC, MusicFolder, MusicRoot, MusicRows
 from image_cache.models import Album
-from image_cache.sources.music_albums import FoundAlbum
+from image_cache.records.merge import created, merged
+from image_cache.records.table import Catalog
 
 Finds = Sequence[tuple[FoundAlbum, str | None]]
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from image_cache.adapters.fetched import Fetched
-from image_cache.adapters.musicfolder import Names, holds_anything, open_file, opened, opened_root, reason_of
-from image_cache.adapters.tag_reader import TagReader
 from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
+from image_cache.importers.music.tag_reader import TagReader
+from image_cache.importers.music.walk import Names, holds_anything, open_file, opened, opened_root, reason_of
+from image_cache.net.lazy_client import Fetched
 
 SCHEME = "music:"
 MAX_ADDRESS_CHARS = 8000

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.database import Connection, Row
+from image_cache.db.database import Connection, Row
 from image_cache.models import Album
+from image_cache.records.table import Catalog
 
 MUSIC = "music"  # the source of albums that lie in folders
 AT_A_TIME = 500

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_music import MusicRoot
-from image_cache.adapters.mounts import point_of
-from image_cache.adapters.musicfolder import Names, holds_anything, opened, opened_root, reason_of
-from image_cache.adapters.tag_reader import TagReader
 from image_cache.errors import DecoderFailed, FolderRejected
-from image_cache.sources.music_roots import MusicRoots, below, has_lost
-from image_cache.sources.music_walk import COUNTS, Means, RootWalk, Seen
-from image_cache.sources.tasks import Task
+from image_cache.importers.music.folders import MusicRoots, below, has_lost
+from image_cache.importers.music.mounts import point_of
+from image_cache.importers.music.save import MusicRoot
+from image_cache.importers.music.scan_folder import COUNTS, Means, RootWalk, Seen
+from image_cache.importers.music.tag_reader import TagReader
+from image_cache.importers.music.walk import Names, holds_anything, opened, opened_root, reason_of
+from image_cache.records.table import Catalog
+from image_cache.tasks.runner import Task
 
 EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; what is on the wall stays."
 FIXED = "Read only, which is fine: nothing is written there."

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_music import MusicFolder, MusicRoot, MusicRows
-from image_cache.adapters.musicfolder import Names, Part, Unit, Unread, Walk, open_file, opened, reason_of
-from image_cache.adapters.musicplace import decoded, encoded, mark_of, picture_address
-from image_cache.adapters.tag_reader import AT_A_TIME, Refused, TagReader, Tags
-from image_cache.database import Connection
-from image_cache.sources.music_albums import Assembly, FoundAlbum
-from image_cache.sources.music_keep import Finds, Keeper
-from image_cache.sources.tasks import Task
+from image_cache.db.database import Connection
+from image_cache.importers.music.albums import Assembly, FoundAlbum
+from image_cache.importers.music.music_keep import Finds, Keeper
+from image_cache.importers.music.pictures import decoded, encoded, mark_of, picture_address
+from image_cache.importers.music.save import MusicFolder, MusicRoot, MusicRows
+from image_cache.importers.music.tag_reader import AT_A_TIME, Refused, TagReader, Tags
+from image_cache.importers.music.walk import Names, Part, Unit, Unread, Walk, open_file, opened, reason_of
+from image_cache.records.table import Catalog
+from image_cache.tasks.runner import Task
 
 UNITS_A_WRITE = 50
 WRITE_S = 2.0  # what was read goes in at least so often

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_settings import SettingRows
-from image_cache.adapters.fetched import Fetched
-from image_cache.database import DatabaseError
+from image_cache.db.catalog import SettingRows
+from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Chore
+from image_cache.net.lazy_client import Fetched
+from image_cache.records.table import Catalog
 
 if TYPE_CHECKING:
-    from image_cache.adapters.musicplace import MusicPlace
-    from image_cache.sources.music_roots import MusicRoots
-    from image_cache.sources.tasks import Task, Tasks
+    from image_cache.importers.music.folders import MusicRoots
+    from image_cache.importers.music.pictures import MusicPlace
+    from image_cache.tasks.runner import Task, Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class LateMusic:
     @property
     def roots(self) -> "MusicRoots":
         """Which folders there are. Keeps nothing, so that each caller may have its own."""
-        from image_cache.sources.music_roots import MusicRoots
+        from image_cache.importers.music.folders import MusicRoots
 
         return MusicRoots(self._settings, self._catalog, clock=self._clock)
 
@@ -50,7 +50,7 @@ class LateMusic:
 
     def run(self, task: "Task") -> Mapping[str, Any]:
         """Scan; see `MusicScan.run`."""
-        from image_cache.sources.music import MusicScan
+        from image_cache.importers.music.scan import MusicScan
 
         scan = MusicScan(
             self._catalog, self.roots, self._made().reader, remember=self.remember, max_picture_bytes=self._max_bytes()
@@ -80,8 +80,8 @@ class LateMusic:
     def _made(self) -> "MusicPlace":
         with self._guard:
             if self._place is None:
-                from image_cache.adapters.musicplace import MusicPlace
-                from image_cache.adapters.tag_reader import TagReader
+                from image_cache.importers.music.pictures import MusicPlace
+                from image_cache.importers.music.tag_reader import TagReader
 
                 reader = TagReader(min(BUDGET_BYTES, self._settings.decode_budget_bytes))
                 self._place = MusicPlace(self._active, reader, self._max_bytes())

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.frames import Broken, Channel
 from image_cache.errors import DecoderFailed
+from image_cache.sandbox.channel import Broken, Channel
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 AT_A_TIME = 16  # files of one question; the child expects no more
 FILES_A_CHILD = 4000
 MAX_PICTURE_BYTES = 10_000_000
@@ -32,7 +32,7 @@ START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Python
 
 _START = (
     "import json, sys; root, line, parent, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.adapters.tag_child import main; from image_cache.adapters.confinement import Limits; "
+    "from image_cache.importers.music.tag_worker import main; from image_cache.sandbox.limits import Limits; "
     "main(int(line), int(parent), Limits(**json.loads(limits)))"
 )
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}

@@ -12,9 +12,9 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from image_cache.adapters import music_tags
-from image_cache.adapters.confinement import Limits, confine, grant_time, leave_network
-from image_cache.adapters.frames import Broken, Channel
+from image_cache.importers.music import tags as music_tags
+from image_cache.sandbox.channel import Broken, Channel
+from image_cache.sandbox.limits import Limits, confine, grant_time, leave_network
 
 AT_A_TIME = 16  # files of one question
 MAX_QUESTION_BYTES = 4096

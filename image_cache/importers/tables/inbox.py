@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
 

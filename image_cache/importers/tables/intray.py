@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
+from image_cache.filesystem import make_folder
 
 KEPT_S = 86400.0  # a table that nobody took in after a day was forgotten
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from image_cache.adapters.tables import Table, is_database
 from image_cache.covers import ImageCache
-from image_cache.database import Connection
+from image_cache.db.database import Connection
 from image_cache.errors import CacheError, StorageError, TableRejected
-from image_cache.library import Library
+from image_cache.importers.tables.inbox import put_away
+from image_cache.importers.tables.intray import Intray
 from image_cache.models import AlbumRow, ImportReport
-from image_cache.sources.imports_folder import put_away
-from image_cache.sources.intray import Intray
-from image_cache.sources.tasks import Task, TaskCancelled, TaskStopped
+from image_cache.records.library import Library
+from image_cache.tables.read import Table, is_database
+from image_cache.tasks.runner import Task, TaskCancelled, TaskStopped
 
 LOOK, TAKE = "table-look", "table"
 SHOWN_ROWS = 12

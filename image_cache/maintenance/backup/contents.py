@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config import Settings
-from image_cache.operations.archive import is_archive
+from image_cache.maintenance.backup.archive import is_archive
 
 ASIDE = "before-restore-"  # what was there before a restore
 # What lets somebody in, told by its name: nobody writes a key into a file that does not say so.

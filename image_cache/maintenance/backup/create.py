@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from config import Settings
-from image_cache.adapters.catalog_originals import Original, originals_in
-from image_cache.adapters.catalog_schema import MIGRATIONS
-from image_cache.adapters.storage import LocalStorage, Storage
-from image_cache.database import DatabaseError, copy_into, opened
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import DatabaseError, copy_into, opened
 from image_cache.errors import StorageError
+from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
+from image_cache.maintenance.backup.contents import cache_files, state_files
+from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
+from image_cache.maintenance.backup.restore import RestoreReport, restore
+from image_cache.maintenance.backup.target import publish, written_alone
 from image_cache.models import iso
-from image_cache.operations.again import cover_lines, file_lines
-from image_cache.operations.archive import ArchiveWriter, SourceFailed, chunks_of
-from image_cache.operations.precious import cache_files, state_files
-from image_cache.operations.restore import RestoreReport, restore
-from image_cache.operations.target import publish, written_alone
-from image_cache.stream_services import open_storage
+from image_cache.storage.local import LocalStorage, Storage
+from image_cache.streams.build import open_storage
+from image_cache.streams.catalog_originals import Original, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.cover_services import open_covers
 from image_cache.covers import NAMESPACE
-from image_cache.database import Connection, DatabaseError
+from image_cache.covers.build import open_covers
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, OriginDenied
 from image_cache.files.index import FileIndex
-from image_cache.files.names import remote
-from image_cache.operations.staging import Staging
+from image_cache.files.paths import remote
+from image_cache.maintenance.backup.staging import Staging
+from image_cache.records.table import Catalog
 
 LINES_AT_A_TIME = 400
 MOST_LINE_BYTES = 16384

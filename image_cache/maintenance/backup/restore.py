@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_originals import OriginalRows
-from image_cache.adapters.catalog_schema import MIGRATIONS
-from image_cache.adapters.storage import LocalStorage
-from image_cache.database import COMPANIONS, Database, DatabaseError, opened
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import COMPANIONS, Database, DatabaseError, opened
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
-from image_cache.operations.again import expect_again
-from image_cache.operations.archive import ArchiveReader
-from image_cache.operations.precious import ASIDE, cache_files, is_secret, state_files
-from image_cache.operations.staging import Moves, Staging
-from image_cache.stream_services import open_storage
-from image_cache.tenancy import alone, finish_moves, move_all
+from image_cache.maintenance.backup.archive import ArchiveReader
+from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, state_files
+from image_cache.maintenance.backup.refetch_list import expect_again
+from image_cache.maintenance.backup.staging import Moves, Staging
+from image_cache.records.table import Catalog
+from image_cache.storage.local import LocalStorage
+from image_cache.streams.build import open_storage
+from image_cache.streams.catalog_originals import OriginalRows
+from image_cache.vault_lock import alone, finish_moves, move_all
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
-from image_cache.operations.archive import is_archive
-from image_cache.operations.backup import BackupReport, Progress, back_up
+from image_cache.filesystem import make_folder
+from image_cache.maintenance.backup.archive import is_archive
+from image_cache.maintenance.backup.create import BackupReport, Progress, back_up
 
 logger = logging.getLogger(__name__)
 

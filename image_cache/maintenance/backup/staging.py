@@ -9,10 +9,10 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import StorageError
-from image_cache.folders import make_folder
-from image_cache.operations.archive import is_archive
-from image_cache.operations.precious import ASIDE, is_secret
-from image_cache.tenancy import STAGE
+from image_cache.filesystem import make_folder
+from image_cache.maintenance.backup.archive import is_archive
+from image_cache.maintenance.backup.contents import ASIDE, is_secret
+from image_cache.vault_lock import STAGE
 
 Moves = list[tuple[Path, Path]]
 

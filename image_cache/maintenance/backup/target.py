@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import Busy, StorageError
-from image_cache.folders import sync_folder
+from image_cache.filesystem import sync_folder
 
 
 @contextlib.contextmanager

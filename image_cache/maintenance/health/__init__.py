@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
-from image_cache.health import databases, machine, pictures, work
-from image_cache.health.check import VITAL, Check, can_serve, megabytes, things, verdict
-from image_cache.reading import Reading, reading_of
+from image_cache.maintenance.health import data as databases
+from image_cache.maintenance.health import machine, pictures, work
+from image_cache.maintenance.health.check import VITAL, Check, can_serve, megabytes, things, verdict
+from image_cache.maintenance.readonly_vault import Reading, reading_of
 
 if TYPE_CHECKING:
     from image_cache.services import Services

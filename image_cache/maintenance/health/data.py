@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_cache.database import Database, DatabaseError
-from image_cache.faults import advice_for, kind_of, sentence_of
-from image_cache.health.check import Check, megabytes, things
-from image_cache.reading import Reading
+from image_cache.db.database import Database, DatabaseError
+from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
+from image_cache.maintenance.health.check import Check, megabytes, things
+from image_cache.maintenance.readonly_vault import Reading
 
 if TYPE_CHECKING:
     from image_cache.services import Services

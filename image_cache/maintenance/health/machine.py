@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from image_cache.engine.disk import INODES_KEPT
-from image_cache.health.check import Check, megabytes
-from image_cache.reading import Reading
+from image_cache.maintenance.health.check import Check, megabytes
+from image_cache.maintenance.readonly_vault import Reading
 
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes everybody wait
 PROBE_BYTES = 65536

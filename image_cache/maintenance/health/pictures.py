@@ -1,11 +1,11 @@
 """Checks of the files themselves, one by one, beside their rows: what is torn, lost, or not ours."""
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
-from image_cache.engine.survey import Survey, survey
-from image_cache.health.check import Check, things
-from image_cache.reading import Reading
+from image_cache.engine.inspection import Survey, survey
+from image_cache.maintenance.health.check import Check, things
+from image_cache.maintenance.readonly_vault import Reading
 
 OURS = frozenset({"names.json"})
 OURS_OF_STREAMS = frozenset({"index.db", "index.db-wal", "index.db-shm", "index.db.broken", "index.db.broken-wal", "recipe"})

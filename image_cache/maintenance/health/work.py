@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, holder_lives
-from image_cache.health.check import Check, things
-from image_cache.reading import Reading
+from image_cache.maintenance.health.check import Check, things
+from image_cache.maintenance.readonly_vault import Reading
 
 if TYPE_CHECKING:
     from image_cache.services import Services

@@ -3,8 +3,8 @@
 `Scrub.run` is one pass over all of it, or a portion; `Nightly` gives every night its portion, a thirtieth of the bytes.
 """
 
-from image_cache.scrub.nightly import Nightly
-from image_cache.scrub.report import Damage, ScrubReport
-from image_cache.scrub.run import Scrub
+from image_cache.maintenance.scrub.nightly import Nightly
+from image_cache.maintenance.scrub.report import Damage, ScrubReport
+from image_cache.maintenance.scrub.run import Scrub
 
 __all__ = ["Damage", "Nightly", "Scrub", "ScrubReport"]

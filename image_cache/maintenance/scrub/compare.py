@@ -11,9 +11,9 @@ from image_cache.engine.cache import Cache, is_intact
 from image_cache.engine.disk import SHARD
 from image_cache.engine.index import Found
 from image_cache.engine.key import Key
-from image_cache.engine.upkeep import is_leftover, is_young
+from image_cache.engine.maintenance import is_leftover, is_young
 from image_cache.errors import StorageError
-from image_cache.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import Walk
 
 Mend = Callable[[Key, str], str]  # what is done about an entry, given what is wrong with it; returns what became of it
 

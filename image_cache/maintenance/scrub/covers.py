@@ -1,13 +1,13 @@
 """What is done about a bad cover: made again from a larger variant, else fetched again, else left and told."""
 
-from image_cache.adapters.variants import Variant
 from image_cache.covers import NAMESPACE, WARM, ImageCache
-from image_cache.covers.states import is_resting
-from image_cache.covers.wishes import wants_of
+from image_cache.covers.states_more import is_resting
+from image_cache.covers.wishes_more import wants_of
 from image_cache.engine.cache import is_intact
 from image_cache.engine.jobs import Wish
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
+from image_cache.imaging.variants import Variant
 
 
 class CoverMender:

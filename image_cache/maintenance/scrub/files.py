@@ -2,13 +2,13 @@
 
 import time
 
-from image_cache.engine.upkeep import is_young
+from image_cache.engine.maintenance import is_young
 from image_cache.files.index import Kept
-from image_cache.files.integrity import hash_file, verify
-from image_cache.files.names import digest_of_file
+from image_cache.files.integrity_more import hash_file, verify
+from image_cache.files.maintenance import sweep
+from image_cache.files.paths import digest_of_file
 from image_cache.files.store import FileCache
-from image_cache.files.upkeep import sweep
-from image_cache.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import Walk
 
 
 def check_shard(walk: Walk, cache: FileCache, shard: str) -> bool:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Chore, Pool
 from image_cache.errors import Busy, CacheError
-from image_cache.scrub.run import Scrub
+from image_cache.maintenance.scrub.run import Scrub
 
 logger = logging.getLogger(__name__)
 

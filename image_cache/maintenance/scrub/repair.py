@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from image_cache.adapters.catalog_originals import Original, OriginalRows
-from image_cache.adapters.storage import LocalStorage, Storage
 from image_cache.engine.key import Key
-from image_cache.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import Walk
+from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams import StreamImageManager
+from image_cache.streams.catalog_originals import Original, OriginalRows
 
 READ_BYTES = 1 << 20
 # An own cover is named by what it is.

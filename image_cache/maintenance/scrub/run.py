@@ -9,20 +9,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config import Settings
-from image_cache.adapters.catalog_originals import OriginalRows
-from image_cache.adapters.decoder import Decoder
 from image_cache.covers import ImageCache
-from image_cache.database import DatabaseError
-from image_cache.engine.upkeep import SHARDS
+from image_cache.db.database import DatabaseError
+from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
 from image_cache.files.store import FileCache
-from image_cache.scrub import files as large_files
-from image_cache.scrub.covers import CoverMender
-from image_cache.scrub.entries import check_shard
-from image_cache.scrub.originals import Originals, check_named
-from image_cache.scrub.report import Reports, ScrubReport
-from image_cache.scrub.walk import Judge, Stopped, Walk
+from image_cache.imaging.decoder import Decoder
+from image_cache.maintenance.scrub import files as large_files
+from image_cache.maintenance.scrub.compare import check_shard
+from image_cache.maintenance.scrub.covers import CoverMender
+from image_cache.maintenance.scrub.repair import Originals, check_named
+from image_cache.maintenance.scrub.report import Reports, ScrubReport
+from image_cache.maintenance.scrub.walk import Judge, Stopped, Walk
 from image_cache.streams import StreamImageManager
+from image_cache.streams.catalog_originals import OriginalRows
 
 logger = logging.getLogger(__name__)
 

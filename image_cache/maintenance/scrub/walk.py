@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable
 
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.variants import Variant
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected
-from image_cache.scrub.report import Damage, ScrubReport
+from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import Variant
+from image_cache.maintenance.scrub.report import Damage, ScrubReport
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.covers.limits import EVICTING_S
+from image_cache.covers.runtime_limits import EVICTING_S
 from image_cache.errors import ConfigError, QueueFull
+from image_cache.web.admin.dashboard_view import dashboard as shown
+from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import account, may_operate, services
-from image_cache.web.dashboard_view import dashboard as shown
-from image_cache.web.figures import SPANS
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 dashboard = Blueprint("dashboard", __name__, url_prefix="/admin/cache")
 
@@ -28,7 +28,7 @@ def check_operator() -> AnyResponse | None:
         raise Forbidden("Only an operator may do that.")
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         raise Unauthorized("Log in first.")
-    form = "login.html" if services().accounts.has_operator() else "claim.html"
+    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
     return Response(render_template(form, next=HERE), 401)
 
 
@@ -86,7 +86,7 @@ def cleanup_page() -> AnyResponse:
     if days is None:
         return _page(400, days=text, cleanup_error="Days are a number from 1 to 36,500.")
     unused = covers.cache.index.unused(covers.cache.namespace, covers.clock() - days * 86400)
-    return Response(render_template("dashboard_cleanup.html", days=f"{days:g}", unused=unused))
+    return Response(render_template("admin/cleanup.html", days=f"{days:g}", unused=unused))
 
 
 @dashboard.post("/cleanup")
@@ -103,7 +103,7 @@ def cleanup() -> AnyResponse:
 def clear_page() -> str:
     """Say what would go, before it goes."""
     cache = services().covers.cache
-    return render_template("dashboard_clear.html", totals=cache.index.totals(cache.namespace))
+    return render_template("admin/clear.html", totals=cache.index.totals(cache.namespace))
 
 
 @dashboard.post("/clear")
@@ -115,7 +115,7 @@ def clear() -> AnyResponse:
 
 def _page(status: int = 200, **typed: str) -> AnyResponse:
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
-    answer = Response(render_template("dashboard.html", **shown(span, services().covers.clock()), typed=typed), status)
+    answer = Response(render_template("admin/dashboard.html", **shown(span, services().covers.clock()), typed=typed), status)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from image_cache.covers import NAMESPACE
-from image_cache.engine.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
-from image_cache.engine.reuse import reuse_curve
+from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
+from image_cache.engine.stats.miss_ratio import reuse_curve
 from image_cache.files.listing import entries
-from image_cache.health import verdict
+from image_cache.maintenance.health import verdict
 from image_cache.models import TaskState
-from image_cache.web import card_view, charts, figures
-from image_cache.web.card_view import clock, years
+from image_cache.web.admin import charts
+from image_cache.web.admin import history_charts as figures
+from image_cache.web.admin import storage_wear as card_view
+from image_cache.web.admin.health import all_checks
+from image_cache.web.admin.storage_wear import clock, years
 from image_cache.web.context import services
-from image_cache.web.file_view import file_row
-from image_cache.web.helpers import rough
-from image_cache.web.ops import all_checks
+from image_cache.web.files.view_models import file_row
+from image_cache.web.template_helpers import rough
 
 GROWTH_DAYS = 3  # that must be known before a growth is told
 TASK_LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-from image_cache.database import DatabaseError
-from image_cache.health import Check, can_serve, examine_service, verdict
+from image_cache.db.database import DatabaseError
+from image_cache.maintenance.health import Check, can_serve, examine_service, verdict
 from image_cache.web.context import is_on_this_machine, may_operate, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 ops = Blueprint("ops", __name__)
 
@@ -24,7 +24,7 @@ def health() -> Response:
     status, is_operator = verdict(checks), _may_see_advice()
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
         answer = make_response(
-            render_template("health.html", checks=checks, verdict=SENTENCES[status], may_see_advice=is_operator)
+            render_template("admin/health.html", checks=checks, verdict=SENTENCES[status], may_see_advice=is_operator)
         )
     else:
         told = {

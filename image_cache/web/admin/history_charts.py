@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from image_cache.engine.history import DAY_S, LONG_S, SHORT_S, Sample, samples
-from image_cache.engine.latency import Latencies
-from image_cache.web import charts
+from image_cache.engine.stats.counters import Latencies
+from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample, samples
+from image_cache.web.admin import charts
 from image_cache.web.context import services
-from image_cache.web.helpers import size
+from image_cache.web.template_helpers import size
 
 MONTH_S = 30 * DAY_S
 

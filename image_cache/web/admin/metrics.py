@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound, Unauthorized
 
-from image_cache.engine.history import hosts, written_bytes
+from image_cache.engine.stats.history import hosts, written_bytes
 from image_cache.web.context import is_on_this_machine, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 logger = logging.getLogger(__name__)
 

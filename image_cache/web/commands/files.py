@@ -11,14 +11,14 @@ from typing import Any, Self
 import click
 from flask.cli import AppGroup
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, OriginError
-from image_cache.files.importing import import_layout
-from image_cache.files.integrity import verify
+from image_cache.files.integrity_more import verify
+from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
 from image_cache.files.store import FileCache
 from image_cache.web.context import services
-from image_cache.web.helpers import size
+from image_cache.web.template_helpers import size
 
 files = AppGroup("files", help="Large remote files, kept on this machine.")
 

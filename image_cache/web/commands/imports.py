@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup, with_appcontext
 
+from image_cache.importers.discogs.service import SYNC, TEST
 from image_cache.models import TaskState
-from image_cache.sources.discogs import SYNC, TEST
 from image_cache.web.context import services
 
 
@@ -27,7 +27,7 @@ def register(albums: AppGroup) -> None:
 @with_appcontext
 def sync_albums(token_file: Path | None) -> None:
     """Read the collection at Discogs. Stopped, it goes on where it was, here or in the server; a second time it changes nothing."""
-    from image_cache.web.commands import told
+    from image_cache.web.commands.records import told
 
     link = services().discogs
     with told():
@@ -42,7 +42,7 @@ def sync_albums(token_file: Path | None) -> None:
 @with_appcontext
 def show_discogs(forget: bool) -> None:
     """Say how it stands with Discogs."""
-    from image_cache.web.commands import told
+    from image_cache.web.commands.records import told
 
     with told():
         if forget:

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 
 from image_cache.models import TaskState
-from image_cache.web.commands import albums, told
+from image_cache.web.commands.records import albums, told
 from image_cache.web.context import services
 
 SHOWN_PROBLEMS = 20
@@ -22,7 +22,7 @@ def register_music_commands(app: Flask) -> None:
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 def scan(folder: str | None) -> None:
     """Look through the music folders, or only DIR. A DIR that lies in none of them becomes one."""
-    from image_cache.sources.music_roots import below
+    from image_cache.importers.music.folders import below
 
     wanted = {}
     with told():

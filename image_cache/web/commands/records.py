@@ -9,11 +9,11 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from image_cache.accounts import ROLES
-from image_cache.database import DatabaseError
+from image_cache.accounts.service import ROLES
+from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
+from image_cache.web.commands.files import files
 from image_cache.web.context import services
-from image_cache.web.file_commands import files
 
 SHOWN_REJECTS = 20
 
@@ -22,7 +22,8 @@ users = AppGroup("users", help="Who can log in.")
 
 
 def register_commands(app: Flask) -> None:
-    from image_cache.web import discogs_commands, removing_commands  # add their commands to those of the records
+    from image_cache.web.commands import imports as discogs_commands
+    from image_cache.web.commands import removing_commands  # add their commands to those of the records
 
     discogs_commands.register(albums)
     removing_commands.register(albums)
@@ -44,7 +45,7 @@ def import_albums(file: Path, dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 def import_original(file: Path, dry_run: bool) -> None:
     """Take the records, plays and history of FILE in, the `vinylvault.db` of the original program. It is only read."""
-    from image_cache.adapters.tables import is_database
+    from image_cache.tables.read import is_database
 
     if not is_database(file):
         raise click.ClickException(f"{file}: this is no SQLite database.")

@@ -19,8 +19,8 @@ def remove(ids: tuple[int, ...], yes: bool) -> None:
 
     An unknown number is named, and nothing is removed. What its source still has comes back with the next sync or scan.
     """
-    from image_cache.web.commands import told
-    from image_cache.web.removal_view import named
+    from image_cache.web.commands.records import told
+    from image_cache.web.records.removal import named
 
     wanted = tuple(dict.fromkeys(ids))
     with told():

@@ -7,12 +7,12 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from image_cache.adapters.storage_doctor import examine
 from image_cache.errors import CacheError
-from image_cache.streams.importing import import_original
-from image_cache.web.commands import told
+from image_cache.storage.check import examine
+from image_cache.streams.legacy_import import import_original
+from image_cache.web.commands.records import told
 from image_cache.web.context import services
-from image_cache.web.selftest import run_selftest
+from image_cache.web.streams.privacy_check import run_selftest
 
 SHOWN_REJECTS = 20
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from image_cache.models import Album, Cover
 from image_cache.web.context import services
-from image_cache.web.helpers import know_covers
-from image_cache.web.sleeve_view import size_of
+from image_cache.web.covers.view_models import size_of
+from image_cache.web.template_helpers import know_covers
 
 # kind -> what its section is called, and what it says. In the order of how much it disturbs.
 KINDS = {

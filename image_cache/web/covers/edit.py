@@ -11,9 +11,9 @@ from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
 from image_cache.web.context import may_change, services
-from image_cache.web.helpers import know_covers
-from image_cache.web.intake import Spool
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import Spool
+from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def check_account() -> AnyResponse | None:
         return None
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
         raise Unauthorized("Log in first.")
-    form = "login.html" if services().accounts.has_operator() else "claim.html"
+    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
     target = request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
     return Response(render_template(form, next=target), 401)
 
@@ -39,14 +39,14 @@ def check_account() -> AnyResponse | None:
 @sleeves.get("/covers/missing")
 def missing() -> str:
     """List the records without a cover, and what was tried for each."""
-    from image_cache.web import sleeve_view  # these pages are seldom opened: what they say is loaded then
+    from image_cache.web.covers import view_models as sleeve_view  # these pages are seldom opened: what they say is loaded then
 
     rows, total = services().care.desk.rows, services().care.desk.rows.count_missing()
     pages = max(1, -(-total // A_PAGE))
     number = _number(request.args.get("page", "1"), pages)
     found = rows.missing((number - 1) * A_PAGE, A_PAGE)
     return render_template(
-        "covers_missing.html",
+        "covers/missing.html",
         rows=[sleeve_view.missing_row(album, tries) for album, tries in found],
         total=total,
         page=number,
@@ -67,7 +67,7 @@ def look_for_all() -> AnyResponse:
 @sleeves.get("/covers/audit")
 def audit() -> str:
     """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
-    from image_cache.web import audit_view
+    from image_cache.web.covers import audit_view
 
     counts = audit_view.counts()
     kind = request.args.get("kind", "")
@@ -78,7 +78,7 @@ def audit() -> str:
     number = _number(request.args.get("page", "1"), pages)
     shown = [one for one in audit_view.KINDS if one == kind or (not kind and counts.get(one, 0))]
     return render_template(
-        "covers_audit.html",
+        "covers/audit.html",
         sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
         missing=services().care.desk.rows.count_missing(),
         total=sum(counts.values()),
@@ -141,7 +141,7 @@ def act(album_id: int, action: str) -> AnyResponse:
 
 
 def _cover_page(album: Album, wrong: str = "") -> str:
-    from image_cache.web import sleeve_view
+    from image_cache.web.covers import view_models as sleeve_view
 
     tries = services().care.desk.rows.tries(album.id)
     offers = [one for one in tries.offers if one.url != album.picture]
@@ -164,7 +164,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "done": sleeve_view.DONE.get(request.args.get("done", ""), ""),
         "wrong": wrong,
     }
-    return render_template("cover.html", **values)
+    return render_template("covers/edit.html", **values)
 
 
 def _album(album_id: int) -> Album:

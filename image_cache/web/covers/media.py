@@ -9,12 +9,12 @@ from flask import Blueprint, Response, abort, send_from_directory
 from werkzeug.exceptions import NotFound
 
 from image_cache.covers import NAMESPACE
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.memory import MemoryTier
 from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
 from image_cache.web.context import STATIC_DIR, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import entry, entry_headers, matches, placeholder, validators
 
 logger = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from image_cache.adapters.catalog_covers import CoverTries
+from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
-from image_cache.web import drawing
+from image_cache.web import svg as drawing
 from image_cache.web.context import services
-from image_cache.web.helpers import day
+from image_cache.web.template_helpers import day
 
 # Names of the ways for people. The ways themselves are `sources.ways.WAYS`, which is not loaded for a page; a test compares.
 WAYS = {

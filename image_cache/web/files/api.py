@@ -7,11 +7,11 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 
 from image_cache.errors import UnknownFile
 from image_cache.files.listing import entries, entry
-from image_cache.files.names import DIGEST
-from image_cache.web.bodies import read_body, read_text
+from image_cache.files.paths import DIGEST
+from image_cache.web.bodies_more import read_body, read_text
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.file_view import as_json, file_stats
-from image_cache.web.limits import limiter
+from image_cache.web.files.view_models import as_json, file_stats
+from image_cache.web.rate_limits import limiter
 
 file_api = Blueprint("file_api", __name__, url_prefix="/api")
 

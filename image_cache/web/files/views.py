@@ -6,15 +6,15 @@ from flask import Blueprint, Response, redirect, render_template, request, send_
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.adapters.volume import Preview
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.listing import entries, entry
-from image_cache.files.names import DIGEST
-from image_cache.web.accel import handed_over
+from image_cache.files.paths import DIGEST
+from image_cache.imaging.volume import Preview
+from image_cache.web.accel_more import handed_over
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.file_view import file_row, file_stats
-from image_cache.web.guard import IMAGE_POLICY
-from image_cache.web.limits import limiter
+from image_cache.web.files.view_models import file_row, file_stats
+from image_cache.web.rate_limits import limiter
+from image_cache.web.security import IMAGE_POLICY
 
 files = Blueprint("files", __name__, url_prefix="/files")
 
@@ -29,7 +29,7 @@ def check_account() -> AnyResponse | None:
     if not may_change():
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
             raise Unauthorized("Log in first.")
-        form = "login.html" if services().accounts.has_operator() else "claim.html"
+        form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
         return Response(render_template(form, next="/files"), 401)
     if request.method == "POST" and not may_operate():
         raise Forbidden("Only an operator may do that.")
@@ -80,7 +80,7 @@ def cleanup() -> AnyResponse:
 @files.get("/clear")
 def clear_page() -> str:
     """Say what would go, before it goes."""
-    return render_template("files_clear.html", stats=file_stats())
+    return render_template("files/clear.html", stats=file_stats())
 
 
 @files.post("/clear")
@@ -95,7 +95,7 @@ def one(digest: str) -> str:
     found = entry(services().files.cache, _digest(digest))
     if found is None:
         raise UnknownFile("No file of this name is kept or on its way.")
-    return render_template("file.html", row=file_row(found), may_operate=may_operate(), preview=_preview(digest))
+    return render_template("files/file.html", row=file_row(found), may_operate=may_operate(), preview=_preview(digest))
 
 
 @files.get("/<digest>/slice/<int:number>.webp")
@@ -168,7 +168,7 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
     values["fetching_is_paused"] = shown.is_paused()
-    return Response(render_template("files.html", **values), status)
+    return Response(render_template("files/index.html", **values), status)
 
 
 def _preview(digest: str) -> Preview | None:

@@ -9,13 +9,13 @@ from flask import Blueprint, Flask, Response, g, redirect, render_template, requ
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
-from image_cache.sources.discogs import SYNC, TEST, DiscogsStatus
+from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
 from image_cache.web.context import may_operate, services
-from image_cache.web.door import check_keeper
-from image_cache.web.limits import limiter
-from image_cache.web.notices import take
+from image_cache.web.door_more import check_keeper
+from image_cache.web.notices_more import take
+from image_cache.web.rate_limits import limiter
 
 discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
 
@@ -83,7 +83,7 @@ def sync() -> AnyResponse:
 @discogs.get("/forget")
 def forget_page() -> str:
     """Say what would go, before it goes."""
-    return render_template("discogs_forget.html", tie=services().discogs.status())
+    return render_template("imports/discogs_forget.html", tie=services().discogs.status())
 
 
 @discogs.post("/forget")
@@ -93,7 +93,8 @@ def forget() -> AnyResponse:
 
 
 def _page(status: int = 200, token_error: str = "") -> AnyResponse:
-    from image_cache.web import task_view, ways
+    from image_cache.web.imports import methods as ways
+    from image_cache.web.imports import tasks as task_view
 
     link = services().discogs
     gone_count, gone = link.gone()
@@ -107,4 +108,4 @@ def _page(status: int = 200, token_error: str = "") -> AnyResponse:
         "notice": take(request.args.get("done", "")),
         "refresh_hours": link.settings.DISCOGS_REFRESH_HOURS,
     }
-    return Response(render_template("discogs.html", **values), status)
+    return Response(render_template("imports/discogs.html", **values), status)

@@ -3,10 +3,10 @@
 from flask import Response, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web import task_view
 from image_cache.web.context import may_operate, services
-from image_cache.web.import_tables import wait
-from image_cache.web.ways import ways
+from image_cache.web.imports import tasks as task_view
+from image_cache.web.imports.methods import ways
+from image_cache.web.imports.tables import wait
 
 KIND = SOURCE = "demo"
 
@@ -20,7 +20,7 @@ def page() -> AnyResponse:
         "total": services().library.count(),
         "may_operate": may_operate(),
     }
-    return Response(render_template("import_demo.html", **values))
+    return Response(render_template("imports/demo.html", **values))
 
 
 def take() -> AnyResponse:

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 jobs = Blueprint("jobs", __name__)
 
@@ -23,7 +23,7 @@ def check_account() -> None:
 @limiter.limit("240 per minute")
 def every() -> Response:
     """Answer the newest tasks, newest first."""
-    from image_cache.web.task_view import as_json, recent
+    from image_cache.web.imports.tasks import as_json, recent
 
     return jsonify(jobs=[as_json(found) for found in recent(20)])
 
@@ -32,7 +32,7 @@ def every() -> Response:
 @limiter.limit("240 per minute")
 def one(task_id: int) -> Response:
     """Answer how far one task is, or how it ended."""
-    from image_cache.web.task_view import as_json, line
+    from image_cache.web.imports.tasks import as_json, line
 
     state = services().tasks.rows.get(task_id)
     if state is None:

@@ -11,12 +11,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.door import check_keeper
-from image_cache.web.limits import limiter
-from image_cache.web.notices import take
+from image_cache.web.door_more import check_keeper
+from image_cache.web.notices_more import take
+from image_cache.web.rate_limits import limiter
 
 if TYPE_CHECKING:
-    from image_cache.adapters.catalog_music import MusicRoot
+    from image_cache.importers.music.save import MusicRoot
 
 music = Blueprint("music", __name__, url_prefix="/import/music")
 
@@ -84,8 +84,9 @@ def remove() -> AnyResponse:
 
 
 def _page(status: int = 200, **other: object) -> AnyResponse:
-    from image_cache.adapters.catalog_sync import SyncRows
-    from image_cache.web import task_view, ways
+    from image_cache.importers.discogs.table import SyncRows
+    from image_cache.web.imports import methods as ways
+    from image_cache.web.imports import tasks as task_view
 
     roots, tasks = services().music.roots, services().tasks
     gone_count, gone = SyncRows(services().catalog).gone(KIND, MOST_GONE)
@@ -102,7 +103,7 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
         "gone": gone,
         "notice": take(request.args.get("done", "")),
     }
-    answer = AnyResponse(render_template("import_music.html", **values | other), status, mimetype="text/html")
+    answer = AnyResponse(render_template("imports/music.html", **values | other), status, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

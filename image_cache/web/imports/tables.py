@@ -10,12 +10,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import StorageError, UnknownTask, UploadTooLarge
+from image_cache.importers.tables.intray import Intray
 from image_cache.models import TaskState
-from image_cache.sources.intray import Intray
-from image_cache.web import task_view
 from image_cache.web.context import may_operate, services
-from image_cache.web.intake import Spool
-from image_cache.web.ways import ways
+from image_cache.web.imports import tasks as task_view
+from image_cache.web.imports.methods import ways
+from image_cache.web.request_body import Spool
 
 LOOK, TAKE = "table-look", "table"
 PATIENCE_S = 2.0  # a small table is looked through before the page is drawn
@@ -48,7 +48,7 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
         "may_operate": may_operate(),
         "total": services().library.count(),
     }
-    return Response(render_template("import_table.html", **values), status)
+    return Response(render_template("imports/table.html", **values), status)
 
 
 def upload() -> AnyResponse:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
-from image_cache.web.ways import QUIET, way_of
+from image_cache.web.imports.methods import QUIET, way_of
 
 LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
 RECENT = 8  # ended tasks that a page lists

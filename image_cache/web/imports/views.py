@@ -6,8 +6,8 @@ Every view loads what it needs when it is first called: an idle server holds non
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.door import check_keeper
-from image_cache.web.limits import limiter
+from image_cache.web.door_more import check_keeper
+from image_cache.web.rate_limits import limiter
 
 importing = Blueprint("importing", __name__, url_prefix="/import")
 
@@ -20,15 +20,16 @@ def check_account() -> AnyResponse | None:
 @importing.get("")
 def page() -> str:
     """Show the ways in, what runs and what ran lately."""
-    from image_cache.web import task_view, ways
+    from image_cache.web.imports import methods as ways
+    from image_cache.web.imports import tasks as task_view
 
-    return render_template("import.html", ways=ways.ways(), tasks=task_view.recent())
+    return render_template("imports/index.html", ways=ways.ways(), tasks=task_view.recent())
 
 
 @importing.get("/table")
 def table() -> AnyResponse:
     """Show the form for a table, and what became of the last one."""
-    from image_cache.web import import_tables
+    from image_cache.web.imports import tables as import_tables
 
     return import_tables.page()
 
@@ -37,7 +38,7 @@ def table() -> AnyResponse:
 @limiter.limit("30 per minute")
 def upload() -> AnyResponse:
     """Keep a table and look through it; nothing goes in yet."""
-    from image_cache.web import import_tables
+    from image_cache.web.imports import tables as import_tables
 
     return import_tables.upload()
 
@@ -46,7 +47,7 @@ def upload() -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(task_id: int, action: str) -> AnyResponse:
     """Take in the table that a task has looked through, or leave it."""
-    from image_cache.web import import_tables
+    from image_cache.web.imports import tables as import_tables
 
     return import_tables.act(task_id, action)
 
@@ -55,14 +56,14 @@ def act(task_id: int, action: str) -> AnyResponse:
 @limiter.limit("10 per minute")
 def export(kind: str) -> AnyResponse:
     """Send all records as a table, `csv` or `json`."""
-    from image_cache.web import import_tables
+    from image_cache.web.imports import tables as import_tables
 
     return import_tables.export(kind)
 
 
 @importing.get("/demo")
 def demo() -> AnyResponse:
-    from image_cache.web import import_demo
+    from image_cache.web.imports import import_demo
 
     return import_demo.page()
 
@@ -71,7 +72,7 @@ def demo() -> AnyResponse:
 @limiter.limit("10 per minute")
 def take_demo() -> AnyResponse:
     """Put the demo collection on the shelf."""
-    from image_cache.web import import_demo
+    from image_cache.web.imports import import_demo
 
     return import_demo.take()
 
@@ -80,6 +81,6 @@ def take_demo() -> AnyResponse:
 @limiter.limit("10 per minute")
 def remove_demo() -> AnyResponse:
     """Take the demo collection from the shelf again."""
-    from image_cache.web import import_demo
+    from image_cache.web.imports import import_demo
 
     return import_demo.remove()

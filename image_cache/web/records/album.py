@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest
 
-from image_cache.library import Library
 from image_cache.models import Album, AlbumQuery, Cover, Track
-from image_cache.web import drawing
+from image_cache.records.library import Library
+from image_cache.web import svg as drawing
 
 MOST_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
 HUE_STEP = 5

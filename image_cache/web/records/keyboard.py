@@ -1,4 +1,4 @@
-"""The keys, as they are listed for people. `static/js/keys.js` acts on them."""
+"""The keys, as they are listed for people. `static/js/shared/keys.js` acts on them."""
 
 KEYS = (
     (

@@ -5,8 +5,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected
 from image_cache.web.context import services
-from image_cache.web.limits import limiter
-from image_cache.web.pages import known_record, show_album
+from image_cache.web.rate_limits import limiter
+from image_cache.web.records.views import known_record, show_album
 
 notes = Blueprint("notes", __name__)
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from werkzeug.exceptions import BadRequest
 
-from image_cache.adapters.catalog_removal import Belongings, OnlyGone, RemovalRows, Removed
 from image_cache.models import Album
+from image_cache.records.removal import Belongings, OnlyGone, RemovalRows, Removed
 from image_cache.web.context import services
-from image_cache.web.helpers import know_covers, records
+from image_cache.web.template_helpers import know_covers, records
 
 SHOWN = 300  # records of each kind that are listed
 LONGEST_NAME = 120  # characters of an artist or a title in the sentence about a removed record

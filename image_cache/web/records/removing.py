@@ -8,10 +8,10 @@ from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import may_operate, services
-from image_cache.web.door import check_keeper
-from image_cache.web.limits import limiter
-from image_cache.web.notices import leave
-from image_cache.web.pages import known_record
+from image_cache.web.door_more import check_keeper
+from image_cache.web.notices_more import leave
+from image_cache.web.rate_limits import limiter
+from image_cache.web.records.views import known_record
 
 removing = Blueprint("removing", __name__)
 
@@ -27,16 +27,16 @@ def check_account() -> AnyResponse | None:
 @removing.get("/album/<int:album_id>/remove")
 def ask(album_id: int) -> AnyResponse:
     """Say what goes with a record, and what would bring it back, before it goes."""
-    from image_cache.web import removal_view
+    from image_cache.web.records import removal as removal_view
 
-    return _page(render_template("album_remove.html", **removal_view.of_album(known_record(album_id))))
+    return _page(render_template("records/remove_one.html", **removal_view.of_album(known_record(album_id))))
 
 
 @removing.post("/album/<int:album_id>/remove")
 @limiter.limit("60 per minute")
 def remove(album_id: int) -> AnyResponse:
     """Remove a record, then back to the wall."""
-    from image_cache.web import removal_view
+    from image_cache.web.records import removal as removal_view
 
     known_record(album_id)
     removed = services().library.remove([album_id])
@@ -71,14 +71,14 @@ def remove_music() -> AnyResponse:
 
 
 def _ask_gone(source: str) -> AnyResponse:
-    from image_cache.web import removal_view
+    from image_cache.web.records import removal as removal_view
 
-    return _page(render_template("records_remove.html", **removal_view.of_gone(source)))
+    return _page(render_template("records/remove_many.html", **removal_view.of_gone(source)))
 
 
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has something of one's own."""
-    from image_cache.web import removal_view
+    from image_cache.web.records import removal as removal_view
 
     only = removal_view.only_gone(source, request.form)
     leave(removal_view.told(removal_view.remove_gone(only), source))

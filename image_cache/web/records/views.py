@@ -14,16 +14,17 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
-from image_cache.web import album_view, wall
 from image_cache.web.context import account, may_change, services
-from image_cache.web.finding import in_names, in_tracks
-from image_cache.web.helpers import STATIC_DIR, assets_version, know_covers
-from image_cache.web.keyboard import KEYS
-from image_cache.web.limits import limiter
-from image_cache.web.notices import take
+from image_cache.web.highlight import in_names, in_tracks
+from image_cache.web.notices_more import take
+from image_cache.web.rate_limits import limiter
+from image_cache.web.records import album as album_view
+from image_cache.web.records import wall
+from image_cache.web.records.keyboard import KEYS
+from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_covers
 
 if TYPE_CHECKING:
-    from image_cache.web.task_view import TaskLine
+    from image_cache.web.imports.tasks import TaskLine
 
 pages = Blueprint("pages", __name__)
 
@@ -45,7 +46,7 @@ def grid() -> AnyResponse:
     if not services().library.count():
         return _first_run()
     page, covers = _albums(here)
-    return _remember_density(_page(render_template("index.html", **_wall_values(here, page, covers), **_choices())), here)
+    return _remember_density(_page(render_template("records/index.html", **_wall_values(here, page, covers), **_choices())), here)
 
 
 @pages.get("/search")
@@ -54,14 +55,14 @@ def search() -> AnyResponse:
     here = wall.read_wall(request.args, request.cookies.get("density"), "/search")
     if here.query.text:
         return _found(here)
-    return _page(render_template("search.html", wall=here, tiles=[], found=None))
+    return _page(render_template("records/search.html", wall=here, tiles=[], found=None))
 
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
     """Show order, filters and density as a page of their own, for small screens."""
     here = wall.read_wall(request.args, request.cookies.get("density"))
-    return _page(render_template("sort.html", wall=here, sorts=wall.SORTS, densities=wall.DENSITIES, **_choices()))
+    return _page(render_template("records/sort.html", wall=here, sorts=wall.SORTS, densities=wall.DENSITIES, **_choices()))
 
 
 @pages.get("/album/<int:album_id>")
@@ -97,7 +98,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "done": request.args.get("done", ""),
         "details_coming": services().discogs.want_details(record),
     }
-    return _page(render_template("album_detail.html", **values | other))
+    return _page(render_template("records/album_detail.html", **values | other))
 
 
 @pages.post("/album/<int:album_id>/played")
@@ -229,7 +230,7 @@ def _tasks() -> Sequence["TaskLine"]:
     """Return what runs behind, for those whom it concerns."""
     if not may_change() or not services().tasks.rows.open():
         return ()
-    from image_cache.web.task_view import open_lines
+    from image_cache.web.imports.tasks import open_lines
 
     return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
 
@@ -239,14 +240,15 @@ def _search() -> object:
     state = services().care.search()
     if state is None:
         return None
-    from image_cache.web.sleeve_view import search_line
+    from image_cache.web.covers.view_models import search_line
 
     return search_line(state)
 
 
 def _first_run() -> AnyResponse:
     """Show the ways in, and whether this machine is ready for them."""
-    from image_cache.web import first_run, ways
+    from image_cache.web.imports import methods as ways
+    from image_cache.web.records import first_run
 
     offered = ways.first_ways()
     values = {
@@ -257,7 +259,7 @@ def _first_run() -> AnyResponse:
         "tasks": _tasks(),
         "notice": take(request.args.get("done", "")),
     }
-    return _page(render_template("first_run.html", **values))
+    return _page(render_template("records/first_run.html", **values))
 
 
 def _choices() -> dict[str, object]:
@@ -276,13 +278,13 @@ def _found(here: wall.Wall) -> AnyResponse:
         library = services().library
         around = album_view.around(library, here.query.text, NEARBY)
         values["nearby"] = wall.tiles(around, _covers(around))
-        return _page(render_template("nothing.html", **values, every=library.count()))
+        return _page(render_template("records/nothing_found.html", **values, every=library.count()))
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
     rows = wall.tiles(page.albums, covers, page.heads)
     by_front = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
     sleeves = {tile.album.id: tile for tile in rows}
-    return _page(render_template("search.html", **values, found=by_front, tracks=tracks, sleeves=sleeves))
+    return _page(render_template("records/search.html", **values, found=by_front, tracks=tracks, sleeves=sleeves))
 
 
 def _remember_density(answer: AnyResponse, here: wall.Wall) -> AnyResponse:

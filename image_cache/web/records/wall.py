@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
-from image_cache.web import drawing
+from image_cache.web import svg as drawing
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
@@ -127,7 +127,7 @@ def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
     groups = {group.label: group for group in page.groups}
     labels = list(groups)
     if wall.query.sort == "colour":
-        from image_cache.library.colour import BANDS
+        from image_cache.records.colour import BANDS
 
         labels = [*BANDS, *(label for label in labels if label not in BANDS)]
     if wall.query.sort in ("artist", "title") and all(len(label) == 1 for label in labels):

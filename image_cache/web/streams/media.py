@@ -6,13 +6,13 @@ from werkzeug.http import quote_etag
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
-from image_cache.web.accel import handed_over
+from image_cache.web.accel_more import handed_over
 from image_cache.web.context import services
-from image_cache.web.guard import IMAGE_POLICY
-from image_cache.web.limits import limit_key, limiter
+from image_cache.web.rate_limits import limit_key, limiter
 from image_cache.web.responses import PictureResponse
-from image_cache.web.stream_views import SIZES
-from image_cache.web.viewing import viewer
+from image_cache.web.security import IMAGE_POLICY
+from image_cache.web.streams.view_models import SIZES
+from image_cache.web.streams.viewer import viewer
 
 stream_media = Blueprint("stream_media", __name__)
 limiter.exempt(stream_media)

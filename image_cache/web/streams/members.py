@@ -7,9 +7,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.web.context import SESSION_TOKEN, account, services
-from image_cache.web.limits import limiter
-from image_cache.web.streams import page_of
-from image_cache.web.viewing import look_again, need_owner, viewer
+from image_cache.web.rate_limits import limiter
+from image_cache.web.streams.viewer import look_again, need_owner, viewer
+from image_cache.web.streams.views import page_of
 
 stream_people = Blueprint("stream_people", __name__)
 
@@ -89,14 +89,14 @@ def _owned(slug: str) -> Stream:
 def _people(here: Stream, *, link: str = "", error: str = "") -> AnyResponse:
     who = services().streams.people
     return page_of(
-        "stream_people.html", stream=here, members=who.members(here), invitations=who.invitations(here), link=link, error=error
+        "streams/members.html", stream=here, members=who.members(here), invitations=who.invitations(here), link=link, error=error
     )
 
 
 def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
     found, slug = services().streams.people.invitation(token)
     here = services().streams.rows.stream(slug)
-    return page_of("invite.html", invitation=found, stream=here, token_text=token, error=error, typed=name)
+    return page_of("streams/invite.html", invitation=found, stream=here, token_text=token, error=error, typed=name)
 
 
 def _number(text: str, field: str) -> int:

@@ -13,9 +13,9 @@ from werkzeug.test import Client, TestResponse
 from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_see
 from image_cache.services import Services
 from image_cache.web.context import EXTENSION
-from image_cache.web.stream_media import ORIGINAL
-from image_cache.web.stream_views import SIZES, address
-from image_cache.web.viewing import PRETEND, as_kind
+from image_cache.web.streams.media import ORIGINAL
+from image_cache.web.streams.view_models import SIZES, address
+from image_cache.web.streams.viewer import PRETEND, as_kind
 
 # The first one shows whether validators are judged before the viewer, and carries no bytes.
 WAYS: tuple[tuple[str, dict[str, str]], ...] = (

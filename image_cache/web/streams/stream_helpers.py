@@ -6,11 +6,11 @@ from flask import Flask
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import STRANGER
-from image_cache.stream_services import get_cached_image_display as display
 from image_cache.streams import checked_page, narrowed
-from image_cache.web import stream_views as views
+from image_cache.streams.build import get_cached_image_display as display
 from image_cache.web.context import KEEPERS, services
-from image_cache.web.viewing import viewer
+from image_cache.web.streams import view_models as views
+from image_cache.web.streams.viewer import viewer
 
 CARDS_MOST = 24
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from image_cache.database import DatabaseError
+from image_cache.db.database import DatabaseError
 from image_cache.errors import (
     CacheError,
     DecoderFailed,
@@ -22,8 +22,8 @@ from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
 from image_cache.web.context import services
 from image_cache.web.errors import status_of
-from image_cache.web.intake import Spool
-from image_cache.web.stream_views import address
+from image_cache.web.request_body import Spool
+from image_cache.web.streams.view_models import address
 
 logger = logging.getLogger(__name__)
 

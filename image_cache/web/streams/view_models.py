@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from image_cache.adapters.variants import fit
+from image_cache.imaging.variants import fit
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
 from image_cache.streams import EXTENSIONS, Card
 from image_cache.web.context import services

@@ -5,7 +5,7 @@ from flask import g, request
 from image_cache.errors import NotAllowed
 from image_cache.models import STRANGER, Stream, Viewer, may_edit, may_own
 from image_cache.web.context import KEEPERS, account, services
-from image_cache.web.limits import limiter
+from image_cache.web.rate_limits import limiter
 
 PRETEND = "vinylvault.viewer"  # in the WSGI environment, where no header of a request can get
 KINDS = ("stranger", "subscriber")

@@ -8,12 +8,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
-from image_cache.web import stream_views as views
 from image_cache.web.context import KEEPERS, services
-from image_cache.web.limits import limiter
-from image_cache.web.selftest import run_selftest
-from image_cache.web.uploads import take_files
-from image_cache.web.viewing import need_editor, need_keeper, need_owner, seen_as, viewer
+from image_cache.web.rate_limits import limiter
+from image_cache.web.streams import view_models as views
+from image_cache.web.streams.privacy_check import run_selftest
+from image_cache.web.streams.uploads import take_files
+from image_cache.web.streams.viewer import need_editor, need_keeper, need_owner, seen_as, viewer
 
 streams = Blueprint("streams", __name__)
 
@@ -31,13 +31,13 @@ def browser() -> AnyResponse:
     if text:
         found = listing.search(me, text)
         values |= {"found": [views.picture(image, stream, me) for stream, image in found], "total": len(found)}
-        return _page("streams.html", **values)
+        return _page("streams/index.html", **values)
     cards = listing.streams(me)
     pages = max(1, -(-len(cards) // PER_PAGE))
     if number > pages:
         raise NotFound(f"There is no page {number}. The last one is {pages}.")
     shown = cards[(number - 1) * PER_PAGE : number * PER_PAGE]
-    return _page("streams.html", **values, cards=views.cards(shown, me), total=len(cards), page=number, pages=pages)
+    return _page("streams/index.html", **values, cards=views.cards(shown, me), total=len(cards), page=number, pages=pages)
 
 
 @streams.post("/streams")
@@ -64,13 +64,13 @@ def stream(slug: str) -> AnyResponse:
     try:
         services().streams.listing.stream(eyes, slug)
     except NotVisible:  # only in another's place: to him there is nothing here at all, and the owner is told so
-        answer = _page("stream_hidden.html", stream=here, seen_as=kind)
+        answer = _page("streams/hidden.html", stream=here, seen_as=kind)
         answer.status_code = 404
         return answer
     values = views.gallery(here, eyes, request.args.get("q", "").strip()[:200])
     if kind:
         values |= {"seen_as": kind, "all_count": services().streams.listing.stats(here)["total"]}
-    return _page("stream.html", **values, seen_as_kinds=may_edit(viewer(), here), done=request.args.get("done", ""))
+    return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), here), done=request.args.get("done", ""))
 
 
 @streams.post("/streams/<slug>")
@@ -88,7 +88,7 @@ def change(slug: str) -> AnyResponse:
 def ask_delete_stream(slug: str) -> AnyResponse:
     here = _stream(slug)
     need_owner(here)
-    return _page("stream_delete.html", stream=here, image=None, count=services().streams.listing.stats(here)["total"])
+    return _page("streams/delete.html", stream=here, image=None, count=services().streams.listing.stats(here)["total"])
 
 
 @streams.post("/streams/<slug>/delete")
@@ -110,7 +110,7 @@ def upload(slug: str) -> AnyResponse:
     if not rows:
         raise FieldRejected("files", "No file was chosen.")
     stored = sum(row["ok"] for row in rows)
-    answer = _page("stream_upload.html", stream=here, rows=rows, stored=stored, limits=views.limits(here))
+    answer = _page("streams/upload.html", stream=here, rows=rows, stored=stored, limits=views.limits(here))
     answer.status_code = 200 if stored else rows[0]["status"]
     return answer
 
@@ -135,7 +135,7 @@ def image(slug: str, image_id: str) -> AnyResponse:
     }
     if shown.may_edit:
         values["chart"] = views.chart(services().streams.listing.views_by_day([image_id])[image_id])
-    return _page("stream_image.html", **values)
+    return _page("streams/image.html", **values)
 
 
 @streams.post("/streams/<slug>/images/<image_id>")
@@ -158,7 +158,7 @@ def update(slug: str, image_id: str) -> AnyResponse:
 def ask_delete(slug: str, image_id: str) -> AnyResponse:
     """Name what will go before it goes."""
     here, found = _editable(slug, image_id)
-    return _page("stream_delete.html", stream=here, image=found, picture=views.picture(found, here, viewer()), count=1)
+    return _page("streams/delete.html", stream=here, image=found, picture=views.picture(found, here, viewer()), count=1)
 
 
 @streams.post("/streams/<slug>/images/<image_id>/delete")
@@ -175,7 +175,7 @@ def selftest(slug: str) -> AnyResponse:
     """Ask for everything that the stream gives out as everybody who could, and compare with the policy."""
     here = _stream(slug)
     need_editor(here)
-    return _page("stream_selftest.html", stream=here, report=run_selftest(current_app, here, is_thorough=False))
+    return _page("streams/privacy_check.html", stream=here, report=run_selftest(current_app, here, is_thorough=False))
 
 
 @streams.post("/pages/<page>/clear")

@@ -1,5 +1,5 @@
 /** @file The dashboard keeps itself up to date: parts whose contents changed are replaced, what somebody uses is left alone. */
-import { getPage } from "./api.js";
+import { getPage } from "../shared/api.js";
 
 const SOON_MS = 5000; // while something is going on
 const LATER_MS = 30_000; // figures are written once a minute

@@ -1,5 +1,5 @@
 /** @file The pages about covers while a search runs: its line counts on, and what was found comes in without a reload. */
-import { getPage } from "./api.js";
+import { getPage } from "../shared/api.js";
 import { watch } from "./watch.js";
 
 const PAUSE_MS = 4000;

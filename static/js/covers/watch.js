@@ -2,9 +2,9 @@
  * @file The covers of this page that are not here yet: what can be seen is asked for first, the whole set is looked after
  * with growing pauses, and what scrolled away goes back in the queue.
  */
-import { postJson, sparesData } from "./api.js";
+import { postJson, sparesData } from "../shared/api.js";
 import { digestOf, isOpen, mark, show } from "./images.js";
-import { tellJob } from "./jobline.js";
+import { tellJob } from "./job_line.js";
 
 const FIRST_PAUSE_MS = 600; // two open pages stay below the limit of the server, 240 questions a minute
 const LONGEST_PAUSE_MS = 8000;

@@ -1,5 +1,5 @@
 /** @file The page of files while something is on its way: the dots move, and the list is drawn anew when a file has arrived. */
-import { getJson, getPage } from "./api.js";
+import { getJson, getPage } from "../shared/api.js";
 
 const SOON_MS = 1000;
 const LATER_MS = 10_000;

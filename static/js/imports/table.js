@@ -1,5 +1,5 @@
 /** @file A table on its way to this machine: dots for how much is out, and the page that it leads to. Without this the browser sends the form. */
-import { sendForm } from "./api.js";
+import { sendForm } from "../shared/api.js";
 
 const main = document.querySelector("main");
 main.addEventListener("submit", (event) => {

@@ -2,7 +2,7 @@
  * @file Tasks that outlast a request: lamp, sentence and dots follow quietly. Inside [data-tasks] the place is drawn anew when a task
  * ends; elsewhere, as on the wall, the line says how it ended and nothing moves.
  */
-import { getJson, getPage } from "./api.js";
+import { getJson, getPage } from "../shared/api.js";
 
 const SOON_MS = 1000;
 const LATER_MS = 5000;

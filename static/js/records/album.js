@@ -1,5 +1,5 @@
 /** @file The page of a record: its place on the shelf, a swipe to the next one, and plays counted without leaving. */
-import { getPage, postForm } from "./api.js";
+import { getPage, postForm } from "../shared/api.js";
 
 const SWIPE_PX = 48;
 

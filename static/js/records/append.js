@@ -1,6 +1,6 @@
 /** @file The next page of the wall joins this one before its end is reached. The address follows; after ten pages a button waits. */
-import { getPage, sparesData } from "./api.js";
-import { watch } from "./watch.js";
+import { getPage, sparesData } from "../shared/api.js";
+import { watch } from "../covers/watch.js";
 
 const MOST_PAGES = 10; // a Pi has to hold all these sleeves at once
 const AHEAD = "1200px 0px";

@@ -1,5 +1,5 @@
 /** @file The tracks of a record that was opened for the first time: they come from elsewhere, and appear when they are here. */
-import { getPage } from "./api.js";
+import { getPage } from "../shared/api.js";
 
 const FIRST_MS = 1000;
 const LAST_MS = 16_000;

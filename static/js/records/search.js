@@ -1,5 +1,5 @@
 /** @file Search while typing. The page below the field is replaced by what the server answers; Back leads to the wall again. */
-import { getPage } from "./api.js";
+import { getPage } from "../shared/api.js";
 
 const PAUSE_MS = 180;
 

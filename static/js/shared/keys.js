@@ -1,5 +1,5 @@
 /** @file Single keys. They come on top of Tab and Enter and replace neither; `/keys` lists them. */
-import { move } from "./arrows.js";
+import { move } from "./arrow_keys.js";
 import { areKeysOn, openSheet } from "./sheet.js";
 
 const WAIT_MS = 1500; // between G and what follows

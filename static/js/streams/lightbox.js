@@ -131,7 +131,7 @@ function made(name, text) {
 
 /** @returns {Promise<unknown>} when both sheets are here; ours comes last and says the last word */
 function sheets() {
-  return Promise.all([sheet(PHOTOSWIPE + "photoswipe.css", "prepend"), sheet("../css/lightbox.css", "append")]);
+  return Promise.all([sheet(PHOTOSWIPE + "photoswipe.css", "prepend"), sheet("../../css/streams/lightbox.css", "append")]);
 }
 
 /** @param {string} name @param {"prepend" | "append"} put @returns {Promise<void>} */

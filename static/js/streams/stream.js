@@ -1,5 +1,5 @@
 /** @file The page of a stream: who may see each picture is changed where it stands, and what others changed comes in. */
-import { getPage, patchJson } from "./api.js";
+import { getPage, patchJson } from "../shared/api.js";
 
 const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
 

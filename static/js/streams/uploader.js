@@ -1,7 +1,7 @@
 /** @file Uploads, two at a time: a line for each file, how far it is, and why when it is refused. Without this the form sends them all. */
-import { RequestFailed, sendFile } from "./api.js";
+import { RequestFailed, sendFile } from "../shared/api.js";
 import { refresh } from "./stream.js";
-import { drawRow, mb, say } from "./uploadrow.js";
+import { drawRow, mb, say } from "./upload_row.js";
 
 const AT_ONCE = 2; // as many as the server takes in at a time
 const SPOKEN = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };

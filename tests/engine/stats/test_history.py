@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.engine.cache import Cache
-from image_cache.engine.history import (
+from image_cache.engine.jobs import VISIBLE, JobQueue, Wish
+from image_cache.engine.stats.counters import Latencies
+from image_cache.engine.stats.history import (
     DAY_S,
     LONG_S,
     MOST_ERRORS,
@@ -23,8 +25,6 @@ from image_cache.engine.history import (
     sd_wear,
     written_bytes,
 )
-from image_cache.engine.jobs import VISIBLE, JobQueue, Wish
-from image_cache.engine.latency import Latencies
 from tests.support.clock import FakeClock
 from tests.support.covers import covers_at
 from tests.support.engine import key, open_cache, webp

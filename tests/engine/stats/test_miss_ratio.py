@@ -10,7 +10,7 @@ import pytest
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.reuse import (
+from image_cache.engine.stats.miss_ratio import (
     BELOW,
     ENOUGH_S,
     ENOUGH_USES,

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from image_cache.adapters.colours import Colour, packed, unpacked
-from image_cache.adapters.decoder import Decoder
-from image_cache.adapters.dummies import is_dummy_address
-from image_cache.adapters.palette import oklab, palette
+from image_cache.covers.dummies import is_dummy_address
 from image_cache.errors import ImageRejected
-from image_cache.library.colour import BANDS, PLACES, apart, band_of, place_of
+from image_cache.imaging.color import oklab, palette
+from image_cache.imaging.colours import Colour, packed, unpacked
+from image_cache.imaging.decoder import Decoder
+from image_cache.importers.artwork.twins import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
-from image_cache.sources.twins import groups, split
+from image_cache.records.colour import BANDS, PLACES, apart, band_of, place_of
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
@@ -49,7 +49,7 @@ def put(inside: Inside, number: int, url: str | None, **facts: Any) -> int:
 def vault(tmp_path: Path, origin: Origin) -> Iterator[Inside]:
     """A vault whose housekeeper does nothing: a test says when there is a survey."""
     with Inside(tmp_path / "vault", trusted=(origin.base,), clock=FakeClock(), settled=False) as inside:
-        from image_cache.engine.upkeep import adopt
+        from image_cache.engine.maintenance import adopt
 
         adopt(inside.services.covers.cache)
         yield inside
@@ -347,7 +347,7 @@ def test_what_somebody_chose_is_never_refused(vault: Inside, origin: Origin) -> 
 
 
 def test_a_found_cover_that_turns_out_blank_is_not_found_again(vault: Inside, origin: Origin) -> None:
-    from image_cache.adapters.catalog_covers import CoverOffer, CoverTries
+    from image_cache.importers.artwork.table import CoverOffer, CoverTries
 
     url = origin.put("/found.png", encoded(Image.new("RGB", (400, 400), (90, 90, 90)), "PNG"))
     album_id = put(vault, 1, None)

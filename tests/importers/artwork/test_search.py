@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog_covers import CoverTries
-from image_cache.adapters.musicbrainz import phrase
-from image_cache.adapters.turns import LONGEST_S, Turns
+from image_cache.importers.artwork.search import Finder
+from image_cache.importers.artwork.services import phrase
+from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, AlbumRow, TaskState
-from image_cache.sources import Tasks
-from image_cache.sources.finding import Finder
+from image_cache.net.turns import LONGEST_S, Turns
+from image_cache.tasks import Tasks
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside

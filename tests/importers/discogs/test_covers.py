@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.origin import OriginFetcher
-from image_cache.adapters.policy import PeerPolicy
+from image_cache.net.client import OriginFetcher
+from image_cache.net.policy import PeerPolicy
 from image_cache.services import Services
+from tests.importers.discogs.test_sync import albums, connect, inside_at, sync, table
+from tests.net.test_policy import PretendedSocket
 from tests.support.discogs import DiscogsServer
 from tests.support.inside import Inside
-from tests.test_discogs import albums, connect, inside_at, sync, table
-from tests.test_peer import PretendedSocket
 
 PUBLIC = "93.184.216.34"
 RECORDS, WITH_PICTURE = 30, 27

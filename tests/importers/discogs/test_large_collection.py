@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_tasks import TaskRows
-from image_cache.database import Row
+from image_cache.db.database import Row
 from image_cache.models import TaskState
+from image_cache.records.table import Catalog
+from image_cache.tasks.table import TaskRows
+from tests.importers.discogs.test_sync import WINDOW_S, Opened, sync
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.vault import ROOT, Vault, wait_until
-from tests.test_discogs import WINDOW_S, Opened, sync
 
 RECORDS, PAGES = 3000, 30
 LISTING = "releases[?]page="

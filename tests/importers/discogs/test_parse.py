@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from image_cache.adapters.discogs_rows import (
+from image_cache.errors import ImportRejected
+from image_cache.importers.discogs.parse import (
     FIELDS,
     Details,
     artist_name,
@@ -16,7 +17,6 @@ from image_cache.adapters.discogs_rows import (
     page_from,
     row_from_item,
 )
-from image_cache.errors import ImportRejected
 from image_cache.models import AlbumRow, Track
 from tests.support.discogs import item, release
 

@@ -9,12 +9,12 @@ from typing import Any, Self
 import pytest
 
 from config import Settings
-from image_cache.adapters.tokenfile import TokenFile
+from image_cache.bootstrap import prepare
 from image_cache.errors import FieldRejected
-from image_cache.ground import prepare
+from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
+from image_cache.importers.discogs.tokenfile import TokenFile
 from image_cache.models import Album, TaskState
 from image_cache.services import Services, open_services
-from image_cache.sources.discogs import DETAILS, SYNC, TEST
 from tests.support.clock import FakeClock
 from tests.support.discogs import ACCOUNT, TOKEN, DiscogsServer
 from tests.support.inside import Inside

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
 from image_cache.errors import OriginNotFound, OriginUnavailable
-from image_cache.library import Library
+from image_cache.importers.music.folders import MusicRoots
+from image_cache.importers.music.service import LateMusic
 from image_cache.models import Album, TaskState
-from image_cache.sources import Tasks
-from image_cache.sources.music_late import LateMusic
-from image_cache.sources.music_roots import MusicRoots
+from image_cache.records.library import Library
+from image_cache.records.table import Catalog
+from image_cache.tasks import Tasks
 from tests.support.clock import FakeClock
 from tests.support.music import PICTURE, collection, mp3, song
 from tests.support.vault import wait_until
@@ -355,7 +355,7 @@ class Mounted:
         self.roots = MusicRoots(shelf.settings, shelf.catalog, clock=shelf.clock, table=path)
 
     def scan(self) -> dict[str, Any]:
-        from image_cache.sources.music import MusicScan
+        from image_cache.importers.music.scan import MusicScan
 
         scan = MusicScan(self.shelf.catalog, self.roots, self.shelf.music._made().reader)
         tasks = Tasks(self.shelf.catalog, {"music": scan.run}, self.shelf.settings.state_dir, clock=self.shelf.clock)

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import pytest
 
-from image_cache.adapters.tag_reader import Refused, TagReader, Tags
 from image_cache.errors import DecoderFailed
+from image_cache.importers.music.tag_reader import Refused, TagReader, Tags
 from tests.support import music
 from tests.support.music import PICTURE, SECONDS, atom, song
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.adapters.drawncovers import DrawnCovers
+from image_cache.covers.local_sources import DrawnCovers
 from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
+from image_cache.importers.registry import table_runners
+from image_cache.importers.tables.inbox import AGAIN_S, QUIET_S, ImportsFolder, put_away
+from image_cache.importers.tables.intray import KEPT_S, Intray
 from image_cache.models import TaskState
-from image_cache.sources import Tasks
-from image_cache.sources.imports_folder import AGAIN_S, QUIET_S, ImportsFolder, put_away
-from image_cache.sources.intray import KEPT_S, Intray
-from image_cache.sources.runners import table_runners
+from image_cache.tasks import Tasks
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.vault import wait_until

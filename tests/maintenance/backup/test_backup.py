@@ -20,17 +20,17 @@ from typing import Any
 import pytest
 
 from config import Settings
-from image_cache.adapters.catalog import Catalog
-from image_cache.adapters.catalog_originals import OriginalRows
-from image_cache.adapters.catalog_schema import MIGRATIONS
-from image_cache.database import Database, opened
+from image_cache.bootstrap import prepare, secret_key
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import Database, opened
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
-from image_cache.ground import prepare, secret_key
-from image_cache.operations.archive import HEAD, LIST, ArchiveWriter, SourceFailed
-from image_cache.operations.backup import back_up, restore
-from image_cache.operations.scheduled import back_up_into
+from image_cache.maintenance.backup.archive import HEAD, LIST, ArchiveWriter, SourceFailed
+from image_cache.maintenance.backup.create import back_up, restore
+from image_cache.maintenance.backup.rotate import back_up_into
+from image_cache.records.table import Catalog
 from image_cache.services import open_services
-from image_cache.tenancy import MOVES
+from image_cache.streams.catalog_originals import OriginalRows
+from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
 from tests.support.s3 import S3Server
@@ -569,7 +569,7 @@ import resource, signal, sys
 from pathlib import Path
 from config import Settings
 from image_cache.errors import StorageError
-from image_cache.operations.backup import back_up, restore
+from image_cache.maintenance.backup.create import back_up, restore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 settings = Settings(DATA_DIR=Path(sys.argv[2]), FREE_SPACE_FLOOR_MB=0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
@@ -612,7 +612,7 @@ CUT = """
 import os, signal, sys
 from pathlib import Path
 from config import Settings
-from image_cache.operations.backup import back_up, restore
+from image_cache.maintenance.backup.create import back_up, restore
 left = int(sys.argv[4])
 def count(*_):
     global left
@@ -662,7 +662,7 @@ CUT_MOVING = """
 import os, signal, sys
 from pathlib import Path
 from config import Settings
-from image_cache.operations.backup import restore
+from image_cache.maintenance.backup.create import restore
 left = int(sys.argv[3])
 def count(event, arguments):
     global left

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from image_cache.database import Database, DatabaseError
-from image_cache.health import Check, can_serve, examine, examine_service, verdict
-from image_cache.reading import open_reading
+from image_cache.db.database import Database, DatabaseError
+from image_cache.maintenance.health import Check, can_serve, examine, examine_service, verdict
+from image_cache.maintenance.readonly_vault import open_reading
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 

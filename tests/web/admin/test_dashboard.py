@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from image_cache.engine.history import DAY_S, Failure, Sample, note_failure, samples, sd_wear
 from image_cache.engine.jobs import WARM, Wish
-from image_cache.engine.reuse import Curve
-from image_cache.web import card_view, charts, figures
+from image_cache.engine.stats.history import DAY_S, Failure, Sample, note_failure, samples, sd_wear
+from image_cache.engine.stats.miss_ratio import Curve
+from image_cache.web.admin import charts
+from image_cache.web.admin import history_charts as figures
+from image_cache.web.admin import storage_wear as card_view
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, webp
 from tests.support.inside import LAN, PASSWORD, Inside, form_token

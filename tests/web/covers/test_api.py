@@ -360,6 +360,6 @@ def test_pictures_have_no_limit(inside: Inside, origin: Origin) -> None:
 
 
 def _forget_limits() -> None:
-    from image_cache.web.limits import limiter
+    from image_cache.web.rate_limits import limiter
 
     limiter.reset()

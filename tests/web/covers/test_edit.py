@@ -9,10 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from image_cache.adapters.catalog_covers import CoverOffer, CoverTries
+from image_cache.importers.artwork.strategies import SAYS
+from image_cache.importers.artwork.table import CoverOffer, CoverTries
 from image_cache.models import Album, AlbumRow
-from image_cache.sources.ways import SAYS
-from image_cache.web.sleeve_view import WAYS
+from image_cache.web.covers.view_models import WAYS
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
 from tests.support.pictures import encoded, noise

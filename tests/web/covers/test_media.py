@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client
 
-from image_cache.web.media import WarmCovers
+from image_cache.web.covers.media import WarmCovers
 from tests.support.inside import Inside, shape
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced

@@ -7,13 +7,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.sources.discogs import SYNC, TEST
+from image_cache.importers.discogs.service import SYNC, TEST
+from tests.importers.discogs.test_sync import albums, connect, inside_at, sync
 from tests.support.clock import FakeClock
 from tests.support.discogs import ACCOUNT, TOKEN, DiscogsServer
 from tests.support.inside import Inside, page_token
 from tests.support.vault import wait_until
-from tests.test_commands import run
-from tests.test_discogs import albums, connect, inside_at, sync
+from tests.web.commands.test_commands import run
 
 HERE = "/import/discogs"
 NOTICE = "Data provided by "

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.web.first_run import _has_way_out, signs
+from image_cache.web.records.first_run import _has_way_out, signs
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.vault import wait_until
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from image_cache.web import task_view
-from image_cache.web.task_view import TaskLine
-from image_cache.web.ways import WAYS
+from image_cache.web.imports import tasks as task_view
+from image_cache.web.imports.methods import WAYS
+from image_cache.web.imports.tasks import TaskLine
 from tests.support.inside import Inside, form_token, page_token
 
 

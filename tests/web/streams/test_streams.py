@@ -12,9 +12,9 @@ import pytest
 from flask import render_template_string
 from PIL import Image
 
-from image_cache.adapters.storage import LocalStorage
 from image_cache.models import ImageVisibility
-from image_cache.web.intake import Spool
+from image_cache.storage.local import LocalStorage
+from image_cache.web.request_body import Spool
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token

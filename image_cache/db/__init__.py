@@ -1,0 +1,1 @@
+"""SQLite in one place: connections, migrations, the catalogue's schema, diagnosis of broken files."""

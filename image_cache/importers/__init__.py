@@ -1,0 +1,1 @@
+"""Importers: where records and covers come from. One folder a source."""

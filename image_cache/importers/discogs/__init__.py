@@ -1,0 +1,1 @@
+"""Discogs: client, parser, collection sync."""

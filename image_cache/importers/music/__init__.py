@@ -1,0 +1,1 @@
+"""Music folders: walking, reading tags in a child process, records from files."""

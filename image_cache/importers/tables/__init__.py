@@ -1,0 +1,1 @@
+"""Tables (CSV, JSON) as import tasks, and the inbox folder `imports`."""

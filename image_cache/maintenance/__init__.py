@@ -1,0 +1,1 @@
+"""Housekeeping, health checks, nightly scrub, backup and restore."""

@@ -1,0 +1,1 @@
+"""The guarded fetch: addresses, peer policy, HTTP client, rate limits."""

@@ -1,0 +1,1 @@
+"""Records: the collection's table, search, order, imports, removal."""

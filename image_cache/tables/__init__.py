@@ -1,0 +1,1 @@
+"""Table formats in and out: CSV, JSON, the original program's database."""

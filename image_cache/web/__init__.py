@@ -1,0 +1,1 @@
+"""The web application: Flask lives only here."""

@@ -1,0 +1,1 @@
+"""Covers over HTTP: media, API, choosing and uploading a cover."""

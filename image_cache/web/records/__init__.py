@@ -1,0 +1,1 @@
+"""Pages of records: the wall, search, one record, removal."""

@@ -1,0 +1,1 @@
+"""Pages, media and API of streams."""
