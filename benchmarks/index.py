@@ -24,7 +24,7 @@ from config import Settings
 from image_cache.covers import NAMESPACE
 from image_cache.covers.build import CoverServices, open_covers
 from image_cache.engine.key import Key, digest_of
-from image_cache.engine.registry import Image
+from image_cache.engine.registry import ImageRecord
 from image_cache.services import open_services
 from tests.support.vault import ROOT
 
@@ -74,7 +74,7 @@ def _build(parts: CoverServices, entries: int) -> list[str]:
         conn.execute("PRAGMA cache_size=-400000")
         for number, digest in enumerate(digests):
             url = f"https://covers.example/image/{number:08}/R-{number}-1234567890.jpeg"
-            image = Image(digest, NAMESPACE, url, url, "covers.example")
+            image = ImageRecord(digest, NAMESPACE, url, url, "covers.example")
             register.add(conn, [image])
             register.fetched(
                 conn,

@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.imaging.colours import Colour, packed
 from image_cache.importers.artwork.twins import groups
 from image_cache.models import AlbumQuery, AlbumRow, Track
-from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.appearance import RecordAppearance, RecordAppearances
 from image_cache.records.colour import place_of
 from image_cache.records.library import Library
-from image_cache.records.table import Catalog
 
 SYLLABLES = [
     "ka",
@@ -84,7 +84,7 @@ def rows(count: int) -> Iterator[AlbumRow]:
         )
 
 
-def look_at(looks: AlbumLooks, count: int) -> float:
+def look_at(looks: RecordAppearances, count: int) -> float:
     """Give every album a sleeve of random colours, as the survey would; return the seconds that grouping their hashes takes."""
     rng = random.Random(5)
     hashes = [rng.getrandbits(64) for _ in range(count)]
@@ -97,7 +97,7 @@ def look_at(looks: AlbumLooks, count: int) -> float:
             conn.execute(
                 "INSERT INTO looks VALUES (?, 1, ?, ?, 0)", (digest, hashes[album_id - 1].to_bytes(8, "big"), packed(colours))
             )
-            looks.put(conn, [AlbumLook(album_id, digest.hex(), *place_of(colours))])
+            looks.put(conn, [RecordAppearance(album_id, digest.hex(), *place_of(colours))])
         looks.changed(conn, time.time())
     begun = time.perf_counter()
     groups(looks.hashes()[1])
@@ -116,9 +116,9 @@ def measured(call: Callable[[], object], times: int) -> list[float]:
 
 
 def collection(folder: Path, count: int) -> dict[str, list[float]]:
-    catalog = Catalog(folder / f"{count}.db")
+    catalog = CatalogDatabase(folder / f"{count}.db")
     index = Index(folder / f"{count}-index.db")
-    looks = AlbumLooks(index.database)
+    looks = RecordAppearances(index.database)
     library = Library(catalog, looks=lambda: looks)
     begun = time.perf_counter()
     library.import_rows(rows(count))

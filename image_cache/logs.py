@@ -18,7 +18,7 @@ WINDOW_S = 60.0  # this time; what comes beyond is counted and told once
 KINDS = 512  # that are told apart
 
 
-class OneLine(logging.Formatter):
+class SingleLineFormatter(logging.Formatter):
     """Escapes control characters, also those of a traceback, so that nobody writes a line of their own; cuts what is secret."""
 
     def __init__(self, *, has_time: bool = False) -> None:
@@ -28,7 +28,7 @@ class OneLine(logging.Formatter):
         return printable(without_secrets(super().format(record)))
 
 
-class Sparing(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets the first lines of a kind through, and one a minute that says how many more there were. Thread-safe.
 
     A kind is a logger with a format string: a thousand covers of a host that is down are one kind. Debugging is not spared.
@@ -65,15 +65,15 @@ def to_stderr(level: int, path: Path | None = None) -> None:
     Once; later calls change the level. Raises `OSError` when the file cannot be written. It may be moved away by logrotate.
     """
     root = logging.getLogger()
-    if not any(isinstance(handler.formatter, OneLine) for handler in root.handlers):
+    if not any(isinstance(handler.formatter, SingleLineFormatter) for handler in root.handlers):
         handlers: list[logging.Handler] = [logging.StreamHandler()]
-        handlers[0].setFormatter(OneLine())
+        handlers[0].setFormatter(SingleLineFormatter())
         if path is not None:
             from logging.handlers import WatchedFileHandler  # 100 KB, in both processes
 
             handlers.append(WatchedFileHandler(path, encoding="utf-8"))
-            handlers[1].setFormatter(OneLine(has_time=True))
-        sparing = Sparing()
+            handlers[1].setFormatter(SingleLineFormatter(has_time=True))
+        sparing = RateLimitFilter()
         for handler in handlers:
             handler.addFilter(sparing)
             root.addHandler(handler)

@@ -1,6 +1,6 @@
 """Builds everything once, from the settings: the web application and the command line share it. Knows no Flask.
 
-`open_services` opens files and databases and starts nothing; `Services.start` starts the threads, in the process that serves.
+`open_services` opens files and databases and starts nothing; `ArtworkClients.start` starts the threads, in the process that serves.
 """
 
 import logging
@@ -12,25 +12,25 @@ from config import Settings
 from image_cache.accounts.service import Accounts
 from image_cache.covers import ImageCache
 from image_cache.covers.build import CoverServices, open_covers
-from image_cache.covers.runtime_limits import Limits, StoredLimits
+from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
-from image_cache.engine.pool import Chore, Pool
+from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
-from image_cache.importers.artwork.service import KIND, CoverCare
-from image_cache.importers.discogs.service import DiscogsLink
-from image_cache.importers.music.service import LateMusic
+from image_cache.importers.artwork.service import KIND, ArtworkService
+from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.music.service import MusicService
 from image_cache.importers.registry import folder_chore, table_runners
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.library import Library
-from image_cache.records.table import Catalog
-from image_cache.server.nginx_links import Front
+from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager
 from image_cache.streams.build import forget_streams, open_streams
-from image_cache.tasks import Tasks
-from image_cache.vault_lock import Tenancy
+from image_cache.tasks import TaskRunner
+from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
@@ -47,22 +47,22 @@ class Services:
     """What serves."""
 
     settings: Settings
-    catalog: Catalog
+    catalog: CatalogDatabase
     library: Library
     accounts: Accounts
     covers: ImageCache
-    limits: StoredLimits
+    limits: RuntimeLimits
     streams: StreamImageManager
     files: FileServices
-    tasks: Tasks
-    discogs: DiscogsLink
-    music: LateMusic
-    care: CoverCare
+    tasks: TaskRunner
+    discogs: DiscogsService
+    music: MusicService
+    care: ArtworkService
     scrub: Scrub
     nightly: Nightly
     pool: Pool
     _parts: CoverServices
-    _tenancy: Tenancy
+    _tenancy: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
 
@@ -105,7 +105,7 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     and `Busy` while it is being restored.
     """
     make_folder(settings.state_dir)
-    tenancy = Tenancy.enter(settings.state_dir)
+    tenancy = VaultLock.enter(settings.state_dir)
     try:
         return _opened(settings, tenancy, clock)
     except BaseException:
@@ -113,12 +113,12 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
         raise
 
 
-def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) -> Services:
-    catalog = Catalog(settings.catalog_path)
-    music = LateMusic(settings, catalog, clock)
+def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) -> Services:
+    catalog = CatalogDatabase(settings.catalog_path)
+    music = MusicService(settings, catalog, clock)
     parts = open_covers(settings, clock=clock, here={"music": music})
     music.remember = parts.covers.remember
-    care = CoverCare(
+    care = ArtworkService(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
     library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks, own=parts.own)
@@ -126,34 +126,34 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
-    discogs = DiscogsLink(settings, catalog, library, parts.covers, clock=clock)
+    discogs = DiscogsService(settings, catalog, library, parts.covers, clock=clock)
     runners = {
         KIND: care.find,
         **discogs.runners,
         "music": music.run,
         **table_runners(library, parts.covers, settings.intray_dir),
     }
-    tasks = Tasks(catalog, runners, settings.state_dir, clock=clock)
+    tasks = TaskRunner(catalog, runners, settings.state_dir, clock=clock)
     discogs.tasks = tasks
     care.use(tasks, discogs)
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
         *housekeeping.chores(),
-        Chore("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
-        Chore("tasks", TASKS_S, tasks.tend, first_s=1.0),
-        Chore("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
-        Chore("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
-        Chore("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
+        PeriodicJob("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
+        PeriodicJob("tasks", TASKS_S, tasks.tend, first_s=1.0),
+        PeriodicJob("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
+        PeriodicJob("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
+        PeriodicJob("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
         music.chore(tasks),
-        Chore("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
+        PeriodicJob("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
         *care.chores(),
         *files.chores(),
         nightly.chore(),
     ]
     if settings.FRONT_DIR is not None:
         kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
-        chores.extend(Front(settings.FRONT_DIR, parts.covers.cache, kept).chores())
+        chores.extend(NginxLinks(settings.FRONT_DIR, parts.covers.cache, kept).chores())
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
     return Services(
@@ -177,16 +177,16 @@ def _opened(settings: Settings, tenancy: Tenancy, clock: Callable[[], float]) ->
     )
 
 
-def open_limits(settings: Settings, catalog: Catalog, covers: ImageCache, clock: Callable[[], float]) -> StoredLimits:
+def open_limits(settings: Settings, catalog: CatalogDatabase, covers: ImageCache, clock: Callable[[], float]) -> RuntimeLimits:
     """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
-    default = Limits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
-    limits = StoredLimits(default, catalog, clock)
+    default = CacheLimits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
+    limits = RuntimeLimits(default, catalog, clock)
     covers.loader.is_paused = limits.is_paused
     _hold(limits, covers, most_s=0.0)
     return limits
 
 
-def _hold(limits: StoredLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+def _hold(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:

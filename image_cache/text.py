@@ -24,6 +24,8 @@ _LETTERS = str.maketrans(
 )
 # Left out on purpose: French "les" and Italian "lo", which are names as well (Les Paul), and Dutch and Spanish "de".
 _ARTICLES = ("the", "a", "an", "der", "die", "das", "le", "la", "el", "los", "las", "il")
+MAX_QUERY_CHARS = 200  # of what somebody types into a search field
+MAX_QUERY_WORDS = 12
 MAX_NAME_CHARS = 160  # of a name that is compared; one that is made has fewer
 _LEADING = re.compile(rf"(?:{'|'.join(_ARTICLES)})\s+(?=\S)")
 _TRAILING = re.compile(rf",\s(?:{'|'.join(_ARTICLES)})$")

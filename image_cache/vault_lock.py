@@ -22,14 +22,14 @@ STAGE = ".restore"  # where what comes out of a backup stands until all of it is
 MOVES = ".restore.json"  # the renames of a restore that was verified and has begun: they are done to the end, by whoever comes
 
 
-class Tenancy:
+class VaultLock:
     """One process's use of the vault, from `enter` to `close`."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     @classmethod
-    def enter(cls, state_dir: Path) -> "Tenancy":
+    def enter(cls, state_dir: Path) -> "VaultLock":
         """Use the vault together with others. Raises `Busy` while it is being restored; ends a restore that was cut off."""
         try:
             settle(state_dir)

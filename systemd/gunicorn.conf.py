@@ -22,10 +22,10 @@ sys.path.insert(0, str(ROOT))
 from config import load_settings  # noqa: E402
 from image_cache import logs  # noqa: E402
 from image_cache.bootstrap import prepare, secret_key  # noqa: E402
-from image_cache.engine.shared_counters import Windows  # noqa: E402
+from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
-from image_cache.server.sd_notify import Notifier, Watchdog, answers  # noqa: E402
-from image_cache.server.worker import PatientWorker  # noqa: E402
+from image_cache.server.sd_notify import Notifier, SystemdWatchdog, answers  # noqa: E402
+from image_cache.server.worker import BufferingWorker  # noqa: E402
 
 
 def _refuse(sentence):
@@ -55,7 +55,7 @@ _watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
 
 chdir = str(ROOT)
 bind = f"{'[' + _settings.HOST + ']' if ':' in _settings.HOST else _settings.HOST}:{_settings.PORT}"
-worker_class = PatientWorker
+worker_class = BufferingWorker
 workers = _settings.WORKERS
 threads = _settings.THREADS
 worker_connections = 500  # more than a house has; the longest-waiting one makes room
@@ -72,8 +72,8 @@ loglevel = "debug" if _settings.DEBUG else "warning"
 accesslog = "-" if _settings.DEBUG else None
 forwarded_allow_ips = ""  # forwarding headers are judged by the application, by VINYL_VAULT_TRUSTED_PROXIES
 
-_limits = Windows()  # made before the fork, so that all workers count in it
-_views, _views_salt = Windows(), secrets.token_hex(8)  # so that a viewer of a stream counts once, whichever worker answers
+_limits = SharedCounters()  # made before the fork, so that all workers count in it
+_views, _views_salt = SharedCounters(), secrets.token_hex(8)  # so that a viewer of a stream counts once, whichever worker answers
 
 
 def on_starting(server):
@@ -83,7 +83,7 @@ def on_starting(server):
     except OSError as error:
         _refuse(f"VINYL_VAULT_LOG_FILE: {_settings.LOG_FILE} cannot be written ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
-        handler.setFormatter(logs.OneLine())
+        handler.setFormatter(logs.SingleLineFormatter())
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):  # what gunicorn itself says belongs into the file as well
             server.log.error_log.addHandler(handler)
@@ -136,7 +136,7 @@ def post_worker_init(worker):
     from gunicorn import SERVER
 
     from image_cache.db.database import DatabaseError
-    from image_cache.server.fast_path import QuickAnswers
+    from image_cache.server.fast_path import FastPath
     from image_cache.web.context import WARM
     from image_cache.web.rate_limits import share_limits
 
@@ -144,12 +144,14 @@ def post_worker_init(worker):
     services = worker.wsgi.extensions["vinylvault"]
     services.streams.views.share(_views, _views_salt)
     if not _settings.DEBUG:  # the log of every request is written where the usual way ends
-        worker.quick = QuickAnswers(worker.wsgi.extensions[WARM], SERVER)
+        worker.quick = FastPath(worker.wsgi.extensions[WARM], SERVER)
     services.start()
     _notifier.tell(f"READY=1\nSTATUS=Serving on port {_settings.PORT}")
     if _watchdog_s:
         name = next(iter(_settings.TRUSTED_HOSTS), "localhost").lstrip(".")
-        Watchdog(_notifier, _watchdog_s, lambda: services.pool.is_whole and answers(_settings.HOST, _settings.PORT, name)).start()
+        SystemdWatchdog(
+            _notifier, _watchdog_s, lambda: services.pool.is_whole and answers(_settings.HOST, _settings.PORT, name)
+        ).start()
     if worker.age == 1:
         host = _settings.HOST
         if host in ("0.0.0.0", "::"):  # noqa: S104

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.records import records
-from image_cache.records.table import Catalog
+from image_cache.db.catalog import CatalogDatabase
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
@@ -25,9 +25,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
     """A catalogue of its own, empty."""
-    catalog = Catalog(tmp_path / "catalog.db")
+    catalog = CatalogDatabase(tmp_path / "catalog.db")
     yield catalog
     catalog.close()
 

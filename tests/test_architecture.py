@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
 # The rooms from the ground up, as `docs/ARCHITECTURE.md` shows them. Rooms on one line are siblings: they do not import each other.
 # The longest prefix of a module counts.
 def layers() -> list[set[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.logs import REPEATS, WINDOW_S, OneLine, Sparing
+from image_cache.logs import REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
 from tests.support.clock import FakeClock
 from tests.support.vault import ROOT, SERVE, Vault
 
@@ -27,12 +27,12 @@ def record(text: str, *arguments: object, level: int = logging.WARNING) -> loggi
     ],
 )
 def test_a_line_names_no_secret(said: str, shown: str) -> None:
-    assert OneLine().format(record("%s", said)) == f"WARNING image_cache.x {shown}"
+    assert SingleLineFormatter().format(record("%s", said)) == f"WARNING image_cache.x {shown}"
 
 
 def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard() -> None:
     clock = FakeClock()
-    sparing = Sparing(clock)
+    sparing = RateLimitFilter(clock)
     heard = [sparing.filter(record("cover failed identity=%s", number)) for number in range(1000)]
     assert sum(heard) == REPEATS
     assert heard[:REPEATS] == [True] * REPEATS
@@ -41,14 +41,17 @@ def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard()
     clock.advance(WINDOW_S + 1)
     last = record("cover failed identity=%s", "100 %d")
     assert sparing.filter(last)
-    assert OneLine().format(last) == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - REPEATS} more like it"
+    assert (
+        SingleLineFormatter().format(last)
+        == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - REPEATS} more like it"
+    )
     again = record("cover failed identity=%s", 1)
     assert sparing.filter(again)
     assert again.getMessage() == "cover failed identity=1"
 
 
 def test_two_handlers_hear_the_same_lines() -> None:
-    sparing = Sparing(FakeClock())
+    sparing = RateLimitFilter(FakeClock())
     for number in range(3 * REPEATS):
         said = record("cover failed identity=%s", number)
         assert sparing.filter(said) == sparing.filter(said) == (number < REPEATS)

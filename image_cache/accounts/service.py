@@ -14,10 +14,10 @@ import time
 import unicodedata
 from collections.abc import Callable
 
-from image_cache.accounts.table import AccountRows
+from image_cache.accounts.table import AccountTable
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
-from image_cache.records.table import Catalog
 from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class Accounts:
     # A hash takes 32 MB and a tenth of a second of a core: one at a time, whatever the number of threads.
     _hashing = threading.BoundedSemaphore(1)
 
-    def __init__(self, catalog: Catalog, *, clock: Callable[[], float] = time.time) -> None:
-        self._rows = AccountRows(catalog)
+    def __init__(self, catalog: CatalogDatabase, *, clock: Callable[[], float] = time.time) -> None:
+        self._rows = AccountTable(catalog)
         self._clock = clock
 
     def add(self, name: str, password: str, role: str) -> Account:

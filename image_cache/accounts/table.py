@@ -1,15 +1,15 @@
 """The rows of accounts, sessions, tries and the setup code in `catalog.db`. Statements only; the rules are in `accounts`."""
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.models import Account
-from image_cache.records.table import Catalog
 
 
-class AccountRows:
+class AccountTable:
     """Everything that `accounts` keeps. Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._db = catalog
 
     def account(self, name_key: str) -> tuple[Account, str] | None:
         """Return the account of a folded name with its password hash."""

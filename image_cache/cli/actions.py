@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.covers import WARM, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
@@ -12,6 +12,7 @@ from image_cache.engine.jobs import MAX_ASKED_PAUSE_S
 from image_cache.engine.pool import Pool
 from image_cache.errors import QueueFull
 from image_cache.maintenance.health import things
+from image_cache.records.table import AlbumTable
 
 LOOK_S = 0.5
 PORTION = 500  # queued at a time, so that what somebody looks at meanwhile is not kept waiting by a full queue
@@ -21,7 +22,7 @@ MOVING = (
 )
 
 
-def preload(scene: Scene) -> int:
+def preload(scene: CommandContext) -> int:
     """Queue and watch until nothing moves any more. Exit status 1 when something could not be had."""
     scene.require("Cache", "Rights", "Disk")
     is_served = scene.service.answers()
@@ -46,7 +47,7 @@ def preload(scene: Scene) -> int:
     return 1 if failed or rest or refused else 0
 
 
-def _watch(scene: Scene, covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
+def _watch(scene: CommandContext, covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
     """Keep the queue filled and draw the bar until no job can run; returns (here, all, could not be had)."""
     while True:
         _queue(covers, wanted)
@@ -79,16 +80,16 @@ def _progress(covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
     return states.count("ready"), len(states), states.count("failed")
 
 
-def _register(scene: Scene, covers: ImageCache) -> None:
+def _register(scene: CommandContext, covers: ImageCache) -> None:
     """Register what the catalogue knows, as the service does; a catalogue that cannot be read costs only that."""
     try:
-        covers.remember_all(scene.reading.catalog.cover_urls())
+        covers.remember_all(AlbumTable(scene.reading.catalog).cover_urls())
     except DatabaseError:
         scene.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
 
 
 @contextmanager
-def _workers(scene: Scene, covers: ImageCache, is_served: bool) -> Iterator[None]:
+def _workers(scene: CommandContext, covers: ImageCache, is_served: bool) -> Iterator[None]:
     """Start workers of our own when there is no service to do it."""
     if is_served:
         yield

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,90 +11,90 @@ class Action:
     """`is_reading`: it changes nothing, whatever it finds. `is_mending`: it gives files back to their owner."""
 
     help: str
-    run: Callable[[Scene], int]
+    run: Callable[[CommandContext], int]
     is_reading: bool = False
     is_mending: bool = False
 
 
-def _status(scene: Scene) -> int:
+def _status(scene: CommandContext) -> int:
     from image_cache.cli.status import status
 
     return status(scene)
 
 
-def _health(scene: Scene) -> int:
+def _health(scene: CommandContext) -> int:
     from image_cache.cli.status import health
 
     return health(scene)
 
 
-def _report(scene: Scene) -> int:
+def _report(scene: CommandContext) -> int:
     from image_cache.cli.status import report
 
     return report(scene)
 
 
-def _monitor(scene: Scene) -> int:
+def _monitor(scene: CommandContext) -> int:
     from image_cache.cli.monitor import monitor
 
     return monitor(scene)
 
 
-def _explain(scene: Scene) -> int:
+def _explain(scene: CommandContext) -> int:
     from image_cache.cli.explain import explain
 
     return explain(scene)
 
 
-def _verify(scene: Scene) -> int:
+def _verify(scene: CommandContext) -> int:
     from image_cache.cli.verify import verify
 
     return verify(scene)
 
 
-def _cleanup(scene: Scene) -> int:
+def _cleanup(scene: CommandContext) -> int:
     from image_cache.cli.chores import cleanup
 
     return cleanup(scene)
 
 
-def _clear(scene: Scene) -> int:
+def _clear(scene: CommandContext) -> int:
     from image_cache.cli.chores import clear
 
     return clear(scene)
 
 
-def _preload(scene: Scene) -> int:
+def _preload(scene: CommandContext) -> int:
     from image_cache.cli.actions import preload
 
     return preload(scene)
 
 
-def _doctor(scene: Scene) -> int:
+def _doctor(scene: CommandContext) -> int:
     from image_cache.cli.repair import doctor
 
     return doctor(scene)
 
 
-def _probe(scene: Scene) -> int:
+def _probe(scene: CommandContext) -> int:
     from image_cache.cli.probe import probe
 
     return probe(scene)
 
 
-def _selftest(scene: Scene) -> int:
+def _selftest(scene: CommandContext) -> int:
     from image_cache.cli.selftest import selftest
 
     return selftest(scene)
 
 
-def _backup(scene: Scene) -> int:
+def _backup(scene: CommandContext) -> int:
     from image_cache.cli.safety import backup
 
     return backup(scene)
 
 
-def _restore(scene: Scene) -> int:
+def _restore(scene: CommandContext) -> int:
     from image_cache.cli.safety import restore
 
     return restore(scene)

@@ -2,14 +2,14 @@
 
 import sys
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.covers import ImageCache
 from image_cache.maintenance.health import megabytes, things
 
 GROUND = ("Cache", "Rights", "Clock")  # a clock in another century would make everything look unused
 
 
-def cleanup(scene: Scene) -> int:
+def cleanup(scene: CommandContext) -> int:
     """Remove the pictures that nobody looked at for so many days."""
     scene.require(*GROUND)
     days = scene.wanted.cleanup_days
@@ -19,7 +19,7 @@ def cleanup(scene: Scene) -> int:
         return _told(scene, covers, removed, before, f"not looked at for {days:g} days")
 
 
-def clear(scene: Scene) -> int:
+def clear(scene: CommandContext) -> int:
     """Remove every cached picture. Each is fetched anew, from its own server, when somebody looks at it."""
     scene.require("Cache", "Rights")
     if scene.out.is_terminal and not scene.wanted.is_sure and not _confirmed(scene):
@@ -31,7 +31,7 @@ def clear(scene: Scene) -> int:
         return _told(scene, covers, removed, before, "all there were")
 
 
-def _told(scene: Scene, covers: ImageCache, removed: int, before: tuple[int, int], why: str) -> int:
+def _told(scene: CommandContext, covers: ImageCache, removed: int, before: tuple[int, int], why: str) -> int:
     entries, size = _totals(covers)
     freed = max(0, before[1] - size)
     scene.out.line(
@@ -46,7 +46,7 @@ def _totals(covers: ImageCache) -> tuple[int, int]:
     return totals.entries, totals.bytes
 
 
-def _confirmed(scene: Scene) -> bool:
+def _confirmed(scene: CommandContext) -> bool:
     known = scene.reading.index.totals(scene.reading.cache.namespace)
     scene.out.line(f"This removes {things(known.entries, 'picture')}; each is fetched again when somebody looks at it.")
     print("Remove them? (yes/no) ", end="", file=scene.out.stream, flush=True)

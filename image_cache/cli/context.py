@@ -9,16 +9,16 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.cli.output import LAMPS, Output
-from image_cache.cli.service import Service, service_of
+from image_cache.cli.service import RunningService, service_of
 from image_cache.covers import ImageCache
 from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health import Check, examine, megabytes, verdict
-from image_cache.maintenance.readonly_vault import Reading, open_reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault, open_reading
 
 EXITS = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
 
-class Refused(CacheError):
+class PreconditionFailed(CacheError):
     """An action was not begun, because of what a check found. Nothing was changed."""
 
     def __init__(self, check: Check) -> None:
@@ -27,7 +27,7 @@ class Refused(CacheError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CommandOptions:
     """What was said on the command line, beside the action."""
 
     what: str = ""
@@ -46,13 +46,13 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Scene:
+class CommandContext:
     settings: Settings
     out: Output
-    wanted: Wanted
+    wanted: CommandOptions
     clock: Callable[[], float] = time.time
-    service: Service = field(init=False)
-    reading: Reading = field(init=False)
+    service: RunningService = field(init=False)
+    reading: ReadonlyVault = field(init=False)
 
     def __post_init__(self) -> None:
         self.service = service_of(self.settings)
@@ -67,7 +67,7 @@ class Scene:
         """Raise `Refused` for the first of the checks that failed: a change on such ground would make things worse."""
         for check in examine(self.reading, is_deep=False):
             if check.name in names and check.state == "failed":
-                raise Refused(check)
+                raise PreconditionFailed(check)
 
     def tell(self, checks: Iterable[Check], *, done: Sequence[str] = ()) -> int:
         """Write a line for each check, advice below what needs it; return the exit status. `done`: what was mended, for JSON."""
@@ -99,9 +99,9 @@ class Scene:
         Raises `Busy` while the vault is being restored.
         """
         from image_cache.covers.build import open_covers
-        from image_cache.vault_lock import Tenancy
+        from image_cache.vault_lock import VaultLock
 
-        tenancy = Tenancy.enter(self.settings.state_dir)
+        tenancy = VaultLock.enter(self.settings.state_dir)
         try:
             parts = open_covers(self.settings, clock=self.clock)
             parts.covers.cache.budget_bytes = self.reading.cache.budget_bytes  # as an operator set it while the service ran
@@ -165,6 +165,6 @@ def become_owner(settings: Settings, *, is_reading: bool) -> None:
         said = (
             f"The vault belongs to user {facts.st_uid}, who cannot read this program; as root it would be spoilt for the service."
         )
-        raise Refused(
+        raise PreconditionFailed(
             Check("Rights", "failed", said, "Run the copy of the program that the service runs, or change who may read it.")
         )

@@ -5,24 +5,24 @@ import os
 import re
 from typing import Any
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.cli.status import READING, clock_time
 from image_cache.covers import NAMESPACE
 from image_cache.covers.identity import identify
 from image_cache.covers.loader import BASE_VARIANTS
 from image_cache.covers.states_more import is_given_up, is_resting
 from image_cache.db.database import DatabaseError
-from image_cache.engine.index import Found
+from image_cache.engine.index import IndexEntry
 from image_cache.engine.jobs import PAGE, VISIBLE
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.registry import COLUMNS, Image
+from image_cache.engine.registry import COLUMNS, ImageRecord
 from image_cache.errors import CacheError
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}
 
 
-def explain(scene: Scene) -> int:
+def explain(scene: CommandContext) -> int:
     """Exit status 0 when the picture is here, 1 when it is not, 2 when nobody knows it."""
     asked = scene.wanted.what or next(iter(scene.wanted.urls), "")
     if not asked:
@@ -55,7 +55,7 @@ def explain(scene: Scene) -> int:
     return 0 if any(said.startswith("here") for said in stored.values()) else 1
 
 
-def _find(scene: Scene, asked: str) -> Image | None:
+def _find(scene: CommandContext, asked: str) -> ImageRecord | None:
     """Find the image by its digest, by an address of ours that holds it, or by the address of the origin, under any of its spellings."""
     found = re.search(r"/cache/[^/]+/([0-9a-f]{64})\.", asked)
     digest = asked if DIGEST.fullmatch(asked) else found[1] if found else ""
@@ -67,7 +67,7 @@ def _find(scene: Scene, asked: str) -> Image | None:
     return scene.reading.register.get(row["digest"].hex()) if row else None
 
 
-def _stored(scene: Scene, image: Image) -> dict[str, str]:
+def _stored(scene: CommandContext, image: ImageRecord) -> dict[str, str]:
     """Say for each size where its bytes are, and whether they are what their row says."""
     sizes = scene.reading.index.variants_of([image.digest]).get(image.digest, set())
     told = {}
@@ -77,7 +77,7 @@ def _stored(scene: Scene, image: Image) -> dict[str, str]:
     return told
 
 
-def _file(scene: Scene, key: Key, row: Found | None) -> str:
+def _file(scene: CommandContext, key: Key, row: IndexEntry | None) -> str:
     path = scene.reading.cache.disk.root / key.path
     try:
         fd = os.open(path, READING)
@@ -93,14 +93,14 @@ def _file(scene: Scene, key: Key, row: Found | None) -> str:
     return f"{'here' if is_whole else 'torn'}, {len(body):,} bytes: {path}"
 
 
-def _next_try(scene: Scene, image: Image) -> str:
+def _next_try(scene: CommandContext, image: ImageRecord) -> str:
     now = scene.clock()
     if image.failures and image.is_final and is_resting(image, now):
         return f"{clock_time(image.retry_at, WHEN)}, not before: its failure is one that waiting does not mend"
     return clock_time(image.retry_at, WHEN) if is_resting(image, now) else "when it is asked for"
 
 
-def _why(scene: Scene, image: Image, stored: dict[str, str], job: dict[str, Any] | None) -> str:
+def _why(scene: CommandContext, image: ImageRecord, stored: dict[str, str], job: dict[str, Any] | None) -> str:
     now = scene.clock()
     if stored.get("thumbnails", "").startswith("here"):
         fresh = image.fresh_until is not None and now < image.fresh_until
@@ -120,7 +120,7 @@ def _why(scene: Scene, image: Image, stored: dict[str, str], job: dict[str, Any]
     return "It is not here and not queued; the first look at it, or the housekeeper within a minute, queues it."
 
 
-def _in_line(scene: Scene, job: dict[str, Any]) -> str:
+def _in_line(scene: CommandContext, job: dict[str, Any]) -> str:
     if job["leased_until"] > scene.clock():
         return "It is being fetched right now."
     before = scene.reading.count(
@@ -134,7 +134,7 @@ def _in_line(scene: Scene, job: dict[str, Any]) -> str:
     return f"It waits in line ({kind}), behind {before:,} others.{idle}"
 
 
-def _unknown(scene: Scene, asked: str) -> str:
+def _unknown(scene: CommandContext, asked: str) -> str:
     if scene.reading.cache.is_adopting:
         return "The index is being rebuilt; nobody can tell yet."
     if DIGEST.fullmatch(asked):
@@ -142,9 +142,9 @@ def _unknown(scene: Scene, asked: str) -> str:
     return "Nobody registered this address: no record has it. Only registered addresses are fetched."
 
 
-def _records(scene: Scene, image: Image) -> list[str]:
+def _records(scene: CommandContext, image: ImageRecord) -> list[str]:
     try:
-        rows = scene.reading.catalog.db.rows("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL")
+        rows = scene.reading.catalog.rows("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL")
     except DatabaseError:
         return ["the catalogue cannot be read"]
     return [f"/album/{row[0]}" for row in rows if row[1] == image.url or identify(row[1]).name == image.identity][:5]

@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from image_cache.covers.stats import CacheStats
-from image_cache.engine.stats.history import Failure, HostFigures, Wear, hosts, recent_failures, sd_wear
+from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget, hosts, recent_failures, sd_wear
 from image_cache.maintenance.health import megabytes
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 STALE = "SELECT count(*) FROM images WHERE namespace = ? AND fetched_at IS NOT NULL AND (fresh_until IS NULL OR fresh_until <= ?)"
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class StatusReport:
     """One look. `hosts` are those that were fetched from, and those in trouble; `troubles` the last failures, the newest first.
 
     `memory_used_bytes` None: only the running service knows.
@@ -25,7 +25,7 @@ class Figures:
     stale: int
     hosts: tuple[HostFigures, ...]
     troubles: tuple[Failure, ...]
-    wear: Wear
+    wear: WriteBudget
     memory_used_bytes: int | None = None
 
     @property
@@ -68,11 +68,11 @@ class Figures:
         }
 
 
-def figures_of(reading: Reading, live: dict[str, Any] | None = None, *, troubles: int = 10) -> Figures:
+def figures_of(reading: ReadonlyVault, live: dict[str, Any] | None = None, *, troubles: int = 10) -> StatusReport:
     """Read the numbers; `live` is what the running service said of itself. Raises `DatabaseError`."""
     now, database, settings = reading.clock(), reading.index.database, reading.settings
     registered, fetched, given_up = reading.register.summary(reading.cache.namespace)
-    return Figures(
+    return StatusReport(
         stats=reading.stats(),
         registered=registered,
         fetched=fetched,

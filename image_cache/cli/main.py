@@ -12,7 +12,7 @@ from typing import TextIO
 from config import Settings, load_settings
 from image_cache import logs
 from image_cache.cli.actions_more import ACTIONS
-from image_cache.cli.context import Scene, Wanted, become_owner, placed
+from image_cache.cli.context import CommandContext, CommandOptions, become_owner, placed
 from image_cache.cli.output import Output, wrapped
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
@@ -55,7 +55,7 @@ def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Call
         give_back(settings)
     become_owner(settings, is_reading=action.is_reading)
     os.umask(0o077)
-    scene = Scene(settings, out, _wanted(asked), clock)
+    scene = CommandContext(settings, out, _wanted(asked), clock)
     try:
         return action.run(scene)
     finally:
@@ -131,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(asked: argparse.Namespace) -> Wanted:
-    return Wanted(
+def _wanted(asked: argparse.Namespace) -> CommandOptions:
+    return CommandOptions(
         what=asked.what,
         urls=tuple(asked.url),
         file=None if asked.file is None else _path(asked.file),

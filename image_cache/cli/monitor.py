@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from image_cache.cli.context import Scene
-from image_cache.cli.figures import Figures, figures_of
+from image_cache.cli.context import CommandContext
+from image_cache.cli.figures import StatusReport, figures_of
 from image_cache.cli.output import cut
 from image_cache.cli.status import clock_time, host_line
 from image_cache.db.database import DatabaseError
@@ -54,7 +54,7 @@ class Rates:
         return (last[name] - first[name]) / (last_at - at) if last_at > at else None
 
 
-def monitor(scene: Scene) -> int:
+def monitor(scene: CommandContext) -> int:
     """Look again and again until a signal says to stop. Returns 0 after that, whatever was seen."""
     interval_s = scene.wanted.interval_s
     if interval_s is None:
@@ -72,7 +72,7 @@ def monitor(scene: Scene) -> int:
                 return 0
 
 
-def _look(scene: Scene, rates: Rates) -> Figures | str:
+def _look(scene: CommandContext, rates: Rates) -> StatusReport | str:
     """Return the figures, or the sentence that says why there are none."""
     live = scene.service.stats()
     try:
@@ -84,7 +84,7 @@ def _look(scene: Scene, rates: Rates) -> Figures | str:
     return known
 
 
-def _counters(known: Figures, live: dict[str, Any] | None) -> dict[str, float]:
+def _counters(known: StatusReport, live: dict[str, Any] | None) -> dict[str, float]:
     stats = known.stats.to_dict()
     counters = {name: stats[name] for name, _ in COUNTERS} | {"fetched_bytes": stats["fetched_bytes"]}
     for name in counters:
@@ -94,7 +94,7 @@ def _counters(known: Figures, live: dict[str, Any] | None) -> dict[str, float]:
     return counters  # type: ignore[return-value]
 
 
-def _show(scene: Scene, seen: Figures | str, rates: Rates, interval_s: float) -> None:
+def _show(scene: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float) -> None:
     out, now = scene.out, clock_time(scene.clock(), "%Y-%m-%d %H:%M:%S")
     if out.is_json:
         out.json({"at": scene.clock(), **({"error": seen} if isinstance(seen, str) else seen.to_dict())})
@@ -107,7 +107,7 @@ def _show(scene: Scene, seen: Figures | str, rates: Rates, interval_s: float) ->
     out.flush()
 
 
-def _page(scene: Scene, seen: Figures | str, rates: Rates, interval_s: float, now: str) -> list[str]:
+def _page(scene: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float, now: str) -> list[str]:
     head = f"VinylVault  {scene.service.address if scene.service.answers() else 'the service does not answer'}"
     lines = [f"{head}{now:>{max(2, scene.out.width - len(head))}}", ""]
     if isinstance(seen, str):
@@ -137,7 +137,7 @@ def _shown(rate: float | None, unit: float = 1.0) -> str:
 
 
 @contextlib.contextmanager
-def _screen(scene: Scene) -> Iterator[None]:
+def _screen(scene: CommandContext) -> Iterator[None]:
     if not scene.out.is_terminal:
         yield
         return

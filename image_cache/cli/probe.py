@@ -3,12 +3,12 @@
 import socket
 import time
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.covers.identity import identify
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError
 
 
-def probe(scene: Scene) -> int:
+def probe(scene: CommandContext) -> int:
     """Exit status 0 when the picture could be fetched and read, 2 when not."""
     urls = scene.wanted.urls or ((scene.wanted.what,) if scene.wanted.what else ())
     if not urls:
@@ -16,7 +16,7 @@ def probe(scene: Scene) -> int:
     return max([_probe(scene, url) for url in urls])
 
 
-def _probe(scene: Scene, url: str) -> int:
+def _probe(scene: CommandContext, url: str) -> int:
     steps: list[tuple[str, str]] = []
     error: CacheError | None = None
     try:
@@ -34,7 +34,7 @@ def _probe(scene: Scene, url: str) -> int:
     return 0 if error is None else 2
 
 
-def _try(scene: Scene, url: str, steps: list[tuple[str, str]]) -> None:
+def _try(scene: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
     from image_cache.imaging.decoder import Decoder
     from image_cache.net.opening import make_fetcher, make_policy
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from config import Settings
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.covers import WARM, ImageCache
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_salvage import salvage
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import kind_of
@@ -27,12 +28,12 @@ from image_cache.filesystem import make_folder
 from image_cache.maintenance.health import Check, examine, things
 from image_cache.maintenance.health.pictures import OURS
 from image_cache.maintenance.readonly_vault import open_reading
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 UNTOUCHABLE = ("newer", "locked", "closed", "read-only", "full")
 
 
-def doctor(scene: Scene) -> int:
+def doctor(scene: CommandContext) -> int:
     """Exit status as of `health` afterwards."""
     before = {check.name: check for check in examine(scene.reading)}
     scene.reading.close()
@@ -71,7 +72,7 @@ def give_back(settings: Settings) -> int:
     return count
 
 
-def _rights(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _rights(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     settings, done = scene.settings, []
     for folder in (settings.cache_dir, settings.covers_dir):
         if not folder.exists():
@@ -84,7 +85,7 @@ def _rights(scene: Scene, before: dict[str, Check]) -> list[str]:
     return done
 
 
-def _index(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _index(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     done = _set_aside(Index(scene.settings.index_path).database, scene.settings.index_path, scene)
     with scene.covers() as covers:
         if not covers.cache.is_adopting:
@@ -94,13 +95,13 @@ def _index(scene: Scene, before: dict[str, Check]) -> list[str]:
     return [*done, f"The index is rebuilt: {things(adopted, 'picture')} found, {things(registered, 'cover')} registered."]
 
 
-def _files(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _files(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     path = scene.settings.files_dir / "files.db"
     done = _set_aside(FileIndex(path).db, path, scene)
     return [*done, "The service rebuilds it from the files within a minute of its start."] if done else []
 
 
-def _pictures(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _pictures(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     done = []
     with scene.covers() as covers:
         cache = covers.cache
@@ -120,16 +121,16 @@ def _pictures(scene: Scene, before: dict[str, Check]) -> list[str]:
     return done
 
 
-def _queue_of_the_dead(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _queue_of_the_dead(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
         freed = covers.jobs.release_dead() + covers.jobs.mend_times()
     return [f"{things(freed, 'job')} of processes that ended are free again."] if freed else []
 
 
-def _catalog(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _catalog(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     """Copy a damaged catalogue into a new one when every row can be read; put it in place when nobody uses the old one."""
     path = scene.settings.catalog_path
-    if _kind(Catalog(path, is_reader=True).db) != "broken":
+    if _kind(CatalogDatabase(path, is_reader=True)) != "broken":
         return []
     copy = path.with_name(f"catalog.saved-{int(time.time())}.db")
     try:
@@ -140,12 +141,12 @@ def _catalog(scene: Scene, before: dict[str, Check]) -> list[str]:
         return [
             f"All {things(count, 'record')} could be saved in {copy}. Stop the service and run this again to put them in place."
         ]
-    Catalog(path).db.set_aside()
+    CatalogDatabase(path).set_aside()
     copy.rename(path)
     return [f"The catalogue was damaged; all {things(count, 'record')} were saved. The old file is {path}.broken."]
 
 
-def _sweep(scene: Scene, before: dict[str, Check]) -> list[str]:
+def _sweep(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
         swept = upkeep.sweep(covers.cache)
     parts = (
@@ -158,7 +159,7 @@ def _sweep(scene: Scene, before: dict[str, Check]) -> list[str]:
 
 
 # The check that makes a step necessary, "" for always. In this order: what comes later stands on what comes before.
-STEPS: dict[str, Callable[[Scene, dict[str, Check]], list[str]]] = {
+STEPS: dict[str, Callable[[CommandContext, dict[str, Check]], list[str]]] = {
     "Rights": _rights,
     "Catalogue": _catalog,
     "Cache": _index,
@@ -170,7 +171,7 @@ STEPS: dict[str, Callable[[Scene, dict[str, Check]], list[str]]] = {
 OF_THE_CACHE = ("Cache", "Queue", "Pictures", "")
 
 
-def _set_aside(database: Database, path: Path, scene: Scene) -> list[str]:
+def _set_aside(database: Database, path: Path, scene: CommandContext) -> list[str]:
     """Set a disposable database aside when it is damaged, and only then."""
     reader = Index(path, is_reader=True).database if path.name == "index.db" else FileIndex(path, is_reader=True).db
     kind = _kind(reader)
@@ -193,11 +194,11 @@ def _kind(database: Database) -> str:
     return "" if row is None or row[0] == "ok" else "broken"
 
 
-def _register(scene: Scene, covers: ImageCache) -> int:
+def _register(scene: CommandContext, covers: ImageCache) -> int:
     def known() -> Iterator[str]:
-        catalog = Catalog(scene.settings.catalog_path, is_reader=True)
+        catalog = CatalogDatabase(scene.settings.catalog_path, is_reader=True)
         try:
-            yield from catalog.cover_urls()
+            yield from AlbumTable(catalog).cover_urls()
         except DatabaseError:  # a check of its own says so
             return
         finally:

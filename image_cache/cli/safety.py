@@ -1,13 +1,13 @@
 """`backup` and `restore` as actions: what they did, in words, with a bar while they do it."""
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.errors import CacheError
 from image_cache.maintenance.health import megabytes, things
 
 NAMED = 10
 
 
-def backup(scene: Scene) -> int:
+def backup(scene: CommandContext) -> int:
     """Write a backup; into a folder one with the date in its name, of which the last `--keep` stay. 1 when something was missing."""
     from image_cache.maintenance.backup.create import back_up
     from image_cache.maintenance.backup.rotate import back_up_into
@@ -36,7 +36,7 @@ def backup(scene: Scene) -> int:
     return 1 if report.missing or report.damaged or report.notes else 0
 
 
-def restore(scene: Scene) -> int:
+def restore(scene: CommandContext) -> int:
     """Put a backup in place. 1 when it names originals that it does not hold."""
     from image_cache.maintenance.backup.restore import restore as put_back
 
@@ -59,7 +59,7 @@ def restore(scene: Scene) -> int:
     return 1 if report.missing else 0
 
 
-def _notes(scene: Scene, missing: list[str], damaged: list[str], notes: list[str]) -> None:
+def _notes(scene: CommandContext, missing: list[str], damaged: list[str], notes: list[str]) -> None:
     for word, names in (("Missing", missing), ("Damaged", damaged)):
         if names:
             rest = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""

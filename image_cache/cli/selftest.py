@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.covers import ImageCache
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.key import Key
@@ -22,7 +22,7 @@ COVERS = 6
 BUDGET_BYTES = 200_000
 
 
-def selftest(scene: Scene) -> int:
+def selftest(scene: CommandContext) -> int:
     """Exit status 0 when every step did what it should, 2 when one did not."""
     with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, asked):
         settings = _settings(scene.settings, Path(folder), origin)

@@ -15,7 +15,7 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S10
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class RunningService:
     """The address that the service of these settings listens on. Asking it never raises."""
 
     host: str
@@ -57,5 +57,5 @@ class Service:
         )
 
 
-def service_of(settings: Settings) -> Service:
-    return Service(EVERYWHERE.get(settings.HOST, settings.HOST), settings.PORT)
+def service_of(settings: Settings) -> RunningService:
+    return RunningService(EVERYWHERE.get(settings.HOST, settings.HOST), settings.PORT)

@@ -5,14 +5,14 @@ import statistics
 import time
 from datetime import datetime
 
-from image_cache.cli.context import EXITS, Scene, as_dict, reason
-from image_cache.cli.figures import Figures, figures_of
+from image_cache.cli.context import EXITS, CommandContext, as_dict, reason
+from image_cache.cli.figures import StatusReport, figures_of
 from image_cache.db.database import DatabaseError
 from image_cache.engine.key import Key
-from image_cache.engine.stats.history import HostFigures, Wear
-from image_cache.engine.stats.miss_ratio import Curve, reuse_curve
+from image_cache.engine.stats.history import HostFigures, WriteBudget
+from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.maintenance.health import megabytes, verdict
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 SAMPLE = 100  # pictures that the report reads to say how fast the disk is
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -21,7 +21,7 @@ BY_VARIANT = (
 )
 
 
-def status(scene: Scene) -> int:
+def status(scene: CommandContext) -> int:
     """Say how it is: one line for a glance, then the documented numbers."""
     checks = scene.checks(is_deep=False)
     said, why = verdict(checks), reason(checks)
@@ -50,7 +50,7 @@ def status(scene: Scene) -> int:
     return EXITS[said]
 
 
-def health(scene: Scene) -> int:
+def health(scene: CommandContext) -> int:
     """Look at everything and say what is wrong; with a time to wait, again until nothing has failed or it is over."""
     deadline = time.monotonic() + scene.wanted.wait_s
     while True:
@@ -61,7 +61,7 @@ def health(scene: Scene) -> int:
         time.sleep(0.5)
 
 
-def report(scene: Scene) -> int:
+def report(scene: CommandContext) -> int:
     """Say everything that the numbers can: what is stored, how fast it is, which hosts and covers are in trouble."""
     checks = scene.checks(is_deep=False)
     known = figures_of(scene.reading, scene.service.stats())
@@ -115,7 +115,7 @@ def report(scene: Scene) -> int:
     return EXITS[verdict(checks)]
 
 
-def numbers(known: Figures) -> list[tuple[str, str]]:
+def numbers(known: StatusReport) -> list[tuple[str, str]]:
     """Return the five documented numbers, and what is needed to understand them."""
     stats = known.stats
     asked = stats.hits + stats.misses
@@ -134,7 +134,7 @@ def numbers(known: Figures) -> list[tuple[str, str]]:
     ]
 
 
-def work(known: Figures) -> list[tuple[str, str]]:
+def work(known: StatusReport) -> list[tuple[str, str]]:
     stats = known.stats
     cleaned = clock_time(stats.last_cleanup_at, "%Y-%m-%d %H:%M") if stats.last_cleanup_at else "never"
     return [
@@ -152,7 +152,7 @@ def host_line(host: HostFigures) -> str:
     return f"{host.lane}{until}{' (' + host.reason + ')' if host.reason else ''}"
 
 
-def curve_line(curve: Curve, budget_bytes: int) -> str:
+def curve_line(curve: MissRatioCurve, budget_bytes: int) -> str:
     """Say how big the cache should be, or that too little is known."""
     if not curve.is_enough:
         return "How big should the cache be? Too little is known yet: that takes a day, and some hundred uses."
@@ -165,7 +165,7 @@ def curve_line(curve: Curve, budget_bytes: int) -> str:
     return f"How big should the cache be? {told}. {advice}"
 
 
-def card_lines(wear: Wear) -> list[str]:
+def card_lines(wear: WriteBudget) -> list[str]:
     """Say what was written to the card, and how long it lasts at that pace."""
     said = [f"Written today: {megabytes(wear.today_bytes)} of a budget of {megabytes(wear.budget_bytes)}."]
     if wear.per_day_bytes is not None:
@@ -178,7 +178,7 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f} ms"
 
 
-def read_speed(reading: Reading) -> list[tuple[str, str]]:
+def read_speed(reading: ReadonlyVault) -> list[tuple[str, str]]:
     """Read some pictures, the least recently used first because those are hardly in the system's memory, and say how long it took."""
     took_ms = []
     for key, _ in reading.index.victims(reading.cache.namespace, SAMPLE):
@@ -204,7 +204,7 @@ def clock_time(at: float, shape: str = "%H:%M:%S") -> str:
         return "?"
 
 
-def _read(reading: Reading, key: Key) -> bool:
+def _read(reading: ReadonlyVault, key: Key) -> bool:
     try:
         fd = os.open(reading.cache.disk.root / key.path, READING)
     except OSError:

@@ -1,6 +1,6 @@
 """`verify`: everything that is kept is read and compared with what is known of it. With `--repair` what was found is mended."""
 
-from image_cache.cli.context import Scene
+from image_cache.cli.context import CommandContext
 from image_cache.errors import StorageError
 from image_cache.maintenance.health import megabytes, things
 from image_cache.maintenance.scrub.report import DAMAGES, OUTCOMES, ScrubReport
@@ -8,7 +8,7 @@ from image_cache.maintenance.scrub.report import DAMAGES, OUTCOMES, ScrubReport
 NAMED = 20
 
 
-def verify(scene: Scene) -> int:
+def verify(scene: CommandContext) -> int:
     """Exit status 0 when all is as it should be, or was mended; 1 when something is left."""
     scene.require("Catalogue", "Cache", "Files", "Rights")
     if not scene.settings.index_path.exists():
@@ -29,7 +29,7 @@ def verify(scene: Scene) -> int:
     return _told(scene, report)
 
 
-def _told(scene: Scene, report: ScrubReport) -> int:
+def _told(scene: CommandContext, report: ScrubReport) -> int:
     for damage in report.damages[:NAMED]:
         outcome = OUTCOMES.get(damage.outcome, "")
         scene.out.wrapped("", f"{damage.what}: {damage.where}/{damage.path}{' - ' + outcome if outcome else ''}")

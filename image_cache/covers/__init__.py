@@ -1,10 +1,21 @@
 """Covers: a record's picture, fetched once from its origin and rendered in the sizes that pages show."""
 
-from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.places_more import Here, Places
+from image_cache.covers.places_more import Here, LocalSources
 from image_cache.covers.service import ImageCache
 from image_cache.covers.stats import CacheStats
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM
 
-__all__ = ["NAMESPACE", "PAGE", "VISIBLE", "WARM", "CacheStats", "CoverLoader", "Here", "ImageCache", "Names", "Places"]
+__all__ = [
+    "NAMESPACE",
+    "PAGE",
+    "VISIBLE",
+    "WARM",
+    "CacheStats",
+    "CoverDigests",
+    "CoverLoader",
+    "Here",
+    "ImageCache",
+    "LocalSources",
+]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.service import ImageCache
-from image_cache.engine.appearance_table import Look, LookRows
+from image_cache.engine.appearance_table import Appearance, AppearanceTable
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
 from image_cache.imaging import colours
@@ -21,14 +21,14 @@ RUN_S = 2.0  # how long one run may take: the housekeeper has other things to do
 class Sees(Protocol):
     """What is needed of `adapters.decoder.Decoder`."""
 
-    def look(self, webp: bytes) -> colours.Look: ...
+    def look(self, webp: bytes) -> colours.ImageAppearance: ...
 
 
-class Looks:
+class AppearanceJob:
     """Looks at what was fetched. One process at a time is enough; two do the same work twice, and nothing worse."""
 
     def __init__(self, covers: ImageCache, decoder: Sees) -> None:
-        self.rows = LookRows(covers.cache.index.database)
+        self.rows = AppearanceTable(covers.cache.index.database)
         self._covers = covers
         self._decoder = decoder
 
@@ -36,7 +36,7 @@ class Looks:
         """Look at what is open, for so long; returns at how many. Raises `DatabaseError`."""
         end, done = time.monotonic() + run_s, 0
         while time.monotonic() < end and (digests := self.rows.open(AT_A_TIME)):
-            found: list[Look] = []
+            found: list[Appearance] = []
             for digest in digests:
                 found.append(self._look(digest))
                 if time.monotonic() >= end:
@@ -46,13 +46,13 @@ class Looks:
             done += len(found)
         return done
 
-    def _look(self, digest: str) -> Look:
+    def _look(self, digest: str) -> Appearance:
         try:
             body = self._covers.cache.read(Key(NAMESPACE, "thumbnails", digest))
             if body is None:  # evicted; the next fetch asks again
-                return Look(digest)
+                return Appearance(digest)
             seen = self._decoder.look(body)
         except (ImageRejected, DecoderFailed, StorageError) as error:
             logger.warning("sleeve not looked at digest=%s reason=%s", digest[:12], error)
-            return Look(digest)
-        return Look(digest, seen.hash, packed(seen.colours), seen.is_blank)
+            return Appearance(digest)
+        return Appearance(digest, seen.hash, packed(seen.colours), seen.is_blank)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import Settings
-from image_cache.covers import NAMESPACE, CoverLoader, Here, ImageCache, Names, Places
+from image_cache.covers import NAMESPACE, CoverDigests, CoverLoader, Here, ImageCache, LocalSources
 from image_cache.covers.local_sources import DrawnCovers
 from image_cache.covers.owncovers import OwnCovers
 from image_cache.db.database import DatabaseError
@@ -17,17 +17,17 @@ from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.registry import Register
+from image_cache.engine.registry import ImageRegistry
 from image_cache.engine.stats.counters_more import Counters
-from image_cache.engine.stats.history import Recorder
-from image_cache.engine.stats.miss_ratio import Uses
+from image_cache.engine.stats.history import HistoryRecorder
+from image_cache.engine.stats.miss_ratio import ReuseSampler
 from image_cache.engine.stats.nginx_log import HITS, HitLog
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
-from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.opening import make_fetcher
 from image_cache.storage.local import LocalStorage
 
@@ -41,7 +41,7 @@ class CoverServices:
     """The cover cache and what it brings along that has to be closed."""
 
     covers: ImageCache
-    fetcher: LazyFetcher
+    fetcher: LazyHttpClient
     own: OwnCovers
     drawn: DrawnCovers
     decoder: Decoder
@@ -63,7 +63,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
     """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses."""
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
-    register = Register(index.database)
+    register = ImageRegistry(index.database)
     jobs = JobQueue(
         index.database,
         limit=settings.QUEUE_LIMIT,
@@ -73,22 +73,22 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
     )
     cache = Cache(
         NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, Uses()),
+        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, ReuseSampler()),
         disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
         hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
-        recorder=Recorder(clock),
+        recorder=HistoryRecorder(clock),
         clock=clock,
     )
     _complete_if_empty(cache)
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
-    names = Names(index, register, spec, settings.covers_dir / "names.json")
+    names = CoverDigests(index, register, spec, settings.covers_dir / "names.json")
     names.open()
-    fetcher, decoder = LazyFetcher(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
+    fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
     own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
     drawn = DrawnCovers()
     loader = CoverLoader(
@@ -97,7 +97,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
         jobs=jobs,
         names=names,
         variants=variants,
-        fetcher=Places(fetcher, {"own": own, "demo": drawn, **(here or {})}),
+        fetcher=LocalSources(fetcher, {"own": own, "demo": drawn, **(here or {})}),
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,

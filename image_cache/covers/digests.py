@@ -18,17 +18,17 @@ from image_cache.covers.identity import Identity, identify
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
-from image_cache.engine.registry import Register
+from image_cache.engine.registry import ImageRegistry
 
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "covers"
 
 
-class Names:
+class CoverDigests:
     """Digests of one cache. Thread-safe. `open` must run before the first `digest`."""
 
-    def __init__(self, index: Index, register: Register, spec: str, mirror: Path) -> None:
+    def __init__(self, index: Index, register: ImageRegistry, spec: str, mirror: Path) -> None:
         self._index = index
         self._register = register
         self._spec = spec

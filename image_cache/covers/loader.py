@@ -7,19 +7,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.identity import identify
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
 from image_cache.engine.key import Key
-from image_cache.engine.registry import Image, Register
+from image_cache.engine.registry import ImageRecord, ImageRegistry
 from image_cache.engine.stats.history import Failure, note_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.variants import Rendered, Variant
 
 if TYPE_CHECKING:
-    from image_cache.net.lazy_client import Fetched
+    from image_cache.net.lazy_client import FetchResult
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ GIVE_UP_FAILURES = 12  # an origin that failed so often in a row, hours of back-
 class Fetches(Protocol):
     """What brings the bytes behind an address."""
 
-    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "Fetched": ...
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "FetchResult": ...
 
 
 class Renders(Protocol):
@@ -54,9 +54,9 @@ class CoverLoader:
         self,
         *,
         cache: Cache,
-        register: Register,
+        register: ImageRegistry,
         jobs: JobQueue,
-        names: Names,
+        names: CoverDigests,
         variants: Sequence[Variant],
         fetcher: Fetches,
         decoder: Renders,
@@ -126,12 +126,12 @@ class CoverLoader:
         """Return the variants that a job with these wants has to make."""
         return [v for v in self.variants if (v.name in BASE_VARIANTS or v.name in wants) and v.name not in stored]
 
-    def is_stale(self, image: Image) -> bool:
+    def is_stale(self, image: ImageRecord) -> bool:
         """Tell whether the picture is past its freshness. A time further ahead than we ever set was written by a wrong clock."""
         now = self.clock()
         return image.fresh_until is None or not now < image.fresh_until <= now + SETTLED_FRESH_S + 1
 
-    def _load(self, job: Job, image: Image) -> None:
+    def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self.cache.index.variants_of([image.digest]).get(image.digest, set())
         missing = self.missing(stored, job.wants)
         if missing and self._derive(image, missing, stored):
@@ -169,7 +169,7 @@ class CoverLoader:
             )
         self._store(job, image, rendered, is_changed=is_changed)
 
-    def _fetch(self, image: Image, validators: Mapping[str, str]) -> "Fetched":
+    def _fetch(self, image: ImageRecord, validators: Mapping[str, str]) -> "FetchResult":
         began, recorder = time.monotonic(), self.cache.recorder
         try:
             fetched = self._fetcher.fetch(image.url, **validators)
@@ -183,7 +183,7 @@ class CoverLoader:
             recorder.fetched(image.lane, time.monotonic() - began, len(fetched.body))
         return fetched
 
-    def _store(self, job: Job, image: Image, rendered: Rendered, *, is_changed: bool) -> None:
+    def _store(self, job: Job, image: ImageRecord, rendered: Rendered, *, is_changed: bool) -> None:
         old = image.digest
         image = replace(
             image,
@@ -208,7 +208,7 @@ class CoverLoader:
         if is_changed:
             self.names.publish()
 
-    def _derive(self, image: Image, missing: list[Variant], stored: Collection[str]) -> bool:
+    def _derive(self, image: ImageRecord, missing: list[Variant], stored: Collection[str]) -> bool:
         """Make what is missing from a larger variant that is stored, without troubling the origin. False when there is none."""
         edge_px = max(v.edge_px for v in missing)
         whole_px = max(image.width or 0, image.height or 0) or edge_px
@@ -223,22 +223,22 @@ class CoverLoader:
         self.cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()})
         return True
 
-    def _fresh_until(self, image: Image, asked_s: float | None) -> float:
+    def _fresh_until(self, image: ImageRecord, asked_s: float | None) -> float:
         if identify(image.url).is_settled:
             return self.clock() + SETTLED_FRESH_S
         return self.clock() + max(self.fresh_s, min(asked_s or 0.0, MOST_FRESH_S))
 
-    def _end(self, job: Job, image: Image | None = None) -> None:
+    def _end(self, job: Job, image: ImageRecord | None = None) -> None:
         with self.cache.index.database.write() as conn:
             self._done(conn, job, image)
 
-    def _done(self, conn: Connection, job: Job, image: Image | None) -> None:
+    def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
         if image is not None:
             self.register.fetched(conn, image)
             self.jobs.lane_well(conn, image.lane)
         self.jobs.finish(conn, job)
 
-    def _failed(self, job: Job, image: Image, error: CacheError) -> None:
+    def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
         failures = image.failures + 1
         is_final = not error.retryable or failures >= GIVE_UP_FAILURES
         if isinstance(error, OriginError):

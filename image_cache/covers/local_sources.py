@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
-from image_cache.net.lazy_client import Fetched
+from image_cache.net.lazy_client import FetchResult
 
 SCHEME = "demo:"
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ class DrawnCovers:
         self._used_at = 0.0
         self._is_closed = False
 
-    def fetch(self, address: str) -> Fetched:
+    def fetch(self, address: str) -> FetchResult:
         """Draw a sleeve. Raises `OriginNotFound` for a name that is not in the collection, `OriginUnavailable` without a studio."""
         name = _ADDRESS.fullmatch(address)
         if name is None:
@@ -47,7 +47,7 @@ class DrawnCovers:
             self._used_at = time.monotonic()
         if not body:
             raise OriginNotFound(address, "no such sleeve in the demo")
-        return Fetched(address, 200, body)
+        return FetchResult(address, 200, body)
 
     def reap(self) -> None:
         """End a studio that has nothing to do. Cheap, never waits for a drawing; housekeeping calls it."""

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from image_cache.errors import OriginNotFound
-from image_cache.net.lazy_client import Fetched
+from image_cache.net.lazy_client import FetchResult
 from image_cache.storage.local import LocalStorage
 
 SCHEME = "own:"
@@ -30,12 +30,12 @@ class OwnCovers:
             self._store.put(name, body)
         return SCHEME + name
 
-    def fetch(self, address: str) -> Fetched:
+    def fetch(self, address: str) -> FetchResult:
         """Read a picture. Raises `OriginNotFound` when it is gone, `StorageError` when the disk refuses."""
         body = self._store.get(_name(address))
         if body is None:
             raise OriginNotFound(address, "the uploaded cover is gone")
-        return Fetched(address, 200, body)
+        return FetchResult(address, 200, body)
 
     def forget(self, address: str) -> bool:
         """Delete a picture that no record shows any more; tell whether it was there."""

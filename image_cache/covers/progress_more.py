@@ -4,17 +4,17 @@ import time
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.engine.jobs import JobQueue
-from image_cache.engine.registry import Register
+from image_cache.engine.registry import ImageRegistry
 from image_cache.models import Progress
 
 WINDOW_S = 60.0
 SAMPLES = 200
 
 
-class Pace:
+class ProgressEstimator:
     """Remembers what was done when. Thread-safe: its values are replaced, never changed."""
 
-    def __init__(self, register: Register, jobs: JobQueue) -> None:
+    def __init__(self, register: ImageRegistry, jobs: JobQueue) -> None:
         self._register = register
         self._jobs = jobs
         self._samples: list[tuple[float, int]] = []  # (monotonic time, covers done)

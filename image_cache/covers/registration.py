@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.identity import Identity, identify
 from image_cache.engine.cache import Cache
-from image_cache.engine.registry import Image, Register
+from image_cache.engine.registry import ImageRecord, ImageRegistry
 from image_cache.errors import OriginDenied
 from image_cache.net.url import lane, parse_url
 
 AT_A_TIME = 400  # digests per SQL statement
 
 
-class Intake:
+class CoverRegistry:
     """Registers addresses. Thread-safe and process-safe."""
 
-    def __init__(self, cache: Cache, register: Register, names: Names) -> None:
+    def __init__(self, cache: Cache, register: ImageRegistry, names: CoverDigests) -> None:
         self._database = cache.index.database
         self._register = register
         self._names = names
@@ -30,14 +30,14 @@ class Intake:
                 # Of two addresses of one image, such as a thumbnail's and the picture's, the larger one counts.
                 if digest not in found or identity.edge_px > found[digest].edge_px:
                     found[digest] = identity
-        new: list[Image] = []
+        new: list[ImageRecord] = []
         for part in parts(list(found)):
             known = self._register.get_many(part)
             for digest in part:
                 identity, image = found[digest], known.get(digest)
                 if image is None or _is_better(identity, image):
                     revision = self._names.revision(identity.name)
-                    new.append(Image(digest, NAMESPACE, identity.name, identity.url, lane(identity.url), revision))
+                    new.append(ImageRecord(digest, NAMESPACE, identity.name, identity.url, lane(identity.url), revision))
         if new:
             with self._database.write() as conn:
                 self._register.add(conn, new)
@@ -62,7 +62,7 @@ class Intake:
         with self._database.write() as conn:
             for url in urls:
                 identity, digest = self._names.of(url)
-                self._register.renew(conn, Image(digest, NAMESPACE, identity.name, identity.url, lane(identity.url)))
+                self._register.renew(conn, ImageRecord(digest, NAMESPACE, identity.name, identity.url, lane(identity.url)))
 
     def register(self, urls: Sequence[str]) -> dict[str, str]:
         """Register what can be fetched from; returns the rest, with the reason for each."""
@@ -82,7 +82,7 @@ def parts(digests: Sequence[str]) -> Iterator[list[str]]:
         yield list(digests[start : start + AT_A_TIME])
 
 
-def _is_better(identity: Identity, image: Image) -> bool:
+def _is_better(identity: Identity, image: ImageRecord) -> bool:
     """Tell whether another address should replace the known one: a larger picture's, or any when the known one failed.
 
     Not any other: two records with the same sleeve under two signatures would take turns, with a write for every page.

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_cache.covers.service import ImageCache
-from image_cache.db.catalog import SettingRows
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
-from image_cache.records.table import Catalog
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ EVICTING_S = 3.0  # longest that a change keeps a page waiting; the housekeeper 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CacheLimits:
     """What holds now. `paused_at` is when somebody paused the fetching, None while it goes on."""
 
     budget_bytes: int
@@ -32,22 +31,22 @@ class Limits:
     paused_at: float | None = None
 
 
-class StoredLimits:
+class RuntimeLimits:
     """The settings, then what an operator changed. Thread-safe. Called it returns the `Limits` of now, those of a second ago
     at most; with `is_fresh` those of this moment.
 
     A catalogue that cannot be read leaves in force what was read last.
     """
 
-    def __init__(self, default: Limits, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, default: CacheLimits, catalog: CatalogDatabase, clock: Callable[[], float] = time.time) -> None:
         self.default = default
-        self._rows = SettingRows(catalog)
+        self._rows = SettingsTable(catalog)
         self._clock = clock
         self._lock = threading.Lock()  # protects the two below
         self._known = default
         self._read_at = -math.inf
 
-    def __call__(self, *, is_fresh: bool = False) -> Limits:
+    def __call__(self, *, is_fresh: bool = False) -> CacheLimits:
         with self._lock:
             if not is_fresh and time.monotonic() - self._read_at < AGAIN_S:
                 return self._known
@@ -102,10 +101,10 @@ class StoredLimits:
         with self._lock:
             self._read_at = -math.inf
 
-    def _read(self) -> Limits:
+    def _read(self) -> CacheLimits:
         stored = {**self._rows.values("covers."), **self._rows.values("fetching.")}
         budget, memory, ttl = (_number(stored.get(name), *RANGES[name]) for name in (BUDGET, MEMORY, TTL))
-        return Limits(
+        return CacheLimits(
             self.default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self.default.memory_bytes if memory is None else int(memory * MEGABYTE),
             self.default.ttl_hours if ttl is None else ttl,

@@ -11,19 +11,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from image_cache.covers.digests import NAMESPACE, Names
+from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.progress_more import Pace
-from image_cache.covers.registration import AT_A_TIME, Intake, parts
+from image_cache.covers.progress_more import ProgressEstimator
+from image_cache.covers.registration import AT_A_TIME, CoverRegistry, parts
 from image_cache.covers.states_more import cover, is_given_up, is_resting
 from image_cache.covers.stats import CacheStats, collect_stats
-from image_cache.covers.wishes_more import Wishes, wants_of
+from image_cache.covers.wishes_more import DemandQueue, wants_of
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
-from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, Wish
+from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, LoadRequest
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.registry import Register
+from image_cache.engine.registry import ImageRegistry
 from image_cache.engine.stats.miss_ratio import forget_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.variants import Variant
@@ -42,9 +42,9 @@ class ImageCache:
         self,
         *,
         cache: Cache,
-        register: Register,
+        register: ImageRegistry,
         jobs: JobQueue,
-        names: Names,
+        names: CoverDigests,
         loader: CoverLoader,
         variants: Sequence[Variant],
         ttl_hours: float = 24.0,
@@ -59,9 +59,9 @@ class ImageCache:
         self.ttl_hours = ttl_hours
         self.clock = clock
         self.wake: Callable[[], None] = lambda: None  # rings the workers; set by whoever has some
-        self._intake = Intake(cache, register, names)
-        self._wishes = Wishes(jobs)
-        self._pace = Pace(register, jobs)
+        self._intake = CoverRegistry(cache, register, names)
+        self._wishes = DemandQueue(jobs)
+        self._pace = ProgressEstimator(register, jobs)
 
     # What a page needs
 
@@ -124,7 +124,7 @@ class ImageCache:
                 if image is None or is_resting(image, now):
                     continue
                 if self.loader.missing(stored.get(digest, ())) or self.loader.is_stale(image):
-                    wishes.append(Wish(digest, image.lane))
+                    wishes.append(LoadRequest(digest, image.lane))
         if not wishes and not batch:
             return 0
         added = self.jobs.put(wishes, priority, batch=batch)

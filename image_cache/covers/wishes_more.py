@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from image_cache.covers.loader import BASE_VARIANTS
 from image_cache.db.database import DatabaseError
-from image_cache.engine.jobs import VISIBLE, JobQueue, Wish
-from image_cache.engine.registry import Image
+from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
+from image_cache.engine.registry import ImageRecord
 from image_cache.errors import QueueFull
 
 logger = logging.getLogger(__name__)
@@ -16,14 +16,14 @@ LASTS_S = 5.0  # a wish is not written again within this time
 KEPT = 4096
 
 
-class Wishes:
+class DemandQueue:
     """Puts jobs in front of all others. Thread-safe: what it remembers is only a hint, so it needs no lock."""
 
     def __init__(self, jobs: JobQueue) -> None:
         self._jobs = jobs
         self._made_at: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time
 
-    def make(self, image: Image, variant: str) -> bool:
+    def make(self, image: ImageRecord, variant: str) -> bool:
         """Queue the image; False when that was done a moment ago, or cannot be done now."""
         now = time.monotonic()
         if now - self._made_at.get((image.digest, variant), -LASTS_S) < LASTS_S:
@@ -32,7 +32,7 @@ class Wishes:
             self.forget()
         self._made_at[image.digest, variant] = now
         try:
-            self._jobs.put([Wish(image.digest, image.lane, wants_of(variant))], VISIBLE)
+            self._jobs.put([LoadRequest(image.digest, image.lane, wants_of(variant))], VISIBLE)
         except (QueueFull, DatabaseError) as error:
             logger.warning("wish not queued reason=%s", error)
             return False

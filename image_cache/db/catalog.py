@@ -1,13 +1,23 @@
-"""What operators change while the program runs, in `catalog.db`. Statements only; what is allowed is the caller's business."""
+"""`catalog.db`, the precious database: opened, migrated, written durably. Also the settings that operators change at run time."""
 
-from image_cache.records.table import Catalog
+from pathlib import Path
+
+from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import Database
 
 
-class SettingRows:
+class CatalogDatabase(Database):
+    """The catalogue's file. Any thread, several processes; the tables of each room share it."""
+
+    def __init__(self, path: Path, *, is_reader: bool = False) -> None:
+        super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
+
+
+class SettingsTable:
     """Names and values. Any thread, several processes; a change holds for all of them."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._db = catalog
 
     def values(self, prefix: str) -> dict[str, str]:
         """Return the settings whose names begin with the prefix."""

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
-from image_cache.records.table import Catalog
 
 TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 LAST = ("revisions",)  # triggers of the copy count in it
@@ -14,21 +14,21 @@ def salvage(path: Path, copy: Path) -> int:
 
     Raises `DatabaseError` when a row cannot be read, and leaves no copy then.
     """
-    damaged, whole = Catalog(path, is_reader=True), Catalog(copy)
+    damaged, whole = CatalogDatabase(path, is_reader=True), CatalogDatabase(copy)
     try:
-        with damaged.db.reading() as source, whole.write() as conn:
+        with damaged.reading() as source, whole.write() as conn:
             conn.execute("PRAGMA defer_foreign_keys=ON")
             names = [row[0] for row in conn.execute(TABLES)]
             for name in sorted(names, key=lambda name: (name in LAST, name)):
                 _copy(source, conn, name)
             # Ids that were given once are never given again, also those of rows that are gone.
-            numbers = damaged.db.rows("SELECT name, seq FROM sqlite_sequence")
+            numbers = damaged.rows("SELECT name, seq FROM sqlite_sequence")
             conn.execute("DELETE FROM sqlite_sequence")
             conn.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", map(tuple, numbers))
-        check = whole.db.row("PRAGMA quick_check(1)")
+        check = whole.row("PRAGMA quick_check(1)")
         if check is None or check[0] != "ok":
             raise DatabaseError(f"{copy}: {check and check[0]}")
-        return int(whole.db.rows("SELECT count(*) FROM albums")[0][0])
+        return int(whole.rows("SELECT count(*) FROM albums")[0][0])
     except DatabaseError:
         whole.close()
         for suffix in ("", "-wal", "-shm"):

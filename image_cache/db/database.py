@@ -32,7 +32,7 @@ from image_cache.db.connection import (
     use_wal,
 )
 from image_cache.db.migrations import migrate
-from image_cache.db.turns import Turns
+from image_cache.db.turns import FairLock
 from image_cache.filesystem import alone_in, inode_of, make_folder
 
 __all__ = [
@@ -82,7 +82,7 @@ class Database:
         self._guard = threading.Lock()
         self._idle: list[Connection] = []  # another list from when the file is another one
         self._writing = threading.local()  # .conn: the one this thread writes with, which sees what is not committed yet
-        self._turns = Turns()  # to write: an import that writes in a loop would starve whoever wants to cancel it
+        self._turns = FairLock()  # to write: an import that writes in a loop would starve whoever wants to cancel it
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 
 
-class Turns:
+class FairLock:
     """A lock that serves whoever came first. `threading.Lock`, like SQLite's own, goes to whoever asks at the right moment: a
     thread that writes in a loop takes it again before those who wait have noticed that it was free.
     """

@@ -7,7 +7,7 @@ from image_cache.db.database import Connection, Database, marks
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """One row. `hash` None: not comparable; `colours` None: it could not be looked at."""
 
     digest: str
@@ -16,7 +16,7 @@ class Look:
     is_blank: bool = False
 
 
-class LookRows:
+class AppearanceTable:
     """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
@@ -32,7 +32,7 @@ class LookRows:
         row = self.database.row("SELECT value FROM meta WHERE name = 'looked'")
         return int(row[0]) if row else 0
 
-    def put(self, conn: Connection, looks: Iterable[Look], now: float) -> None:
+    def put(self, conn: Connection, looks: Iterable[Appearance], now: float) -> None:
         """Write what was seen; a digest that went meanwhile stays gone."""
         conn.execute("INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
         conn.executemany(
@@ -49,13 +49,15 @@ class LookRows:
             ],
         )
 
-    def get_many(self, digests: Sequence[str]) -> dict[str, Look]:
+    def get_many(self, digests: Sequence[str]) -> dict[str, Appearance]:
         """Return those of the digests that were looked at. At most some hundred."""
         rows = self.database.rows(
             f"SELECT digest, hash, colours, is_blank FROM looks WHERE digest IN ({marks(len(digests))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in digests],
         )
         return {
-            digest.hex(): Look(digest.hex(), None if shape is None else int.from_bytes(shape, "big"), colours, bool(is_blank))
+            digest.hex(): Appearance(
+                digest.hex(), None if shape is None else int.from_bytes(shape, "big"), colours, bool(is_blank)
+            )
             for digest, shape, colours, is_blank in rows
         }

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
-from image_cache.engine.index import Found, Index, file_is_plausible
+from image_cache.engine.index import Index, IndexEntry, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.stats.counters_more import Counters
-from image_cache.engine.stats.history import Recorder
+from image_cache.engine.stats.history import HistoryRecorder
 from image_cache.engine.stats.miss_ratio import merge_uses
 from image_cache.engine.stats.nginx_log import HitLog
 from image_cache.errors import StorageError
@@ -42,7 +42,7 @@ class Cache:
         counters: Counters,
         budget_bytes: int,
         hit_log: HitLog | None = None,
-        recorder: Recorder | None = None,
+        recorder: HistoryRecorder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.namespace = namespace
@@ -207,7 +207,7 @@ class Cache:
             logger.warning("entry not dropped key=%s reason=%s", key.path, error)
         return None
 
-    def _look(self, key: Key) -> tuple[Found | None, bytes | None]:
+    def _look(self, key: Key) -> tuple[IndexEntry | None, bytes | None]:
         """Return the row, and the bytes if they are what it says. Without a usable index files serve too, judged by their shape."""
         try:
             found = self.index.find(key)
@@ -216,11 +216,11 @@ class Cache:
             if now - self._told_at > TOLD_EVERY_S:
                 self._told_at = now
                 logger.warning("index out of reach, files serve without it reason=%s", error)
-            found = Found(UNKNOWN, None)
+            found = IndexEntry(UNKNOWN, None)
         if found is None:
             if not self.is_adopting:
                 return None, None
-            found = Found(UNKNOWN, None)
+            found = IndexEntry(UNKNOWN, None)
         try:
             body = self.disk.get(key)
         except StorageError as error:
@@ -247,7 +247,7 @@ class Cache:
         return True
 
 
-def is_intact(body: bytes, found: Found) -> bool:
+def is_intact(body: bytes, found: IndexEntry) -> bool:
     """Tell whether bytes are what their row says; without a hash in it they are judged by their shape."""
     if found.sha256 is None:
         return file_is_plausible(body[:32], body[-32:], len(body)) and found.size_bytes in (UNKNOWN, len(body))

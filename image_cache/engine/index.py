@@ -13,7 +13,7 @@ RECENCY_GRAIN_S = 3600  # a use is written only when the last one on record is o
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IndexEntry:
     """What the index knows about an entry. `sha256` None: adopted from a file, its content was never known."""
 
     size_bytes: int
@@ -55,11 +55,11 @@ class Index:
         with self.database.write() as conn:
             self.set_meta(conn, "adopted_at", max(1, int(self.clock())))
 
-    def find(self, key: Key) -> Found | None:
+    def find(self, key: Key) -> IndexEntry | None:
         row = self.database.row(
             "SELECT size_bytes, sha256 FROM entries WHERE digest = ? AND variant = ?", (bytes.fromhex(key.digest), key.variant)
         )
-        return None if row is None else Found(row[0], row[1])
+        return None if row is None else IndexEntry(row[0], row[1])
 
     def variants_of(self, digests: Sequence[str]) -> dict[str, set[str]]:
         """Return which variants are stored, for each of the digests that has any. At most some hundred digests."""

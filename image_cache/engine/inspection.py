@@ -17,7 +17,7 @@ EXAMPLES = 5  # kept of each kind, unless more are asked for
 
 
 @dataclass(slots=True)
-class Survey:
+class DiskInspection:
     """What was found. Kinds: torn (another size than its row says), lost (a row without a file), orphan (a file without a row),
     temporary (left by a process that ended), foreign (not ours), link. `is_whole` False: the time ran out before the end.
     """
@@ -42,12 +42,12 @@ def survey(
     now: float,
     longest_s: float = 10.0,
     examples: int = EXAMPLES,
-) -> Survey:
+) -> DiskInspection:
     """Walk the folder of a cache, for `longest_s` at most. `ours`: names that belong at its top beside the folders of variants.
 
     Without an index only what is not ours, and temporaries, are told. Raises `OSError`, and `DatabaseError` of the index.
     """
-    found, deadline = Survey(most_examples=examples), time.monotonic() + longest_s
+    found, deadline = DiskInspection(most_examples=examples), time.monotonic() + longest_s
     shards = _shards(disk.root, ours, found)
     for name in sorted({*shards, *(SHARDS if index is not None else ())}):
         if time.monotonic() > deadline:
@@ -62,7 +62,7 @@ def survey(
     return found
 
 
-def _shards(root: Path, ours: frozenset[str], found: Survey) -> dict[str, list[Path]]:
+def _shards(root: Path, ours: frozenset[str], found: DiskInspection) -> dict[str, list[Path]]:
     """Return the folders of each shard, one a variant; what does not belong there is added to what was found."""
     shards: dict[str, list[Path]] = {}
     for entry in _scan(root):
@@ -79,7 +79,7 @@ def _shards(root: Path, ours: frozenset[str], found: Survey) -> dict[str, list[P
     return shards
 
 
-def _look_at(namespace: str, shard: Path, rows: dict[Key, int] | None, found: Survey, now: float) -> None:
+def _look_at(namespace: str, shard: Path, rows: dict[Key, int] | None, found: DiskInspection, now: float) -> None:
     """Judge the files of one shard; what has a file is taken out of the rows."""
     for entry in _scan(shard):
         shown = f"{shard.parent.name}/{shard.name}/{entry.name}"

@@ -47,7 +47,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LoadRequest:
     """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
 
     digest: str
@@ -72,7 +72,7 @@ class JobQueue:
         self.clock = clock
         self.holder = holder_name()
 
-    def put(self, wishes: Sequence[Wish], priority: int, *, batch: str = "") -> int:
+    def put(self, wishes: Sequence[LoadRequest], priority: int, *, batch: str = "") -> int:
         """Queue the wishes; one that waits already keeps the better priority and gets both wants. Returns how many are new.
 
         Raises `QueueFull` when they do not all fit; none is queued then.

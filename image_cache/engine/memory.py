@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from image_cache.engine.key import Key
-from image_cache.engine.stats.miss_ratio import Uses
+from image_cache.engine.stats.miss_ratio import ReuseSampler
 
 HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
 EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,
@@ -30,7 +30,7 @@ class MemoryTier:
     Thread-safe; no method does I/O. `used_bytes` never exceeds `budget_bytes`.
     """
 
-    def __init__(self, budget_bytes: int, uses: Uses | None = None) -> None:
+    def __init__(self, budget_bytes: int, uses: ReuseSampler | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.uses = uses  # told of every hit, for the question how big the cache should be
         self._lock = threading.Lock()  # protects everything below

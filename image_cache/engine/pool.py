@@ -13,7 +13,7 @@ ERROR_PAUSE_S = 1.0  # after an unexpected error, so that a broken loop does not
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicJob:
     """Something the housekeeper does every `every_s` seconds, the first time after `first_s`."""
 
     name: str
@@ -31,7 +31,7 @@ class Pool:
     def __init__(
         self,
         work: Callable[[], bool],
-        chores: Sequence[Chore],
+        chores: Sequence[PeriodicJob],
         *,
         workers: int,
         error_pause_s: float = ERROR_PAUSE_S,

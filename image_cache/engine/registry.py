@@ -7,7 +7,7 @@ from image_cache.db.database import Connection, Database, Row, marks
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageRecord:
     """A registered image. `url` is only where it is found now; `identity` is what it is. Facts are None before the first render."""
 
     digest: str
@@ -32,28 +32,28 @@ class Image:
     retry_at: float = 0.0
 
 
-COLUMNS = ", ".join(Image.__dataclass_fields__)
-_IS_FINAL = list(Image.__dataclass_fields__).index("is_final") - 1
+COLUMNS = ", ".join(ImageRecord.__dataclass_fields__)
+_IS_FINAL = list(ImageRecord.__dataclass_fields__).index("is_final") - 1
 
 
-class Register:
+class ImageRegistry:
     """Rows of `images`. Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def get(self, digest: str) -> Image | None:
+    def get(self, digest: str) -> ImageRecord | None:
         row = self.database.row(f"SELECT {COLUMNS} FROM images WHERE digest = ?", (bytes.fromhex(digest),))
         return None if row is None else _image(row)
 
-    def get_many(self, digests: Sequence[str]) -> dict[str, Image]:
+    def get_many(self, digests: Sequence[str]) -> dict[str, ImageRecord]:
         """Return those of the digests that are registered. At most some hundred."""
         rows = self.database.rows(
             f"SELECT {COLUMNS} FROM images WHERE digest IN ({marks(len(digests))})", [bytes.fromhex(d) for d in digests]
         )
         return {image.digest: image for image in map(_image, rows)}
 
-    def add(self, conn: Connection, images: Iterable[Image]) -> None:
+    def add(self, conn: Connection, images: Iterable[ImageRecord]) -> None:
         """Register images; one whose identity is known gets the new address, and the new digest.
 
         The digest of a known identity moves when the settings of the renderer changed. One of an older revision comes from a
@@ -67,7 +67,7 @@ class Register:
             [(bytes.fromhex(i.digest), i.namespace, i.identity, i.url, i.lane, i.revision) for i in images],
         )
 
-    def fetched(self, conn: Connection, image: Image) -> None:
+    def fetched(self, conn: Connection, image: ImageRecord) -> None:
         """Write what a fetch brought: validators, facts, freshness. Clears the failure."""
         conn.execute(
             "UPDATE images SET etag = ?, last_modified = ?, body_sha256 = ?, fetched_at = ?, fresh_until = ?, width = ?, height = ?,"
@@ -101,7 +101,7 @@ class Register:
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
 
-    def renew(self, conn: Connection, image: Image) -> None:
+    def renew(self, conn: Connection, image: ImageRecord) -> None:
         """Give an image that failed another address, and let it be tried there at once."""
         conn.execute(
             "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
@@ -144,7 +144,7 @@ class Register:
         conn.execute("DELETE FROM images WHERE namespace = ?", (namespace,))
 
 
-def _image(row: Row) -> Image:
+def _image(row: Row) -> ImageRecord:
     digest, *facts = row  # in the order of COLUMNS, the fields of Image: a page makes 180 of them
     facts[_IS_FINAL] = bool(facts[_IS_FINAL])
-    return Image(digest.hex(), *facts)
+    return ImageRecord(digest.hex(), *facts)

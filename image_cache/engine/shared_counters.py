@@ -16,7 +16,7 @@ PROBES = 16  # places that a name may stand in; when all are taken, the window t
 _SLOT = struct.Struct("<16sdI4x")  # digest of the name, when its window ends (monotonic), count
 
 
-class Windows:
+class SharedCounters:
     """A table of fixed size: 128 KB, whoever asks. Any thread, and every process that was forked after it was made.
 
     A window opens with the first event and is over after its length. The time is monotonic: setting the clock frees nobody.

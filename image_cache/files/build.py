@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 
 from config import Settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
-from image_cache.engine.pool import Chore, Pool
+from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import CacheError, UnknownFile
-from image_cache.files.index import Kept
+from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import answers, remove_expired, sweep
 from image_cache.files.opener_more import FileOpener, open_files
-from image_cache.files.queue import Background
-from image_cache.files.runtime_limits import TTL, StoredBounds, check_range
+from image_cache.files.queue import FileQueue
+from image_cache.files.runtime_limits import TTL, FileRuntimeLimits, check_range
 from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
-from image_cache.records.table import Catalog
 
 logger = logging.getLogger(__name__)
 
@@ -30,22 +30,22 @@ class FileServices:
     def __init__(
         self,
         settings: Settings,
-        catalog: Catalog,
+        catalog: CatalogDatabase,
         clock: Callable[[], float] = time.time,
         *,
         is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.bounds = StoredBounds(settings, catalog)
+        self.bounds = FileRuntimeLimits(settings, catalog)
         self.opener = FileOpener(settings)
         self.cache = open_files(settings, self.opener, self.bounds, clock)
-        self.background = Background(self.cache)
+        self.background = FileQueue(self.cache)
         self._previewer = Previewer()
         self.is_paused = is_paused  # whether an operator wants nothing fetched by itself
         self._pool = Pool(self._run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _has_looked
         self._has_looked = False
 
-    def preview(self, kept: Kept) -> Preview | None:
+    def preview(self, kept: StoredFile) -> Preview | None:
         """Return what a volume shows; None for a file that is none by its name, or is not whole.
 
         Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
@@ -93,10 +93,10 @@ class FileServices:
         """Remove the files past their time whose origins answer; returns how many went."""
         return remove_expired(self.cache, lambda kept: answers(self.cache, kept))
 
-    def chores(self) -> list[Chore]:
+    def chores(self) -> list[PeriodicJob]:
         return [
-            Chore("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
-            Chore("files-sweep", DAY_S, self._sweep, first_s=600.0),
+            PeriodicJob("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
+            PeriodicJob("files-sweep", DAY_S, self._sweep, first_s=600.0),
         ]
 
     def cut(self) -> None:

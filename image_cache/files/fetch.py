@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
 from image_cache.files.checksums import announced
 from image_cache.files.heads_more import check_head, content_range, is_complete, validators
-from image_cache.files.partial import Note, Part
+from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import LARGE_FILES
 
 if TYPE_CHECKING:
-    from image_cache.net.client import Answer
+    from image_cache.net.client import HttpResponse
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as 
 
 
 class Opener(Protocol):
-    """The guarded way to an origin, as `OriginFetcher.open`; `check` judges an address without going there (`OriginDenied`)."""
+    """The guarded way to an origin, as `HttpClient.open`; `check` judges an address without going there (`OriginDenied`)."""
 
     def check(self, url: str) -> None: ...
 
-    def open(self, url: str, **options: Any) -> "AbstractContextManager[Answer]": ...
+    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]": ...
 
 
-class Control(Protocol):
+class FetchControl(Protocol):
     """Who may end a fetch. `check` is called often and raises `FetchStopped`; `pause` waits and does the same."""
 
     def check(self) -> None: ...
@@ -47,7 +47,7 @@ class Control(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class FetchOutcome:
     """What a fetch ended with. `is_unchanged`: the origin still has what the conditions named, and no byte came."""
 
     is_unchanged: bool
@@ -70,9 +70,9 @@ class Fetch:
     def __init__(
         self,
         remote: Remote,
-        part: Part,
+        part: PartialFile,
         opener: Opener,
-        control: Control,
+        control: FetchControl,
         *,
         max_bytes: int,
         sha256: str = "",
@@ -93,11 +93,11 @@ class Fetch:
         self._restarts = 0
         self._brought_bytes = 0  # by the present attempt
 
-    def run(self) -> Arrived:
+    def run(self) -> FetchOutcome:
         idle = 0
         has_come = False
         if self._part.size and self._part.note.url != self._remote.url:
-            self._part.begin(Note())
+            self._part.begin(PartialMetadata())
         while True:
             self._brought_bytes = 0
             self._control.check()
@@ -121,16 +121,16 @@ class Fetch:
                 )
                 self._control.pause(pause_s)
             except (OriginTooLarge, FileRejected):
-                self._part.begin(Note())
+                self._part.begin(PartialMetadata())
                 raise
             else:
                 return arrived
 
-    def _attempt(self) -> Arrived:
+    def _attempt(self) -> FetchOutcome:
         part = self._part
         offset = part.size
         if offset and not part.note.validator and not self._sha256:
-            part.begin(Note())  # nothing would tell a mix of two versions from the file
+            part.begin(PartialMetadata())  # nothing would tell a mix of two versions from the file
             offset = 0
         headers = self._headers(offset)
         accepted = frozenset({200, *((206, 416) if offset else ()), *((304,) if any(self._conditions) and not offset else ())})
@@ -145,7 +145,7 @@ class Fetch:
             encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
         ) as answer:
             if answer.status == 304:
-                return Arrived(is_unchanged=True)
+                return FetchOutcome(is_unchanged=True)
             if answer.status == 416:
                 if is_complete(answer.headers, offset, part.note.etag):
                     return self._arrived()
@@ -173,16 +173,16 @@ class Fetch:
 
     def _restart(self) -> None:
         """Drop what is there: it belongs to another version. An origin that is a new one each time is given up."""
-        self._part.begin(Note())
+        self._part.begin(PartialMetadata())
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise OriginUnavailable(self._remote.url, "is another file each time it is asked for", kind="changing")
 
-    def _begin(self, answer: "Answer") -> None:
+    def _begin(self, answer: "HttpResponse") -> None:
         self._was_resumed = False
         if self._part.size:
             self._restart()
-        note = Note(
+        note = PartialMetadata(
             url=self._remote.url,
             total_bytes=answer.length,
             promised=announced(answer.headers, is_whole=True),
@@ -192,7 +192,7 @@ class Fetch:
         self._part.check_room(answer.length or 0)
         self._part.hash({"sha256", *note.promised}, self._control.check)
 
-    def _go_on(self, answer: "Answer", offset: int) -> None:
+    def _go_on(self, answer: "HttpResponse", offset: int) -> None:
         """Judge a 206: it must continue the same version exactly where the part ends."""
         note = self._part.note
         found = content_range(answer.headers)
@@ -214,7 +214,7 @@ class Fetch:
             self._part.know(total_bytes=total)
         self._part.check_room(0 if total is None else total - offset)
 
-    def _receive(self, answer: "Answer") -> None:
+    def _receive(self, answer: "HttpResponse") -> None:
         part, note = self._part, self._part.note
         needs_head = part.size < HEAD_BYTES
         told_at = 0.0
@@ -251,10 +251,10 @@ class Fetch:
             if self._was_resumed:
                 self._was_resumed = False
                 raise _Restart(str(error)) from error
-            self._part.begin(Note())
+            self._part.begin(PartialMetadata())
             raise
 
-    def _arrived(self) -> Arrived:
+    def _arrived(self) -> FetchOutcome:
         note = self._part.note
         self._part.hash({"sha256", *note.promised}, self._control.check)
-        return Arrived(False, self._part.hasher.sha256, note.etag, note.last_modified)
+        return FetchOutcome(False, self._part.hasher.sha256, note.etag, note.last_modified)

@@ -12,7 +12,7 @@ from image_cache.files.schema_more import MIGRATIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredFile:
     """A file that is kept. `ttl_s` None: the default. `epoch`: when its bytes were last compared with `sha256`."""
 
     digest: str
@@ -39,7 +39,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class PendingFile:
     """A file on its way, or one that did not arrive. `state`: waiting, working, paused or failed."""
 
     digest: str
@@ -62,8 +62,8 @@ class Coming:
         return Remote(self.url, self.digest, self.name)
 
 
-_KEPT = ", ".join(Kept.__slots__)
-_COMING = ", ".join(Coming.__slots__)
+_KEPT = ", ".join(StoredFile.__slots__)
+_COMING = ", ".join(PendingFile.__slots__)
 
 
 class FileIndex:
@@ -90,15 +90,15 @@ class FileIndex:
 
     # --- files
 
-    def find(self, digest: str) -> Kept | None:
+    def find(self, digest: str) -> StoredFile | None:
         row = self.db.row(f"SELECT {_KEPT} FROM files WHERE digest = ?", (digest,))
         return _kept(row) if row else None
 
-    def files(self) -> list[Kept]:
+    def files(self) -> list[StoredFile]:
         """Return all files, the last used first."""
         return [_kept(row) for row in self.db.rows(f"SELECT {_KEPT} FROM files ORDER BY used_at DESC, digest")]
 
-    def victims(self, count: int, but: str = "") -> list[Kept]:
+    def victims(self, count: int, but: str = "") -> list[StoredFile]:
         """Return the least recently used files, without the one of digest `but`."""
         return [
             _kept(row)
@@ -110,8 +110,8 @@ class FileIndex:
         row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files")
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
-    def record(self, conn: Connection, kept: Kept) -> None:
-        values = [getattr(kept, name) for name in Kept.__slots__]
+    def record(self, conn: Connection, kept: StoredFile) -> None:
+        values = [getattr(kept, name) for name in StoredFile.__slots__]
         conn.execute(f"INSERT OR REPLACE INTO files ({_KEPT}) VALUES ({', '.join('?' * len(values))})", values)
 
     def update(self, digest: str, **facts: object) -> bool:
@@ -120,7 +120,7 @@ class FileIndex:
             assigned = ", ".join(f"{name} = ?" for name in facts)
             return conn.execute(f"UPDATE files SET {assigned} WHERE digest = ?", (*facts.values(), digest)).rowcount > 0
 
-    def forget(self, kept: Kept) -> bool:
+    def forget(self, kept: StoredFile) -> bool:
         """Remove the row of a file that is gone, but not that of its successor. Tells whether there was one."""
         with self.db.write() as conn:
             return conn.execute("DELETE FROM files WHERE digest = ? AND path = ?", (kept.digest, kept.path)).rowcount > 0
@@ -136,11 +136,11 @@ class FileIndex:
 
     # --- fetches
 
-    def coming(self, digest: str) -> Coming | None:
+    def coming(self, digest: str) -> PendingFile | None:
         row = self.db.row(f"SELECT {_COMING} FROM fetches WHERE digest = ?", (digest,))
         return _coming(row) if row else None
 
-    def fetches(self) -> list[Coming]:
+    def fetches(self) -> list[PendingFile]:
         return [_coming(row) for row in self.db.rows(f"SELECT {_COMING} FROM fetches ORDER BY added_at, digest")]
 
     def expect(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
@@ -166,7 +166,7 @@ class FileIndex:
         with self.db.write() as conn:
             conn.executemany("DELETE FROM fetches WHERE digest = ?", [(digest,) for digest in digests])
 
-    def claim(self, is_free: Callable[[Coming], bool]) -> Coming | None:
+    def claim(self, is_free: Callable[[PendingFile], bool]) -> PendingFile | None:
         """Take the next fetch that the background shall bring: one that waits, or one whose process died while it worked on it."""
         now = self._clock()
         with self.db.write() as conn:
@@ -202,11 +202,11 @@ class FileIndex:
             conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
 
 
-def _kept(row: Row) -> Kept:
+def _kept(row: Row) -> StoredFile:
     values = dict(row)
-    return Kept(**{**values, "is_corrupt": bool(values["is_corrupt"])})
+    return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"])})
 
 
-def _coming(row: Row) -> Coming:
+def _coming(row: Row) -> PendingFile:
     values = dict(row)
-    return Coming(**{**values, "is_wanted": bool(values["is_wanted"])})
+    return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_cache.files.index import Kept
+from image_cache.files.index import StoredFile
 
 if TYPE_CHECKING:
     from image_cache.files.store import FileCache
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 1 << 20
 
 
-def verify(cache: "FileCache", kept: Kept, step: Callable[[int], object] | None = None) -> bool:
+def verify(cache: "FileCache", kept: StoredFile, step: Callable[[int], object] | None = None) -> bool:
     """Read a file and compare it with its hash; one that differs is never handed out again, and stays until it is replaced."""
     path = cache.root / kept.path
     try:

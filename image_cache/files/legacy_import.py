@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import CacheError, FileRejected, StorageError, TableRejected
-from image_cache.files.index import Kept
+from image_cache.files.index import StoredFile
 from image_cache.files.loader import publish
-from image_cache.files.partial import Note, Part
+from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import file_path, part_path
 from image_cache.files.store import FileCache
 
@@ -24,7 +24,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
-class Report:
+class LegacyFileReport:
     """What an import did: files listed, taken in, here already, and (name, reason) of the others."""
 
     read: int = 0
@@ -33,13 +33,13 @@ class Report:
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 
-def import_layout(cache: FileCache, folder: Path, *, dry_run: bool = False) -> Report:
+def import_layout(cache: FileCache, folder: Path, *, dry_run: bool = False) -> LegacyFileReport:
     """Take in the files that the table of `folder` lists, the last used first, as long as the budget has room.
 
     The folder stays as it is; a second run changes nothing. Raises `TableRejected` when there is no such table.
     """
     cache.open()
-    report = Report()
+    report = LegacyFileReport()
     room = cache.bounds().budget_bytes - cache.totals()[1]
     for url, facts in sorted(_entries(folder), key=lambda pair: -_number(pair[1].get("last_accessed"))):
         report.read += 1
@@ -50,7 +50,9 @@ def import_layout(cache: FileCache, folder: Path, *, dry_run: bool = False) -> R
     return report
 
 
-def _take(cache: FileCache, folder: Path, url: str, facts: dict[str, Any], *, room: int, report: Report, dry_run: bool) -> int:
+def _take(
+    cache: FileCache, folder: Path, url: str, facts: dict[str, Any], *, room: int, report: LegacyFileReport, dry_run: bool
+) -> int:
     """Take one file in; returns how many bytes of the budget it used."""
     remote = cache.remote(url)
     if cache.index.find(remote.digest) is not None:
@@ -64,8 +66,8 @@ def _take(cache: FileCache, folder: Path, url: str, facts: dict[str, Any], *, ro
             raise CacheError(f"{size} bytes, the budget has room for {max(room, 0)}")
         if facts.get("file_size") not in (None, size):
             raise FileRejected(remote.name, f"{facts['file_size']} bytes", f"{size}")
-        with Part.locked(part_path(cache.root, remote.digest), _refuse, 0 if dry_run else cache.floor_bytes) as part:
-            part.begin(Note())
+        with PartialFile.locked(part_path(cache.root, remote.digest), _refuse, 0 if dry_run else cache.floor_bytes) as part:
+            part.begin(PartialMetadata())
             if not dry_run:
                 part.check_room(size)
             while data := os.read(fd, READ_BYTES):
@@ -79,16 +81,16 @@ def _take(cache: FileCache, folder: Path, url: str, facts: dict[str, Any], *, ro
                     publish(cache, part, _kept(cache, remote.url, facts, sha256, size))
             finally:
                 if not part.is_published:
-                    part.begin(Note())
+                    part.begin(PartialMetadata())
     report.new += 1
     return size
 
 
-def _kept(cache: FileCache, url: str, facts: dict[str, Any], sha256: str, size: int) -> Kept:
+def _kept(cache: FileCache, url: str, facts: dict[str, Any], sha256: str, size: int) -> StoredFile:
     remote, now = cache.remote(url), cache.clock()
     created_at = min(now, _number(facts.get("created_at")))
     ttl_s = _number(facts.get("ttl_seconds"), -1.0)
-    return Kept(
+    return StoredFile(
         digest=remote.digest,
         url=remote.url,
         name=remote.name,

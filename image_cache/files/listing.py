@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from image_cache.files.index import Coming, Kept
+from image_cache.files.index import PendingFile, StoredFile
 from image_cache.files.partial import is_busy
 from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
@@ -66,7 +66,9 @@ def entry(files: FileCache, digest: str) -> Entry | None:
     return None if one is None else _entry(files, one, kept, coming, 0)
 
 
-def _entry(files: FileCache, one: Kept | Coming, kept: Kept | None, coming: Coming | None, place: int) -> Entry:
+def _entry(
+    files: FileCache, one: StoredFile | PendingFile, kept: StoredFile | None, coming: PendingFile | None, place: int
+) -> Entry:
     state, expires_at = "", 0.0
     if kept is not None:
         state = "corrupt" if kept.is_corrupt else "fresh" if files.is_fresh(kept) else "stale"
@@ -88,7 +90,7 @@ def _entry(files: FileCache, one: Kept | Coming, kept: Kept | None, coming: Comi
     )
 
 
-def _fetching(files: FileCache, coming: Coming, place: int) -> Fetching:
+def _fetching(files: FileCache, coming: PendingFile, place: int) -> Fetching:
     part = part_path(files.root, coming.digest)
     try:
         done = part.stat().st_size

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from image_cache.errors import CacheError, OriginTooLarge, OriginUnavailable, StorageError
 from image_cache.files.control import RowControl
-from image_cache.files.fetch import Arrived, Fetch, Progress
-from image_cache.files.index import Kept
-from image_cache.files.partial import Part
+from image_cache.files.fetch import Fetch, FetchOutcome, Progress
+from image_cache.files.index import StoredFile
+from image_cache.files.partial import PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class FileRequest:
     """What a caller wants: which file, how long it shall be fresh (None: as before), which content (empty: any).
 
     `is_wanted`: the background goes on with it when this fetch ends early. `is_forced`: the origin is asked although the file
@@ -39,18 +39,18 @@ class Order:
     is_wanted: bool = False
     is_forced: bool = False
 
-    def fits(self, kept: Kept) -> bool:
+    def fits(self, kept: StoredFile) -> bool:
         return self.sha256 in ("", kept.sha256)
 
 
-def load(cache: "FileCache", order: Order) -> Path:
+def load(cache: "FileCache", order: FileRequest) -> Path:
     """Bring the file, or see that another process just did. While the origin cannot be reached, hand out the stale one."""
     remote = order.remote
     before = cache.index.find(remote.digest)
     control = RowControl(cache.index, remote, cache.stopping)
     _expect(cache, order)
     try:
-        with Part.locked(part_path(cache.root, remote.digest), control.wait, cache.floor_bytes) as part:
+        with PartialFile.locked(part_path(cache.root, remote.digest), control.wait, cache.floor_bytes) as part:
             # Whoever had the part may have brought the file: look again, once its row is written.
             with cache.alone():
                 pass
@@ -68,7 +68,7 @@ def load(cache: "FileCache", order: Order) -> Path:
         raise
 
 
-def _fetch(cache: "FileCache", order: Order, part: Part, kept: Kept | None, control: RowControl) -> Path:
+def _fetch(cache: "FileCache", order: FileRequest, part: PartialFile, kept: StoredFile | None, control: RowControl) -> Path:
     remote = order.remote
     stale = kept if kept is not None and order.fits(kept) else None
     control.begin(part.size, part.note.total_bytes)
@@ -106,7 +106,7 @@ def _fetch(cache: "FileCache", order: Order, part: Part, kept: Kept | None, cont
     return _keep(cache, order, part, arrived)
 
 
-def _keep(cache: "FileCache", order: Order, part: Part, arrived: Arrived) -> Path:
+def _keep(cache: "FileCache", order: FileRequest, part: PartialFile, arrived: FetchOutcome) -> Path:
     """Take a part that is whole and checked into the cache."""
     remote = order.remote
     before = cache.index.find(remote.digest)
@@ -114,7 +114,7 @@ def _keep(cache: "FileCache", order: Order, part: Part, arrived: Arrived) -> Pat
     path = publish(
         cache,
         part,
-        Kept(
+        StoredFile(
             digest=remote.digest,
             url=remote.url,
             name=remote.name,
@@ -140,7 +140,7 @@ def _keep(cache: "FileCache", order: Order, part: Part, arrived: Arrived) -> Pat
     return path
 
 
-def publish(cache: "FileCache", part: Part, new: Kept) -> Path:
+def publish(cache: "FileCache", part: PartialFile, new: StoredFile) -> Path:
     """Make room, give the file its place, write its row, remove the version before it: a crash after any step is harmless.
 
     Raises `OriginTooLarge` when it is larger than the budget is by now.
@@ -161,5 +161,5 @@ def publish(cache: "FileCache", part: Part, new: Kept) -> Path:
     return path
 
 
-def _expect(cache: "FileCache", order: Order) -> None:
+def _expect(cache: "FileCache", order: FileRequest) -> None:
     cache.index.expect(order.remote, sha256=order.sha256, ttl_s=order.ttl_s, is_wanted=order.is_wanted, state="working")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_cache.errors import OriginError, StorageError
-from image_cache.files.index import FileIndex, Kept
+from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.partial import is_busy, read_note
 from image_cache.files.paths import digest_of_file, note_path
 
@@ -69,7 +69,7 @@ def sweep(cache: "FileCache") -> int:
     return removed
 
 
-def remove_expired(cache: "FileCache", is_reachable: Callable[[Kept], bool]) -> int:
+def remove_expired(cache: "FileCache", is_reachable: Callable[[StoredFile], bool]) -> int:
     """Remove the files past their time whose origin answers; without a network nothing goes. Returns how many went."""
     cache.open()
     hosts: dict[str, bool] = {}
@@ -86,7 +86,7 @@ def remove_expired(cache: "FileCache", is_reachable: Callable[[Kept], bool]) -> 
     return removed
 
 
-def answers(cache: "FileCache", kept: Kept) -> bool:
+def answers(cache: "FileCache", kept: StoredFile) -> bool:
     """Tell whether the origin of a file says anything at all."""
     try:
         with cache.opener.open(
@@ -106,13 +106,13 @@ def _files(root: Path, *, everything: bool = False) -> Iterator[Path]:
                         yield path
 
 
-def _kept_of(root: Path, path: Path, now: float) -> Kept | None:
+def _kept_of(root: Path, path: Path, now: float) -> StoredFile | None:
     named, note = digest_of_file(path.name), read_note(note_path(path))
     try:
         facts = path.stat(follow_symlinks=False)
         if named is None or note["sha256"] != named[1] or facts.st_size != int(note["size_bytes"]):
             return None
-        return Kept(
+        return StoredFile(
             digest=named[0],
             url=str(note["url"]),
             name=str(note["name"]),

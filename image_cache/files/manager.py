@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from config import Settings, load_settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.files.maintenance import answers, remove_expired
 from image_cache.files.opener_more import MEGABYTE, FileOpener, open_files
-from image_cache.files.runtime_limits import StoredBounds
-from image_cache.files.store import Bounds, FileCache
-from image_cache.records.table import Catalog
+from image_cache.files.runtime_limits import FileRuntimeLimits
+from image_cache.files.store import FileCache, FileLimits
 
 
 class ImageCacheManager:
@@ -36,10 +36,10 @@ class ImageCacheManager:
             settings = replace(settings, FILES_DIR=Path(cache_dir).expanduser().absolute())
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
-        bounds = Bounds(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
+        bounds = FileLimits(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
         self._build(settings, lambda: bounds)
 
-    def _build(self, settings: Settings, bounds: Callable[[], Bounds]) -> None:
+    def _build(self, settings: Settings, bounds: Callable[[], FileLimits]) -> None:
         opener = FileOpener(settings)
         self.files = open_files(settings, opener, bounds)
         # A script that just ends leaves its folder in order: else every file would be verified at the next use.
@@ -48,9 +48,9 @@ class ImageCacheManager:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Build it with the budget and TTL of the settings, or as an operator changed them on the page of the files."""
-        catalog = Catalog(settings.catalog_path) if settings.catalog_path.exists() else None
+        catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
         manager = cls.__new__(cls)
-        manager._build(settings, StoredBounds(settings, catalog))
+        manager._build(settings, FileRuntimeLimits(settings, catalog))
         return manager
 
     @property

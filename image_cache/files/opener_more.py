@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from config import Settings
 from image_cache.errors import ConfigError, OriginDenied
-from image_cache.files.store import Bounds, FileCache
-from image_cache.net.lazy_client import LazyFetcher
+from image_cache.files.store import FileCache, FileLimits
+from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.opening import make_fetcher, make_policy
 from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
-    from image_cache.net.client import Answer
+    from image_cache.net.client import HttpResponse
 
 MEGABYTE = 1_000_000
 
@@ -26,12 +26,12 @@ class FileOpener:
         host = urlsplit(settings.IMAGE_SERVER).hostname
         private_cas = {host: settings.IMAGE_SERVER_CA} if host and settings.IMAGE_SERVER_CA else None
         self._policy = make_policy(settings, *image_server(settings.IMAGE_SERVER))
-        self._fetcher = LazyFetcher(lambda: make_fetcher(settings, self._policy, private_cas))
+        self._fetcher = LazyHttpClient(lambda: make_fetcher(settings, self._policy, private_cas))
 
     def check(self, url: str) -> None:
         self._policy.check(url)
 
-    def open(self, url: str, **options: Any) -> "AbstractContextManager[Answer]":
+    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]":
         return self._fetcher.open(url, **options)
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class FileOpener:
 
 
 def open_files(
-    settings: Settings, opener: FileOpener, bounds: Callable[[], Bounds], clock: Callable[[], float] = time.time
+    settings: Settings, opener: FileOpener, bounds: Callable[[], FileLimits], clock: Callable[[], float] = time.time
 ) -> FileCache:
     """Build the file cache of the settings. Nothing is opened before its first use."""
     return FileCache(

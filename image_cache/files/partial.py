@@ -24,7 +24,7 @@ _OPENING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
-class Note:
+class PartialMetadata:
     """What is known about the bytes of a part: which version of which URL they belong to.
 
     `synced_bytes` are on the disk for sure; what is above counts only while `boot` is still the machine's present one.
@@ -47,7 +47,7 @@ class Note:
         return self.last_modified if self.is_strong_date else ""
 
 
-class Part:
+class PartialFile:
     """One `.part`, open and locked. Use `Part.locked`; nobody else writes to it until it is closed or published."""
 
     def __init__(self, path: Path, fd: int, floor_bytes: int) -> None:
@@ -101,7 +101,7 @@ class Part:
     def size(self) -> int:
         return self._size
 
-    def begin(self, note: Note) -> None:
+    def begin(self, note: PartialMetadata) -> None:
         """Start from nothing, with a new version."""
         self._cut(0)
         self.note = note
@@ -227,15 +227,15 @@ def boot_id() -> str:
         return ""
 
 
-def _read_note(path: Path) -> Note:
+def _read_note(path: Path) -> PartialMetadata:
     facts = read_note(path)
     try:
-        note = Note(**{row.name: facts[row.name] for row in fields(Note) if row.name in facts})
+        note = PartialMetadata(**{row.name: facts[row.name] for row in fields(PartialMetadata) if row.name in facts})
         note.synced_bytes = max(0, int(note.synced_bytes))
         note.total_bytes = None if note.total_bytes is None else int(note.total_bytes)
         note.promised = {str(name): str(value) for name, value in note.promised.items()}
     except (TypeError, ValueError, AttributeError):
-        return Note()
+        return PartialMetadata()
     return note
 
 

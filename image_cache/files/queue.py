@@ -6,7 +6,7 @@ import time
 
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
 from image_cache.files.checksums import is_sha256
-from image_cache.files.index import Coming
+from image_cache.files.index import PendingFile
 from image_cache.files.partial import is_busy
 from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of the part
 
 
-class Background:
+class FileQueue:
     """The wishes of one file cache. Any thread and process may ask; `run_next` is the work of a `Pool`."""
 
     def __init__(self, files: FileCache) -> None:
@@ -85,7 +85,7 @@ class Background:
         self.files.open()
         return any(coming.is_wanted and coming.state in ("waiting", "working") for coming in self.files.index.fetches())
 
-    def _is_left(self, coming: Coming) -> bool:
+    def _is_left(self, coming: PendingFile) -> bool:
         if coming.digest in self._mine or time.time() - coming.began_at < GRACE_S:
             return False
         return not is_busy(part_path(self.files.root, coming.digest))

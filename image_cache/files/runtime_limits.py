@@ -5,11 +5,10 @@ import threading
 import time
 
 from config import Settings
-from image_cache.db.catalog import SettingRows
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
-from image_cache.files.store import Bounds
-from image_cache.records.table import Catalog
+from image_cache.files.store import FileLimits
 
 MEGABYTE = 1_000_000
 AGAIN_S = 1.0  # how late another process notices a change
@@ -17,17 +16,17 @@ BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
 RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0)}
 
 
-class StoredBounds:
-    """Called without arguments it returns the `Bounds` of now. Without a catalogue, or with a broken one, those of the settings."""
+class FileRuntimeLimits:
+    """Called without arguments it returns the `FileLimits` of now. Without a catalogue, or with a broken one, those of the settings."""
 
-    def __init__(self, settings: Settings, catalog: Catalog | None) -> None:
-        self._default = Bounds(settings.files_budget_bytes, settings.files_ttl_s)
-        self._rows = SettingRows(catalog) if catalog is not None else None
+    def __init__(self, settings: Settings, catalog: CatalogDatabase | None) -> None:
+        self._default = FileLimits(settings.files_budget_bytes, settings.files_ttl_s)
+        self._rows = SettingsTable(catalog) if catalog is not None else None
         self._lock = threading.Lock()  # protects the two below
         self._known = self._default
         self._read_at = -math.inf
 
-    def __call__(self) -> Bounds:
+    def __call__(self) -> FileLimits:
         with self._lock:
             if self._rows is None or time.monotonic() - self._read_at < AGAIN_S:
                 return self._known
@@ -48,13 +47,13 @@ class StoredBounds:
         with self._lock:
             self._read_at = -math.inf
 
-    def _read(self, rows: SettingRows) -> Bounds:
+    def _read(self, rows: SettingsTable) -> FileLimits:
         try:
             stored = rows.values("files.")
         except DatabaseError:
             return self._default
         budget, ttl = (_number(name, stored.get(name)) for name in (BUDGET, TTL))
-        return Bounds(
+        return FileLimits(
             self._default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self._default.ttl_s if ttl is None else ttl * 3600,
         )

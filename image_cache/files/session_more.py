@@ -8,7 +8,7 @@ from pathlib import Path
 NAME = ".session"
 
 
-class Session:
+class ShutdownMarker:
     """One process's use of a folder. `was_clean` is False when those before ended without closing: a power cut, a kill.
 
     Users share a lock that ends with their process; whoever finds nobody else reads what the last one left behind.

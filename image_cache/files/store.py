@@ -14,14 +14,14 @@ from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch, StorageError
 from image_cache.files.checksums import is_sha256
 from image_cache.files.fetch import Opener, Progress
-from image_cache.files.index import FileIndex, Kept
+from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.integrity_more import verify
-from image_cache.files.loader import Order, load
+from image_cache.files.loader import FileRequest, load
 from image_cache.files.maintenance import rebuild
 from image_cache.files.partial import is_busy
 from image_cache.files.paths import Remote, note_path, part_path, remote
-from image_cache.files.session_more import Session
-from image_cache.files.tally_more import Tally
+from image_cache.files.session_more import ShutdownMarker
+from image_cache.files.tally_more import UsageCounters
 from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ VICTIMS_AT_A_TIME = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class FileLimits:
     """What the operator may change while the cache runs: the disk budget, and how long a file is fresh."""
 
     budget_bytes: int
@@ -48,7 +48,7 @@ class FileCache:
         self,
         root: Path,
         opener: Opener,
-        bounds: Callable[[], Bounds],
+        bounds: Callable[[], FileLimits],
         *,
         base_url: str = "",
         floor_bytes: int = 0,
@@ -58,7 +58,7 @@ class FileCache:
         self.bounds = bounds
         self.clock = clock
         self.index = FileIndex(root / "files.db", clock)
-        self.tally = Tally(self.index, clock)
+        self.tally = UsageCounters(self.index, clock)
         self.epoch = 0  # raised after an unclean stop: files verified in an earlier one are verified again
         self.offline_until: dict[str, float] = {}  # by host: how long its stale files are handed out without asking
         self.stopping = threading.Event()
@@ -67,7 +67,7 @@ class FileCache:
         self._base_url = base_url
         self.floor_bytes = floor_bytes
         self._opening = threading.Lock()  # held while the folder is made ready, by the first who needs it
-        self._session: Session | None = None
+        self._session: ShutdownMarker | None = None
 
     def remote(self, url: str) -> Remote:
         return remote(url, self._base_url)
@@ -105,16 +105,16 @@ class FileCache:
         is_right = kept is not None and not is_forced and sha256 in ("", kept.sha256)
         if kept is not None and is_right and self.offline_until.get(target.host, 0) > time.monotonic():
             return self.use(kept)
-        order = Order(target, ttl_s, sha256, progress, is_wanted, is_forced)
+        order = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced)
         return self.flight.do((target.digest, sha256), lambda: load(self, order))
 
-    def is_fresh(self, kept: Kept, ttl_s: float | None = None) -> bool:
+    def is_fresh(self, kept: StoredFile, ttl_s: float | None = None) -> bool:
         """Tell whether a file is within its time: the caller's, else its own, else the default. A clock set back ages nothing."""
         if ttl_s is None:
             ttl_s = self.bounds().ttl_s if kept.ttl_s is None else kept.ttl_s
         return self.clock() - kept.checked_at < ttl_s
 
-    def usable(self, target: Remote) -> Kept | None:
+    def usable(self, target: Remote) -> StoredFile | None:
         """Return what is kept of a URL when its bytes may be handed out: whole, and compared with their hash when that is due."""
         self.open()
         kept = self.index.find(target.digest)
@@ -220,7 +220,7 @@ class FileCache:
             self._session.close()
             self._session = None
 
-    def _hit(self, kept: Kept) -> Path:
+    def _hit(self, kept: StoredFile) -> Path:
         self.tally.count("hits")
         logger.debug("Cache hit for: %s", kept.remote.shown)
         return self.use(kept)
@@ -230,23 +230,23 @@ class FileCache:
             return
         try:
             make_folder(self.root)
-            session = Session(self.root)
+            session = ShutdownMarker(self.root)
         except OSError as error:
             raise StorageError(str(self.root), error.strerror or str(error)) from error
         self.mend(is_after_crash=not session.was_clean)
         self._session = session
 
-    def use(self, kept: Kept) -> Path:
+    def use(self, kept: StoredFile) -> Path:
         """Note a use in memory, and return where the file is."""
         self.tally.use(kept.digest)
         return self.root / kept.path
 
-    def delete(self, kept: Kept) -> bool:
+    def delete(self, kept: StoredFile) -> bool:
         """Remove a file, then its row: a full disk refuses the row. False when another one was faster."""
         self.unlink(kept)
         return self.index.forget(kept)
 
-    def unlink(self, kept: Kept) -> None:
+    def unlink(self, kept: StoredFile) -> None:
         path = self.root / kept.path
         try:
             path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 FLUSH_S = 60.0
 
 
-class Tally:
+class UsageCounters:
     """What happened since the last flush. Thread-safe."""
 
     def __init__(self, index: FileIndex, clock: Callable[[], float]) -> None:

@@ -6,7 +6,7 @@ Runs in the decoder's child. Everything is deterministic: the same pixels give t
 import math
 from collections import Counter
 
-from image_cache.imaging.colours import COLOURS, Colour, Look
+from image_cache.imaging.colours import COLOURS, Colour, ImageAppearance
 
 ROUNDS = 12  # of k-means; five colours of a sleeve settle after six
 GRID_PX = 32  # edge of the grey picture that is hashed
@@ -17,13 +17,13 @@ _MOST = max(max(pair) for pair in _FREQUENCIES) + 1
 _COSINES = [[math.cos((2 * x + 1) * u * math.pi / (2 * GRID_PX)) for x in range(GRID_PX)] for u in range(_MOST)]
 
 
-def look_of(rgb: bytes, grey: bytes) -> Look:
+def look_of(rgb: bytes, grey: bytes) -> ImageAppearance:
     """Work a look out of some thousand RGB pixels and of a grey picture of 32 x 32."""
     bands = [rgb[at::3] for at in range(3)]
     is_blank = all(max(band) - min(band) <= BLANK_SPREAD for band in bands)
     mean = sum(grey) / len(grey)
     spread = math.sqrt(sum((value - mean) ** 2 for value in grey) / len(grey))
-    return Look(palette(rgb), None if spread < DULL_SPREAD else shape_hash(grey), is_blank)
+    return ImageAppearance(palette(rgb), None if spread < DULL_SPREAD else shape_hash(grey), is_blank)
 
 
 def palette(rgb: bytes, count: int = COLOURS) -> tuple[Colour, ...]:

@@ -30,7 +30,7 @@ class Colour:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageAppearance:
     """What a sleeve looks like. `hash` None: too little in it to compare; `is_blank`: one colour and nothing else."""
 
     colours: tuple[Colour, ...]

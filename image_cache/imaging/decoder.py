@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from image_cache.errors import DecoderFailed, ImageRejected
 from image_cache.imaging.variants import Facts, Rendered, Variant
-from image_cache.sandbox.channel import Broken, Channel
+from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 if TYPE_CHECKING:
-    from image_cache.imaging.colours import Look
+    from image_cache.imaging.colours import ImageAppearance
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -74,7 +74,7 @@ class Decoder:
         self._owner = os.getpid()
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._worker: Channel | None = None
+        self._worker: WorkerChannel | None = None
         self._worker_pid = 0
 
     def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
@@ -86,14 +86,14 @@ class Decoder:
         """Return a rendered variant as JPEG, what is transparent on white."""
         return self._ask({"do": "jpeg", "quality": quality}, webp)[1]
 
-    def look(self, webp: bytes) -> "Look":
+    def look(self, webp: bytes) -> "ImageAppearance":
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
-        from image_cache.imaging.colours import COLOURS, Colour, Look  # not before the first sleeve is looked at
+        from image_cache.imaging.colours import COLOURS, Colour, ImageAppearance  # not before the first sleeve is looked at
 
         head, _ = self._ask({"do": "look"}, webp)
         try:
             colours = tuple(Colour(*map(float, one)) for one in head["colours"])
-            seen = Look(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
+            seen = ImageAppearance(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
         except (KeyError, TypeError, ValueError) as error:
             raise DecoderFailed("the decoder gave an answer that makes no sense") from error
         is_sane = 0 < len(colours) <= COLOURS and all(
@@ -167,14 +167,14 @@ class Decoder:
                 channel.send(head, body, deadline_at=deadline_at)
                 has_begun = channel.receive_sign(deadline_at=deadline_at)
                 return channel.receive(deadline_at=deadline_at)
-            except Broken as error:
+            except ProtocolError as error:
                 is_late = time.monotonic() >= deadline_at
                 reason = self._reason(error, is_late)
                 if has_begun or is_late or is_last_try:
                     raise DecoderFailed(reason) from error
                 is_last_try = True  # the worker had left before it saw the picture: idle, or after its last one
 
-    def _reason(self, error: Broken, is_late: bool) -> str:
+    def _reason(self, error: ProtocolError, is_late: bool) -> str:
         """Say why a worker did not answer, and make sure that it is gone."""
         if is_late or self._closed:
             if self._nursery is not None:
@@ -192,7 +192,7 @@ class Decoder:
 
     # --- the child
 
-    def _ready_worker(self) -> Channel:
+    def _ready_worker(self) -> WorkerChannel:
         """Return the line to a worker that waits for a question; start what is missing."""
         if self._owner != os.getpid():
             self._forget()
@@ -242,7 +242,7 @@ class Decoder:
             note, fds, _, _ = socket.recv_fds(self._control, 1024, 1)
             facts = json.loads(note)
             os.set_inheritable(fds[0], False)  # Python leaves a received one open for the programs we start
-            self._worker = Channel(socket.socket(fileno=fds[0]), max_body_bytes=MAX_ANSWER_BYTES)
+            self._worker = WorkerChannel(socket.socket(fileno=fds[0]), max_body_bytes=MAX_ANSWER_BYTES)
             self._worker_pid = int(facts["pid"])
             return int(facts["last"])
         except (OSError, ValueError, IndexError):  # it left for being idle, or was killed

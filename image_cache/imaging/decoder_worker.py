@@ -20,13 +20,13 @@ from typing import Any, NoReturn
 from image_cache.errors import ImageRejected
 from image_cache.imaging import pillow as imaging
 from image_cache.imaging.variants import Variant
-from image_cache.sandbox.channel import Broken, Channel
-from image_cache.sandbox.limits import Limits, confine, grant_time, leave_network
+from image_cache.sandbox.channel import ProtocolError, WorkerChannel
+from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
 IDLE_EXIT = 3  # exit code of a worker that nobody asked for so long
 
 
-def main(control_fd: int, limits: Limits) -> None:
+def main(control_fd: int, limits: ProcessLimits) -> None:
     """Run the nursery until the parent is gone or nobody asked for anything for `idle_s`."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides: we end when its end of the line closes
@@ -37,7 +37,7 @@ def main(control_fd: int, limits: Limits) -> None:
         os.nice(5)
     gc.collect()
     gc.freeze()  # a collection in the worker would otherwise write to every page that it shares with us
-    nursery = _Nursery(control, limits)
+    nursery = _ForkServer(control, limits)
     try:
         while nursery.turn():
             pass
@@ -45,10 +45,10 @@ def main(control_fd: int, limits: Limits) -> None:
         nursery.end_worker()
 
 
-class _Nursery:
+class _ForkServer:
     """Forks workers, one at a time, and knows how the last one ended."""
 
-    def __init__(self, control: socket.socket, limits: Limits) -> None:
+    def __init__(self, control: socket.socket, limits: ProcessLimits) -> None:
         self._control = control
         self._limits = limits
         self._worker = 0
@@ -104,10 +104,10 @@ class _Nursery:
             socket.send_fds(self._control, [note], [ours.fileno()])
 
 
-def _work(sock: socket.socket, limits: Limits, nursery: int) -> NoReturn:
+def _work(sock: socket.socket, limits: ProcessLimits, nursery: int) -> NoReturn:
     """Answer pictures until the line closes, nobody asks for `idle_s`, or there were enough of them."""
     confine(limits, nursery)
-    channel = Channel(sock, max_body_bytes=limits.budget_bytes)
+    channel = WorkerChannel(sock, max_body_bytes=limits.budget_bytes)
     for _ in range(limits.images):
         if not select.select([sock], [], [], limits.idle_s)[0]:
             os._exit(IDLE_EXIT)
@@ -118,7 +118,7 @@ def _work(sock: socket.socket, limits: Limits, nursery: int) -> NoReturn:
             answer, blobs, is_whole = _answer(head, body, limits.budget_bytes)
             signal.setitimer(signal.ITIMER_REAL, 0)
             channel.send(answer, *blobs)
-        except (Broken, OSError):
+        except (ProtocolError, OSError):
             os._exit(0)  # the parent went away, or gave up on this picture
         del body, blobs
         if not is_whole:

@@ -17,7 +17,7 @@ class Source(Protocol):
     def read(self, offset: int, count: int) -> bytes: ...
 
 
-class Plain:
+class PlainFile:
     def __init__(self, file: int) -> None:
         self._file = file
 
@@ -25,7 +25,7 @@ class Plain:
         return os.pread(self._file, count, offset)
 
 
-class Unfolded:
+class Decompressed:
     def __init__(self, body: bytes) -> None:
         self._body = memoryview(body)
 

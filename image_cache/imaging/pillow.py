@@ -20,7 +20,7 @@ from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 from image_cache.errors import ImageRejected
 from image_cache.imaging.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
 from image_cache.imaging.color import GRID_PX, look_of
-from image_cache.imaging.colours import Look
+from image_cache.imaging.colours import ImageAppearance
 from image_cache.imaging.sniff import MAX_SCANS, canvas, jpeg_layout, sniff
 from image_cache.imaging.tint import tint
 from image_cache.imaging.variants import Facts, Rendered, Variant, cover_variants, fit
@@ -97,7 +97,7 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
         return out.getvalue()
 
 
-def look(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Look:
+def look(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> ImageAppearance:
     """Return what a rendered variant looks like; what is transparent counts as white."""
     with _rejecting(webp):
         shown = _on_white(_open(webp, budget_bytes)[1])

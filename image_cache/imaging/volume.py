@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderFailed, FileRejected, StorageError
-from image_cache.sandbox.channel import Broken, Channel
+from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
@@ -144,8 +144,8 @@ def _make(path: Path, name: str) -> Preview:
             os.close(file)
         theirs.close()
         try:
-            head, blob = Channel(ours, max_body_bytes=MAX_ANSWER_BYTES).receive(deadline_at=time.monotonic() + WALL_S + 2)
-        except Broken as error:
+            head, blob = WorkerChannel(ours, max_body_bytes=MAX_ANSWER_BYTES).receive(deadline_at=time.monotonic() + WALL_S + 2)
+        except ProtocolError as error:
             raise DecoderFailed(f"the preview left ({error})") from error
         finally:
             child.kill()

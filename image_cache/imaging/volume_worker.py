@@ -23,9 +23,9 @@ from nibabel.spatialimages import HeaderDataError
 
 from image_cache.errors import FileRejected
 from image_cache.imaging import pillow as imaging
-from image_cache.imaging.decompress import MAX_UNFOLDED_BYTES, Plain, Source, Unfolded, unfolded
-from image_cache.sandbox.channel import Channel
-from image_cache.sandbox.limits import BASE_BYTES, Limits, confine, leave_network
+from image_cache.imaging.decompress import MAX_UNFOLDED_BYTES, Decompressed, PlainFile, Source, unfolded
+from image_cache.sandbox.channel import WorkerChannel
+from image_cache.sandbox.limits import BASE_BYTES, ProcessLimits, confine, leave_network
 
 HEAD_BYTES = 4096
 MAX_DIM = 65_535
@@ -36,7 +36,7 @@ PLANES = {"R": "Sagittal", "L": "Sagittal", "A": "Coronal", "P": "Coronal", "S":
 WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 
 
-class NoPicture(Exception):
+class VolumeRejected(Exception):
     """The header can be read, and there is a reason for no picture."""
 
 
@@ -44,9 +44,9 @@ def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu
     """Answer one question and end. Everything that is needed is loaded before the limits come down."""
     imaging.warm_up()
     leave_network()
-    channel = Channel(socket.socket(fileno=line), max_body_bytes=0)
+    channel = WorkerChannel(socket.socket(fileno=line), max_body_bytes=0)
     loaded = _address_space()
-    limits = Limits(loaded + budget_bytes - BASE_BYTES, 0.0, cpu_s, wall_s, 1)
+    limits = ProcessLimits(loaded + budget_bytes - BASE_BYTES, 0.0, cpu_s, wall_s, 1)
     confine(limits, parent)
     signal.setitimer(signal.ITIMER_REAL, wall_s)
     try:
@@ -73,7 +73,7 @@ def look(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
         for title, at, of, size, body in volume.pictures(source):
             answer["slices"].append((title, at, of, *size, len(body)))
             blobs.append(body)
-    except NoPicture as error:
+    except VolumeRejected as error:
         answer["refusal"] = str(error)
     return answer, blobs
 
@@ -120,9 +120,9 @@ class Volume:
     def pictures(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
         """Yield (plane, index from 1, count, size, WebP) of the middle slices: three of a volume, one of a matrix."""
         if self.dtype.kind not in "biufc":
-            raise NoPicture(f"voxels of type {self.dtype} are not drawn")
+            raise VolumeRejected(f"voxels of type {self.dtype} are not drawn")
         if len(self._axes) < 2:
-            raise NoPicture("it has one axis only")
+            raise VolumeRejected("it has one axis only")
         codes = self._codes()
         planes = []
         for fixed in self._axes if len(self._axes) == 3 else [-1]:
@@ -220,17 +220,17 @@ def _plain_source(file: int, name: str, volume: Volume) -> Source:
     size = os.fstat(file).st_size
     if volume.offset < 0 or volume.offset + volume.total_bytes > size:
         raise FileRejected(name, f"{volume.offset + volume.total_bytes} bytes, by its header", f"{size}")
-    return Plain(file)
+    return PlainFile(file)
 
 
 def _folded_source(file: int, name: str, volume: Volume) -> Source:
     if volume.offset < 0:
         raise FileRejected(name, "voxels behind the header", f"offset {volume.offset}")
     if volume.offset + volume.first_bytes > MAX_UNFOLDED_BYTES:
-        raise NoPicture(f"its first volume unfolds to more than {MAX_UNFOLDED_BYTES >> 20} MB")
+        raise VolumeRejected(f"its first volume unfolds to more than {MAX_UNFOLDED_BYTES >> 20} MB")
     whole = volume.offset + volume.total_bytes
     body = unfolded(file, name, volume.offset + volume.first_bytes, whole=whole)
-    return Unfolded(body)
+    return Decompressed(body)
 
 
 def _samples(count: int) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_cache.covers import ImageCache
 from image_cache.records.library import Library
-from image_cache.tasks.runner import Runner, Task, Tasks
+from image_cache.tasks.runner import Runner, Task, TaskRunner
 
 if TYPE_CHECKING:
     from image_cache.importers.tables.task import TableTasks
@@ -16,10 +16,10 @@ def table_runners(library: Library, covers: ImageCache, intray: Path) -> dict[st
     """Return the runners of tables and of the demo. `intray` is the folder of uploads."""
 
     def tables() -> "TableTasks":
-        from image_cache.importers.tables.intray import Intray
+        from image_cache.importers.tables.intray import UploadInbox
         from image_cache.importers.tables.task import TableTasks
 
-        return TableTasks(library, covers, Intray(intray))
+        return TableTasks(library, covers, UploadInbox(intray))
 
     def demo(task: Task) -> Mapping[str, Any]:
         from image_cache.importers.demonstration import take_in
@@ -29,7 +29,7 @@ def table_runners(library: Library, covers: ImageCache, intray: Path) -> dict[st
     return {"table-look": lambda task: tables().look(task), "table": lambda task: tables().take(task), "demo": demo}
 
 
-def folder_chore(folder: Path, tasks: Tasks) -> Callable[[], None]:
+def folder_chore(folder: Path, tasks: TaskRunner) -> Callable[[], None]:
     """Return what looks into the folder of imports now and then, and begins the import of what lies there."""
     from image_cache.importers.tables.inbox import ImportsFolder
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from image_cache.covers import WARM, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.pool import Chore
+from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import QueueFull, StorageError
 from image_cache.imaging.decoder import Decoder
 
@@ -35,14 +35,14 @@ class Housekeeping:
         self.known_urls = known_urls
         self.retention_days = retention_days
 
-    def chores(self) -> list[Chore]:
+    def chores(self) -> list[PeriodicJob]:
         return [
-            Chore("mend", MEND_S, self.mend),
-            Chore("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
-            Chore("fill", FILL_S, self.fill, first_s=2.0),
-            Chore("sweep", DAY_S, self.sweep, first_s=3.0),
+            PeriodicJob("mend", MEND_S, self.mend),
+            PeriodicJob("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
+            PeriodicJob("fill", FILL_S, self.fill, first_s=2.0),
+            PeriodicJob("sweep", DAY_S, self.sweep, first_s=3.0),
             # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
-            Chore("retention", DAY_S, self.retain, first_s=DAY_S),
+            PeriodicJob("retention", DAY_S, self.retain, first_s=DAY_S),
         ]
 
     def mend(self) -> None:

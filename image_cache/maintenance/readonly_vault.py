@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from config import Settings
 from image_cache.covers import NAMESPACE
-from image_cache.covers.runtime_limits import Limits, StoredLimits
+from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
 from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.registry import Register
+from image_cache.engine.registry import ImageRegistry
 from image_cache.engine.stats.counters_more import Counters
 from image_cache.files.index import FileIndex
 from image_cache.imaging.variants import cover_variants
-from image_cache.records.table import Catalog
 from image_cache.streams.cache import NAMESPACE as STREAMS
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadonlyVault:
     """What can be asked about a vault. Each method of each part may raise `DatabaseError`. Close it in the thread that used it."""
 
     settings: Settings
-    catalog: Catalog
+    catalog: CatalogDatabase
     cache: Cache
     jobs: JobQueue
-    register: Register
+    register: ImageRegistry
     files: FileIndex
     streams: Index
     stream_disk: DiskTier
     clock: Callable[[], float]
-    limits: Callable[[], Limits]
+    limits: Callable[[], CacheLimits]
 
     @property
     def index(self) -> Index:
@@ -62,7 +62,7 @@ class Reading:
 
     def count(self, sql: str, *values: object, catalog: bool = False) -> int:
         """Return the first column of the first row of a statement on the index, or on the catalogue."""
-        row = (self.catalog.db if catalog else self.index.database).row(sql, values)
+        row = (self.catalog if catalog else self.index.database).row(sql, values)
         return int(row[0] or 0) if row is not None else 0
 
     def close(self) -> None:
@@ -72,16 +72,16 @@ class Reading:
         self.streams.close()
 
 
-def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> Reading:
+def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
     """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
-    catalog = Catalog(settings.catalog_path, is_reader=True)
-    default = Limits(
+    catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
+    default = CacheLimits(
         settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
     )
-    in_force = StoredLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
+    in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
-    return Reading(
+    return ReadonlyVault(
         settings=settings,
         catalog=catalog,
         cache=Cache(
@@ -100,7 +100,7 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
             per_lane=settings.DOWNLOADS_PER_HOST,
             clock=clock,
         ),
-        register=Register(index.database),
+        register=ImageRegistry(index.database),
         files=FileIndex(settings.files_dir / "files.db", clock, is_reader=True),
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
@@ -109,10 +109,10 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
     )
 
 
-def reading_of(services: "Services") -> Reading:
+def reading_of(services: "Services") -> ReadonlyVault:
     """Return the same for the service itself, on the databases that it has open. Never closed: they are the service's."""
     covers, engine = services.covers, services.streams.cache.engine
-    return Reading(
+    return ReadonlyVault(
         settings=services.settings,
         catalog=services.catalog,
         cache=covers.cache,

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
-from image_cache.records.table import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ServiceState:
 _COLUMNS = ", ".join(ServiceState.__dataclass_fields__)
 
 
-class ServiceRows:
+class ServiceStateTable:
     """One row a service. Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
     def state(self, name: str) -> ServiceState:
         row = self.db.row(f"SELECT {_COLUMNS} FROM services WHERE name = ?", (name,))

@@ -19,12 +19,12 @@ from image_cache import __version__
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.net import deadline
 from image_cache.net.backoff import retry_delay_s
-from image_cache.net.lazy_client import Fetched
+from image_cache.net.lazy_client import FetchResult
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.transport import guarded_session
 from image_cache.net.url import ILLEGAL, Target, lane
 
-__all__ = ["Answer", "Fetched", "OriginFetcher", "lane", "retry_delay_s"]
+__all__ = ["FetchResult", "HttpClient", "HttpResponse", "lane", "retry_delay_s"]
 
 MAX_REDIRECTS = 3
 CHUNK_BYTES = 256 * 1024  # most at a time; usually what one read of the socket brings
@@ -41,16 +41,16 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s{0,8}=\s{0,8}\"?([0-9]{1,9})", re.IG
 _NOT_FRESH = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECASE)
 
 
-class Answer:
+class HttpResponse:
     """The head of an answer whose body is still to be read, in chunks, under the limits of its fetch."""
 
     def __init__(
         self,
         url: str,
         response: requests.Response,
-        watch: deadline.Watch,
+        watch: deadline.Deadline,
         max_bytes: int,
-        pace: deadline.Pace | None = None,
+        pace: deadline.MinimumSpeed | None = None,
     ) -> None:
         self.url = url
         self.status = response.status_code
@@ -89,7 +89,7 @@ class Answer:
         return chunk
 
 
-class OriginFetcher:
+class HttpClient:
     """Fetches URLs that `policy` allows. Any thread may call it; connections are kept for a while, threads are not.
 
     A fetch takes at most `deadline_s` in all, `connect_timeout_s` to each address tried, `read_timeout_s` from one byte to the next.
@@ -114,9 +114,9 @@ class OriginFetcher:
         printable = re.sub(r"[^ -~]|[()]", "", contact).strip()
         self._user_agent = f"VinylVault/{__version__}" + (f" (+{printable})" if printable else "")
         self._session = guarded_session(policy, private_cas)
-        self._watchdog = deadline.Watchdog()
+        self._watchdog = deadline.DeadlineWatcher()
 
-    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> Fetched:
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> FetchResult:
         """Return what `url` holds, or a 304 when it is still what the validators name.
 
         Raises `OriginDenied`, `OriginNotFound` (404, 410), `OriginTooLarge`, `OriginUnavailable`, or plain `OriginError` for other refusals.
@@ -134,7 +134,7 @@ class OriginFetcher:
                 body.writelines(answer.chunks())
                 if not body.tell():  # headers that were cut short look like this too
                     raise OriginUnavailable(answer.url, "sent no bytes", status=200, kind="broken")
-            return Fetched(
+            return FetchResult(
                 url=answer.url,
                 status=answer.status,
                 body=body.getvalue(),
@@ -153,11 +153,11 @@ class OriginFetcher:
         accepted: frozenset[int] = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
-        pace: deadline.Pace | None = None,
+        pace: deadline.MinimumSpeed | None = None,
         encodings: frozenset[str] = frozenset(),
         redirects: int = MAX_REDIRECTS,
-    ) -> Iterator[Answer]:
-        """Ask for `url` and yield the answer with one of the `accepted` statuses; its body is read with `Answer.chunks`.
+    ) -> Iterator[HttpResponse]:
+        """Ask for `url` and yield the answer with one of the `accepted` statuses; its body is read with `HttpResponse.chunks`.
 
         The limits hold until the block ends, and the connection is closed there unless the body was read to its end. With a
         `pace` there is no end to the time in all, as long as the body keeps that pace. `encodings` that the caller takes as they
@@ -171,7 +171,7 @@ class OriginFetcher:
             target, response = self._walk(url, headers or {}, watch, redirects)
             try:
                 _check_answer(target.url, response, accepted, encodings)
-                answer = Answer(target.url, response, watch, most, pace)
+                answer = HttpResponse(target.url, response, watch, most, pace)
                 if answer.length is not None and answer.length > most:
                     raise OriginTooLarge(target.url, most, answer.length)
                 yield answer
@@ -184,7 +184,7 @@ class OriginFetcher:
         self._session.close()
 
     def _walk(
-        self, url: str, headers: Mapping[str, str], watch: deadline.Watch, redirects: int
+        self, url: str, headers: Mapping[str, str], watch: deadline.Deadline, redirects: int
     ) -> tuple[Target, requests.Response]:
         target = self._policy.check(url)
         for _ in range(redirects + 1):
@@ -196,7 +196,7 @@ class OriginFetcher:
         reason = f"more than {redirects} redirects" if redirects else "a redirect where none belongs"
         raise OriginError(url, reason, status=response.status_code)
 
-    def _send(self, target: Target, headers: Mapping[str, str], watch: deadline.Watch) -> requests.Response:
+    def _send(self, target: Target, headers: Mapping[str, str], watch: deadline.Deadline) -> requests.Response:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
         token = deadline.current.set(watch)
         try:
@@ -231,7 +231,7 @@ class OriginFetcher:
 
 
 @contextmanager
-def _our_errors(url: str, watch: deadline.Watch) -> Iterator[None]:
+def _our_errors(url: str, watch: deadline.Deadline) -> Iterator[None]:
     """Turn what requests and urllib3 raise into ours. Nothing that the origin sent goes into the sentence."""
     try:
         yield
@@ -245,7 +245,7 @@ def _our_errors(url: str, watch: deadline.Watch) -> Iterator[None]:
         raise OriginUnavailable(url, "the connection broke, or the answer is not HTTP", kind="broken") from error
 
 
-def _too_slow(url: str, watch: deadline.Watch) -> OriginUnavailable:
+def _too_slow(url: str, watch: deadline.Deadline) -> OriginUnavailable:
     return OriginUnavailable(url, watch.reason, kind="timeout")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class MinimumSpeed:
     """The slowest that a large body may come: `bytes_per_s` on the average of `window_s`. Total time has no end."""
 
     bytes_per_s: int = 16_000
@@ -29,10 +29,10 @@ class Pace:
 
 
 # What is fetched at this pace takes 30 s at most, or brings 480 KB in each 30 s.
-LARGE_FILES = Pace()
+LARGE_FILES = MinimumSpeed()
 
 
-class Watch:
+class Deadline:
     """The deadline of one fetch. `guard` names the socket that is to be cut; a later socket takes the place of an earlier one."""
 
     def __init__(self, seconds: float, lock: threading.Condition) -> None:
@@ -72,21 +72,21 @@ class Watch:
 
 
 # The watch of the fetch that is connecting in this thread: urllib3 has no other way to hand it to a connection.
-current: ContextVar[Watch | None] = ContextVar("current", default=None)
+current: ContextVar[Deadline | None] = ContextVar("current", default=None)
 
 
-class Watchdog:
+class DeadlineWatcher:
     """Hands out watches and cuts those that are over. Any thread may call it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()  # protects the two below, and which socket a watch guards
-        self._watches: set[Watch] = set()
+        self._watches: set[Deadline] = set()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watch(self, seconds: float) -> Iterator[Watch]:
+    def watch(self, seconds: float) -> Iterator[Deadline]:
         """Watch over the block. After it the socket is never touched again, so it may go back to its pool."""
-        watch = Watch(seconds, self._changed)
+        watch = Deadline(seconds, self._changed)
         with self._changed:
             self._watches.add(watch)
             if self._thread is None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_cache.net.client import Answer, OriginFetcher
+    from image_cache.net.client import HttpClient, HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchResult:
     """What an origin answered. `status` is 200, or 304 with an empty body when the validators still hold.
 
     `url` is the address that answered, after redirects. Validators and `content_type` are "" when missing or malformed;
@@ -27,19 +27,21 @@ class Fetched:
     fresh_s: float | None = None
 
 
-class LazyFetcher:
-    """The guarded fetch, made with the first use. Any thread. See `OriginFetcher` for what its methods raise."""
+class LazyHttpClient:
+    """The guarded fetch, made with the first use. Any thread. See `HttpClient` for what its methods raise."""
 
-    def __init__(self, make: Callable[[], "OriginFetcher"]) -> None:
+    def __init__(self, make: Callable[[], "HttpClient"]) -> None:
         self._make = make
-        self._fetcher: OriginFetcher | None = None
+        self._fetcher: HttpClient | None = None
         self._is_closed = False
         self._lock = threading.Lock()  # while it is made: several threads begin at once
 
-    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> Fetched:
+    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> FetchResult:
         return self._made().fetch(url, etag=etag, last_modified=last_modified)
 
-    def open(self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> "AbstractContextManager[Answer]":
+    def open(
+        self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> "AbstractContextManager[HttpResponse]":
         return self._made().open(url, headers=headers, **options)
 
     def close(self) -> None:
@@ -49,7 +51,7 @@ class LazyFetcher:
             if self._fetcher is not None:
                 self._fetcher.close()
 
-    def _made(self) -> "OriginFetcher":
+    def _made(self) -> "HttpClient":
         with self._lock:
             if self._fetcher is None:
                 self._fetcher = self._make()

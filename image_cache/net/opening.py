@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from image_cache.net.client import OriginFetcher
+    from image_cache.net.client import HttpClient
 
 MEGABYTE = 1_000_000
 
@@ -25,11 +25,11 @@ def make_fetcher(
     private_cas: "Mapping[str, Path] | None" = None,
     *,
     read_timeout_s: float = 5.0,
-) -> "OriginFetcher":
-    """Return a fetcher with the limits of pictures; `OriginFetcher.open` takes others for one answer."""
-    from image_cache.net.client import OriginFetcher
+) -> "HttpClient":
+    """Return a fetcher with the limits of pictures; `HttpClient.open` takes others for one answer."""
+    from image_cache.net.client import HttpClient
 
-    return OriginFetcher(
+    return HttpClient(
         policy or make_policy(settings),
         max_bytes=int(settings.MAX_FETCH_MB * MEGABYTE),
         deadline_s=settings.FETCH_DEADLINE_S,

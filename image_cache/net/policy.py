@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from itertools import chain, zip_longest
 
 from image_cache.errors import ConfigError, OriginDenied, OriginUnavailable
-from image_cache.net.deadline import Watch
+from image_cache.net.deadline import Deadline
 from image_cache.net.url import (
     Address,
+    Endpoint,
     Network,
-    Peer,
     Target,
     canonical_host,
     interface_networks,
@@ -103,7 +103,7 @@ class PeerPolicy:
         if self._trusted:
             logger.info("origins trusted origins=%s", ",".join(sorted(map(str, self._trusted))))
 
-    def is_trusted(self, peer: Peer) -> bool:
+    def is_trusted(self, peer: Endpoint) -> bool:
         return peer in self._trusted
 
     def check(self, url: str) -> Target:
@@ -112,7 +112,7 @@ class PeerPolicy:
         self._check_peer(target.peer, url)
         return target
 
-    def dial(self, peer: Peer, timeout_s: float, watch: Watch) -> socket.socket:
+    def dial(self, peer: Endpoint, timeout_s: float, watch: Deadline) -> socket.socket:
         """Return a socket to an address of `peer` that was judged. Raises `OriginDenied`, or `OriginUnavailable` when none answers.
 
         An address gets `timeout_s`, all together what is left of the watch.
@@ -136,7 +136,7 @@ class PeerPolicy:
             return sock
         raise OriginUnavailable(str(peer), f"cannot connect to {peer}: {reason}", kind="connect")
 
-    def _check_peer(self, peer: Peer, url: str) -> None:
+    def _check_peer(self, peer: Endpoint, url: str) -> None:
         if peer.host in self._denied:
             raise OriginDenied(url, f"{peer.host} is on the denylist")
         if self._allowed and peer.host not in self._allowed:
@@ -151,20 +151,20 @@ class PeerPolicy:
         elif is_private_name(peer.host):
             raise OriginDenied(url, f"{peer.host} is a name inside a network")
 
-    def _check_address(self, peer: Peer, address: Address, url: str) -> None:
+    def _check_address(self, peer: Endpoint, address: Address, url: str) -> None:
         if str(address) in self._denied:
             raise OriginDenied(url, f"{address} is on the denylist")
         if peer not in self._trusted and (reason := refusal(address, self._own_networks())):
             shown = peer.host if peer.host == str(address) else f"{peer.host} leads to {address}"
             raise OriginDenied(url, f"{shown}: {reason}")
 
-    def _check_connected(self, peer: Peer, address: Address, sock: socket.socket) -> None:
+    def _check_connected(self, peer: Endpoint, address: Address, sock: socket.socket) -> None:
         connected = literal(sock.getpeername()[0])
         if connected != address:
             raise OriginDenied(str(peer), f"{peer.host} was dialled at {address} and answered from {connected}")
         self._check_address(peer, connected, str(peer))
 
-    def _addresses(self, peer: Peer, watch: Watch) -> list[Address]:
+    def _addresses(self, peer: Endpoint, watch: Deadline) -> list[Address]:
         address = literal(peer.host)
         if address is not None:
             return [address]
@@ -179,7 +179,7 @@ class PeerPolicy:
         families = ([a for a in found if a.version == found[0].version], [a for a in found if a.version != found[0].version])
         return [a for a in chain.from_iterable(zip_longest(*families)) if a is not None]
 
-    def _look_up(self, peer: Peer, watch: Watch) -> list[str]:
+    def _look_up(self, peer: Endpoint, watch: Deadline) -> list[str]:
         """Resolve in a thread of its own: the system's resolver cannot be interrupted, so it is left behind when the time is over."""
         answers: list[str] = []
         errors: list[Exception] = []
@@ -203,7 +203,7 @@ class PeerPolicy:
         return answers
 
 
-def _trusted(origin: str) -> Peer:
+def _trusted(origin: str) -> Endpoint:
     try:
         target = parse_url(origin)
     except OriginDenied as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from image_cache.db.database import Row
 from image_cache.net.backoff import MAX_RETRY_AFTER_S
-from image_cache.net.catalog_services import ServiceRows
+from image_cache.net.catalog_services import ServiceStateTable
 
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MARGIN = (
@@ -22,14 +22,14 @@ SOON_S = 0.01
 STEPS = 12  # how often a window is looked at again when others fill it
 
 
-class Pace:
+class RateLimiter:
     """The pace of one service. Any thread, several processes.
 
     `calls` in `window_s` seconds are never exceeded; fewer when the service says that it allows fewer, or that others ask it too.
     """
 
     def __init__(
-        self, rows: ServiceRows, name: str, *, calls: int, window_s: float, clock: Callable[[], float] = time.time
+        self, rows: ServiceStateTable, name: str, *, calls: int, window_s: float, clock: Callable[[], float] = time.time
     ) -> None:
         self.window_s = window_s
         self._rows = rows

@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from image_cache.net import deadline
 from image_cache.net.policy import PeerPolicy
-from image_cache.net.url import Peer, canonical_host, parse_url
+from image_cache.net.url import Endpoint, canonical_host, parse_url
 
 __all__ = ["PeerPolicy", "guarded_session"]
 
@@ -34,7 +34,7 @@ class _Guarded(HTTPConnection):
         watch = deadline.current.get()
         if watch is None:
             raise RuntimeError("a guarded connection is only made inside a fetch")
-        peer = Peer(self.scheme, self.host.strip("[]"), self.port)
+        peer = Endpoint(self.scheme, self.host.strip("[]"), self.port)
         timeout_s = float(self.timeout or watch.seconds)
         sock = self.policy.dial(peer, timeout_s, watch)
         sock.settimeout(min(timeout_s, max(watch.remaining_s(), 0.001)))  # of the TLS handshake, which counts in all
@@ -95,7 +95,7 @@ class _GuardedAdapter(HTTPAdapter):
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: Any) -> None:
-        """Never: `Session.send` would read the whole body of a redirect into memory to prepare the next request."""
+        """Never: `ShutdownMarker.send` would read the whole body of a redirect into memory to prepare the next request."""
 
 
 def guarded_session(policy: PeerPolicy, private_cas: Mapping[str, Path] | None = None) -> requests.Session:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 LONGEST_S = 3600.0  # a moment further ahead was written by a clock that was wrong; no service asks for more either
 
 
-class Turns:
+class IntervalLimiter:
     """Gives out moments. Any thread, several processes: whoever books first goes first."""
 
     def __init__(self, path: Path, interval_s: float, *, clock: Callable[[], float] = time.time) -> None:

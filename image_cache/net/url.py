@@ -34,7 +34,7 @@ PRIVATE_SUFFIXES = frozenset(
 )
 
 
-class Peer(NamedTuple):
+class Endpoint(NamedTuple):
     """Whom a connection is for. `host` is a lower-case ASCII name without a final dot, or an IP address without brackets."""
 
     scheme: str
@@ -51,7 +51,7 @@ class Target:
     """A URL that was taken apart. `url` is rebuilt from the parts: ASCII, without fragment, so every later parser reads the same."""
 
     url: str
-    peer: Peer
+    peer: Endpoint
 
 
 def parse_url(url: str) -> Target:
@@ -81,7 +81,7 @@ def _parse(url: str) -> Target:
     port = int(place[3]) if place[3] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
         raise ValueError("no such port")
-    peer = Peer(scheme, host, port)
+    peer = Endpoint(scheme, host, port)
     path = quote(rest if rest.startswith("/") else "/" + rest, safe=_PATH_SAFE)
     full = f"{peer}{path}"
     if len(full) > MAX_URL_CHARS:

@@ -15,7 +15,7 @@ REVISION = "album_looks"  # in `meta`: goes up with every change of an order or 
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumLook:
+class RecordAppearance:
     """One record's sleeve. `band` and `place` None: not looked at yet; `flaw` is "", "small" or "oblong"."""
 
     album_id: int
@@ -25,7 +25,7 @@ class AlbumLook:
     flaw: str = ""
 
 
-class AlbumLooks:
+class RecordAppearances:
     """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
@@ -48,14 +48,14 @@ class AlbumLooks:
         except DatabaseError as error:
             logger.warning("no order by colour reason=%s", error)
 
-    def between(self, first: int, last: int) -> dict[int, AlbumLook]:
+    def between(self, first: int, last: int) -> dict[int, RecordAppearance]:
         """Return the rows of the albums with ids from `first` to `last`."""
         rows = self.database.rows(
             "SELECT album_id, digest, band, place, flaw FROM album_looks WHERE album_id BETWEEN ? AND ?", (first, last)
         )
-        return {row[0]: AlbumLook(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
+        return {row[0]: RecordAppearance(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
 
-    def put(self, conn: Connection, looks: Iterable[AlbumLook]) -> None:
+    def put(self, conn: Connection, looks: Iterable[RecordAppearance]) -> None:
         conn.executemany(
             "INSERT INTO album_looks (album_id, digest, band, place, flaw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (album_id)"
             " DO UPDATE SET digest = excluded.digest, band = excluded.band, place = excluded.place, flaw = excluded.flaw,"

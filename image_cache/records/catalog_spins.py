@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, marks
-from image_cache.records.table import Catalog
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayHistory:
     """When a record was played, and when it came in, in Unix seconds. `last_played_at` None: never, or nobody knows when."""
 
     plays: int
@@ -17,11 +17,11 @@ class Heard:
     added_at: float
 
 
-class SpinRows:
+class SpinTable:
     """The last picks of all processes. Any thread."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._db = catalog
 
     @contextmanager
     def turn(self) -> Iterator[Connection]:
@@ -43,7 +43,9 @@ class SpinRows:
         """Return the albums that are gone from where they came from."""
         return {row["id"] for row in self._db.rows("SELECT id FROM albums WHERE gone_at IS NOT NULL")}
 
-    def heard(self, album_ids: Sequence[int]) -> dict[int, Heard]:
+    def heard(self, album_ids: Sequence[int]) -> dict[int, PlayHistory]:
         """Return what is known of some albums, at most some hundred."""
         sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({marks(len(album_ids))})"
-        return {row["id"]: Heard(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)}
+        return {
+            row["id"]: PlayHistory(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)
+        }

@@ -6,26 +6,26 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
-from image_cache.records.catalog_spins import SpinRows
-from image_cache.records.ordering import NOWHERE, Order, position
+from image_cache.records.catalog_spins import SpinTable
+from image_cache.records.ordering import NOWHERE, ShelfOrder, position
 from image_cache.records.random_pick import pick
-from image_cache.records.table import Catalog
 
 NOT_AGAIN = 20  # picks before a record may come up a second time
 
 
-class Chance:
+class RandomPicker:
     """Picks albums. Any thread; what was picked stands in the catalogue, and in memory for a disk that takes no more."""
 
-    def __init__(self, catalog: Catalog, clock: Callable[[], float], rng: random.Random) -> None:
-        self._spins = SpinRows(catalog)
+    def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
+        self._spins = SpinTable(catalog)
         self._clock = clock
         self._rng = rng
         self._guard = threading.Lock()  # protects _picked
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
 
-    def pick(self, ids: Sequence[int], order: Order, exclude: Collection[int]) -> int:
+    def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
         """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
         now = self._clock()
         try:
@@ -40,7 +40,7 @@ class Chance:
             self._picked.append(album_id)
         return album_id
 
-    def _pick(self, ids: Sequence[int], order: Order, exclude: Collection[int], *, recent: Sequence[int], now: float) -> int:
+    def _pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int], *, recent: Sequence[int], now: float) -> int:
         def is_among(album_id: int) -> bool:
             place = position(order, album_id)
             at = bisect_left(ids, place, key=lambda one: position(order, one))

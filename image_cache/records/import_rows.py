@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.models import AlbumRow, ImportReport
 from image_cache.records.merge import created, identity, merged, numbered
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
 KEPT_REASONS = 1000
@@ -22,7 +23,7 @@ _COPIES = "CREATE TABLE copies (source TEXT, source_id TEXT, seen INTEGER, PRIMA
 
 
 def import_rows(
-    catalog: Catalog,
+    catalog: CatalogDatabase,
     rows: Iterable[AlbumRow | ImportRejected],
     *,
     now: float,
@@ -33,6 +34,7 @@ def import_rows(
     each: Callable[[AlbumRow, str], None] | None = None,
 ) -> ImportReport:
     """Put rows into the catalogue; see `Library.import_rows`."""
+    albums = AlbumTable(catalog)
     report = replace(resume, read=0, rejected=())  # what was read before a stop is read again, and counted already
     with contextlib.ExitStack() as stack:
         # Which identities this file has shown so far. On disk: a table may have a million rows, the machine 512 MB.
@@ -56,13 +58,13 @@ def import_rows(
                         for row in good:
                             _identified(seen, row, is_dry=False)
                     else:
-                        done = [(row, _apply(catalog, conn, seen, row, now)) for row in good]
+                        done = [(row, _apply(albums, conn, seen, row, now)) for row in good]
                         report = _counted(report, Counter(what for _, what in done))
                         if save and conn is not None:
                             save(conn, report)
             except OperationalError as error:
                 raise StorageError(
-                    str(catalog.db.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
+                    str(catalog.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
                 ) from error
             if each and not is_known:
                 for row, what in done:
@@ -99,22 +101,22 @@ def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, 
     return source, numbered(source_id, nth), False
 
 
-def _apply(catalog: Catalog, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
+def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
     """Insert or update the album of a row, or only compare when `conn` is None; return what happened."""
     source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
-    before = catalog.by_identity(source, source_id)
+    before = albums.by_identity(source, source_id)
     if before is None:
         if conn is not None:
-            catalog.note_plays(conn, catalog.insert(conn, created(row, source, source_id, now)), row.played_at)
+            albums.note_plays(conn, albums.insert(conn, created(row, source, source_id, now)), row.played_at)
         elif is_again:  # it would have come in with the row that said it first
             return "same"
         return "new"
     after = merged(before, row)
-    plays = catalog.plays_missing(before.id, row.played_at) if row.played_at else ()
+    plays = albums.plays_missing(before.id, row.played_at) if row.played_at else ()
     if after == before and not plays:
         return "same"
     if conn is not None:
         if after != before:
-            catalog.update(conn, before, after)
-        catalog.note_plays(conn, before.id, plays)
+            albums.update(conn, before, after)
+        albums.note_plays(conn, before.id, plays)
     return "changed"

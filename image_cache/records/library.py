@@ -7,21 +7,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
-from image_cache.records.chance import Chance
+from image_cache.records.chance import RandomPicker
 from image_cache.records.merge import detailed
 from image_cache.records.notes import write_notes
 from image_cache.records.random_pick import why
 from image_cache.records.shelf import COLOUR, Shelf
 from image_cache.records.syncing import sync_rows
-from image_cache.records.table import SORTS, Catalog
+from image_cache.records.table import SORTS
 
 if TYPE_CHECKING:  # the reading of tables, of looks, and removing are loaded with the first one
     from image_cache.covers.owncovers import OwnCovers
     from image_cache.db.database import Connection
-    from image_cache.records.appearance import AlbumLooks
-    from image_cache.records.removal import OnlyGone, Removed
+    from image_cache.records.appearance import RecordAppearances
+    from image_cache.records.removal import GoneRecords, Removed
 
 
 __all__ = ["COLOUR", "SORTS", "Library"]
@@ -32,18 +33,18 @@ class Library(Shelf):
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: CatalogDatabase,
         *,
         clock: Callable[[], float] = time.time,
         page_size: int = 60,
         rng: random.Random | None = None,
-        looks: "Callable[[], AlbumLooks] | None" = None,
+        looks: "Callable[[], RecordAppearances] | None" = None,
         own: "OwnCovers | None" = None,
     ) -> None:
         super().__init__(catalog, page_size=page_size, looks=looks)
         self._own = own  # the covers that people uploaded, which go with their last record
         self._clock = clock
-        self._chance = Chance(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
+        self._chance = RandomPicker(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
         """Pick an album by chance, of a genre and a decade (like 1970) if given, rather one that was not played for long.
@@ -60,23 +61,23 @@ class Library(Shelf):
 
     def played(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
-        return self._known(album_id, self._catalog.play(album_id, self._clock()))
+        return self._known(album_id, self._albums.play(album_id, self._clock()))
 
     def unplay(self, album_id: int) -> int:
         """Undo the last `played` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
-        return self._known(album_id, self._catalog.unplay(album_id))
+        return self._known(album_id, self._albums.unplay(album_id))
 
     def detail(self, album_id: int, tracks: Sequence[Track], barcode: str, cover_url: str | None) -> Album | None:
         """Add what the source of a record tells when it is asked for this one alone; a cover only where there is none.
 
         Returns the record, None when it is gone meanwhile.
         """
-        before = self._catalog.album(album_id)
+        before = self._albums.album(album_id)
         if before is None:
             return None
         after = detailed(before, tracks, barcode, cover_url, self._clock())
         with self._catalog.write() as conn:
-            self._catalog.update(conn, before, after)
+            self._albums.update(conn, before, after)
         return after
 
     def rate(self, album_id: int, stars: int | None) -> None:
@@ -86,7 +87,7 @@ class Library(Shelf):
         """
         if stars is not None and not 1 <= stars <= 5:
             raise FieldRejected("stars", f"{stars} is not 1 to 5 stars.")
-        if not self._catalog.rate(album_id, stars):
+        if not self._albums.rate(album_id, stars):
             raise UnknownAlbum(album_id)
 
     def write_notes(self, album_id: int, text: str) -> str:
@@ -158,7 +159,7 @@ class Library(Shelf):
 
         return table_text(kind, self.albums())
 
-    def remove(self, album_ids: Iterable[int], only: "OnlyGone | None" = None) -> "list[Removed]":
+    def remove(self, album_ids: Iterable[int], only: "GoneRecords | None" = None) -> "list[Removed]":
         """Delete records for good, with their plays, notes, stars and own covers; return those that were there, by portions of 200.
 
         With `only` those of them alone that are still as it says. What a source still has comes back with its next sync or scan.
@@ -171,9 +172,9 @@ class Library(Shelf):
 
     def remove_source(self, source: str) -> int:
         """Delete every record of a source, as `remove` does; return how many."""
-        from image_cache.records.removal import RemovalRows
+        from image_cache.records.removal import RemovalTable
 
-        return len(self.remove(RemovalRows(self._catalog).ids(source)))
+        return len(self.remove(RemovalTable(self._catalog).ids(source)))
 
     def _known(self, album_id: int, plays: int | None) -> int:
         if plays is None:

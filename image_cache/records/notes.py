@@ -1,21 +1,23 @@
 """Notes of one's own about a record."""
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 MAX_CHARS = 5000
 
 
-def write_notes(catalog: Catalog, album_id: int, text: str) -> str:
+def write_notes(catalog: CatalogDatabase, album_id: int, text: str) -> str:
     """Keep notes; see `Library.write_notes`."""
     text = _plain(text)
     if len(text) > MAX_CHARS:
         raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_CHARS:,} fit.")
+    albums = AlbumTable(catalog)
     with catalog.write() as conn:
-        album = catalog.album(album_id)
+        album = albums.album(album_id)
         if album is None:
             raise UnknownAlbum(album_id)
-        catalog.write_notes(conn, album, text)
+        albums.write_notes(conn, album, text)
     return text
 
 

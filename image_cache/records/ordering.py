@@ -19,7 +19,7 @@ Token = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ShelfOrder:
     """All albums in one order. `place[id]` is where an album stands in `ids`; `starts` are the places where groups begin."""
 
     ids: "array[int]"
@@ -29,7 +29,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ShelfResult:
     """What one query leaves of an order: the ids, its groups, and where in `ids` each group begins."""
 
     ids: "array[int]"
@@ -37,7 +37,7 @@ class Found:
     starts: tuple[int, ...]
 
 
-def arrange(rows: Iterable[tuple[int, Token]]) -> Order:
+def arrange(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
     """Build an order from (album id, group token) in order."""
     ids = array("q")
     starts: list[int] = []
@@ -50,10 +50,10 @@ def arrange(rows: Iterable[tuple[int, Token]]) -> Order:
     place = array("i", [NOWHERE]) * (max(ids, default=0) + 1)
     for position, album_id in enumerate(ids):
         place[album_id] = position
-    return Order(ids, place, tuple(starts), tuple(tokens))
+    return ShelfOrder(ids, place, tuple(starts), tuple(tokens))
 
 
-def keep(order: Order, wanted: Sequence[int] | None, sort: str, page_size: int) -> Found:
+def keep(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:
     """Return what is left of the order when only the albums `wanted` are shown (None: all), divided into groups."""
     if wanted is None:
         ids = order.ids
@@ -70,10 +70,10 @@ def keep(order: Order, wanted: Sequence[int] | None, sort: str, page_size: int) 
             label, anchor = _name(sort, token)
             groups.append(Group(label, anchor, end - start, start // page_size + 1))
             begins.append(start)
-    return Found(ids, tuple(groups), tuple(begins))
+    return ShelfResult(ids, tuple(groups), tuple(begins))
 
 
-def position(order: Order, album_id: int) -> int:
+def position(order: ShelfOrder, album_id: int) -> int:
     """Return where an album stands, `NOWHERE` when it does not."""
     return order.place[album_id] if 0 <= album_id < len(order.place) else NOWHERE
 

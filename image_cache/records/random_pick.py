@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from image_cache.models import Album
-from image_cache.records.catalog_spins import Heard
+from image_cache.records.catalog_spins import PlayHistory
 
 DAY_S = 86400.0
 NEVER = 1.0  # the weight of a record that was never played,
@@ -21,7 +21,7 @@ FEW = 500  # so few are looked through instead of being tried by chance
 MONTHS = tuple(datetime.date(2000, month, 1).strftime("%B") for month in range(1, 13))
 
 
-def weight(heard: Heard, now: float) -> float:
+def weight(heard: PlayHistory, now: float) -> float:
     """Return how likely a record is to come up, against 1 for one that was never played."""
     if heard.last_played_at is None and not heard.plays:
         return NEVER
@@ -30,7 +30,11 @@ def weight(heard: Heard, now: float) -> float:
 
 
 def pick(
-    ids: Sequence[int], barred: set[int], heard: Callable[[Sequence[int]], Mapping[int, Heard]], now: float, rng: random.Random
+    ids: Sequence[int],
+    barred: set[int],
+    heard: Callable[[Sequence[int]], Mapping[int, PlayHistory]],
+    now: float,
+    rng: random.Random,
 ) -> int:
     """Return one of `ids` that is not `barred` (one at least is not), by weight.
 
@@ -40,7 +44,7 @@ def pick(
     if len(ids) <= FEW or 2 * len(barred) > len(ids):
         ids = list(itertools.filterfalse(barred.__contains__, ids))
     drawn: list[int] = []
-    known: Mapping[int, Heard] = {}
+    known: Mapping[int, PlayHistory] = {}
     for _ in range(MOST_TRIES):
         drawn = [one for one in rng.choices(ids, k=AT_A_TIME) if one not in barred] or drawn
         known = heard(tuple(dict.fromkeys(drawn)))
@@ -51,7 +55,7 @@ def pick(
     return max(drawn, key=lambda one: weight(known[one], now) if one in known else 0.0)
 
 
-def why(album: Album | Heard, now: float) -> str:
+def why(album: Album | PlayHistory, now: float) -> str:
     """Say in half a line what speaks for a record: "never played", "not played since May 2024", "came in last week"."""
     if album.last_played_at is not None:
         return _since(album.last_played_at, now)

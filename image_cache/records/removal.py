@@ -6,9 +6,10 @@ Statements only. Plays, facets, tries, wishes and places in folders go with a re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, marks
 from image_cache.models import Album
-from image_cache.records.table import Catalog, album_columns, album_from
+from image_cache.records.table import album_columns, album_from
 
 AT_A_TIME = 500
 _OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
@@ -17,7 +18,7 @@ EVER = 9e15  # later than any moment that is written down
 
 
 @dataclass(frozen=True, slots=True)
-class Belongings:
+class RecordDependents:
     """What is in a record that no source knows. `stars` None: none were given here."""
 
     plays: int = 0
@@ -30,8 +31,8 @@ class Belongings:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyGone:
-    """Removes only what is still gone from `source` since `until` or before; with `spares_own` only what has no `Belongings`."""
+class GoneRecords:
+    """Removes only what is still gone from `source` since `until` or before; with `spares_own` only what has no `RecordDependents`."""
 
     source: str
     until: float
@@ -50,32 +51,32 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class GoneCount:
-    """How many records of a source are gone, how many of those have `Belongings`, and when the last of them went."""
+    """How many records of a source are gone, how many of those have `RecordDependents`, and when the last of them went."""
 
     total: int = 0
     own: int = 0
     until: float = 0.0
 
 
-class RemovalRows:
+class RemovalTable:
     """Any thread, several processes. Methods with a connection belong into the caller's `write()` block."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
-    def belongings(self, album_ids: Sequence[int]) -> dict[int, Belongings]:
+    def belongings(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return what each record has, at most some hundred of them; one that is not there is left out."""
         sql = (
             "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({marks(len(album_ids))})"
         )
-        return {row[0]: Belongings(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
+        return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
 
     def ids(self, source: str) -> Iterator[int]:
         """Yield the records of a source, in chunks."""
         yield from self._chunks("source = ?", (source,))
 
-    def gone_ids(self, only: OnlyGone) -> Iterator[int]:
+    def gone_ids(self, only: GoneRecords) -> Iterator[int]:
         """Yield the records that are gone, in chunks: they may be removed meanwhile."""
         spared = f" AND NOT {_OWN}" if only.spares_own else ""
         yield from self._chunks(_GONE + spared, (only.source, only.until))
@@ -87,7 +88,7 @@ class RemovalRows:
         return GoneCount(*row) if row else GoneCount()
 
     def gone(self, source: str, most: int, *, own: bool) -> list[Album]:
-        """Return the first by artist of the records that are gone and have `Belongings`, or with `own` False have none."""
+        """Return the first by artist of the records that are gone and have `RecordDependents`, or with `own` False have none."""
         sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {_OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
         return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, most))]
 
@@ -99,7 +100,7 @@ class RemovalRows:
         )
         return self.db.row(sql, (album_id, *dirs)) is not None
 
-    def remove(self, conn: Connection, album_ids: Sequence[int], only: OnlyGone | None = None) -> list[Removed]:
+    def remove(self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None) -> list[Removed]:
         """Delete records, at most some hundred; return those that were there and meant."""
         where, values = f"id IN ({marks(len(album_ids))})", list[object](album_ids)
         if only is not None:

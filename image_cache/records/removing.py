@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from image_cache.covers.owncovers import SCHEME, OwnCovers
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError, OperationalError
 from image_cache.errors import StorageError
-from image_cache.records.removal import OnlyGone, RemovalRows, Removed
-from image_cache.records.table import Catalog
+from image_cache.records.removal import GoneRecords, RemovalTable, Removed
 
 if TYPE_CHECKING:
-    from image_cache.records.appearance import AlbumLooks
+    from image_cache.records.appearance import RecordAppearances
 
 logger = logging.getLogger(__name__)
 
@@ -23,23 +23,23 @@ RECORDS_A_WRITE = 200  # others write in between: a sync, somebody who says that
 
 
 def remove(
-    catalog: Catalog,
+    catalog: CatalogDatabase,
     album_ids: Iterable[int],
     *,
-    only: OnlyGone | None,
+    only: GoneRecords | None,
     own: OwnCovers | None,
-    looks: "AlbumLooks | None",
+    looks: "RecordAppearances | None",
     now: float,
 ) -> list[Removed]:
     """Remove records; see `Library.remove`."""
-    rows, done = RemovalRows(catalog), list[Removed]()
+    rows, done = RemovalTable(catalog), list[Removed]()
     ids = iter(album_ids)
     while portion := tuple(itertools.islice(ids, RECORDS_A_WRITE)):
         try:
             with catalog.write() as conn:
                 removed = rows.remove(conn, portion, only)
         except OperationalError as error:
-            raise StorageError(catalog.db.path.name, f"{error}, {len(done):,} records were removed") from error
+            raise StorageError(catalog.path.name, f"{error}, {len(done):,} records were removed") from error
         if removed:
             logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
             _forget_looks(looks, removed, now)
@@ -48,7 +48,7 @@ def remove(
     return done
 
 
-def _forget_looks(looks: "AlbumLooks | None", removed: Iterable[Removed], now: float) -> None:
+def _forget_looks(looks: "RecordAppearances | None", removed: Iterable[Removed], now: float) -> None:
     if looks is None:
         return
     try:
@@ -59,7 +59,7 @@ def _forget_looks(looks: "AlbumLooks | None", removed: Iterable[Removed], now: f
         logger.warning("looks of removed records left for later reason=%s", error)
 
 
-def _forget_covers(rows: RemovalRows, own: OwnCovers | None, removed: Iterable[Removed]) -> None:
+def _forget_covers(rows: RemovalTable, own: OwnCovers | None, removed: Iterable[Removed]) -> None:
     """Delete the files of own covers that no other record shows."""
     if own is None:
         return

@@ -6,14 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
-from image_cache.records.ordering import NOWHERE, Found, Order, arrange, keep, position
-from image_cache.records.table import SORTS, Catalog
+from image_cache.records.ordering import NOWHERE, ShelfOrder, ShelfResult, arrange, keep, position
+from image_cache.records.table import SORTS, AlbumTable
 from image_cache.text import sort_key
 
 if TYPE_CHECKING:  # loaded when the order by colour is asked for
-    from image_cache.records.appearance import AlbumLooks
+    from image_cache.records.appearance import RecordAppearances
 
 NEAR = 60  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
@@ -25,14 +26,17 @@ _Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, i
 class Shelf:
     """The records as they stand. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
 
-    def __init__(self, catalog: Catalog, *, page_size: int = 60, looks: "Callable[[], AlbumLooks] | None" = None) -> None:
+    def __init__(
+        self, catalog: CatalogDatabase, *, page_size: int = 60, looks: "Callable[[], RecordAppearances] | None" = None
+    ) -> None:
         self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
         self._catalog = catalog
+        self._albums = AlbumTable(catalog)
         self._page_size = page_size
         self._looks = looks  # made when the order by colour is asked for: most never ask
         self._guard = threading.Lock()  # protects the memories below
-        self._orders: dict[str, tuple[int, Order]] = {}
-        self._results: OrderedDict[AlbumQuery, tuple[int, Found]] = OrderedDict()
+        self._orders: dict[str, tuple[int, ShelfOrder]] = {}
+        self._results: OrderedDict[AlbumQuery, tuple[int, ShelfResult]] = OrderedDict()
         self._counts: tuple[int, _Filters] | None = None
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
@@ -58,12 +62,12 @@ class Shelf:
         )
 
     def album(self, album_id: int) -> Album | None:
-        found = self._catalog.album(album_id)
+        found = self._albums.album(album_id)
         return self.veil(found) if found and self.veil else found
 
     def some(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that is gone is left out."""
-        return self._catalog.albums(album_ids)
+        return self._albums.albums(album_ids)
 
     def count(self) -> int:
         return len(self._order("artist").ids)
@@ -88,7 +92,7 @@ class Shelf:
         if at == NOWHERE:
             return []
         around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
-        return self._catalog.albums(self._looks().nearest(album_id, around, count))
+        return self._albums.albums(self._looks().nearest(album_id, around, count))
 
     def previous(self, album_id: int) -> Album | None:
         """Return the album before this one in artist order, None at the beginning of the shelf."""
@@ -100,7 +104,7 @@ class Shelf:
 
     def nearby(self, text: str, count: int = 6) -> list[Album]:
         """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        found = self._catalog.from_artist(sort_key(text[:200]), count)
+        found = self._albums.from_artist(sort_key(text[:200]), count)
         return [self.veil(one) for one in found] if self.veil else found
 
     def genres(self) -> list[tuple[str, int]]:
@@ -114,29 +118,29 @@ class Shelf:
 
     def cover_urls(self) -> Iterator[str]:
         """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
-        return self._catalog.cover_urls()
+        return self._albums.cover_urls()
 
     def albums(self) -> Iterator[Album]:
         """Yield every album, in the order they came in."""
-        return self._catalog.all_albums()
+        return self._albums.all_albums()
 
     def count_source(self, source: str) -> int:
         """Return how many records came from a source."""
-        return self._catalog.count_source(source)
+        return self._albums.count_source(source)
 
     def _filters(self) -> _Filters:
-        revision = self._catalog.revision("artist")
+        revision = self._albums.revision("artist")
         with self._guard:
             known = self._counts
         if known and known[0] == revision:
             return known[1]
-        counts = self._catalog.facets("genre"), self._catalog.facets("format"), self._catalog.decades()
+        counts = self._albums.facets("genre"), self._albums.facets("format"), self._albums.decades()
         with self._guard:
             self._counts = (revision, counts)
         return counts
 
     def _shown(self, ids: Sequence[int]) -> list[Album]:
-        found = self._catalog.albums(ids)
+        found = self._albums.albums(ids)
         return [self.veil(one) for one in found] if self.veil else found
 
     def _beside(self, album_id: int, step: int) -> Album | None:
@@ -146,7 +150,7 @@ class Shelf:
             return None
         return self.album(order.ids[at + step])
 
-    def _order(self, sort: str) -> Order:
+    def _order(self, sort: str) -> ShelfOrder:
         if sort not in SORTS and sort != COLOUR:
             raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
         # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
@@ -155,13 +159,13 @@ class Shelf:
             known = self._orders.get(sort)
         if known and known[0] == revision:
             return known[1]
-        order = arrange(self._by_colour() if sort == COLOUR else self._catalog.order(sort))
+        order = arrange(self._by_colour() if sort == COLOUR else self._albums.order(sort))
         with self._guard:
             self._orders[sort] = (revision, order)
         return order
 
     def _revision(self, sort: str) -> int:
-        revision = self._catalog.revision(sort)
+        revision = self._albums.revision(sort)
         # Both parts only go up, and the second one by far less than a part of the first.
         return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
 
@@ -175,14 +179,14 @@ class Shelf:
                 yield album_id, band
         yield from ((album_id, None) for album_id in shelf if album_id in left)
 
-    def _found(self, query: AlbumQuery) -> Found:
+    def _found(self, query: AlbumQuery) -> ShelfResult:
         revision = self._revision(query.sort)
         with self._guard:
             known = self._results.get(query)
             if known and known[0] == revision:
                 self._results.move_to_end(query)
                 return known[1]
-        found = keep(self._order(query.sort), self._catalog.matching(query), query.sort, self._page_size)
+        found = keep(self._order(query.sort), self._albums.matching(query), query.sort, self._page_size)
         with self._guard:
             self._results[query] = (revision, found)
             while len(self._results) > MEMO_RESULTS:

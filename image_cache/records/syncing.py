@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, OperationalError
 from image_cache.errors import StorageError
-from image_cache.importers.discogs.table import SyncRows
 from image_cache.models import AlbumRow
 from image_cache.records.merge import created, synced, whose
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 
 def sync_rows(
-    catalog: Catalog,
+    catalog: CatalogDatabase,
     rows: Iterable[AlbumRow],
     *,
     now: float,
@@ -21,25 +21,25 @@ def sync_rows(
     also: Callable[[Connection, "Counter[str]"], None],
 ) -> "Counter[str]":
     """Put the rows of a page into the catalogue; see `Library.sync_rows`."""
-    sync, counts = SyncRows(catalog), Counter[str]()
+    albums, counts = AlbumTable(catalog), Counter[str]()
     try:
         with catalog.write() as conn:
             for row in rows:
-                counts[_apply(sync, conn, row, now, failing)] += 1
+                counts[_apply(albums, conn, row, now, failing)] += 1
             also(conn, counts)
     except OperationalError as error:
-        raise StorageError(catalog.db.path.name, str(error)) from error
+        raise StorageError(catalog.path.name, str(error)) from error
     return counts
 
 
-def _apply(sync: SyncRows, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
-    known = sync.by_instance(row.source, row.instance_id) if row.instance_id else None
-    album, source_id = whose(row, known, sync.copies(row.source, row.source_id))
+def _apply(albums: AlbumTable, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
+    known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
+    album, source_id = whose(row, known, albums.copies(row.source, row.source_id))
     if album is None:
-        sync.catalog.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
+        albums.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
         return "new"
     after = synced(album, row, source_id, now, failing)
     if after == album:
         return "same"
-    sync.catalog.update(conn, album, after)
+    albums.update(conn, album, after)
     return "changed"

@@ -1,15 +1,13 @@
-"""`catalog.db`: the albums, precious. Every statement about them; what the numbers mean is `library`'s business."""
+"""The table of albums in `catalog.db`: every statement about records. What the numbers mean is `records.library`'s business."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 
-from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import Connection, Database, Row
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
-from image_cache.text import respellings, sort_key
+from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
 
 # Order of the wall, and the token whose change begins a new group. Ties always end in `id`: a page never depends on luck.
 SORTS = {
@@ -22,8 +20,6 @@ SORTS = {
         "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
     ),
 }
-MAX_QUERY_CHARS = 200
-MAX_QUERY_WORDS = 12
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
@@ -34,17 +30,11 @@ _COLUMNS = (
 )
 
 
-class Catalog:
-    """The catalogue's file. Any thread, several processes; nothing is held between calls but connections."""
+class AlbumTable:
+    """The table `albums` and what hangs on it: plays, facets, the words of the search. Any thread, several processes."""
 
-    def __init__(self, path: Path, *, is_reader: bool = False) -> None:
-        self.db = Database(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
-
-    def close(self) -> None:
-        self.db.close()
-
-    def write(self) -> AbstractContextManager[Connection]:
-        return self.db.write()
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
     def revision(self, sort: str) -> int:
         """Return a number that changes whenever the order of the albums under `sort`, or what a filter finds, may have."""
@@ -99,6 +89,20 @@ class Catalog:
             f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
         )
         return album_from(row) if row else None
+
+    def by_instance(self, source: str, instance_id: str) -> Album | None:
+        """Return the album of a copy, as its source knows it: `rating` is the source's."""
+        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ?"
+        row = self.db.row(sql, (source, instance_id))
+        return album_from(row) if row else None
+
+    def copies(self, source: str, release: str) -> list[Album]:
+        """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
+        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND (source_id = ? OR source_id BETWEEN ? AND ?)"
+        rows = self.db.rows(sql, (source, release, f"{release}-0", f"{release}-:"))
+        numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
+        found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
+        return sorted(found, key=lambda album: int(numbers[album.id]))
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
         """Return up to `count` albums that stand at or behind a sort key, in artist order."""

@@ -10,11 +10,11 @@ _LENGTHS = struct.Struct(">II")
 MAX_HEAD_BYTES = 64 << 10
 
 
-class Broken(Exception):
+class ProtocolError(Exception):
     """The other side closed the line, ran out of time or sent something that is no message."""
 
 
-class Channel:
+class WorkerChannel:
     """One end of a socket. `deadline_at` is a point of `time.monotonic`; without one a call waits as long as it takes."""
 
     def __init__(self, sock: socket.socket, *, max_body_bytes: int) -> None:
@@ -22,7 +22,7 @@ class Channel:
         self._max_body_bytes = max_body_bytes
 
     def send(self, head: dict[str, Any], *parts: bytes, deadline_at: float | None = None) -> None:
-        """Send one message; its body is all parts, one after the other. Raises `Broken`."""
+        """Send one message; its body is all parts, one after the other. Raises `ProtocolError`."""
         text = json.dumps(head).encode()
         lengths = _LENGTHS.pack(len(text), sum(map(len, parts)))
         for piece in (lengths + text, *parts):
@@ -30,24 +30,24 @@ class Channel:
             try:
                 self.socket.sendall(piece)
             except OSError as error:
-                raise Broken(f"cannot send: {error}") from error
+                raise ProtocolError(f"cannot send: {error}") from error
 
     def receive_sign(self, *, deadline_at: float | None = None) -> bool:
-        """Wait for the one byte that says "I have your message and begin". Raises `Broken`."""
+        """Wait for the one byte that says "I have your message and begin". Raises `ProtocolError`."""
         return bool(self._exactly(1, deadline_at))
 
     def receive(self, *, deadline_at: float | None = None) -> tuple[dict[str, Any], bytes]:
-        """Return the next message. Raises `Broken`, with "closed" as its text when the line ended between two messages."""
+        """Return the next message. Raises `ProtocolError`, with "closed" as its text when the line ended between two messages."""
         first = self._exactly(_LENGTHS.size, deadline_at)
         head_bytes, body_bytes = _LENGTHS.unpack(first)
         if head_bytes > MAX_HEAD_BYTES or body_bytes > self._max_body_bytes:
-            raise Broken(f"a message of {head_bytes} and {body_bytes} bytes")
+            raise ProtocolError(f"a message of {head_bytes} and {body_bytes} bytes")
         try:
             head = json.loads(self._exactly(head_bytes, deadline_at))
         except ValueError as error:
-            raise Broken("a head that is not JSON") from error
+            raise ProtocolError("a head that is not JSON") from error
         if not isinstance(head, dict):
-            raise Broken("a head that is no object")
+            raise ProtocolError("a head that is no object")
         return head, self._exactly(body_bytes, deadline_at)
 
     def close(self) -> None:
@@ -61,9 +61,9 @@ class Channel:
                 # WAITALL lets the kernel fill one buffer of the full length: a body is not copied a second time.
                 part = self.socket.recv(count, socket.MSG_WAITALL)
             except OSError as error:
-                raise Broken(f"cannot receive: {error}") from error
+                raise ProtocolError(f"cannot receive: {error}") from error
             if not part:
-                raise Broken("closed")
+                raise ProtocolError("closed")
             parts.append(part)
             count -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -72,5 +72,5 @@ class Channel:
         """Give the next call what is left of the time."""
         left = None if deadline_at is None else deadline_at - time.monotonic()
         if left is not None and left <= 0:
-            raise Broken("out of time")
+            raise ProtocolError("out of time")
         self.socket.settimeout(left)

@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """What a worker may use. CPU and wall time are per question (a picture, a file); `images` is how many it lives for."""
 
     budget_bytes: int
@@ -23,7 +23,7 @@ class Limits:
     images: int
 
 
-def grant_time(limits: Limits) -> None:
+def grant_time(limits: ProcessLimits) -> None:
     """Move the CPU limit up by one question's share and wind the alarm. Both end this process when they run out."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -32,7 +32,7 @@ def grant_time(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
 
 
-def confine(limits: Limits, nursery: int, *, is_tied: bool = True) -> None:
+def confine(limits: ProcessLimits, nursery: int, *, is_tied: bool = True) -> None:
     """Give this process the limits of a worker. Nothing that it decodes can lift them.
 
     One that is tied dies with its nursery, and that means with the thread that started it: a child that several threads ask in

@@ -26,7 +26,7 @@ _IF_NONE_MATCH = re.compile(rb"\nif-none-match: ?([^\r]*)\r", re.IGNORECASE)
 _KEPT = re.compile(rb"\nconnection: ?keep-alive\r")
 
 
-class QuickAnswers:
+class FastPath:
     """Turns the bytes of a plain request into those of its answer. For the main loop of a worker: nothing here waits."""
 
     def __init__(self, look: Look, server: str) -> None:

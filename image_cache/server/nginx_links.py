@@ -14,7 +14,7 @@ from pathlib import Path
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
-from image_cache.engine.pool import Chore
+from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
 
@@ -24,7 +24,7 @@ COVERS = "covers"
 LOOK_S = 15.0
 
 
-class Front:
+class NginxLinks:
     """Keeps the links of one folder. `kept` names further folders: area of an internal address -> where it lies."""
 
     def __init__(self, folder: Path, covers: Cache, kept: Mapping[str, Path]) -> None:
@@ -32,8 +32,8 @@ class Front:
         self._covers = covers
         self._kept = kept
 
-    def chores(self) -> list[Chore]:
-        return [Chore("front", LOOK_S, self.open)]
+    def chores(self) -> list[PeriodicJob]:
+        return [PeriodicJob("front", LOOK_S, self.open)]
 
     def open(self) -> None:
         """Put the links that are missing or lead elsewhere; again is fine. Trouble is a warning: everything is served without."""

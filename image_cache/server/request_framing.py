@@ -12,7 +12,7 @@ _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,256}\r\n")
 
 
-class Arrival:
+class RequestBuffer:
     """What has come of one request so far, and whether that is all. Judges framing only; what is malformed counts as whole."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ class Notifier:
         return True
 
 
-class Watchdog:
+class SystemdWatchdog:
     """A thread that tells the service manager that all is well as long as `is_well` says so, within the time it allows.
 
     A service that answers with an error is alive: restarting would not mend its disk. One that does not answer is not.

@@ -16,8 +16,8 @@ from typing import Any
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from image_cache.server.fast_path import QuickAnswers
-from image_cache.server.request_framing import Arrival
+from image_cache.server.fast_path import FastPath
+from image_cache.server.request_framing import RequestBuffer
 
 MOST_COLLECTED_BYTES = 16_000_000  # in all connections together
 ARRIVAL_S = 15.0  # from a connection, or the first byte of a further request, to its last byte
@@ -31,7 +31,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.arrival = Arrival()
+        self.arrival = RequestBuffer()
         self.deadline = 0.0
         self.has_large_body = False
         self.data_ready = True  # gunicorn must not wait on the socket for what was read from it already
@@ -41,12 +41,12 @@ class Connection(TConn):  # type: ignore[misc]
         super().init()
         self.sock.settimeout(ANSWER_S)
         data, self.has_large_body = bytes(self.arrival.data), self.arrival.has_large_body
-        self.arrival = Arrival()
+        self.arrival = RequestBuffer()
         if data:
             self.parser.unreader.unread(data)
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with the waiting moved into the main loop. Only that loop touches the two tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -57,7 +57,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._collected_bytes = 0
         self._is_hasty = False
         self._keepalive_s = float(self.cfg.keepalive)  # gunicorn looks its settings up by name, each time
-        self.quick: QuickAnswers | None = None  # set when the application is there
+        self.quick: FastPath | None = None  # set when the application is there
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """Stop without waiting for idle clients, on SIGINT and SIGQUIT.

@@ -12,7 +12,7 @@ FOLDER = "doctor"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StorageFinding:
     """One thing that was tried. One that is not needed is only told."""
 
     what: str
@@ -21,18 +21,18 @@ class Finding:
     note: str = ""
 
 
-def examine(storage: Storage) -> list[Finding]:
+def examine(storage: Storage) -> list[StorageFinding]:
     """Return what was tried, in order; after a storage that does not answer at all nothing more is asked."""
     folder = f"{FOLDER}/{secrets.token_hex(8)}"
     name, large = f"{folder}/small.bin", f"{folder}/large.bin"
     body, large_body = secrets.token_bytes(1000), secrets.token_bytes(1000) * (LARGE_BYTES // 1000)
-    findings: list[Finding] = []
+    findings: list[StorageFinding] = []
 
     def attempt(what: str, check: Callable[[], bool], *, is_needed: bool = True) -> bool:
         try:
-            found = Finding(what, check(), is_needed)
+            found = StorageFinding(what, check(), is_needed)
         except StorageError as error:
-            found = Finding(what, False, is_needed, f": {error.reason}")
+            found = StorageFinding(what, False, is_needed, f": {error.reason}")
         findings.append(found)
         return found.is_well
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from config import Settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import STRANGER, StreamImage, Viewer
-from image_cache.records.table import Catalog
 from image_cache.storage.local import Storage, StorageFactory
-from image_cache.streams import Limits, StreamImageCache, StreamImageManager, checked_page
+from image_cache.streams import StreamImageCache, StreamImageManager, UploadLimits, checked_page
 
 MEGABYTE = 1_000_000
 
@@ -43,7 +43,7 @@ def open_storage(settings: Settings) -> Storage:
 
 
 def open_streams(
-    settings: Settings, catalog: Catalog | None, decoder: Decoder | None, *, clock: Callable[[], float] = time.time
+    settings: Settings, catalog: CatalogDatabase | None, decoder: Decoder | None, *, clock: Callable[[], float] = time.time
 ) -> StreamImageManager:
     """Build the streams, on a catalogue and decoder of others or, without them, on their own."""
     global _streams  # noqa: PLW0603  `get_image_manager` is documented to return the same one everywhere
@@ -64,7 +64,7 @@ def open_streams(
         decoder=decoder,
         storage=open_storage(settings),
         cache=cache,
-        limits=Limits(
+        limits=UploadLimits(
             int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE),
             settings.MAX_STREAM_IMAGES_PER_STREAM,
             settings.IMAGE_QUALITY,

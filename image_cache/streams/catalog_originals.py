@@ -10,7 +10,7 @@ FIRST, LAST = "", "g"  # around every id: they are hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class StoredOriginal:
     """The untouched bytes of a stream image: where they lie in the storage, and what they are."""
 
     image_id: str
@@ -19,24 +19,24 @@ class Original:
     sha256: bytes
 
 
-def originals_in(conn: Connection) -> Iterator[Original]:
+def originals_in(conn: Connection) -> Iterator[StoredOriginal]:
     """Yield what any version of a catalogue names; one from before there were streams names nothing."""
     if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'stream_images'").fetchone():
         for row in conn.execute("SELECT id, file_path, size_bytes, sha256 FROM stream_images ORDER BY id"):
-            yield Original(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
+            yield StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
 
 
-class OriginalRows:
+class OriginalTable:
     """Any thread, several processes."""
 
     def __init__(self, database: Database) -> None:
         self.db = database
 
-    def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[Original]:
+    def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[StoredOriginal]:
         """Yield those of the image ids from `first` up to `last`, by id. Reads in chunks, so that no transaction stays open."""
         sql = "SELECT id, file_path, size_bytes, sha256 FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (first, last, IDS_A_STATEMENT)):
-            yield from (Original(row["id"], row["file_path"], row["size_bytes"], row["sha256"]) for row in rows)
+            yield from (StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"]) for row in rows)
             first = rows[-1]["id"] + " "
 
     def is_known(self, file_path: str) -> bool:

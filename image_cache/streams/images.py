@@ -15,7 +15,7 @@ from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.table import StreamRows
+from image_cache.streams.table import StreamTable
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +30,12 @@ SETS = (
 )
 
 
-class Pictures:
+class StreamImages:
     """Any thread, several processes."""
 
     def __init__(
         self,
-        rows: StreamRows,
+        rows: StreamTable,
         storage: Storage,
         cache: StreamImageCache,
         decoder: Decoder,

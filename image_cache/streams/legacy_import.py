@@ -23,7 +23,7 @@ MAX_IMAGES = 100_000
 
 
 @dataclass(slots=True)
-class OriginalReport:
+class LegacyStreamReport:
     """What an import did, in images. `rejected` pairs a name with its reason."""
 
     read: int = 0
@@ -33,9 +33,9 @@ class OriginalReport:
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 
-def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, dry_run: bool) -> OriginalReport:
+def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, dry_run: bool) -> LegacyStreamReport:
     """Upload every image that the file names and that is there; a second run changes nothing. Raises `TableRejected`."""
-    report = OriginalReport()
+    report = LegacyStreamReport()
     for name, row in _rows(path):
         report.read += 1
         try:
@@ -111,7 +111,7 @@ def _bounded(path: Path, max_bytes: int) -> Path:
     return path
 
 
-def _tried(manager: StreamImageManager, slug: str, data: bytes, report: OriginalReport) -> None:
+def _tried(manager: StreamImageManager, slug: str, data: bytes, report: LegacyStreamReport) -> None:
     manager.uploads.judge(data)
     stream = manager.rows.stream(slug)
     if stream is not None and manager.uploads.twin(stream, data) is not None:

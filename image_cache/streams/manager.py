@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
-from image_cache.engine.shared_counters import Windows
+from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, FieldRejected, NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
 from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
-from image_cache.records.table import Catalog
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.images import Pictures
-from image_cache.streams.members import PeopleRows
-from image_cache.streams.people_more import People
-from image_cache.streams.queries import Listing
-from image_cache.streams.table import StreamRows
+from image_cache.streams.images import StreamImages
+from image_cache.streams.members import MemberTable
+from image_cache.streams.people_more import StreamMembers
+from image_cache.streams.queries import StreamQueries
+from image_cache.streams.table import StreamTable
 from image_cache.streams.uploads import Upload, Uploads
 from image_cache.streams.validation import (
     SLUG,
@@ -36,7 +36,7 @@ from image_cache.streams.validation import (
     checked_visibility,
     slug_of,
 )
-from image_cache.streams.view_counts import Views
+from image_cache.streams.view_counts import ViewCounts
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ DECODE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class UploadLimits:
     """What an owner may upload, and how it is rendered."""
 
     max_bytes: int = 20_000_000
@@ -64,36 +64,36 @@ class StreamImageManager:
         images_dir: Path,
         cache_dir: Path,
         *,
-        catalog: Catalog | None = None,
+        catalog: CatalogDatabase | None = None,
         decoder: Decoder | None = None,
         storage: Storage | None = None,
         cache: StreamImageCache | None = None,
-        limits: Limits | None = None,
-        windows: Windows | None = None,
+        limits: UploadLimits | None = None,
+        windows: SharedCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        limits = limits or Limits()
+        limits = limits or UploadLimits()
         self.images_dir = Path(images_dir)
         self._own: list[Any] = []
         if catalog is None:
-            catalog = Catalog(self.images_dir.parent / "catalog.db")
+            catalog = CatalogDatabase(self.images_dir.parent / "catalog.db")
             self._own.append(catalog)
         if decoder is None:
             decoder = Decoder(DECODE_BYTES)
             self._own.append(decoder)
-        self.rows = StreamRows(catalog)
+        self.rows = StreamTable(catalog)
         self.cache = cache or StreamImageCache(cache_dir, clock=clock)
         variants = stream_variants(limits.quality, limits.recipe)
         self.cache.mend()
         self.cache.use_recipe("\n".join(variant.spec for variant in variants))
         storage = storage or LocalStorage(self.images_dir)
-        self.pictures = Pictures(self.rows, storage, self.cache, decoder, variants, clock=clock)
+        self.pictures = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
         self.uploads = Uploads(
             self.rows, self.pictures, decoder, max_bytes=limits.max_bytes, max_images=limits.max_images, clock=clock
         )
-        self.people = People(PeopleRows(catalog), clock=clock)
-        self.listing = Listing(self.rows, self.cache, clock=clock)
-        self.views = Views(self.rows, windows=windows, clock=clock)
+        self.people = StreamMembers(MemberTable(catalog), clock=clock)
+        self.listing = StreamQueries(self.rows, self.cache, clock=clock)
+        self.views = ViewCounts(self.rows, windows=windows, clock=clock)
         self._clock = clock
 
     # Documented

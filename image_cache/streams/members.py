@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
 from image_cache.models import Viewer
-from image_cache.records.table import Catalog
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
 
@@ -29,11 +29,11 @@ class Invitation:
     uses_left: int
 
 
-class PeopleRows:
+class MemberTable:
     """Members and invitations. Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._db = catalog
 
     def viewer(self, *, account_id: int | None = None, name_key: str = "") -> Viewer | None:
         """Return an account as a viewer, by its id or its folded name; None when there is none."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from image_cache.errors import FieldRejected, InvitationRejected
 from image_cache.models import STRANGER, Stream, Viewer
-from image_cache.streams.members import CO_OWNER, SUBSCRIBER, Invitation, Member, PeopleRows
+from image_cache.streams.members import CO_OWNER, SUBSCRIBER, Invitation, Member, MemberTable
 from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
@@ -19,10 +19,10 @@ MAX_USES = 100
 DAY_S = 86400.0
 
 
-class People:
+class StreamMembers:
     """Any thread, several processes."""
 
-    def __init__(self, rows: PeopleRows, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, rows: MemberTable, *, clock: Callable[[], float] = time.time) -> None:
         self._rows = rows
         self._clock = clock
 

@@ -9,7 +9,7 @@ from typing import Any
 from image_cache.errors import NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_see
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.table import StreamRows
+from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import SLUG, checked_image_id
 
 STATS_S = 1800.0
@@ -20,7 +20,7 @@ MEMOS_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class StreamCard:
     """A stream in a list: how many images the viewer may see, and the first of them."""
 
     stream: Stream
@@ -29,10 +29,10 @@ class Card:
     may_edit: bool
 
 
-class Listing:
+class StreamQueries:
     """Any thread, several processes."""
 
-    def __init__(self, rows: StreamRows, cache: StreamImageCache, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, rows: StreamTable, cache: StreamImageCache, *, clock: Callable[[], float] = time.time) -> None:
         self._rows = rows
         self._cache = cache
         self._clock = clock
@@ -64,17 +64,17 @@ class Listing:
         rows = self._rows.matching(text, stream.id) if text.strip() else self._rows.images(stream.id)
         return [self._placed(image) for image in rows if may_see(viewer, stream, image)]
 
-    def streams(self, viewer: Viewer) -> list[Card]:
+    def streams(self, viewer: Viewer) -> list[StreamCard]:
         """Return the streams that the viewer may open, the newest first, without pictures."""
         tallies, cards = self._rows.tallies(), []
         for stream in self._rows.streams():
             counts = tallies.get(stream.id, {})
             count = sum(counts[kind][0] for kind in _kinds(viewer, stream) if kind in counts)
             if count or stream.visibility is ImageVisibility.PUBLIC or is_member(viewer, stream):
-                cards.append(Card(stream, count, (), may_edit(viewer, stream)))
+                cards.append(StreamCard(stream, count, (), may_edit(viewer, stream)))
         return cards
 
-    def with_images(self, viewer: Viewer, cards: Sequence[Card]) -> list[Card]:
+    def with_images(self, viewer: Viewer, cards: Sequence[StreamCard]) -> list[StreamCard]:
         """Return the cards with the first images of each stream: for those of one page."""
         full = []
         for card in cards:

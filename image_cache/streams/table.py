@@ -3,10 +3,10 @@
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, marks
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso
-from image_cache.records.table import MAX_QUERY_CHARS, MAX_QUERY_WORDS, Catalog
-from image_cache.text import respellings
+from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
 
 _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
@@ -16,11 +16,11 @@ _IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN s
 IDS_A_STATEMENT = 500
 
 
-class StreamRows:
+class StreamTable:
     """Streams and images. Any thread, several processes. Methods that take a connection belong into a `write()` block."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
     def revision(self) -> int:
         """Return a number that goes up whenever an image comes, goes, or changes who may see it."""

@@ -17,8 +17,8 @@ from typing import BinaryIO
 from image_cache.errors import DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso
-from image_cache.streams.images import SETS, Pictures
-from image_cache.streams.table import StreamRows
+from image_cache.streams.images import SETS, StreamImages
+from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
     checked_description,
     checked_page,
@@ -54,8 +54,8 @@ class Uploads:
 
     def __init__(
         self,
-        rows: StreamRows,
-        pictures: Pictures,
+        rows: StreamTable,
+        pictures: StreamImages,
         decoder: Decoder,
         *,
         max_bytes: int,

@@ -7,26 +7,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from image_cache.engine.shared_counters import Windows
-from image_cache.streams.table import StreamRows
+from image_cache.engine.shared_counters import SharedCounters
+from image_cache.streams.table import StreamTable
 
 ONCE_IN_S = 30 * 60.0
 WAITING_MOST = 4096  # different (image, day) pairs that wait for the next flush
 
 
-class Views:
+class ViewCounts:
     """The views of one process, or of all workers of a server when they share `windows`. Thread-safe."""
 
-    def __init__(self, rows: StreamRows, *, windows: Windows | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, rows: StreamTable, *, windows: SharedCounters | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._rows = rows
         self._clock = clock
-        self.windows = windows or Windows()
+        self.windows = windows or SharedCounters()
         self._salt = secrets.token_hex(8)  # what identifies a viewer is forgotten with the process
         self._lock = threading.Lock()  # protects the two below
         self._counts: dict[tuple[str, str], int] = {}
         self._last_at: dict[str, float] = {}
 
-    def share(self, windows: Windows, salt: str) -> None:
+    def share(self, windows: SharedCounters, salt: str) -> None:
         """Tell viewers apart together with the other workers of a server. Before the first view."""
         self.windows, self._salt = windows, salt
 

@@ -1,5 +1,5 @@
-"""Where the collection and its covers come from. Each source is a kind of task; `Tasks` runs them behind the requests."""
+"""Where the collection and its covers come from. Each source is a kind of task; `TaskRunner` runs them behind the requests."""
 
-from image_cache.tasks.runner import Task, TaskCancelled, Tasks
+from image_cache.tasks.runner import Task, TaskCancelled, TaskRunner
 
-__all__ = ["Task", "TaskCancelled", "Tasks"]
+__all__ = ["Task", "TaskCancelled", "TaskRunner"]

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, UnknownTask
 from image_cache.filesystem import make_folder
 from image_cache.models import TaskState
-from image_cache.records.table import Catalog
-from image_cache.tasks.table import TaskRows
+from image_cache.tasks.table import TaskTable
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class TaskStopped(CacheError):
 class Task:
     """A task that runs, in the hands of its runner. For one thread."""
 
-    def __init__(self, rows: TaskRows, state: TaskState, stopping: threading.Event, clock: Callable[[], float]) -> None:
+    def __init__(self, rows: TaskTable, state: TaskState, stopping: threading.Event, clock: Callable[[], float]) -> None:
         self.id = state.id
         self.wanted: Mapping[str, Any] = state.wanted
         self.position: Mapping[str, Any] = state.position
@@ -81,13 +81,13 @@ class Task:
         self._rows.set(self.id, self.clock(), paused_until=None)
 
 
-class Tasks:
+class TaskRunner:
     """Runs tasks by their kind. Any thread; `tend` belongs to the housekeeper of a process that serves."""
 
     def __init__(
-        self, catalog: Catalog, runners: Mapping[str, Runner], folder: Path, *, clock: Callable[[], float] = time.time
+        self, catalog: CatalogDatabase, runners: Mapping[str, Runner], folder: Path, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self.rows = TaskRows(catalog)
+        self.rows = TaskTable(catalog)
         self._runners = runners
         self._folder = folder
         self._clock = clock

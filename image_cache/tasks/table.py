@@ -4,18 +4,18 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, IntegrityError, Row, marks
 from image_cache.models import TaskState
-from image_cache.records.table import Catalog
 
 KEPT = 50  # ended tasks of a kind that are remembered
 
 
-class TaskRows:
+class TaskTable:
     """Tasks by id. Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
     def add(self, kind: str, wanted: Mapping[str, Any], now: float) -> tuple[int, bool]:
         """Add a task and return (its id, True); or (the id of the one of this kind that is not over yet, False)."""

@@ -8,21 +8,21 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits.storage import Storage
 
-from image_cache.engine.shared_counters import Windows
+from image_cache.engine.shared_counters import SharedCounters
 
 SCHEME = "windows"
 
 
-class SharedWindows(Storage):
+class SharedCounterStorage(Storage):
     """Where flask-limiter keeps its counts: `engine.windows`, private to the process until `share` is called."""
 
     STORAGE_SCHEME = [SCHEME]
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        self._windows = Windows()
+        self._windows = SharedCounters()
 
-    def share(self, windows: Windows) -> None:
+    def share(self, windows: SharedCounters) -> None:
         """Count in this table from now on: one that the processes before the fork made for all of them."""
         self._windows = windows
 
@@ -69,9 +69,9 @@ def register_limits(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def share_limits(windows: Windows) -> None:
+def share_limits(windows: SharedCounters) -> None:
     """Let all workers of a server count together; called in each of them after the fork, before the first request."""
-    cast(SharedWindows, limiter.storage).share(windows)
+    cast(SharedCounterStorage, limiter.storage).share(windows)
 
 
 def seconds_to_wait() -> int:

@@ -24,7 +24,7 @@ IN_MEMORY_BYTES = 500_000
 OTHER_PARTS = 20  # fields of the form besides its files
 
 
-class Spool:
+class UploadBuffer:
     """The file object of one uploaded file: in memory while it is small, then on disk, never more than the limit."""
 
     def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
@@ -83,7 +83,7 @@ class UploadRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        spool = Spool(self.file_limit_bytes, self.spool_folder)
+        spool = UploadBuffer(self.file_limit_bytes, self.spool_folder)
         self.__dict__.setdefault("spools", []).append(spool)
         return spool  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
 

@@ -13,7 +13,7 @@ MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
 RETRY_AFTER_S = 2  # how soon a placeholder's asker should come again
 
 
-class PictureResponse(Response):
+class ImageResponse(Response):
     """An answer with exactly the headers it is given: a 304 has no type to guess."""
 
     default_mimetype = None
@@ -46,8 +46,8 @@ def matches(if_none_match: str, etag: str) -> bool:
 def entry(key: Key, body: bytes) -> Response:
     """Answer with a cached entry, or 304 when the asker has it."""
     if matches(request.headers.get("If-None-Match", ""), key.etag):
-        return PictureResponse(status=304, headers=validators(key))
-    return PictureResponse(body, headers=entry_headers(key, len(body)))
+        return ImageResponse(status=304, headers=validators(key))
+    return ImageResponse(body, headers=entry_headers(key, len(body)))
 
 
 def placeholder(folder: Path, *, is_given_up: bool) -> Response:
@@ -55,7 +55,7 @@ def placeholder(folder: Path, *, is_given_up: bool) -> Response:
 
     The picture is transparent: what the eye sees is the sleeve that the page drew below it.
     """
-    answer = PictureResponse(_file(folder / "transparent.webp"), mimetype="image/webp", status=404 if is_given_up else 202)
+    answer = ImageResponse(_file(folder / "transparent.webp"), mimetype="image/webp", status=404 if is_given_up else 202)
     answer.headers["Cache-Control"] = "no-store"
     if not is_given_up:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.accounts.service import IDLE_S, PAUSE_S, TOUCH_S, Accounts
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
-from image_cache.records.table import Catalog
 from tests.support.clock import FakeClock
 
 PASSWORD = "turntable 33"
@@ -19,7 +19,7 @@ HOME = "192.168.1.20"
 
 
 @pytest.fixture
-def accounts(catalog: Catalog, clock: FakeClock) -> Accounts:
+def accounts(catalog: CatalogDatabase, clock: FakeClock) -> Accounts:
     return Accounts(catalog, clock=clock)
 
 
@@ -34,9 +34,9 @@ def refused(accounts: Accounts, name: str = "Ida", password: str = "wrong one", 
     return caught.value
 
 
-def writes(catalog: Catalog) -> int:
+def writes(catalog: CatalogDatabase) -> int:
     """Return a number that every change of the file moves."""
-    with catalog.db.reading() as conn:
+    with catalog.reading() as conn:
         return int(conn.total_changes)
 
 
@@ -96,10 +96,10 @@ def test_neither_passwords_nor_tokens_nor_the_code_are_in_a_log(
     assert "\nforged" not in text
 
 
-def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Account, catalog: Catalog) -> None:
+def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Account, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     catalog.close()
-    held = b"".join(file.read_bytes() for file in catalog.db.path.parent.iterdir())
+    held = b"".join(file.read_bytes() for file in catalog.path.parent.iterdir())
     assert b"scrypt:32768:8:1$" in held
     assert PASSWORD.encode() not in held
     assert token.encode() not in held
@@ -150,7 +150,7 @@ def test_a_session_ends_after_twelve_idle_hours_and_not_before(accounts: Account
     assert accounts.who(token) is None
 
 
-def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeClock, catalog: Catalog) -> None:
+def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeClock, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     before = writes(catalog)
     for _ in range(100):
@@ -171,11 +171,13 @@ def test_a_clock_that_is_set_back_does_not_make_a_session_live_longer(accounts: 
     assert accounts.who(token) is None
 
 
-def test_sessions_that_are_over_are_forgotten(accounts: Accounts, ida: Account, clock: FakeClock, catalog: Catalog) -> None:
+def test_sessions_that_are_over_are_forgotten(
+    accounts: Accounts, ida: Account, clock: FakeClock, catalog: CatalogDatabase
+) -> None:
     accounts.login("Ida", PASSWORD, HOME)
     clock.advance(IDLE_S + 1)
     accounts.login("Ida", PASSWORD, HOME)
-    assert len(catalog.db.rows("SELECT * FROM sessions")) == 1
+    assert len(catalog.rows("SELECT * FROM sessions")) == 1
 
 
 # Tries
@@ -233,7 +235,7 @@ def test_the_addresses_of_one_ipv6_host_count_together(accounts: Accounts, ida: 
 def test_a_pause_survives_a_restart(accounts: Accounts, ida: Account, clock: FakeClock, tmp_path: Path) -> None:
     for _ in range(5):
         refused(accounts)
-    again = Catalog(tmp_path / "catalog.db")
+    again = CatalogDatabase(tmp_path / "catalog.db")
     assert refused(Accounts(again, clock=clock), password=PASSWORD).retry_after_s == PAUSE_S
     again.close()
 
@@ -296,7 +298,7 @@ def test_a_new_machine_has_a_code_that_makes_the_first_operator(accounts: Accoun
 
 
 def test_the_code_is_the_same_after_a_restart(accounts: Accounts, tmp_path: Path) -> None:
-    other = Catalog(tmp_path / "catalog.db")
+    other = CatalogDatabase(tmp_path / "catalog.db")
     assert Accounts(other).setup_code() == accounts.setup_code()
     other.close()
 
@@ -345,7 +347,7 @@ def test_a_weak_password_does_not_use_up_a_try(accounts: Accounts) -> None:
 def _claim(
     path: Path, code: str, name: str, start: "multiprocessing.synchronize.Barrier", told: "multiprocessing.Queue[str]"
 ) -> None:
-    catalog = Catalog(path)
+    catalog = CatalogDatabase(path)
     accounts = Accounts(catalog)
     start.wait()
     try:
@@ -358,7 +360,7 @@ def _claim(
 
 def test_two_claims_at_once_make_one_operator(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    catalog = Catalog(path)
+    catalog = CatalogDatabase(path)
     code = Accounts(catalog).setup_code()
     catalog.close()
     assert code is not None

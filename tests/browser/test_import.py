@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from image_cache.records.table import Catalog
-from image_cache.tasks.table import TaskRows
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.tasks.table import TaskTable
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 
@@ -95,8 +95,8 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
 def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page: Open, axe: Axe) -> None:
     """The task is one that nobody runs here, so that it stands still until the test moves it."""
     vault.import_albums([{"artist": "A", "title": "B"}])
-    catalog = Catalog(vault.folder / "state" / "catalog.db")
-    rows = TaskRows(catalog)
+    catalog = CatalogDatabase(vault.folder / "state" / "catalog.db")
+    rows = TaskTable(catalog)
     task_id, _ = rows.add("nobody-runs-this", {}, time.time())
     rows.set(task_id, time.time(), state="running", done=10, total=100, says="10 folders read")
     page, wall = open_page(vault.url + "/import"), open_page(vault.url + "/")

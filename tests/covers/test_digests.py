@@ -3,42 +3,42 @@
 import json
 from pathlib import Path
 
-from image_cache.covers.digests import Names
+from image_cache.covers.digests import CoverDigests
 from image_cache.engine.index import Index
 from image_cache.engine.key import DIGEST
-from image_cache.engine.registry import Image, Register
+from image_cache.engine.registry import ImageRecord, ImageRegistry
 
 URL = "https://example.org/a.jpg"
 SPEC = "thumbnails;edge=150"
 
 
-def open_names(folder: Path, spec: str = SPEC) -> Names:
+def open_names(folder: Path, spec: str = SPEC) -> CoverDigests:
     index = Index(folder / "index.db")
     (folder / "covers").mkdir(exist_ok=True)
-    names = Names(index, Register(index.database), spec, folder / "covers" / "names.json")
+    names = CoverDigests(index, ImageRegistry(index.database), spec, folder / "covers" / "names.json")
     names.open()
     return names
 
 
-def index_of(names: Names) -> Index:
+def index_of(names: CoverDigests) -> Index:
     return names._index
 
 
-def revise(names: Names, url: str, revision: int) -> str:
+def revise(names: CoverDigests, url: str, revision: int) -> str:
     """Move an image to another revision, as the loader does."""
     index = index_of(names)
-    register = Register(index.database)
+    register = ImageRegistry(index.database)
     identity, old = names.of(url)
     new = names.digest_at(identity.name, revision)
     with index.database.write() as conn:
-        register.add(conn, [Image(old, "covers", identity.name, url, "h", names.revision(identity.name))])
+        register.add(conn, [ImageRecord(old, "covers", identity.name, url, "h", names.revision(identity.name))])
         register.revise(conn, old, new, revision)
         names.revised(conn)
     names.publish()
     return new
 
 
-def lose_index(names: Names) -> None:
+def lose_index(names: CoverDigests) -> None:
     index_of(names).close()
     for path in index_of(names).database.path.parent.glob("index.db*"):
         path.unlink()

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, DatabaseError, IntegrityError
 from image_cache.models import Album, AlbumQuery, Track
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 
 def album(number: int = 1, **other: object) -> Album:
@@ -31,36 +32,36 @@ def album(number: int = 1, **other: object) -> Album:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog(tmp_path / "state" / "catalog.db")
+def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
+    catalog = CatalogDatabase(tmp_path / "state" / "catalog.db")
     yield catalog
     catalog.close()
 
 
-def store(catalog: Catalog, *albums: Album) -> None:
+def store(catalog: CatalogDatabase, *albums: Album) -> None:
     with catalog.write() as conn:
         for one in albums:
-            catalog.insert(conn, one)
+            AlbumTable(catalog).insert(conn, one)
 
 
-def hits(catalog: Catalog, text: str) -> list[int]:
-    return sorted(catalog.matching(AlbumQuery(text=text)) or [])
+def hits(catalog: CatalogDatabase, text: str) -> list[int]:
+    return sorted(AlbumTable(catalog).matching(AlbumQuery(text=text)) or [])
 
 
-def test_only_the_owner_of_the_files_may_read_them(catalog: Catalog) -> None:
+def test_only_the_owner_of_the_files_may_read_them(catalog: CatalogDatabase) -> None:
     store(catalog, album())
-    folder = catalog.db.path.parent
+    folder = catalog.path.parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
     assert files == {"catalog.db": 0o600, "catalog.db-wal": 0o600, "catalog.db-shm": 0o600}
 
 
-def test_it_is_as_safe_as_sqlite_can_be(catalog: Catalog) -> None:
-    assert catalog.db.row("PRAGMA synchronous")[0] == 2
-    assert catalog.db.row("PRAGMA journal_mode")[0] == "wal"
+def test_it_is_as_safe_as_sqlite_can_be(catalog: CatalogDatabase) -> None:
+    assert catalog.row("PRAGMA synchronous")[0] == 2
+    assert catalog.row("PRAGMA journal_mode")[0] == "wal"
 
 
-def test_an_album_comes_back_as_it_was_stored(catalog: Catalog) -> None:
+def test_an_album_comes_back_as_it_was_stored(catalog: CatalogDatabase) -> None:
     stored = album(
         year=1969,
         genres=("Jazz", "Funk / Soul"),
@@ -77,41 +78,41 @@ def test_an_album_comes_back_as_it_was_stored(catalog: Catalog) -> None:
         plays=3,
     )
     store(catalog, stored)
-    found = catalog.by_identity("table", "row-1")
+    found = AlbumTable(catalog).by_identity("table", "row-1")
     assert found == Album(**{**{name: getattr(stored, name) for name in Album.__slots__}, "id": 1})
-    assert catalog.album(1) == found
-    assert catalog.albums([7, 1]) == [found]
+    assert AlbumTable(catalog).album(1) == found
+    assert AlbumTable(catalog).albums([7, 1]) == [found]
 
 
-def test_a_source_id_is_there_once(catalog: Catalog) -> None:
+def test_a_source_id_is_there_once(catalog: CatalogDatabase) -> None:
     store(catalog, album(1))
     with pytest.raises(IntegrityError):
         store(catalog, album(1))
     store(catalog, album(1, source="discogs"))
 
 
-def test_an_id_is_never_given_to_another_record(catalog: Catalog) -> None:
+def test_an_id_is_never_given_to_another_record(catalog: CatalogDatabase) -> None:
     store(catalog, album(1), album(2))
     with catalog.write() as conn:
         conn.execute("DELETE FROM albums WHERE id = 2")
     store(catalog, album(3))
-    assert catalog.by_identity("table", "row-3").id == 3  # type: ignore[union-attr]
+    assert AlbumTable(catalog).by_identity("table", "row-3").id == 3  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("album_id", [0, -1, 99, 2**63, 10**30])
-def test_an_id_that_nobody_has_is_no_album(catalog: Catalog, album_id: int) -> None:
+def test_an_id_that_nobody_has_is_no_album(catalog: CatalogDatabase, album_id: int) -> None:
     store(catalog, album())
-    assert catalog.album(album_id) is None
+    assert AlbumTable(catalog).album(album_id) is None
 
 
-def test_search_follows_every_change_of_the_words(catalog: Catalog) -> None:
+def test_search_follows_every_change_of_the_words(catalog: CatalogDatabase) -> None:
     store(catalog, album(1, label="Ostrava", notes="signed", tracks=(Track("A1", "Parallel parking", 100),)))
     for text in ("low", "brine", "ostrava", "signed", "parallel"):
         assert hits(catalog, text) == [1], text
-    before = catalog.by_identity("table", "row-1")
+    before = AlbumTable(catalog).by_identity("table", "row-1")
     assert before is not None
     with catalog.write() as conn:
-        catalog.update(
+        AlbumTable(catalog).update(
             conn, before, Album(**{**{n: getattr(before, n) for n in Album.__slots__}, "title": "High Tide", "tracks": ()})
         )
     assert hits(catalog, "low") == hits(catalog, "parallel") == []
@@ -123,21 +124,21 @@ def test_search_follows_every_change_of_the_words(catalog: Catalog) -> None:
         conn.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
-def test_search_does_not_find_the_json_that_tracks_are_kept_as(catalog: Catalog) -> None:
+def test_search_does_not_find_the_json_that_tracks_are_kept_as(catalog: CatalogDatabase) -> None:
     store(catalog, album(tracks=(Track("A1", "Tide", 100),)))
     assert hits(catalog, "null") == hits(catalog, "a1") == hits(catalog, "100") == []
 
 
-def test_filters_follow_every_change_of_the_values(catalog: Catalog) -> None:
+def test_filters_follow_every_change_of_the_values(catalog: CatalogDatabase) -> None:
     store(catalog, album(1, genres=("Jazz", "Folk"), formats=("Vinyl",)), album(2, genres=("Jazz", "Jazz")))
-    assert catalog.facets("genre") == [("Folk", 1), ("Jazz", 2)]
+    assert AlbumTable(catalog).facets("genre") == [("Folk", 1), ("Jazz", 2)]
     with catalog.write() as conn:
         conn.execute("UPDATE albums SET genres = ? WHERE id = 1", (json.dumps(["Rock"]),))
-    assert catalog.facets("genre") == [("Jazz", 1), ("Rock", 1)]
-    assert catalog.facets("format") == [("Vinyl", 1)]
+    assert AlbumTable(catalog).facets("genre") == [("Jazz", 1), ("Rock", 1)]
+    assert AlbumTable(catalog).facets("format") == [("Vinyl", 1)]
     with catalog.write() as conn:
         conn.execute("DELETE FROM albums WHERE id = 1")
-    assert catalog.facets("genre") == [("Jazz", 1)]
+    assert AlbumTable(catalog).facets("genre") == [("Jazz", 1)]
 
 
 @pytest.mark.parametrize(
@@ -150,18 +151,18 @@ def test_filters_follow_every_change_of_the_values(catalog: Catalog) -> None:
         ("UPDATE albums SET own_rating = 3", set()),
     ],
 )
-def test_the_revision_moves_with_the_order_it_stands_for(catalog: Catalog, change: str, moves: set[str]) -> None:
+def test_the_revision_moves_with_the_order_it_stands_for(catalog: CatalogDatabase, change: str, moves: set[str]) -> None:
     store(catalog, album())
-    before = {sort: catalog.revision(sort) for sort in ("artist", "plays")}
+    before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
     with catalog.write() as conn:
         conn.execute(change)
-    assert {sort for sort in before if catalog.revision(sort) != before[sort]} == moves
+    assert {sort for sort in before if AlbumTable(catalog).revision(sort) != before[sort]} == moves
 
 
-def test_all_albums_are_read_in_chunks(catalog: Catalog) -> None:
+def test_all_albums_are_read_in_chunks(catalog: CatalogDatabase) -> None:
     store(catalog, *(album(n, cover_url=None if n % 2 else f"https://covers.example/{n}") for n in range(1, 1203)))
-    assert [one.id for one in catalog.all_albums()] == list(range(1, 1203))
-    assert sum(1 for _ in catalog.cover_urls()) == 601
+    assert [one.id for one in AlbumTable(catalog).all_albums()] == list(range(1, 1203))
+    assert sum(1 for _ in AlbumTable(catalog).cover_urls()) == 601
 
 
 def test_a_catalogue_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -173,9 +174,9 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -
             " VALUES ('table', '1', 'T', 'A', 't', 'a', 5)"
         )
     old.close()
-    catalog = Catalog(path)
-    assert catalog.album(1).title == "T"  # type: ignore[union-attr]
-    assert catalog.db.rows("SELECT * FROM accounts") == []
+    catalog = CatalogDatabase(path)
+    assert AlbumTable(catalog).album(1).title == "T"  # type: ignore[union-attr]
+    assert catalog.rows("SELECT * FROM accounts") == []
     catalog.close()
 
 
@@ -185,15 +186,15 @@ def test_a_catalogue_from_the_future_is_left_alone(tmp_path: Path) -> None:
     newer.rows("SELECT 1")
     newer.close()
     with pytest.raises(DatabaseError, match=f"schema {len(MIGRATIONS) + 1}"):
-        Catalog(path).revision("artist")
+        AlbumTable(CatalogDatabase(path)).revision("artist")
 
 
 def _write_many(path: Path, prefix: str, barrier: "multiprocessing.synchronize.Barrier") -> None:
-    catalog = Catalog(path)
+    catalog = CatalogDatabase(path)
     barrier.wait()
     for number in range(50):
         store(catalog, album(number, source=prefix))
-        catalog.play(1, 5.0)
+        AlbumTable(catalog).play(1, 5.0)
     catalog.close()
 
 
@@ -208,14 +209,14 @@ def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0]
-    catalog = Catalog(path)
-    counts = catalog.db.rows("SELECT source, count(*) AS n FROM albums GROUP BY source")
+    catalog = CatalogDatabase(path)
+    counts = catalog.rows("SELECT source, count(*) AS n FROM albums GROUP BY source")
     assert {row["source"]: row["n"] for row in counts} == {"left": 50, "right": 50}
-    played = catalog.album(1)
+    played = AlbumTable(catalog).album(1)
     assert played is not None
     # The very first play of a process may have come before album 1 was there; all others count.
-    assert catalog.db.row("SELECT count(*) FROM plays")[0] == played.plays == 100
-    assert catalog.db.row("PRAGMA integrity_check")[0] == "ok"
+    assert catalog.row("SELECT count(*) FROM plays")[0] == played.plays == 100
+    assert catalog.row("PRAGMA integrity_check")[0] == "ok"
     catalog.close()
 
 
@@ -227,8 +228,8 @@ def test_a_new_catalogue_opens_while_another_process_is_about_to_make_it(tmp_pat
     # Nothing tells us when the other side meets the lock; too early a release would only make the test easier to pass.
     release = threading.Timer(0.2, holder.rollback)
     release.start()
-    catalog = Catalog(path)
-    assert catalog.revision("artist") == 0
+    catalog = CatalogDatabase(path)
+    assert AlbumTable(catalog).revision("artist") == 0
     release.join()
     holder.close()
     catalog.close()

@@ -12,7 +12,7 @@ import pytest
 from image_cache.db import database as opened_in
 from image_cache.db.database import KEPT_IDLE, Database, Locked
 from image_cache.db.diagnosis import kind_of
-from image_cache.db.turns import Turns
+from image_cache.db.turns import FairLock
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -76,7 +76,7 @@ def test_closing_leaves_alone_what_other_threads_are_reading(tmp_path: Path) -> 
 
 def test_whoever_comes_first_writes_first() -> None:
     """SQLite's own lock goes to whoever asks when it is free: an import in a loop kept everybody else waiting to its end."""
-    turns, order = Turns(), list[str]()
+    turns, order = FairLock(), list[str]()
     assert turns.take(1)
 
     def wait(name: str) -> None:
@@ -96,7 +96,7 @@ def test_whoever_comes_first_writes_first() -> None:
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_any_longer() -> None:
-    turns = Turns()
+    turns = FairLock()
     assert turns.take(1)
     assert not turns.take(0.01)
     turns.leave()

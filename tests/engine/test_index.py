@@ -11,7 +11,7 @@ import pytest
 
 from image_cache.db.database import OperationalError, is_broken
 from image_cache.engine.cache import Cache
-from image_cache.engine.index import RECENCY_GRAIN_S, Found, Index, file_is_plausible
+from image_cache.engine.index import RECENCY_GRAIN_S, Index, IndexEntry, file_is_plausible
 from image_cache.engine.maintenance import adopt, sweep
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, open_cache, webp
@@ -330,7 +330,7 @@ def test_what_was_stored_during_a_rebuild_keeps_its_checksum(tmp_path: Path, clo
     found = cache.index.find(key("new"))
     assert found is not None
     assert found.sha256 is not None
-    assert cache.index.find(key("cover 1")) == Found(1000, None)
+    assert cache.index.find(key("cover 1")) == IndexEntry(1000, None)
     cache.index.close()
 
 

@@ -21,7 +21,7 @@ from image_cache.engine.jobs import (
     WARM,
     Job,
     JobQueue,
-    Wish,
+    LoadRequest,
     holder_lives,
     holder_name,
 )
@@ -50,8 +50,8 @@ def digest(name: object) -> str:
     return digest_of(str(name))
 
 
-def wish(name: object, lane: str = "", *wants: str) -> Wish:
-    return Wish(digest(name), lane or f"host-{name}", wants)
+def wish(name: object, lane: str = "", *wants: str) -> LoadRequest:
+    return LoadRequest(digest(name), lane or f"host-{name}", wants)
 
 
 def claim(queue: JobQueue) -> Job:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from image_cache.engine.pool import Chore, Pool
+from image_cache.engine.pool import PeriodicJob, Pool
 
 
 class Jobs:
@@ -90,7 +90,10 @@ def test_a_chore_that_raises_is_counted_and_the_others_run() -> None:
         raise OSError("disk")
 
     pool = Pool(
-        Jobs(), [Chore("broken", 0.01, broken), Chore("sound", 0.01, ran["sound"].release)], workers=0, error_pause_s=0.01
+        Jobs(),
+        [PeriodicJob("broken", 0.01, broken), PeriodicJob("sound", 0.01, ran["sound"].release)],
+        workers=0,
+        error_pause_s=0.01,
     )
     pool.start()
     for _ in range(3):
@@ -102,7 +105,7 @@ def test_a_chore_that_raises_is_counted_and_the_others_run() -> None:
 
 def test_a_chore_waits_for_its_first_time() -> None:
     early, late = threading.Event(), threading.Event()
-    pool = Pool(Jobs(), [Chore("late", 60, late.set, first_s=60), Chore("early", 60, early.set)], workers=0)
+    pool = Pool(Jobs(), [PeriodicJob("late", 60, late.set, first_s=60), PeriodicJob("early", 60, early.set)], workers=0)
     pool.start()
     assert early.wait(30)
     assert pool.close()

@@ -8,27 +8,27 @@ import pytest
 
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
-from image_cache.engine.registry import Image, Register
+from image_cache.engine.registry import ImageRecord, ImageRegistry
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
+def register(tmp_path: Path) -> Iterator[ImageRegistry]:
     index = Index(tmp_path / "index.db")
-    yield Register(index.database)
+    yield ImageRegistry(index.database)
     index.close()
 
 
-def image(name: object, *, spec: str = "a", revision: int = 0, **facts: object) -> Image:
+def image(name: object, *, spec: str = "a", revision: int = 0, **facts: object) -> ImageRecord:
     known: dict[str, object] = {"identity": f"id {name}", "url": f"https://example.org/{name}", "lane": "example.org", **facts}
-    return Image(digest_of(str(name), spec, str(revision)), "covers", revision=revision, **known)  # type: ignore[arg-type]
+    return ImageRecord(digest_of(str(name), spec, str(revision)), "covers", revision=revision, **known)  # type: ignore[arg-type]
 
 
-def add(register: Register, *images: Image) -> None:
+def add(register: ImageRegistry, *images: ImageRecord) -> None:
     with register.database.write() as conn:
         register.add(conn, images)
 
 
-def test_totals_are_what_counting_would_give(register: Register) -> None:
+def test_totals_are_what_counting_would_give(register: ImageRegistry) -> None:
     chance = random.Random(3)
     known: set[int] = set()
     for _ in range(300):
@@ -52,7 +52,7 @@ def test_totals_are_what_counting_would_give(register: Register) -> None:
         assert register.summary("covers") == tuple(row)
 
 
-def test_a_cover_that_is_shown_although_its_origin_gave_up_is_done_once(register: Register) -> None:
+def test_a_cover_that_is_shown_although_its_origin_gave_up_is_done_once(register: ImageRegistry) -> None:
     """It counted as fetched and as failed: more covers were done than there are."""
     add(register, image(1))
     with register.database.write() as conn:
@@ -61,7 +61,7 @@ def test_a_cover_that_is_shown_although_its_origin_gave_up_is_done_once(register
     assert register.summary("covers") == (1, 1, 0)
 
 
-def test_an_image_that_comes_again_keeps_what_is_known_about_it(register: Register) -> None:
+def test_an_image_that_comes_again_keeps_what_is_known_about_it(register: ImageRegistry) -> None:
     add(register, image(1))
     with register.database.write() as conn:
         register.fetched(conn, image(1, etag='"v1"', fetched_at=5.0, width=600, height=500, average="#102030"))
@@ -71,7 +71,7 @@ def test_an_image_that_comes_again_keeps_what_is_known_about_it(register: Regist
     assert (found.url, found.etag, found.width, found.average) == ("https://example.org/other", '"v1"', 600, "#102030")
 
 
-def test_other_settings_move_the_digest(register: Register) -> None:
+def test_other_settings_move_the_digest(register: ImageRegistry) -> None:
     add(register, image(1))
     add(register, image(1, spec="b"))
     assert register.get(image(1).digest) is None
@@ -79,7 +79,7 @@ def test_other_settings_move_the_digest(register: Register) -> None:
     assert register.summary("covers")[0] == 1
 
 
-def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: Register) -> None:
+def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: ImageRegistry) -> None:
     add(register, image(1))
     newer = image(1, revision=1)
     with register.database.write() as conn:
@@ -91,7 +91,7 @@ def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: R
     assert register.revisions("covers") == {"id 1": 1}
 
 
-def test_a_failure_leaves_the_facts_and_a_fetch_clears_the_failure(register: Register) -> None:
+def test_a_failure_leaves_the_facts_and_a_fetch_clears_the_failure(register: ImageRegistry) -> None:
     add(register, image(1))
     with register.database.write() as conn:
         register.fetched(conn, image(1, fetched_at=5.0, fresh_until=9.0, width=600, height=600))

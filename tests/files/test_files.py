@@ -31,7 +31,7 @@ from image_cache.errors import (
 from image_cache.files.maintenance import answers, remove_expired, sweep
 from image_cache.files.opener_more import FileOpener, open_files
 from image_cache.files.paths import part_path
-from image_cache.files.store import Bounds, FileCache
+from image_cache.files.store import FileCache, FileLimits
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, wait_until
@@ -53,7 +53,7 @@ def make(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Make]:
     def build(budget_bytes: int = 50 * MB, ttl_s: float = 3600, folder: str = "files", **more: object) -> FileCache:
         settings = Settings(FILES_DIR=tmp_path / folder, TRUSTED_ORIGINS=(origin.base,), FREE_SPACE_FLOOR_MB=0, **more)
         opener = FileOpener(settings)
-        cache = open_files(settings, opener, lambda: Bounds(budget_bytes, ttl_s), clock)
+        cache = open_files(settings, opener, lambda: FileLimits(budget_bytes, ttl_s), clock)
         made.append((cache, opener))
         return cache
 
@@ -101,7 +101,7 @@ def test_a_relative_address_is_joined_to_the_image_server_and_to_no_other(origin
     _, volume = serve(origin, "/data/a/x.bin", b"x" * 10)
     settings = Settings(FILES_DIR=tmp_path / "f", IMAGE_SERVER=origin.base + "/data", FREE_SPACE_FLOOR_MB=0)
     opener = FileOpener(settings)
-    cache = open_files(settings, opener, lambda: Bounds(MB, 10))
+    cache = open_files(settings, opener, lambda: FileLimits(MB, 10))
     assert cache.get("a/x.bin").read_bytes() == volume.body
     assert cache.remote("//elsewhere.example/x").url == origin.base + "/data/elsewhere.example/x"
     opener.close()
@@ -116,7 +116,7 @@ def test_without_an_image_server_a_relative_address_is_refused(cache: FileCache)
 def test_a_private_address_that_is_not_trusted_is_refused(tmp_path: Path, origin: Origin) -> None:
     settings = Settings(FILES_DIR=tmp_path / "f")
     opener = FileOpener(settings)
-    cache = open_files(settings, opener, lambda: Bounds(MB, 10))
+    cache = open_files(settings, opener, lambda: FileLimits(MB, 10))
     with pytest.raises(OriginDenied):
         cache.get(origin.url("/x.bin"))
     assert origin.count() == 0
@@ -344,7 +344,7 @@ def test_a_disk_that_is_nearly_full_takes_nothing(origin: Origin, tmp_path: Path
     url, _volume = serve(origin, "/x.bin", noise(MB))
     settings = Settings(FILES_DIR=tmp_path / "f", TRUSTED_ORIGINS=(origin.base,), FREE_SPACE_FLOOR_MB=1e9)
     opener = FileOpener(settings)
-    cache = open_files(settings, opener, lambda: Bounds(2 * MB, 10))
+    cache = open_files(settings, opener, lambda: FileLimits(2 * MB, 10))
     with pytest.raises(StorageError, match="would be free"):
         cache.get(url)
     opener.close()

@@ -25,8 +25,8 @@ from image_cache.errors import (
     OriginUnavailable,
 )
 from image_cache.net.backoff import retry_delay_s
-from image_cache.net.client import CHUNK_BYTES, OriginFetcher
-from image_cache.net.deadline import Pace
+from image_cache.net.client import CHUNK_BYTES, HttpClient
+from image_cache.net.deadline import MinimumSpeed
 from image_cache.net.policy import PeerPolicy
 from tests.support.origin import Asked, Origin, jpeg
 
@@ -43,8 +43,8 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture
-def fetcher(origin: Origin) -> Iterator[OriginFetcher]:
-    made = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
+def fetcher(origin: Origin) -> Iterator[HttpClient]:
+    made = HttpClient(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
     yield made
     made.close()
 
@@ -52,7 +52,7 @@ def fetcher(origin: Origin) -> Iterator[OriginFetcher]:
 # --- an honest origin --------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_comes_with_its_validators(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_picture_comes_with_its_validators(origin: Origin, fetcher: HttpClient) -> None:
     date = "Tue, 03 Mar 2026 10:00:00 GMT"
     headers = {"Cache-Control": "public, max-age=600", "Age": "100", "Content-Type": "Image/JPEG; charset=x"}
     url = origin.put("/a.jpg", jpeg(), etag='"v1"', last_modified=date, headers=headers)
@@ -61,7 +61,7 @@ def test_a_picture_comes_with_its_validators(origin: Origin, fetcher: OriginFetc
     assert (fetched.etag, fetched.last_modified, fetched.content_type, fetched.fresh_s) == ('"v1"', date, "image/jpeg", 500.0)
 
 
-def test_validators_that_still_hold_give_a_304_without_a_body(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_validators_that_still_hold_give_a_304_without_a_body(origin: Origin, fetcher: HttpClient) -> None:
     date = "Tue, 03 Mar 2026 10:00:00 GMT"
     url = origin.put("/a.jpg", jpeg(), etag='"v1"', last_modified=date)
     assert (fetcher.fetch(url, etag='"v1"').status, fetcher.fetch(url, last_modified=date).status) == (304, 304)
@@ -69,12 +69,12 @@ def test_validators_that_still_hold_give_a_304_without_a_body(origin: Origin, fe
     assert (fetched.status, fetched.body, fetched.etag) == (200, jpeg(), '"v1"')
 
 
-def test_a_304_that_nobody_asked_for_is_an_error(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_304_that_nobody_asked_for_is_an_error(origin: Origin, fetcher: HttpClient) -> None:
     with pytest.raises(OriginError, match="304"):
         fetcher.fetch(origin.put("/a.jpg", status=304))
 
 
-def test_validators_that_are_none_are_neither_kept_nor_sent(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_validators_that_are_none_are_neither_kept_nor_sent(origin: Origin, fetcher: HttpClient) -> None:
     url = origin.put("/a.jpg", jpeg(), etag='"a\x7f"', last_modified="<script>", headers={"Content-Type": "a<b"})
     fetched = fetcher.fetch(url, etag='"x"\r\nX-Injected: 1', last_modified="Mon\r\nX-Injected: 1")
     assert (fetched.etag, fetched.last_modified, fetched.content_type) == ("", "", "")
@@ -96,14 +96,14 @@ def test_validators_that_are_none_are_neither_kept_nor_sent(origin: Origin, fetc
     ],
 )
 def test_freshness_is_what_cache_control_says(
-    origin: Origin, fetcher: OriginFetcher, control: str, age: str, fresh_s: float | None
+    origin: Origin, fetcher: HttpClient, control: str, age: str, fresh_s: float | None
 ) -> None:
     headers = {key: value for key, value in (("Cache-Control", control), ("Age", age)) if value}
     assert fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers)).fresh_s == fresh_s
 
 
 def test_the_request_names_us_and_carries_nothing_else(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), contact="https://vault.example\r\n(me)")
+    fetcher = HttpClient(PeerPolicy([origin.base]), contact="https://vault.example\r\n(me)")
     fetcher.fetch(origin.put("/a.jpg", b"x"))
     fetcher.close()
     headers = origin.requests[0].headers
@@ -116,19 +116,19 @@ def test_the_version_is_the_one_of_the_package() -> None:
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_one_connection_serves_many_fetches(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_one_connection_serves_many_fetches(origin: Origin, fetcher: HttpClient) -> None:
     for _ in range(5):
         fetcher.fetch(origin.put("/a.jpg", b"x"))
     assert (origin.count(), origin.connections) == (5, 1)
 
 
-def test_a_connection_that_the_origin_closed_meanwhile_is_replaced(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_connection_that_the_origin_closed_meanwhile_is_replaced(origin: Origin, fetcher: HttpClient) -> None:
     url = origin.put("/a.jpg", b"x", headers={"Connection": "close"})
     assert [fetcher.fetch(url).status for _ in range(3)] == [200] * 3
     assert origin.connections == 3
 
 
-def test_many_threads_may_fetch_at_once(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_many_threads_may_fetch_at_once(origin: Origin, fetcher: HttpClient) -> None:
     gate = threading.Event()
     urls = [origin.put(f"/{n}.jpg", b"%d" % n, gate=gate) for n in range(12)]
     bodies: dict[str, bytes] = {}
@@ -152,7 +152,7 @@ def test_proxies_of_the_environment_are_not_used(origin: Origin, monkeypatch: py
             monkeypatch.setenv(name, proxy.base)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        fetcher = OriginFetcher(PeerPolicy([origin.base]))
+        fetcher = HttpClient(PeerPolicy([origin.base]))
         assert fetcher.fetch(origin.put("/a.jpg", b"x")).body == b"x"
         with pytest.raises(OriginDenied):
             fetcher.fetch("http://127.0.0.1/a.jpg")
@@ -163,13 +163,13 @@ def test_proxies_of_the_environment_are_not_used(origin: Origin, monkeypatch: py
 def test_passwords_of_a_netrc_file_are_not_sent(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n", encoding="ascii")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    fetcher = OriginFetcher(PeerPolicy([origin.base]))
+    fetcher = HttpClient(PeerPolicy([origin.base]))
     fetcher.fetch(origin.put("/a.jpg", b"x"))
     fetcher.close()
     assert "authorization" not in origin.requests[0].headers
 
 
-def test_cookies_are_not_kept_not_even_between_hops(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_cookies_are_not_kept_not_even_between_hops(origin: Origin, fetcher: HttpClient) -> None:
     cookie = {"Set-Cookie": "who=me; Path=/"}
     origin.put("/a.jpg", b"x", headers=cookie)
     url = origin.put("/r", status=302, headers={"Location": "/a.jpg", **cookie})
@@ -183,20 +183,20 @@ def test_cookies_are_not_kept_not_even_between_hops(origin: Origin, fetcher: Ori
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_followed_and_the_answering_address_named(origin: Origin, fetcher: OriginFetcher, status: int) -> None:
+def test_a_redirect_is_followed_and_the_answering_address_named(origin: Origin, fetcher: HttpClient, status: int) -> None:
     origin.put("/b/a.jpg", b"x", etag='"1"')
     fetched = fetcher.fetch(origin.redirect("/b/r", "./../b/a.jpg?x=%2F", status), etag='"0"')
     assert (fetched.body, fetched.url) == (b"x", origin.url("/b/a.jpg?x=%2F"))
     assert [asked.headers["if-none-match"] for asked in origin.requests] == ['"0"', '"0"']
 
 
-def test_a_redirect_may_be_written_in_utf8_bytes(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_redirect_may_be_written_in_utf8_bytes(origin: Origin, fetcher: HttpClient) -> None:
     origin.put("/bj%C3%B6rk.jpg", b"x")
     url = origin.script("/r", lambda sock, _: sock.sendall("HTTP/1.1 302 Found\r\nLocation: /björk.jpg\r\n\r\n".encode()))
     assert fetcher.fetch(url).body == b"x"
 
 
-def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: HttpClient) -> None:
     origin.put("/0", b"x")
     for n in range(1, 5):
         origin.redirect(f"/{n}", f"/{n - 1}")
@@ -209,7 +209,7 @@ def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: Origi
 @pytest.mark.parametrize(
     "location", ["", "http://[::1", "http:\\\\127.0.0.1\\", "file:///etc/passwd", "//127.0.0.1/", "http://u:p@127.0.0.1/"]
 )
-def test_a_redirect_to_where_nobody_may_go_is_denied(origin: Origin, fetcher: OriginFetcher, location: str) -> None:
+def test_a_redirect_to_where_nobody_may_go_is_denied(origin: Origin, fetcher: HttpClient, location: str) -> None:
     with pytest.raises(OriginDenied):
         fetcher.fetch(origin.redirect("/r", location))
 
@@ -227,7 +227,7 @@ def test_a_redirect_from_outside_does_not_reach_a_trusted_origin(origin: Origin)
             sock.pretended = (address, port)
             return sock
 
-        fetcher = OriginFetcher(PeerPolicy([house.base, origin.base], connect=connect))
+        fetcher = HttpClient(PeerPolicy([house.base, origin.base], connect=connect))
         with pytest.raises(OriginDenied, match="from outside"):
             fetcher.fetch("http://93.184.216.34/r")
         assert house.count() == 0
@@ -254,7 +254,7 @@ class Pretended(socket.socket):
     ],
 )
 def test_a_status_becomes_the_error_that_says_what_to_do(
-    origin: Origin, fetcher: OriginFetcher, status: int, error: type[OriginError]
+    origin: Origin, fetcher: HttpClient, status: int, error: type[OriginError]
 ) -> None:
     with pytest.raises(OriginError) as caught:
         fetcher.fetch(origin.put("/a.jpg", b"" if status == 204 else b"body", status=status))
@@ -276,7 +276,7 @@ def test_a_status_becomes_the_error_that_says_what_to_do(
     ],
 )
 def test_retry_after_is_read_against_the_clock_of_the_origin(
-    origin: Origin, fetcher: OriginFetcher, headers: dict[str, str], seconds: float | None
+    origin: Origin, fetcher: HttpClient, headers: dict[str, str], seconds: float | None
 ) -> None:
     def busy(sock: socket.socket, asked: Asked) -> None:
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
@@ -290,12 +290,12 @@ def test_retry_after_is_read_against_the_clock_of_the_origin(
 @pytest.mark.parametrize(
     "headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "br, identity"}, {"Transfer-Encoding": "gzip, chunked"}]
 )
-def test_an_encoding_that_was_not_asked_for_is_refused(origin: Origin, fetcher: OriginFetcher, headers: dict[str, str]) -> None:
+def test_an_encoding_that_was_not_asked_for_is_refused(origin: Origin, fetcher: HttpClient, headers: dict[str, str]) -> None:
     with pytest.raises(OriginUnavailable, match="encoding"):
         fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers))
 
 
-def test_chunked_and_endless_by_connection_are_honest_ways_too(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_chunked_and_endless_by_connection_are_honest_ways_too(origin: Origin, fetcher: HttpClient) -> None:
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
     chunked = origin.script(
         "/c",
@@ -308,7 +308,7 @@ def test_chunked_and_endless_by_connection_are_honest_ways_too(origin: Origin, f
     assert [fetcher.fetch(url).body for url in (chunked, until_end, early_hints)] == [b"abcde"] * 3
 
 
-def test_a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(origin: Origin, fetcher: HttpClient) -> None:
     assert len(fetcher.fetch(origin.put("/a", b"x" * LIMIT_BYTES)).body) == LIMIT_BYTES
     with pytest.raises(OriginTooLarge) as caught:
         fetcher.fetch(origin.put("/b", b"x" * (LIMIT_BYTES + 1)))
@@ -407,9 +407,7 @@ def test_a_hostile_origin_ends_within_the_deadline_and_leaves_nothing(origin: Or
     url = origin.script("/hostile", lambda sock, _: script(sock, origin.closing))
     # What ends for another reason than time must not be overtaken by it.
     deadline_s, read_timeout_s = (DEADLINE_S, 0.3) if kind == "unavailable" else (LATE_S, LATE_S)
-    fetcher = OriginFetcher(
-        PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=deadline_s, read_timeout_s=read_timeout_s
-    )
+    fetcher = HttpClient(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=deadline_s, read_timeout_s=read_timeout_s)
     start = time.monotonic()
     with pytest.raises(OriginError) as caught:
         fetcher.fetch(url)
@@ -422,7 +420,7 @@ def test_a_hostile_origin_ends_within_the_deadline_and_leaves_nothing(origin: Or
 
 
 def test_sockets_and_threads_are_flat_after_many_failures(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
+    fetcher = HttpClient(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=30)
     fetcher.fetch(origin.put("/warm", b"x"))
     urls = [
         origin.put("/404", status=404),
@@ -445,7 +443,7 @@ def test_sockets_and_threads_are_flat_after_many_failures(origin: Origin) -> Non
 
 def test_a_304_whose_headers_are_cut_is_not_believed(origin: Origin) -> None:
     url = origin.script("/a.jpg", lambda sock, _: drip(b"HTTP/1.1 304 Not Modified\r\n", b"X: a\r\n")(sock, origin.closing))
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
+    fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
     with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
         fetcher.fetch(url, etag='"1"')
     fetcher.close()
@@ -455,14 +453,14 @@ def test_redirects_share_one_deadline(origin: Origin) -> None:
     origin.put("/0", b"x")
     for n in range(1, 4):
         origin.put(f"/{n}", status=302, headers={"Location": f"/{n - 1}"}, delay_s=0.25)
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
+    fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
     with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):  # each of them alone would be in time
         fetcher.fetch(origin.url("/3"))
     fetcher.close()
 
 
 def test_a_fetch_after_a_cut_one_gets_a_connection_of_its_own(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=60, read_timeout_s=60)
+    fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=60, read_timeout_s=60)
     slow, good = origin.put("/slow", b"x", gate=threading.Event()), origin.put("/good", b"x")
     for _ in range(2):
         assert fetcher.fetch(good).body == b"x"
@@ -472,7 +470,7 @@ def test_a_fetch_after_a_cut_one_gets_a_connection_of_its_own(origin: Origin) ->
 
 
 def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
-    fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=90, read_timeout_s=90)
+    fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=90, read_timeout_s=90)
     url = origin.script("/half", lambda sock, _: (sock.sendall(OK + b"\r\nhalf a picture"), origin.closing.wait(120)))
     errors: list[CacheError] = []
 
@@ -491,7 +489,7 @@ def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
     assert wait_until(no_fetch_threads)
 
 
-def test_a_body_can_be_read_in_chunks_under_limits_of_its_own(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_body_can_be_read_in_chunks_under_limits_of_its_own(origin: Origin, fetcher: HttpClient) -> None:
     """The way of large files: more bytes, more time, and the caller decides where they go."""
     url = origin.put("/large", b"x" * 400_000)
     with fetcher.open(
@@ -574,12 +572,10 @@ def tls_context(certificates: Path, name: str) -> ssl.SSLContext:
     return context
 
 
-def tls_fetcher(origin: Origin, *names: str, **options: object) -> OriginFetcher:
+def tls_fetcher(origin: Origin, *names: str, **options: object) -> HttpClient:
     """A fetcher that finds the given names at the loopback address, as if a resolver said so."""
     trusted = [f"https://{name}:{origin.port}" for name in names]
-    return OriginFetcher(
-        PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=30, read_timeout_s=20, **options
-    )
+    return HttpClient(PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=30, read_timeout_s=20, **options)
 
 
 def test_the_right_name_of_a_private_authority_is_accepted_for_its_host_only(certificates: Path) -> None:
@@ -618,7 +614,7 @@ def test_a_redirect_from_https_to_http_is_denied(certificates: Path) -> None:
         plain.put("/a.jpg", b"x")
         cas = {"covers.example.test": certificates / "ca.pem"}
         policy = PeerPolicy([origin.base, plain.base], resolve=lambda host, port: ["127.0.0.1"])
-        fetcher = OriginFetcher(policy, private_cas=cas)
+        fetcher = HttpClient(policy, private_cas=cas)
         with pytest.raises(OriginDenied, match="https to http"):
             fetcher.fetch(origin.redirect("/r", plain.url("/a.jpg")))
         fetcher.close()
@@ -631,7 +627,7 @@ def test_a_drip_over_tls_is_cut_and_never_taken_for_a_body(certificates: Path, h
     with Origin(tls=tls_context(certificates, "good"), name="covers.example.test") as origin:
         url = origin.script("/drip", lambda sock, _: drip(head, b"a")(sock, origin.closing))
         policy = PeerPolicy([origin.base], resolve=lambda host, port: ["127.0.0.1"])
-        fetcher = OriginFetcher(policy, deadline_s=DEADLINE_S, private_cas={"covers.example.test": certificates / "ca.pem"})
+        fetcher = HttpClient(policy, deadline_s=DEADLINE_S, private_cas={"covers.example.test": certificates / "ca.pem"})
         with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
             fetcher.fetch(url)
         fetcher.close()
@@ -641,7 +637,7 @@ def test_a_handshake_that_never_comes_ends_with_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         policy = PeerPolicy([f"https://127.0.0.1:{port}"])
-        fetcher = OriginFetcher(policy, deadline_s=DEADLINE_S, connect_timeout_s=120, read_timeout_s=120)
+        fetcher = HttpClient(policy, deadline_s=DEADLINE_S, connect_timeout_s=120, read_timeout_s=120)
         start = time.monotonic()
         with pytest.raises(OriginUnavailable):
             fetcher.fetch(f"https://127.0.0.1:{port}/")
@@ -696,9 +692,9 @@ def test_names_and_certificates_are_tried_again_soon_because_the_clock_may_be_wr
     assert max(delays(OriginUnavailable("u", "no", kind=kind))) == 300.0
 
 
-def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin, fetcher: OriginFetcher) -> None:
+def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin, fetcher: HttpClient) -> None:
     """A gigabyte over a slow line has no deadline in all, only a slowest pace."""
-    pace = Pace(bytes_per_s=2000, window_s=0.5)
+    pace = MinimumSpeed(bytes_per_s=2000, window_s=0.5)
 
     def send(sock: socket.socket, asked: Asked, piece_bytes: int, every_s: float) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12000\r\n\r\n")

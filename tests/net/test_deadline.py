@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from image_cache.net.deadline import Watchdog
+from image_cache.net.deadline import DeadlineWatcher
 from tests.support.vault import wait_until
 
 WAIT_S = 30.0
@@ -16,7 +16,7 @@ PATIENCE = (0.1, 0.4, 1.6, 6.4)  # tried one after the other: a loaded machine g
 def test_a_socket_is_cut_when_the_time_is_over() -> None:
     ours, theirs = socket.socketpair()
     start = time.monotonic()
-    with ours, theirs, Watchdog().watch(0.1) as watch:
+    with ours, theirs, DeadlineWatcher().watch(0.1) as watch:
         watch.guard(ours)
         ours.settimeout(WAIT_S)
         assert ours.recv(1) == b""
@@ -27,7 +27,7 @@ def test_a_socket_is_cut_when_the_time_is_over() -> None:
 
 def test_a_socket_that_comes_late_is_cut_at_once() -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, Watchdog().watch(0) as watch:
+    with ours, theirs, DeadlineWatcher().watch(0) as watch:
         wait_until(lambda: "fetch-deadline" not in [thread.name for thread in threading.enumerate()], every_s=0.001)
         watch.guard(ours)
         ours.settimeout(WAIT_S)
@@ -35,7 +35,7 @@ def test_a_socket_that_comes_late_is_cut_at_once() -> None:
 
 
 def test_after_the_block_the_socket_is_left_alone() -> None:
-    dog = Watchdog()
+    dog = DeadlineWatcher()
     for seconds in PATIENCE:
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -54,7 +54,7 @@ def test_after_the_block_the_socket_is_left_alone() -> None:
 
 
 def test_one_thread_watches_all_and_ends_with_the_last() -> None:
-    dog = Watchdog()
+    dog = DeadlineWatcher()
     with dog.watch(30), dog.watch(20):
         assert [thread.name for thread in threading.enumerate()].count("fetch-deadline") == 1
         with dog.watch(0.01) as short:
@@ -68,7 +68,7 @@ def test_one_thread_watches_all_and_ends_with_the_last() -> None:
 def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None:
     for seconds in PATIENCE:
         ours, theirs = socket.socketpair()
-        with ours, theirs, Watchdog().watch(seconds) as watch:
+        with ours, theirs, DeadlineWatcher().watch(seconds) as watch:
             watch.guard(ours)
             began = renewed = time.monotonic()
             longest = 0.0

@@ -6,16 +6,16 @@ import pytest
 
 from config import Settings
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
-from image_cache.net.json_api import WebApi
-from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.json_api import JsonApiClient
+from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.opening import make_fetcher
 from tests.support.origin import Origin
 
 
 @pytest.fixture
-def api(origin: Origin) -> Iterator[WebApi]:
-    fetcher = LazyFetcher(lambda: make_fetcher(settings_for(origin)))
-    yield WebApi(fetcher, origin.base + "/v2/", {"Authorization": "Discogs token=secret"})
+def api(origin: Origin) -> Iterator[JsonApiClient]:
+    fetcher = LazyHttpClient(lambda: make_fetcher(settings_for(origin)))
+    yield JsonApiClient(fetcher, origin.base + "/v2/", {"Authorization": "Discogs token=secret"})
     fetcher.close()
 
 
@@ -23,7 +23,7 @@ def settings_for(origin: Origin) -> Settings:
     return Settings(TRUSTED_ORIGINS=(origin.base,))
 
 
-def test_an_answer_is_its_json_and_its_headers(api: WebApi, origin: Origin) -> None:
+def test_an_answer_is_its_json_and_its_headers(api: JsonApiClient, origin: Origin) -> None:
     origin.put("/v2/users/a%2Fb?page=2", b'{"a": [1]}', content_type="application/json", headers={"X-Left": "59"})
     answer = api.get("users", "a/b", page=2)
     assert answer.data == {"a": [1]}
@@ -31,7 +31,7 @@ def test_an_answer_is_its_json_and_its_headers(api: WebApi, origin: Origin) -> N
     assert origin.requests[0].headers["authorization"] == "Discogs token=secret"
 
 
-def test_a_redirect_is_not_followed_so_the_secret_stays_where_it_belongs(api: WebApi, origin: Origin) -> None:
+def test_a_redirect_is_not_followed_so_the_secret_stays_where_it_belongs(api: JsonApiClient, origin: Origin) -> None:
     origin.put("/elsewhere", b"{}")
     origin.redirect("/v2/identity", origin.url("/elsewhere"))
     with pytest.raises(OriginError, match="redirect"):
@@ -42,7 +42,7 @@ def test_a_redirect_is_not_followed_so_the_secret_stays_where_it_belongs(api: We
 @pytest.mark.parametrize(
     ("status", "error"), [(401, OriginError), (404, OriginNotFound), (429, OriginUnavailable), (503, OriginUnavailable)]
 )
-def test_a_refusal_is_an_error_with_its_status(api: WebApi, origin: Origin, status: int, error: type[OriginError]) -> None:
+def test_a_refusal_is_an_error_with_its_status(api: JsonApiClient, origin: Origin, status: int, error: type[OriginError]) -> None:
     origin.put("/v2/x", b"{}", status=status, headers={"Retry-After": "40"})
     with pytest.raises(error) as caught:
         api.get("x")
@@ -52,7 +52,7 @@ def test_a_refusal_is_an_error_with_its_status(api: WebApi, origin: Origin, stat
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000, b""])
-def test_what_is_no_json_is_said(api: WebApi, origin: Origin, body: bytes) -> None:
+def test_what_is_no_json_is_said(api: JsonApiClient, origin: Origin, body: bytes) -> None:
     origin.put("/v2/x", body)
     with pytest.raises(OriginUnavailable, match="not JSON"):
         api.get("x")

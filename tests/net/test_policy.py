@@ -12,8 +12,8 @@ import pytest
 
 from image_cache.errors import ConfigError, OriginDenied, OriginError, OriginUnavailable
 from image_cache.net import deadline
-from image_cache.net.client import OriginFetcher
-from image_cache.net.deadline import Watchdog
+from image_cache.net.client import HttpClient
+from image_cache.net.deadline import DeadlineWatcher
 from image_cache.net.policy import PeerPolicy, connect_by_tcp, resolve_by_system
 from image_cache.net.transport import guarded_session
 from image_cache.net.url import canonical_host, interface_networks, lane, parse_url, refusal
@@ -79,7 +79,7 @@ def net(canary: Origin, **dns: list[list[str]]) -> Internet:
 
 
 def fetch(internet: Internet, url: str, **lists: object) -> int:
-    fetcher = OriginFetcher(internet.policy(**lists), deadline_s=30, connect_timeout_s=20, read_timeout_s=20)
+    fetcher = HttpClient(internet.policy(**lists), deadline_s=30, connect_timeout_s=20, read_timeout_s=20)
     try:
         return fetcher.fetch(url).status
     finally:
@@ -166,7 +166,7 @@ def test_a_neighbour_in_our_own_prefix_is_not_dialled(canary: Origin) -> None:
     internet = net(canary, images_example_test=[["2606:2800:220:1:248:1893:25c8:1946"]])
     beside = [ipaddress.ip_network("2606:2800:220:1::/64")]
     policy = PeerPolicy(resolve=internet.resolve, connect=internet.connect, own_networks=lambda: beside)
-    with Watchdog().watch(1) as watch, pytest.raises(OriginDenied, match="network of this machine"):
+    with DeadlineWatcher().watch(1) as watch, pytest.raises(OriginDenied, match="network of this machine"):
         policy.dial(policy.check("http://images.example.test/").peer, 1, watch)
     assert internet.dialled == []
 
@@ -379,7 +379,7 @@ def test_a_peer_that_is_not_the_one_dialled_is_left_at_once(canary: Origin) -> N
     def connect(address: str, port: int, timeout_s: float) -> socket.socket:
         return connect_by_tcp("127.0.0.1", canary.port, timeout_s)
 
-    fetcher = OriginFetcher(PeerPolicy(resolve=internet.resolve, connect=connect))
+    fetcher = HttpClient(PeerPolicy(resolve=internet.resolve, connect=connect))
     with pytest.raises(OriginDenied, match=r"answered from 127\.0\.0\.1"):
         fetcher.fetch("http://images.example.test/a.jpg")
     fetcher.close()
@@ -407,7 +407,7 @@ def test_whoever_uses_the_session_is_guarded(canary: Origin) -> None:
     internet = net(canary, images_example_test=[["93.184.216.34"]])
     session = guarded_session(internet.policy())
     canary.put("/r", status=302, headers={"Location": "/a.jpg", "Set-Cookie": "who=me"})
-    with Watchdog().watch(30) as watch:
+    with DeadlineWatcher().watch(30) as watch:
         token = deadline.current.set(watch)
         answer = session.get("http://images.example.test/r", verify=False, proxies={"http": "http://127.0.0.1:9"})
         with pytest.raises(OriginDenied):
@@ -432,7 +432,7 @@ def test_a_resolver_that_hangs_ends_with_the_deadline(canary: Origin) -> None:
         released.wait(120)
         return ["93.184.216.34"]
 
-    fetcher = OriginFetcher(PeerPolicy(resolve=resolve, connect=net(canary).connect), deadline_s=0.2)
+    fetcher = HttpClient(PeerPolicy(resolve=resolve, connect=net(canary).connect), deadline_s=0.2)
     with pytest.raises(OriginUnavailable) as caught:
         fetcher.fetch("http://slow.example.test/")
     assert caught.value.kind == "dns"
@@ -443,6 +443,6 @@ def test_a_resolver_that_hangs_ends_with_the_deadline(canary: Origin) -> None:
 
 def test_the_real_resolver_and_the_real_connect_work_together(canary: Origin) -> None:
     assert "127.0.0.1" in resolve_by_system("localhost", 80)
-    fetcher = OriginFetcher(PeerPolicy([f"http://localhost:{canary.port}"]))
+    fetcher = HttpClient(PeerPolicy([f"http://localhost:{canary.port}"]))
     assert fetcher.fetch(f"http://localhost:{canary.port}/a.jpg").body == b"a picture"
     fetcher.close()

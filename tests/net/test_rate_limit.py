@@ -9,29 +9,29 @@ from typing import Any
 
 import pytest
 
-from image_cache.net.catalog_services import ServiceRows
-from image_cache.net.rate_limit import Pace
-from image_cache.records.table import Catalog
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.net.catalog_services import ServiceStateTable
+from image_cache.net.rate_limit import RateLimiter
 from tests.support.clock import FakeClock
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Iterator[ServiceRows]:
-    catalog = Catalog(tmp_path / "catalog.db")
-    yield ServiceRows(catalog)
+def rows(tmp_path: Path) -> Iterator[ServiceStateTable]:
+    catalog = CatalogDatabase(tmp_path / "catalog.db")
+    yield ServiceStateTable(catalog)
     catalog.close()
 
 
 @pytest.fixture
-def pace(rows: ServiceRows, clock: FakeClock) -> Pace:
-    return Pace(rows, "discogs", calls=55, window_s=60, clock=clock)
+def pace(rows: ServiceStateTable, clock: FakeClock) -> RateLimiter:
+    return RateLimiter(rows, "discogs", calls=55, window_s=60, clock=clock)
 
 
 def said(remaining: int, limit: int = 60) -> dict[str, str]:
     return {"X-Discogs-Ratelimit": str(limit), "X-Discogs-Ratelimit-Remaining": str(remaining)}
 
 
-def taken(pace: Pace, spare: int = 0) -> int:
+def taken(pace: RateLimiter, spare: int = 0) -> int:
     """Take until it has to wait; return how many that were."""
     count = 0
     while pace.take(spare) == 0:
@@ -40,7 +40,7 @@ def taken(pace: Pace, spare: int = 0) -> int:
     return count
 
 
-def test_a_window_holds_so_many_calls_and_the_next_one_waits_for_the_oldest_to_leave(pace: Pace, clock: FakeClock) -> None:
+def test_a_window_holds_so_many_calls_and_the_next_one_waits_for_the_oldest_to_leave(pace: RateLimiter, clock: FakeClock) -> None:
     assert pace.take() == 0
     clock.advance(20)
     assert taken(pace) == 54
@@ -52,25 +52,25 @@ def test_a_window_holds_so_many_calls_and_the_next_one_waits_for_the_oldest_to_l
     assert pace.take() == pytest.approx(19.99)
 
 
-def test_another_instance_and_a_restart_count_on(pace: Pace, rows: ServiceRows, clock: FakeClock) -> None:
+def test_another_instance_and_a_restart_count_on(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     assert taken(pace) == 55
-    again = Pace(ServiceRows(Catalog(rows.db.path)), "discogs", calls=55, window_s=60, clock=clock)
+    again = RateLimiter(ServiceStateTable(CatalogDatabase(rows.db.path)), "discogs", calls=55, window_s=60, clock=clock)
     assert again.take() == pytest.approx(60)
-    assert Pace(rows, "another", calls=55, window_s=60, clock=clock).take() == 0
+    assert RateLimiter(rows, "another", calls=55, window_s=60, clock=clock).take() == 0
 
 
-def test_some_calls_are_left_to_whoever_is_in_a_hurry(pace: Pace) -> None:
+def test_some_calls_are_left_to_whoever_is_in_a_hurry(pace: RateLimiter) -> None:
     assert taken(pace, spare=5) == 50
     assert taken(pace) == 5
 
 
-def test_a_service_that_allows_fewer_is_believed(pace: Pace) -> None:
+def test_a_service_that_allows_fewer_is_believed(pace: RateLimiter) -> None:
     assert pace.take() == 0
     pace.heed(said(24, limit=25))
     assert 1 + taken(pace) == 23
 
 
-def test_calls_of_others_on_this_line_count(pace: Pace, clock: FakeClock) -> None:
+def test_calls_of_others_on_this_line_count(pace: RateLimiter, clock: FakeClock) -> None:
     assert pace.take() == 0
     pace.heed(said(20))  # 40 used, one of them ours
     assert 1 + taken(pace) == 55 - 39
@@ -80,29 +80,29 @@ def test_calls_of_others_on_this_line_count(pace: Pace, clock: FakeClock) -> Non
     assert taken(pace) == 55
 
 
-def test_the_last_calls_are_not_raced_for(pace: Pace) -> None:
+def test_the_last_calls_are_not_raced_for(pace: RateLimiter) -> None:
     pace.take()
     pace.heed(said(1))
     assert pace.take() == pytest.approx(5)
 
 
-def test_our_own_calls_are_not_taken_for_those_of_others(pace: Pace) -> None:
+def test_our_own_calls_are_not_taken_for_those_of_others(pace: RateLimiter) -> None:
     for number in range(55):
         assert pace.take() == 0, number
         pace.heed(said(60 - number))  # the numbers lag by one
 
 
-def test_a_pause_holds_for_all_and_ends(pace: Pace, rows: ServiceRows, clock: FakeClock) -> None:
+def test_a_pause_holds_for_all_and_ends(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     pace.pause(40)
     assert pace.take() == pytest.approx(40)
-    assert Pace(rows, "discogs", calls=55, window_s=60, clock=clock).take() == pytest.approx(40)
+    assert RateLimiter(rows, "discogs", calls=55, window_s=60, clock=clock).take() == pytest.approx(40)
     clock.advance(41)
     assert pace.take() == 0
     pace.pause(10**9)
     assert pace.take() == 3600
 
 
-def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: Pace, clock: FakeClock) -> None:
+def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: RateLimiter, clock: FakeClock) -> None:
     assert taken(pace) == 55
     pace.pause(30)
     clock.advance(-86400 * 365)
@@ -125,13 +125,13 @@ def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: Pace, clock: FakeClo
     ],
     ids=str,
 )
-def test_headers_that_say_nothing_change_nothing(pace: Pace, headers: dict[str, str]) -> None:
+def test_headers_that_say_nothing_change_nothing(pace: RateLimiter, headers: dict[str, str]) -> None:
     pace.take()
     pace.heed(headers)
     assert 1 + taken(pace) == 55
 
 
-def test_a_good_answer_clears_the_fault(pace: Pace, rows: ServiceRows, clock: FakeClock) -> None:
+def test_a_good_answer_clears_the_fault(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     pace.failed("away", "Discogs cannot be reached.")
     assert (rows.state("discogs").fault, rows.state("discogs").failed_at) == ("away", clock.now)
     clock.advance(5)
@@ -141,8 +141,8 @@ def test_a_good_answer_clears_the_fault(pace: Pace, rows: ServiceRows, clock: Fa
 
 
 def ask(path: Path, until: float, found: Any) -> None:
-    catalog = Catalog(path)
-    pace = Pace(ServiceRows(catalog), "discogs", calls=20, window_s=0.5)
+    catalog = CatalogDatabase(path)
+    pace = RateLimiter(ServiceStateTable(catalog), "discogs", calls=20, window_s=0.5)
     count, first = 0, 0.0
     while time.time() < until:
         wait_s = pace.take()
@@ -156,7 +156,7 @@ def ask(path: Path, until: float, found: Any) -> None:
 
 def test_processes_and_threads_never_ask_too_often_together(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    Catalog(path).close()
+    CatalogDatabase(path).close()
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
     until = time.time() + 1.5  # a process that comes up late on a loaded machine asks less

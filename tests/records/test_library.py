@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.models import AlbumQuery, AlbumRow, Track
 from image_cache.records.library import SORTS, Library
-from image_cache.records.table import Catalog
 from image_cache.text import sort_key
 from tests.support.clock import FakeClock
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def library(catalog: Catalog, clock: FakeClock) -> Library:
+def library(catalog: CatalogDatabase, clock: FakeClock) -> Library:
     return Library(catalog, clock=clock, page_size=12, rng=random.Random(7))
 
 
@@ -182,7 +182,7 @@ def test_filters_narrow_the_wall_together(library: Library) -> None:
 def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:
     fill(library, row("a"))
     assert titles(library) == ["a"]
-    other = Catalog(tmp_path / "catalog.db")
+    other = CatalogDatabase(tmp_path / "catalog.db")
     Library(other).import_rows([row("b")])
     other.close()
     assert titles(library) == ["a", "b"]
@@ -405,11 +405,11 @@ def test_what_is_gone_comes_up_only_when_there_is_nothing_else(library: Library)
     assert {library.random().id for _ in range(30)} == {1, 2, 3, 4}  # type: ignore[union-attr]
 
 
-def test_no_record_comes_twice_in_twenty_over_processes(catalog: Catalog, library: Library, tmp_path: Path) -> None:
+def test_no_record_comes_twice_in_twenty_over_processes(catalog: CatalogDatabase, library: Library, tmp_path: Path) -> None:
     fill(library, *(row(f"T{n}") for n in range(25)))
     program = (
-        "import sys; from pathlib import Path; from image_cache.records.table import Catalog; from image_cache.records.library import Library; "
-        "library = Library(Catalog(Path(sys.argv[1]))); print(*(library.random().id for _ in range(10)))"
+        "import sys; from pathlib import Path; from image_cache.db.catalog import CatalogDatabase; from image_cache.records.library import Library; "
+        "library = Library(CatalogDatabase(Path(sys.argv[1]))); print(*(library.random().id for _ in range(10)))"
     )
     picks: list[int] = []
     for _ in range(3):
@@ -420,10 +420,10 @@ def test_no_record_comes_twice_in_twenty_over_processes(catalog: Catalog, librar
         picks += [library.random().id for _ in range(5)]  # type: ignore[union-attr]
     assert len(picks) == 45
     assert all(picks[at] not in picks[max(0, at - 20) : at] for at in range(len(picks)))
-    assert len(catalog.db.rows("SELECT * FROM spins")) == 20, "and no more is remembered"
+    assert len(catalog.rows("SELECT * FROM spins")) == 20, "and no more is remembered"
 
 
-def test_a_disk_that_takes_no_more_does_not_stop_random(catalog: Catalog, library: Library) -> None:
+def test_a_disk_that_takes_no_more_does_not_stop_random(catalog: CatalogDatabase, library: Library) -> None:
     fill(library, *(row(f"T{n}") for n in range(22)))
     with catalog.write() as conn:
         conn.execute("CREATE TRIGGER full BEFORE INSERT ON spins BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
@@ -601,7 +601,7 @@ def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Lib
 
 
 def _import_all(path: Path, barrier: "multiprocessing.synchronize.Barrier") -> None:
-    catalog = Catalog(path)
+    catalog = CatalogDatabase(path)
     library = Library(catalog)
     barrier.wait()
     library.import_rows(row(f"T{n % 300}") for n in range(600))
@@ -618,25 +618,25 @@ def test_two_processes_that_import_one_file_make_every_record_once(tmp_path: Pat
     for importer in importers:
         importer.join(60)
     assert [importer.exitcode for importer in importers] == [0, 0]
-    catalog = Catalog(path)
+    catalog = CatalogDatabase(path)
     counts = Counter(album.title for album in Library(catalog).albums())
     assert len(counts) == 300
     assert set(counts.values()) == {2}
     catalog.close()
 
 
-def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library: Library, catalog: Catalog) -> None:
+def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library: Library, catalog: CatalogDatabase) -> None:
     fill(library, *(row(f"T{n}") for n in range(200)))
-    pages = catalog.db.row("PRAGMA page_count")
+    pages = catalog.row("PRAGMA page_count")
     assert pages is not None
-    with catalog.db.reading() as conn:
+    with catalog.reading() as conn:
         conn.execute(f"PRAGMA max_page_count = {pages[0] + 40}")
     with pytest.raises(StorageError, match="disk is full, 0 rows went in") as caught:
         library.import_rows(row(f"U{n}", notes="n" * 2000) for n in range(600))
     assert caught.value.retryable
     assert library.count() % 200 == 0
     assert titles(library, AlbumQuery(text="T1"))
-    assert catalog.db.row("PRAGMA integrity_check")[0] == "ok"  # type: ignore[index]
+    assert catalog.row("PRAGMA integrity_check")[0] == "ok"  # type: ignore[index]
 
 
 def test_a_million_refusals_are_counted_and_the_first_thousand_kept(library: Library) -> None:
@@ -744,7 +744,7 @@ def test_hostile_strings_are_data_and_survive_every_way(library: Library, tmp_pa
     fill(library, *rows)
     path = tmp_path / f"out.{suffix}"
     assert library.export_table(path) == len(HOSTILE)
-    other = Catalog(tmp_path / "other.db")
+    other = CatalogDatabase(tmp_path / "other.db")
     copy = Library(other)
     report = copy.import_table(path)
     assert report.rejected == ()

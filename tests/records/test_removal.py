@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from image_cache.covers.owncovers import OwnCovers
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import StorageError, UnknownAlbum
-from image_cache.importers.artwork.table import CoverRows, CoverTries
-from image_cache.importers.discogs.table import SyncRows
+from image_cache.importers.artwork.table import ArtworkTable, CoverTries
+from image_cache.importers.discogs.table import SyncTable
 from image_cache.models import AlbumQuery, AlbumRow
-from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.appearance import RecordAppearance, RecordAppearances
 from image_cache.records.library import COLOUR, Library
-from image_cache.records.removal import Belongings, OnlyGone, RemovalRows
+from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable
 from image_cache.records.removing import RECORDS_A_WRITE
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
@@ -28,9 +29,9 @@ BODY = b"a picture of one's own"
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Iterator[AlbumLooks]:
+def looks(tmp_path: Path) -> Iterator[RecordAppearances]:
     index = Index(tmp_path / "index.db")
-    yield AlbumLooks(index.database)
+    yield RecordAppearances(index.database)
     index.database.close()
 
 
@@ -40,7 +41,7 @@ def own(tmp_path: Path) -> OwnCovers:
 
 
 @pytest.fixture
-def library(catalog: Catalog, clock: FakeClock, looks: AlbumLooks, own: OwnCovers) -> Library:
+def library(catalog: CatalogDatabase, clock: FakeClock, looks: RecordAppearances, own: OwnCovers) -> Library:
     return Library(catalog, clock=clock, looks=lambda: looks, own=own)
 
 
@@ -54,25 +55,25 @@ def fill(library: Library, *rows: AlbumRow) -> list[int]:
     return [album.id for album in library.albums()]
 
 
-def counts(catalog: Catalog) -> dict[str, int]:
-    return {name: catalog.db.rows(f"SELECT count(*) AS n FROM {name}")[0]["n"] for name in COUNTED}
+def counts(catalog: CatalogDatabase) -> dict[str, int]:
+    return {name: catalog.rows(f"SELECT count(*) AS n FROM {name}")[0]["n"] for name in COUNTED}
 
 
-def gone(catalog: Catalog, ids: list[int], at: float) -> None:
+def gone(catalog: CatalogDatabase, ids: list[int], at: float) -> None:
     with catalog.write() as conn:
         conn.executemany("UPDATE albums SET gone_at = ? WHERE id = ?", [(at, one) for one in ids])
 
 
-def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library: Library, catalog: Catalog) -> None:
+def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library: Library, catalog: CatalogDatabase) -> None:
     one, other = fill(library, *(row(title, genres=("Jazz",), formats=("LP",), year=1971) for title in ("Zugzwang", "Other")))
     for album_id in (one, other):
         library.played(album_id)
         library.write_notes(album_id, f"note{album_id}")
-        CoverRows(catalog).record(album_id, CoverTries(1.0, 2.0), None)
-        SyncRows(catalog).wish(album_id, 1.0)
+        ArtworkTable(catalog).record(album_id, CoverTries(1.0, 2.0), None)
+        SyncTable(catalog).wish(album_id, 1.0)
     with catalog.write() as conn:
         conn.executemany("INSERT INTO spins (album_id, spun_at) VALUES (?, 1)", [(one,), (other,)])
-    before = {sort: catalog.revision(sort) for sort in ("artist", "plays")}
+    before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
     assert library.page(AlbumQuery(text="zugzwang"), 1).total == 1
     removed = library.remove([one])
     assert [(found.id, found.artist, found.title) for found in removed] == [(one, "Somebody", "Zugzwang")]
@@ -81,10 +82,10 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         "facets": 2,
         "music_albums": 0,
     }
-    assert all(catalog.revision(sort) > number for sort, number in before.items())
+    assert all(AlbumTable(catalog).revision(sort) > number for sort, number in before.items())
     assert (library.genres(), library.decades(), library.count()) == ([("Jazz", 1)], [(1970, 1)], 1)
     for text, hits in (("zugzwang", []), (f"note{one}", []), ("other", [other]), (f"note{other}", [other])):
-        assert catalog.matching(AlbumQuery(text=text)) == hits
+        assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
     assert library.random() == library.album(other)
     with pytest.raises(UnknownAlbum):
         library.played(one)
@@ -98,7 +99,7 @@ def test_unknown_ids_are_passed_over_and_an_id_is_never_given_again(library: Lib
     assert fill(library, row("Two"))[1] > ids[1]
 
 
-def test_a_large_set_goes_in_portions_between_which_others_write(library: Library, catalog: Catalog) -> None:
+def test_a_large_set_goes_in_portions_between_which_others_write(library: Library, catalog: CatalogDatabase) -> None:
     ids = fill(library, *(row(f"Title {number}") for number in range(2 * RECORDS_A_WRITE + 1)))
     left: list[int] = []
     wrote: list[int | None] = []
@@ -119,7 +120,7 @@ def test_a_large_set_goes_in_portions_between_which_others_write(library: Librar
 
 
 def test_only_what_is_still_gone_goes_and_what_has_something_of_ones_own_is_spared(
-    library: Library, catalog: Catalog, own: OwnCovers
+    library: Library, catalog: CatalogDatabase, own: OwnCovers
 ) -> None:
     names = ("plain", "played", "noted", "starred", "covered", "back", "again", "there")
     ids = dict(zip(names, fill(library, *(row(name, source="discogs", source_id=name) for name in names)), strict=True))
@@ -127,28 +128,28 @@ def test_only_what_is_still_gone_goes_and_what_has_something_of_ones_own_is_spar
     library.played(ids["played"])
     library.write_notes(ids["noted"], "mine")
     library.rate(ids["starred"], 4)
-    CoverRows(catalog).choose(ids["covered"], own.keep(BODY))
-    rows = RemovalRows(catalog)
+    ArtworkTable(catalog).choose(ids["covered"], own.keep(BODY))
+    rows = RemovalTable(catalog)
     count = rows.count_gone("discogs")
     assert (count.total, count.own, count.until) == (7, 4, 100.0)
     assert rows.count_gone("music").total == 0
     assert [album.title for album in rows.gone("discogs", 9, own=True)] == ["covered", "noted", "played", "starred"]
     assert [album.title for album in rows.gone("discogs", 2, own=False)] == ["again", "back"]
     assert rows.belongings(list(ids.values())) == {
-        **dict.fromkeys(ids.values(), Belongings()),
-        ids["played"]: Belongings(plays=1),
-        ids["noted"]: Belongings(has_notes=True),
-        ids["starred"]: Belongings(stars=4),
-        ids["covered"]: Belongings(has_cover=True),
+        **dict.fromkeys(ids.values(), RecordDependents()),
+        ids["played"]: RecordDependents(plays=1),
+        ids["noted"]: RecordDependents(has_notes=True),
+        ids["starred"]: RecordDependents(stars=4),
+        ids["covered"]: RecordDependents(has_cover=True),
     }
     # Between the page and its form: one is back, one came back and left again.
     with catalog.write() as conn:
         conn.execute("UPDATE albums SET gone_at = NULL WHERE id = ?", (ids["back"],))
     gone(catalog, [ids["again"]], 200.0)
-    only = OnlyGone("discogs", count.until)
+    only = GoneRecords("discogs", count.until)
     assert list(rows.gone_ids(only)) == [ids["plain"]]
     assert [found.title for found in library.remove(ids.values(), only)] == ["plain"]
-    all_of_it = OnlyGone("discogs", count.until, spares_own=False)
+    all_of_it = GoneRecords("discogs", count.until, spares_own=False)
     assert {found.title for found in library.remove(rows.gone_ids(all_of_it), all_of_it)} == {
         "played",
         "noted",
@@ -159,12 +160,12 @@ def test_only_what_is_still_gone_goes_and_what_has_something_of_ones_own_is_spar
 
 
 def test_the_file_of_an_own_cover_goes_with_the_last_record_that_shows_it(
-    library: Library, catalog: Catalog, own: OwnCovers, tmp_path: Path
+    library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path
 ) -> None:
     one, other, third = fill(library, row("One"), row("Other"), row("Third"))
     shared, chosen = own.keep(BODY), "https://covers.example/a.jpg"
     for album_id, address in ((one, shared), (other, shared), (third, chosen)):
-        CoverRows(catalog).choose(album_id, address)
+        ArtworkTable(catalog).choose(album_id, address)
     library.remove([one, third])
     assert own.fetch(shared).body == BODY
     library.remove([other])
@@ -172,11 +173,11 @@ def test_the_file_of_an_own_cover_goes_with_the_last_record_that_shows_it(
 
 
 def test_an_own_cover_that_cannot_be_deleted_keeps_no_record(
-    library: Library, catalog: Catalog, own: OwnCovers, tmp_path: Path
+    library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path
 ) -> None:
     (one,) = fill(library, row("One"))
     address = own.keep(BODY)
-    CoverRows(catalog).choose(one, address)
+    ArtworkTable(catalog).choose(one, address)
     file = next(path for path in (tmp_path / "own").rglob("*") if path.is_file())
     file.unlink()
     file.mkdir()  # nobody deletes a folder as if it were a file, not even root
@@ -184,10 +185,10 @@ def test_an_own_cover_that_cannot_be_deleted_keeps_no_record(
     assert library.count() == 0
 
 
-def test_what_sleeves_look_like_is_forgotten_at_once_and_groups_stay_counted(library: Library, looks: AlbumLooks) -> None:
+def test_what_sleeves_look_like_is_forgotten_at_once_and_groups_stay_counted(library: Library, looks: RecordAppearances) -> None:
     ids = fill(library, *(row(str(number)) for number in range(7)))
     with looks.database.write() as conn:
-        looks.put(conn, [AlbumLook(one, f"{one:064x}", one % 3, one) for one in ids])
+        looks.put(conn, [RecordAppearance(one, f"{one:064x}", one % 3, one) for one in ids])
         looks.pair(conn, [ids[:2], ids[2:4], ids[4:7]])
     before = library.page(AlbumQuery(sort=COLOUR), 1).total, looks.revision()
     assert looks.counts()["twins"] == 3
@@ -199,18 +200,18 @@ def test_what_sleeves_look_like_is_forgotten_at_once_and_groups_stay_counted(lib
     assert library.page(AlbumQuery(sort=COLOUR), 1).total == before[0] - 2 == 5
 
 
-def test_records_go_while_the_index_is_out_of_reach(catalog: Catalog, clock: FakeClock, tmp_path: Path) -> None:
+def test_records_go_while_the_index_is_out_of_reach(catalog: CatalogDatabase, clock: FakeClock, tmp_path: Path) -> None:
     """The survey forgets the looks later; a full or broken card must not keep a record on the wall."""
     (tmp_path / "cache").write_text("no folder")
     index = Index(tmp_path / "cache" / "index.db")
-    broken = AlbumLooks(index.database)
+    broken = RecordAppearances(index.database)
     library = Library(catalog, clock=clock, looks=lambda: broken)
     ids = fill(library, row("One"))
     assert len(library.remove(ids)) == 1
     assert library.count() == 0
 
 
-def test_a_disk_that_refuses_is_said_and_what_went_before_it_stays_gone(library: Library, catalog: Catalog) -> None:
+def test_a_disk_that_refuses_is_said_and_what_went_before_it_stays_gone(library: Library, catalog: CatalogDatabase) -> None:
     ids = fill(library, *(row(f"Title {number}") for number in range(RECORDS_A_WRITE + 5)))
 
     def asked() -> Iterator[int]:
@@ -225,15 +226,15 @@ def test_a_disk_that_refuses_is_said_and_what_went_before_it_stays_gone(library:
     assert library.count() == 5
 
 
-def test_the_demo_goes_the_same_way(library: Library, catalog: Catalog, own: OwnCovers, tmp_path: Path) -> None:
+def test_the_demo_goes_the_same_way(library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path) -> None:
     ids = fill(library, row("Mine"), *(row(f"Demo {number}", source="demo", source_id=str(number)) for number in range(3)))
-    CoverRows(catalog).choose(ids[1], own.keep(BODY))
+    ArtworkTable(catalog).choose(ids[1], own.keep(BODY))
     assert library.remove_source("demo") == 3
     assert [album.title for album in library.albums()] == ["Mine"]
     assert not [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
 
 
-def test_an_import_that_runs_meanwhile_doubles_nothing_and_loses_nothing(library: Library, catalog: Catalog) -> None:
+def test_an_import_that_runs_meanwhile_doubles_nothing_and_loses_nothing(library: Library, catalog: CatalogDatabase) -> None:
     rows = [row(f"Title {number}", source="x", source_id=str(number)) for number in range(900)]
     fill(library, *rows[:450])
     removed: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.server.fast_path import QuickAnswers
+from image_cache.server.fast_path import FastPath
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 
@@ -24,15 +24,15 @@ def look(path: str, if_none_match: str | None) -> tuple[str, list[tuple[str, str
 
 
 @pytest.fixture
-def quick() -> QuickAnswers:
-    return QuickAnswers(look, "gunicorn")
+def quick() -> FastPath:
+    return FastPath(look, "gunicorn")
 
 
 def asked(*headers: str, path: str = PATH, line: str = "GET {} HTTP/1.1") -> bytes:
     return "\r\n".join([line.format(path), "Host: vault", *headers, "", ""]).encode("latin-1")
 
 
-def test_a_plain_request_is_answered(quick: QuickAnswers) -> None:
+def test_a_plain_request_is_answered(quick: FastPath) -> None:
     answer = quick.answer(
         asked("User-Agent: Mozilla/5.0 (X11)", "Accept: image/webp,*/*;q=0.8", "Connection: keep-alive", "Cookie: a=b")
     )
@@ -42,7 +42,7 @@ def test_a_plain_request_is_answered(quick: QuickAnswers) -> None:
     assert answer[1] == b"body"
 
 
-def test_a_known_tag_is_answered_without_a_body(quick: QuickAnswers) -> None:
+def test_a_known_tag_is_answered_without_a_body(quick: FastPath) -> None:
     answer = quick.answer(asked('If-None-Match: "x"'))
     assert answer is not None
     assert answer[0].startswith(b"HTTP/1.1 304 NOT MODIFIED\r\n")
@@ -84,7 +84,7 @@ def test_a_known_tag_is_answered_without_a_body(quick: QuickAnswers) -> None:
         asked().replace(b"\r\n", b"\n"),
     ],
 )
-def test_everything_else_is_left_to_the_application(quick: QuickAnswers, request_bytes: bytes) -> None:
+def test_everything_else_is_left_to_the_application(quick: FastPath, request_bytes: bytes) -> None:
     assert quick.answer(request_bytes) is None
 
 

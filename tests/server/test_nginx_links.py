@@ -9,7 +9,7 @@ import pytest
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.stats.nginx_log import HITS, HitLog
-from image_cache.server.nginx_links import COVERS, Front
+from image_cache.server.nginx_links import COVERS, NginxLinks
 from tests.support.clock import FakeClock
 from tests.support.engine import open_cache, webp
 
@@ -109,7 +109,7 @@ def test_covers_are_linked_when_the_index_is_whole_and_no_file_is_torn(cache: Ca
     torn.write_bytes(bytes(torn.stat().st_size))
     short.write_bytes(short.read_bytes()[:50])
     gone.unlink()
-    front = Front(tmp_path / "front", cache, {"streams": tmp_path / "streams"})
+    front = NginxLinks(tmp_path / "front", cache, {"streams": tmp_path / "streams"})
     front.open()
     assert (front.folder / COVERS).readlink() == cache.disk.root
     assert (front.folder / "streams").readlink() == tmp_path / "streams"
@@ -120,7 +120,7 @@ def test_covers_are_linked_when_the_index_is_whole_and_no_file_is_torn(cache: Ca
 def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> None:
     cache = open_cache(tmp_path, is_adopted=False)
     assert cache.is_adopting
-    front = Front(tmp_path / "front", cache, {})
+    front = NginxLinks(tmp_path / "front", cache, {})
     front.open()
     assert not (front.folder / COVERS).is_symlink()
     cache.index.complete()
@@ -131,5 +131,5 @@ def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_used_is_a_warning(cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    Front(tmp_path / "file/front", cache, {}).open()
+    NginxLinks(tmp_path / "file/front", cache, {}).open()
     assert "nothing given to the server in front" in caplog.text

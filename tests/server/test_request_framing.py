@@ -5,7 +5,7 @@ import random
 import pytest
 
 from config import MAX_BODY_BYTES
-from image_cache.server.request_framing import MAX_HEAD_BYTES, Arrival
+from image_cache.server.request_framing import MAX_HEAD_BYTES, RequestBuffer
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world"
@@ -18,7 +18,7 @@ TRAILERS = b"POST / HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\nA\r\n0\r\n\r\n0
 def test_a_request_is_whole_at_its_last_byte(request_bytes: bytes, most: int) -> None:
     chance = random.Random(most)
     for _ in range(20):
-        arrival, at = Arrival(), 0
+        arrival, at = RequestBuffer(), 0
         while at < len(request_bytes):
             assert not arrival.is_whole, request_bytes[:at]
             step = chance.randint(1, most)
@@ -30,7 +30,7 @@ def test_a_request_is_whole_at_its_last_byte(request_bytes: bytes, most: int) ->
 
 @pytest.mark.parametrize("request_bytes", [GET, POST, CHUNKED, TRAILERS])
 def test_what_follows_a_request_does_not_hide_its_end(request_bytes: bytes) -> None:
-    arrival = Arrival()
+    arrival = RequestBuffer()
     arrival.feed(request_bytes + GET[:9])
     assert arrival.is_whole
 
@@ -45,14 +45,14 @@ def test_what_follows_a_request_does_not_hide_its_end(request_bytes: bytes) -> N
     ],
 )
 def test_a_body_that_is_too_large_is_not_waited_for(body: str) -> None:
-    arrival = Arrival()
+    arrival = RequestBuffer()
     arrival.feed(b"POST / HTTP/1.1\r\n" + body.encode())
     assert arrival.is_whole
     assert arrival.has_large_body
 
 
 def test_a_head_without_end_is_noticed() -> None:
-    arrival = Arrival()
+    arrival = RequestBuffer()
     for _ in range(MAX_HEAD_BYTES // 100):
         arrival.feed(b"x" * 100)
         assert not arrival.has_large_head
@@ -62,14 +62,14 @@ def test_a_head_without_end_is_noticed() -> None:
 
 @pytest.mark.parametrize("junk", [b"zz\r\n", b"-5\r\n", b"x" * 400, b"\r\n" * 200])
 def test_a_body_in_chunks_that_are_none_is_left_to_the_parser(junk: bytes) -> None:
-    arrival = Arrival()
+    arrival = RequestBuffer()
     arrival.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + junk + b"y" * 400)
     assert arrival.is_whole
 
 
 def test_a_large_body_in_small_chunks_is_read_in_one_pass() -> None:
     """Looking at everything again with each piece would take minutes for this one."""
-    arrival = Arrival()
+    arrival = RequestBuffer()
     arrival.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(100_000):
         arrival.feed(b"1\r\nx\r\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.server.sd_notify import Notifier, Watchdog, answers
+from image_cache.server.sd_notify import Notifier, SystemdWatchdog, answers
 from image_cache.web.request_body import ENDPOINTS, OWN_COVER, TABLES
 from tests.support.front import PROGRAM
 from tests.support.inside import Inside
@@ -221,7 +221,7 @@ def test_who_takes_a_question_and_never_answers_starves_the_watchdog(manager: Ma
             asked.set()
             return answers("127.0.0.1", port, timeout_s=0.2)
 
-        watchdog = Watchdog(Notifier(str(manager.path)), 0.2, is_well)
+        watchdog = SystemdWatchdog(Notifier(str(manager.path)), 0.2, is_well)
         watchdog.start()
         assert asked.wait(60)
         watchdog.close()

@@ -13,7 +13,8 @@ from PIL import Image
 
 import config
 from image_cache import ImageVisibility, StreamImageCache, StreamImageManager
-from image_cache.accounts.table import AccountRows
+from image_cache.accounts.table import AccountTable
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import (
     CacheError,
     DuplicateImage,
@@ -27,9 +28,8 @@ from image_cache.errors import (
     UploadTooLarge,
 )
 from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_own, may_see
-from image_cache.records.table import Catalog
 from image_cache.storage.local import LocalStorage
-from image_cache.streams import Limits, Upload
+from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
 from image_cache.streams.legacy_import import import_original
 from image_cache.streams.validation import new_image_id, slug_of
@@ -52,7 +52,7 @@ def add(manager: StreamImageManager, seed: int = 1, kind: ImageVisibility = PUBL
 
 
 def account(manager: StreamImageManager, name: str) -> Viewer:
-    AccountRows(Catalog(manager.images_dir.parent / "catalog.db")).add(name, name, "", "owner", 0.0, only_first=False)
+    AccountTable(CatalogDatabase(manager.images_dir.parent / "catalog.db")).add(name, name, "", "owner", 0.0, only_first=False)
     return manager.people.viewer(name)
 
 
@@ -199,7 +199,7 @@ BAD: dict[str, tuple[Callable[[], dict[str, Any]], type[CacheError]]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_refused_and_nothing_of_it_is_stored(tmp_path: Path, case: str) -> None:
-    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=Limits(max_bytes=200_000))
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=UploadLimits(max_bytes=200_000))
     made.create_stream("Evening", "evening")
     make, error = BAD[case]
     with pytest.raises(error):
@@ -276,7 +276,7 @@ def test_the_same_bytes_twice_are_said_so(manager: StreamImageManager) -> None:
 
 
 def test_a_stream_holds_so_many_and_no_more_however_many_come_at_once(tmp_path: Path) -> None:
-    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=Limits(max_images=5))
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=UploadLimits(max_images=5))
     made.create_stream("Evening", "evening")
     outcomes: list[str] = []
 
@@ -571,7 +571,7 @@ def test_another_recipe_forgets_what_the_old_one_made(tmp_path: Path) -> None:
     image_id = add(first)
     before = first.cache.get_image(image_id, "stream")
     first.close()
-    second = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=Limits(quality=20))
+    second = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=UploadLimits(quality=20))
     assert second.cache.get_image(image_id, "stream") is None
     after = second.pictures.body(second.get_stream_images("evening")[0], "stream_thumb")
     assert after is not None
@@ -773,7 +773,7 @@ def test_a_file_that_is_no_such_table_is_refused(manager: StreamImageManager, tm
 
 
 def test_an_upload_reads_a_file_no_further_than_its_limit(tmp_path: Path) -> None:
-    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=Limits(max_bytes=1000))
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=UploadLimits(max_bytes=1000))
     stream = made.create_stream("Evening", "evening")
     file = io.BytesIO(bytes(10_000_000))
     with pytest.raises(UploadTooLarge):

@@ -11,6 +11,7 @@ from typing import Any
 from config import Settings
 from image_cache.bootstrap import prepare, secret_key
 from image_cache.models import ImageVisibility
+from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services
 from image_cache.streams import Upload
 from tests.support.origin import Origin, jpeg
@@ -47,8 +48,8 @@ def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6,
     urls = [origin.put(f"/{n}.jpg", jpeg(edge_px + n, edge_px, (n, 90, 20))) for n in range(records)]
     with vault_at(settings) as services:
         shelve(services, scratch, urls)
-        for album in services.catalog.all_albums():
-            services.catalog.play(album.id, 1_700_000_000.0 + album.id)
+        for album in AlbumTable(services.catalog).all_albums():
+            AlbumTable(services.catalog).play(album.id, 1_700_000_000.0 + album.id)
         services.accounts.add("Vera", "correct horse", "operator")
         token = services.accounts.login("Vera", "correct horse", "192.168.1.2")
         assert services.accounts.who(token) is not None

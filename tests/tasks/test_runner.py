@@ -10,27 +10,27 @@ from typing import Any
 
 import pytest
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import TableRejected, UnknownTask
 from image_cache.models import TaskState
-from image_cache.records.table import Catalog
-from image_cache.tasks import Task, Tasks
+from image_cache.tasks import Task, TaskRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    found = Catalog(tmp_path / "catalog.db")
+def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
+    found = CatalogDatabase(tmp_path / "catalog.db")
     yield found
     found.close()
 
 
 @pytest.fixture
-def make(catalog: Catalog, tmp_path: Path) -> Iterator[Callable[..., Tasks]]:
-    made: list[Tasks] = []
+def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., TaskRunner]]:
+    made: list[TaskRunner] = []
 
-    def one(**runners: Callable[[Task], Mapping[str, Any]]) -> Tasks:
-        tasks = Tasks(catalog, runners, tmp_path)
+    def one(**runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
+        tasks = TaskRunner(catalog, runners, tmp_path)
         made.append(tasks)
         return tasks
 
@@ -46,19 +46,19 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def state(tasks: Tasks, task_id: int) -> TaskState:
+def state(tasks: TaskRunner, task_id: int) -> TaskState:
     found = tasks.rows.get(task_id)
     assert found is not None
     return found
 
 
-def test_a_task_runs_to_its_end_and_says_what_came_of_it(make: Callable[..., Tasks]) -> None:
+def test_a_task_runs_to_its_end_and_says_what_came_of_it(make: Callable[..., TaskRunner]) -> None:
     tasks = make(count=lambda task: {"counted": task.wanted["to"]})
     ended = tasks.run("count", {"to": 3})
     assert (ended.state, ended.outcome) == ("done", {"counted": 3})
 
 
-def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., Tasks]) -> None:
+def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., TaskRunner]) -> None:
     go = threading.Event()
 
     def wait(task: Task) -> dict[str, Any]:
@@ -74,7 +74,9 @@ def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., Tasks]) ->
     assert tasks.start("wait", {}) != first
 
 
-def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(make: Callable[..., Tasks], catalog: Catalog) -> None:
+def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(
+    make: Callable[..., TaskRunner], catalog: CatalogDatabase
+) -> None:
     def endless(task: Task) -> dict[str, Any]:
         with catalog.write() as conn:
             task.save(conn, {"page": 7}, 7, None, "Page 7")
@@ -93,7 +95,7 @@ def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(make: Ca
     assert not tasks.cancel(task_id)
 
 
-def test_a_cancel_ends_a_pause(make: Callable[..., Tasks]) -> None:
+def test_a_cancel_ends_a_pause(make: Callable[..., TaskRunner]) -> None:
     def sleepy(task: Task) -> dict[str, Any]:
         task.pause(3600, "Discogs asks for a pause.")
         return {}
@@ -108,14 +110,16 @@ def test_a_cancel_ends_a_pause(make: Callable[..., Tasks]) -> None:
     assert state(tasks, task_id).paused_until is None
 
 
-def test_a_task_that_waits_is_cancelled_at_once(make: Callable[..., Tasks]) -> None:
+def test_a_task_that_waits_is_cancelled_at_once(make: Callable[..., TaskRunner]) -> None:
     tasks = make(never=lambda task: {})
     task_id = tasks.start("never", {})
     tasks.cancel(task_id)
     assert state(tasks, task_id).state == "cancelled"
 
 
-def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(make: Callable[..., Tasks], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(
+    make: Callable[..., TaskRunner], caplog: pytest.LogCaptureFixture
+) -> None:
     def refuses(task: Task) -> dict[str, Any]:
         raise TableRejected("x.csv", "it is a picture")
 
@@ -130,7 +134,7 @@ def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(make: Callable[..., Task
     assert "secret" in caplog.text
 
 
-def test_a_stop_leaves_the_task_for_the_next_start(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_stop_leaves_the_task_for_the_next_start(catalog: CatalogDatabase, tmp_path: Path) -> None:
     def slow(task: Task) -> dict[str, Any]:
         if task.position:
             return {"went on at": task.position["page"]}
@@ -139,13 +143,13 @@ def test_a_stop_leaves_the_task_for_the_next_start(catalog: Catalog, tmp_path: P
         task.pause(3600, "waits")
         return {}
 
-    first = Tasks(catalog, {"slow": slow}, tmp_path)
+    first = TaskRunner(catalog, {"slow": slow}, tmp_path)
     first.serve()
     task_id = first.start("slow", {})
     until(lambda: state(first, task_id).paused_until is not None)
     assert first.close()
     assert state(first, task_id).state == "waiting"
-    second = Tasks(catalog, {"slow": slow}, tmp_path)
+    second = TaskRunner(catalog, {"slow": slow}, tmp_path)
     second.tend()
     until(lambda: state(second, task_id).is_over)
     assert state(second, task_id).outcome == {"went on at": 3}
@@ -155,10 +159,10 @@ def test_a_stop_leaves_the_task_for_the_next_start(catalog: Catalog, tmp_path: P
 CRASHES = """
 import os, sys
 from pathlib import Path
-from image_cache.records.table import Catalog
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.tasks import Tasks
 
-catalog = Catalog(Path(sys.argv[1]))
+catalog = CatalogDatabase(Path(sys.argv[1]))
 
 def crash(task):
     with catalog.write() as conn:
@@ -171,7 +175,7 @@ Tasks(catalog, {"crash": crash}, Path(sys.argv[1]).parent).run("crash", {})
 
 
 def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
-    make: Callable[..., Tasks], catalog: Catalog, tmp_path: Path
+    make: Callable[..., TaskRunner], catalog: CatalogDatabase, tmp_path: Path
 ) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", CRASHES, str(tmp_path / "catalog.db")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -201,7 +205,7 @@ def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
     assert runs == [5]
 
 
-def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., Tasks]) -> None:
+def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., TaskRunner]) -> None:
     tasks = make(quick=lambda task: {})
     first = tasks.start("quick", {})
     tasks.cancel(first)
@@ -212,7 +216,7 @@ def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., Tasks]) -> 
         tasks._state(first)
 
 
-def test_a_stop_while_a_task_begins_joins_it_or_keeps_it_from_beginning(make: Callable[..., Tasks]) -> None:
+def test_a_stop_while_a_task_begins_joins_it_or_keeps_it_from_beginning(make: Callable[..., TaskRunner]) -> None:
     """The stop found a thread that was not started yet, which cannot be joined: the rest of the stop was left out."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from image_cache.logs import OneLine
+from image_cache.logs import SingleLineFormatter
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
@@ -401,7 +401,7 @@ def test_titles_from_elsewhere_are_text_and_nothing_else(inside: Inside) -> None
 
 
 def test_a_log_record_is_one_line_whatever_it_quotes() -> None:
-    formatter = OneLine()
+    formatter = SingleLineFormatter()
     for text in ("a\nb", "a\r\nERROR forged", "\x1b[31mred", "a\u2028b", "\x00", "\x85"):
         record = logging.LogRecord("x", logging.WARNING, "", 0, "quoted=%s", (text,), None)
         line = formatter.format(record)
@@ -416,7 +416,7 @@ def test_a_log_record_is_one_line_whatever_it_quotes() -> None:
 
 def test_a_log_record_names_no_query_string() -> None:
     record = logging.LogRecord("x", logging.WARNING, "", 0, "failed url=%s next", ("https://a.example/p?token=secret&x=1",), None)
-    assert OneLine().format(record) == "WARNING x failed url=https://a.example/p?… next"
+    assert SingleLineFormatter().format(record) == "WARNING x failed url=https://a.example/p?… next"
 
 
 def test_nothing_starts_a_thread_before_the_first_request(tmp_path: Path) -> None:

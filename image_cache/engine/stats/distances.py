@@ -3,7 +3,7 @@
 UNKNOWN_BYTES = 16_000  # of a key whose size nobody has said, while no other is known
 
 
-class Line:
+class LruDistanceTree:
     """Keys in the order of use, as a Fenwick tree over their sizes: a distance costs a dozen additions, not a walk."""
 
     def __init__(self, sizes: dict[int, int], more: int) -> None:

@@ -1,6 +1,6 @@
 """What the figures were: samples of a day and a month in `index.db`, hosts, the last errors, what was written to the card.
 
-`Recorder` collects in memory and writes within the flush of a minute, never for a hit. The functions below only read: the
+`HistoryRecorder` collects in memory and writes within the flush of a minute, never for a hit. The functions below only read: the
 command line calls them without a service.
 """
 
@@ -90,7 +90,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Wear:
+class WriteBudget:
     """What this service wrote, by local days, the last one today. Not what other programs write, nor what a card makes of it."""
 
     days: tuple[tuple[str, int], ...]  # ("2026-11-20", bytes), without gaps, at most 31
@@ -113,7 +113,7 @@ class _Host:
     latency: Latencies = field(default_factory=Latencies)
 
 
-class Recorder:
+class HistoryRecorder:
     """What happened in this process since the last row. Thread-safe; `write` belongs into the transaction of the flush."""
 
     def __init__(self, clock: Callable[[], float] = time.time, io: Path = Path("/proc/self/io")) -> None:
@@ -243,7 +243,7 @@ def recent_failures(database: Database, most: int = 20) -> list[Failure]:
     return [Failure(*row) for row in rows]
 
 
-def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_bytes: int | None = None) -> Wear:
+def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_bytes: int | None = None) -> WriteBudget:
     """Return what the service wrote by day, and how long a card of this endurance lasts at the pace of the last whole days."""
     by_day: Counter[str] = Counter()
     for sample in samples(database, now, span_s=LONG_S, back_s=30 * DAY_S):
@@ -255,7 +255,7 @@ def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_byte
     whole = [count for _, count in days[1:-1]][-PACE_DAYS:]  # the first one began when the index did
     per_day = sum(whole) / len(whole) if len(whole) >= WHOLE_DAYS else None
     years = endurance_bytes / (per_day * 365.25) if endurance_bytes and per_day else None
-    return Wear(days, by_day[today.isoformat()], budget_bytes, per_day, endurance_bytes, years)
+    return WriteBudget(days, by_day[today.isoformat()], budget_bytes, per_day, endurance_bytes, years)
 
 
 def _day(at: float) -> str:

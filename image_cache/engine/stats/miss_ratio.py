@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database
 from image_cache.engine.key import Key
-from image_cache.engine.stats.distances import Line
+from image_cache.engine.stats.distances import LruDistanceTree
 
 MOST_KEYS = 4096  # followed at a time; more, and the share of keys that is sampled shrinks
 MOST_PENDING = 3072  # uses noted before they are brought in; what comes beyond is passed over
@@ -42,7 +42,7 @@ _MARK = b"VVR1"
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class MissRatioCurve:
     """What share of the uses a cache of each size would have answered: [(bytes, 0 to 1)], the first uses counted as misses.
 
     `is_enough` False: too little was seen to tell anything, and `points` is empty. `enough_bytes` is the smallest of the sizes
@@ -59,7 +59,7 @@ class Curve:
     enough_bytes: int = 0
 
 
-class Uses:
+class ReuseSampler:
     """Uses of sampled keys since they were last brought into the index. Thread-safe; `note` costs a microsecond."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class Reuse:
     def merge(self, tags: Sequence[int], sizes: Sequence[int], seen: int, now: float) -> None:
         """Follow noted uses in their order. `seen` is how many there were of all keys, 0 when that is not known."""
         self._age(now)
-        line = Line(self.sizes, len(tags))
+        line = LruDistanceTree(self.sizes, len(tags))
         weights_before = sum(self.slots) + self.first
         for tag, noted in zip(tags, sizes, strict=True):
             if tag >> BELOW >= self.limit:
@@ -141,13 +141,13 @@ class Reuse:
         self.seen += seen or sum(self.slots) + self.first - weights_before
         self.sizes = line.in_order()
 
-    def curve(self, budget_bytes: int, now: float) -> Curve:
+    def curve(self, budget_bytes: int, now: float) -> MissRatioCurve:
         """Return what each size would have answered, for sizes around the budget and what was used."""
         working = int(sum(self.sizes.values()) / self.rate)
         is_enough = self.noted >= ENOUGH_USES and now - self.since >= ENOUGH_S
         facts = (round(self.noted), ENOUGH_USES, self.since, is_enough, self.rate, working)
         if not is_enough:
-            return Curve((), *facts)
+            return MissRatioCurve((), *facts)
         steps = sorted({*STEPS_BYTES, budget_bytes})
         best = self.answered(steps[-1])
         enough = next(step for step in steps if self.answered(step) >= best - SAME_SHARE)
@@ -160,7 +160,7 @@ class Reuse:
             if at is None:
                 break
             del shown[at]
-        return Curve(tuple((step, self.answered(step)) for step in shown), *facts, enough)
+        return MissRatioCurve(tuple((step, self.answered(step)) for step in shown), *facts, enough)
 
     def answered(self, size_bytes: int) -> float:
         """Return the share of all uses that a cache of this size would have answered, 0 to 1."""
@@ -215,7 +215,7 @@ class Reuse:
             self.first, self.seen, self.noted = self.first * kept, self.seen * kept, self.noted * kept
         self.merged_at = now
 
-    def _shrink(self, line: "Line") -> None:
+    def _shrink(self, line: "LruDistanceTree") -> None:
         """Sample fewer keys: a tenth of those that are followed are followed no more."""
         prefixes = sorted(tag >> BELOW for tag in line.places)
         self.limit = max(1, prefixes[MOST_KEYS * 9 // 10])
@@ -228,7 +228,7 @@ def tag_of(key: Key) -> int:
     return (int(key.digest[:10], 16) << 8) | (zlib.crc32(key.variant.encode()) & 0xFF)
 
 
-def merge_uses(conn: Connection, uses: Uses, now: float) -> None:
+def merge_uses(conn: Connection, uses: ReuseSampler, now: float) -> None:
     """Bring the noted uses of this process into the state of all of them."""
     row = conn.execute("SELECT state FROM reuse").fetchone()
     state = Reuse.unpacked(row[0]) if row else Reuse()
@@ -242,7 +242,7 @@ def forget_uses(conn: Connection) -> None:
     conn.execute("DELETE FROM reuse")
 
 
-def reuse_curve(database: Database, now: float, *, budget_bytes: int) -> Curve:
+def reuse_curve(database: Database, now: float, *, budget_bytes: int) -> MissRatioCurve:
     """Return what other sizes of the cache would have answered, from all uses up to the last hour. Reads only."""
     row = database.row("SELECT state FROM reuse")
     return (Reuse.unpacked(row[0]) if row else Reuse()).curve(budget_bytes, now)

@@ -14,16 +14,16 @@ from functools import partial
 from itertools import islice
 
 from image_cache.covers import NAMESPACE, ImageCache
-from image_cache.covers.appearance import Looks
+from image_cache.covers.appearance import AppearanceJob
 from image_cache.covers.dummies import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
-from image_cache.engine.appearance_table import Look
-from image_cache.engine.registry import Image
+from image_cache.engine.appearance_table import Appearance
+from image_cache.engine.registry import ImageRecord
 from image_cache.imaging.colours import Colour, unpacked
-from image_cache.importers.artwork.table import CoverRows
+from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.artwork.twins import groups, split
 from image_cache.models import Album
-from image_cache.records.appearance import AlbumLook, AlbumLooks
+from image_cache.records.appearance import RecordAppearance, RecordAppearances
 from image_cache.records.colour import apart, place_of
 
 logger = logging.getLogger(__name__)
@@ -41,10 +41,10 @@ MOST_GROUPS = 2000
 _Row = tuple[int, str | None, str | None, str | None]
 
 
-class Survey:
+class CoverAudit:
     """Goes through all records when something has changed. A chore; one process at a time."""
 
-    def __init__(self, rows: CoverRows, covers: ImageCache, looks: Looks, albums: AlbumLooks) -> None:
+    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearances) -> None:
         self._rows = rows
         self._covers = covers
         self._looks = looks
@@ -156,13 +156,13 @@ class Survey:
             os.close(fd)
 
 
-def seen(album_id: int, digest: str, image: Image | None, look: Look | None) -> AlbumLook:
+def seen(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:
     """Return what is known about the sleeve of a record."""
     band, place = place_of(unpacked(look.colours)) if look is not None and look.colours else (None, None)
-    return AlbumLook(album_id, digest, band, place, flaw_of(image))
+    return RecordAppearance(album_id, digest, band, place, flaw_of(image))
 
 
-def flaw_of(image: Image | None) -> str:
+def flaw_of(image: ImageRecord | None) -> str:
     """Return what could be better about a picture: `small`, `oblong`, or nothing."""
     if image is None or not image.width or not image.height:
         return ""
@@ -171,7 +171,7 @@ def flaw_of(image: Image | None) -> str:
     return "oblong" if max(image.width, image.height) > OBLONG * min(image.width, image.height) else ""
 
 
-def why_no_cover(address: str, image: Image | None, look: Look | None) -> str:
+def why_no_cover(address: str, image: ImageRecord | None, look: Appearance | None) -> str:
     """Return why what an address leads to is no cover, empty when it may be one."""
     if is_dummy_address(address):
         return "Its source has only a stand-in"

@@ -11,9 +11,9 @@ from image_cache.covers.owncovers import SCHEME, OwnCovers
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.importers.artwork.audit import DEAD
-from image_cache.importers.artwork.table import CoverRows
+from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
-from image_cache.tasks.runner import Tasks
+from image_cache.tasks.runner import TaskRunner
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +23,18 @@ AFTER_FAILURE_S = 6 * 3600.0
 AFTER_CANCEL_S = 7 * 86400.0  # somebody did not want it; whoever asks for a cover begins a new one
 
 
-class CoverDesk:
+class CoverEditor:
     """Own covers, choices, and the beginning of a search. Any thread, several processes."""
 
     def __init__(
         self,
         settings: Settings,
-        rows: CoverRows,
+        rows: ArtworkTable,
         *,
         covers: ImageCache,
         own: OwnCovers,
         decoder: Decoder,
-        tasks: Tasks | None,
+        tasks: TaskRunner | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rows = rows

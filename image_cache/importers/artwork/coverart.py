@@ -11,8 +11,8 @@ from typing import Any
 
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
 from image_cache.importers.artwork.services import BUSY_S, MBID
-from image_cache.net.lazy_client import LazyFetcher
-from image_cache.net.turns import Turns
+from image_cache.net.lazy_client import LazyHttpClient
+from image_cache.net.turns import IntervalLimiter
 
 INTERVAL_S = 1.0  # it has no limit, and asks to be treated gently
 MAX_BYTES = 2_000_000
@@ -21,7 +21,7 @@ DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ArchiveImage:
     """A picture of a release: its address, and whether it is the front."""
 
     url: str
@@ -29,27 +29,27 @@ class Picture:
     says: str
 
 
-class CoverArt:
+class CoverArtArchive:
     """Asks the archive. `wait` is called with the seconds until this caller's turn, and may raise to end it."""
 
-    def __init__(self, fetcher: LazyFetcher, base_url: str, turns: Turns, wait: Callable[[float], None]) -> None:
+    def __init__(self, fetcher: LazyHttpClient, base_url: str, turns: IntervalLimiter, wait: Callable[[float], None]) -> None:
         self._fetcher = fetcher
         self._base_url = base_url.rstrip("/")
         self._turns = turns
         self._wait = wait
 
-    def of_release(self, mbid: str) -> list[Picture]:
+    def of_release(self, mbid: str) -> list[ArchiveImage]:
         """Return the pictures of a release, fronts first; none when it is not known or has none.
 
         Raises `OriginUnavailable` or `OriginDenied`.
         """
         return self._pictures("release", mbid)
 
-    def of_group(self, mbid: str) -> list[Picture]:
+    def of_group(self, mbid: str) -> list[ArchiveImage]:
         """Return the picture that stands for all pressings of a release group. Raises as `of_release`."""
         return self._pictures("release-group", mbid)
 
-    def _pictures(self, kind: str, mbid: str) -> list[Picture]:
+    def _pictures(self, kind: str, mbid: str) -> list[ArchiveImage]:
         if not MBID.fullmatch(mbid):
             return []
         found = self._ask(f"{self._base_url}/{kind}/{mbid}")
@@ -61,7 +61,7 @@ class CoverArt:
         pictures = [self._picture(release, one) for one in images if isinstance(one, dict) and MBID.fullmatch(release)]
         return sorted((one for one in pictures if one is not None), key=lambda one: not one.is_front)
 
-    def _picture(self, release: str, image: dict[str, Any]) -> Picture | None:
+    def _picture(self, release: str, image: dict[str, Any]) -> ArchiveImage | None:
         number = str(image.get("id", ""))  # a number in newer answers, text in older ones
         if not number.isascii() or not number.isdigit() or len(number) > 20:
             return None
@@ -73,7 +73,7 @@ class CoverArt:
         says = " ".join(
             filter(None, [", ".join(types) or "Picture", f"({comment[:60]})" if isinstance(comment, str) and comment else ""])
         )
-        return Picture(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, says)
+        return ArchiveImage(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, says)
 
     def _ask(self, url: str) -> Any:
         self._wait(self._turns.book())

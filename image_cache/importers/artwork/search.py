@@ -14,18 +14,18 @@ from config import Settings
 from image_cache.covers import WARM, ImageCache
 from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, SourceRefused
 from image_cache.importers.artwork.coverart import INTERVAL_S as ARCHIVE_S
-from image_cache.importers.artwork.coverart import CoverArt
+from image_cache.importers.artwork.coverart import CoverArtArchive
 from image_cache.importers.artwork.services import INTERVAL_S, MusicBrainz
-from image_cache.importers.artwork.strategies import WAYS, Services
-from image_cache.importers.artwork.table import CoverOffer, CoverRows
+from image_cache.importers.artwork.strategies import WAYS, ArtworkClients
+from image_cache.importers.artwork.table import ArtworkTable, CoverOffer
 from image_cache.models import Album
-from image_cache.net.json_api import WebApi
-from image_cache.net.lazy_client import LazyFetcher
-from image_cache.net.turns import Turns
+from image_cache.net.json_api import JsonApiClient
+from image_cache.net.lazy_client import LazyHttpClient
+from image_cache.net.turns import IntervalLimiter
 from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.importers.discogs.client import Discogs
+    from image_cache.importers.discogs.client import DiscogsClient
 
 logger = logging.getLogger(__name__)
 
@@ -41,17 +41,17 @@ STEP_S = 0.25  # how soon a cancel or a stop ends a wait for one's turn
 COUNT_S = 20.0  # how often the rest is counted; in between it is one less with each record
 
 
-class Finder:
+class ArtworkSearch:
     """Looks for covers. One runs at a time over all processes: it is a task."""
 
     def __init__(
         self,
         settings: Settings,
-        rows: CoverRows,
+        rows: ArtworkTable,
         covers: ImageCache,
-        fetcher: LazyFetcher,
+        fetcher: LazyHttpClient,
         *,
-        discogs: Callable[[Task], "Discogs"] | None = None,
+        discogs: Callable[[Task], "DiscogsClient"] | None = None,
         clock: Callable[[], float] = time.time,
         first_rest_s: float = FIRST_REST_S,
     ) -> None:
@@ -95,7 +95,7 @@ class Finder:
         says = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
         return {"says": says, "looked_at": done, "found": found}
 
-    def _look(self, services: Services, album: Album) -> bool:
+    def _look(self, services: ArtworkClients, album: Album) -> bool:
         """Go all the ways of one record until a sure one leads to a picture; write what came of it. Tell whether one was found."""
         known = self._rows.tries(album.id)
         barred = {*known.refused, album.cover_url}
@@ -139,7 +139,7 @@ class Finder:
         tries = replace(self._rows.tries(album.id), tried_at=self._clock(), next_at=self._clock() + BROKEN_S, reason=_why(error))
         self._rows.record(album.id, tries, None)
 
-    def _services(self, task: Task) -> Services:
+    def _services(self, task: Task) -> ArtworkClients:
         settings, folder = self._settings, self._settings.cache_dir
 
         def wait(seconds: float) -> None:
@@ -149,14 +149,16 @@ class Finder:
                 time.sleep(min(STEP_S, left))
                 task.check()
 
-        api = WebApi(self._fetcher, settings.MUSICBRAINZ_API_URL, {})
-        return Services(
-            MusicBrainz(api, Turns(folder / ".musicbrainz", INTERVAL_S, clock=self._clock), wait),
-            CoverArt(self._fetcher, settings.COVER_ART_URL, Turns(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait),
+        api = JsonApiClient(self._fetcher, settings.MUSICBRAINZ_API_URL, {})
+        return ArtworkClients(
+            MusicBrainz(api, IntervalLimiter(folder / ".musicbrainz", INTERVAL_S, clock=self._clock), wait),
+            CoverArtArchive(
+                self._fetcher, settings.COVER_ART_URL, IntervalLimiter(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait
+            ),
             self._discogs_of(task),
         )
 
-    def _discogs_of(self, task: Task) -> "Discogs | None":
+    def _discogs_of(self, task: Task) -> "DiscogsClient | None":
         try:
             return self._discogs(task) if self._discogs else None
         except SourceRefused:

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 from config import Settings
 from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.covers.owncovers import OwnCovers
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
-from image_cache.engine.pool import Chore
+from image_cache.engine.pool import PeriodicJob
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import TaskState
-from image_cache.net.lazy_client import LazyFetcher
-from image_cache.records.table import Catalog
-from image_cache.tasks import Task, Tasks
+from image_cache.net.lazy_client import LazyHttpClient
+from image_cache.tasks import Task, TaskRunner
 
 if TYPE_CHECKING:
-    from image_cache.importers.artwork.audit import Survey
-    from image_cache.importers.artwork.choose import CoverDesk
-    from image_cache.importers.discogs.client import Discogs
-    from image_cache.importers.discogs.service import DiscogsLink
-    from image_cache.records.appearance import AlbumLooks
+    from image_cache.importers.artwork.audit import CoverAudit
+    from image_cache.importers.artwork.choose import CoverEditor
+    from image_cache.importers.discogs.client import DiscogsClient
+    from image_cache.importers.discogs.service import DiscogsService
+    from image_cache.records.appearance import RecordAppearances
 
 KIND = "covers"  # of the task that looks for covers
 FIND_S = 60.0  # the search is quiet: it does not compete with the start of the machine
@@ -32,18 +32,18 @@ SPARE_CALLS = 30  # of the 55 a minute that Discogs allows all of this program
 SURVEY_S = 5.0  # how often it is asked whether there are new sleeves to look at
 
 
-class CoverCare:
+class ArtworkService:
     """Gives out the parts of it, each made with its first use. Any thread."""
 
     def __init__(
         self,
         settings: Settings,
-        catalog: Catalog,
+        catalog: CatalogDatabase,
         *,
         covers: ImageCache,
         own: OwnCovers,
         decoder: Decoder,
-        fetcher: LazyFetcher,
+        fetcher: LazyHttpClient,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -53,31 +53,33 @@ class CoverCare:
         self._decoder = decoder
         self._fetcher = fetcher
         self._clock = clock
-        self._tasks: Tasks | None = None
-        self._discogs: Callable[[Task], Discogs] | None = None
+        self._tasks: TaskRunner | None = None
+        self._discogs: Callable[[Task], DiscogsClient] | None = None
         self._guard = threading.RLock()  # while a part is made; protects the three below
-        self._desk: CoverDesk | None = None
-        self._survey: Survey | None = None
-        self._looks: AlbumLooks | None = None
+        self._desk: CoverEditor | None = None
+        self._survey: CoverAudit | None = None
+        self._looks: RecordAppearances | None = None
 
-    def use(self, tasks: Tasks, discogs: "DiscogsLink | None" = None) -> None:
+    def use(self, tasks: TaskRunner, discogs: "DiscogsService | None" = None) -> None:
         """Let searches run here, as tasks of the kind `covers`, and ask Discogs when it has a token."""
         self._tasks = tasks
         if discogs is not None:
             # A sync of people who wait goes first: so many calls of each minute are left to it.
             self._discogs = lambda task: discogs.client(task, spare=SPARE_CALLS)
 
-    def chores(self) -> list[Chore]:
+    def chores(self) -> list[PeriodicJob]:
         return [
-            Chore("survey", SURVEY_S, self._look_around, first_s=SURVEY_S),
-            Chore("finding", FIND_S, self._begin_search, first_s=FIND_S),
+            PeriodicJob("survey", SURVEY_S, self._look_around, first_s=SURVEY_S),
+            PeriodicJob("finding", FIND_S, self._begin_search, first_s=FIND_S),
         ]
 
     def find(self, task: Task) -> Mapping[str, Any]:
         """Look for covers: the runner of the task."""
-        from image_cache.importers.artwork.search import Finder
+        from image_cache.importers.artwork.search import ArtworkSearch
 
-        finder = Finder(self._settings, self.desk.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock)
+        finder = ArtworkSearch(
+            self._settings, self.desk.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock
+        )
         return finder.run(task)
 
     def search(self) -> TaskState | None:
@@ -86,16 +88,16 @@ class CoverCare:
         return None if last is None or last.is_over else last
 
     @property
-    def desk(self) -> "CoverDesk":
+    def desk(self) -> "CoverEditor":
         """What people do about the cover of one record."""
         with self._guard:
             if self._desk is None:
-                from image_cache.importers.artwork.choose import CoverDesk
-                from image_cache.importers.artwork.table import CoverRows
+                from image_cache.importers.artwork.choose import CoverEditor
+                from image_cache.importers.artwork.table import ArtworkTable
 
-                self._desk = CoverDesk(
+                self._desk = CoverEditor(
                     self._settings,
-                    CoverRows(self._catalog),
+                    ArtworkTable(self._catalog),
                     covers=self._covers,
                     own=self._own,
                     decoder=self._decoder,
@@ -105,24 +107,24 @@ class CoverCare:
             return self._desk
 
     @property
-    def looks(self) -> "AlbumLooks":
+    def looks(self) -> "RecordAppearances":
         """What the sleeves of records look like."""
         with self._guard:
             if self._looks is None:
-                from image_cache.records.appearance import AlbumLooks
+                from image_cache.records.appearance import RecordAppearances
 
-                self._looks = AlbumLooks(self._covers.cache.index.database)
+                self._looks = RecordAppearances(self._covers.cache.index.database)
             return self._looks
 
     @property
-    def survey(self) -> "Survey":
+    def survey(self) -> "CoverAudit":
         """What keeps `looks` true."""
         with self._guard:
             if self._survey is None:
-                from image_cache.covers.appearance import Looks
-                from image_cache.importers.artwork.audit import Survey
+                from image_cache.covers.appearance import AppearanceJob
+                from image_cache.importers.artwork.audit import CoverAudit
 
-                self._survey = Survey(self.desk.rows, self._covers, Looks(self._covers, self._decoder), self.looks)
+                self._survey = CoverAudit(self.desk.rows, self._covers, AppearanceJob(self._covers, self._decoder), self.looks)
             return self._survey
 
     def _look_around(self) -> None:
@@ -136,7 +138,7 @@ class CoverCare:
     def _bare(self) -> Iterator[object]:
         """Yield something when a record has no picture, or somebody asked for another one."""
         try:
-            yield from self._catalog.db.rows("SELECT 1 FROM albums WHERE picture IS NULL LIMIT 1")
-            yield from self._catalog.db.rows("SELECT 1 FROM cover_tries WHERE next_at = 0 LIMIT 1")
+            yield from self._catalog.rows("SELECT 1 FROM albums WHERE picture IS NULL LIMIT 1")
+            yield from self._catalog.rows("SELECT 1 FROM cover_tries WHERE next_at = 0 LIMIT 1")
         except DatabaseError:
             return

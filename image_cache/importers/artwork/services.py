@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
-from image_cache.net.json_api import WebApi
-from image_cache.net.turns import Turns
+from image_cache.net.json_api import JsonApiClient
+from image_cache.net.turns import IntervalLimiter
 
 INTERVAL_S = 1.1  # one a second is the rule, measured where the requests arrive: a little more than that leaves room for the way
 BUSY_S = 5.0  # how long to keep still after a 503 that does not say
@@ -42,10 +42,10 @@ class Release:
 class MusicBrainz:
     """Asks MusicBrainz. `wait` is called with the seconds until this caller's turn, and may raise to end it.
 
-    Every method may raise what `WebApi.get` raises; a release that is not known is an empty answer.
+    Every method may raise what `JsonApiClient.get` raises; a release that is not known is an empty answer.
     """
 
-    def __init__(self, api: WebApi, turns: Turns, wait: Callable[[float], None]) -> None:
+    def __init__(self, api: JsonApiClient, turns: IntervalLimiter, wait: Callable[[float], None]) -> None:
         self._api = api
         self._turns = turns
         self._wait = wait

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album
-from image_cache.records.table import MAX_ID, Catalog
+from image_cache.records.table import MAX_ID, AlbumTable
 
 # A time further ahead than this was written by a clock that was wrong.
 FAR_S = 400 * 86400.0
@@ -43,12 +44,12 @@ class CoverTries:
     refused: tuple[str, ...] = ()
 
 
-class CoverRows:
+class ArtworkTable:
     """Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._albums = AlbumTable(catalog)
+        self.db = catalog
 
     def due(self, now: float) -> int | None:
         """Return the record to look at next: one that somebody asked for, then one never tried, then the one tried longest ago."""
@@ -76,7 +77,7 @@ class CoverRows:
             "SELECT id FROM albums WHERE picture IS NULL ORDER BY artist_sort, coalesce(year, 9999), title_sort, id LIMIT ? OFFSET ?",
             (count, first),
         )
-        albums = self._catalog.albums([row["id"] for row in rows])
+        albums = self._albums.albums([row["id"] for row in rows])
         return [(album, self.tries(album.id)) for album in albums]
 
     def refused(self, first: int, count: int) -> list[int]:
@@ -89,7 +90,7 @@ class CoverRows:
         return int(row[0]) if row else 0
 
     def album(self, album_id: int) -> Album | None:
-        return self._catalog.album(album_id)
+        return self._albums.album(album_id)
 
     def tries(self, album_id: int) -> CoverTries:
         row = self.db.row("SELECT * FROM cover_tries WHERE album_id = ?", (min(album_id, MAX_ID),))

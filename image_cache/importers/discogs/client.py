@@ -1,6 +1,6 @@
 """Discogs over its API: identity, a page of the collection, a release. One pace for all calls, errors in words for the collector.
 
-The token is a header of `WebApi` and goes to the API alone. Source: the developer pages of Discogs (limits, paging, media type).
+The token is a header of `JsonApiClient` and goes to the API alone. Source: the developer pages of Discogs (limits, paging, media type).
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from typing import Any
 
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused
 from image_cache.importers.discogs.parse import CollectionPage, Details, details_from, fields_from, page_from
-from image_cache.net.json_api import WebApi
-from image_cache.net.lazy_client import LazyFetcher
-from image_cache.net.rate_limit import Pace
+from image_cache.net.json_api import JsonApiClient
+from image_cache.net.lazy_client import LazyHttpClient
+from image_cache.net.rate_limit import RateLimiter
 
 NAME = "discogs"
 PER_PAGE = 100  # the most that it gives; it cuts a larger wish down silently
@@ -24,7 +24,7 @@ NO_ACCOUNT = "Discogs has no collection under this name any more. Test the token
 NO_PROGRAM = "Discogs refuses to talk to this program. A contact in VINYL_VAULT_CONTACT may help."
 
 
-class Discogs:
+class DiscogsClient:
     """Asks Discogs on behalf of one token. For one thread at a time.
 
     `wait` is called with the seconds that a call has to wait, and may raise to give up. `spare` calls of each window are left to
@@ -32,9 +32,16 @@ class Discogs:
     """
 
     def __init__(
-        self, fetcher: LazyFetcher, base_url: str, token: str, pace: Pace, wait: Callable[[float], None], *, spare: int = 0
+        self,
+        fetcher: LazyHttpClient,
+        base_url: str,
+        token: str,
+        pace: RateLimiter,
+        wait: Callable[[float], None],
+        *,
+        spare: int = 0,
     ) -> None:
-        self._api = WebApi(fetcher, base_url, {"Authorization": f"Discogs token={token}", "Accept": ACCEPT})
+        self._api = JsonApiClient(fetcher, base_url, {"Authorization": f"Discogs token={token}", "Accept": ACCEPT})
         self._pace = pace
         self._wait = wait
         self._spare = spare

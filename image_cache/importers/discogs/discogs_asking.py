@@ -10,13 +10,13 @@ from image_cache.net.backoff import retry_delay_s
 from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.importers.discogs.service import DiscogsLink
+    from image_cache.importers.discogs.service import DiscogsService
 
 LINGER_S = 20.0  # who opened one record opens the next
 LOOK_S = 0.25
 
 
-def test_token(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
+def test_token(task: Task, link: "DiscogsService") -> Mapping[str, Any]:
     """Ask whose token it is and how many records there are. One that is not known is forgotten, one that is takes its place.
 
     Raises `SourceRefused`, `SourceAway`.
@@ -35,7 +35,7 @@ def test_token(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
     return {"says": says, "account": account, "items": items}
 
 
-def _identity(task: Task, link: "DiscogsLink", fresh: str | None) -> tuple[str, int]:
+def _identity(task: Task, link: "DiscogsService", fresh: str | None) -> tuple[str, int]:
     try:
         client = link.client(task, fresh)
         account = client.identity()
@@ -51,7 +51,7 @@ def _identity(task: Task, link: "DiscogsLink", fresh: str | None) -> tuple[str, 
     return account, page.items if page else 0
 
 
-def fetch_details(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
+def fetch_details(task: Task, link: "DiscogsService") -> Mapping[str, Any]:
     """Ask for the tracks of the records that were opened, the newest wish first, until nobody has wished for a while."""
     done = 0
     client = link.client(task)
@@ -80,7 +80,7 @@ def fetch_details(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
     return {"records": done}
 
 
-def _keep(link: "DiscogsLink", album_id: int, found: Details) -> None:
+def _keep(link: "DiscogsService", album_id: int, found: Details) -> None:
     kept = link.library.detail(album_id, found.tracks, found.barcode, found.cover_url)
     if kept is not None and kept.picture:
         link.covers.remember([kept.picture])

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from config import Settings
 from image_cache.covers import ImageCache
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.table import SyncRows
+from image_cache.importers.discogs.table import SyncTable
 from image_cache.importers.discogs.tokenfile import TokenFile, looks_like_token
 from image_cache.models import Album, TaskState
-from image_cache.net.catalog_services import ServiceRows
-from image_cache.net.lazy_client import LazyFetcher
+from image_cache.net.catalog_services import ServiceStateTable
+from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.opening import make_fetcher
 from image_cache.records.library import Library
-from image_cache.records.table import Catalog
-from image_cache.tasks.runner import Runner, Task, Tasks
+from image_cache.tasks.runner import Runner, Task, TaskRunner
 
 if TYPE_CHECKING:
-    from image_cache.importers.discogs.client import Discogs
+    from image_cache.importers.discogs.client import DiscogsClient
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +58,15 @@ class DiscogsStatus:
     is_offline: bool = False
 
 
-class DiscogsLink:
+class DiscogsService:
     """Discogs for one vault. Any thread. `tasks` is set by whoever runs the tasks of the vault."""
 
-    tasks: Tasks
+    tasks: TaskRunner
 
     def __init__(
         self,
         settings: Settings,
-        catalog: Catalog,
+        catalog: CatalogDatabase,
         library: Library,
         covers: ImageCache,
         *,
@@ -79,9 +79,9 @@ class DiscogsLink:
         self.clock = clock
         self.tokens = TokenFile(settings.discogs_token_path)
         self.untested = TokenFile(settings.discogs_token_path.with_suffix(".new"))
-        self.services = ServiceRows(catalog)
-        self.rows = SyncRows(catalog)
-        self._fetcher = LazyFetcher(lambda: make_fetcher(settings, read_timeout_s=READ_TIMEOUT_S))
+        self.services = ServiceStateTable(catalog)
+        self.rows = SyncTable(catalog)
+        self._fetcher = LazyHttpClient(lambda: make_fetcher(settings, read_timeout_s=READ_TIMEOUT_S))
         if settings.DISCOGS_HIDE_STALE:
             library.veil = self._veiled
 
@@ -184,23 +184,23 @@ class DiscogsLink:
         except DatabaseError as error:
             logger.warning("refresh left for later reason=%s", error)
 
-    def client(self, task: Task, token: str | None = None, *, spare: int = 0) -> "Discogs":
+    def client(self, task: Task, token: str | None = None, *, spare: int = 0) -> "DiscogsClient":
         """Return who speaks to Discogs for a task. Raises `SourceRefused` without a token."""
         from image_cache.errors import SourceRefused
-        from image_cache.importers.discogs.client import Discogs
-        from image_cache.net.rate_limit import Pace
+        from image_cache.importers.discogs.client import DiscogsClient
+        from image_cache.net.rate_limit import RateLimiter
 
         token = token or self.tokens.read()
         if token is None:
             raise SourceRefused("token", "No token of Discogs is kept here.")
-        pace = Pace(
+        pace = RateLimiter(
             self.services,
             NAME,
             calls=self.settings.DISCOGS_CALLS,
             window_s=self.settings.DISCOGS_WINDOW_S,
             clock=self.clock,
         )
-        return Discogs(self._fetcher, self.settings.DISCOGS_API_URL, token, pace, _waiter(task), spare=spare)
+        return DiscogsClient(self._fetcher, self.settings.DISCOGS_API_URL, token, pace, _waiter(task), spare=spare)
 
     def _sync(self, task: Task) -> Mapping[str, Any]:
         from image_cache.importers.discogs.sync import sync

@@ -16,7 +16,7 @@ from image_cache.importers.discogs.parse import CollectionPage
 from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:
-    from image_cache.importers.discogs.service import DiscogsLink
+    from image_cache.importers.discogs.service import DiscogsService
 
 TRIES = 6  # of one call that brings no answer, with growing pauses
 FIRST_PAUSE = 1 / 30  # of the window: 2 s, doubled from try to try
@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SyncPosition:
     """Where a pass is. `page` is the next one to read, `look` 1 or 2; counts are of the records of this look."""
 
     account: str
@@ -47,13 +47,13 @@ class Place:
         return f"{again} {min(self.page, self.pages):,} of {self.pages:,}, {self.saved:,} saved"
 
 
-def sync(task: Task, link: "DiscogsLink") -> Mapping[str, Any]:
+def sync(task: Task, link: "DiscogsService") -> Mapping[str, Any]:
     """Run a sync to its end; see `Task`. Raises `SourceRefused`, `SourceAway`, `StorageError`."""
     return _Sync(task, link).run()
 
 
 class _Sync:
-    def __init__(self, task: Task, link: "DiscogsLink") -> None:
+    def __init__(self, task: Task, link: "DiscogsService") -> None:
         from image_cache.importers.discogs.service import NAME, SPARE
 
         self.task = task
@@ -72,14 +72,14 @@ class _Sync:
             with self.link.catalog.write() as conn:
                 self._save(conn, place)
 
-    def _begin(self) -> Place:
+    def _begin(self) -> SyncPosition:
         """Return where to go on, or begin: who is asked for, what the fields of notes are called."""
         if (place := _place(self.task.position)) is not None:
             return place
         self.task.progress(0, None, "Asking Discogs.")
         account = self._patiently(self.client.identity)
         left = self._left_over(account)
-        place = left or Place(account, self._patiently(lambda: self.client.fields(account)))
+        place = left or SyncPosition(account, self._patiently(lambda: self.client.fields(account)))
         with self.link.catalog.write() as conn:
             if left is None:
                 self.link.rows.begin(conn, self.source)
@@ -87,7 +87,7 @@ class _Sync:
             self._save(conn, place)
         return place
 
-    def _left_over(self, account: str) -> Place | None:
+    def _left_over(self, account: str) -> SyncPosition | None:
         """Return the place where the last sync failed, when that is not long ago; what was cancelled begins anew."""
         last = self.link.tasks.rows.before(self.source, self.task.id)
         place = _place(last.position) if last is not None and last.state == "failed" else None
@@ -95,7 +95,7 @@ class _Sync:
             return None
         return place if 0 <= self.task.clock() - last.updated_at < GOES_ON_S else None
 
-    def _look(self, place: Place) -> Place:
+    def _look(self, place: SyncPosition) -> SyncPosition:
         """Read the pages from `place` on."""
         while place.page <= min(place.pages, MAX_PAGES):
             number, account, fields = place.page, place.account, place.fields
@@ -106,7 +106,7 @@ class _Sync:
             place = self._take(place, page)
         return place
 
-    def _take(self, place: Place, page: CollectionPage) -> Place:
+    def _take(self, place: SyncPosition, page: CollectionPage) -> SyncPosition:
         """Put a page into the catalogue, and where the pass goes on with it; then let its covers be known."""
         rows = [row for row in page.rows if not isinstance(row, ImportRejected)]
         urls = [row.cover_url for row in rows if row.cover_url]
@@ -136,11 +136,11 @@ class _Sync:
         self.link.covers.renew(failing)
         return after
 
-    def _has_gaps(self, place: Place) -> bool:
+    def _has_gaps(self, place: SyncPosition) -> bool:
         """Tell whether something that was known did not show. An empty collection is taken at its word: nothing is marked for it."""
         return place.items > 0 and (not place.is_steady or self.link.rows.missing(self.source) > 0)
 
-    def _finish(self, place: Place, before_at: float | None) -> Mapping[str, Any]:
+    def _finish(self, place: SyncPosition, before_at: float | None) -> Mapping[str, Any]:
         now = float(int(self.task.clock()))
         counts = {name: place.counts.get(name, 0) for name in ("new", "changed", "same", "rejected")}
         with self.link.catalog.write() as conn:
@@ -152,7 +152,7 @@ class _Sync:
             self.task.save(conn, asdict(place), place.saved, place.items, says)
         return {"says": says, **counts, "gone": gone, "items": place.items, "account": place.account, "reasons": place.rejected}
 
-    def _save(self, conn: Connection, place: Place) -> None:
+    def _save(self, conn: Connection, place: SyncPosition) -> None:
         self.task.save(conn, asdict(place), place.saved, place.items or None, place.says())
 
     def _patiently(self, call: Callable[[], Found]) -> Found:
@@ -178,15 +178,15 @@ class _Sync:
             self.task.pause(seconds, "Discogs does not answer. It is asked again.")
 
 
-def _place(position: Mapping[str, Any]) -> Place | None:
+def _place(position: Mapping[str, Any]) -> SyncPosition | None:
     """Return the place that a position of a task holds; None for none, and for one that another version of the program wrote."""
     try:
-        return Place(**position) if position else None
+        return SyncPosition(**position) if position else None
     except TypeError:
         return None
 
 
-def _outcome_says(place: Place, counts: Mapping[str, int], gone: int) -> str:
+def _outcome_says(place: SyncPosition, counts: Mapping[str, int], gone: int) -> str:
     if not place.items:
         return f"Connected as {place.account}. The collection is empty."
     parts = [f"{counts['new']:,} new", f"{counts['changed']:,} changed", f"{counts['same']:,} the same"]

@@ -3,11 +3,12 @@
 Statements only; what they mean is the library's business.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from image_cache.db.database import Connection, Row
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import Connection
 from image_cache.models import Album
-from image_cache.records.table import Catalog, album_columns, album_from
+from image_cache.records.table import album_columns, album_from
 
 MOST_WISHES = (
     100  # that may be asked for; somebody who opens more gets the newest first and the others when they are opened again
@@ -17,26 +18,12 @@ MOST_FAILED = 1000
 _KNOWN = "source = ? AND instance_id <> '' AND instance_id NOT IN (SELECT instance_id FROM sync_seen WHERE source = ?)"
 
 
-class SyncRows:
+class SyncTable:
     """Rows of a source in the catalogue. Methods with a connection belong into the caller's `write()` block."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: CatalogDatabase) -> None:
         self.catalog = catalog
-        self.db = catalog.db
-
-    # Copies
-
-    def by_instance(self, source: str, instance_id: str) -> Album | None:
-        """Return the album of a copy, as its source knows it: `rating` is the source's."""
-        return self._one("source = ? AND instance_id = ?", (source, instance_id))
-
-    def copies(self, source: str, release: str) -> list[Album]:
-        """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND (source_id = ? OR source_id BETWEEN ? AND ?)"
-        rows = self.db.rows(sql, (source, release, f"{release}-0", f"{release}-:"))
-        numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
-        found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
-        return sorted(found, key=lambda album: int(numbers[album.id]))
+        self.db = catalog
 
     def has_source(self, source: str) -> bool:
         return self.db.row("SELECT 1 FROM albums WHERE source = ? LIMIT 1", (source,)) is not None
@@ -107,7 +94,3 @@ class SyncRows:
     def forget_wishes(self) -> None:
         with self.db.write() as conn:
             conn.execute("DELETE FROM detail_wishes")
-
-    def _one(self, where: str, values: Sequence[object]) -> Album | None:
-        row: Row | None = self.db.row(f"SELECT {album_columns(own=False)} FROM albums WHERE {where}", values)
-        return album_from(row) if row else None

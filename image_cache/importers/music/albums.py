@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from image_cache.importers.music.tag_reader import Refused, Tags
-from image_cache.importers.music.walk import Names, Part, Unit
+from image_cache.importers.music.tag_reader import TagReadRefused, Tags
+from image_cache.importers.music.walk import DiscFolder, Names, Unit
 from image_cache.models import AlbumRow, Track
 from image_cache.text import fold
 
@@ -37,7 +37,7 @@ _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AlbumImage:
     """Where a picture is: the file, and the mark of its size and time. `is_embedded` in the tag of a music file."""
 
     path: Names
@@ -52,7 +52,7 @@ class FoundAlbum:
     key: str
     row: AlbumRow
     folders: list[Names]
-    embedded: Picture | None
+    embedded: AlbumImage | None
     is_alone: bool  # whether no other album lies in its folder, so that a picture there is its own
 
 
@@ -73,7 +73,7 @@ class _Group:
     lines: list[_Line] = field(default_factory=list)
     words: dict[str, Counter[str]] = field(default_factory=dict)
     folders: list[Names] = field(default_factory=list)
-    embedded: Picture | None = None
+    embedded: AlbumImage | None = None
     embedded_at: tuple[int, tuple[int, int, str]] = (0, (0, 0, ""))
     compilations: int = 0
 
@@ -93,17 +93,17 @@ class Assembly:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._groups: dict[str, _Group] = {}
-        self._untagged: list[tuple[Part, str, Tags | None, str]] = []
+        self._untagged: list[tuple[DiscFolder, str, Tags | None, str]] = []
         self._extra = 0  # beyond what one folder may have
         self.newest_ns = 0
 
-    def add(self, part: Part, name: str, mark: str, tags: Tags | Refused) -> None:
+    def add(self, part: DiscFolder, name: str, mark: str, tags: Tags | TagReadRefused) -> None:
         """Take a file in. `mark` is that of its size and time."""
         self.newest_ns = max(self.newest_ns, int(mark.partition("-")[2] or "0", 16))
-        album = "" if isinstance(tags, Refused) else clean(tags.album)
-        if isinstance(tags, Refused) or not album:
+        album = "" if isinstance(tags, TagReadRefused) else clean(tags.album)
+        if isinstance(tags, TagReadRefused) or not album:
             if len(self._untagged) <= MAX_UNTAGGED:
-                self._untagged.append((part, name, None if isinstance(tags, Refused) else tags, mark))
+                self._untagged.append((part, name, None if isinstance(tags, TagReadRefused) else tags, mark))
             else:
                 self._extra += 1
             return
@@ -136,15 +136,15 @@ class Assembly:
             left_out += len(heap)
         return [self._album(key, group) for key, group in self._groups.items() if group.lines], left_out
 
-    def _is_album(self, heap: list[tuple[Part, str, Tags | None, str]]) -> bool:
+    def _is_album(self, heap: list[tuple[DiscFolder, str, Tags | None, str]]) -> bool:
         """Tell whether files without tags can be named by their folder: not loose in the root, no heap, and not all broken."""
         return bool(self._unit.path) and not self._extra and len(heap) <= MAX_UNTAGGED and any(tags for _, _, tags, _ in heap)
 
-    def _join(self, group: _Group, heap: list[tuple[Part, str, Tags | None, str]]) -> None:
+    def _join(self, group: _Group, heap: list[tuple[DiscFolder, str, Tags | None, str]]) -> None:
         for part, name, tags, mark in heap:
             self._into(group, part, name, tags or Tags(""), mark=mark, disc=None)
 
-    def _into(self, group: _Group, part: Part, name: str, tags: Tags, *, mark: str, disc: int | None) -> None:
+    def _into(self, group: _Group, part: DiscFolder, name: str, tags: Tags, *, mark: str, disc: int | None) -> None:
         by_name = _named_by_file(name)
         position, order = _position(tags.track or by_name[1])
         number = _number(tags.disc) or disc or part.disc or _number(by_name[0]) or 1
@@ -162,7 +162,7 @@ class Assembly:
             group.folders.append(part.path)
         at = (number, line.order)
         if tags.has_picture and (group.embedded is None or at < group.embedded_at):
-            group.embedded, group.embedded_at = Picture((*part.path, name), mark, is_embedded=True), at
+            group.embedded, group.embedded_at = AlbumImage((*part.path, name), mark, is_embedded=True), at
         if len(group.lines) < 2 * MAX_TRACKS:
             group.lines.append(line)
 

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config import Settings
-from image_cache.db.catalog import SettingRows
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.errors import FolderRejected
 from image_cache.importers.music.mounts import TABLE, mounts_of, point_of
-from image_cache.importers.music.save import MUSIC, MusicRoot, MusicRows
-from image_cache.records.table import Catalog
-from image_cache.tasks.runner import Tasks
+from image_cache.importers.music.save import MUSIC, MusicRoot, MusicTable
+from image_cache.tasks.runner import TaskRunner
 from image_cache.text import fold
 
 logger = logging.getLogger(__name__)
@@ -29,12 +28,12 @@ class MusicRoots:
     """The roots. Any thread, several processes: all of it stands in the catalogue. `table` is the kernel's list of mounts."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, *, clock: Callable[[], float] = time.time, table: Path = TABLE
+        self, settings: Settings, catalog: CatalogDatabase, *, clock: Callable[[], float] = time.time, table: Path = TABLE
     ) -> None:
-        self.rows = MusicRows(catalog)
+        self.rows = MusicTable(catalog)
         self.table = table
         self._settings = settings
-        self._stored = SettingRows(catalog)
+        self._stored = SettingsTable(catalog)
         self._clock = clock
 
     def given(self) -> list[str]:
@@ -151,7 +150,7 @@ class MusicRoots:
         """Return what is mounted at a root now."""
         return mounts_of(root.real_path, self.table)
 
-    def tend(self, tasks: Tasks) -> None:
+    def tend(self, tasks: TaskRunner) -> None:
         """Start a scan when a disk came or went, or when it is time again. Asks no disk: one that hangs keeps nobody waiting."""
         dirs = self.dirs()
         if not dirs:

@@ -5,17 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.importers.music.albums import FoundAlbum
-from image_cache.importers.music.save import MUSIC, MusicFolder, MusicRoot, MusicRows
+from image_cache.importers.music.save import MUSIC, MusicFolder, MusicRoot, MusicTable
 from image_cache.models import Album
 from image_cache.records.merge import created, merged
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 Finds = Sequence[tuple[FoundAlbum, str | None]]
 
 
-class Keeper:
+class AlbumWriter:
     """Writes the albums of folders in one transaction. `counts` are how many were new, changed, moved, back, gone.
 
     `is_there(root id, path)` tells whether a folder still exists, for albums that may have moved.
@@ -23,8 +24,8 @@ class Keeper:
 
     def __init__(
         self,
-        catalog: Catalog,
-        rows: MusicRows,
+        catalog: CatalogDatabase,
+        rows: MusicTable,
         root: MusicRoot,
         *,
         conn: Connection,
@@ -32,7 +33,7 @@ class Keeper:
         is_there: Callable[[int, str], bool],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self._catalog = catalog
+        self._albums = AlbumTable(catalog)
         self._rows = rows
         self._root = root
         self._conn = conn
@@ -45,7 +46,7 @@ class Keeper:
         here = set(self._rows.albums_of(self._conn, folder_id))
         lost: list[tuple[FoundAlbum, str | None]] = []
         for find, cover in finds:
-            before = self._catalog.by_identity(MUSIC, self._source_id(folder, find))
+            before = self._albums.by_identity(MUSIC, self._source_id(folder, find))
             if before is None:
                 lost.append((find, cover))
             else:
@@ -74,7 +75,7 @@ class Keeper:
                 if before is not None:
                     self._change(folder_id, before, find, cover, source_id, word="moved")
                     return
-        self._catalog.insert(self._conn, album)
+        self._albums.insert(self._conn, album)
         self.counts["new"] += 1
         self._rows.place(self._conn, self._rows.id_of(self._conn, source_id), folder_id)
 
@@ -87,12 +88,12 @@ class Keeper:
         if after == before:
             return
         self.counts[word if before.gone_at is None else "back"] += 1
-        self._catalog.update(self._conn, before, replace(after, seen_at=self._now))
+        self._albums.update(self._conn, before, replace(after, seen_at=self._now))
 
     def _source_id(self, folder: MusicFolder, find: FoundAlbum) -> str:
         text = f"{self._root.name}\0{folder.path}\0{find.key}"
         return f"folder-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
     def _by_id(self, album_id: int) -> Album | None:
-        known = self._catalog.album(album_id)
-        return None if known is None else self._catalog.by_identity(known.source, known.source_id)
+        known = self._albums.album(album_id)
+        return None if known is None else self._albums.by_identity(known.source, known.source_id)

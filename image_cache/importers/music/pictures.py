@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.importers.music.tag_reader import TagReader
 from image_cache.importers.music.walk import Names, holds_anything, open_file, opened, opened_root, reason_of
-from image_cache.net.lazy_client import Fetched
+from image_cache.net.lazy_client import FetchResult
 
 SCHEME = "music:"
 MAX_ADDRESS_CHARS = 8000
@@ -50,7 +50,7 @@ class MusicPlace:
         self._roots = roots
         self._max_bytes = max_bytes
 
-    def fetch(self, address: str) -> Fetched:
+    def fetch(self, address: str) -> FetchResult:
         """Read a picture.
 
         Raises `OriginUnavailable` when the whole root is not there (a disk that is not plugged in), `OriginNotFound` when only the
@@ -76,7 +76,7 @@ class MusicPlace:
     def close(self) -> None:
         self.reader.close()
 
-    def _read(self, address: str, top: int, path: Names, mark: str, *, is_embedded: bool) -> Fetched:
+    def _read(self, address: str, top: int, path: Names, mark: str, *, is_embedded: bool) -> FetchResult:
         with opened(top, path[:-1]) as inner:
             file = open_file(inner, path[-1])
         try:
@@ -93,7 +93,7 @@ class MusicPlace:
             os.close(file)
         if not body:
             raise OriginNotFound(address, "there is no picture in it")
-        return Fetched(address, 200, body)
+        return FetchResult(address, 200, body)
 
 
 def _whole(file: int, size_bytes: int) -> bytes:

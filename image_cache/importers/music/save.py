@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album
-from image_cache.records.table import Catalog
 
 MUSIC = "music"  # the source of albums that lie in folders
 AT_A_TIME = 500
@@ -45,11 +45,11 @@ class MusicFolder:
     left_out: int = 0
 
 
-class MusicRows:
+class MusicTable:
     """Roots, folders, and which albums lie in them. Any thread, several processes."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.db = catalog.db
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
 
     def roots(self) -> list[MusicRoot]:
         """Return every root that was ever known, with its totals."""

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import DecoderFailed, FolderRejected
 from image_cache.importers.music.folders import MusicRoots, below, has_lost
 from image_cache.importers.music.mounts import point_of
 from image_cache.importers.music.save import MusicRoot
-from image_cache.importers.music.scan_folder import COUNTS, Means, RootWalk, Seen
+from image_cache.importers.music.scan_folder import COUNTS, RootWalk, ScanContext, ScanStats
 from image_cache.importers.music.tag_reader import TagReader
 from image_cache.importers.music.walk import Names, holds_anything, opened, opened_root, reason_of
-from image_cache.records.table import Catalog
 from image_cache.tasks.runner import Task
 
 EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; what is on the wall stays."
@@ -33,7 +33,7 @@ class MusicScan:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: CatalogDatabase,
         roots: MusicRoots,
         reader: TagReader,
         *,
@@ -42,7 +42,7 @@ class MusicScan:
     ) -> None:
         self._roots = roots
         self._rows = roots.rows
-        self._means = Means(catalog, roots.rows, reader, remember, max_picture_bytes, tuple(roots.own_folders()))
+        self._means = ScanContext(catalog, roots.rows, reader, remember, max_picture_bytes, tuple(roots.own_folders()))
 
     def run(self, task: Task) -> Mapping[str, Any]:
         """Scan all roots, or the folder that `wanted` names as `dir`. Raises `FolderRejected` when there is none."""
@@ -53,7 +53,7 @@ class MusicScan:
             raise FolderRejected(only, "it lies in no music folder." if only else "No music folder is set.", hint=HINT)
         if only:
             self._check(chosen[0][0], chosen[0][1])
-        seen = Seen(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
+        seen = ScanStats(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
         seen.counts |= {name: int(task.position.get(name, 0)) for name in COUNTS}
         seen.problems = list(task.position.get("problems", []))
         for root, names in chosen:
@@ -78,7 +78,7 @@ class MusicScan:
             "problems": seen.problems,
         }
 
-    def _scan_root(self, task: Task, root: MusicRoot, names: Names, seen: Seen) -> None:
+    def _scan_root(self, task: Task, root: MusicRoot, names: Names, seen: ScanStats) -> None:
         mounts = self._roots.mounts(root)
         try:
             self._roots.check(root.path)
@@ -95,7 +95,7 @@ class MusicScan:
             state = "well" if says in ("", FIXED) else "part"
             self._rows.scanned(replace(root, state=state, says=says, mounts=mounts, whole_mounts=(*mounts, *kept)), task.clock())
 
-    def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, seen: Seen) -> tuple[str, list[str] | None]:
+    def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, seen: ScanStats) -> tuple[str, list[str] | None]:
         """Walk through an open root. Returns a sentence about it, and which mounts in it are missing; None: all of it is."""
         mounts = self._roots.mounts(root)
         has_known = next(self._rows.folders(root.id), None) is not None
@@ -123,7 +123,7 @@ class MusicScan:
             raise FolderRejected("/".join((root.path, *names)), reason_of(error)) from error
 
 
-def _sentence(seen: Seen, left_out: int, missing: list[str]) -> str:
+def _sentence(seen: ScanStats, left_out: int, missing: list[str]) -> str:
     """Say what a scan did, in a line."""
     counts = seen.counts
     done = [f"{counts[name]:,} {name}" for name in ("new", "changed", "moved", "back", "gone") if counts[name]]

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.importers.music.albums import Assembly, FoundAlbum
-from image_cache.importers.music.music_keep import Finds, Keeper
+from image_cache.importers.music.music_keep import AlbumWriter, Finds
 from image_cache.importers.music.pictures import decoded, encoded, mark_of, picture_address
-from image_cache.importers.music.save import MusicFolder, MusicRoot, MusicRows
-from image_cache.importers.music.tag_reader import AT_A_TIME, Refused, TagReader, Tags
-from image_cache.importers.music.walk import Names, Part, Unit, Unread, Walk, open_file, opened, reason_of
-from image_cache.records.table import Catalog
+from image_cache.importers.music.save import MusicFolder, MusicRoot, MusicTable
+from image_cache.importers.music.tag_reader import AT_A_TIME, TagReader, TagReadRefused, Tags
+from image_cache.importers.music.walk import DiscFolder, FolderWalk, Names, Unit, Unread, open_file, opened, reason_of
 from image_cache.tasks.runner import Task
 
 UNITS_A_WRITE = 50
@@ -25,11 +25,11 @@ COUNTS = ("new", "changed", "moved", "back", "gone", "read", "refused", "large_p
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ScanContext:
     """What a walk works with. `remember` gets the addresses of pictures as they are found; `own_folders` are not looked into."""
 
-    catalog: Catalog
-    rows: MusicRows
+    catalog: CatalogDatabase
+    rows: MusicTable
     reader: TagReader
     remember: Callable[[Iterable[str | None]], object]
     max_picture_bytes: int
@@ -37,7 +37,7 @@ class Means:
 
 
 @dataclass(slots=True)
-class Seen:
+class ScanStats:
     """What a scan did so far. What is in `counts` and `problems` survives a stop; the rest is counted anew."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
@@ -57,7 +57,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class FileResult:
     """A folder whose files were read and not written down yet."""
 
     folder: MusicFolder
@@ -68,7 +68,7 @@ class Read:
 class RootWalk:
     """One walk through one root."""
 
-    def __init__(self, means: Means, task: Task, root: MusicRoot, *, top: int, seen: Seen) -> None:
+    def __init__(self, means: ScanContext, task: Task, root: MusicRoot, *, top: int, seen: ScanStats) -> None:
         self._means = means
         self._rows = means.rows
         self._task = task
@@ -77,7 +77,7 @@ class RootWalk:
         self._seen = seen
         self._found: set[int] = set()  # of every folder with music, eight bytes of its hash
         self._unread: list[str] = []
-        self._waiting: list[Read] = []
+        self._waiting: list[FileResult] = []
         self._written = time.monotonic()
         self.has_met = False  # whether a folder was there that an earlier scan knew,
         self.has_found = False  # or any with music at all
@@ -86,7 +86,7 @@ class RootWalk:
         """Look at every folder below `names`, read what changed, write it down."""
         own = frozenset(facts for folder in self._means.own_folders if (facts := _identity(folder)))
         with opened(self._top, names) as start:
-            walk = Walk(start, own, names)
+            walk = FolderWalk(start, own, names)
             for unit in walk.units():
                 if isinstance(unit, Unread):
                     self._skip(unit.path, unit.reason)
@@ -152,9 +152,9 @@ class RootWalk:
         folder = MusicFolder(0, path, unit.mark, unit.files, left_out)
         if left_out:
             self._seen.trouble(unit.path, f"{left_out:,} {'file' if left_out == 1 else 'files'} without tags left out")
-        self._waiting.append(Read(folder, with_covers, assembly.newest_ns / 1e9))
+        self._waiting.append(FileResult(folder, with_covers, assembly.newest_ns / 1e9))
 
-    def _read(self, unit: Unit, part: Part) -> Iterator[tuple[str, str, Tags | Refused]]:
+    def _read(self, unit: Unit, part: DiscFolder) -> Iterator[tuple[str, str, Tags | TagReadRefused]]:
         """Yield (name, mark, tags) of the music files of one folder."""
         with opened(self._top, part.path) as folder:
             for at in range(0, len(part.music), AT_A_TIME):
@@ -167,14 +167,14 @@ class RootWalk:
                     )
                     marks = {name: mark_of(os.fstat(file)) for name, file in readable}
                 for name, file in files:
-                    tags = Refused(file) if isinstance(file, str) else answers[name]
+                    tags = TagReadRefused(file) if isinstance(file, str) else answers[name]
                     self._note(part, name, tags)
                     yield name, marks.get(name, ""), tags
 
-    def _note(self, part: Part, name: str, tags: Tags | Refused) -> None:
+    def _note(self, part: DiscFolder, name: str, tags: Tags | TagReadRefused) -> None:
         self._seen.files += 1
         self._seen.counts["read"] += 1
-        if isinstance(tags, Refused):
+        if isinstance(tags, TagReadRefused):
             self._seen.counts["refused"] += 1
             self._seen.trouble((*part.path, name), tags.reason)
         elif tags.has_large_picture:
@@ -220,7 +220,7 @@ class RootWalk:
             return
         counts, urls = dict(self._seen.counts), list[str | None]()
         with self._means.catalog.write() as conn:
-            keeper = Keeper(
+            keeper = AlbumWriter(
                 self._means.catalog, self._rows, self._root, conn=conn, now=self._task.clock(), is_there=self._is_there
             )
             for read in self._waiting:

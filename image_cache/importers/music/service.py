@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from image_cache.db.catalog import SettingRows
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
-from image_cache.engine.pool import Chore
-from image_cache.net.lazy_client import Fetched
-from image_cache.records.table import Catalog
+from image_cache.engine.pool import PeriodicJob
+from image_cache.net.lazy_client import FetchResult
 
 if TYPE_CHECKING:
     from image_cache.importers.music.folders import MusicRoots
     from image_cache.importers.music.pictures import MusicPlace
-    from image_cache.tasks.runner import Task, Tasks
+    from image_cache.tasks.runner import Task, TaskRunner
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +24,10 @@ LOOK_S, LOOK_FIRST_S = 60.0, 10.0  # how soon a disk with music is noticed that 
 BUDGET_BYTES = 128 << 20  # for one tag: 50 MB of picture fit, whatever holds them
 
 
-class LateMusic:
+class MusicService:
     """The roots, the scan, and the pictures in them. Any thread. `remember` gets the addresses that a scan finds."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings, catalog: CatalogDatabase, clock: Callable[[], float] = time.time) -> None:
         self.remember: Callable[[Iterable[str | None]], object] = lambda urls: None
         self._settings = settings
         self._catalog = catalog
@@ -44,7 +43,7 @@ class LateMusic:
 
         return MusicRoots(self._settings, self._catalog, clock=self._clock)
 
-    def fetch(self, address: str) -> Fetched:
+    def fetch(self, address: str) -> FetchResult:
         """Read a picture; see `MusicPlace.fetch`."""
         return self._made().fetch(address)
 
@@ -57,17 +56,17 @@ class LateMusic:
         )
         return scan.run(task)
 
-    def chore(self, tasks: "Tasks") -> Chore:
+    def chore(self, tasks: "TaskRunner") -> PeriodicJob:
         """Start a scan when it is time, or when a disk came or went; see `MusicRoots.tend`."""
 
         def tend() -> None:
             try:
-                if self._settings.MUSIC_DIRS or SettingRows(self._catalog).values("music."):
+                if self._settings.MUSIC_DIRS or SettingsTable(self._catalog).values("music."):
                     self.roots.tend(tasks)
             except (DatabaseError, OSError) as error:
                 logger.warning("music folders not looked after reason=%s", error)
 
-        return Chore("music", LOOK_S, tend, first_s=LOOK_FIRST_S)
+        return PeriodicJob("music", LOOK_S, tend, first_s=LOOK_FIRST_S)
 
     def close(self) -> None:
         """End the reader of tags, also in the middle of a file."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderFailed
-from image_cache.sandbox.channel import Broken, Channel
+from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 ROOT = Path(__file__).resolve().parents[3]
 AT_A_TIME = 16  # files of one question; the child expects no more
@@ -63,7 +63,7 @@ class Tags:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class TagReadRefused:
     """A file that could not be read, and why."""
 
     reason: str
@@ -80,9 +80,9 @@ class TagReader:
         self._line: socket.socket | None = None
         self._is_closed = False
 
-    def tags(self, files: Sequence[int]) -> list[Tags | Refused]:
+    def tags(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
         """Return what each open file says. Raises `DecoderFailed` when no child can be started."""
-        answers: list[Tags | Refused] = []
+        answers: list[Tags | TagReadRefused] = []
         while len(answers) < len(files):
             part = files[len(answers) : len(answers) + AT_A_TIME]
             with self._lock:
@@ -97,7 +97,7 @@ class TagReader:
         with self._lock:
             try:
                 head, body = self._send("picture", [file], MAX_PICTURE_BYTES).receive(deadline_at=self._deadline())
-            except Broken as error:
+            except ProtocolError as error:
                 self._let_go()
                 raise DecoderFailed(f"the picture in its tag cannot be read ({error})") from error
             finally:
@@ -121,22 +121,22 @@ class TagReader:
         with self._lock:
             self._let_go()
 
-    def _ask(self, files: Sequence[int]) -> list[Tags | Refused]:
+    def _ask(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
         """Return answers to the first of the files: to all of them, or up to the one that the child died of."""
-        answers: list[Tags | Refused] = []
+        answers: list[Tags | TagReadRefused] = []
         try:
             channel = self._send("tags", files, 0)
             for _ in files:
                 head, _ = channel.receive(deadline_at=self._deadline())
                 answers.append(_tags(head))
-        except Broken:
+        except ProtocolError:
             self._let_go()
             if self._is_closed:
                 raise DecoderFailed("the reader of tags was closed") from None
-            answers.append(Refused("its tag takes too long to read"))
+            answers.append(TagReadRefused("its tag takes too long to read"))
         return answers
 
-    def _send(self, do: str, files: Sequence[int], most_bytes: int) -> Channel:
+    def _send(self, do: str, files: Sequence[int], most_bytes: int) -> WorkerChannel:
         """Ask, and wait until the child has begun. Raises `DecoderFailed` when none begins."""
         question = json.dumps({"do": do}).encode()
         for _ in range(2):  # one that was idle, or had enough files, may leave in this very moment
@@ -144,12 +144,12 @@ class TagReader:
             if self._is_closed:  # while it was started: `close` found none that it could have ended, and waits for us
                 self._let_go()
                 raise DecoderFailed("the reader of tags was closed")
-            channel = Channel(line, max_body_bytes=most_bytes)
+            channel = WorkerChannel(line, max_body_bytes=most_bytes)
             try:
                 line.settimeout(START_S)
                 socket.send_fds(line, [question], list(files))
                 channel.receive_sign(deadline_at=time.monotonic() + START_S)
-            except (OSError, Broken):
+            except (OSError, ProtocolError):
                 self._let_go()
             else:
                 return channel
@@ -199,11 +199,11 @@ class TagReader:
         self._line = self._child = None
 
 
-def _tags(head: dict[str, Any]) -> Tags | Refused:
+def _tags(head: dict[str, Any]) -> Tags | TagReadRefused:
     """Build the value from an answer. The child handled hostile bytes, so its answer is checked like a stranger's."""
     found = head.get("tags")
     if not isinstance(found, dict):
-        return Refused(str(head.get("refused") or head.get("unreadable") or "it makes no sense")[:200])
+        return TagReadRefused(str(head.get("refused") or head.get("unreadable") or "it makes no sense")[:200])
     seconds = found.get("seconds")
     genres = found.get("genres")
     return Tags(

@@ -13,14 +13,14 @@ import socket
 from typing import Any, NoReturn
 
 from image_cache.importers.music import tags as music_tags
-from image_cache.sandbox.channel import Broken, Channel
-from image_cache.sandbox.limits import Limits, confine, grant_time, leave_network
+from image_cache.sandbox.channel import ProtocolError, WorkerChannel
+from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
 AT_A_TIME = 16  # files of one question
 MAX_QUESTION_BYTES = 4096
 
 
-def main(line: int, parent: int, limits: Limits) -> NoReturn:
+def main(line: int, parent: int, limits: ProcessLimits) -> NoReturn:
     """Answer questions until the line closes, nobody asks for `idle_s`, or there were enough files."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides: the line closes
@@ -29,7 +29,7 @@ def main(line: int, parent: int, limits: Limits) -> NoReturn:
         os.nice(5)
     confine(limits, parent, is_tied=False)
     sock = socket.socket(fileno=line)
-    channel = Channel(sock, max_body_bytes=0)
+    channel = WorkerChannel(sock, max_body_bytes=0)
     left = limits.images
     try:
         while left > 0 and select.select([sock], [], [], limits.idle_s)[0]:
@@ -44,7 +44,7 @@ def main(line: int, parent: int, limits: Limits) -> NoReturn:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 channel.send(head, body)
                 left -= 1
-    except (Broken, OSError, ValueError):
+    except (ProtocolError, OSError, ValueError):
         pass  # the parent went away
     os._exit(0)
 

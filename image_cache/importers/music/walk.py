@@ -27,7 +27,7 @@ Names = tuple[str, ...]  # a path below the root, from the root down
 
 
 @dataclass(slots=True)
-class Part:
+class DiscFolder:
     """One folder with music or pictures. `disc` is the number of a disc folder, None for the folder itself."""
 
     path: Names
@@ -41,7 +41,7 @@ class Unit:
     """A folder and its disc folders: what may be one album, or several. `mark` changes when any of its files does."""
 
     path: Names
-    parts: list[Part]
+    parts: list[DiscFolder]
     mark: bytes
 
     @property
@@ -66,7 +66,7 @@ class _Listing:
     links: int = 0
 
 
-class Walk:
+class FolderWalk:
     """One walk through a root. `links` counts the links that were passed over. For one thread.
 
     `leave_out` are (device, inode) of folders that are not looked into; `names` lead from the music folder to where the walk
@@ -85,7 +85,7 @@ class Walk:
 
     def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread]:
         listing = self._list(folder, path)
-        parts, mark = [Part(path, None, listing.music, listing.pictures)], listing.mark
+        parts, mark = [DiscFolder(path, None, listing.music, listing.pictures)], listing.mark
         others: list[Names] = []
         for name in sorted(listing.folders):
             disc = disc_number(name) if path else None
@@ -98,7 +98,7 @@ class Walk:
             except OSError as error:
                 yield Unread((*path, name), reason_of(error))
                 continue
-            parts.append(Part((*path, name), disc, found.music, found.pictures))
+            parts.append(DiscFolder((*path, name), disc, found.music, found.pictures))
             mark += found.mark
             others += [(name, deeper) for deeper in sorted(found.folders)]
         del listing

@@ -15,7 +15,7 @@ from image_cache.filesystem import make_folder
 KEPT_S = 86400.0  # a table that nobody took in after a day was forgotten
 
 
-class Intray:
+class UploadInbox:
     """The folder of uploads. Any thread, several processes."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, *, floor_bytes: int = 0) -> None:

@@ -13,7 +13,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, StorageError, TableRejected
 from image_cache.importers.tables.inbox import put_away
-from image_cache.importers.tables.intray import Intray
+from image_cache.importers.tables.intray import UploadInbox
 from image_cache.models import AlbumRow, ImportReport
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, is_database
@@ -27,7 +27,7 @@ SHOWN_REASONS = 100
 class TableTasks:
     """Runs both kinds of tasks, for one vault."""
 
-    def __init__(self, library: Library, covers: ImageCache, intray: Intray) -> None:
+    def __init__(self, library: Library, covers: ImageCache, intray: UploadInbox) -> None:
         self._library = library
         self._covers = covers
         self._intray = intray

@@ -30,7 +30,7 @@ KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     name: str
     size_bytes: int
 
@@ -114,7 +114,7 @@ class ArchiveReader:
         self._found: dict[str, tuple[int, bytes]] = {}  # what passed: name -> (size, SHA-256)
         self.head = self._read_head()
 
-    def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
+    def members(self) -> Iterator[tuple[ArchiveMember, Iterator[bytes]]]:
         """Yield every member but first and last, with its bytes, which have to be read to their end. The list is compared last."""
         while True:
             member = self._next()
@@ -151,7 +151,7 @@ class ArchiveReader:
             raise self._no(f"its format is {number}, this program knows {FORMAT}; restore it with the program that made it")
         return dict(head)
 
-    def _next(self) -> Member | None:
+    def _next(self) -> ArchiveMember | None:
         """Read a header, and the one that may stand before it with a longer name or size. None at the end."""
         info = self._header()
         if info is None:
@@ -174,7 +174,7 @@ class ArchiveReader:
         self._check_name(name)
         if not 0 <= size <= self._size - self._file.tell():
             raise self._no(f"{name[:80]!r} is longer than the file; it was cut short")
-        return Member(name, size)
+        return ArchiveMember(name, size)
 
     def _header(self) -> tarfile.TarInfo | None:
         block = self._exactly(BLOCK)
@@ -193,7 +193,7 @@ class ArchiveReader:
         if len(name) > MOST_NAME_CHARS or too_long:
             raise self._no(f"{name[:80]!r} is too long a name")
 
-    def _body(self, member: Member) -> Iterator[bytes]:
+    def _body(self, member: ArchiveMember) -> Iterator[bytes]:
         sha256, left = hashlib.sha256(), member.size_bytes
         while left:
             chunk = self._exactly(min(left, CHUNK_BYTES))
@@ -203,7 +203,7 @@ class ArchiveReader:
         self._exactly(-member.size_bytes % BLOCK)
         self._found[member.name] = (member.size_bytes, sha256.digest())
 
-    def _compare(self, member: Member) -> None:
+    def _compare(self, member: ArchiveMember) -> None:
         """Compare what passed with the list: nothing more, nothing less, and every byte."""
         rest, seen = b"", 0
         for chunk in self._body(member):

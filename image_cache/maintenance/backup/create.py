@@ -26,7 +26,7 @@ from image_cache.maintenance.backup.target import publish, written_alone
 from image_cache.models import iso
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.build import open_storage
-from image_cache.streams.catalog_originals import Original, originals_in
+from image_cache.streams.catalog_originals import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 
@@ -159,7 +159,7 @@ class _Backup:
 
     def _add_catalog(self, writer: ArchiveWriter) -> None:
         """Add the originals that a copy of the catalogue names, then that copy. One that is gone by then was deleted: copy anew."""
-        absent: list[Original] = []
+        absent: list[StoredOriginal] = []
         for _ in range(MOMENTS):
             self._copy_catalog()
             before, absent = absent, [o for o in self._originals() if not self._add_original(writer, o)]
@@ -175,7 +175,7 @@ class _Backup:
         with opened(self._settings.catalog_path) as conn:
             copy_into(conn, self._copy)
 
-    def _originals(self) -> list[Original]:
+    def _originals(self) -> list[StoredOriginal]:
         """Return what the copy of the catalogue names."""
         with opened(self._copy) as conn:
             return list(originals_in(conn))
@@ -185,7 +185,7 @@ class _Backup:
         """Whether originals are in the archive: those of a bucket are safe where they are, unless all is wanted."""
         return self._is_full or isinstance(self._storage, LocalStorage)
 
-    def _add_original(self, writer: ArchiveWriter, original: Original) -> bool:
+    def _add_original(self, writer: ArchiveWriter, original: StoredOriginal) -> bool:
         """Add an original; False when it is not there (any more)."""
         if original.file_path in self._done:
             return True

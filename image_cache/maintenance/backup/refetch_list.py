@@ -9,12 +9,13 @@ from typing import Any
 from config import Settings
 from image_cache.covers import NAMESPACE
 from image_cache.covers.build import open_covers
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, OriginDenied
 from image_cache.files.index import FileIndex
 from image_cache.files.paths import remote
 from image_cache.maintenance.backup.staging import Staging
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 
 LINES_AT_A_TIME = 400
 MOST_LINE_BYTES = 16384
@@ -43,10 +44,10 @@ def expect_again(settings: Settings, staging: Staging, notes: list[str]) -> int:
 
 def _expect_covers(settings: Settings, path: Path) -> int:
     """Register every cover with the hash that it had: a fetch that brings other bytes gives it another address."""
-    parts, catalog = open_covers(settings), Catalog(settings.catalog_path)
+    parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:
-        covers.remember_all(catalog.cover_urls())
+        covers.remember_all(AlbumTable(catalog).cover_urls())
         for lines in _portions(path):
             known: dict[str, bytes | None] = {}
             urls: list[str] = []

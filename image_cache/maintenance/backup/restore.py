@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import COMPANIONS, Database, DatabaseError, opened
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
@@ -20,10 +21,9 @@ from image_cache.maintenance.backup.archive import ArchiveReader
 from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, state_files
 from image_cache.maintenance.backup.refetch_list import expect_again
 from image_cache.maintenance.backup.staging import Moves, Staging
-from image_cache.records.table import Catalog
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.catalog_originals import OriginalRows
+from image_cache.streams.catalog_originals import OriginalTable
 from image_cache.vault_lock import alone, finish_moves, move_all
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class _Restore:
                     raise ArchiveRejected(str(self._path), "its catalogue is damaged")
                 found = _objects(conn)
             self._compare_schema(found)
-            catalog = Catalog(staged)
+            catalog = CatalogDatabase(staged)
             try:
                 with catalog.write() as writing:
                     writing.execute("DELETE FROM sessions")
@@ -162,7 +162,7 @@ class _Restore:
                     ("streams", "streams"),
                     ("images", "stream_images"),
                 ):
-                    row = catalog.db.row(f"SELECT count(*) FROM {table}")
+                    row = catalog.row(f"SELECT count(*) FROM {table}")
                     setattr(report, name, row[0] if row else 0)
             finally:
                 catalog.close()
@@ -192,9 +192,9 @@ class _Restore:
 
     def _check_originals(self) -> None:
         """Compare the originals with the catalogue. One that it does not name was deleted while the backup was written: it goes."""
-        catalog = Catalog(self._staging.path_of("state/catalog.db"))
+        catalog = CatalogDatabase(self._staging.path_of("state/catalog.db"))
         try:
-            expected = {f"{original.file_path}": original.sha256 for original in OriginalRows(catalog.db).originals()}
+            expected = {f"{original.file_path}": original.sha256 for original in OriginalTable(catalog).originals()}
         finally:
             catalog.close()
         storage = open_storage(self._settings)

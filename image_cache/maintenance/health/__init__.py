@@ -13,7 +13,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.health import data as databases
 from image_cache.maintenance.health import machine, pictures, work
 from image_cache.maintenance.health.check import VITAL, Check, can_serve, megabytes, things, verdict
-from image_cache.maintenance.readonly_vault import Reading, reading_of
+from image_cache.maintenance.readonly_vault import ReadonlyVault, reading_of
 
 if TYPE_CHECKING:
     from image_cache.services import Services
@@ -23,7 +23,7 @@ __all__ = ["VITAL", "Check", "can_serve", "examine", "examine_service", "megabyt
 logger = logging.getLogger(__name__)
 
 
-def examine(reading: Reading, *, is_served: bool | None = None, is_deep: bool = True) -> list[Check]:
+def examine(reading: ReadonlyVault, *, is_served: bool | None = None, is_deep: bool = True) -> list[Check]:
     """Look at everything from outside; changes nothing.
 
     Deep: files one by one, databases page by page, the speed of a write; takes seconds on a large vault.

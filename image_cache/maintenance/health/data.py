@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
 from image_cache.maintenance.health.check import Check, megabytes, things
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 if TYPE_CHECKING:
     from image_cache.services import Services
@@ -19,13 +19,13 @@ COLD_ASKED = 200  # fewer questions than this say nothing about a cache
 COLD_SHARE = 0.5  # less of the covers than this has been fetched: it is filling
 
 
-def catalog(reading: Reading, *, is_deep: bool = False) -> Check:
+def catalog(reading: ReadonlyVault, *, is_deep: bool = False) -> Check:
     """Say how many records there are, or why the catalogue cannot be read."""
     path = reading.settings.catalog_path
     try:
         count = reading.count("SELECT count(*) FROM albums", catalog=True)
         if is_deep:
-            _read_all(reading.catalog.db, path)
+            _read_all(reading.catalog, path)
     except DatabaseError as error:
         kind = kind_of(error)
         logger.warning("catalogue not readable reason=%s", error)
@@ -37,7 +37,7 @@ def catalog(reading: Reading, *, is_deep: bool = False) -> Check:
     return Check("Catalogue", "well", f"{things(count, 'record')}.")
 
 
-def index(reading: Reading, services: "Services | None" = None, *, is_deep: bool = False) -> Check:
+def index(reading: ReadonlyVault, services: "Services | None" = None, *, is_deep: bool = False) -> Check:
     """Say how full and how good the cache is, or why its index cannot be read."""
     path = reading.settings.index_path
     try:
@@ -78,7 +78,7 @@ def _unreadable(path: Path, error: DatabaseError, services: "Services | None") -
     return Check("Cache", "failed" if is_grave else "warning", said, advice)
 
 
-def files(reading: Reading, *, is_deep: bool = False) -> Check:
+def files(reading: ReadonlyVault, *, is_deep: bool = False) -> Check:
     """Say what is kept of large files. A vault that never had one has no database for them, which is well."""
     path = reading.settings.files_dir / "files.db"
     if not path.exists():
@@ -110,7 +110,7 @@ def _read_all(database: Database, path: Path) -> None:
             raise DatabaseError(f"{path}: {row[0]}")
 
 
-def _no_vault(reading: Reading) -> str:
+def _no_vault(reading: ReadonlyVault) -> str:
     return (
         f"{reading.settings.state_dir} holds nothing. The first start of the service makes it; if there was one, look at"
         " VINYL_VAULT_DATA_DIR, or give --database."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from image_cache.engine.disk import INODES_KEPT
 from image_cache.maintenance.health.check import Check, megabytes
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes everybody wait
 PROBE_BYTES = 65536
@@ -20,7 +20,7 @@ DAY_S = 86400.0
 TIME_SERVICE = Path("/run/systemd/timesync")
 
 
-def space(reading: Reading) -> Check:
+def space(reading: ReadonlyVault) -> Check:
     """Say how much is free where state and cache lie; the worst of the disks decides."""
     floor = reading.cache.disk.floor_bytes
     worst: Check | None = None
@@ -56,7 +56,7 @@ def space(reading: Reading) -> Check:
     return worst or Check("Disk", "failed", "There is no disk to look at.", "Look at VINYL_VAULT_DATA_DIR.")
 
 
-def rights(reading: Reading) -> Check:
+def rights(reading: ReadonlyVault) -> Check:
     """Say whether our folders are there, ours, writable, and closed to others. The message names none: it is open to all."""
     folders = _folders(reading)
     missing = [name for name, path in folders.items() if not path.is_dir()]
@@ -96,7 +96,7 @@ def rights(reading: Reading) -> Check:
     return Check("Rights", "well", "All folders can be read and written.")
 
 
-def writing(reading: Reading) -> Check:
+def writing(reading: ReadonlyVault) -> Check:
     """Write a file that has no name, and say how long that took. It never appears in the folder and is gone at once."""
     worst_s = 0.0
     for folder in (reading.settings.state_dir, reading.settings.cache_dir):
@@ -122,7 +122,7 @@ def writing(reading: Reading) -> Check:
     return Check("Writing", "well", f"A small write took {worst_s * 1000:.0f} ms.")
 
 
-def clock(reading: Reading) -> Check:
+def clock(reading: ReadonlyVault) -> Check:
     """Say whether the time can be right: a Pi has no clock of its own and starts in the past."""
     now = reading.clock()
     newest = max((path.stat().st_mtime for path in _databases(reading) if path.exists()), default=0.0)
@@ -141,7 +141,7 @@ def clock(reading: Reading) -> Check:
     return Check("Clock", "well", f"{_date(now)} UTC.")
 
 
-def _folders(reading: Reading) -> dict[str, Path]:
+def _folders(reading: ReadonlyVault) -> dict[str, Path]:
     settings = reading.settings
     folders = {"state": settings.state_dir, "cache": settings.cache_dir, "covers": settings.covers_dir}
     if settings.STORAGE == "local" and settings.stream_images_dir.exists():
@@ -149,12 +149,12 @@ def _folders(reading: Reading) -> dict[str, Path]:
     return folders
 
 
-def _databases(reading: Reading) -> list[Path]:
+def _databases(reading: ReadonlyVault) -> list[Path]:
     bases = (reading.settings.catalog_path, reading.settings.index_path)
     return [path.with_name(path.name + suffix) for path in bases for suffix in ("", "-wal")]
 
 
-def _ours(reading: Reading, folders: dict[str, Path]) -> list[Path]:
+def _ours(reading: ReadonlyVault, folders: dict[str, Path]) -> list[Path]:
     shm = [path.with_name(path.name + "-shm") for path in (reading.settings.catalog_path, reading.settings.index_path)]
     variants = [reading.settings.covers_dir / name for name in reading.variants]
     others = [*_databases(reading), *shm, reading.settings.secret_key_path, *variants]
@@ -182,7 +182,7 @@ def _write(folder: Path) -> float:
     return time.monotonic() - started
 
 
-def _name(reading: Reading) -> str:
+def _name(reading: ReadonlyVault) -> str:
     """Return the name of the user whose vault this is."""
     import pwd
 

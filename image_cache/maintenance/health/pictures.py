@@ -3,9 +3,9 @@
 from image_cache.db.database import DatabaseError
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
-from image_cache.engine.inspection import Survey, survey
+from image_cache.engine.inspection import DiskInspection, survey
 from image_cache.maintenance.health.check import Check, things
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 OURS = frozenset({"names.json"})
 OURS_OF_STREAMS = frozenset({"index.db", "index.db-wal", "index.db-shm", "index.db.broken", "index.db.broken-wal", "recipe"})
@@ -20,15 +20,15 @@ WORDS = {
 }
 
 
-def pictures(reading: Reading) -> Check:
+def pictures(reading: ReadonlyVault) -> Check:
     return _check("Pictures", reading.cache.disk, reading.index, OURS, reading)
 
 
-def streams(reading: Reading) -> Check:
+def streams(reading: ReadonlyVault) -> Check:
     return _check("Streams", reading.stream_disk, reading.streams, OURS_OF_STREAMS, reading)
 
 
-def _check(name: str, disk: DiskTier, index: Index, ours: frozenset[str], reading: Reading) -> Check:
+def _check(name: str, disk: DiskTier, index: Index, ours: frozenset[str], reading: ReadonlyVault) -> Check:
     if not disk.root.is_dir():
         return Check(name, "well", "Nothing is stored yet.")
     try:
@@ -39,7 +39,7 @@ def _check(name: str, disk: DiskTier, index: Index, ours: frozenset[str], readin
     return _told(name, found, str(disk.root))
 
 
-def _told(name: str, found: Survey, root: str) -> Check:
+def _told(name: str, found: DiskInspection, root: str) -> Check:
     counted = {kind: found.counts[kind] for kind in WORDS if found.counts[kind]}
     rest = "" if found.is_whole else " (not all were looked at)"
     if not counted:

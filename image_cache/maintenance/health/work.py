@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from image_cache.db.database import DatabaseError
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, holder_lives
 from image_cache.maintenance.health.check import Check, things
-from image_cache.maintenance.readonly_vault import Reading
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 if TYPE_CHECKING:
     from image_cache.services import Services
@@ -19,7 +19,7 @@ READY = (
 HOLDERS = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
 
 
-def queue(reading: Reading, *, is_served: bool | None = None, errors: int = 0) -> Check:
+def queue(reading: ReadonlyVault, *, is_served: bool | None = None, errors: int = 0) -> Check:
     """Say what waits, and whether it moves."""
     try:
         waiting = reading.jobs.depth()
@@ -49,7 +49,7 @@ def queue(reading: Reading, *, is_served: bool | None = None, errors: int = 0) -
     return _flow(reading, said, waiting, is_served, idle_s)
 
 
-def _flow(reading: Reading, said: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
+def _flow(reading: ReadonlyVault, said: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
     """Judge a queue whose jobs are all free or at work; `idle_s`: how long one could have run while none did."""
     if reading.limits().paused_at is not None:
         return Check("Queue", "waiting", f"{said}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
@@ -65,7 +65,7 @@ def _flow(reading: Reading, said: str, waiting: int, is_served: bool | None, idl
     return Check("Queue", "working" if waiting else "well", f"{said}.")
 
 
-def origins(reading: Reading) -> Check:
+def origins(reading: ReadonlyVault) -> Check:
     """Say how many hosts are paused; which ones they are stands in the advice."""
     try:
         paused = reading.jobs.paused_lanes()
@@ -84,7 +84,7 @@ def origins(reading: Reading) -> Check:
     return Check("Origins", "well", f"No origin is in trouble.{rest}")
 
 
-def originals(reading: Reading, services: "Services | None" = None) -> Check:
+def originals(reading: ReadonlyVault, services: "Services | None" = None) -> Check:
     """Say whether the originals of streams can be reached."""
     if reading.settings.STORAGE == "local":
         return Check("Originals", "well", "They lie on this machine.")

@@ -4,7 +4,7 @@
 """
 
 from image_cache.maintenance.scrub.nightly import Nightly
-from image_cache.maintenance.scrub.report import Damage, ScrubReport
+from image_cache.maintenance.scrub.report import ScrubFinding, ScrubReport
 from image_cache.maintenance.scrub.run import Scrub
 
-__all__ = ["Damage", "Nightly", "Scrub", "ScrubReport"]
+__all__ = ["Nightly", "Scrub", "ScrubFinding", "ScrubReport"]

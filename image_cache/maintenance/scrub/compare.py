@@ -9,11 +9,11 @@ from pathlib import Path
 
 from image_cache.engine.cache import Cache, is_intact
 from image_cache.engine.disk import SHARD
-from image_cache.engine.index import Found
+from image_cache.engine.index import IndexEntry
 from image_cache.engine.key import Key
 from image_cache.engine.maintenance import is_leftover, is_young
 from image_cache.errors import StorageError
-from image_cache.maintenance.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import ScrubPass
 
 Mend = Callable[[Key, str], str]  # what is done about an entry, given what is wrong with it; returns what became of it
 
@@ -22,8 +22,8 @@ _FOLDER = re.compile(r"[a-z0-9_-]+")
 _OURS = re.compile(r"\..*|names\.json|recipe|[a-z]+\.db(\..*|-.*)?|lost\+found")
 
 
-def check_shard(walk: Walk, where: str, cache: Cache, shard: str, mend: Mend) -> None:
-    """Compare the rows and the files of one shard. Raises `Stopped`, `DatabaseError` or `StorageError`."""
+def check_shard(walk: ScrubPass, where: str, cache: Cache, shard: str, mend: Mend) -> None:
+    """Compare the rows and the files of one shard. Raises `ScrubStopped`, `DatabaseError` or `StorageError`."""
     if not cache.disk.root.is_dir():
         raise StorageError(str(cache.disk.root), "the folder is not there")
     if shard == "00":
@@ -47,7 +47,7 @@ def check_shard(walk: Walk, where: str, cache: Cache, shard: str, mend: Mend) ->
         walk.damaged(where, name, "orphan", lambda key=key: mend(key, "orphan"))  # type: ignore[misc]
 
 
-def _look(walk: Walk, cache: Cache, key: Key) -> tuple[str | None, Found | None, bytes]:
+def _look(walk: ScrubPass, cache: Cache, key: Key) -> tuple[str | None, IndexEntry | None, bytes]:
     """Return what is wrong with an entry ("" for nothing, None when it is gone), its row, and its bytes."""
     what, found, body = _state(cache, key)
     if what:
@@ -58,7 +58,7 @@ def _look(walk: Walk, cache: Cache, key: Key) -> tuple[str | None, Found | None,
     return what, found, body
 
 
-def _state(cache: Cache, key: Key) -> tuple[str | None, Found | None, bytes]:
+def _state(cache: Cache, key: Key) -> tuple[str | None, IndexEntry | None, bytes]:
     found = cache.index.find(key)
     if found is None:
         return None, None, b""
@@ -82,7 +82,7 @@ def _mended(cache: Cache, key: Key, what: str, mend: Mend) -> str:
     return mend(key, what)
 
 
-def _without_row(walk: Walk, where: str, cache: Cache, shard: str, rows: Container[Key]) -> Iterator[tuple[Key, str]]:
+def _without_row(walk: ScrubPass, where: str, cache: Cache, shard: str, rows: Container[Key]) -> Iterator[tuple[Key, str]]:
     """Yield the entries of the shard that no row speaks of, each with its path; what is no entry at all is told on the way."""
     now = cache.clock()
     for folder in _folders(cache.disk.root):
@@ -98,7 +98,7 @@ def _without_row(walk: Walk, where: str, cache: Cache, shard: str, rows: Contain
                 yield key, name
 
 
-def _check_folders(walk: Walk, where: str, root: Path) -> None:
+def _check_folders(walk: ScrubPass, where: str, root: Path) -> None:
     """Look for what is not ours among the folders themselves."""
     for entry in sorted(root.iterdir()):
         if entry.is_symlink() or not (entry.is_dir() and _FOLDER.fullmatch(entry.name)):

@@ -4,13 +4,13 @@ from image_cache.covers import NAMESPACE, WARM, ImageCache
 from image_cache.covers.states_more import is_resting
 from image_cache.covers.wishes_more import wants_of
 from image_cache.engine.cache import is_intact
-from image_cache.engine.jobs import Wish
+from image_cache.engine.jobs import LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
 from image_cache.imaging.variants import Variant
 
 
-class CoverMender:
+class CoverRepair:
     """One run, one thread. Raises `StorageError`, `DatabaseError` or what the decoder raises."""
 
     def __init__(self, covers: ImageCache) -> None:
@@ -76,7 +76,7 @@ class CoverMender:
         if any(lane == image.lane for lane, _, _ in self._covers.jobs.paused_lanes()):
             return False
         try:
-            self._covers.jobs.put([Wish(key.digest, image.lane, wants_of(key.variant))], WARM)
+            self._covers.jobs.put([LoadRequest(key.digest, image.lane, wants_of(key.variant))], WARM)
         except QueueFull:
             return False
         self._cache.delete([key])

@@ -3,16 +3,16 @@
 import time
 
 from image_cache.engine.maintenance import is_young
-from image_cache.files.index import Kept
+from image_cache.files.index import StoredFile
 from image_cache.files.integrity_more import hash_file, verify
 from image_cache.files.maintenance import sweep
 from image_cache.files.paths import digest_of_file
 from image_cache.files.store import FileCache
-from image_cache.maintenance.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import ScrubPass
 
 
-def check_shard(walk: Walk, cache: FileCache, shard: str) -> bool:
-    """Compare the files of one shard; tells whether one is to be fetched again. Raises `Stopped`, `DatabaseError`, `StorageError`."""
+def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
+    """Compare the files of one shard; tells whether one is to be fetched again. Raises `ScrubStopped`, `DatabaseError`, `StorageError`."""
     if not (cache.root / "files.db").exists():
         return False
     if walk.is_repair:
@@ -42,7 +42,7 @@ def check_shard(walk: Walk, cache: FileCache, shard: str) -> bool:
     return is_queued
 
 
-def _wrong(walk: Walk, cache: FileCache, kept: Kept) -> str:
+def _wrong(walk: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
     path = cache.root / kept.path
     try:
         if path.is_symlink():
@@ -58,7 +58,7 @@ def _wrong(walk: Walk, cache: FileCache, kept: Kept) -> str:
         return "unreadable"
 
 
-def _mend(cache: FileCache, kept: Kept, what: str) -> str:
+def _mend(cache: FileCache, kept: StoredFile, what: str) -> str:
     if what == "link":
         cache.unlink(kept)
     if what in ("missing", "link"):

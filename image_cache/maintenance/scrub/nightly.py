@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine.pool import Chore, Pool
+from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import Busy, CacheError
 from image_cache.maintenance.scrub.run import Scrub
 
@@ -46,13 +46,13 @@ class Nightly:
         self._calm_s = calm_s
         self._look_s = look_s
         self._stop = threading.Event()
-        self._pool = Pool(lambda: False, [Chore("scrub", look_s, self._serve)], workers=0, name="scrub")
+        self._pool = Pool(lambda: False, [PeriodicJob("scrub", look_s, self._serve)], workers=0, name="scrub")
         self._seen = -1
         self._busy_at = 0.0
         self._looked_at = 0.0
 
-    def chore(self) -> Chore:
-        return Chore("scrub", self._look_s, self.look, first_s=self._look_s)
+    def chore(self) -> PeriodicJob:
+        return PeriodicJob("scrub", self._look_s, self.look, first_s=self._look_s)
 
     def look(self) -> None:
         """Start the thread in the first night."""

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_cache.engine.key import Key
-from image_cache.maintenance.scrub.walk import Walk
+from image_cache.maintenance.scrub.walk import ScrubPass
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams import StreamImageManager
-from image_cache.streams.catalog_originals import Original, OriginalRows
+from image_cache.streams.catalog_originals import OriginalTable, StoredOriginal
 
 READ_BYTES = 1 << 20
 # An own cover is named by what it is.
 _NAMED = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 
 
-class Originals:
+class OriginalRepair:
     """One run, one thread."""
 
     def __init__(self, streams: StreamImageManager) -> None:
         self._images = streams.rows
-        self._rows = OriginalRows(streams.rows.db)
+        self._rows = OriginalTable(streams.rows.db)
         self._pictures = streams.pictures
 
     def mend(self, key: Key, what: str) -> str:
@@ -40,7 +40,7 @@ class Originals:
         self._pictures.cache.drop([key])
         return "removed" if self._pictures.body(found[1], key.variant) is None else "rebuilt"
 
-    def check_shard(self, walk: Walk, shard: str) -> None:
+    def check_shard(self, walk: ScrubPass, shard: str) -> None:
         """Compare the originals whose ids begin with the two characters. Of those in a bucket only the names and sizes."""
         storage = self._pictures.storage
         if not isinstance(storage, LocalStorage):
@@ -59,7 +59,7 @@ class Originals:
             if what and self._images.image(original.image_id) is not None:  # else it was deleted a moment ago
                 walk.damaged("originals", original.file_path, what)
 
-    def _check_names(self, walk: Walk) -> None:
+    def _check_names(self, walk: ScrubPass) -> None:
         sizes = dict(self._pictures.storage.list())
         for original in self._rows.originals():
             walk.rest()
@@ -69,7 +69,7 @@ class Originals:
                 walk.damaged("originals", original.file_path, "missing" if size is None else "torn")
 
 
-def check_named(walk: Walk, where: str, folder: Path, shard: str) -> None:
+def check_named(walk: ScrubPass, where: str, folder: Path, shard: str) -> None:
     """Compare files that are named by their SHA-256, those whose names begin with the two characters. Only told as well."""
     for path in sorted(folder.rglob(f"{shard}*")) if folder.is_dir() else ():
         name = _NAMED.fullmatch(path.name)
@@ -89,7 +89,7 @@ def check_named(walk: Walk, where: str, folder: Path, shard: str) -> None:
             walk.damaged(where, str(path.relative_to(folder)), "altered")
 
 
-def _wrong(storage: Storage, original: Original, step: Callable[[], object]) -> str:
+def _wrong(storage: Storage, original: StoredOriginal, step: Callable[[], object]) -> str:
     """Return what is wrong with an original, "" for nothing. Raises `StorageError` when a bucket does not answer."""
     try:
         if isinstance(storage, LocalStorage):

@@ -37,7 +37,7 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class ScrubFinding:
     """One thing that is wrong. `where` is covers, streams, originals or files; `path` is below the folder of it."""
 
     where: str
@@ -64,7 +64,7 @@ class ScrubReport:
     checked: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    damages: list[Damage] = field(default_factory=list)
+    damages: list[ScrubFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -80,7 +80,7 @@ class ScrubReport:
     def unmended(self) -> int:
         return self.outcomes[""] + self.outcomes["kept"]
 
-    def add(self, damage: Damage) -> None:
+    def add(self, damage: ScrubFinding) -> None:
         self.found[damage.what] += 1
         self.outcomes[damage.outcome] += 1
         if len(self.damages) < SHOWN:
@@ -125,7 +125,7 @@ class ScrubReport:
             checked=Counter(values["checked"]),
             found=Counter(values["found"]),
             outcomes=Counter(values["outcomes"]),
-            damages=[Damage(**damage) for damage in values["damages"]],
+            damages=[ScrubFinding(**damage) for damage in values["damages"]],
             notes=[str(sentence) for sentence in values["notes"]],
         )
 

@@ -17,12 +17,12 @@ from image_cache.files.store import FileCache
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import files as large_files
 from image_cache.maintenance.scrub.compare import check_shard
-from image_cache.maintenance.scrub.covers import CoverMender
-from image_cache.maintenance.scrub.repair import Originals, check_named
+from image_cache.maintenance.scrub.covers import CoverRepair
+from image_cache.maintenance.scrub.repair import OriginalRepair, check_named
 from image_cache.maintenance.scrub.report import Reports, ScrubReport
-from image_cache.maintenance.scrub.walk import Judge, Stopped, Walk
+from image_cache.maintenance.scrub.walk import ImageChecker, ScrubPass, ScrubStopped
 from image_cache.streams import StreamImageManager
-from image_cache.streams.catalog_originals import OriginalRows
+from image_cache.streams.catalog_originals import OriginalTable
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ class Scrub:
         with self._alone(is_needed=repair):
             report = ScrubReport(started_at=self.clock(), is_repair=repair)
             first = self._cursor() if resume else 0
-            walk = Walk(report, Judge(self._decoder), breathe, _now_and_then(progress))
+            walk = ScrubPass(report, ImageChecker(self._decoder), breathe, _now_and_then(progress))
             step, kept_at = first, time.monotonic()
-            with suppress(Stopped):
+            with suppress(ScrubStopped):
                 while step < STEPS and (budget_bytes is None or report.bytes < budget_bytes):
                     self._step(walk, step)
                     step += 1
@@ -122,24 +122,24 @@ class Scrub:
         covers, streams = self.covers.cache, self.streams.cache.engine
         total = covers.index.totals(covers.namespace).bytes + streams.index.totals(streams.namespace).bytes
         if not self.streams.pictures.is_remote:
-            total += OriginalRows(self.streams.rows.db).total_bytes()
+            total += OriginalTable(self.streams.rows.db).total_bytes()
         if (self.files.root / "files.db").exists():
             total += self.files.index.totals()[1]
         return total
 
-    def _step(self, walk: Walk, step: int) -> None:
+    def _step(self, walk: ScrubPass, step: int) -> None:
         place, shard = PLACES[step % len(PLACES)], SHARDS[step // len(PLACES)]
         try:
             if place == "covers":
                 if self.covers.cache.is_adopting:
                     walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
                 else:
-                    check_shard(walk, place, self.covers.cache, shard, CoverMender(self.covers).mend)
+                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers).mend)
             elif place == "streams":
                 if not self.streams.cache.engine.is_adopting:
-                    check_shard(walk, place, self.streams.cache.engine, shard, Originals(self.streams).mend)
+                    check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).mend)
             elif place == "originals":
-                Originals(self.streams).check_shard(walk, shard)
+                OriginalRepair(self.streams).check_shard(walk, shard)
                 check_named(walk, "own covers", self._own_covers, shard)
             elif large_files.check_shard(walk, self.files, shard):
                 self._wake_files()

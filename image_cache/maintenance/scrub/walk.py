@@ -7,7 +7,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
-from image_cache.maintenance.scrub.report import Damage, ScrubReport
+from image_cache.maintenance.scrub.report import ScrubFinding, ScrubReport
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ MOST_FAILURES = 5  # pictures in a row on which the decoder died; after that nob
 MOST_BELIEVED = 20
 
 
-class Stopped(Exception):
+class ScrubStopped(Exception):
     """The run ends here. What it has seen so far counts."""
 
 
-class Judge:
+class ImageChecker:
     """Says whether bytes are a picture. One run, one thread."""
 
     def __init__(self, decoder: Decoder) -> None:
@@ -59,11 +59,11 @@ class Judge:
         return True
 
 
-class Walk:
+class ScrubPass:
     """One run under way. `breathe` is asked between any two reads: it may wait, and says whether to go on."""
 
     def __init__(
-        self, report: ScrubReport, judge: Judge, breathe: Callable[[], bool], tell: Callable[[ScrubReport], object]
+        self, report: ScrubReport, judge: ImageChecker, breathe: Callable[[], bool], tell: Callable[[ScrubReport], object]
     ) -> None:
         self.report = report
         self.judge = judge
@@ -76,10 +76,10 @@ class Walk:
         return self.report.is_repair
 
     def rest(self) -> None:
-        """Raise `Stopped` when there is no time for more."""
+        """Raise `ScrubStopped` when there is no time for more."""
         self._tell(self.report)
         if not self._breathe():
-            raise Stopped
+            raise ScrubStopped
 
     def saw(self, where: str, size_bytes: int) -> None:
         self.report.checked[where] += 1
@@ -104,4 +104,4 @@ class Walk:
                 except (CacheError, DatabaseError, OSError) as error:
                     logger.warning("not mended where=%s path=%s reason=%s", where, path, error)
             logger.warning("damage found where=%s path=%s what=%s outcome=%s", where, path, what, outcome)
-        self.report.add(Damage(where, path, what, outcome))
+        self.report.add(ScrubFinding(where, path, what, outcome))

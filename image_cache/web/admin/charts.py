@@ -32,7 +32,7 @@ Tick = tuple[float, str]  # where it stands, 0 left to 1 right, and what it says
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineChart:
     """One line of a chart: its values from left to right (None: not known), what it is called, and how it is drawn.
 
     `kind` is `usual` (ink, with a fill), `plain` (ink alone) or `watch` (strobe).
@@ -52,7 +52,7 @@ def top_of(most: float, least_top: float = 1.0) -> float:
 
 
 def lines_chart(
-    lines: Sequence[Line],
+    lines: Sequence[LineChart],
     ticks: Sequence[Tick],
     sentence: str,
     *,
@@ -167,7 +167,7 @@ def _mark(y: float, name: str) -> Markup:
     return Markup('<path class="mark" d="M0 {0:.1f}H{1:g}"/>').format(y, WIDTH) + _text(0, y - 6, name, "start")
 
 
-def _line(line: Line, top: float) -> Markup:
+def _line(line: LineChart, top: float) -> Markup:
     step = WIDTH / max(1, len(line.values) - 1)
     runs: list[list[tuple[float, float]]] = [[]]
     for number, value in enumerate(line.values):
@@ -188,7 +188,7 @@ def _line(line: Line, top: float) -> Markup:
     return fill + Markup('<path class="{}" d="{}"/>').format("watch" if line.kind == "watch" else "usual", path)
 
 
-def _labels(lines: Sequence[Line], top: float) -> Markup:
+def _labels(lines: Sequence[LineChart], top: float) -> Markup:
     """Write the name of each line above it, at its peak or at its end; those at the end stand apart."""
     found: list[tuple[float, str]] = []
     placed = Markup("")

@@ -42,7 +42,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobRow:
     """A line of the jobs. `share` None: there is nothing to measure."""
 
     name: str
@@ -115,9 +115,9 @@ def missing() -> int:
     return max(0, total - fetched - given_up)
 
 
-def jobs(now: float, *, is_paused: bool) -> list[Job]:
+def jobs(now: float, *, is_paused: bool) -> list[JobRow]:
     """Return what is going on, and what ended lately."""
-    covers, found = services().covers, list[Job]()
+    covers, found = services().covers, list[JobRow]()
     progress = covers.progress()
     if progress is not None and progress.total:
         words = (
@@ -129,7 +129,9 @@ def jobs(now: float, *, is_paused: bool) -> list[Job]:
         )
         detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} not to be had" if progress.failed else "")
         found.append(
-            Job("Covers of the collection", detail, "waiting" if is_paused else "working", words, progress.done / progress.total)
+            JobRow(
+                "Covers of the collection", detail, "waiting" if is_paused else "working", words, progress.done / progress.total
+            )
         )
     for batch in covers.jobs.batches(SHOWN_TASKS):
         ended, detail = batch.done + batch.failed, f"{batch.total:,} wanted at {clock(batch.started_at)}"
@@ -137,16 +139,16 @@ def jobs(now: float, *, is_paused: bool) -> list[Job]:
             detail += f", {batch.failed:,} failed"
         if ended < batch.total:
             lamp = "waiting" if is_paused else "working"
-            found.append(Job("Preload", detail, lamp, f"{ended:,} of {batch.total:,}", ended / batch.total))
+            found.append(JobRow("Preload", detail, lamp, f"{ended:,} of {batch.total:,}", ended / batch.total))
         elif batch.total and now - batch.started_at < DAY_S:
-            found.append(Job("Preload", detail, "well" if not batch.failed else "warning", "Done"))
+            found.append(JobRow("Preload", detail, "well" if not batch.failed else "warning", "Done"))
     found += [
         _task(task) for task in services().tasks.rows.recent(SHOWN_TASKS) if not task.is_over or now - task.updated_at < DAY_S
     ]
     if (services().files.cache.root / "files.db").exists():
         for row in map(file_row, entries(services().files.cache)):
             if row.entry.fetch is not None:
-                found.append(Job(row.entry.name, row.entry.host, row.lamp, row.says, row.share))
+                found.append(JobRow(row.entry.name, row.entry.host, row.lamp, row.says, row.share))
     return found
 
 
@@ -256,11 +258,11 @@ def _host(found: HostFigures, now: float) -> Host:
     return Host(name, f"{found.fetches:,}", median, f"{found.failures:,}", lamp, says)
 
 
-def _task(task: TaskState) -> Job:
+def _task(task: TaskState) -> JobRow:
     share = task.done / task.total if task.total and not task.is_over else None
     detail = f"{task.done:,} of {task.total:,}" if task.total else f"{task.done:,} so far" if task.done else ""
     says = task.says or task.state.capitalize()
-    return Job(task.kind.replace("_", " ").replace("-", " ").capitalize(), detail, TASK_LAMPS[task.state], says, share)
+    return JobRow(task.kind.replace("_", " ").replace("-", " ").capitalize(), detail, TASK_LAMPS[task.state], says, share)
 
 
 def _again(seconds: float) -> str:

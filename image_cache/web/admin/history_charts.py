@@ -126,7 +126,7 @@ def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ti
     rows = [
         (_when(span, p.at), f"{p.hits:,}", f"{p.misses:,}", _percent(p.share)) for p in _newest_first(known) if p.hits or p.misses
     ]
-    lines = [charts.Line(hits, "hits", is_at_peak=True), charts.Line(misses, "misses", "watch", is_at_peak=True)]
+    lines = [charts.LineChart(hits, "hits", is_at_peak=True), charts.LineChart(misses, "misses", "watch", is_at_peak=True)]
     return _chart(
         "Requests per minute",
         span,
@@ -152,7 +152,7 @@ def _rate(span: Span, points: Sequence[Point | None], known: list[Point], ticks:
         "Answered from the cache",
         span,
         [p for p in known if p.share is not None],
-        [charts.Line(values)],
+        [charts.LineChart(values)],
         ticks,
         sentence=sentence,
         top=100.0,
@@ -177,7 +177,7 @@ def _size(
     values = [None if p is None else p.size_bytes / unit for p in points]
     rows = [(_when(span, p.at), size(p.size_bytes)) for p in _newest_first(known)]
     mark = (budget_bytes / unit, f"budget {size(budget_bytes)}")
-    line = charts.Line(values)
+    line = charts.LineChart(values)
     head = ("From", "Size")
     return _chart(f"Size, {name}", span, known, [line], ticks, sentence=sentence, top=top, head=head, rows=rows, mark=mark)
 
@@ -197,7 +197,7 @@ def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks
         "Covers in line",
         span,
         known,
-        [charts.Line(values)],
+        [charts.LineChart(values)],
         ticks,
         sentence=sentence,
         top=top,
@@ -218,8 +218,10 @@ def _latency(span: Span, points: Sequence[Point | None], known: list[Point], tic
     most = slowest.p95_ms if slowest and slowest.p95_ms else 0.0
     unit, name = (1000.0, "s") if most >= 3000 else (1.0, "ms")
     lines = [
-        charts.Line([None if p is None or p.p95_ms is None else p.p95_ms / unit for p in points], last_p95, "watch"),
-        charts.Line([None if p is None or p.median_ms is None else p.median_ms / unit for p in points], last_median, "plain"),
+        charts.LineChart([None if p is None or p.p95_ms is None else p.p95_ms / unit for p in points], last_p95, "watch"),
+        charts.LineChart(
+            [None if p is None or p.median_ms is None else p.median_ms / unit for p in points], last_median, "plain"
+        ),
     ]
     rows = [(_when(span, p.at), _ms(p.median_ms), _ms(p.p95_ms), f"{p.fetches:,}") for p in _newest_first(timed)]
     head = ("From", "Median", "95th", "Fetched")
@@ -231,7 +233,7 @@ def _chart(
     title: str,
     span: Span,
     known: Sequence[Point],
-    lines: Sequence[charts.Line],
+    lines: Sequence[charts.LineChart],
     ticks: Sequence[charts.Tick],
     *,
     sentence: str,

@@ -3,8 +3,8 @@
 import datetime
 import time
 
-from image_cache.engine.stats.history import Wear
-from image_cache.engine.stats.miss_ratio import Curve
+from image_cache.engine.stats.history import WriteBudget
+from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import Chart, Span, short, unit_of
 from image_cache.web.context import services
@@ -14,7 +14,7 @@ NEAR = 0.6  # of the budget: from here on the chart shows it
 INODES_SHORT = 0.1  # of a file system's inodes free: time to look at it
 
 
-def wear_chart(span: Span, wear: Wear) -> Chart:
+def wear_chart(span: Span, wear: WriteBudget) -> Chart:
     """Return what was written by day, a week of it or a month, beside the budget."""
     days = wear.days[-7:] if span.key == "day" else wear.days[-30:]
     most = max(count for _, count in days)
@@ -38,7 +38,7 @@ def wear_chart(span: Span, wear: Wear) -> Chart:
     )
 
 
-def curve_chart(curve: Curve, budget_bytes: int) -> Chart:
+def curve_chart(curve: MissRatioCurve, budget_bytes: int) -> Chart:
     """Return what other sizes of the cache would have answered; a sentence instead while too little is known."""
     title = "How big should the cache be?"
     if not curve.is_enough:
@@ -63,7 +63,7 @@ def curve_chart(curve: Curve, budget_bytes: int) -> Chart:
     return Chart(title, "", svg, f"{told}.", ("Size", "Answered"), rows, advice)
 
 
-def facts(wear: Wear) -> list[tuple[str, str, str]]:
+def facts(wear: WriteBudget) -> list[tuple[str, str, str]]:
     """Return the facts about the card, each with a lamp: what was written, how long it lasts, how many files fit."""
     disk = services().covers.cache.disk
     lamp = "warning" if wear.today_bytes > wear.budget_bytes else "well"
@@ -92,7 +92,7 @@ def facts(wear: Wear) -> list[tuple[str, str, str]]:
     return found
 
 
-def curve_note(curve: Curve) -> str:
+def curve_note(curve: MissRatioCurve) -> str:
     """Say what the curve was made from; empty while it says nothing."""
     if not curve.is_enough:
         return ""

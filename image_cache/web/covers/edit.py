@@ -12,7 +12,7 @@ from image_cache.errors import CacheError, DecoderFailed, ImageRejected, Storage
 from image_cache.models import Album
 from image_cache.web.context import may_change, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import Spool
+from image_cache.web.request_body import UploadBuffer
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def upload(album_id: int) -> AnyResponse:
     try:
         if file is None or not file.filename:
             raise ImageRejected("no file was chosen")
-        if isinstance(file.stream, Spool):
+        if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
                 raise UploadTooLarge(services().care.desk.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:

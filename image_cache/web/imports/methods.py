@@ -6,7 +6,7 @@ from flask import current_app
 from werkzeug.exceptions import HTTPException
 
 
-class Way(NamedTuple):
+class ImportMethod(NamedTuple):
     """One way in. `kinds` are the tasks that it starts; `sleeve` names its drawing below `static/img/ways`, `cover` what stands on it."""
 
     name: str
@@ -21,27 +21,27 @@ class Way(NamedTuple):
 
 # In the order of the page. A line here and a route are all that a further way needs.
 WAYS = (
-    Way("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
+    ImportMethod("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
         ("discogs", "discogs-test"), "discogs", "Discogs"),
-    Way("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
+    ImportMethod("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
         ("table", "table-look"), "table", "CSV, JSON"),
-    Way("music", "Music folder", "/import/music", "Covers and tags from a disk or a USB stick.",
+    ImportMethod("music", "Music folder", "/import/music", "Covers and tags from a disk or a USB stick.",
         ("music",), "folder", "Folder"),
-    Way("demo", "Demo collection", "/import/demo", "240 records that never existed. They go again with one button.",
+    ImportMethod("demo", "Demo collection", "/import/demo", "240 records that never existed. They go again with one button.",
         ("demo",), "demo", "Demo"),
-    Way("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
+    ImportMethod("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
 QUIET = ("discogs-details",)  # tasks of moments, which no page tells of
 _NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 
-def ways() -> list[Way]:
+def ways() -> list[ImportMethod]:
     """Return the ways whose page this application has."""
     return [way for way in WAYS if _has_page(way.path)]
 
 
-def first_ways() -> list[Way]:
+def first_ways() -> list[ImportMethod]:
     """Return those that are offered when there is nothing on the wall yet."""
     return [way for way in ways() if way.is_first]
 
@@ -51,7 +51,7 @@ def counted(number: int) -> str:
     return _NUMBERS[min(number, len(_NUMBERS) - 1)]
 
 
-def way_of(kind: str) -> Way | None:
+def way_of(kind: str) -> ImportMethod | None:
     """Return the way that starts tasks of a kind."""
     return next((way for way in WAYS if kind in way.kinds), None)
 

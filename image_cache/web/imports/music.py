@@ -84,12 +84,12 @@ def remove() -> AnyResponse:
 
 
 def _page(status: int = 200, **other: object) -> AnyResponse:
-    from image_cache.importers.discogs.table import SyncRows
+    from image_cache.importers.discogs.table import SyncTable
     from image_cache.web.imports import methods as ways
     from image_cache.web.imports import tasks as task_view
 
     roots, tasks = services().music.roots, services().tasks
-    gone_count, gone = SyncRows(services().catalog).gone(KIND, MOST_GONE)
+    gone_count, gone = SyncTable(services().catalog).gone(KIND, MOST_GONE)
     latest = tasks.rows.latest(KIND)
     chosen = set(roots.chosen())
     values = {

@@ -10,12 +10,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import StorageError, UnknownTask, UploadTooLarge
-from image_cache.importers.tables.intray import Intray
+from image_cache.importers.tables.intray import UploadInbox
 from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks as task_view
 from image_cache.web.imports.methods import ways
-from image_cache.web.request_body import Spool
+from image_cache.web.request_body import UploadBuffer
 
 LOOK, TAKE = "table-look", "table"
 PATIENCE_S = 2.0  # a small table is looked through before the page is drawn
@@ -57,7 +57,7 @@ def upload() -> AnyResponse:
     if file is None or not file.filename:
         return page(400, "Choose a file first.")
     spool = file.stream
-    if isinstance(spool, Spool):
+    if isinstance(spool, UploadBuffer):
         if spool.is_too_large:
             most_bytes = int(services().settings.MAX_IMPORT_MB * 1_000_000)
             return page(
@@ -109,9 +109,9 @@ def export(kind: str) -> AnyResponse:
     return answer
 
 
-def _intray() -> Intray:
+def _intray() -> UploadInbox:
     settings = services().settings
-    return Intray(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
+    return UploadInbox(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
 
 
 def _forget_looked_at() -> None:

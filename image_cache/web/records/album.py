@@ -64,16 +64,16 @@ def facts(album: Album) -> list[str]:
     return [part for part in parts if part]
 
 
-class Chance(TypedDict, total=False):
+class RandomFilter(TypedDict, total=False):
     """What random was told to pick from."""
 
     genre: str
     decade: int
 
 
-def chance(args: Mapping[str, str]) -> Chance:
+def chance(args: Mapping[str, str]) -> RandomFilter:
     """Parse what random was told: `genre`, and `decade` like 1970. Raises `BadRequest` for a decade that is none."""
-    found = Chance()
+    found = RandomFilter()
     if genre := args.get("genre", "")[:LONGEST_GENRE]:
         found["genre"] = genre
     if decade := args.get("decade", ""):
@@ -83,14 +83,14 @@ def chance(args: Mapping[str, str]) -> Chance:
     return found
 
 
-def why(told: Chance, reason: str) -> str:
+def why(told: RandomFilter, reason: str) -> str:
     """Return why a record came up, as a sentence: "Jazz, never played."."""
     of = " of the ".join(filter(None, (told.get("genre", ""), f"{told['decade']}s" if "decade" in told else "")))
     text = f"{of}, {reason}" if of else reason
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def spin_path(told: Chance) -> str:
+def spin_path(told: RandomFilter) -> str:
     return "/random" + (f"?{urlencode(told)}" if told else "")
 
 

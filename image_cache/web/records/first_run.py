@@ -10,44 +10,44 @@ from image_cache.web.context import services
 ROUTES = (Path("/proc/net/route"), Path("/proc/net/ipv6_route"))
 
 
-class Sign(NamedTuple):
+class ReadinessCheck(NamedTuple):
     """A lamp with its words."""
 
     lamp: str
     says: str
 
 
-def signs() -> tuple[Sign, ...]:
+def signs() -> tuple[ReadinessCheck, ...]:
     return _space(), _rights(), _clock(), _net()
 
 
-def _space() -> Sign:
+def _space() -> ReadinessCheck:
     disk = services().covers.cache.disk
     free = disk.free_bytes()
     if free < disk.floor_bytes:
-        return Sign("warning", f"{free / 1e6:,.0f} MB free, covers need {disk.floor_bytes / 1e6:,.0f}")
-    return Sign("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
+        return ReadinessCheck("warning", f"{free / 1e6:,.0f} MB free, covers need {disk.floor_bytes / 1e6:,.0f}")
+    return ReadinessCheck("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
 
 
-def _rights() -> Sign:
+def _rights() -> ReadinessCheck:
     settings = services().settings
     folders = (settings.state_dir, settings.cache_dir, settings.covers_dir)
     if all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in folders):
-        return Sign("well", "May write where it must")
-    return Sign("failed", "May not write into its folders, the log says which")
+        return ReadinessCheck("well", "May write where it must")
+    return ReadinessCheck("failed", "May not write into its folders, the log says which")
 
 
-def _clock() -> Sign:
+def _clock() -> ReadinessCheck:
     """A Pi has no battery for its clock: until the net sets it, it may stand before the day on which this program was installed."""
     if time.time() < Path(__file__).stat().st_mtime:
-        return Sign("warning", "Clock not set yet, ages are unsure")
-    return Sign("well", time.strftime("Clock at %H:%M"))
+        return ReadinessCheck("warning", "Clock not set yet, ages are unsure")
+    return ReadinessCheck("well", time.strftime("Clock at %H:%M"))
 
 
-def _net(routes: tuple[Path, ...] = ROUTES) -> Sign:
+def _net(routes: tuple[Path, ...] = ROUTES) -> ReadinessCheck:
     if any(_has_way_out(path) for path in routes):
-        return Sign("well", "A network is there")
-    return Sign("waiting", "No network: tables, folder and demo work without")
+        return ReadinessCheck("well", "A network is there")
+    return ReadinessCheck("waiting", "No network: tables, folder and demo work without")
 
 
 def _has_way_out(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from werkzeug.exceptions import BadRequest
 
 from image_cache.models import Album
-from image_cache.records.removal import Belongings, OnlyGone, RemovalRows, Removed
+from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
 from image_cache.web.context import services
 from image_cache.web.template_helpers import know_covers, records
 
@@ -38,7 +38,7 @@ class GoneLine(NamedTuple):
 
 def of_album(album: Album) -> dict[str, object]:
     """Return what the page of one record's removal shows."""
-    own = _rows().belongings([album.id]).get(album.id, Belongings())
+    own = _rows().belongings([album.id]).get(album.id, RecordDependents())
     services().covers.remember([album.picture])
     return {
         "album": album,
@@ -64,7 +64,7 @@ def of_gone(source: str) -> dict[str, object]:
     }
 
 
-def only_gone(source: str, form: Mapping[str, str]) -> OnlyGone:
+def only_gone(source: str, form: Mapping[str, str]) -> GoneRecords:
     """Parse the form of that page. Raises `BadRequest` when it does not say which records it has shown."""
     try:
         until = float(form.get("until", ""))
@@ -72,10 +72,10 @@ def only_gone(source: str, form: Mapping[str, str]) -> OnlyGone:
         until = math.nan
     if not math.isfinite(until):
         raise BadRequest("The page is incomplete. Open it again, then try once more.")
-    return OnlyGone(source, until, spares_own="keep" in form)
+    return GoneRecords(source, until, spares_own="keep" in form)
 
 
-def remove_gone(only: OnlyGone) -> list[Removed]:
+def remove_gone(only: GoneRecords) -> list[Removed]:
     return services().library.remove(_rows().gone_ids(only), only)
 
 
@@ -102,16 +102,16 @@ def told(removed: Sequence[Removed], source: str = "") -> str:
     return f"{text} {stays:,} {'stays' if stays == 1 else 'stay'}." if stays else text
 
 
-def _rows() -> RemovalRows:
-    return RemovalRows(services().catalog)
+def _rows() -> RemovalTable:
+    return RemovalTable(services().catalog)
 
 
-def _lines(rows: RemovalRows, albums: Sequence[Album]) -> list[GoneLine]:
+def _lines(rows: RemovalTable, albums: Sequence[Album]) -> list[GoneLine]:
     own = rows.belongings([album.id for album in albums])
-    return [GoneLine(album, ", ".join(_parts(own.get(album.id, Belongings())))) for album in albums]
+    return [GoneLine(album, ", ".join(_parts(own.get(album.id, RecordDependents())))) for album in albums]
 
 
-def _parts(own: Belongings, album: Album | None = None) -> list[str]:
+def _parts(own: RecordDependents, album: Album | None = None) -> list[str]:
     """Name what is in a record that no source knows; with `album` at length, as its owner is addressed."""
     parts = [f"{own.plays:,} {'play' if own.plays == 1 else 'plays'}"] if own.plays else []
     if own.has_notes:

@@ -9,7 +9,7 @@ from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
 from image_cache.web.accel_more import handed_over
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limit_key, limiter
-from image_cache.web.responses import PictureResponse
+from image_cache.web.responses import ImageResponse
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer
@@ -53,7 +53,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
-    answer: Response = PictureResponse(mimetype=MEDIA_TYPES[suffix])
+    answer: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
     _tag(answer, found, ORIGINAL, found.size_bytes)
     pictures = services().streams.pictures
     # Twenty megabytes are not read only to find out that somebody else sends them.
@@ -73,7 +73,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
 
 
 def _answer(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
-    answer = PictureResponse(body, mimetype=kind)
+    answer = ImageResponse(body, mimetype=kind)
     _tag(answer, found, size, len(body))
     answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
     return answer
@@ -86,7 +86,7 @@ def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> No
 
 def _later(error: Exception) -> Response:
     """Answer in place of an image that cannot be shown right now: seen by scripts, and kept by nobody."""
-    answer = PictureResponse(f"{error}\n", mimetype="text/plain", status=503)
+    answer = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
     answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     answer.headers["Cache-Control"] = "no-store"
     return answer

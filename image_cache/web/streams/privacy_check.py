@@ -28,7 +28,7 @@ NOWHERE = "192.0.2.1"  # an address for documentation: not this machine, and nob
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PrivacyFinding:
     """One answer that is not what the policy says."""
 
     kind: str
@@ -38,16 +38,16 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class PrivacyReport:
     """What was asked, as whom, and what was wrong."""
 
     stream: str
     kinds: tuple[str, ...]
     asked: int = 0
-    wrong: list[Finding] = field(default_factory=list)
+    wrong: list[PrivacyFinding] = field(default_factory=list)
 
 
-def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Report:
+def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyReport:
     """Ask as a stranger, somebody else, a subscriber and the owner, a dozen questions for each image.
 
     A thorough one asks each of them in four ways, a page's only in the one that costs least.
@@ -60,7 +60,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Rep
         "subscriber": as_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),
     }
-    report = Report(stream.slug, tuple(kinds))
+    report = PrivacyReport(stream.slug, tuple(kinds))
     for kind, viewer in kinds.items():
         _Asker(app, report, kind, viewer, stream).ask(images, WAYS if is_thorough else WAYS[:1])
     return report
@@ -69,7 +69,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Rep
 class _Asker:
     """Asks as one viewer."""
 
-    def __init__(self, app: Flask, report: Report, kind: str, viewer: Viewer, stream: Stream) -> None:
+    def __init__(self, app: Flask, report: PrivacyReport, kind: str, viewer: Viewer, stream: Stream) -> None:
         self._app = app
         self._client = Client(app, use_cookies=False)
         self._report = report
@@ -137,4 +137,4 @@ class _Asker:
             )
 
     def _found(self, method: str, place: str, what: str) -> None:
-        self._report.wrong.append(Finding(self._kind, method, place, what))
+        self._report.wrong.append(PrivacyFinding(self._kind, method, place, what))

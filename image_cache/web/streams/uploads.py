@@ -22,7 +22,7 @@ from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
 from image_cache.web.context import services
 from image_cache.web.errors import status_of
-from image_cache.web.request_body import Spool
+from image_cache.web.request_body import UploadBuffer
 from image_cache.web.streams.view_models import address
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
 
 def _check_spool(file: FileStorage) -> None:
     spool = file.stream
-    if isinstance(spool, Spool):
+    if isinstance(spool, UploadBuffer):
         if spool.is_too_large:
             raise UploadTooLarge(services().streams.uploads.max_bytes, spool.size_bytes)
         if spool.has_failed:
@@ -91,7 +91,7 @@ def _check_spool(file: FileStorage) -> None:
 
 
 def _size(file: FileStorage) -> int:
-    return file.stream.size_bytes if isinstance(file.stream, Spool) else 0
+    return file.stream.size_bytes if isinstance(file.stream, UploadBuffer) else 0
 
 
 def _visibility(word: str) -> ImageVisibility | None:

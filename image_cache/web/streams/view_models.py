@@ -6,7 +6,7 @@ from typing import Any
 
 from image_cache.imaging.variants import fit
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
-from image_cache.streams import EXTENSIONS, Card
+from image_cache.streams import EXTENSIONS, StreamCard
 from image_cache.web.context import services
 
 SIZES = {
@@ -24,7 +24,7 @@ CHART_W, CHART_H = 300, 40
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageView:
     """One image on a page. `thumb`, `tile` and `detail` are blurred for a sensitive one, `sharp_*` never are.
 
     `is_away`: not here, and the storage of its original does not answer. `views` is None for whoever may not know.
@@ -56,10 +56,10 @@ def address(image: StreamImage, size: str = "") -> str:
     return f"{page}/{size}" if size else page
 
 
-def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool = False) -> Picture:
+def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool = False) -> ImageView:
     suffix = "-blurred" if image.is_sensitive else ""
     may = may_edit(viewer, stream)
-    return Picture(
+    return ImageView(
         image=image,
         stream_title=stream.title,
         page=address(image),
@@ -81,7 +81,7 @@ def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool
     )
 
 
-def pictures(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[Picture]:
+def pictures(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[ImageView]:
     """Return the images of one stream as a page shows them; asks a remote storage whether it is there when one is missing."""
     bytes_ = services().streams.pictures
     missing = set()
@@ -113,7 +113,7 @@ def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
     }
 
 
-def cards(found: Sequence[Card], viewer: Viewer) -> list[dict[str, Any]]:
+def cards(found: Sequence[StreamCard], viewer: Viewer) -> list[dict[str, Any]]:
     """Return the streams of a list, each with its first pictures."""
     listing = services().streams.listing
     return [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.engine.cache import Cache
-from image_cache.engine.jobs import VISIBLE, JobQueue, Wish
+from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import (
     DAY_S,
@@ -16,7 +16,7 @@ from image_cache.engine.stats.history import (
     MOST_HOSTS,
     SHORT_S,
     Failure,
-    Recorder,
+    HistoryRecorder,
     Sample,
     hosts,
     note_failure,
@@ -58,7 +58,7 @@ def io(tmp_path: Path) -> Io:
 
 def opened(tmp_path: Path, clock: FakeClock, io: Io) -> Cache:
     cache = open_cache(tmp_path, clock)
-    cache.recorder = Recorder(clock, io.path)
+    cache.recorder = HistoryRecorder(clock, io.path)
     return cache
 
 
@@ -69,7 +69,7 @@ def cache(tmp_path: Path, clock: FakeClock, io: Io) -> Iterator[Cache]:
     made.index.close()
 
 
-def recorder_of(cache: Cache) -> Recorder:
+def recorder_of(cache: Cache) -> HistoryRecorder:
     assert cache.recorder is not None
     return cache.recorder
 
@@ -185,7 +185,7 @@ def test_nothing_is_kept_under_a_clock_that_was_not_set_yet_and_nothing_is_lost(
 
 def test_the_most_jobs_in_line_are_remembered(cache: Cache, clock: FakeClock) -> None:
     jobs = JobQueue(cache.index.database, limit=100, total=3, per_lane=2, clock=clock)
-    jobs.put([Wish(key(n).digest, "a.example") for n in range(9)], VISIBLE)
+    jobs.put([LoadRequest(key(n).digest, "a.example") for n in range(9)], VISIBLE)
     cache.flush(is_last=True)
     recorder_of(cache).add({"disk_hits": 1})
     cache.flush(is_last=True)
@@ -201,7 +201,7 @@ def test_bytes_written_by_a_forked_process_are_counted_from_nothing(
 ) -> None:
     """The worker of a server is forked from a process that has written already; its own count begins anew."""
     io.set(9_000_000)
-    recorder = Recorder(clock, io.path)
+    recorder = HistoryRecorder(clock, io.path)
     clock.advance(1)
     recorder._pid = 1  # as after a fork: another process than the one that made it
     io.set(2_000_000)

@@ -17,7 +17,7 @@ from image_cache.engine.stats.miss_ratio import (
     MOST_KEYS,
     MOST_PENDING,
     Reuse,
-    Uses,
+    ReuseSampler,
     reuse_curve,
     tag_of,
 )
@@ -59,7 +59,7 @@ def exact(uses: Sequence[Key], size_bytes: int) -> float:
 
 def followed(uses: Sequence[Key]) -> Reuse:
     """Return the state after these uses, brought in a few thousand at a time as a process does."""
-    state, noted = Reuse(), Uses()
+    state, noted = Reuse(), ReuseSampler()
     for number, one in enumerate(uses):
         noted.note(one, size_of(one))
         noted.count(1)
@@ -92,7 +92,7 @@ def test_a_scan_of_more_than_fits_has_its_cliff_where_it_belongs() -> None:
 
 
 def test_the_state_stays_small_whatever_is_used() -> None:
-    uses = Uses()
+    uses = ReuseSampler()
     state = Reuse()
     for start in range(0, 90_000, 3000):
         for number in range(start, start + 3000):
@@ -116,7 +116,7 @@ def test_the_state_survives_being_packed_and_a_foreign_one_is_a_new_one() -> Non
 
 
 def test_more_uses_than_can_be_noted_are_passed_over_and_do_not_tilt_the_rate() -> None:
-    uses, one = Uses(), key(1)
+    uses, one = ReuseSampler(), key(1)
     for _ in range(MOST_PENDING + 500):
         uses.note(one, 100)
         uses.count(1)
@@ -129,7 +129,7 @@ def test_more_uses_than_can_be_noted_are_passed_over_and_do_not_tilt_the_rate() 
 
 
 def test_a_key_that_was_stored_before_it_was_used_has_its_size() -> None:
-    uses, state = Uses(), Reuse()
+    uses, state = ReuseSampler(), Reuse()
     uses.note(key(1), 7777, is_use=False)
     uses.note(key(1), 0)
     uses.note(key(2), 0)
@@ -154,7 +154,7 @@ def test_all_variants_of_a_cover_are_followed_or_none() -> None:
 @pytest.fixture
 def cache(tmp_path: Path, clock: FakeClock) -> Iterator[Cache]:
     opened = open_cache(tmp_path, clock, budget_bytes=50_000_000)
-    opened.memory = MemoryTier(20_000, Uses())
+    opened.memory = MemoryTier(20_000, ReuseSampler())
     opened.uses = opened.memory.uses
     yield opened
     opened.index.close()
@@ -211,7 +211,7 @@ def test_the_uses_are_written_once_an_hour_and_not_with_every_flush(cache: Cache
 
 def test_two_processes_bring_their_uses_into_one_state(cache: Cache, clock: FakeClock, tmp_path: Path) -> None:
     other = open_cache(tmp_path, clock)
-    other.memory = MemoryTier(20_000, Uses())
+    other.memory = MemoryTier(20_000, ReuseSampler())
     other.uses = other.memory.uses
     for one in keys(20):
         cache.get(one)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from image_cache.importers.artwork.search import Finder
+from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.services import phrase
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, AlbumRow, TaskState
-from image_cache.net.turns import LONGEST_S, Turns
-from image_cache.tasks import Tasks
+from image_cache.net.turns import LONGEST_S, IntervalLimiter
+from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside
@@ -46,11 +46,11 @@ def put(inside: Inside, **facts: Any) -> int:
     return max(album.id for album in inside.services.library.albums())
 
 
-def searches(inside: Inside) -> Tasks:
+def searches(inside: Inside) -> TaskRunner:
     """Tasks of which a search rests no longer than a test can bear."""
     services = inside.services
-    finder = Finder(services.settings, services.care.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
-    return Tasks(services.catalog, {"covers": finder.run}, inside.folder / "state")
+    finder = ArtworkSearch(services.settings, services.care.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
+    return TaskRunner(services.catalog, {"covers": finder.run}, inside.folder / "state")
 
 
 def look(inside: Inside) -> TaskState:
@@ -115,7 +115,7 @@ def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: 
     lock = threading.Lock()
 
     def book() -> None:
-        turns = Turns(tmp_path / "turns", 1.1, clock=clock)
+        turns = IntervalLimiter(tmp_path / "turns", 1.1, clock=clock)
         for _ in range(5):
             wait = turns.book()
             with lock:
@@ -127,13 +127,13 @@ def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: 
     for thread in threads:
         thread.join()
     assert [round(wait / 1.1) for wait in sorted(waits)] == list(range(40))
-    assert Turns(tmp_path / "turns", 1.1, clock=clock).book() == pytest.approx(44.0, abs=0.01)  # also after a restart
+    assert IntervalLimiter(tmp_path / "turns", 1.1, clock=clock).book() == pytest.approx(44.0, abs=0.01)  # also after a restart
 
 
 def test_a_moment_that_a_wrong_clock_wrote_keeps_nobody_waiting(tmp_path: Path) -> None:
     clock = FakeClock()
-    Turns(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).book()
-    turns = Turns(tmp_path / "turns", 1.0, clock=clock)
+    IntervalLimiter(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).book()
+    turns = IntervalLimiter(tmp_path / "turns", 1.0, clock=clock)
     assert turns.book() == 0.0
     turns.back_off(10 * LONGEST_S)
     assert turns.book() <= LONGEST_S

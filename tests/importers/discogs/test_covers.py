@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.net.client import OriginFetcher
+from image_cache.net.client import HttpClient
 from image_cache.net.policy import PeerPolicy
 from image_cache.services import Services
 from tests.importers.discogs.test_sync import albums, connect, inside_at, sync, table
@@ -38,7 +38,7 @@ def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Inside]:
 
     policy = PeerPolicy(resolve=lambda _host, _port: [PUBLIC], connect=connect_here, own_networks=list)
     with inside_at(tmp_path / "vault", discogs) as opened:
-        opened.services._parts.fetcher._make = lambda: OriginFetcher(policy)
+        opened.services._parts.fetcher._make = lambda: HttpClient(policy)
         connect(opened.services)
         yield opened
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
 from image_cache.models import TaskState
-from image_cache.records.table import Catalog
-from image_cache.tasks.table import TaskRows
+from image_cache.tasks.table import TaskTable
 from tests.importers.discogs.test_sync import WINDOW_S, Opened, sync
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.vault import ROOT, Vault, wait_until
@@ -44,8 +44,8 @@ class Command:
         return self.process.returncode, out, errors
 
 
-def table(catalog: Catalog) -> list[Row]:
-    return [tuple(row) for row in catalog.db.rows("SELECT * FROM albums ORDER BY id")]  # type: ignore[misc]
+def table(catalog: CatalogDatabase) -> list[Row]:
+    return [tuple(row) for row in catalog.rows("SELECT * FROM albums ORDER BY id")]  # type: ignore[misc]
 
 
 @pytest.mark.slow
@@ -56,8 +56,8 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
             tmp_path / "vault", trusted=(discogs.base,), **{f"VINYL_VAULT_{name}": text for name, text in settings.items()}
         )
         (tmp_path / "token").write_text(TOKEN + "\n", encoding="ascii")
-        catalog = Catalog(tmp_path / "vault/state/catalog.db")
-        tasks = TaskRows(catalog)
+        catalog = CatalogDatabase(tmp_path / "vault/state/catalog.db")
+        tasks = TaskTable(catalog)
 
         def latest() -> TaskState | None:
             return tasks.latest("discogs")
@@ -101,7 +101,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         with Opened(tmp_path / "vault", discogs) as opened:
             assert sync(opened.services).outcome["says"] == "3,000 records read: 600 new, 0 changed, 2,400 the same."
         assert len(discogs.paths("", 200)) == PAGES + 2
-        found = {row["instance_id"] for row in catalog.db.rows("SELECT instance_id FROM albums")}
+        found = {row["instance_id"] for row in catalog.rows("SELECT instance_id FROM albums")}
         assert found == {str(700_000_000 + number) for number in range(RECORDS)}
         assert len(table(catalog)) == RECORDS
 
@@ -122,7 +122,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
     assert log["used"] <= 60
 
 
-def _go_on(catalog: Catalog) -> None:
+def _go_on(catalog: CatalogDatabase) -> None:
     """Let the pause that was ordered be over: a test has no half minute."""
     with catalog.write() as conn:
         conn.execute("UPDATE services SET paused_until = 0")

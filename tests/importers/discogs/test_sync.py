@@ -14,6 +14,7 @@ from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
 from image_cache.importers.discogs.tokenfile import TokenFile
 from image_cache.models import Album, TaskState
+from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services
 from tests.support.clock import FakeClock
 from tests.support.discogs import ACCOUNT, TOKEN, DiscogsServer
@@ -96,7 +97,7 @@ def by_instance(services: Services) -> dict[str, Album]:
 
 def table(services: Services) -> list[tuple[object, ...]]:
     """Return every row of the albums with all that is stored of it."""
-    return [tuple(row) for row in services.catalog.db.rows("SELECT * FROM albums ORDER BY id")]
+    return [tuple(row) for row in services.catalog.rows("SELECT * FROM albums ORDER BY id")]
 
 
 def import_csv(inside: Opened, text: str) -> None:
@@ -267,11 +268,11 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
 
 def test_a_second_sync_changes_nothing_not_even_a_row(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    before, revision = table(services), services.catalog.revision("artist")
+    before, revision = table(services), AlbumTable(services.catalog).revision("artist")
     registered = services.covers.register.summary("covers")
     assert sync(services).outcome["same"] == 250
     assert table(services) == before
-    assert services.catalog.revision("artist") == revision
+    assert AlbumTable(services.catalog).revision("artist") == revision
     assert services.covers.register.summary("covers") == registered
 
 
@@ -605,7 +606,7 @@ def test_who_opens_everything_at_once_gets_the_newest_and_no_queue_without_end(s
     sync(services)
     for album in albums(services):
         services.discogs.rows.wish(album.id, float(album.id))
-    count = services.catalog.db.row("SELECT count(*) AS n FROM detail_wishes")
+    count = services.catalog.row("SELECT count(*) AS n FROM detail_wishes")
     assert count is not None
     assert count["n"] == 100
     assert services.discogs.rows.next_wish(9e9) == (250, 0)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from config import Settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots
-from image_cache.importers.music.service import LateMusic
+from image_cache.importers.music.service import MusicService
 from image_cache.models import Album, TaskState
 from image_cache.records.library import Library
-from image_cache.records.table import Catalog
-from image_cache.tasks import Tasks
+from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.music import PICTURE, collection, mp3, song
 from tests.support.vault import wait_until
@@ -32,10 +32,10 @@ class Shelf:
         self.clock = FakeClock()
         self.settings = Settings(DATA_DIR=folder / "vault", MUSIC_DIRS=tuple(map(str, roots)), **settings)
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
-        self.catalog = Catalog(self.settings.catalog_path)
+        self.catalog = CatalogDatabase(self.settings.catalog_path)
         self.library = Library(self.catalog, clock=self.clock)
-        self.music = LateMusic(self.settings, self.catalog, self.clock)
-        self.tasks = Tasks(self.catalog, {"music": self.music.run}, self.settings.state_dir, clock=self.clock)
+        self.music = MusicService(self.settings, self.catalog, self.clock)
+        self.tasks = TaskRunner(self.catalog, {"music": self.music.run}, self.settings.state_dir, clock=self.clock)
 
     def scan(self, **wanted: Any) -> dict[str, Any]:
         ended = self.tasks.run("music", wanted)
@@ -358,7 +358,7 @@ class Mounted:
         from image_cache.importers.music.scan import MusicScan
 
         scan = MusicScan(self.shelf.catalog, self.roots, self.shelf.music._made().reader)
-        tasks = Tasks(self.shelf.catalog, {"music": scan.run}, self.shelf.settings.state_dir, clock=self.shelf.clock)
+        tasks = TaskRunner(self.shelf.catalog, {"music": scan.run}, self.shelf.settings.state_dir, clock=self.shelf.clock)
         ended = tasks.run("music", {})
         assert ended.state == "done", ended.says
         assert tasks.close()
@@ -582,7 +582,7 @@ def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, roo
     mounted = Mounted(shelf, mounts)
 
     def tended() -> bool:
-        tasks = Tasks(shelf.catalog, {"music": lambda task: {}}, shelf.settings.state_dir, clock=shelf.clock)
+        tasks = TaskRunner(shelf.catalog, {"music": lambda task: {}}, shelf.settings.state_dir, clock=shelf.clock)
         roots.tend(tasks)
         waiting = tasks.rows.open()
         for state in waiting:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from image_cache.errors import DecoderFailed
-from image_cache.importers.music.tag_reader import Refused, TagReader, Tags
+from image_cache.importers.music.tag_reader import TagReader, TagReadRefused, Tags
 from tests.support import music
 from tests.support.music import PICTURE, SECONDS, atom, song
 
@@ -43,7 +43,7 @@ def reader() -> Iterator[TagReader]:
     made.close()
 
 
-def tags_of(reader: TagReader, *paths: Path) -> list[Tags | Refused]:
+def tags_of(reader: TagReader, *paths: Path) -> list[Tags | TagReadRefused]:
     return asked(paths, reader.tags)
 
 
@@ -187,7 +187,7 @@ def test_hostile_files_are_refused_one_by_one_and_the_others_are_read(reader: Ta
     found = tags_of(reader, good, *paths, good)
     assert isinstance(found[0], Tags)
     assert found[0] == found[-1]
-    reasons = {path.name: one.reason for path, one in zip(paths, found[1:-1], strict=True) if isinstance(one, Refused)}
+    reasons = {path.name: one.reason for path, one in zip(paths, found[1:-1], strict=True) if isinstance(one, TagReadRefused)}
     assert set(reasons) >= set(HOSTILE) - {"zero.wav"}
     assert "more memory" in reasons["unfolds.mp3"]
     for path in paths:
@@ -202,7 +202,7 @@ def test_a_file_that_takes_too_long_is_left_and_the_next_one_is_read(tmp_path: P
     hasty = TagReader(128 << 20, cpu_s=1, wall_s=1.0)
     try:
         found = tags_of(hasty, good, slow, good)
-        assert found[1] == Refused("its tag takes too long to read")
+        assert found[1] == TagReadRefused("its tag takes too long to read")
         assert found[0] == found[2] == tags_of(hasty, good)[0]
         with pytest.raises(DecoderFailed):
             picture_of(hasty, slow)

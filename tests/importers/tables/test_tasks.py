@@ -12,9 +12,9 @@ from image_cache.covers.local_sources import DrawnCovers
 from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
 from image_cache.importers.registry import table_runners
 from image_cache.importers.tables.inbox import AGAIN_S, QUIET_S, ImportsFolder, put_away
-from image_cache.importers.tables.intray import KEPT_S, Intray
+from image_cache.importers.tables.intray import KEPT_S, UploadInbox
 from image_cache.models import TaskState
-from image_cache.tasks import Tasks
+from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.vault import wait_until
@@ -46,7 +46,7 @@ def rows(count: int) -> str:
     return "artist,title\n" + "".join(f"A,Record {n % (count // 2)}\n" for n in range(count))
 
 
-def in_the_middle(tasks: Tasks, task_id: int, act: Callable[[], object]) -> threading.Thread:
+def in_the_middle(tasks: TaskRunner, task_id: int, act: Callable[[], object]) -> threading.Thread:
     """Begin `act` on a thread when some rows are in and others are to come, however fast they come in and however slow we look.
 
     Writers take turns: of an import that writes, one batch at most goes in between two turns of ours.
@@ -101,7 +101,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
     path, count = kept(inside, rows(8000)), 8000
     catalog = inside.services.catalog
     runners = table_runners(inside.services.library, inside.services.covers, inside.services.settings.intray_dir)
-    first = Tasks(catalog, runners, inside.services.settings.state_dir)
+    first = TaskRunner(catalog, runners, inside.services.settings.state_dir)
     first.serve()
     task_id = first.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
     in_the_middle(first, task_id, lambda: first.close(60)).join()
@@ -112,7 +112,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
     assert 0 < stopped.position["read"] < count
     assert inside.services.library.count() == stopped.position["read"]
     assert 0 < stopped.done < (stopped.total or 0)
-    second = Tasks(catalog, runners, inside.services.settings.state_dir)
+    second = TaskRunner(catalog, runners, inside.services.settings.state_dir)
     second.tend()
     wait_until(lambda: second.rows.get(task_id).is_over, 120)  # type: ignore[union-attr]
     ended = second.rows.get(task_id)
@@ -262,7 +262,7 @@ def test_a_table_that_somebody_puts_there_comes_in_by_itself(tmp_path: Path) -> 
 
 def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) -> None:
     clock = FakeClock(time.time())
-    intray = Intray(tmp_path / "intray", clock)
+    intray = UploadInbox(tmp_path / "intray", clock)
     with (tmp_path / "x").open("w+b") as file:
         file.write(b"title\n")
         file.seek(0)
@@ -274,7 +274,7 @@ def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) 
     intray.forget(str(tmp_path / "x"))
     assert (tmp_path / "x").exists()
     with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="would be free"):
-        Intray(tmp_path / "intray", clock, floor_bytes=1 << 60).keep(file)
+        UploadInbox(tmp_path / "intray", clock, floor_bytes=1 << 60).keep(file)
     clock.now += KEPT_S + 60
     intray.forget_old()
     assert list((tmp_path / "intray").iterdir()) == []

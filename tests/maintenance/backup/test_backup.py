@@ -21,15 +21,16 @@ import pytest
 
 from config import Settings
 from image_cache.bootstrap import prepare, secret_key
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, opened
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import HEAD, LIST, ArchiveWriter, SourceFailed
 from image_cache.maintenance.backup.create import back_up, restore
 from image_cache.maintenance.backup.rotate import back_up_into
-from image_cache.records.table import Catalog
+from image_cache.records.table import AlbumTable
 from image_cache.services import open_services
-from image_cache.streams.catalog_originals import OriginalRows
+from image_cache.streams.catalog_originals import OriginalTable
 from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
@@ -358,7 +359,7 @@ def test_a_backup_while_everybody_is_busy_is_of_one_moment(
 
         busy = [
             again(upload),
-            again(lambda number: services.catalog.play(1 + number % 6, time.time())),
+            again(lambda number: AlbumTable(services.catalog).play(1 + number % 6, time.time())),
             again(lambda number: shelve(services, tmp_path, [origin.url("/0.jpg")], start=100 + number)),
         ]
         try:
@@ -375,9 +376,9 @@ def test_a_backup_while_everybody_is_busy_is_of_one_moment(
         card = replace(new_card, DATA_DIR=tmp_path / f"card-{number}")
         restored = restore(card, tmp_path / f"busy-{number}.tar")
         assert restored.missing == []
-        catalog = Catalog(card.catalog_path)
-        named = {o.file_path: o.sha256.hex() for o in OriginalRows(catalog.db).originals()}
-        assert catalog.db.row("SELECT sum(plays) = (SELECT count(*) FROM plays) FROM albums")[0] == 1  # type: ignore[index]
+        catalog = CatalogDatabase(card.catalog_path)
+        named = {o.file_path: o.sha256.hex() for o in OriginalTable(catalog).originals()}
+        assert catalog.row("SELECT sum(plays) = (SELECT count(*) FROM plays) FROM albums")[0] == 1  # type: ignore[index]
         catalog.close()
         assert files_of(card.stream_images_dir) == named
         assert restored.images == len(named) >= 4
@@ -482,7 +483,7 @@ def test_a_vault_that_is_not_empty_is_kept_beside(
     assert files_of(aside / "originals") == {
         n.removeprefix("stream_images/"): h for n, h in before.items() if n.startswith("stream_images")
     }
-    kept = Catalog(aside / "catalog.db")
+    kept = CatalogDatabase(aside / "catalog.db")
     assert [album.title for album in kept.all_albums()] == ["Title 0", "Title 1"]
     kept.close()
     assert (aside / "secret_key").exists()

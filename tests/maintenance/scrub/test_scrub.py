@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from image_cache.engine.jobs import VISIBLE, Wish
+from image_cache.engine.jobs import VISIBLE, LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder
@@ -539,7 +539,7 @@ def test_only_what_others_ask_for_counts_as_activity(services: Services) -> None
         with index.database.write() as conn:
             index.set_meta(conn, "scrub_step", 7)
     assert activity() == first, "the scrub wrote how far it is"
-    services.covers.jobs.put([Wish("ab" * 32, "lane")], VISIBLE)
+    services.covers.jobs.put([LoadRequest("ab" * 32, "lane")], VISIBLE)
     assert activity() != first
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from image_cache.engine.jobs import WARM, Wish
+from image_cache.engine.jobs import WARM, LoadRequest
 from image_cache.engine.stats.history import DAY_S, Failure, Sample, note_failure, samples, sd_wear
-from image_cache.engine.stats.miss_ratio import Curve
+from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
 from image_cache.web.admin import storage_wear as card_view
@@ -56,7 +56,7 @@ def lived(inside: Inside, clock: FakeClock, hours: int = 30) -> None:
         for number in range(40):
             cache.get(key(number % 21))
         cache.recorder.fetched("a.example", 0.2 + hour / 100, 1000)
-        jobs.put([Wish(key(("job", hour)).digest, "a.example")], WARM)
+        jobs.put([LoadRequest(key(("job", hour)).digest, "a.example")], WARM)
         cache.flush()
         clock.advance(3600)
     cache.flush(is_last=True)
@@ -211,9 +211,9 @@ def test_what_is_missing_is_queued_and_shown_as_a_job(inside: Inside, operator: 
 
 
 def test_charts_of_numbers_at_the_edge_stay_inside_their_box() -> None:
-    line = charts.Line([None, 0, 5, None, 1e9, -3, None, 4.0], "x")
+    line = charts.LineChart([None, 0, 5, None, 1e9, -3, None, 4.0], "x")
     svg = ET.fromstring(
-        charts.lines_chart([line, charts.Line([None] * 8, "y", "watch", is_at_peak=True)], [(0.0, "a")], "Says.", top=10)
+        charts.lines_chart([line, charts.LineChart([None] * 8, "y", "watch", is_at_peak=True)], [(0.0, "a")], "Says.", top=10)
     )
     for path in svg.iter("path"):
         numbers = [float(number) for number in re.findall(r"-?[0-9.]+", path.attrib["d"])]
@@ -260,8 +260,8 @@ def test_an_idle_service_is_not_one_without_a_history(inside: Inside, clock: Fak
     assert sample == Sample(sample.at, latency=sample.latency, written_bytes=sample.written_bytes)
 
 
-def curve_of(points: tuple[tuple[int, float], ...], enough: int, uses: int = 5000) -> Curve:
-    return Curve(points, uses, 1000, NOW - 5 * DAY_S, bool(points), 0.5, 10**9, enough)
+def curve_of(points: tuple[tuple[int, float], ...], enough: int, uses: int = 5000) -> MissRatioCurve:
+    return MissRatioCurve(points, uses, 1000, NOW - 5 * DAY_S, bool(points), 0.5, 10**9, enough)
 
 
 def test_the_curve_tells_what_to_do() -> None:

@@ -160,7 +160,7 @@ def test_a_new_password_ends_the_sessions(inside: Inside) -> None:
 
 
 def test_a_broken_catalogue_is_told_in_one_sentence(inside: Inside) -> None:
-    inside.services.catalog.db.close()
+    inside.services.catalog.close()
     (inside.folder / "state/catalog.db").write_bytes(b"this is no database" * 100)
     done = run(inside, "users", "add", "Vera", "--role", "owner", stdin=PASSWORD)
     assert done.exit_code == 1

@@ -279,7 +279,7 @@ def test_health_is_a_page_for_people_and_json_for_monitors(inside: Inside, accep
 
 def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Inside) -> None:
     inside.services.pool.close()  # the housekeeper must not have the catalogue open while the file is overwritten
-    inside.services.catalog.db.close()
+    inside.services.catalog.close()
     (inside.folder / "state/catalog.db").write_bytes(b"this is no database" * 100)
     answer = documented(inside.client(address="192.168.1.99").get("/health"), "get", "/health")
     assert answer.status_code == 503

@@ -123,9 +123,7 @@ def test_10000_warm_hits_run_no_sql(stocked: tuple[Inside, str]) -> None:
     client = Client(inside.app.wsgi_app)
     for path in paths:
         assert client.get(path).status_code == 200
-    statements, others = (
-        traced(database) for database in (inside.services.covers.cache.index.database, inside.services.catalog.db)
-    )
+    statements, others = (traced(database) for database in (inside.services.covers.cache.index.database, inside.services.catalog))
     environ = {"REQUEST_METHOD": "GET", "SERVER_NAME": "localhost", "SERVER_PORT": "5000", "wsgi.url_scheme": "http"}
     answers: list[str] = []
     for path in itertools.islice(itertools.cycle(paths), 10_000):

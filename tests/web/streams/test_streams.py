@@ -14,7 +14,7 @@ from PIL import Image
 
 from image_cache.models import ImageVisibility
 from image_cache.storage.local import LocalStorage
-from image_cache.web.request_body import Spool
+from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
@@ -472,7 +472,7 @@ def test_the_api_answers_in_the_shapes_that_are_documented(stage: Stage) -> None
 
 
 def test_a_file_over_its_limit_is_thrown_away_while_it_is_read() -> None:
-    spool = Spool(1_000_000)
+    spool = UploadBuffer(1_000_000)
     for _ in range(30):
         spool.write(bytes(100_000))
     assert (spool.size_bytes, spool.is_too_large) == (3_000_000, True)
