@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.cli.actions_more import ACTIONS
+from image_cache.cli.main import ACTIONS
 from image_cache.db.diagnosis import _SENTENCES
-from image_cache.maintenance.health.pictures import WORDS
+from image_cache.maintenance.health.data import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """`preload`: fetch what is missing, with a progress bar. By the service when it runs, else by this process."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S
 from image_cache.engine.pool import Pool
-from image_cache.errors import QueueFull
-from image_cache.maintenance.health import things
+from image_cache.errors import CacheError, QueueFull
+from image_cache.maintenance.health import megabytes, things
 from image_cache.records.table import AlbumTable
 
 LOOK_S = 0.5
@@ -106,3 +107,114 @@ def _workers(scene: CommandContext, covers: ImageCache, is_served: bool) -> Iter
         covers.loader.is_stopping = True
         pool.close()
         covers.jobs.release_own()
+
+
+GROUND = ("Cache", "Rights", "Clock")  # a clock in another century would make everything look unused
+
+
+def cleanup(scene: CommandContext) -> int:
+    """Remove the pictures that nobody looked at for so many days."""
+    scene.require(*GROUND)
+    days = scene.wanted.cleanup_days
+    with scene.covers() as covers:
+        before = _totals(covers)
+        removed = covers.cleanup_cache(days)
+        return _told(scene, covers, removed, before, f"not looked at for {days:g} days")
+
+
+def clear(scene: CommandContext) -> int:
+    """Remove every cached picture. Each is fetched anew, from its own server, when somebody looks at it."""
+    scene.require("Cache", "Rights")
+    if scene.out.is_terminal and not scene.wanted.is_sure and not _confirmed(scene):
+        scene.out.line("Nothing was removed.")
+        return 2
+    with scene.covers() as covers:
+        before = _totals(covers)
+        removed = covers.clear()
+        return _told(scene, covers, removed, before, "all there were")
+
+
+def _told(scene: CommandContext, covers: ImageCache, removed: int, before: tuple[int, int], why: str) -> int:
+    entries, size = _totals(covers)
+    freed = max(0, before[1] - size)
+    scene.out.line(
+        f"{things(removed, 'picture')} removed ({why}), {megabytes(freed)} freed; {entries:,} left, {megabytes(size)}."
+    )
+    scene.out.json({"removed": removed, "freed_bytes": freed, "left": entries, "left_bytes": size})
+    return 0
+
+
+def _totals(covers: ImageCache) -> tuple[int, int]:
+    totals = covers.cache.index.totals(covers.cache.namespace)
+    return totals.entries, totals.bytes
+
+
+def _confirmed(scene: CommandContext) -> bool:
+    known = scene.reading.index.totals(scene.reading.cache.namespace)
+    scene.out.line(f"This removes {things(known.entries, 'picture')}; each is fetched again when somebody looks at it.")
+    print("Remove them? (yes/no) ", end="", file=scene.out.stream, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+NAMED = 10
+
+
+def backup(scene: CommandContext) -> int:
+    """Write a backup; into a folder one with the date in its name, of which the last `--keep` stay. 1 when something was missing."""
+    from image_cache.maintenance.backup.create import back_up
+    from image_cache.maintenance.backup.rotate import back_up_into
+
+    wanted = scene.wanted
+    if wanted.file is None:
+        raise CacheError("backup needs a file: cache_monitor.py --action backup --file /media/usb/vault.tar")
+    with_secrets, with_cache = wanted.has_secrets, wanted.is_full
+    if wanted.is_folder or wanted.file.is_dir():
+        report = back_up_into(
+            scene.settings, wanted.file, keep=wanted.keep, secrets=with_secrets, full=with_cache, progress=scene.progress
+        )
+    else:
+        report = back_up(scene.settings, wanted.file, secrets=with_secrets, full=with_cache, progress=scene.progress)
+    scene.out.end_bar()
+    cache = f", {things(report.cache_files, 'file')} of the cache" if with_cache else ""
+    scene.out.wrapped(
+        "",
+        f"{megabytes(report.size_bytes)} written to {report.path}: the catalogue, {things(report.originals, 'original')},"
+        f" {things(report.state_files, 'other file')} of the state, what is known of {things(report.covers, 'cover')}{cache}.",
+    )
+    if report.left_out:
+        scene.out.wrapped("", f"Left out, because --secrets was not said: {', '.join(report.left_out)}.")
+    _notes(scene, report.missing, report.damaged, report.notes)
+    scene.out.json(report.to_dict())
+    return 1 if report.missing or report.damaged or report.notes else 0
+
+
+def restore(scene: CommandContext) -> int:
+    """Put a backup in place. 1 when it names originals that it does not hold."""
+    from image_cache.maintenance.backup.restore import restore as put_back
+
+    wanted = scene.wanted
+    if wanted.file is None:
+        raise CacheError("restore needs a file: cache_monitor.py --action restore --file /media/usb/vault.tar")
+    report = put_back(scene.settings, wanted.file, force=wanted.is_forced, progress=scene.progress)
+    scene.out.end_bar()
+    scene.out.wrapped(
+        "",
+        f"Restored, as it was on {report.made_at}: {things(report.albums, 'record')}, {things(report.plays, 'play')},"
+        f" {things(report.accounts, 'account')}, {things(report.streams, 'stream')},"
+        f" {things(report.images, 'image')} with {things(report.originals, 'original')}. Everybody logs in again.",
+    )
+    if report.aside:
+        scene.out.wrapped("", f"What was there before is kept in {report.aside}.")
+    _notes(scene, report.missing, [], report.notes)
+    scene.out.wrapped("", "Start the service: sudo systemctl start vinylvault. Covers come back by themselves.")
+    scene.out.json(report.to_dict())
+    return 1 if report.missing else 0
+
+
+def _notes(scene: CommandContext, missing: list[str], damaged: list[str], notes: list[str]) -> None:
+    for word, names in (("Missing", missing), ("Damaged", damaged)):
+        if names:
+            rest = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+            scene.out.wrapped("", f"{word} originals: {', '.join(names[:NAMED])}{rest}.")
+    for note in notes[:NAMED]:
+        scene.out.wrapped("", note)

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import socket
+import time
 from typing import Any
 
 from image_cache.cli.context import CommandContext
@@ -10,13 +12,13 @@ from image_cache.cli.status import READING, clock_time
 from image_cache.covers import NAMESPACE
 from image_cache.covers.identity import identify
 from image_cache.covers.loader import BASE_VARIANTS
-from image_cache.covers.states_more import is_given_up, is_resting
+from image_cache.covers.registration import is_given_up, is_resting
 from image_cache.db.database import DatabaseError
 from image_cache.engine.index import IndexEntry
 from image_cache.engine.jobs import PAGE, VISIBLE
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import COLUMNS, ImageRecord
-from image_cache.errors import CacheError
+from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}
@@ -148,3 +150,67 @@ def _records(scene: CommandContext, image: ImageRecord) -> list[str]:
     except DatabaseError:
         return ["the catalogue cannot be read"]
     return [f"/album/{row[0]}" for row in rows if row[1] == image.url or identify(row[1]).name == image.identity][:5]
+
+
+def probe(scene: CommandContext) -> int:
+    """Exit status 0 when the picture could be fetched and read, 2 when not."""
+    urls = scene.wanted.urls or ((scene.wanted.what,) if scene.wanted.what else ())
+    if not urls:
+        raise CacheError("probe needs an address: cache_monitor.py --action probe --url URL")
+    return max([_probe(scene, url) for url in urls])
+
+
+def _probe(scene: CommandContext, url: str) -> int:
+    steps: list[tuple[str, str]] = []
+    error: CacheError | None = None
+    try:
+        _try(scene, url, steps)
+    except (OriginError, ImageRejected, DecoderFailed) as found:
+        error = found
+    scene.out.rows(steps)
+    if error is not None:
+        kind = getattr(error, "kind", "failed")
+        again = "It is tried again by itself." if error.retryable else "Waiting does not mend this."
+        scene.out.wrapped("", f"Failed ({kind}): {error}. {again} {error.hint}".strip())
+    else:
+        scene.out.line("The picture can be fetched and read.")
+    scene.out.json({"url": url, "ok": error is None, "error": str(error) if error else "", "steps": dict(steps)})
+    return 0 if error is None else 2
+
+
+def _try(scene: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
+    from image_cache.imaging.decoder import Decoder
+    from image_cache.net.lazy_client import make_fetcher, make_policy
+
+    found = identify(url)
+    steps.append(("Identity", found.name if found.name != url else "this very address"))
+    if found.url != url:
+        steps.append(("Fetched from", found.url))
+    target = make_policy(scene.settings).check(found.url)
+    steps.append(("Address", f"allowed; {_addresses(target.peer.host, target.peer.port)}"))
+    fetcher, started = make_fetcher(scene.settings), time.monotonic()
+    try:
+        fetched = fetcher.fetch(found.url)
+    finally:
+        fetcher.close()
+    took_s = time.monotonic() - started
+    kind = fetched.content_type or "no content type"
+    steps.append(("Answer", f"status {fetched.status}, {kind}, {len(fetched.body):,} bytes in {took_s:.2f} s"))
+    if fetched.url != found.url:
+        steps.append(("Redirected", fetched.url))
+    fresh = "says nothing" if fetched.fresh_s is None else f"fresh for {fetched.fresh_s / 3600:.1f} h"
+    steps.append(("Validators", f"ETag {fetched.etag or 'none'}, Last-Modified {fetched.last_modified or 'none'}; {fresh}"))
+    decoder = Decoder(scene.settings.decode_budget_bytes)
+    try:
+        facts = decoder.probe(fetched.body)
+    finally:
+        decoder.close()
+    steps.append(("Picture", f"{facts.format}, {facts.width} x {facts.height} px"))
+
+
+def _addresses(host: str, port: int) -> str:
+    try:
+        found = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except OSError as error:
+        return f"its name is not found ({error.strerror or error})"
+    return f"at {', '.join(list(found)[:4])}"

@@ -11,9 +11,8 @@ from types import FrameType
 from typing import Any
 
 from image_cache.cli.context import CommandContext
-from image_cache.cli.figures import StatusReport, figures_of
 from image_cache.cli.output import cut
-from image_cache.cli.status import clock_time, host_line
+from image_cache.cli.status import StatusReport, clock_time, figures_of, host_line
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
 from image_cache.maintenance.health import megabytes

@@ -15,9 +15,8 @@ from config import Settings
 from image_cache.cli.context import CommandContext
 from image_cache.covers import WARM, ImageCache
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.catalog_salvage import salvage
 from image_cache.db.database import Database, DatabaseError
-from image_cache.db.diagnosis import kind_of
+from image_cache.db.diagnosis import kind_of, salvage
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.index import Index
 from image_cache.engine.inspection import survey
@@ -26,7 +25,7 @@ from image_cache.errors import CacheError, QueueFull, StorageError
 from image_cache.files.index import FileIndex
 from image_cache.filesystem import make_folder
 from image_cache.maintenance.health import Check, examine, things
-from image_cache.maintenance.health.pictures import OURS
+from image_cache.maintenance.health.data import OURS
 from image_cache.maintenance.readonly_vault import open_reading
 from image_cache.records.table import AlbumTable
 

@@ -2,7 +2,7 @@
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.places_more import Here, LocalSources
+from image_cache.covers.local_sources import Here, LocalSources
 from image_cache.covers.service import ImageCache
 from image_cache.covers.stats import CacheStats
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM

@@ -9,8 +9,8 @@ from image_cache.covers.service import ImageCache
 from image_cache.engine.appearance_table import Appearance, AppearanceTable
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
-from image_cache.imaging import colours
-from image_cache.imaging.colours import packed
+from image_cache.imaging import color as colours
+from image_cache.imaging.color import packed
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from config import Settings
 from image_cache.covers import NAMESPACE, CoverDigests, CoverLoader, Here, ImageCache, LocalSources
 from image_cache.covers.local_sources import DrawnCovers
-from image_cache.covers.owncovers import OwnCovers
+from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
@@ -18,7 +18,7 @@ from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.registry import ImageRegistry
-from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.counters import Counters
 from image_cache.engine.stats.history import HistoryRecorder
 from image_cache.engine.stats.miss_ratio import ReuseSampler
 from image_cache.engine.stats.nginx_log import HITS, HitLog
@@ -27,8 +27,7 @@ from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
-from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.opening import make_fetcher
+from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.storage.local import LocalStorage
 
 logger = logging.getLogger(__name__)

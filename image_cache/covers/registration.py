@@ -1,13 +1,39 @@
 """How addresses come in: one row per image, under the best address that is known for it."""
 
+import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.identity import Identity, identify
+from image_cache.covers.loader import BASE_VARIANTS
+from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
+from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
 from image_cache.engine.registry import ImageRecord, ImageRegistry
-from image_cache.errors import OriginDenied
+from image_cache.errors import OriginDenied, QueueFull
+from image_cache.models import Cover
 from image_cache.net.url import lane, parse_url
+
+# Times further ahead than any back-off were written by a clock that was wrong; they keep nobody away.
+LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
+
+
+def is_given_up(image: ImageRecord, now: float) -> bool:
+    """Tell whether a page should say that there is no picture, for the time being."""
+    return image.is_final and is_resting(image, now)
+
+
+def is_resting(image: ImageRecord, now: float) -> bool:
+    """Tell whether the last load failed and it is too early for the next one."""
+    longest_s = LONGEST_FINAL_REST_S if image.is_final else LONGEST_REST_S
+    return image.failures > 0 and now < image.retry_at <= now + longest_s
+
+
+def cover(image: ImageRecord, state: str) -> Cover:
+    edge_px = max(image.width or 0, image.height or 0) or None
+    return Cover(image.digest, state, image.average, image.hue, image.chroma, image.retry_at or None, edge_px)
+
 
 AT_A_TIME = 400  # digests per SQL statement
 
@@ -88,3 +114,47 @@ def _is_better(identity: Identity, image: ImageRecord) -> bool:
     Not any other: two records with the same sleeve under two signatures would take turns, with a write for every page.
     """
     return identity.url != image.url and (image.failures > 0 or identity.edge_px > identify(image.url).edge_px)
+
+
+logger = logging.getLogger(__name__)
+
+LASTS_S = 5.0  # a wish is not written again within this time
+KEPT = 4096
+
+
+class DemandQueue:
+    """Puts jobs in front of all others. Thread-safe: what it remembers is only a hint, so it needs no lock."""
+
+    def __init__(self, jobs: JobQueue) -> None:
+        self._jobs = jobs
+        self._made_at: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time
+
+    def make(self, image: ImageRecord, variant: str) -> bool:
+        """Queue the image; False when that was done a moment ago, or cannot be done now."""
+        now = time.monotonic()
+        if now - self._made_at.get((image.digest, variant), -LASTS_S) < LASTS_S:
+            return False
+        if len(self._made_at) >= KEPT:
+            self.forget()
+        self._made_at[image.digest, variant] = now
+        try:
+            self._jobs.put([LoadRequest(image.digest, image.lane, wants_of(variant))], VISIBLE)
+        except (QueueFull, DatabaseError) as error:
+            logger.warning("wish not queued reason=%s", error)
+            return False
+        return True
+
+    def take_back(self, digests: Iterable[str], variants: Iterable[str]) -> None:
+        """What was looked at may be wished for again at once."""
+        names = list(variants)
+        for digest in digests:
+            for variant in names:
+                self._made_at.pop((digest, variant), None)
+
+    def forget(self) -> None:
+        self._made_at = {}
+
+
+def wants_of(variant: str) -> tuple[str, ...]:
+    """Return what a job has to be told to make the variant: nothing when every job makes it."""
+    return () if variant in BASE_VARIANTS else (variant,)

@@ -13,11 +13,8 @@ from itertools import islice
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.progress_more import ProgressEstimator
-from image_cache.covers.registration import AT_A_TIME, CoverRegistry, parts
-from image_cache.covers.states_more import cover, is_given_up, is_resting
-from image_cache.covers.stats import CacheStats, collect_stats
-from image_cache.covers.wishes_more import DemandQueue, wants_of
+from image_cache.covers.registration import AT_A_TIME, CoverRegistry, DemandQueue, cover, is_given_up, is_resting, parts, wants_of
+from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache

@@ -1,9 +1,13 @@
 """The numbers of the cover cache, as documented: one dataclass, one dictionary."""
 
+import time
 from dataclasses import asdict, dataclass
 
+from image_cache.covers.digests import NAMESPACE
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
+from image_cache.engine.registry import ImageRegistry
+from image_cache.models import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +83,30 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
         paused_hosts=tuple(lane for lane, _, _ in jobs.paused_lanes()),
         last_cleanup_at=cache.index.meta("last_cleanup_at") or None,
     )
+
+
+WINDOW_S = 60.0
+SAMPLES = 200
+
+
+class ProgressEstimator:
+    """Remembers what was done when. Thread-safe: its values are replaced, never changed."""
+
+    def __init__(self, register: ImageRegistry, jobs: JobQueue) -> None:
+        self._register = register
+        self._jobs = jobs
+        self._samples: list[tuple[float, int]] = []  # (monotonic time, covers done)
+
+    def progress(self) -> Progress | None:
+        if not self._jobs.depth():
+            self._samples = []
+            return None
+        total, fetched, given_up = self._register.summary(NAMESPACE)
+        done = fetched + given_up
+        if done >= total:
+            return None
+        now = time.monotonic()
+        samples = self._samples = [*[(t, n) for t, n in self._samples if now - t < WINDOW_S][-SAMPLES:], (now, done)]
+        first_at, first_done = samples[0]
+        eta_s = (total - done) * (now - first_at) / (done - first_done) if done > first_done and now - first_at > 1 else None
+        return Progress(total, done, self._jobs.running(), given_up, eta_s)

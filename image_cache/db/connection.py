@@ -3,7 +3,9 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -142,3 +144,76 @@ def use_wal(conn: Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+class FairLock:
+    """A lock that serves whoever came first. `threading.Lock`, like SQLite's own, goes to whoever asks at the right moment: a
+    thread that writes in a loop takes it again before those who wait have noticed that it was free.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # protects what follows
+        self._is_taken = False
+        self._waiting: deque[threading.Event] = deque()
+
+    def take(self, timeout_s: float) -> bool:
+        """Wait for the turn; False when it did not come in time."""
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            mine = threading.Event()
+            self._waiting.append(mine)
+        try:
+            has_come = mine.wait(timeout_s)
+        except BaseException:  # of a signal: a turn that came to nobody would never be handed on
+            if not self._is_given_up(mine):
+                self.leave()
+            raise
+        return has_come or not self._is_given_up(mine)
+
+    def leave(self) -> None:
+        """Hand the turn on. Only for whoever has it."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._is_taken = False
+
+    def _is_given_up(self, mine: threading.Event) -> bool:
+        """Leave the line; False when the turn came at the last moment."""
+        with self._guard:
+            if mine.is_set():
+                return False
+            self._waiting.remove(mine)
+            return True
+
+
+__all__ = ["foreign"]
+
+
+@contextlib.contextmanager
+def foreign(path: Path, *, longest_bytes: int) -> Iterator[Connection]:
+    """Open a database of somebody else for reading: nothing is written beside it, and nothing in it is believed.
+
+    A value longer than `longest_bytes` raises `DatabaseError`. The schema cannot call functions that do more than calculate.
+    """
+    conn = _connected(path)
+    try:
+        conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
+        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", f"cache_size=-{CACHE_KIB}"):
+            conn.execute(f"PRAGMA {pragma}")
+        # What is no UTF-8 gets the sign that stands for a letter: one broken title does not end the reading.
+        conn.text_factory = lambda data: data.decode("utf-8", errors="replace")
+        conn.row_factory = Row
+        yield conn
+    finally:
+        conn.close()
+
+
+def _connected(path: Path) -> Connection:
+    # A file in WAL mode whose WAL is gone would get a new one beside it, unless SQLite is told that nobody writes.
+    with path.open("rb") as file:
+        is_wal = file.read(20)[18:20] == b"\2\2"
+    is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
+    return linked(path, "ro&immutable=1" if is_alone else "ro")

@@ -18,6 +18,7 @@ from image_cache.db.connection import (
     Connection,
     Cursor,
     DatabaseError,
+    FairLock,
     IntegrityError,
     Locked,
     OperationalError,
@@ -32,7 +33,6 @@ from image_cache.db.connection import (
     use_wal,
 )
 from image_cache.db.migrations import migrate
-from image_cache.db.turns import FairLock
 from image_cache.filesystem import alone_in, inode_of, make_folder
 
 __all__ = [

@@ -12,7 +12,7 @@ from image_cache.engine.flight import SingleFlight
 from image_cache.engine.index import Index, IndexEntry, file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.counters import Counters
 from image_cache.engine.stats.history import HistoryRecorder
 from image_cache.engine.stats.miss_ratio import merge_uses
 from image_cache.engine.stats.nginx_log import HitLog

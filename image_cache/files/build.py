@@ -4,18 +4,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
-from image_cache.errors import CacheError, UnknownFile
+from image_cache.errors import CacheError, ConfigError, OriginDenied, UnknownFile
 from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import answers, remove_expired, sweep
-from image_cache.files.opener_more import FileOpener, open_files
 from image_cache.files.queue import FileQueue
 from image_cache.files.runtime_limits import TTL, FileRuntimeLimits, check_range
+from image_cache.files.store import FileCache, FileLimits
 from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
+from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_policy
+from image_cache.net.url import parse_url
+
+if TYPE_CHECKING:
+    from image_cache.net.client import HttpResponse
 
 logger = logging.getLogger(__name__)
 
@@ -132,3 +140,50 @@ class FileServices:
             run()
         except (CacheError, DatabaseError, OSError) as error:
             logger.warning("chore of the files left out reason=%s", error)
+
+
+MEGABYTE = 1_000_000
+
+
+class FileOpener:
+    """The guarded fetch of large files. Beside the trusted origins it may speak to IMAGE_SERVER; covers may not."""
+
+    def __init__(self, settings: Settings) -> None:
+        host = urlsplit(settings.IMAGE_SERVER).hostname
+        private_cas = {host: settings.IMAGE_SERVER_CA} if host and settings.IMAGE_SERVER_CA else None
+        self._policy = make_policy(settings, *image_server(settings.IMAGE_SERVER))
+        self._fetcher = LazyHttpClient(lambda: make_fetcher(settings, self._policy, private_cas))
+
+    def check(self, url: str) -> None:
+        self._policy.check(url)
+
+    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]":
+        return self._fetcher.open(url, **options)
+
+    def close(self) -> None:
+        """Cut what is under way; later fetches are refused."""
+        self._fetcher.close()
+
+
+def open_files(
+    settings: Settings, opener: FileOpener, bounds: Callable[[], FileLimits], clock: Callable[[], float] = time.time
+) -> FileCache:
+    """Build the file cache of the settings. Nothing is opened before its first use."""
+    return FileCache(
+        settings.files_dir,
+        opener,
+        bounds,
+        base_url=settings.IMAGE_SERVER,
+        floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE),
+        clock=clock,
+    )
+
+
+def image_server(url: str) -> tuple[str, ...]:
+    """Return the origin of IMAGE_SERVER as a trusted one, nothing when it is not set. Raises `ConfigError`."""
+    if not url:
+        return ()
+    try:
+        return (str(parse_url(url).peer),)
+    except OriginDenied as error:
+        raise ConfigError("IMAGE_SERVER", f"{url!r}: {error.reason}") from error

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
-from image_cache.files.checksums import announced
-from image_cache.files.heads_more import check_head, content_range, is_complete, validators
+from image_cache.files.checksums import announced, check_head, content_range, is_complete, validators
 from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import LARGE_FILES

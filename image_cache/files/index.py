@@ -1,14 +1,65 @@
 """The rows of `files.db`: what is kept, what is on its way, and the counters. Statements only; the rules are in `store`."""
 
+import logging
 import os
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.db.database import Connection, Database, Row
+from image_cache.db.database import Connection, Database, DatabaseError, Row
 from image_cache.files.paths import Remote
-from image_cache.files.schema_more import MIGRATIONS
+
+MIGRATIONS = (
+    """
+    -- `epoch`: raised after an unclean stop; a file that was not verified since is verified before it is handed out.
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+    -- One row per file, written after the file, removed after it. There are hundreds, not millions: sums need no triggers.
+    CREATE TABLE files (
+        digest TEXT PRIMARY KEY,            -- of the URL
+        url TEXT NOT NULL,
+        name TEXT NOT NULL,
+        path TEXT NOT NULL,                 -- below the folder; holds the content's hash, so other bytes have another path
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,          -- a file that was touched since is verified before it is handed out
+        etag TEXT NOT NULL,
+        last_modified TEXT NOT NULL,
+        stored_at REAL NOT NULL,
+        checked_at REAL NOT NULL,           -- when the origin last said that this is its file
+        ttl_s REAL,                         -- NULL: the default, also when that changes
+        used_at REAL NOT NULL,
+        hits INTEGER NOT NULL DEFAULT 0,
+        verified_at REAL NOT NULL,
+        epoch INTEGER NOT NULL,
+        is_corrupt INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE INDEX files_lru ON files (used_at);
+
+    -- What is on its way, or was and did not arrive. A row goes with its file's arrival.
+    CREATE TABLE fetches (
+        digest TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        name TEXT NOT NULL,
+        sha256 TEXT NOT NULL DEFAULT '',    -- what the caller expects
+        ttl_s REAL,
+        is_wanted INTEGER NOT NULL,         -- the background brings it; 0: a caller waits for it
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'working', 'paused', 'failed')),
+        reason TEXT NOT NULL DEFAULT '',
+        failures INTEGER NOT NULL DEFAULT 0,
+        retry_at REAL NOT NULL DEFAULT 0,
+        added_at REAL NOT NULL,
+        total_bytes INTEGER,                -- as far as the origin says
+        began_at REAL NOT NULL DEFAULT 0,   -- of the attempt under way, for its speed
+        began_bytes INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +261,49 @@ def _kept(row: Row) -> StoredFile:
 def _coming(row: Row) -> PendingFile:
     values = dict(row)
     return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})
+
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 60.0
+
+
+class UsageCounters:
+    """What happened since the last flush. Thread-safe."""
+
+    def __init__(self, index: FileIndex, clock: Callable[[], float]) -> None:
+        self._index = index
+        self._clock = clock
+        self._lock = threading.Lock()  # protects what is below
+        self._uses: dict[str, tuple[float, int]] = {}
+        self._counts: Counter[str] = Counter()
+        self._flushed_at = time.monotonic()
+
+    def use(self, digest: str) -> None:
+        """Note that a file was handed out."""
+        with self._lock:
+            self._uses[digest] = (self._clock(), self._uses.get(digest, (0.0, 0))[1] + 1)
+
+    def count(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[name] += number
+        if time.monotonic() - self._flushed_at > FLUSH_S:
+            self.flush()
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters of all processes, with what this one has not written yet."""
+        with self._lock:
+            mine = Counter(self._counts)
+        return dict(Counter(self._index.counts()) + mine)
+
+    def flush(self) -> None:
+        """Write uses and counts. A failure costs a minute of them, nothing else."""
+        with self._lock:
+            uses, self._uses = self._uses, {}
+            counts, self._counts = dict(self._counts), Counter()
+            self._flushed_at = time.monotonic()
+        if uses or counts:
+            try:
+                self._index.touch(uses, counts)
+            except DatabaseError as error:
+                logger.warning("uses not written reason=%s", error)

@@ -14,14 +14,11 @@ from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch, StorageError
 from image_cache.files.checksums import is_sha256
 from image_cache.files.fetch import Opener, Progress
-from image_cache.files.index import FileIndex, StoredFile
-from image_cache.files.integrity_more import verify
+from image_cache.files.index import FileIndex, StoredFile, UsageCounters
 from image_cache.files.loader import FileRequest, load
-from image_cache.files.maintenance import rebuild
+from image_cache.files.maintenance import rebuild, verify
 from image_cache.files.partial import is_busy
 from image_cache.files.paths import Remote, note_path, part_path, remote
-from image_cache.files.session_more import ShutdownMarker
-from image_cache.files.tally_more import UsageCounters
 from image_cache.filesystem import make_folder
 
 logger = logging.getLogger(__name__)
@@ -253,3 +250,43 @@ class FileCache:
             note_path(path).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
+
+
+NAME = ".session"
+
+
+class ShutdownMarker:
+    """One process's use of a folder. `was_clean` is False when those before ended without closing: a power cut, a kill.
+
+    Users share a lock that ends with their process; whoever finds nobody else reads what the last one left behind.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.was_clean = True
+        self._owner = os.getpid()
+        self._fd = os.open(root / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if self._is_alone():
+            self.was_clean = os.pread(self._fd, 16, 0) != b"open"
+            self._say(b"open")
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        if self._fd < 0 or self._owner != os.getpid():
+            return
+        with contextlib.suppress(OSError):
+            if self._is_alone():
+                self._say(b"closed")
+        os.close(self._fd)
+        self._fd = -1
+
+    def _is_alone(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _say(self, word: bytes) -> None:
+        os.pwrite(self._fd, word, 0)
+        os.ftruncate(self._fd, len(word))
+        os.fsync(self._fd)  # the one that must outlive a power cut

@@ -25,7 +25,7 @@ from image_cache.imaging.variants import Facts, Rendered, Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 if TYPE_CHECKING:
-    from image_cache.imaging.colours import ImageAppearance
+    from image_cache.imaging.color import ImageAppearance
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -88,7 +88,7 @@ class Decoder:
 
     def look(self, webp: bytes) -> "ImageAppearance":
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
-        from image_cache.imaging.colours import COLOURS, Colour, ImageAppearance  # not before the first sleeve is looked at
+        from image_cache.imaging.color import COLOURS, Colour, ImageAppearance  # not before the first sleeve is looked at
 
         head, _ = self._ask({"do": "look"}, webp)
         try:

@@ -18,10 +18,17 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import ImageRejected
-from image_cache.imaging.budget import COEFFICIENT_SLACK, REFERENCE_BUDGET_BYTES, decode_cost, most_pixels
-from image_cache.imaging.color import GRID_PX, look_of
-from image_cache.imaging.colours import ImageAppearance
-from image_cache.imaging.sniff import MAX_SCANS, canvas, jpeg_layout, sniff
+from image_cache.imaging.color import GRID_PX, ImageAppearance, look_of
+from image_cache.imaging.sniff import (
+    COEFFICIENT_SLACK,
+    MAX_SCANS,
+    REFERENCE_BUDGET_BYTES,
+    canvas,
+    decode_cost,
+    jpeg_layout,
+    most_pixels,
+    sniff,
+)
 from image_cache.imaging.tint import tint
 from image_cache.imaging.variants import Facts, Rendered, Variant, cover_variants, fit
 

@@ -20,7 +20,7 @@ from image_cache.engine.index import Index
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.registry import ImageRegistry
-from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.counters import Counters
 from image_cache.files.index import FileIndex
 from image_cache.imaging.variants import cover_variants
 from image_cache.streams.cache import NAMESPACE as STREAMS

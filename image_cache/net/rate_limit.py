@@ -4,14 +4,78 @@ The log of calls lies in `catalog.db`, so that nobody starts with an empty count
 calls of other programs on this line stand in it as well.
 """
 
+import fcntl
 import json
+import logging
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from image_cache.db.database import Row
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import Connection, Row
+from image_cache.filesystem import make_folder
 from image_cache.net.backoff import MAX_RETRY_AFTER_S
-from image_cache.net.catalog_services import ServiceStateTable
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """How it stands with a service. Points in time are None while there was none; `fault` is why the last call failed.
+
+    `fault`: `away` (no answer at all), `refused` (asking again does not help), `trouble` (answers, but not with what was asked
+    for), or "" when the last call went well.
+    """
+
+    account: str = ""
+    items: int | None = None
+    contact_at: float | None = None
+    pass_at: float | None = None
+    failed_at: float | None = None
+    fault: str = ""
+    says: str = ""
+    paused_until: float = 0.0
+
+
+_COLUMNS = ", ".join(ServiceState.__dataclass_fields__)
+
+
+class ServiceStateTable:
+    """One row a service. Any thread, several processes."""
+
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
+
+    def state(self, name: str) -> ServiceState:
+        row = self.db.row(f"SELECT {_COLUMNS} FROM services WHERE name = ?", (name,))
+        return ServiceState(**dict(row)) if row else ServiceState()
+
+    def set(self, name: str, **values: Any) -> None:
+        with self.db.write() as conn:
+            self.write(conn, name, **values)
+
+    def write(self, conn: Connection, name: str, **values: Any) -> None:
+        """Write columns in a transaction of the caller."""
+        columns = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        updates = ", ".join(f"{column} = excluded.{column}" for column in values)
+        conn.execute(
+            f"INSERT INTO services (name, {columns}) VALUES (?, {marks}) ON CONFLICT (name) DO UPDATE SET {updates}",
+            (name, *values.values()),
+        )
+
+    def forget(self, name: str) -> None:
+        """Forget on whose behalf it was asked, and what came of it. How often it was asked stays: its limit is not ours to reset."""
+        self.set(name, account="", items=None, contact_at=None, pass_at=None, failed_at=None, fault="", says="")
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[tuple[Connection, Row | None]]:
+        """Yield the row inside a transaction that no other writes in, in this process or another."""
+        with self.db.write() as conn:
+            yield conn, conn.execute("SELECT * FROM services WHERE name = ?", (name,)).fetchone()
+
 
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MARGIN = (
@@ -100,3 +164,51 @@ class RateLimiter:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.strip().isascii() and text.strip().isdigit() and len(text) < 8 else None
+
+
+logger = logging.getLogger(__name__)
+
+LONGEST_S = 3600.0  # a moment further ahead was written by a clock that was wrong; no service asks for more either
+
+
+class IntervalLimiter:
+    """Gives out moments. Any thread, several processes: whoever books first goes first."""
+
+    def __init__(self, path: Path, interval_s: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._interval_s = interval_s
+        self._clock = clock
+
+    def book(self) -> float:
+        """Take the next free moment; return how many seconds it is away. A disk that refuses costs a whole interval each time."""
+        return self._move(lambda now, free_at: (max(now, free_at), max(now, free_at) + self._interval_s))
+
+    def back_off(self, seconds: float) -> None:
+        """Let nobody ask for so long: the service said that it was too much."""
+        self._move(lambda now, free_at: (now, max(free_at, now + min(seconds, LONGEST_S))))
+
+    def _move(self, step: Callable[[float, float], tuple[float, float]]) -> float:
+        try:
+            make_folder(self._path.parent)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                now = self._clock()
+                free_at = _moment(os.pread(fd, 40, 0))
+                mine, next_at = step(now, free_at if free_at <= now + LONGEST_S else now)
+                text = f"{next_at:.3f}\n".encode()
+                os.pwrite(fd, text, 0)
+                os.ftruncate(fd, len(text))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            logger.warning("turns not kept in a file path=%s reason=%s", self._path, error)
+            return self._interval_s
+        return max(0.0, mine - now)
+
+
+def _moment(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:  # new, or cut by a power failure
+        return 0.0

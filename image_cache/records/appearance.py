@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, DatabaseError
-from image_cache.imaging.colours import Colour, unpacked
-from image_cache.records.colour import apart
+from image_cache.imaging.color import Colour, unpacked
+from image_cache.records.ordering import apart
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.models import AlbumRow, ImportReport
-from image_cache.records.merge import created, identity, merged, numbered
+from image_cache.records.merge import created, identity, merged, numbered, synced, whose
 from image_cache.records.table import AlbumTable
 
 ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
@@ -119,4 +119,37 @@ def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: A
         if after != before:
             albums.update(conn, before, after)
         albums.note_plays(conn, before.id, plays)
+    return "changed"
+
+
+def sync_rows(
+    catalog: CatalogDatabase,
+    rows: Iterable[AlbumRow],
+    *,
+    now: float,
+    failing: Collection[str],
+    also: Callable[[Connection, "Counter[str]"], None],
+) -> "Counter[str]":
+    """Put the rows of a page into the catalogue; see `Library.sync_rows`."""
+    albums, counts = AlbumTable(catalog), Counter[str]()
+    try:
+        with catalog.write() as conn:
+            for row in rows:
+                counts[_apply_synced(albums, conn, row, now, failing)] += 1
+            also(conn, counts)
+    except OperationalError as error:
+        raise StorageError(catalog.path.name, str(error)) from error
+    return counts
+
+
+def _apply_synced(albums: AlbumTable, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
+    known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
+    album, source_id = whose(row, known, albums.copies(row.source, row.source_id))
+    if album is None:
+        albums.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
+        return "new"
+    after = synced(album, row, source_id, now, failing)
+    if after == album:
+        return "same"
+    albums.update(conn, album, after)
     return "changed"

@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
-from image_cache.records.chance import RandomPicker
+from image_cache.records.import_rows import sync_rows
 from image_cache.records.merge import detailed
-from image_cache.records.notes import write_notes
-from image_cache.records.random_pick import why
+from image_cache.records.random_pick import RandomPicker, why
 from image_cache.records.shelf import COLOUR, Shelf
-from image_cache.records.syncing import sync_rows
-from image_cache.records.table import SORTS
+from image_cache.records.table import SORTS, AlbumTable
 
-if TYPE_CHECKING:  # the reading of tables, of looks, and removing are loaded with the first one
-    from image_cache.covers.owncovers import OwnCovers
+if TYPE_CHECKING:
+    from image_cache.covers.own_covers import OwnCovers
     from image_cache.db.database import Connection
     from image_cache.records.appearance import RecordAppearances
     from image_cache.records.removal import GoneRecords, Removed
-
 
 __all__ = ["COLOUR", "SORTS", "Library"]
 
@@ -165,7 +162,7 @@ class Library(Shelf):
         With `only` those of them alone that are still as it says. What a source still has comes back with its next sync or scan.
         Raises `StorageError` when the disk refuses; what was removed before stays removed.
         """
-        from image_cache.records.removing import remove
+        from image_cache.records.removal import remove
 
         looks = self._looks() if self._looks else None
         return remove(self._catalog, album_ids, only=only, own=self._own, looks=looks, now=self._clock())
@@ -180,3 +177,30 @@ class Library(Shelf):
         if plays is None:
             raise UnknownAlbum(album_id)
         return plays
+
+
+MAX_CHARS = 5000
+
+
+def write_notes(catalog: CatalogDatabase, album_id: int, text: str) -> str:
+    """Keep notes; see `Library.write_notes`."""
+    text = _plain(text)
+    if len(text) > MAX_CHARS:
+        raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_CHARS:,} fit.")
+    albums = AlbumTable(catalog)
+    with catalog.write() as conn:
+        album = albums.album(album_id)
+        if album is None:
+            raise UnknownAlbum(album_id)
+        albums.write_notes(conn, album, text)
+    return text
+
+
+def _plain(text: str) -> str:
+    """Return typed text with our line ends, without control characters and half surrogates, without space around it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(char for char in text if char in "\n\t" or not _is_mute(char)).strip()
+
+
+def _is_mute(char: str) -> bool:
+    return char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff"

@@ -4,12 +4,14 @@ A page, a jump to a letter, the neighbours of a record and the place of a search
 size of the collection. Twelve bytes an album and order: 1.2 MB for 100,000 albums.
 """
 
+import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from image_cache.imaging.color import Colour
 from image_cache.models import Group
 
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -84,7 +86,7 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         letter = str(token)
         return ("#", "num") if letter == "#" else (letter.upper(), letter)
     if sort == "colour":
-        from image_cache.records.colour import BANDS
+        from image_cache.records.ordering import BANDS
 
         return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
     if sort == "year":
@@ -93,3 +95,82 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         text = str(token)
         return f"{_MONTHS[int(text[5:7])]} {text[:4]}", text
     return (f"{token}+" if isinstance(token, int) and token > 1 else str(token)), f"plays-{token}"
+
+
+PLACES = 10_000  # steps of lightness that are told apart
+GREY_CHROMA = 0.028  # below it nobody names a hue
+EARTH_CHROMA = 0.085  # warm and dull: brown, sand, sepia, the colours of old card
+# The upper end of each hue in OKLCH degrees, and the name on its tab. Red begins where pink ends.
+HUES = (
+    (15.0, "Pink"),
+    (40.0, "Red"),
+    (70.0, "Orange"),
+    (112.0, "Yellow"),
+    (160.0, "Green"),
+    (212.0, "Teal"),
+    (278.0, "Blue"),
+    (325.0, "Violet"),
+    (360.0, "Pink"),
+)
+BANDS = ("Red", "Orange", "Brown", "Yellow", "Green", "Teal", "Blue", "Violet", "Pink", "White", "Grey", "Black")
+WHITE_FROM, BLACK_TO = 0.82, 0.34
+# For the ruler: hue and chroma of each band, and the lightness it begins and ends with.
+RAMPS = (
+    *((28, 0.17), (55, 0.15), (65, 0.06), (95, 0.14), (145, 0.13), (190, 0.1), (255, 0.13), (300, 0.14), (355, 0.15)),
+    *((90, 0.01), (90, 0.0), (90, 0.0)),
+)
+
+
+def place_of(colours: Sequence[Colour]) -> tuple[int, int]:
+    """Return (band, place in it from 0 to `PLACES`) of a sleeve by its palette."""
+    main = main_colour(colours)
+    band = BANDS.index(band_of(main))
+    # What the sleeve is on the whole decides how dark it stands; its main colour alone would put a night beside a noon.
+    lightness = 0.6 * main.lightness + 0.4 * sum(one.share * one.lightness for one in colours)
+    place = round(PLACES * min(1.0, max(0.0, lightness)))
+    return band, place if rises(band) else PLACES - place
+
+
+def rises(band: int) -> bool:
+    """Tell whether a band goes from dark to light. Hues go by turns; the greys go on from white down to black."""
+    return BANDS[band] not in ("White", "Grey", "Black") and band % 2 == 0
+
+
+def main_colour(colours: Sequence[Colour]) -> Colour:
+    """Return the colour that a sleeve is remembered by: a large one, or a smaller one that is much more colourful."""
+    return max(colours, key=lambda one: (one.share * (0.12 + min(one.chroma, 0.2) * 5), one.share))
+
+
+def band_of(colour: Colour) -> str:
+    # Dark colours look grey earlier than light ones of the same chroma, and very light ones too.
+    if colour.chroma < GREY_CHROMA + 0.02 * abs(colour.lightness - 0.6) or colour.lightness < 0.16:
+        if colour.lightness >= WHITE_FROM:
+            return "White"
+        return "Black" if colour.lightness < BLACK_TO else "Grey"
+    hue = colour.hue
+    name = next(name for end, name in HUES if hue <= end)
+    if name in ("Red", "Orange", "Yellow") and colour.chroma < EARTH_CHROMA and hue > 25:
+        return "White" if colour.lightness > 0.9 and colour.chroma < 0.045 else "Brown"
+    return name
+
+
+def apart(one: Sequence[Colour], other: Sequence[Colour]) -> float:
+    """Return how far two palettes are apart: the way from each colour to the nearest of the other, by its share, both ways."""
+    return _way(one, other) + _way(other, one)
+
+
+def mean(colours: Sequence[Colour]) -> tuple[float, float, float]:
+    """Return the average of a palette in OKLab."""
+    total = sum(one.share for one in colours) or 1.0
+    lightness = sum(one.share * one.lightness for one in colours)
+    a, b = sum(one.share * one.a for one in colours), sum(one.share * one.b for one in colours)
+    return lightness / total, a / total, b / total
+
+
+def _way(one: Sequence[Colour], other: Sequence[Colour]) -> float:
+    return sum(mine.share * min(_distance(mine, theirs) for theirs in other) for mine in one)
+
+
+def _distance(one: Colour, other: Colour) -> float:
+    # Hue and chroma count double: of two sleeves that are as dark the one with the same colour is nearer.
+    return math.sqrt((one.lightness - other.lightness) ** 2 + 4 * ((one.a - other.a) ** 2 + (one.b - other.b) ** 2))

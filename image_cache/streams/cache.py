@@ -18,7 +18,7 @@ from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.counters import Counters
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
 from image_cache.streams.validation import checked_page

@@ -6,8 +6,10 @@ Whoever calls has asked the policy already.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from image_cache.db.database import Connection, Database
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageError
 from image_cache.imaging.decoder import Decoder
@@ -154,3 +156,47 @@ class StreamImages:
     def _check_up(self) -> None:
         if time.monotonic() < self._down_until:
             raise StorageError(self.storage.kind, "the storage of the originals does not answer; it is asked again in a moment")
+
+
+IDS_A_STATEMENT = 500
+FIRST, LAST = "", "g"  # around every id: they are hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOriginal:
+    """The untouched bytes of a stream image: where they lie in the storage, and what they are."""
+
+    image_id: str
+    file_path: str
+    size_bytes: int
+    sha256: bytes
+
+
+def originals_in(conn: Connection) -> Iterator[StoredOriginal]:
+    """Yield what any version of a catalogue names; one from before there were streams names nothing."""
+    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'stream_images'").fetchone():
+        for row in conn.execute("SELECT id, file_path, size_bytes, sha256 FROM stream_images ORDER BY id"):
+            yield StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
+
+
+class OriginalTable:
+    """Any thread, several processes."""
+
+    def __init__(self, database: Database) -> None:
+        self.db = database
+
+    def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[StoredOriginal]:
+        """Yield those of the image ids from `first` up to `last`, by id. Reads in chunks, so that no transaction stays open."""
+        sql = "SELECT id, file_path, size_bytes, sha256 FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (first, last, IDS_A_STATEMENT)):
+            yield from (StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"]) for row in rows)
+            first = rows[-1]["id"] + " "
+
+    def is_known(self, file_path: str) -> bool:
+        """Tell whether an image, or the note of one that comes or goes, speaks of this original."""
+        sql = "SELECT 1 FROM stream_images WHERE file_path = ? UNION ALL SELECT 1 FROM stray_originals WHERE file_path = ?"
+        return self.db.row(sql, (file_path, file_path)) is not None
+
+    def total_bytes(self) -> int:
+        row = self.db.row("SELECT coalesce(sum(size_bytes), 0) FROM stream_images")
+        return int(row[0]) if row else 0

@@ -21,8 +21,7 @@ from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, V
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
-from image_cache.streams.members import MemberTable
-from image_cache.streams.people_more import StreamMembers
+from image_cache.streams.members import MemberTable, StreamMembers
 from image_cache.streams.queries import StreamQueries
 from image_cache.streams.table import StreamTable
 from image_cache.streams.uploads import Upload, Uploads

@@ -1,10 +1,17 @@
 """The rows of who belongs to a stream, and of its invitations, in `catalog.db`. Statements only."""
 
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
-from image_cache.models import Viewer
+from image_cache.errors import FieldRejected, InvitationRejected
+from image_cache.models import STRANGER, Stream, Viewer
+from image_cache.text import account_key
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
 
@@ -140,3 +147,82 @@ ON CONFLICT DO UPDATE SET role = excluded.role
 
 def _invitation(row: Row) -> Invitation:
     return Invitation(row["id"], row["role"], row["created_at"], row["expires_at"], row["uses_left"])
+
+
+logger = logging.getLogger(__name__)
+
+ROLES = (SUBSCRIBER, CO_OWNER)
+MAX_DAYS = 90.0
+MAX_USES = 100
+DAY_S = 86400.0
+
+
+class StreamMembers:
+    """Any thread, several processes."""
+
+    def __init__(self, rows: MemberTable, *, clock: Callable[[], float] = time.time) -> None:
+        self._rows = rows
+        self._clock = clock
+
+    def viewer(self, user_id: int | str | None) -> Viewer:
+        """Return an account as a viewer, by its number or its name; a stranger when there is none."""
+        if user_id is None or user_id == "":
+            return STRANGER
+        if isinstance(user_id, int):
+            return self._rows.viewer(account_id=user_id) or STRANGER
+        return self._rows.viewer(name_key=account_key(user_id)) or STRANGER
+
+    def members(self, stream: Stream) -> list[Member]:
+        return self._rows.members(stream.id)
+
+    def add(self, stream: Stream, name: str, role: str) -> None:
+        """Make an account a member. Raises `FieldRejected` for an unknown name or role."""
+        if not self._rows.add(stream.id, account_key(name), _checked_role(role), self._clock()):
+            raise FieldRejected("name", "There is no account of this name that could be added.")
+
+    def remove(self, stream: Stream, name: str) -> None:
+        if not self._rows.remove(stream.id, account_key(name)):
+            raise FieldRejected("name", "Nobody of this name belongs to the stream.")
+
+    def invite(self, stream: Stream, role: str = SUBSCRIBER, *, days: float = 7, uses: int = 1) -> tuple[str, Invitation]:
+        """Return the token of a new invitation, which is kept nowhere, and what is known of it. Raises `FieldRejected`."""
+        if not 0 < days <= MAX_DAYS:
+            raise FieldRejected("days", f"An invitation holds for up to {MAX_DAYS:g} days.")
+        if not 1 <= uses <= MAX_USES:
+            raise FieldRejected("uses", f"An invitation is for 1 to {MAX_USES} people.")
+        token, now = secrets.token_urlsafe(24), self._clock()
+        made = Invitation(0, _checked_role(role), now, now + days * DAY_S, uses)
+        number = self._rows.invite(stream.id, _hash(token), made)
+        logger.info("invitation made stream=%s role=%s days=%g", stream.slug, role, days)
+        return token, Invitation(number, made.role, made.created_at, made.expires_at, made.uses_left)
+
+    def invitations(self, stream: Stream) -> list[Invitation]:
+        return self._rows.invitations(stream.id, self._clock())
+
+    def withdraw(self, stream: Stream, invitation_id: int) -> None:
+        if not 0 < invitation_id < 2**63 or not self._rows.withdraw(stream.id, invitation_id):
+            raise FieldRejected("invitation", "There is no such invitation.")
+
+    def invitation(self, token: str) -> tuple[Invitation, str]:
+        """Return what a link offers, with the slug of its stream. Raises `InvitationRejected`."""
+        found = self._rows.invitation(_hash(token), self._clock())
+        if found is None:
+            raise InvitationRejected("This invitation is over, used up, or was never made.")
+        return found
+
+    def accept(self, token: str, account_id: int) -> str:
+        """Make the account a member by a link; returns the slug of the stream. Raises `InvitationRejected`."""
+        _, slug = self.invitation(token)
+        if not self._rows.accept(_hash(token), account_id, self._clock()):
+            raise InvitationRejected("This invitation is over, used up, or was never made.")
+        return slug
+
+
+def _checked_role(role: str) -> str:
+    if role not in ROLES:
+        raise FieldRejected("role", f"A role is one of {', '.join(ROLES)}.")
+    return role
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token[:200].encode(errors="replace")).digest()

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from image_cache.db.connection import foreign
 from image_cache.db.database import Connection, DatabaseError, Row
-from image_cache.db.foreign import foreign
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
 from image_cache.tables.rows import MAX_PLAYS, moment_from, row_from

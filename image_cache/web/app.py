@@ -10,7 +10,7 @@ from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
-from image_cache.web.commands.music_commands import register_music_commands
+from image_cache.web.commands.imports import register_music_commands
 from image_cache.web.commands.records import register_commands
 from image_cache.web.commands.streams import register_stream_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
@@ -21,19 +21,19 @@ from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
 from image_cache.web.imports.discogs import discogs, register_discogs
-from image_cache.web.imports.jobs import jobs
 from image_cache.web.imports.music import music
+from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.notes import notes
-from image_cache.web.records.removing import removing
+from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
 from image_cache.web.security import register_guard
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_people
-from image_cache.web.streams.stream_helpers import register_stream_helpers
+from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
 from image_cache.web.template_helpers import register_helpers
 

@@ -7,7 +7,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.context import is_on_this_machine, is_same_origin, may_change, services
+from image_cache.web.context import is_on_this_machine, is_same_origin, may_change, may_operate, services
 from image_cache.web.request_body import admit
 
 logger = logging.getLogger(__name__)
@@ -76,3 +76,15 @@ def _set_headers(answer: Response) -> Response:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cache-Control", "no-store" if answer.status_code >= 400 or "account" in g else "private, no-cache")
     return answer
+
+
+def check_keeper(path: str) -> AnyResponse | None:
+    """Show strangers the way in, afterwards to `path`; refuse changes of those who do not run the machine. For `before_request`."""
+    if not may_change():
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+            raise Unauthorized("Log in first.")
+        form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
+        return Response(render_template(form, next=path), 401)
+    if request.method == "POST" and not may_operate():
+        raise Forbidden("Only an operator may do that.")
+    return None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.cli.actions_more import ACTIONS
+from image_cache.cli.main import ACTIONS
 from tests.maintenance.health.test_health import picture_of
 from tests.support.inside import Inside
 from tests.support.operator import Said, command, environment, operate

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.db import database as opened_in
+from image_cache.db.connection import FairLock
 from image_cache.db.database import KEPT_IDLE, Database, Locked
 from image_cache.db.diagnosis import kind_of
-from image_cache.db.turns import FairLock
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -107,7 +107,7 @@ def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
     """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
     program = (
         "import signal, threading\n"
-        "from image_cache.db.turns import Turns\n"
+        "from image_cache.db.connection import Turns\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests behind may have it ignored\n"
         "turns, main = Turns(), threading.get_ident()\n"
         "assert turns.take(1)\n"

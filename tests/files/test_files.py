@@ -28,8 +28,8 @@ from image_cache.errors import (
     OriginUnavailable,
     StorageError,
 )
+from image_cache.files.build import FileOpener, open_files
 from image_cache.files.maintenance import answers, remove_expired, sweep
-from image_cache.files.opener_more import FileOpener, open_files
 from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache, FileLimits
 from tests.support.clock import FakeClock

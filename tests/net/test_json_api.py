@@ -7,8 +7,7 @@ import pytest
 from config import Settings
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
 from image_cache.net.json_api import JsonApiClient
-from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.opening import make_fetcher
+from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from tests.support.origin import Origin
 
 

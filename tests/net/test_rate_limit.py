@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.net.catalog_services import ServiceStateTable
-from image_cache.net.rate_limit import RateLimiter
+from image_cache.net.rate_limit import RateLimiter, ServiceStateTable
 from tests.support.clock import FakeClock
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.covers.owncovers import OwnCovers
+from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import StorageError, UnknownAlbum
@@ -15,8 +15,7 @@ from image_cache.importers.discogs.table import SyncTable
 from image_cache.models import AlbumQuery, AlbumRow
 from image_cache.records.appearance import RecordAppearance, RecordAppearances
 from image_cache.records.library import COLOUR, Library
-from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable
-from image_cache.records.removing import RECORDS_A_WRITE
+from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
 from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from tests.support.clock import FakeClock

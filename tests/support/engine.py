@@ -8,7 +8,7 @@ from image_cache.engine.index import Index
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.maintenance import adopt
 from image_cache.engine.memory import MemoryTier
-from image_cache.engine.stats.counters_more import Counters
+from image_cache.engine.stats.counters import Counters
 from tests.support.clock import FakeClock
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group, Track
 from image_cache.web import svg as drawing
-from image_cache.web.colour_more import INITIALS_RATIO, initials_on, ink_on, is_hex, luminance
 from image_cache.web.highlight import in_names, in_tracks, places
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.svg import INITIALS_RATIO, initials_on, ink_on, is_hex, luminance
 
 STEPS = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in itertools.product(range(0, 256, 51), repeat=3)]
 

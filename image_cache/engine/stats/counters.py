@@ -1,6 +1,7 @@
 """How long something took, as counts in slots that grow by a seventh: small, and two of them can be added up."""
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -51,3 +52,25 @@ class Latencies:
     def slots(self) -> Iterator[tuple[int, int]]:
         """Yield (slot, count) from the shortest; slot n ends at `SHORTEST_MS * GROWTH ** n`."""
         yield from sorted(self._counts.items())
+
+
+class Counters:
+    """Named counts of this process. Thread-safe; `take` hands them over to the index once a minute."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # protects _counts
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str, count: int = 1) -> None:
+        with self._lock:
+            self._counts[name] += count
+
+    def take(self) -> dict[str, int]:
+        """Return the counts and begin again at zero."""
+        with self._lock:
+            counts, self._counts = dict(self._counts), Counter()
+            return counts
+
+    def peek(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._counts)

@@ -8,23 +8,80 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
 from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.covers.appearance import AppearanceJob
-from image_cache.covers.dummies import is_dummy_address, is_dummy_size
+from image_cache.covers.identity import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
-from image_cache.imaging.colours import Colour, unpacked
+from image_cache.imaging.color import Colour, unpacked
 from image_cache.importers.artwork.table import ArtworkTable
-from image_cache.importers.artwork.twins import groups, split
 from image_cache.models import Album
 from image_cache.records.appearance import RecordAppearance, RecordAppearances
-from image_cache.records.colour import apart, place_of
+from image_cache.records.ordering import apart, place_of
+
+MOST_BITS = 7  # of 64: another scan or size of a sleeve differs in 0 to 6, another sleeve in 20 and more
+_BANDS = (0, 16, 32, 48)
+
+
+def groups(hashes: Sequence[int], most_bits: int = MOST_BITS) -> list[list[int]]:
+    """Return the places of hashes that belong together, each group in order, groups by their first place. `most_bits` up to 7.
+
+    Seven bits over four bands of 16: one band differs in one bit at most. So a hash has to meet only those that share a band
+    with it but for one bit: with 100,000 of them about a hundred instead of all.
+    """
+    first_at: dict[int, int] = {}
+    parent = [first_at.setdefault(value, at) for at, value in enumerate(hashes)]  # equal ones meet the others once
+    for shift in _BANDS:
+        buckets: dict[int, list[int]] = {}
+        for value in first_at:
+            buckets.setdefault(value >> shift & 0xFFFF, []).append(value)
+        for part, members in buckets.items():
+            near = members.copy()
+            for bit in range(16):  # each pair of buckets meets once: from the one without the bit
+                if not part >> bit & 1 and (others := buckets.get(part | 1 << bit)):
+                    near += others
+            if len(near) > 1:
+                for value in members:
+                    for other in near:
+                        if (value ^ other).bit_count() <= most_bits and value != other:
+                            _join(parent, first_at[value], first_at[other])
+    found: dict[int, list[int]] = {}
+    for at in range(len(hashes)):
+        found.setdefault(_root(parent, at), []).append(at)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def split(group: Sequence[int], are_alike: Callable[[int, int], bool]) -> list[list[int]]:
+    """Divide a group by a second opinion: everybody stays with the first one that he is alike. Groups of one are left out."""
+    parts: list[list[int]] = []
+    for one in group:
+        for part in parts:
+            if are_alike(part[0], one):
+                part.append(one)
+                break
+        else:
+            parts.append([one])
+    return [part for part in parts if len(part) > 1]
+
+
+def _join(parent: list[int], one: int, other: int) -> None:
+    mine, theirs = _root(parent, one), _root(parent, other)
+    if mine != theirs:
+        parent[max(mine, theirs)] = min(mine, theirs)
+
+
+def _root(parent: list[int], at: int) -> int:
+    while parent[at] != at:
+        parent[at] = parent[parent[at]]
+        at = parent[at]
+    return at
+
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from config import Settings
 from image_cache.covers import VISIBLE, ImageCache
-from image_cache.covers.owncovers import SCHEME, OwnCovers
+from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.importers.artwork.audit import DEAD

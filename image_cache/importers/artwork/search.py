@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from config import Settings
 from image_cache.covers import WARM, ImageCache
 from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, SourceRefused
-from image_cache.importers.artwork.coverart import INTERVAL_S as ARCHIVE_S
-from image_cache.importers.artwork.coverart import CoverArtArchive
-from image_cache.importers.artwork.services import INTERVAL_S, MusicBrainz
+from image_cache.importers.artwork.cover_art_archive import INTERVAL_S as ARCHIVE_S
+from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
+from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz
 from image_cache.importers.artwork.strategies import WAYS, ArtworkClients
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer
 from image_cache.models import Album
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.turns import IntervalLimiter
+from image_cache.net.rate_limit import IntervalLimiter
 from image_cache.tasks.runner import Task
 
 if TYPE_CHECKING:

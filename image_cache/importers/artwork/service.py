@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from config import Settings
 from image_cache.covers import NAMESPACE, ImageCache
-from image_cache.covers.owncovers import OwnCovers
+from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from image_cache.covers.dummies import is_dummy_address
+from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import OriginNotFound, SourceRefused
-from image_cache.importers.artwork.coverart import CoverArtArchive
-from image_cache.importers.artwork.services import MusicBrainz, Release
+from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
+from image_cache.importers.artwork.musicbrainz import MusicBrainz, Release
 from image_cache.importers.artwork.table import CoverOffer
 from image_cache.models import Album
 from image_cache.text import fold

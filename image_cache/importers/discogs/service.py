@@ -14,12 +14,11 @@ from image_cache.covers import ImageCache
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
+from image_cache.importers.discogs.client import TokenFile, looks_like_token
 from image_cache.importers.discogs.table import SyncTable
-from image_cache.importers.discogs.tokenfile import TokenFile, looks_like_token
 from image_cache.models import Album, TaskState
-from image_cache.net.catalog_services import ServiceStateTable
-from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.opening import make_fetcher
+from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
+from image_cache.net.rate_limit import ServiceStateTable
 from image_cache.records.library import Library
 from image_cache.tasks.runner import Runner, Task, TaskRunner
 
@@ -208,12 +207,12 @@ class DiscogsService:
         return sync(task, self)
 
     def _test(self, task: Task) -> Mapping[str, Any]:
-        from image_cache.importers.discogs.discogs_asking import test_token
+        from image_cache.importers.discogs.sync import test_token
 
         return test_token(task, self)
 
     def _details(self, task: Task) -> Mapping[str, Any]:
-        from image_cache.importers.discogs.discogs_asking import fetch_details
+        from image_cache.importers.discogs.sync import fetch_details
 
         return fetch_details(task, self)
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.importers.music.albums import Assembly, FoundAlbum
-from image_cache.importers.music.music_keep import AlbumWriter, Finds
 from image_cache.importers.music.pictures import decoded, encoded, mark_of, picture_address
-from image_cache.importers.music.save import MusicFolder, MusicRoot, MusicTable
+from image_cache.importers.music.save import AlbumWriter, Finds, MusicFolder, MusicRoot, MusicTable
 from image_cache.importers.music.tag_reader import AT_A_TIME, TagReader, TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, FolderWalk, Names, Unit, Unread, open_file, opened, reason_of
 from image_cache.tasks.runner import Task

@@ -12,8 +12,7 @@ from typing import Any
 from image_cache.covers import ImageCache
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, StorageError, TableRejected
-from image_cache.importers.tables.inbox import put_away
-from image_cache.importers.tables.intray import UploadInbox
+from image_cache.importers.tables.inbox import UploadInbox, put_away
 from image_cache.models import AlbumRow, ImportReport
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, is_database

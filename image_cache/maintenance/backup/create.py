@@ -22,11 +22,11 @@ from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, 
 from image_cache.maintenance.backup.contents import cache_files, state_files
 from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
 from image_cache.maintenance.backup.restore import RestoreReport, restore
-from image_cache.maintenance.backup.target import publish, written_alone
+from image_cache.maintenance.backup.staging import publish, written_alone
 from image_cache.models import iso
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.build import open_storage
-from image_cache.streams.catalog_originals import StoredOriginal, originals_in
+from image_cache.streams.images import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 

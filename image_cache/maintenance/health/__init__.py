@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.maintenance.health import data as databases
-from image_cache.maintenance.health import machine, pictures, work
+from image_cache.maintenance.health import machine, work
 from image_cache.maintenance.health.check import VITAL, Check, can_serve, megabytes, things, verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault, reading_of
 
@@ -44,8 +44,8 @@ def examine(reading: ReadonlyVault, *, is_served: bool | None = None, is_deep: b
         return quick
     return [
         *quick,
-        _guarded("Pictures", lambda: pictures.pictures(reading)),
-        _guarded("Streams", lambda: pictures.streams(reading)),
+        _guarded("Pictures", lambda: databases.pictures(reading)),
+        _guarded("Streams", lambda: databases.streams(reading)),
         _guarded("Writing", lambda: machine.writing(reading)),
     ]
 

@@ -15,14 +15,12 @@ from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
 from image_cache.files.store import FileCache
 from image_cache.imaging.decoder import Decoder
-from image_cache.maintenance.scrub import files as large_files
+from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.compare import check_shard
-from image_cache.maintenance.scrub.covers import CoverRepair
-from image_cache.maintenance.scrub.repair import OriginalRepair, check_named
-from image_cache.maintenance.scrub.report import Reports, ScrubReport
-from image_cache.maintenance.scrub.walk import ImageChecker, ScrubPass, ScrubStopped
+from image_cache.maintenance.scrub.repair import CoverRepair, OriginalRepair, check_named
+from image_cache.maintenance.scrub.report import ImageChecker, Reports, ScrubPass, ScrubReport, ScrubStopped
 from image_cache.streams import StreamImageManager
-from image_cache.streams.catalog_originals import OriginalTable
+from image_cache.streams.images import OriginalTable
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +139,7 @@ class Scrub:
             elif place == "originals":
                 OriginalRepair(self.streams).check_shard(walk, shard)
                 check_named(walk, "own covers", self._own_covers, shard)
-            elif large_files.check_shard(walk, self.files, shard):
+            elif compare_files.check_shard(walk, self.files, shard):
                 self._wake_files()
         except (CacheError, DatabaseError, OSError) as error:
             walk.report.note(f"Not all of the {place} could be looked at: {error}")

@@ -13,9 +13,9 @@ from flask.cli import AppGroup
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, OriginError
-from image_cache.files.integrity_more import verify
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
+from image_cache.files.maintenance import verify
 from image_cache.files.store import FileCache
 from image_cache.web.context import services
 from image_cache.web.template_helpers import size

@@ -6,9 +6,9 @@ from werkzeug.exceptions import BadRequest, Forbidden
 from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
-from image_cache.web.bodies_more import read_body, read_text, read_texts
 from image_cache.web.context import may_operate, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import read_body, read_text, read_texts
 
 api = Blueprint("api", __name__, url_prefix="/api")
 

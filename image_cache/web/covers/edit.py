@@ -67,7 +67,7 @@ def look_for_all() -> AnyResponse:
 @sleeves.get("/covers/audit")
 def audit() -> str:
     """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
-    from image_cache.web.covers import audit_view
+    from image_cache.web.covers import view_models as audit_view
 
     counts = audit_view.counts()
     kind = request.args.get("kind", "")

@@ -8,10 +8,10 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from image_cache.errors import UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
-from image_cache.web.bodies_more import read_body, read_text
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.files.view_models import as_json, file_stats
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import read_body, read_text
 
 file_api = Blueprint("file_api", __name__, url_prefix="/api")
 

@@ -10,10 +10,10 @@ from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejec
 from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
-from image_cache.web.accel_more import handed_over
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.files.view_models import file_row, file_stats
 from image_cache.web.rate_limits import limiter
+from image_cache.web.responses import handed_over
 from image_cache.web.security import IMAGE_POLICY
 
 files = Blueprint("files", __name__, url_prefix="/files")

@@ -12,10 +12,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
-from image_cache.web.context import may_operate, services
-from image_cache.web.door_more import check_keeper
-from image_cache.web.notices_more import take
+from image_cache.web.context import may_operate, services, take
 from image_cache.web.rate_limits import limiter
+from image_cache.web.security import check_keeper
 
 discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
 

@@ -10,10 +10,9 @@ from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
-from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.door_more import check_keeper
-from image_cache.web.notices_more import take
+from image_cache.web.context import may_change, may_operate, services, take
 from image_cache.web.rate_limits import limiter
+from image_cache.web.security import check_keeper
 
 if TYPE_CHECKING:
     from image_cache.importers.music.save import MusicRoot

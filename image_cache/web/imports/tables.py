@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import StorageError, UnknownTask, UploadTooLarge
-from image_cache.importers.tables.intray import UploadInbox
+from image_cache.importers.tables.inbox import UploadInbox
 from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks as task_view

@@ -6,8 +6,8 @@ Every view loads what it needs when it is first called: an idle server holds non
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.door_more import check_keeper
 from image_cache.web.rate_limits import limiter
+from image_cache.web.security import check_keeper
 
 importing = Blueprint("importing", __name__, url_prefix="/import")
 
@@ -63,24 +63,24 @@ def export(kind: str) -> AnyResponse:
 
 @importing.get("/demo")
 def demo() -> AnyResponse:
-    from image_cache.web.imports import import_demo
+    from image_cache.web.imports import demo
 
-    return import_demo.page()
+    return demo.page()
 
 
 @importing.post("/demo")
 @limiter.limit("10 per minute")
 def take_demo() -> AnyResponse:
     """Put the demo collection on the shelf."""
-    from image_cache.web.imports import import_demo
+    from image_cache.web.imports import demo
 
-    return import_demo.take()
+    return demo.take()
 
 
 @importing.post("/demo/remove")
 @limiter.limit("10 per minute")
 def remove_demo() -> AnyResponse:
     """Take the demo collection from the shelf again."""
-    from image_cache.web.imports import import_demo
+    from image_cache.web.imports import demo
 
-    return import_demo.remove()
+    return demo.remove()

@@ -4,11 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from werkzeug.exceptions import BadRequest
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
+from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
-from image_cache.web.context import services
+from image_cache.web.context import leave, may_operate, services
+from image_cache.web.rate_limits import limiter
+from image_cache.web.records.views import known_record
+from image_cache.web.security import check_keeper
 from image_cache.web.template_helpers import know_covers, records
 
 SHOWN = 300  # records of each kind that are listed
@@ -162,3 +167,77 @@ def _quote(text: str) -> str:
 
 def _cut(text: str, most: int = LONGEST_NAME) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+removing = Blueprint("removing", __name__)
+
+
+@removing.before_request
+def check_account() -> AnyResponse | None:
+    refused = check_keeper(request.path)
+    if refused is None and not may_operate():
+        raise Forbidden("Only an operator may do that.")
+    return refused
+
+
+@removing.get("/album/<int:album_id>/remove")
+def ask(album_id: int) -> AnyResponse:
+    """Say what goes with a record, and what would bring it back, before it goes."""
+
+    return _page(render_template("records/remove_one.html", **of_album(known_record(album_id))))
+
+
+@removing.post("/album/<int:album_id>/remove")
+@limiter.limit("60 per minute")
+def remove(album_id: int) -> AnyResponse:
+    """Remove a record, then back to the wall."""
+
+    known_record(album_id)
+    removed = services().library.remove([album_id])
+    if not removed:  # somebody else was faster
+        raise NotFound(f"There is no record {album_id} on this shelf.")
+    leave(told(removed))
+    return redirect(url_for("pages.grid", done="removed"), 303)
+
+
+@removing.get("/import/discogs/gone")
+def ask_discogs() -> AnyResponse:
+    """Say what would go of the records that left the collection at Discogs."""
+    return _ask_gone("discogs")
+
+
+@removing.post("/import/discogs/gone")
+@limiter.limit("20 per minute")
+def remove_discogs() -> AnyResponse:
+    return _remove_gone("discogs")
+
+
+@removing.get("/import/music/gone")
+def ask_music() -> AnyResponse:
+    """Say what would go of the records whose folders are gone."""
+    return _ask_gone("music")
+
+
+@removing.post("/import/music/gone")
+@limiter.limit("20 per minute")
+def remove_music() -> AnyResponse:
+    return _remove_gone("music")
+
+
+def _ask_gone(source: str) -> AnyResponse:
+
+    return _page(render_template("records/remove_many.html", **of_gone(source)))
+
+
+def _remove_gone(source: str) -> AnyResponse:
+    """Remove what the page has shown and what is still gone; with `keep` nothing that has something of one's own."""
+
+    only = only_gone(source, request.form)
+    leave(told(remove_gone(only), source))
+    return redirect(f"/import/{source}?done=removed", 303)
+
+
+def _page(html: str) -> AnyResponse:
+    answer = AnyResponse(html, mimetype="text/html")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -14,13 +14,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
-from image_cache.web.context import account, may_change, services
+from image_cache.web.context import account, may_change, services, take
 from image_cache.web.highlight import in_names, in_tracks
-from image_cache.web.notices_more import take
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
-from image_cache.web.records.keyboard import KEYS
 from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_covers
 
 if TYPE_CHECKING:
@@ -298,3 +296,31 @@ def _page(html: str) -> AnyResponse:
     answer = make_response(html)
     answer.headers["Cache-Control"] = "no-store" if account() else "private, no-cache"
     return answer
+
+
+KEYS = (
+    (
+        "Go",
+        (
+            ("Search", ("/",)),
+            ("Spin a record", ("S",)),
+            ("Records", ("G", "R")),
+            ("Streams", ("G", "S")),
+            ("Dashboard", ("G", "D")),
+            ("About", ("G", "A")),
+        ),
+    ),
+    (
+        "On the wall",
+        (
+            ("Move", ("←", "↑", "→", "↓")),
+            ("Open", ("Enter",)),
+            ("First, last", ("Home", "End")),
+            ("Jump to a letter", ("Shift", "A to Z")),
+            ("Smaller, larger", ("-", "+")),
+        ),
+    ),
+    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
+    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
+)

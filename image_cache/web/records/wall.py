@@ -127,7 +127,7 @@ def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
     groups = {group.label: group for group in page.groups}
     labels = list(groups)
     if wall.query.sort == "colour":
-        from image_cache.records.colour import BANDS
+        from image_cache.records.ordering import BANDS
 
         labels = [*BANDS, *(label for label in labels if label not in BANDS)]
     if wall.query.sort in ("artist", "title") and all(len(label) == 1 for label in labels):

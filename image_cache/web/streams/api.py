@@ -8,9 +8,9 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import FieldRejected
 from image_cache.models import Stream, StreamImage, may_edit
 from image_cache.streams import checked_page
-from image_cache.web.bodies_more import read_body
 from image_cache.web.context import is_on_this_machine, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import read_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import take_files
 from image_cache.web.streams.viewer import look_again, need_editor, need_keeper, need_owner, seen_as, viewer

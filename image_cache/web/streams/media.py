@@ -6,10 +6,9 @@ from werkzeug.http import quote_etag
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
-from image_cache.web.accel_more import handed_over
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limit_key, limiter
-from image_cache.web.responses import ImageResponse
+from image_cache.web.responses import ImageResponse, handed_over
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from image_cache.covers.dummies import is_dummy_address
+from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import oklab, palette
-from image_cache.imaging.colours import Colour, packed, unpacked
+from image_cache.imaging.color import Colour, oklab, packed, palette, unpacked
 from image_cache.imaging.decoder import Decoder
-from image_cache.importers.artwork.twins import groups, split
+from image_cache.importers.artwork.audit import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
-from image_cache.records.colour import BANDS, PLACES, apart, band_of, place_of
+from image_cache.records.ordering import BANDS, PLACES, apart, band_of, place_of
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin

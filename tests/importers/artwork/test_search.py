@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from image_cache.importers.artwork.musicbrainz import phrase
 from image_cache.importers.artwork.search import ArtworkSearch
-from image_cache.importers.artwork.services import phrase
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, AlbumRow, TaskState
-from image_cache.net.turns import LONGEST_S, IntervalLimiter
+from image_cache.net.rate_limit import LONGEST_S, IntervalLimiter
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer

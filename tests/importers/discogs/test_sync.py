@@ -11,8 +11,8 @@ import pytest
 from config import Settings
 from image_cache.bootstrap import prepare
 from image_cache.errors import FieldRejected
+from image_cache.importers.discogs.client import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
-from image_cache.importers.discogs.tokenfile import TokenFile
 from image_cache.models import Album, TaskState
 from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services

@@ -11,8 +11,7 @@ import pytest
 from image_cache.covers.local_sources import DrawnCovers
 from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
 from image_cache.importers.registry import table_runners
-from image_cache.importers.tables.inbox import AGAIN_S, QUIET_S, ImportsFolder, put_away
-from image_cache.importers.tables.intray import KEPT_S, UploadInbox
+from image_cache.importers.tables.inbox import AGAIN_S, KEPT_S, QUIET_S, ImportsFolder, UploadInbox, put_away
 from image_cache.models import TaskState
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
-from image_cache.importers.artwork.services import BUSY_S, MBID
+from image_cache.importers.artwork.musicbrainz import BUSY_S, MBID
 from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.turns import IntervalLimiter
+from image_cache.net.rate_limit import IntervalLimiter
 
 INTERVAL_S = 1.0  # it has no limit, and asks to be treated gently
 MAX_BYTES = 2_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.net.json_api import JsonApiClient
-from image_cache.net.turns import IntervalLimiter
+from image_cache.net.rate_limit import IntervalLimiter
 
 INTERVAL_S = 1.1  # one a second is the rule, measured where the requests arrive: a little more than that leaves room for the way
 BUSY_S = 5.0  # how long to keep still after a 503 that does not say

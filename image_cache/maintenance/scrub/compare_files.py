@@ -4,11 +4,10 @@ import time
 
 from image_cache.engine.maintenance import is_young
 from image_cache.files.index import StoredFile
-from image_cache.files.integrity_more import hash_file, verify
-from image_cache.files.maintenance import sweep
+from image_cache.files.maintenance import hash_file, sweep, verify
 from image_cache.files.paths import digest_of_file
 from image_cache.files.store import FileCache
-from image_cache.maintenance.scrub.walk import ScrubPass
+from image_cache.maintenance.scrub.report import ScrubPass
 
 
 def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
