@@ -35,7 +35,8 @@ STOP_S = 2.0
 
 _START = (
     "import json, sys; root, fd, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.imaging.decoder_worker import Limits, main; main(int(fd), Limits(**json.loads(limits)))"
+    "from image_cache.imaging.decoder_worker import main; from image_cache.sandbox.limits import ProcessLimits; "
+    "main(int(fd), ProcessLimits(**json.loads(limits)))"
 )
 # Nothing of our environment is the child's business. One arena is enough for one thread and keeps its memory small.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}

@@ -107,9 +107,9 @@ def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
     """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
     program = (
         "import signal, threading\n"
-        "from image_cache.db.connection import Turns\n"
+        "from image_cache.db.connection import FairLock\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests behind may have it ignored\n"
-        "turns, main = Turns(), threading.get_ident()\n"
+        "turns, main = FairLock(), threading.get_ident()\n"
         "assert turns.take(1)\n"
         "def interrupt():\n"
         "    while not turns._waiting: pass\n"
