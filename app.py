@@ -7,7 +7,7 @@ from flask import Flask
 
 from config import Settings, load_settings
 from image_cache import logs
-from image_cache.bootstrap import prepare
+from image_cache.bootstrap import ensure_directories
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.services import Services, open_services
@@ -36,5 +36,5 @@ def create_app(settings: Settings | None = None) -> Flask:
 def initialize_image_cache_if_needed(settings: Settings | None = None) -> Services:
     """Open the cache and everything beside it, at the start of the application."""
     settings = settings or load_settings()
-    prepare(settings)
+    ensure_directories(settings)
     return open_services(settings)

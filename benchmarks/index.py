@@ -67,7 +67,7 @@ def _build(parts: CoverServices, entries: int) -> list[str]:
     """Fill register and index as fetches would have, but sorted and in one transaction; returns some of the digests."""
     rng = random.Random(1)
     digests = sorted(digest_of(NAMESPACE, str(number)) for number in range(entries // 2))
-    index, register = parts.covers.cache.index, parts.covers.register
+    index, register = parts.covers.cache.index, parts.covers.registry
     now = time.time()
     index.clock = lambda: now - rng.random() * 1e7
     with index.database.write() as conn:

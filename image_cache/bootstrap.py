@@ -9,20 +9,20 @@ from pathlib import Path
 from config import Settings
 from image_cache.errors import ConfigError, StorageError
 from image_cache.filesystem import make_folder
-from image_cache.vault_lock import settle
+from image_cache.vault_lock import finish_interrupted_restore
 
 SECRET_BYTES = 32
 FEWEST_LETTERS = 8  # different ones; random hex has all sixteen, a key that somebody typed to have one does not
 
 
-def prepare(settings: Settings) -> None:
+def ensure_directories(settings: Settings) -> None:
     """Make the folders of the vault, and try whether they can be written.
 
     Raises `StorageError` that names the folder, `Busy` while a backup is restored into it. A folder of ours is closed to everybody else on the machine.
     """
     os.umask(0o077)
     try:
-        settle(settings.state_dir)  # before anything is made that would stand in its way
+        finish_interrupted_restore(settings.state_dir)  # before anything is made that would stand in its way
     except OSError as error:
         raise StorageError(str(settings.state_dir), f"a restore cannot be ended ({os.strerror(error.errno or 0)})") from error
     for folder in (settings.state_dir, settings.cache_dir, settings.covers_dir):

@@ -22,7 +22,7 @@ from image_cache.filesystem import make_folder
 from image_cache.importers.artwork.service import KIND, ArtworkService
 from image_cache.importers.discogs.service import DiscogsService
 from image_cache.importers.music.service import MusicService
-from image_cache.importers.registry import folder_chore, table_runners
+from image_cache.importers.registry import inbox_job, table_runners
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.library import Library
@@ -57,7 +57,7 @@ class Services:
     tasks: TaskRunner
     discogs: DiscogsService
     music: MusicService
-    care: ArtworkService
+    artwork: ArtworkService
     scrub: Scrub
     nightly: Nightly
     pool: Pool
@@ -78,9 +78,9 @@ class Services:
             return
         self._is_closed = True
         was_running = self.pool.is_running
-        self._parts.cut()
-        self.files.cut()
-        self.discogs.cut()
+        self._parts.abort()
+        self.files.abort()
+        self.discogs.abort()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
@@ -117,18 +117,18 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
     catalog = CatalogDatabase(settings.catalog_path)
     music = MusicService(settings, catalog, clock)
     parts = open_covers(settings, clock=clock, here={"music": music})
-    music.remember = parts.covers.remember
+    music.remember = parts.covers.register
     care = ArtworkService(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.looks, own=parts.own)
+    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.appearances, own=parts.own)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     discogs = DiscogsService(settings, catalog, library, parts.covers, clock=clock)
     runners = {
-        KIND: care.find,
+        KIND: care.run_search,
         **discogs.runners,
         "music": music.run,
         **table_runners(library, parts.covers, settings.intray_dir),
@@ -139,21 +139,21 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
     scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
-        *housekeeping.chores(),
+        *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
-        PeriodicJob("tasks", TASKS_S, tasks.tend, first_s=1.0),
-        PeriodicJob("imports", FOLDER_S, folder_chore(settings.imports_dir, tasks), first_s=1.0),
-        PeriodicJob("studio", FOLDER_S, parts.drawn.reap, first_s=FOLDER_S),
-        PeriodicJob("discogs", TEND_S, discogs.tend, first_s=TEND_FIRST_S),
-        music.chore(tasks),
-        PeriodicJob("streams", TEND_S, streams.tend, first_s=TEND_FIRST_S),
-        *care.chores(),
+        PeriodicJob("tasks", TASKS_S, tasks.run_maintenance, first_s=1.0),
+        PeriodicJob("imports", FOLDER_S, inbox_job(settings.imports_dir, tasks), first_s=1.0),
+        PeriodicJob("studio", FOLDER_S, parts.drawn.close_idle, first_s=FOLDER_S),
+        PeriodicJob("discogs", TEND_S, discogs.run_maintenance, first_s=TEND_FIRST_S),
+        music.periodic_job(tasks),
+        PeriodicJob("streams", TEND_S, streams.run_maintenance, first_s=TEND_FIRST_S),
+        *care.periodic_jobs(),
         *files.chores(),
-        nightly.chore(),
+        nightly.periodic_job(),
     ]
     if settings.FRONT_DIR is not None:
         kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
-        chores.extend(NginxLinks(settings.FRONT_DIR, parts.covers.cache, kept).chores())
+        chores.extend(NginxLinks(settings.FRONT_DIR, parts.covers.cache, kept).periodic_jobs())
     pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
     parts.covers.wake = pool.wake
     return Services(
@@ -168,7 +168,7 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         tasks=tasks,
         discogs=discogs,
         music=music,
-        care=care,
+        artwork=care,
         scrub=scrub,
         nightly=nightly,
         pool=pool,

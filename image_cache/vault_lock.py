@@ -32,7 +32,7 @@ class VaultLock:
     def enter(cls, state_dir: Path) -> "VaultLock":
         """Use the vault together with others. Raises `Busy` while it is being restored; ends a restore that was cut off."""
         try:
-            settle(state_dir)
+            finish_interrupted_restore(state_dir)
             fd = _opened(state_dir)
         except OSError as error:  # a read-only disk: nobody can replace the vault on it either
             logger.warning("vault used without its lock path=%s reason=%s", state_dir, error)
@@ -52,7 +52,7 @@ class VaultLock:
 
 
 @contextlib.contextmanager
-def alone(state_dir: Path) -> Iterator[None]:
+def exclusive(state_dir: Path) -> Iterator[None]:
     """Keep everybody else out of the vault meanwhile. Raises `Busy` when somebody uses it, `OSError` when there can be no lock."""
     make_folder(state_dir)
     fd = _opened(state_dir)
@@ -81,13 +81,13 @@ def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
     finish_moves(state_dir)
 
 
-def settle(state_dir: Path) -> None:
+def finish_interrupted_restore(state_dir: Path) -> None:
     """End a restore that was cut off, if there was one. Raises `Busy` while it goes on, `OSError`."""
     has_begun = (state_dir / MOVES).exists()
     if not has_begun and not (state_dir / STAGE).exists():
         return
     try:
-        with alone(state_dir):
+        with exclusive(state_dir):
             finish_moves(state_dir)
             shutil.rmtree(state_dir / STAGE, ignore_errors=True)
     except Busy:

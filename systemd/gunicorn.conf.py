@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from config import load_settings  # noqa: E402
 from image_cache import logs  # noqa: E402
-from image_cache.bootstrap import prepare, secret_key  # noqa: E402
+from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, answers  # noqa: E402
@@ -35,7 +35,7 @@ def _refuse(sentence):
 
 try:
     _settings = load_settings()
-    prepare(_settings)
+    ensure_directories(_settings)
     secret_key(_settings.secret_key_path)
 except CacheError as error:
     _refuse(f"{error}. {error.hint}".strip())

@@ -88,7 +88,7 @@ class Accounts:
             raise _refusal(used)
         return self._open(found[0], who)
 
-    def who(self, token: str) -> Account | None:
+    def account_for_session(self, token: str) -> Account | None:
         """Return whose session a token is, None when it is nobody's (any more). Writes at most every five minutes."""
         if not token or len(token) > 100:
             return None

@@ -66,16 +66,16 @@ def _watch(scene: CommandContext, covers: ImageCache, wanted: list[str]) -> tupl
 def _queue(covers: ImageCache, wanted: list[str]) -> None:
     try:
         if wanted:
-            covers.want_digests(wanted, WARM)
+            covers.enqueue_digests(wanted, WARM)
         elif covers.jobs.depth() < PORTION:
-            covers.want_digests(covers.register.unfetched(covers.cache.namespace, covers.clock(), PORTION), WARM)
+            covers.enqueue_digests(covers.registry.unfetched(covers.cache.namespace, covers.clock(), PORTION), WARM)
     except QueueFull:
         return  # those that wait come first
 
 
 def _progress(covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
     if not wanted:
-        total, done, failed = covers.register.summary(covers.cache.namespace)
+        total, done, failed = covers.registry.summary(covers.cache.namespace)
         return done, total, failed
     states = [cover.state for cover in covers.states(wanted)]
     return states.count("ready"), len(states), states.count("failed")
@@ -84,7 +84,7 @@ def _progress(covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
 def _register(scene: CommandContext, covers: ImageCache) -> None:
     """Register what the catalogue knows, as the service does; a catalogue that cannot be read costs only that."""
     try:
-        covers.remember_all(AlbumTable(scene.reading.catalog).cover_urls())
+        covers.register_all(AlbumTable(scene.reading.catalog).cover_urls())
     except DatabaseError:
         scene.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
 
@@ -96,7 +96,7 @@ def _workers(scene: CommandContext, covers: ImageCache, is_served: bool) -> Iter
         yield
         return
     if covers.cache.is_adopting:
-        upkeep.adopt(covers.cache)
+        upkeep.rebuild_from_files(covers.cache)
     covers.jobs.release_dead()
     pool = Pool(covers.loader.run_next, [], workers=scene.settings.MAX_CONCURRENT_DOWNLOADS)
     covers.wake = pool.wake

@@ -182,7 +182,7 @@ def as_dict(check: Check) -> dict[str, str]:
     return {"name": check.name, "state": check.state, "message": check.message, "advice": check.advice}
 
 
-def placed(settings: Settings, cache_dir: Path | None, database: Path | None) -> Settings:
+def settings_for_paths(settings: Settings, cache_dir: Path | None, database: Path | None) -> Settings:
     """Return the settings for a vault elsewhere. `database`: a catalog.db or index.db, or the folder of a catalogue.
 
     Raises `ConfigError`.
@@ -199,7 +199,7 @@ def placed(settings: Settings, cache_dir: Path | None, database: Path | None) ->
     return settings
 
 
-def become_owner(settings: Settings, *, is_reading: bool) -> None:
+def drop_privileges(settings: Settings, *, is_reading: bool) -> None:
     """As root, become the user whose vault this is: what root would make, the service could not use. Others stay who they are.
 
     Raises `Refused` when that user cannot read this program, and something is to be changed.

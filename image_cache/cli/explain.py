@@ -109,7 +109,7 @@ def _why(scene: CommandContext, image: ImageRecord, stored: dict[str, str], job:
         return (
             "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."
         )
-    paused = {lane: (until, reason) for lane, until, reason in scene.reading.jobs.paused_lanes()}
+    paused = {lane: (until, reason) for lane, until, reason in scene.reading.jobs.paused_hosts()}
     if is_given_up(image, now):
         return f"It was given up after {image.failures} failures, the last: {image.failure}. cache_monitor.py --action probe tries it."
     if image.lane in paused:

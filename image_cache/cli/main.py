@@ -12,7 +12,7 @@ from typing import TextIO
 
 from config import Settings, load_settings
 from image_cache import logs
-from image_cache.cli.context import CommandContext, CommandOptions, become_owner, placed
+from image_cache.cli.context import CommandContext, CommandOptions, drop_privileges, settings_for_paths
 from image_cache.cli.output import Output, wrapped
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clo
     out = Output(stream, is_json=asked.json)
     settings: Settings | None = None
     try:
-        settings = placed(load_settings(), asked.cache_dir, asked.database)
+        settings = settings_for_paths(load_settings(), asked.cache_dir, asked.database)
         if stream is None:  # a process of its own. What is wrong is said by the action itself, not by log lines
             logs.to_stderr(logging.DEBUG if settings.DEBUG else logging.CRITICAL)
         return _run(asked, settings, out, clock)
@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clo
 def _run(asked: argparse.Namespace, settings: Settings, out: Output, clock: Callable[[], float]) -> int:
     action = ACTIONS[asked.action]
     if action.is_mending and os.geteuid() == 0:
-        from image_cache.cli.repair import give_back
+        from image_cache.cli.repair import restore_ownership
 
-        give_back(settings)
-    become_owner(settings, is_reading=action.is_reading)
+        restore_ownership(settings)
+    drop_privileges(settings, is_reading=action.is_reading)
     os.umask(0o077)
     scene = CommandContext(settings, out, _wanted(asked), clock)
     try:

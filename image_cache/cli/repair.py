@@ -19,7 +19,7 @@ from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import kind_of, salvage
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.index import Index
-from image_cache.engine.inspection import survey
+from image_cache.engine.inspection import inspect_disk
 from image_cache.engine.key import key_of_path
 from image_cache.errors import CacheError, QueueFull, StorageError
 from image_cache.files.index import FileIndex
@@ -57,7 +57,7 @@ def doctor(scene: CommandContext) -> int:
     return scene.tell(scene.checks(is_deep=True), done=done)
 
 
-def give_back(settings: Settings) -> int:
+def restore_ownership(settings: Settings) -> int:
     """As root: give what belongs to others below state and cache to the owner of the state; returns how many. No link is followed."""
     if not settings.state_dir.is_dir():
         return 0
@@ -89,7 +89,7 @@ def _index(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
         if not covers.cache.is_adopting:
             return done
-        adopted = upkeep.adopt(covers.cache)
+        adopted = upkeep.rebuild_from_files(covers.cache)
         registered = _register(scene, covers)
     return [*done, f"The index is rebuilt: {things(adopted, 'picture')} found, {things(registered, 'cover')} registered."]
 
@@ -104,7 +104,9 @@ def _pictures(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     done = []
     with scene.covers() as covers:
         cache = covers.cache
-        found = survey(cache.disk, cache.index, OURS, now=scene.clock(), longest_s=float("inf"), examples=1_000_000).examples
+        found = inspect_disk(
+            cache.disk, cache.index, OURS, now=scene.clock(), longest_s=float("inf"), examples=1_000_000
+        ).examples
         for path in found.get("link", []):
             (cache.disk.root / path).unlink(missing_ok=True)
         if links := len(found.get("link", [])):
@@ -122,7 +124,7 @@ def _pictures(scene: CommandContext, before: dict[str, Check]) -> list[str]:
 
 def _queue_of_the_dead(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
-        freed = covers.jobs.release_dead() + covers.jobs.mend_times()
+        freed = covers.jobs.release_dead() + covers.jobs.fix_clock_skew()
     return [f"{things(freed, 'job')} of processes that ended are free again."] if freed else []
 
 
@@ -203,11 +205,11 @@ def _register(scene: CommandContext, covers: ImageCache) -> int:
         finally:
             catalog.close()
 
-    return covers.remember_all(known())
+    return covers.register_all(known())
 
 
 def _queue(covers: ImageCache, digests: list[str]) -> int:
     try:
-        return covers.want_digests(list(dict.fromkeys(digests)), WARM)
+        return covers.enqueue_digests(list(dict.fromkeys(digests)), WARM)
     except QueueFull:
         return 0

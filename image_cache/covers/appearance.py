@@ -2,15 +2,14 @@
 
 import logging
 import time
-from typing import Protocol
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.service import ImageCache
 from image_cache.engine.appearance_table import Appearance, AppearanceTable
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
-from image_cache.imaging import color as colours
 from image_cache.imaging.color import packed
+from image_cache.imaging.decoder import Decoder
 
 logger = logging.getLogger(__name__)
 
@@ -18,16 +17,10 @@ AT_A_TIME = 40  # looks written in one transaction
 RUN_S = 2.0  # how long one run may take: the housekeeper has other things to do
 
 
-class Sees(Protocol):
-    """What is needed of `adapters.decoder.Decoder`."""
-
-    def look(self, webp: bytes) -> colours.ImageAppearance: ...
-
-
 class AppearanceJob:
     """Looks at what was fetched. One process at a time is enough; two do the same work twice, and nothing worse."""
 
-    def __init__(self, covers: ImageCache, decoder: Sees) -> None:
+    def __init__(self, covers: ImageCache, decoder: Decoder) -> None:
         self.rows = AppearanceTable(covers.cache.index.database)
         self._covers = covers
         self._decoder = decoder
@@ -38,7 +31,7 @@ class AppearanceJob:
         while time.monotonic() < end and (digests := self.rows.open(AT_A_TIME)):
             found: list[Appearance] = []
             for digest in digests:
-                found.append(self._look(digest))
+                found.append(self._analyse(digest))
                 if time.monotonic() >= end:
                     break
             with self.rows.database.write() as conn:
@@ -46,12 +39,12 @@ class AppearanceJob:
             done += len(found)
         return done
 
-    def _look(self, digest: str) -> Appearance:
+    def _analyse(self, digest: str) -> Appearance:
         try:
             body = self._covers.cache.read(Key(NAMESPACE, "thumbnails", digest))
             if body is None:  # evicted; the next fetch asks again
                 return Appearance(digest)
-            seen = self._decoder.look(body)
+            seen = self._decoder.analyse(body)
         except (ImageRejected, DecoderFailed, StorageError) as error:
             logger.warning("sleeve not looked at digest=%s reason=%s", digest[:12], error)
             return Appearance(digest)

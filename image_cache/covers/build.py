@@ -45,13 +45,13 @@ class CoverServices:
     drawn: DrawnCovers
     decoder: Decoder
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End what is under way with origins; their jobs stay queued."""
         self.covers.loader.is_stopping = True
         self.fetcher.close()
 
     def close(self) -> None:
-        self.cut()
+        self.abort()
         self.drawn.close()
         self.decoder.close()
         self.covers.close()
@@ -144,7 +144,7 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
     try:
         _standalone = open_covers(settings)
         if _standalone.covers.cache.is_adopting:  # nobody else does it here: there is no housekeeper
-            upkeep.adopt(_standalone.covers.cache)
+            upkeep.rebuild_from_files(_standalone.covers.cache)
     except (OSError, DatabaseError, StorageError) as error:
         logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
         return False

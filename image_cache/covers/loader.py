@@ -5,10 +5,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.identity import identify
+from image_cache.covers.local_sources import LocalSources
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
@@ -16,6 +17,7 @@ from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord, ImageRegistry
 from image_cache.engine.stats.history import Failure, note_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
+from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
 
 if TYPE_CHECKING:
@@ -33,20 +35,6 @@ CRASHES = 3  # before the picture is treated like one that was rejected
 GIVE_UP_FAILURES = 12  # an origin that failed so often in a row, hours of back-off apart, is given up until somebody looks again
 
 
-class Fetches(Protocol):
-    """What brings the bytes behind an address."""
-
-    def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> "FetchResult": ...
-
-
-class Renders(Protocol):
-    """What is needed of `adapters.decoder.Decoder`."""
-
-    def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered: ...
-
-    def jpeg(self, webp: bytes, quality: int = 85) -> bytes: ...
-
-
 class CoverLoader:
     """Runs jobs of the cover queue. Any number of threads may call `run_next` at a time."""
 
@@ -58,14 +46,14 @@ class CoverLoader:
         jobs: JobQueue,
         names: CoverDigests,
         variants: Sequence[Variant],
-        fetcher: Fetches,
-        decoder: Renders,
+        fetcher: LocalSources,
+        decoder: Decoder,
         retry_delay_s: Callable[[int, CacheError], float],
         fresh_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cache = cache
-        self.register = register
+        self.registry = register
         self.jobs = jobs
         self.names = names
         self.variants = tuple(variants)
@@ -94,7 +82,7 @@ class CoverLoader:
 
     def run(self, job: Job) -> None:
         """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
-        image = self.register.get(job.digest)
+        image = self.registry.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
             return
@@ -106,7 +94,7 @@ class CoverLoader:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
             now = self.clock()
             with self.cache.index.database.write() as conn:
-                self.jobs.put_off(conn, job, now + STORAGE_RETRY_S)
+                self.jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
                 note_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self.is_stopping:  # cut by ourselves, so that nobody has failed: the job is given back with the lease
@@ -199,7 +187,7 @@ class CoverLoader:
 
         def record(conn: Connection) -> None:
             if is_changed:
-                self.register.revise(conn, old, image.digest, image.revision)
+                self.registry.revise(conn, old, image.digest, image.revision)
                 self.names.revised(conn)
                 logger.info("cover changed identity=%s revision=%s", image.identity, image.revision)
             self._done(conn, job, image)
@@ -234,8 +222,8 @@ class CoverLoader:
 
     def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
         if image is not None:
-            self.register.fetched(conn, image)
-            self.jobs.lane_well(conn, image.lane)
+            self.registry.fetched(conn, image)
+            self.jobs.record_host_success(conn, image.lane)
         self.jobs.finish(conn, job)
 
     def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
@@ -250,16 +238,16 @@ class CoverLoader:
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self.cache.counters.add("failures")
         with self.cache.index.database.write() as conn:
-            self.register.failed(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
+            self.registry.failed(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
             reason = getattr(error, "reason", "") or str(error)
             note_failure(
                 conn, Failure(self.clock(), image.lane, image.identity, reason, 0.0 if is_final else self.clock() + delay_s)
             )
             if isinstance(error, OriginUnavailable):
-                self.jobs.lane_failed(conn, image.lane, error.reason, pause_s=error.retry_after_s)
+                self.jobs.record_host_failure(conn, image.lane, error.reason, pause_s=error.retry_after_s)
             elif isinstance(error, OriginError) and error.status is not None:
-                self.jobs.lane_well(conn, image.lane)  # it answered
+                self.jobs.record_host_success(conn, image.lane)  # it answered
             if is_final:
                 self.jobs.finish(conn, job, failed=True)
             else:
-                self.jobs.put_off(conn, job, self.clock() + delay_s)
+                self.jobs.reschedule(conn, job, self.clock() + delay_s)

@@ -51,7 +51,7 @@ class DrawnCovers:
             raise OriginNotFound(address, "no such sleeve in the demo")
         return FetchResult(address, 200, body)
 
-    def reap(self) -> None:
+    def close_idle(self) -> None:
         """End a studio that has nothing to do. Cheap, never waits for a drawing; housekeeping calls it."""
         if self._lock.acquire(blocking=False):
             try:

@@ -20,7 +20,7 @@ class OwnCovers:
     def __init__(self, store: LocalStorage) -> None:
         self._store = store
 
-    def keep(self, body: bytes) -> str:
+    def store(self, body: bytes) -> str:
         """Store a picture, on the disk for good when this returns; the same bytes are stored once. Returns its address.
 
         Whether it is a picture is the caller's business. Raises `StorageError`.
@@ -37,7 +37,7 @@ class OwnCovers:
             raise OriginNotFound(address, "the uploaded cover is gone")
         return FetchResult(address, 200, body)
 
-    def forget(self, address: str) -> bool:
+    def delete(self, address: str) -> bool:
         """Delete a picture that no record shows any more; tell whether it was there."""
         return self._store.delete(_name(address))
 

@@ -13,7 +13,7 @@ from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
 from image_cache.engine.registry import ImageRecord, ImageRegistry
 from image_cache.errors import OriginDenied, QueueFull
 from image_cache.models import Cover
-from image_cache.net.url import lane, parse_url
+from image_cache.net.url import host_queue, parse_url
 
 # Times further ahead than any back-off were written by a clock that was wrong; they keep nobody away.
 LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
@@ -46,7 +46,7 @@ class CoverRegistry:
         self._register = register
         self._names = names
 
-    def remember(self, urls: Iterable[str | None]) -> int:
+    def register(self, urls: Iterable[str | None]) -> int:
         """Register what is not known yet, and better addresses of what is; returns how many rows that changed."""
         self._names.refresh()
         found: dict[str, Identity] = {}
@@ -57,13 +57,13 @@ class CoverRegistry:
                 if digest not in found or identity.edge_px > found[digest].edge_px:
                     found[digest] = identity
         new: list[ImageRecord] = []
-        for part in parts(list(found)):
+        for part in chunks(list(found)):
             known = self._register.get_many(part)
             for digest in part:
                 identity, image = found[digest], known.get(digest)
                 if image is None or _is_better(identity, image):
                     revision = self._names.revision(identity.name)
-                    new.append(ImageRecord(digest, NAMESPACE, identity.name, identity.url, lane(identity.url), revision))
+                    new.append(ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url), revision))
         if new:
             with self._database.write() as conn:
                 self._register.add(conn, new)
@@ -76,21 +76,23 @@ class CoverRegistry:
         """
         found: set[str] = set()
         by_digest = {self._names.of(url)[1]: url for url in urls}
-        for part in parts(list(by_digest)):
+        for part in chunks(list(by_digest)):
             for digest, image in self._register.get_many(part).items():
                 is_refused = image.is_final and image.failure.startswith("answered ")
                 if is_refused and image.url != identify(by_digest[digest]).url:
                     found.add(by_digest[digest])
         return found
 
-    def renew(self, urls: Iterable[str]) -> None:
+    def retry_with_url(self, urls: Iterable[str]) -> None:
         """Let the pictures of addresses, which failed elsewhere, be tried there."""
         with self._database.write() as conn:
             for url in urls:
                 identity, digest = self._names.of(url)
-                self._register.renew(conn, ImageRecord(digest, NAMESPACE, identity.name, identity.url, lane(identity.url)))
+                self._register.retry_with_url(
+                    conn, ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))
+                )
 
-    def register(self, urls: Sequence[str]) -> dict[str, str]:
+    def registry(self, urls: Sequence[str]) -> dict[str, str]:
         """Register what can be fetched from; returns the rest, with the reason for each."""
         refused: dict[str, str] = {}
         for url in urls:
@@ -98,11 +100,11 @@ class CoverRegistry:
                 parse_url(url)
             except OriginDenied as error:
                 refused[url] = error.reason
-        self.remember(url for url in urls if url not in refused)
+        self.register(url for url in urls if url not in refused)
         return refused
 
 
-def parts(digests: Sequence[str]) -> Iterator[list[str]]:
+def chunks(digests: Sequence[str]) -> Iterator[list[str]]:
     """Yield the digests in portions that one SQL statement takes."""
     for start in range(0, len(digests), AT_A_TIME):
         yield list(digests[start : start + AT_A_TIME])
@@ -129,7 +131,7 @@ class DemandQueue:
         self._jobs = jobs
         self._made_at: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time
 
-    def make(self, image: ImageRecord, variant: str) -> bool:
+    def request(self, image: ImageRecord, variant: str) -> bool:
         """Queue the image; False when that was done a moment ago, or cannot be done now."""
         now = time.monotonic()
         if now - self._made_at.get((image.digest, variant), -LASTS_S) < LASTS_S:
@@ -144,7 +146,7 @@ class DemandQueue:
             return False
         return True
 
-    def take_back(self, digests: Iterable[str], variants: Iterable[str]) -> None:
+    def forget_recent(self, digests: Iterable[str], variants: Iterable[str]) -> None:
         """What was looked at may be wished for again at once."""
         names = list(variants)
         for digest in digests:

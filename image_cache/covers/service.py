@@ -13,7 +13,16 @@ from itertools import islice
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.registration import AT_A_TIME, CoverRegistry, DemandQueue, cover, is_given_up, is_resting, parts, wants_of
+from image_cache.covers.registration import (
+    AT_A_TIME,
+    CoverRegistry,
+    DemandQueue,
+    chunks,
+    cover,
+    is_given_up,
+    is_resting,
+    wants_of,
+)
 from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
@@ -48,7 +57,7 @@ class ImageCache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cache = cache
-        self.register = register
+        self.registry = register
         self.jobs = jobs
         self.names = names
         self.loader = loader
@@ -62,60 +71,60 @@ class ImageCache:
 
     # What a page needs
 
-    def remember(self, urls: Iterable[str | None]) -> int:
+    def register(self, urls: Iterable[str | None]) -> int:
         """Register the addresses that are not known yet; returns how many. Two reads, and one transaction only when there are any."""
-        return self._intake.remember(urls)
+        return self._intake.register(urls)
 
-    def remember_all(self, urls: Iterable[str]) -> int:
+    def register_all(self, urls: Iterable[str]) -> int:
         """Register any number of addresses, a few hundred at a time; returns how many were new."""
         rest = iter(urls)
         added = 0
         while part := list(islice(rest, AT_A_TIME)):
-            added += self.remember(part)
+            added += self.register(part)
         return added
 
     def failing(self, urls: Iterable[str]) -> set[str]:
         """Return those of the addresses that are a new way to a picture which its origin refused under the known one. Reads only."""
         return self._intake.failing(urls)
 
-    def renew(self, urls: Collection[str]) -> None:
+    def retry_with_url(self, urls: Collection[str]) -> None:
         """Try pictures that failed at the addresses that `failing` returned."""
         if urls:
-            self._intake.renew(urls)
+            self._intake.retry_with_url(urls)
             self.wake()
 
     def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
         """Register addresses that an operator names; returns those that cannot be fetched from, with the reason."""
-        return self._intake.register(urls)
+        return self._intake.registry(urls)
 
     def preload_digests(self, digests: Sequence[str], priority: int = WARM) -> str:
         """Queue registered images as one batch; returns its name. Raises `QueueFull`."""
         name = secrets.token_hex(8)
-        self.want_digests(digests, priority, batch=name)
+        self.enqueue_digests(digests, priority, batch=name)
         return name
 
-    def look(self, urls: Sequence[str | None]) -> list[Cover]:
+    def peek(self, urls: Sequence[str | None]) -> list[Cover]:
         """Return what is known about each address, in order; `none` for None. A handful of reads, no writes."""
         self.names.refresh()
         digests = [self.names.of(url)[1] if url else "" for url in urls]
         return self._covers(digests, unknown="waiting")
 
-    def want(self, urls: Iterable[str | None], priority: int = PAGE) -> int:
+    def enqueue_missing(self, urls: Iterable[str | None], priority: int = PAGE) -> int:
         """Queue what is missing or stale among known addresses; returns how many jobs are new.
 
         For pages, which are shown all the same when the queue is full or the disk takes no more.
         """
         try:
-            return self.want_digests([self.names.of(url)[1] for url in urls if url], priority)
+            return self.enqueue_digests([self.names.of(url)[1] for url in urls if url], priority)
         except (QueueFull, DatabaseError) as error:
             logger.warning("covers not queued reason=%s", error)
             return 0
 
-    def want_digests(self, digests: Sequence[str], priority: int = PAGE, *, batch: str = "") -> int:
+    def enqueue_digests(self, digests: Sequence[str], priority: int = PAGE, *, batch: str = "") -> int:
         """Like `want`, for digests. Unknown ones and those given up are passed over. Raises `QueueFull`."""
         now, wishes = self.clock(), []
-        for part in parts(digests):
-            images, stored = self.register.get_many(part), self.cache.index.variants_of(part)
+        for part in chunks(digests):
+            images, stored = self.registry.get_many(part), self.cache.index.variants_of(part)
             for digest in part:
                 image = images.get(digest)
                 if image is None or is_resting(image, now):
@@ -128,11 +137,11 @@ class ImageCache:
         self.wake()
         return added
 
-    def forgive(self, urls: Iterable[str]) -> None:
+    def clear_failures(self, urls: Iterable[str]) -> None:
         """Forget that addresses failed, because somebody wants them tried again now."""
         digests = [self.names.of(url)[1] for url in urls]
         with self.cache.index.database.write() as conn:
-            self.register.forgive(conn, digests)
+            self.registry.clear_failures(conn, digests)
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
@@ -142,7 +151,7 @@ class ImageCache:
     def preload_missing(self) -> str:
         """Queue the images that were never fetched and may be tried now, as many as there is room for; returns the batch's name."""
         room = max(0, self.jobs.limit - self.jobs.depth())
-        return self.preload_digests(self.register.unfetched(NAMESPACE, self.clock(), room), PAGE)
+        return self.preload_digests(self.registry.unfetched(NAMESPACE, self.clock(), room), PAGE)
 
     # What a request for a picture needs
 
@@ -162,12 +171,12 @@ class ImageCache:
         key = Key(NAMESPACE, f"{variant}.jpg", digest)
         return self.cache.get_or_load(key, lambda: {key: self.loader.jpeg_of(webp)})
 
-    def ask(self, digest: str, variant: str) -> Cover:
+    def request(self, digest: str, variant: str) -> Cover:
         """Somebody looks at a cover that is not here: leave a job in front of all others. Returns its state.
 
         Raises `UnknownImage` for a digest that nobody registered: that is what keeps this from being an open proxy.
         """
-        image = self.register.get(digest)
+        image = self.registry.get(digest)
         if image is None:
             if self.cache.is_adopting:  # the register is being rebuilt too: nobody can tell yet
                 return Cover(digest, "waiting")
@@ -175,7 +184,7 @@ class ImageCache:
         now = self.clock()
         if is_given_up(image, now):
             return cover(image, "failed")
-        if not is_resting(image, now) and self._wishes.make(image, variant):
+        if not is_resting(image, now) and self._wishes.request(image, variant):
             self.wake()
         return cover(image, "waiting")
 
@@ -184,7 +193,7 @@ class ImageCache:
         digests = [digest for digest in digests if DIGEST.fullmatch(digest)]
         if not digests:
             return
-        self._wishes.take_back(digests, self.variants)
+        self._wishes.forget_recent(digests, self.variants)
         self.jobs.demote(digests)
 
     def states(self, digests: Sequence[str]) -> list[Cover]:
@@ -199,7 +208,7 @@ class ImageCache:
         Synchronous: may take as long as a fetch. Registers the address.
         """
         self.variants[size_type]  # a KeyError names an unknown size before anything is fetched
-        self.remember([url])
+        self.register([url])
         digest = self.names.of(url)[1]
         if self.get(digest, size_type) is None:
             self._load_now(digest, size_type)
@@ -227,7 +236,7 @@ class ImageCache:
     def preload(self, urls: Iterable[str], priority: int = WARM) -> str:
         """Queue addresses in the background; returns the name of the batch, whose progress `batch` tells. Raises `QueueFull`."""
         urls = list(urls)
-        self.remember(urls)
+        self.register(urls)
         return self.preload_digests([self.names.of(url)[1] for url in urls], priority)
 
     def batch(self, name: str) -> dict[str, int] | None:
@@ -252,7 +261,7 @@ class ImageCache:
             self.variants[size_type]
             return upkeep.clear_variant(self.cache, size_type)
         with self.cache.index.database.write() as conn:
-            self.register.clear(conn, NAMESPACE)
+            self.registry.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
             forget_uses(conn)  # every cover has another digest from now on
             self.names.next_generation(conn)
@@ -271,8 +280,8 @@ class ImageCache:
     def _covers(self, digests: Sequence[str], *, unknown: str) -> list[Cover]:
         found: dict[str, Cover] = {}
         now = self.clock()
-        for part in parts([d for d in digests if DIGEST.fullmatch(d)]):
-            images = self.register.get_many(part)
+        for part in chunks([d for d in digests if DIGEST.fullmatch(d)]):
+            images = self.registry.get_many(part)
             stored, jobs = self.cache.index.variants_of(part), self.jobs.state_of(part)
             for digest in part:
                 image, is_ready = images.get(digest), "thumbnails" in stored.get(digest, ())
@@ -296,7 +305,7 @@ class ImageCache:
 
     def _whole(self, digest: str, variant: str) -> Key:
         """Return the key of the smallest variant that shows no less than the asked one: itself, unless the picture is small."""
-        image = self.register.get(digest) if variant.endswith("-2x") else None
+        image = self.registry.get(digest) if variant.endswith("-2x") else None
         edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
         if not edge_px or variant not in self.variants:
             return Key(NAMESPACE, variant, digest)
@@ -306,7 +315,7 @@ class ImageCache:
     def _load_now(self, digest: str, variant: str) -> None:
         deadline = time.monotonic() + WAIT_FOR_OTHERS_S
         while True:
-            image = self.register.get(digest)
+            image = self.registry.get(digest)
             if image is None or is_resting(image, self.clock()):
                 return
             if self.jobs.claim_one(digest):

@@ -80,7 +80,7 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
         failures=counts.get("failures", 0),
         disk_free_bytes=cache.disk.free_bytes(),
         ttl_hours=ttl_hours,
-        paused_hosts=tuple(lane for lane, _, _ in jobs.paused_lanes()),
+        paused_hosts=tuple(lane for lane, _, _ in jobs.paused_hosts()),
         last_cleanup_at=cache.index.meta("last_cleanup_at") or None,
     )
 

@@ -142,13 +142,13 @@ class Cache:
 
         The history and the sampled uses go along when it is time for them, and when it is the last flush of this process.
         """
-        self.counters.add("memory_hits", self.memory.take_hits())
-        touched = self.memory.take_touched()
+        self.counters.add("memory_hits", self.memory.drain_hits())
+        touched = self.memory.drain_touched()
         if self.hit_log is not None:
-            sent, hits = self.hit_log.take()
+            sent, hits = self.hit_log.drain()
             touched |= sent
             self.counters.add("front_hits", hits)
-        counts = {name: n for name, n in self.counters.take().items() if n}
+        counts = {name: n for name, n in self.counters.drain().items() if n}
         recorder, uses = self.recorder, self.uses
         if recorder is not None:
             recorder.add(counts)
@@ -174,7 +174,7 @@ class Cache:
 
     def _note(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
         if self.uses is not None:
-            self.uses.note(key, size_bytes, is_use=is_use)
+            self.uses.record(key, size_bytes, is_use=is_use)
 
     def _load(self, key: Key, loader: Loader, scope: str) -> bytes | None:
         # Between the miss and this flight another one may have landed: look again before loading.

@@ -87,7 +87,7 @@ class Index:
             "DELETE FROM entries WHERE digest = ? AND variant = ?", ((bytes.fromhex(k.digest), k.variant) for k in keys)
         )
 
-    def adopt(self, conn: Connection, files: Iterable[tuple[Key, int, float]]) -> int:
+    def rebuild_from_files(self, conn: Connection, files: Iterable[tuple[Key, int, float]]) -> int:
         """Write rows for files (key, size, last changed) that have none; returns how many. What was put meanwhile stays."""
         now = int(self.clock())
         return conn.executemany(
@@ -95,7 +95,7 @@ class Index:
             ((bytes.fromhex(k.digest), k.variant, k.namespace, size, now, min(now, int(at))) for k, size, at in files),
         ).rowcount
 
-    def vouch(self, conn: Connection, known: Iterable[tuple[Key, bytes]]) -> None:
+    def mark_verified(self, conn: Connection, known: Iterable[tuple[Key, bytes]]) -> None:
         """Write the SHA-256 of adopted files that were looked at and are good: from now on a flipped bit shows."""
         conn.executemany(
             "UPDATE entries SET sha256 = ? WHERE digest = ? AND variant = ? AND sha256 IS NULL",

@@ -34,7 +34,7 @@ class DiskInspection:
             named.append(path)
 
 
-def survey(
+def inspect_disk(
     disk: DiskTier,
     index: Index | None,
     ours: frozenset[str],

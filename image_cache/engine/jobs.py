@@ -172,14 +172,14 @@ class JobQueue:
         else:
             conn.execute("DELETE FROM jobs WHERE digest = ?", (digest,))
 
-    def put_off(self, conn: Connection, job: Job, ready_at: float) -> None:
+    def reschedule(self, conn: Connection, job: Job, ready_at: float) -> None:
         """The job could not be done now through no fault of its own: it waits, and the attempt is not counted."""
         conn.execute(
             "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
             (ready_at, bytes.fromhex(job.digest)),
         )
 
-    def lane_failed(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
+    def record_host_failure(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
         """Note a failure of the whole lane. `pause_s` is what the origin asked for; else the breaker trips after some in a row."""
         now = self.clock()
         row = conn.execute("SELECT failures, paused_until FROM lanes WHERE lane = ?", (lane,)).fetchone()
@@ -192,10 +192,10 @@ class JobQueue:
             ends_at = max(ends_at, until)
         conn.execute("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?)", (lane, failures, ends_at, reason))
 
-    def lane_well(self, conn: Connection, lane: str) -> None:
+    def record_host_success(self, conn: Connection, lane: str) -> None:
         conn.execute("DELETE FROM lanes WHERE lane = ?", (lane,))
 
-    def paused_lanes(self) -> list[tuple[str, float, str]]:
+    def paused_hosts(self) -> list[tuple[str, float, str]]:
         """Return (lane, until, reason) of the lanes that are paused now."""
         now = self.clock()
         return [(row[0], row[1], row[2]) for row in self.database.rows(PAUSED, (now, now + MAX_ASKED_PAUSE_S))]
@@ -218,7 +218,7 @@ class JobQueue:
                 "UPDATE jobs SET holder = '', leased_until = 0, attempts = max(attempts - 1, 0) WHERE holder = ?", (self.holder,)
             )
 
-    def mend_times(self) -> int:
+    def fix_clock_skew(self) -> int:
         """Bring times back that lie further ahead than any of ours: they were written by a clock that was wrong."""
         now = self.clock()
         far = now + 2 * MAX_ASKED_PAUSE_S

@@ -116,7 +116,7 @@ def drop_torn(cache: Cache) -> int:
     return dropped
 
 
-def adopt(cache: Cache) -> int:
+def rebuild_from_files(cache: Cache) -> int:
     """Write rows for the files that have none, after the index was lost. Returns how many; again is fine."""
     adopted = 0
     for folder, _, shard in cache.disk.shards():
@@ -126,7 +126,7 @@ def adopt(cache: Cache) -> int:
             if key is not None and _file_is_plausible(path, facts.st_size)
         ]
         with cache.index.database.write() as conn:
-            adopted += cache.index.adopt(conn, found)
+            adopted += cache.index.rebuild_from_files(conn, found)
     cache.index.complete()
     if adopted:
         logger.info("index rebuilt adopted=%s", adopted)

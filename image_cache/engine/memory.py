@@ -54,7 +54,7 @@ class MemoryTier:
             self._hits += 1
             self._use(key, scope)
         if self.uses is not None:
-            self.uses.note(key, len(body))
+            self.uses.record(key, len(body))
         return body
 
     def put(self, key: Key, body: bytes, scope: str = "") -> bool:
@@ -122,13 +122,13 @@ class MemoryTier:
         with self._lock:
             return sorted(self._keys_of)
 
-    def take_touched(self) -> set[Key]:
+    def drain_touched(self) -> set[Key]:
         """Return the keys that were used since the last call, for the index to remember their recency."""
         with self._lock:
             touched, self._touched = self._touched, set()
             return touched
 
-    def take_hits(self) -> int:
+    def drain_hits(self) -> int:
         """Return the number of hits since the last call."""
         with self._lock:
             hits, self._hits = self._hits, 0

@@ -87,7 +87,7 @@ class ImageRegistry:
             ),
         )
 
-    def expect(self, conn: Connection, namespace: str, hashes: Mapping[str, bytes | None]) -> None:
+    def register_for_refetch(self, conn: Connection, namespace: str, hashes: Mapping[str, bytes | None]) -> None:
         """Note what the bytes of images were (identity -> SHA-256) that are still to be fetched: a fetch tells whether they changed."""
         conn.executemany(
             "UPDATE images SET body_sha256 = ? WHERE namespace = ? AND identity = ? AND fetched_at IS NULL",
@@ -101,14 +101,14 @@ class ImageRegistry:
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
 
-    def renew(self, conn: Connection, image: ImageRecord) -> None:
+    def retry_with_url(self, conn: Connection, image: ImageRecord) -> None:
         """Give an image that failed another address, and let it be tried there at once."""
         conn.execute(
             "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
             (image.url, image.lane, bytes.fromhex(image.digest)),
         )
 
-    def forgive(self, conn: Connection, digests: Iterable[str]) -> None:
+    def clear_failures(self, conn: Connection, digests: Iterable[str]) -> None:
         """Forget the failures of images, and let their jobs run now."""
         keys = [(bytes.fromhex(digest),) for digest in digests]
         conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)

@@ -40,7 +40,7 @@ class SharedCounters:
             _SLOT.pack_into(self._table, at, _digest(name), ends_at, count)
             return count
 
-    def look(self, name: str) -> tuple[int, float]:
+    def peek(self, name: str) -> tuple[int, float]:
         """Return (count, seconds until the window is over); (0, 0.0) when none is open."""
         with self._locked():
             _, count, ends_at = self._find(name)

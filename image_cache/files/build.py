@@ -103,18 +103,18 @@ class FileServices:
 
     def chores(self) -> list[PeriodicJob]:
         return [
-            PeriodicJob("files-mend", FLUSH_S, self._mend, first_s=FLUSH_S),
+            PeriodicJob("files-mend", FLUSH_S, self._repair, first_s=FLUSH_S),
             PeriodicJob("files-sweep", DAY_S, self._sweep, first_s=600.0),
         ]
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End what is under way with origins; it is resumed after the next start."""
         self.cache.stopping.set()
         self.opener.close()
 
     def close(self, timeout_s: float = 20.0) -> bool:
         """Stop, join the threads, leave the folder in order; False when a thread did not end in time."""
-        self.cut()
+        self.abort()
         has_ended = self._pool.close(timeout_s)
         self.cache.close()
         return has_ended
@@ -122,9 +122,9 @@ class FileServices:
     def _run_next(self) -> bool:
         return self.background.has_work() and not self.is_paused() and self.background.run_next()
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         if self._is_used():
-            self._guarded(self.cache.mend)
+            self._guarded(self.cache.repair)
             self.cache.tally.flush()
 
     def _sweep(self) -> None:

@@ -31,7 +31,7 @@ class RowControl:
         if now - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = now
-        row = self._index.coming(self._remote.digest)
+        row = self._index.pending(self._remote.digest)
         if row is None:
             raise FetchStopped(self._remote.shown, "cancelled")
         if row.state == "paused":
@@ -65,9 +65,9 @@ class RowControl:
 
         return tell
 
-    def settle(self, error: CacheError) -> None:
+    def finish(self, error: CacheError) -> None:
         """Write how the fetch ended: to be tried again at a time, paused, or failed."""
-        row = self._index.coming(self._remote.digest)
+        row = self._index.pending(self._remote.digest)
         if row is None or row.state == "paused":
             return
         is_other = isinstance(error, ChecksumMismatch)

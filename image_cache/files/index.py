@@ -143,16 +143,16 @@ class FileIndex:
 
     def find(self, digest: str) -> StoredFile | None:
         row = self.db.row(f"SELECT {_KEPT} FROM files WHERE digest = ?", (digest,))
-        return _kept(row) if row else None
+        return _stored(row) if row else None
 
     def files(self) -> list[StoredFile]:
         """Return all files, the last used first."""
-        return [_kept(row) for row in self.db.rows(f"SELECT {_KEPT} FROM files ORDER BY used_at DESC, digest")]
+        return [_stored(row) for row in self.db.rows(f"SELECT {_KEPT} FROM files ORDER BY used_at DESC, digest")]
 
     def victims(self, count: int, but: str = "") -> list[StoredFile]:
         """Return the least recently used files, without the one of digest `but`."""
         return [
-            _kept(row)
+            _stored(row)
             for row in self.db.rows(f"SELECT {_KEPT} FROM files WHERE digest <> ? ORDER BY used_at, digest LIMIT ?", (but, count))
         ]
 
@@ -187,14 +187,14 @@ class FileIndex:
 
     # --- fetches
 
-    def coming(self, digest: str) -> PendingFile | None:
+    def pending(self, digest: str) -> PendingFile | None:
         row = self.db.row(f"SELECT {_COMING} FROM fetches WHERE digest = ?", (digest,))
-        return _coming(row) if row else None
+        return _pending(row) if row else None
 
     def fetches(self) -> list[PendingFile]:
-        return [_coming(row) for row in self.db.rows(f"SELECT {_COMING} FROM fetches ORDER BY added_at, digest")]
+        return [_pending(row) for row in self.db.rows(f"SELECT {_COMING} FROM fetches ORDER BY added_at, digest")]
 
-    def expect(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
+    def add_pending(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
         """Write that a file is on its way; what was known of an earlier try stays."""
         with self.db.write() as conn:
             conn.execute(
@@ -227,7 +227,7 @@ class FileIndex:
                 (now,),
             ).fetchall()
             for row in rows:
-                coming = _coming(row)
+                coming = _pending(row)
                 if coming.state == "waiting" or is_free(coming):
                     conn.execute("UPDATE fetches SET state = 'working', began_at = ? WHERE digest = ?", (now, coming.digest))
                     return coming
@@ -253,12 +253,12 @@ class FileIndex:
             conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
 
 
-def _kept(row: Row) -> StoredFile:
+def _stored(row: Row) -> StoredFile:
     values = dict(row)
     return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"])})
 
 
-def _coming(row: Row) -> PendingFile:
+def _pending(row: Row) -> PendingFile:
     values = dict(row)
     return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})
 

@@ -61,7 +61,7 @@ def entries(files: FileCache) -> list[Entry]:
 def entry(files: FileCache, digest: str) -> Entry | None:
     """Return one file, None when it is neither kept nor on its way."""
     files.open()
-    kept, coming = files.index.find(digest), files.index.coming(digest)
+    kept, coming = files.index.find(digest), files.index.pending(digest)
     one = coming or kept
     return None if one is None else _entry(files, one, kept, coming, 0)
 

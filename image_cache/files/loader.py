@@ -62,7 +62,7 @@ def load(cache: "FileCache", order: FileRequest) -> Path:
             _expect(cache, order)  # the other one dropped the row when it was done
             return _fetch(cache, order, part, kept, control)
     except CacheError as error:
-        control.settle(error)
+        control.finish(error)
         if getattr(error, "reason", "") == "cancelled":
             cache.discard_part(remote.digest)
         raise
@@ -91,7 +91,7 @@ def _fetch(cache: "FileCache", order: FileRequest, part: PartialFile, kept: Stor
         logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
         cache.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
         cache.tally.count("stale")
-        control.settle(error)
+        control.finish(error)
         return cache.use(stale)
     finally:
         if part.size and not part.is_published:
@@ -162,4 +162,4 @@ def publish(cache: "FileCache", part: PartialFile, new: StoredFile) -> Path:
 
 
 def _expect(cache: "FileCache", order: FileRequest) -> None:
-    cache.index.expect(order.remote, sha256=order.sha256, ttl_s=order.ttl_s, is_wanted=order.is_wanted, state="working")
+    cache.index.add_pending(order.remote, sha256=order.sha256, ttl_s=order.ttl_s, is_wanted=order.is_wanted, state="working")

@@ -63,7 +63,7 @@ class ImageCacheManager:
 
     def get_cached_file(self, url: str, ttl_seconds: float | None = None) -> Path | None:
         """Return the file of a URL when it is here and fresh, else None. Never asks the origin."""
-        return self.files.look(url, ttl_seconds)
+        return self.files.peek(url, ttl_seconds)
 
     def download_and_cache(self, url: str, ttl_seconds: float | None = None, **options: Any) -> Path:
         """Fetch the file of a URL, unless it is here and fresh. Raises when it cannot."""

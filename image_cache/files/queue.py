@@ -24,17 +24,17 @@ class FileQueue:
         self._lock = threading.Lock()  # protects _mine
         self._mine: set[str] = set()  # what threads of this process work on
 
-    def want(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
+    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
         """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a checksum that can be none."""
         if sha256 and not is_sha256(sha256):
             raise CacheError("A SHA-256 has 64 hexadecimal digits.")
         remote = self.files.remote(url)
         self.files.opener.check(remote.url)
         self.files.open()
-        self.files.index.expect(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
+        self.files.index.add_pending(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
         return remote.digest
 
-    def want_again(self, digest: str) -> None:
+    def enqueue_again(self, digest: str) -> None:
         """Go on with a fetch that was paused, cut or failed, or fetch a file that is kept once more. Raises `UnknownFile`."""
         self.files.open()
         if self.files.index.change(digest, state="waiting", is_wanted=1, reason="", retry_at=0.0):
@@ -42,7 +42,7 @@ class FileQueue:
         kept = self.files.index.find(digest)
         if kept is None:
             raise UnknownFile("No file of this name is kept or on its way.")
-        self.files.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
+        self.files.index.add_pending(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
 
     def pause(self, digest: str) -> None:
         """Let a fetch rest; what came stays. Raises `UnknownFile`."""
@@ -53,7 +53,7 @@ class FileQueue:
     def cancel(self, digest: str) -> None:
         """Give a fetch up and remove what came of it. Raises `UnknownFile`."""
         self.files.open()
-        if self.files.index.coming(digest) is None:
+        if self.files.index.pending(digest) is None:
             raise UnknownFile("No file of this name is on its way.")
         self.files.index.drop([digest])
         self.files.discard_part(digest)  # one that is being fetched is removed by whoever fetches it

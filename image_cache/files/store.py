@@ -69,7 +69,7 @@ class FileCache:
     def remote(self, url: str) -> Remote:
         return remote(url, self._base_url)
 
-    def look(self, url: str, ttl_s: float | None = None) -> Path | None:
+    def peek(self, url: str, ttl_s: float | None = None) -> Path | None:
         """Return the file when it is here and fresh; asks no origin. Reads all of it when it has to be verified first."""
         kept = self.usable(self.remote(url))
         if kept is None or not self.is_fresh(kept, ttl_s):
@@ -198,7 +198,7 @@ class FileCache:
             with self._opening:
                 self._open()
 
-    def mend(self, *, is_after_crash: bool = False) -> None:
+    def repair(self, *, is_after_crash: bool = False) -> None:
         """Rebuild an index that was lost; after a crash make sure that every file is verified before it is handed out."""
         self.index.db.notice_replacement()
         epoch = self.index.meta("epoch")
@@ -230,7 +230,7 @@ class FileCache:
             session = ShutdownMarker(self.root)
         except OSError as error:
             raise StorageError(str(self.root), error.strerror or str(error)) from error
-        self.mend(is_after_crash=not session.was_clean)
+        self.repair(is_after_crash=not session.was_clean)
         self._session = session
 
     def use(self, kept: StoredFile) -> Path:

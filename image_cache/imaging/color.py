@@ -71,7 +71,7 @@ _MOST = max(max(pair) for pair in _FREQUENCIES) + 1
 _COSINES = [[math.cos((2 * x + 1) * u * math.pi / (2 * GRID_PX)) for x in range(GRID_PX)] for u in range(_MOST)]
 
 
-def look_of(rgb: bytes, grey: bytes) -> ImageAppearance:
+def analyse_pixels(rgb: bytes, grey: bytes) -> ImageAppearance:
     """Work a look out of some thousand RGB pixels and of a grey picture of 32 x 32."""
     bands = [rgb[at::3] for at in range(3)]
     is_blank = all(max(band) - min(band) <= BLANK_SPREAD for band in bands)

@@ -80,18 +80,18 @@ class Decoder:
 
     def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
         """Decode once and make every variant. Waits for the pictures of other threads first."""
-        head, blob = self._ask({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body)
+        head, blob = self._request({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body)
         return _rendered(head, blob, {variant.name for variant in variants})
 
     def jpeg(self, webp: bytes, quality: int = 85) -> bytes:
         """Return a rendered variant as JPEG, what is transparent on white."""
-        return self._ask({"do": "jpeg", "quality": quality}, webp)[1]
+        return self._request({"do": "jpeg", "quality": quality}, webp)[1]
 
-    def look(self, webp: bytes) -> "ImageAppearance":
+    def analyse(self, webp: bytes) -> "ImageAppearance":
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
         from image_cache.imaging.color import COLOURS, Colour, ImageAppearance  # not before the first sleeve is looked at
 
-        head, _ = self._ask({"do": "look"}, webp)
+        head, _ = self._request({"do": "look"}, webp)
         try:
             colours = tuple(Colour(*map(float, one)) for one in head["colours"])
             seen = ImageAppearance(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
@@ -107,7 +107,7 @@ class Decoder:
 
     def probe(self, body: bytes) -> Facts:
         """Read the header of a picture; refuse one that costs more than the budget."""
-        head, _ = self._ask({"do": "probe"}, body)
+        head, _ = self._request({"do": "probe"}, body)
         try:
             return Facts(str(head["format"]), int(head["width"]), int(head["height"]), str(head["mode"]), int(head["cost_bytes"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -118,12 +118,12 @@ class Decoder:
         nursery = self._nursery
         return () if nursery is None else (nursery.pid, *([self._worker_pid] if self._worker else []))
 
-    def reap(self) -> None:
+    def close_idle(self) -> None:
         """Collect what an idle child left behind. Cheap, never waits; housekeeping calls it."""
         if self._lock.acquire(blocking=False):
             try:
                 if self._owner == os.getpid() and self._nursery is not None and self._nursery.poll() is not None:
-                    self._let_go()
+                    self._release()
             finally:
                 self._lock.release()
 
@@ -138,11 +138,11 @@ class Decoder:
             control.shutdown(socket.SHUT_RDWR)
         _await_end(nursery)
         with self._lock:
-            self._let_go()
+            self._release()
 
     # --- one question, one answer
 
-    def _ask(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    def _request(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Send a question and return the answer. Raises `ImageRejected` or `DecoderFailed`."""
         if len(body) > self._limits["budget_bytes"]:
             raise ImageRejected(f"{len(body)} bytes, the decode budget allows {self._limits['budget_bytes']}")
@@ -151,7 +151,7 @@ class Decoder:
                 answer, blob = self._exchange(head, body)
             finally:
                 if self._closed:
-                    self._let_go()
+                    self._release()
         if "rejected" in answer:
             raise ImageRejected(str(answer["rejected"])[:300])
         if "failed" in answer:
@@ -180,7 +180,7 @@ class Decoder:
         if is_late or self._closed:
             if self._nursery is not None:
                 self._nursery.kill()  # takes its worker with it
-            self._let_go()
+            self._release()
             return "the decoder was closed" if self._closed else f"no answer within {self._wall_s:g} s"
         last = self._new_worker()
         if last == -signal.SIGXCPU:
@@ -247,10 +247,10 @@ class Decoder:
             self._worker_pid = int(facts["pid"])
             return int(facts["last"])
         except (OSError, ValueError, IndexError):  # it left for being idle, or was killed
-            self._let_go()
+            self._release()
             return None
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Drop the child and everything that leads to it."""
         for line in (self._worker, self._control):
             if line is not None:

@@ -138,7 +138,7 @@ def _answer(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
         if head["do"] == "jpeg":
             return {}, [imaging.to_jpeg(body, head["quality"], budget_bytes=budget_bytes)], True
         if head["do"] == "look":
-            seen = imaging.look(body, budget_bytes=budget_bytes)
+            seen = imaging.analyse(body, budget_bytes=budget_bytes)
             colours = [(one.share, one.lightness, one.a, one.b) for one in seen.colours]
             return {"colours": colours, "hash": seen.hash, "is_blank": seen.is_blank}, [], True
         facts = imaging.probe(body, budget_bytes=budget_bytes)

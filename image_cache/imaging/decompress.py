@@ -6,7 +6,7 @@ from typing import Protocol
 
 from image_cache.errors import FileRejected
 
-MAX_UNFOLDED_BYTES = 64 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
 SLACK_BYTES = 1 << 20  # behind what a header promises; some writers leave a footer or zeros
 CHUNK_BYTES = 256 << 10
 
@@ -33,7 +33,7 @@ class Decompressed:
         return bytes(self._body[offset : offset + count])
 
 
-def unfolded(file: int, name: str, count: int, *, whole: int = 0, is_part: bool = False) -> bytes:
+def decompressed(file: int, name: str, count: int, *, whole: int = 0, is_part: bool = False) -> bytes:
     """Return the first `count` bytes of a gzip file, all members one after the other.
 
     Unless it is only a part that is wanted, unfolding goes on to the end as long as the cap allows, so that a wrong checksum, a
@@ -68,7 +68,7 @@ def unfolded(file: int, name: str, count: int, *, whole: int = 0, is_part: bool 
             return bytes(kept)
         if whole and seen > whole + SLACK_BYTES:
             raise FileRejected(name, f"{whole} bytes unfolded, by its header", f"at least {seen}")
-        if seen > MAX_UNFOLDED_BYTES:
+        if seen > MAX_DECOMPRESSED_BYTES:
             return bytes(kept)  # a long series: its first volume is whole, the rest is not looked at
     if not has_ended and not is_part:
         raise FileRejected(name, "a whole gzip file", "one that ends early")

@@ -18,7 +18,7 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import GRID_PX, ImageAppearance, look_of
+from image_cache.imaging.color import GRID_PX, ImageAppearance, analyse_pixels
 from image_cache.imaging.sniff import (
     COEFFICIENT_SLACK,
     MAX_SCANS,
@@ -104,12 +104,12 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
         return out.getvalue()
 
 
-def look(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> ImageAppearance:
+def analyse(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> ImageAppearance:
     """Return what a rendered variant looks like; what is transparent counts as white."""
     with _rejecting(webp):
         shown = _on_white(_open(webp, budget_bytes)[1])
         few, grey = shown.resize((LOOK_PX, LOOK_PX), BOX), shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
-        return look_of(few.tobytes(), grey.tobytes())
+        return analyse_pixels(few.tobytes(), grey.tobytes())
 
 
 def _on_white(image: Image.Image) -> Image.Image:

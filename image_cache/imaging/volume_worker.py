@@ -23,7 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from image_cache.errors import FileRejected
 from image_cache.imaging import pillow as imaging
-from image_cache.imaging.decompress import MAX_UNFOLDED_BYTES, Decompressed, PlainFile, Source, unfolded
+from image_cache.imaging.decompress import MAX_DECOMPRESSED_BYTES, Decompressed, PlainFile, Source, decompressed
 from image_cache.sandbox.channel import WorkerChannel
 from image_cache.sandbox.limits import BASE_BYTES, ProcessLimits, confine, leave_network
 
@@ -50,7 +50,7 @@ def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu
     confine(limits, parent)
     signal.setitimer(signal.ITIMER_REAL, wall_s)
     try:
-        head, blobs = look(file, name)
+        head, blobs = read_volume(file, name)
     except FileRejected as error:
         head, blobs = {"expected": error.expected, "found": error.found}, []
     except MemoryError:
@@ -60,10 +60,10 @@ def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu
     os._exit(0)
 
 
-def look(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
+def read_volume(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
     """Return the answer and the pictures. Raises `FileRejected` for what is no volume, or a broken one."""
     is_folded = name.lower().endswith((".gz", ".mgz"))
-    start = unfolded(file, name, HEAD_BYTES, is_part=True) if is_folded else os.pread(file, HEAD_BYTES, 0)
+    start = decompressed(file, name, HEAD_BYTES, is_part=True) if is_folded else os.pread(file, HEAD_BYTES, 0)
     kind, header = _header(name, start)
     volume = Volume(name, header)
     answer: dict[str, Any] = {"facts": [("Format", kind), *volume.facts()], "slices": []}
@@ -226,10 +226,10 @@ def _plain_source(file: int, name: str, volume: Volume) -> Source:
 def _folded_source(file: int, name: str, volume: Volume) -> Source:
     if volume.offset < 0:
         raise FileRejected(name, "voxels behind the header", f"offset {volume.offset}")
-    if volume.offset + volume.first_bytes > MAX_UNFOLDED_BYTES:
-        raise VolumeRejected(f"its first volume unfolds to more than {MAX_UNFOLDED_BYTES >> 20} MB")
+    if volume.offset + volume.first_bytes > MAX_DECOMPRESSED_BYTES:
+        raise VolumeRejected(f"its first volume unfolds to more than {MAX_DECOMPRESSED_BYTES >> 20} MB")
     whole = volume.offset + volume.total_bytes
-    body = unfolded(file, name, volume.offset + volume.first_bytes, whole=whole)
+    body = decompressed(file, name, volume.offset + volume.first_bytes, whole=whole)
     return Decompressed(body)
 
 

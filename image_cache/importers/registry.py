@@ -30,10 +30,10 @@ def table_runners(library: Library, covers: ImageCache, intray: Path) -> dict[st
 
         return take_in(task, library, covers)
 
-    return {"table-look": lambda task: tables().look(task), "table": lambda task: tables().take(task), "demo": demo}
+    return {"table-look": lambda task: tables().preview(task), "table": lambda task: tables().run_import(task), "demo": demo}
 
 
-def folder_chore(folder: Path, tasks: TaskRunner) -> Callable[[], None]:
+def inbox_job(folder: Path, tasks: TaskRunner) -> Callable[[], None]:
     """Return what looks into the folder of imports now and then, and begins the import of what lies there."""
     from image_cache.importers.tables.inbox import ImportsFolder
 
@@ -42,7 +42,7 @@ def folder_chore(folder: Path, tasks: TaskRunner) -> Callable[[], None]:
         state = tasks.rows.get(tasks.start("table", wanted))
         return state is not None and state.wanted.get("path") == str(path)
 
-    return ImportsFolder(folder, start).look
+    return ImportsFolder(folder, start).poll
 
 
 KIND, SOURCE = "demo", "demo"
@@ -52,7 +52,7 @@ def take_in(task: Task, library: Library, covers: ImageCache) -> Mapping[str, An
     """Put the demo on the shelf. A second time changes nothing."""
     rows = list(_rows())
     report = library.import_rows(rows, progress=lambda read: task.progress(read, len(rows), f"{read} of {len(rows)} records"))
-    covers.remember_all(row.cover_url for row in rows if row.cover_url)
+    covers.register_all(row.cover_url for row in rows if row.cover_url)
     here = report.same + report.changed
     says = f"{report.new} records that never existed are on the shelf." if report.new else "The demo is on the shelf already."
     return {"new": report.new, "same": here, "says": says}

@@ -35,9 +35,9 @@ class Housekeeping:
         self.known_urls = known_urls
         self.retention_days = retention_days
 
-    def chores(self) -> list[PeriodicJob]:
+    def periodic_jobs(self) -> list[PeriodicJob]:
         return [
-            PeriodicJob("mend", MEND_S, self.mend),
+            PeriodicJob("mend", MEND_S, self.repair_index),
             PeriodicJob("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
             PeriodicJob("fill", FILL_S, self.fill, first_s=2.0),
             PeriodicJob("sweep", DAY_S, self.sweep, first_s=3.0),
@@ -45,9 +45,9 @@ class Housekeeping:
             PeriodicJob("retention", DAY_S, self.retain, first_s=DAY_S),
         ]
 
-    def mend(self) -> None:
+    def repair_index(self) -> None:
         """Rebuild an index that is new, free the leases of processes that died, reap an idle decoder, set wrong times right."""
-        self.decoder.reap()
+        self.decoder.close_idle()
         index, jobs = self.covers.cache.index, self.covers.jobs
         with self._forgiving("mend"):
             index.database.notice_replacement()
@@ -55,7 +55,7 @@ class Housekeeping:
                 self._rebuild()
             if not index.meta("registered_at"):
                 self._register()
-            if jobs.release_dead() or jobs.mend_times():
+            if jobs.release_dead() or jobs.fix_clock_skew():
                 self.covers.wake()
 
     def flush(self) -> None:
@@ -69,8 +69,8 @@ class Housekeeping:
         with self._forgiving("fill"), suppress(QueueFull):
             used = covers.cache.index.totals(covers.cache.namespace).bytes
             if used < covers.cache.budget_bytes * FILL_SHARE and covers.jobs.depth() < FILL_JOBS // 2:
-                digests = covers.register.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
-                covers.want_digests(digests, WARM)
+                digests = covers.registry.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
+                covers.enqueue_digests(digests, WARM)
 
     def sweep(self) -> None:
         """Compare files with rows, forget old preloads. One process at a time."""
@@ -82,7 +82,7 @@ class Housekeeping:
     def retain(self) -> None:
         """Remove what nobody looked at for the retention time, a little a day, and only while it could be fetched again."""
         with self._forgiving("retention"), self._leading() as leads:
-            if not leads or self.covers.loader.is_paused() or self.covers.jobs.paused_lanes():
+            if not leads or self.covers.loader.is_paused() or self.covers.jobs.paused_hosts():
                 return
             cache = self.covers.cache
             most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
@@ -95,13 +95,13 @@ class Housekeeping:
             if leads:  # otherwise another process does it, and its rows appear here
                 self.covers.names.open()
                 self._register()
-                upkeep.adopt(self.covers.cache)
+                upkeep.rebuild_from_files(self.covers.cache)
                 self.covers.wake()
 
     def _register(self) -> None:
         """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
         index, failed = self.covers.cache.index, list[DatabaseError]()
-        self.covers.remember_all(self._known_urls(failed))
+        self.covers.register_all(self._known_urls(failed))
         if failed:
             logger.warning("covers not registered reason=%s", failed[0])
             return

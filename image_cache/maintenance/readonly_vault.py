@@ -117,7 +117,7 @@ def reading_of(services: "Services") -> ReadonlyVault:
         catalog=services.catalog,
         cache=covers.cache,
         jobs=covers.jobs,
-        register=covers.register,
+        register=covers.registry,
         files=services.files.cache.index,
         streams=engine.index,
         stream_disk=engine.disk,

@@ -60,9 +60,9 @@ class Deadline:
         with self._lock:
             self._sock = sock
             if self.is_over:
-                self.cut()
+                self.abort()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Wake whoever waits on the socket, and be over. The caller holds the lock; the call never blocks."""
         self._expires_at = 0.0  # `close` cuts early: the end of the stream must not be taken for the end of the body
         if self._sock is not None:
@@ -106,7 +106,7 @@ class DeadlineWatcher:
         with self._changed:
             thread = self._thread
             for watch in self._watches:
-                watch.cut()
+                watch.abort()
             self._watches.clear()
             self._changed.notify()
         if thread is not None:
@@ -116,7 +116,7 @@ class DeadlineWatcher:
         with self._changed:
             while self._watches:
                 for watch in [watch for watch in self._watches if watch.is_over]:
-                    watch.cut()
+                    watch.abort()
                     self._watches.discard(watch)  # a socket that comes later is cut by `guard`
                 if self._watches:
                     self._changed.wait(min(watch.remaining_s() for watch in self._watches))

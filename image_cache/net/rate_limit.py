@@ -101,7 +101,7 @@ class RateLimiter:
         self._calls = calls
         self._clock = clock
 
-    def take(self, spare: int = 0) -> float:
+    def acquire(self, spare: int = 0) -> float:
         """Count a call and return 0.0; or return the seconds after which it is worth asking again, and count nothing.
 
         `spare` calls of a window are left to whoever is in more of a hurry.
@@ -122,7 +122,7 @@ class RateLimiter:
             step_s = self.window_s / STEPS
             return max(SOON_S, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
 
-    def heed(self, headers: Mapping[str, str]) -> None:
+    def update_from_headers(self, headers: Mapping[str, str]) -> None:
         """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
         now = self._clock()
         limit, remaining = _number(headers.get(LIMIT)), _number(headers.get(REMAINING))
@@ -179,7 +179,7 @@ class IntervalLimiter:
         self._interval_s = interval_s
         self._clock = clock
 
-    def book(self) -> float:
+    def reserve(self) -> float:
         """Take the next free moment; return how many seconds it is away. A disk that refuses costs a whole interval each time."""
         return self._move(lambda now, free_at: (max(now, free_at), max(now, free_at) + self._interval_s))
 

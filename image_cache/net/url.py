@@ -140,7 +140,7 @@ def is_private_name(host: str) -> bool:
 HERE = ("own", "music", "demo")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
 
 
-def lane(url: str) -> str:
+def host_queue(url: str) -> str:
     """Return the queue lane of a URL, its lower-case `host[:port]`; empty when the URL is not one that is fetched. Never raises.
 
     What lies on this machine has lanes of its own, each music folder one: a slow disk keeps nobody else waiting.

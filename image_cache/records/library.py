@@ -56,7 +56,7 @@ class Library(Shelf):
         """Say in half a line what speaks for a record that was picked by chance."""
         return why(album, self._clock())
 
-    def played(self, album_id: int) -> int:
+    def record_play(self, album_id: int) -> int:
         """Note that a record was played now; return how often by now. Raises `UnknownAlbum`."""
         return self._known(album_id, self._albums.play(album_id, self._clock()))
 

@@ -72,7 +72,7 @@ class RemovalTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
 
-    def belongings(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
+    def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return what each record has, at most some hundred of them; one that is not there is left out."""
         sql = (
             "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
@@ -192,6 +192,6 @@ def _forget_covers(rows: RemovalTable, own: OwnCovers | None, removed: Iterable[
             # While this transaction lasts nobody can choose the same picture for another record.
             with rows.db.write(is_durable=False) as conn:
                 if not rows.is_cover(conn, address):
-                    own.forget(address)
+                    own.delete(address)
         except (DatabaseError, StorageError) as error:
             logger.warning("own cover not deleted reason=%s", error)

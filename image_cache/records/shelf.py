@@ -65,7 +65,7 @@ class Shelf:
         found = self._albums.album(album_id)
         return self.veil(found) if found and self.veil else found
 
-    def some(self, album_ids: Sequence[int]) -> list[Album]:
+    def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that is gone is left out."""
         return self._albums.albums(album_ids)
 

@@ -32,7 +32,7 @@ class NginxLinks:
         self._covers = covers
         self._kept = kept
 
-    def chores(self) -> list[PeriodicJob]:
+    def periodic_jobs(self) -> list[PeriodicJob]:
         return [PeriodicJob("front", LOOK_S, self.open)]
 
     def open(self) -> None:

@@ -94,7 +94,7 @@ def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: V
     """Return the address of an image's detail if the viewer may see it, else None. Sensitive ones come blurred."""
     checked_page(page)
     try:
-        _, image = get_image_manager().listing.image(viewer, image_id, stream_id)
+        _, image = get_image_manager().queries.image(viewer, image_id, stream_id)
     except NotVisible:
         return None
     return image_address(image, "detail-blurred" if image.is_sensitive else "detail")

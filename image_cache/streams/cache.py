@@ -151,11 +151,11 @@ class StreamImageCache:
     def pages(self) -> list[str]:
         return self.engine.memory.scopes()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Rebuild the index when it is new or was lost. Housekeeping calls it."""
         self.engine.index.database.notice_replacement()
         if self.engine.is_adopting:
-            upkeep.adopt(self.engine)
+            upkeep.rebuild_from_files(self.engine)
 
     def close(self) -> None:
         try:

@@ -127,7 +127,7 @@ class StreamImages:
         except StorageError as error:
             logger.warning("bytes of a deleted image remain path=%s reason=%s", file_path, error.reason)
             return False
-        self._rows.forget_stray(file_path)
+        self._rows.delete_orphan(file_path)
         return True
 
     def forget_folder(self, slug: str) -> None:
@@ -138,7 +138,7 @@ class StreamImages:
     def sweep(self) -> int:
         """Remove the bytes of uploads that were never finished and of images deleted while the storage was away."""
         removed = 0
-        for file_path, image_id in self._rows.strays(self._clock() - STRAY_S):
+        for file_path, image_id in self._rows.orphans(self._clock() - STRAY_S):
             removed += self.destroy(image_id, file_path)
         if isinstance(self.storage, LocalStorage):
             removed += self.storage.sweep(older_than_s=STRAY_S, now=self._clock())

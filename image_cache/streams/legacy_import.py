@@ -54,7 +54,7 @@ def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, d
             if stream is None:
                 stream = manager.create_stream(slug, slug, visibility=ImageVisibility.PRIVATE, owner=owner)
             upload = Upload(data, str(row.get("filename") or "unnamed"), visibility, title, description)
-            image = manager.uploads.take(stream, upload)
+            image = manager.uploads.store(stream, upload)
             manager.rows.set_history(image.image_id, _when(row.get("created_at")), _views(row.get("view_count")))
             report.new += 1
         except DuplicateImage:
@@ -112,7 +112,7 @@ def _bounded(path: Path, max_bytes: int) -> Path:
 
 
 def _tried(manager: StreamImageManager, slug: str, data: bytes, report: LegacyStreamReport) -> None:
-    manager.uploads.judge(data)
+    manager.uploads.check(data)
     stream = manager.rows.stream(slug)
     if stream is not None and manager.uploads.twin(stream, data) is not None:
         report.same += 1

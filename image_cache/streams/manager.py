@@ -83,16 +83,16 @@ class StreamImageManager:
         self.rows = StreamTable(catalog)
         self.cache = cache or StreamImageCache(cache_dir, clock=clock)
         variants = stream_variants(limits.quality, limits.recipe)
-        self.cache.mend()
+        self.cache.repair()
         self.cache.use_recipe("\n".join(variant.spec for variant in variants))
         storage = storage or LocalStorage(self.images_dir)
-        self.pictures = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
+        self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
         self.uploads = Uploads(
-            self.rows, self.pictures, decoder, max_bytes=limits.max_bytes, max_images=limits.max_images, clock=clock
+            self.rows, self.images, decoder, max_bytes=limits.max_bytes, max_images=limits.max_images, clock=clock
         )
-        self.people = StreamMembers(MemberTable(catalog), clock=clock)
-        self.listing = StreamQueries(self.rows, self.cache, clock=clock)
-        self.views = ViewCounts(self.rows, windows=windows, clock=clock)
+        self.members = StreamMembers(MemberTable(catalog), clock=clock)
+        self.queries = StreamQueries(self.rows, self.cache, clock=clock)
+        self.view_counts = ViewCounts(self.rows, windows=windows, clock=clock)
         self._clock = clock
 
     # Documented
@@ -110,7 +110,7 @@ class StreamImageManager:
         """Store an image; returns its id. A stream of this name is made when there is none. Raises what `Uploads.take` raises."""
         stream = self._stream(stream_id, is_made=True)
         upload = Upload(image_data, filename, visibility, title, description, page=page)
-        return self.uploads.take(stream, upload).image_id
+        return self.uploads.store(stream, upload).image_id
 
     def try_upload_stream_image(self, *arguments: Any, **named: Any) -> str | None:
         """Like `upload_stream_image`, but None for whatever refuses it, as callers of old expect."""
@@ -131,8 +131,8 @@ class StreamImageManager:
         stream = self._find(stream_id)
         if stream is None:
             return []
-        viewer = self.people.viewer(user_id)
-        return self.listing.images(viewer if is_owner else narrowed(viewer, stream), stream)
+        viewer = self.members.viewer(user_id)
+        return self.queries.images(viewer if is_owner else narrowed(viewer, stream), stream)
 
     def update_stream_image(
         self,
@@ -168,19 +168,19 @@ class StreamImageManager:
             return False
         if not self.rows.delete_image(image.image_id):
             return False
-        self.pictures.destroy(image.image_id, image.file_path)
+        self.images.destroy(image.image_id, image.file_path)
         logger.info("deleted image=%s stream=%s", image_id, stream_id)
         return True
 
     def get_image_stats(self, stream_id: str) -> dict[str, Any]:
         """Return the numbers of all images of a stream; zeros for one that is empty or not there."""
         stream = self._find(stream_id)
-        return self.listing.stats(stream or Stream(0, "", ""))
+        return self.queries.stats(stream or Stream(0, "", ""))
 
     def remembered_stats(self, stream_id: str) -> dict[str, Any]:
         """Like `get_image_stats`, kept for half an hour or until something changes."""
         stream = self._find(stream_id)
-        return self.listing.remembered_stats(stream) if stream else self.get_image_stats(stream_id)
+        return self.queries.remembered_stats(stream) if stream else self.get_image_stats(stream_id)
 
     def create_stream_thumbnail_from_video(self, stream_id: str, video_path: str | Path, timestamp: float = 5) -> str:
         """Upload a frame of a video as a public image; returns its id. Raises `ProgramMissing` or `VideoRejected` as well."""
@@ -244,28 +244,28 @@ class StreamImageManager:
         """Remove a stream with every byte of its images; returns how many there were."""
         gone = self.rows.delete_stream(stream.id)
         for image_id, file_path in gone:
-            self.pictures.destroy(image_id, file_path)
-        self.pictures.forget_folder(stream.slug)
+            self.images.destroy(image_id, file_path)
+        self.images.forget_folder(stream.slug)
         logger.info("deleted stream=%s images=%d", stream.slug, len(gone))
         return len(gone)
 
-    def tend(self) -> None:
+    def run_maintenance(self) -> None:
         """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads and of what was deleted.
 
         For a housekeeper, in any number of processes. A disk or storage that refuses costs this run only.
         """
         try:
-            self.cache.mend()
-            self.views.flush()
+            self.cache.repair()
+            self.view_counts.flush()
             self.cache.engine.flush()
-            self.pictures.sweep()
+            self.images.sweep()
         except (DatabaseError, CacheError) as error:
             logger.warning("streams left untended reason=%s", error)
 
     def close(self) -> None:
         """Write what is only in memory, and close what belongs to nobody else."""
         try:
-            self.views.flush()
+            self.view_counts.flush()
         except DatabaseError as error:
             logger.warning("views lost reason=%s", error)
         self.cache.close()

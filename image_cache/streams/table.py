@@ -216,11 +216,11 @@ class StreamTable:
 
     # Originals without an image
 
-    def note_stray(self, file_path: str, image_id: str, now: float) -> None:
+    def record_orphan(self, file_path: str, image_id: str, now: float) -> None:
         with self.db.write() as conn:
             conn.execute("INSERT OR REPLACE INTO stray_originals VALUES (?, ?, ?)", (file_path, image_id, now))
 
-    def strays(self, before: float) -> list[tuple[str, str]]:
+    def orphans(self, before: float) -> list[tuple[str, str]]:
         """Return (file path, image id) of the strays noted before a time, and of those from the future: a clock was set back."""
         rows = self.db.rows(
             "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
@@ -228,7 +228,7 @@ class StreamTable:
         )
         return [(row["file_path"], row["image_id"]) for row in rows]
 
-    def forget_stray(self, file_path: str) -> None:
+    def delete_orphan(self, file_path: str) -> None:
         with self.db.write() as conn:
             conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (file_path,))
 

@@ -70,7 +70,7 @@ class Uploads:
         self._clock = clock
         self._slots = threading.BoundedSemaphore(AT_A_TIME)
 
-    def take(self, stream: Stream, upload: Upload) -> StreamImage:
+    def store(self, stream: Stream, upload: Upload) -> StreamImage:
         """Store one image. Whoever calls has asked whether the viewer may.
 
         Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
@@ -109,7 +109,7 @@ class Uploads:
         finally:
             self._slots.release()
 
-    def judge(self, data: bytes) -> None:
+    def check(self, data: bytes) -> None:
         """Refuse what could not be uploaded, by its size and its header. Raises what `take` raises."""
         self._format(self._read(data))
 
@@ -127,7 +127,7 @@ class Uploads:
     def _store(
         self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str
     ) -> StreamImage:
-        self._rows.note_stray(image.file_path, image.image_id, self._clock())
+        self._rows.record_orphan(image.file_path, image.image_id, self._clock())
         try:
             self._pictures.storage.put(image.file_path, body)
             self._pictures.keep(image.image_id, bodies, page)

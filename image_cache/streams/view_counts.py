@@ -32,7 +32,7 @@ class ViewCounts:
         """Tell viewers apart together with the other workers of a server. Before the first view."""
         self.windows, self._salt = windows, salt
 
-    def saw(self, image_id: str, viewer: str) -> bool:
+    def record(self, image_id: str, viewer: str) -> bool:
         """Note that a viewer got the picture; `viewer` is any text that tells one from another. False when it counts no more."""
         name = hashlib.sha256(f"{self._salt}\n{image_id}\n{viewer}".encode(errors="replace")).hexdigest()
         if self.windows.add(f"view:{name}", ONCE_IN_S) > 1:
@@ -59,7 +59,7 @@ class ViewCounts:
             raise
         return sum(counts.values())
 
-    def waiting(self, image_id: str) -> int:
+    def pending(self, image_id: str) -> int:
         """Return how many views of an image are not written yet."""
         with self._lock:
             return sum(count for (name, _), count in self._counts.items() if name == image_id)

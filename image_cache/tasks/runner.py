@@ -101,13 +101,13 @@ class TaskRunner:
         self._runners[kind]
         task_id, _ = self.rows.add(kind, wanted, self._clock())
         if self._is_serving:
-            self.tend()
+            self.run_maintenance()
         return task_id
 
     def run(self, kind: str, wanted: Mapping[str, Any], progress: Callable[[TaskState], None] | None = None) -> TaskState:
         """Begin a task and stay with it to its end, wherever it runs: for commands. `progress` gets its state now and then."""
         task_id = self.start(kind, wanted)
-        self.tend()
+        self.run_maintenance()
         while True:
             state = self._state(task_id)
             if progress is not None:
@@ -120,7 +120,7 @@ class TaskRunner:
                 thread.join(LOOK_S / 2)
             if self._stopping.wait(0.0 if thread is not None else LOOK_S / 2):
                 return self._state(task_id)
-            self.tend()
+            self.run_maintenance()
 
     def cancel(self, task_id: int) -> bool:
         """End a task at its next step; tell whether it was not over yet."""
@@ -130,7 +130,7 @@ class TaskRunner:
         """From now on this process runs tasks as they come, also those that a stop or a crash left."""
         self._is_serving = True
 
-    def tend(self) -> None:
+    def run_maintenance(self) -> None:
         """Run what waits, and what was left by a process that is gone."""
         for state in self.rows.open():
             if state.kind not in self._runners:

@@ -31,7 +31,7 @@ def account() -> Account | None:
     """Return who is logged in, looked up once a request."""
     if "account" not in g:
         token = session.get(SESSION_TOKEN)
-        g.account = services().accounts.who(token) if token else None
+        g.account = services().accounts.account_for_session(token) if token else None
     found: Account | None = g.account
     return found
 
@@ -120,11 +120,11 @@ FIELD = "notice"
 MAX_CHARS = 300  # a cookie takes 4 KB, escaped
 
 
-def leave(text: str) -> None:
+def flash(text: str) -> None:
     """Leave a sentence for the page that this answer leads to; its address says `done=removed`."""
     session[FIELD] = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def take(done: str) -> str:
+def pop_flash(done: str) -> str:
     """Return the sentence that was left, once, when the address has this `done`; empty when there is none."""
     return str(session.pop(FIELD, "")) if done == "removed" and FIELD in session else ""

@@ -34,10 +34,10 @@ class SharedCounterStorage(Storage):
         return self._windows.add(key, expiry, amount)
 
     def get(self, key: str) -> int:
-        return self._windows.look(key)[0]
+        return self._windows.peek(key)[0]
 
     def get_expiry(self, key: str) -> float:
-        return time.time() + self._windows.look(key)[1]
+        return time.time() + self._windows.peek(key)[1]
 
     def check(self) -> bool:
         return True

@@ -138,7 +138,7 @@ def admit() -> None:
     """
     if request.method == "POST" and request.endpoint == OWN_COVER and may_change():
         upload, settings = cast(UploadRequest, request), services().settings
-        upload.file_limit_bytes, upload.spool_folder = services().care.desk.max_bytes, str(settings.cache_dir)
+        upload.file_limit_bytes, upload.spool_folder = services().artwork.editor.max_bytes, str(settings.cache_dir)
         # Somewhat larger than one may be: so that the page can say that it is too large.
         request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
     if request.endpoint == TABLES:
@@ -146,7 +146,7 @@ def admit() -> None:
     if request.endpoint not in ENDPOINTS or request.method != "POST":
         return
     try:
-        stream = services().streams.listing.stream(viewer(), str((request.view_args or {}).get("slug", "")))
+        stream = services().streams.queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
     except (NotVisible, DatabaseError):
         return
     if may_edit(viewer(), stream):

@@ -72,7 +72,7 @@ def _file(path: Path) -> bytes:
 OFFER = "X-Front"  # the server in front says that it can; asked for directly, we send the bytes ourselves
 
 
-def handed_over(answer: Response, area: str, path: str) -> bool:
+def x_accel_response(answer: Response, area: str, path: str) -> bool:
     """Have the server in front send the file at `path` of an area with the headers of this answer; False when it cannot.
 
     The answer must be whole: a 304 or a refusal needs no bytes. nginx answers a Range by itself.

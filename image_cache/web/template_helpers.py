@@ -112,7 +112,7 @@ def viewer() -> dict[str, Account | bool | None]:
 
 def know_covers(urls: Sequence[str | None]) -> list[Cover]:
     """Look covers up once for the whole page, so that the helpers below need not ask again."""
-    covers = services().covers.look(urls)
+    covers = services().covers.peek(urls)
     _known().update(zip(urls, covers, strict=True))
     return covers
 
@@ -128,7 +128,7 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
         return get_placeholder_url(variant)
     cover = _known().get(url)
     if cover is None:
-        services().covers.remember([url])
+        services().covers.register([url])
         cover = know_covers([url])[0]
     return f"/cache/{variant}/{cover.digest}.webp" if cover.digest else get_placeholder_url(variant)
 

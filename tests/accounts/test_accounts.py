@@ -45,12 +45,12 @@ def writes(catalog: CatalogDatabase) -> int:
 
 def test_an_account_logs_in_and_is_known_by_its_token(accounts: Accounts, ida: Account) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
-    assert accounts.who(token) == ida == Account(1, "Ida", "operator")
+    assert accounts.account_for_session(token) == ida == Account(1, "Ida", "operator")
 
 
 @pytest.mark.parametrize("name", ["ida", "IDA", " Ida ", "\N{FULLWIDTH LATIN CAPITAL LETTER I}da"])
 def test_a_name_is_the_same_however_it_is_typed(accounts: Accounts, ida: Account, name: str) -> None:
-    assert accounts.who(accounts.login(name, PASSWORD, HOME)) == ida
+    assert accounts.account_for_session(accounts.login(name, PASSWORD, HOME)) == ida
     with pytest.raises(AccountRejected, match="has an account already"):
         accounts.add(name, PASSWORD, "owner")
 
@@ -108,7 +108,7 @@ def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Ac
 def test_a_new_password_ends_all_sessions(accounts: Accounts, ida: Account) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     accounts.set_password("ida", "another one 45")
-    assert accounts.who(token) is None
+    assert accounts.account_for_session(token) is None
     refused(accounts, password=PASSWORD)
     assert accounts.login("Ida", "another one 45", HOME)
     with pytest.raises(AccountRejected, match="no account"):
@@ -123,31 +123,31 @@ def test_every_login_has_its_own_token(accounts: Accounts, ida: Account) -> None
     assert first != second
     accounts.logout(first)
     accounts.logout(first)
-    assert accounts.who(first) is None
-    assert accounts.who(second) == ida
+    assert accounts.account_for_session(first) is None
+    assert accounts.account_for_session(second) == ida
 
 
 def test_all_sessions_of_an_account_can_be_ended(accounts: Accounts, ida: Account) -> None:
     tokens = [accounts.login("Ida", PASSWORD, HOME) for _ in range(2)]
     assert accounts.revoke(ida) == 2
-    assert [accounts.who(token) for token in tokens] == [None, None]
+    assert [accounts.account_for_session(token) for token in tokens] == [None, None]
 
 
 @pytest.mark.parametrize("token", ["", "x", "x" * 10_000, "\0", "\ud800", "' OR 1=1 --"])
 def test_what_is_no_token_is_nobody(accounts: Accounts, ida: Account, token: str) -> None:
     accounts.login("Ida", PASSWORD, HOME)
-    assert accounts.who(token) is None
+    assert accounts.account_for_session(token) is None
 
 
 def test_a_session_ends_after_twelve_idle_hours_and_not_before(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     for _ in range(5):
         clock.advance(IDLE_S - 1)
-        assert accounts.who(token) == ida
+        assert accounts.account_for_session(token) == ida
     clock.advance(IDLE_S + 1)
-    assert accounts.who(token) is None
+    assert accounts.account_for_session(token) is None
     clock.advance(-IDLE_S)
-    assert accounts.who(token) is None
+    assert accounts.account_for_session(token) is None
 
 
 def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeClock, catalog: CatalogDatabase) -> None:
@@ -155,20 +155,20 @@ def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeC
     before = writes(catalog)
     for _ in range(100):
         clock.advance((TOUCH_S - 1) / 100)
-        accounts.who(token)
+        accounts.account_for_session(token)
     assert writes(catalog) == before
     clock.advance(2)
-    accounts.who(token)
-    accounts.who(token)
+    accounts.account_for_session(token)
+    accounts.account_for_session(token)
     assert writes(catalog) == before + 1
 
 
 def test_a_clock_that_is_set_back_does_not_make_a_session_live_longer(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     clock.advance(-10 * 365 * 86400)
-    assert accounts.who(token) == ida
+    assert accounts.account_for_session(token) == ida
     clock.advance(IDLE_S + 1)
-    assert accounts.who(token) is None
+    assert accounts.account_for_session(token) is None
 
 
 def test_sessions_that_are_over_are_forgotten(
@@ -292,7 +292,7 @@ def test_a_new_machine_has_a_code_that_makes_the_first_operator(accounts: Accoun
     assert code == accounts.setup_code()
     assert not accounts.has_operator()
     token = accounts.claim(code.lower().replace("-", " "), "Ida", PASSWORD, HOME)
-    assert accounts.who(token) == Account(1, "Ida", "operator")
+    assert accounts.account_for_session(token) == Account(1, "Ida", "operator")
     assert accounts.has_operator()
     assert accounts.setup_code() is None
 

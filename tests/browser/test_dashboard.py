@@ -29,7 +29,7 @@ def live(folder: Path) -> None:
         cache.recorder.fetched("covers.example", 0.1 + hour / 50, 1000)
         cache.flush()
         clock.advance(3600)
-    services.covers.remember(["https://covers.example/one.jpg"])
+    services.covers.register(["https://covers.example/one.jpg"])
     services.close()
 
 

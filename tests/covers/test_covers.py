@@ -53,7 +53,7 @@ def test_a_cold_cover_is_one_fetch_and_one_decode_for_both_sizes(covers: Covers,
     (digest,) = covers.show(url)
     assert origin.count() == 1
     assert files(covers, digest) == {"thumbnails", "detail"}
-    cover = covers.cache.look([url])[0]
+    cover = covers.cache.peek([url])[0]
     assert (cover.state, cover.edge_px, cover.retry_at) == ("ready", 900, None)
     assert cover.average is not None
     assert cover.average.startswith("#c")
@@ -67,19 +67,19 @@ def test_a_cold_cover_is_one_fetch_and_one_decode_for_both_sizes(covers: Covers,
 
 def test_nobody_can_have_fetched_what_nobody_registered(covers: Covers, origin: Origin) -> None:
     with pytest.raises(UnknownImage):
-        covers.cache.ask("0" * 64, "thumbnails")
-    assert covers.cache.want_digests(["0" * 64]) == 0
-    assert covers.cache.want([origin.url("/never-remembered.jpg")]) == 0
+        covers.cache.request("0" * 64, "thumbnails")
+    assert covers.cache.enqueue_digests(["0" * 64]) == 0
+    assert covers.cache.enqueue_missing([origin.url("/never-remembered.jpg")]) == 0
     covers.run()
     assert origin.count() == 0
 
 
 def test_two_hundred_viewers_of_a_cold_cover_leave_one_job(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg())
-    covers.cache.remember([url])
+    covers.cache.register([url])
     (digest,) = covers.digests(url)
     for n in range(200):
-        assert covers.cache.ask(digest, ("thumbnails", "detail")[n % 2]).state == "waiting"
+        assert covers.cache.request(digest, ("thumbnails", "detail")[n % 2]).state == "waiting"
     assert covers.cache.jobs.depth() == 1
     assert covers.run() == 1
     assert origin.count() == 1
@@ -88,40 +88,40 @@ def test_two_hundred_viewers_of_a_cold_cover_leave_one_job(covers: Covers, origi
 def test_what_is_looked_at_comes_before_what_is_preloaded(covers: Covers, origin: Origin) -> None:
     urls = [origin.put(f"/{n}.jpg", jpeg(20, 20, (n, n, n))) for n in range(4)]
     covers.cache.preload(urls)
-    covers.cache.ask(covers.digests(urls[3])[0], "thumbnails")
+    covers.cache.request(covers.digests(urls[3])[0], "thumbnails")
     assert covers.cache.loader.run_next()
     assert covers.states(*urls) == ["waiting", "waiting", "waiting", "ready"]
 
 
 def test_a_page_knows_what_it_has_not_registered_yet_as_waiting_and_a_script_as_none(covers: Covers, origin: Origin) -> None:
     url = origin.url("/new.jpg")
-    (cover, nothing) = covers.cache.look([url, None])
+    (cover, nothing) = covers.cache.peek([url, None])
     assert (cover.state, nothing.state, nothing.digest) == ("waiting", "none", "")
     assert [c.state for c in covers.cache.states([cover.digest, "", "../etc/passwd"])] == ["none", "none", "none"]
 
 
 def test_remembering_known_addresses_writes_nothing(covers: Covers, origin: Origin) -> None:
     urls = [origin.url(f"/{n}.jpg") for n in range(100)]
-    assert covers.cache.remember([*urls, None, ""]) == 100
+    assert covers.cache.register([*urls, None, ""]) == 100
     seen = traced(covers.cache.cache.index.database)
-    assert covers.cache.remember(urls) == 0
+    assert covers.cache.register(urls) == 0
     assert not [sql for sql in seen if not sql.startswith("SELECT")]
     assert len(seen) <= 3
 
 
 def test_two_addresses_of_one_picture_are_one_image_under_the_larger(covers: Covers) -> None:
     small, large = "https://f4.bcbits.com/img/a3559269778_2.jpg", "https://img.youtube.com/vi/dQw4w9WgXcQ/default.jpg"
-    covers.cache.remember([small, large, "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"])
-    image = covers.cache.register.get(covers.digests(large)[0])
+    covers.cache.register([small, large, "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"])
+    image = covers.cache.registry.get(covers.digests(large)[0])
     assert image is not None
     assert image.url == "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"
-    assert covers.cache.remember([large]) == 0  # and the smaller one does not take its place again
+    assert covers.cache.register([large]) == 0  # and the smaller one does not take its place again
     sleeves = [
         f"https://i.discogs.com/{signature}/rs:fit/g:sm/q:90/h:600/w:600/czM6Ly9kaXNjb2dz/LWRhdGFiYXNlLWlt/YWdlcy9SLTE4Mjk1/"
         "MDA5LTE2MTg0MTc0/NDctOTkyNC5qcGVn.jpeg"
         for signature in ("one", "two")
     ]
-    assert [covers.cache.remember([url]) for url in sleeves] == [1, 0]  # signatures do not take turns either
+    assert [covers.cache.register([url]) for url in sleeves] == [1, 0]  # signatures do not take turns either
 
 
 def test_an_address_that_cannot_be_fetched_does_not_stop_a_page(covers: Covers, origin: Origin) -> None:
@@ -159,7 +159,7 @@ def test_a_lost_index_costs_one_look_at_each_origin_and_no_new_address(tmp_path:
     with covers_at(tmp_path, origin) as covers:
         assert covers.cache.get(digest, "detail") == body
         assert covers.show(url) == [digest]
-        cover = covers.cache.look([url])[0]
+        cover = covers.cache.peek([url])[0]
         assert (cover.state, cover.edge_px) == ("ready", 700)
         assert covers.run() == 0
     assert origin.count() == 2
@@ -187,7 +187,7 @@ def test_other_sizes_in_the_settings_are_new_addresses_that_work(tmp_path: Path,
         (new,) = covers.show(url)
         assert new != old
         assert covers.states(url) == ["ready"]
-        assert covers.cache.ask(new, "detail").state == "waiting"
+        assert covers.cache.request(new, "detail").state == "waiting"
 
 
 # Sizes
@@ -197,11 +197,11 @@ def test_a_larger_size_is_made_from_what_is_stored_when_that_is_enough(covers: C
     url = origin.put("/a.jpg", jpeg(900, 900))
     (digest,) = covers.show(url)
     assert covers.cache.get(digest, "thumbnails-2x") is None
-    covers.cache.ask(digest, "thumbnails-2x")
+    covers.cache.request(digest, "thumbnails-2x")
     assert covers.run() == 1
     assert covers.cache.get(digest, "thumbnails-2x") is not None
     assert origin.count() == 1
-    covers.cache.ask(digest, "detail-2x")
+    covers.cache.request(digest, "detail-2x")
     covers.run()
     assert covers.cache.get(digest, "detail-2x") is not None
     assert origin.count() == 2  # 1200 px cannot be made from 600
@@ -293,7 +293,7 @@ def test_an_origin_may_ask_for_more_freshness_but_not_for_less(covers: Covers, o
 def test_a_changed_picture_has_a_new_address_and_the_old_one_still_serves(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg(700, 700, RED), etag='"v1"')
     (old,) = covers.show(url)
-    covers.cache.ask(old, "thumbnails-2x")
+    covers.cache.request(old, "thumbnails-2x")
     covers.run()
     before = covers.cache.get(old, "detail")
     origin.put("/a.jpg", jpeg(400, 400, BLUE), etag='"v2"')
@@ -303,7 +303,7 @@ def test_a_changed_picture_has_a_new_address_and_the_old_one_still_serves(covers
     assert files(covers, new) == {"thumbnails", "detail", "thumbnails-2x"}
     covers.forget_memory()
     assert covers.cache.get(old, "detail") == before != covers.cache.get(new, "detail")
-    cover = covers.cache.look([url])[0]
+    cover = covers.cache.peek([url])[0]
     assert (cover.digest, cover.edge_px, cover.state) == (new, 400, "ready")
     assert [c.state for c in covers.cache.states([old])] == ["ready"]
     covers.clock.advance(25 * HOUR_S)
@@ -326,8 +326,8 @@ def test_a_stale_cover_stays_when_its_origin_fails(covers: Covers, origin: Origi
 
 def test_a_settled_picture_needs_no_revalidation_for_a_year(covers: Covers, origin: Origin) -> None:
     settled, plain = "https://f4.bcbits.com/img/a3559269778_10.jpg", origin.put("/a.jpg", jpeg())
-    covers.cache.remember([settled, plain])
-    images = [covers.cache.register.get(digest) for digest in covers.digests(settled, plain)]
+    covers.cache.register([settled, plain])
+    images = [covers.cache.registry.get(digest) for digest in covers.digests(settled, plain)]
     assert [image is not None and covers.cache.loader.is_stale(image) for image in images] == [True, True]
     fresh = [replace(image, fresh_until=covers.clock.now + SETTLED_FRESH_S) for image in images if image]
     assert not any(covers.cache.loader.is_stale(image) for image in fresh)
@@ -339,21 +339,21 @@ def test_a_settled_picture_needs_no_revalidation_for_a_year(covers: Covers, orig
 def test_a_missing_picture_is_remembered_for_an_hour_and_longer_each_time(covers: Covers, origin: Origin) -> None:
     url = origin.url("/gone.jpg")
     covers.show(url)
-    cover = covers.cache.look([url])[0]
+    cover = covers.cache.peek([url])[0]
     assert (cover.state, cover.retry_at) == ("failed", covers.clock.now + HOUR_S)
     for _ in range(3):
         covers.show(url)
-        assert covers.cache.ask(cover.digest, "thumbnails").state == "failed"
+        assert covers.cache.request(cover.digest, "thumbnails").state == "failed"
     assert origin.count() == 1
     covers.clock.advance(HOUR_S + 1)
     covers.show(url)
     assert origin.count() == 2
-    assert covers.cache.look([url])[0].retry_at == covers.clock.now + 2 * HOUR_S
+    assert covers.cache.peek([url])[0].retry_at == covers.clock.now + 2 * HOUR_S
     origin.put("/gone.jpg", jpeg())
     covers.clock.advance(2 * HOUR_S + 1)
     covers.show(url)
     assert covers.states(url) == ["ready"]
-    assert covers.cache.look([url])[0].retry_at is None
+    assert covers.cache.peek([url])[0].retry_at is None
 
 
 def test_an_origin_in_trouble_is_asked_again_later_and_later(covers: Covers, origin: Origin) -> None:
@@ -380,9 +380,9 @@ def test_an_origin_in_trouble_is_asked_again_later_and_later(covers: Covers, ori
 def test_retry_after_pauses_the_host_and_everything_arrives_afterwards(covers: Covers, origin: Origin) -> None:
     first = origin.put("/1.jpg", status=429, headers={"Retry-After": "120"})
     second = origin.put("/2.jpg", jpeg())
-    covers.cache.remember([first, second])
-    covers.cache.want([first], VISIBLE)
-    covers.cache.want([second], PAGE)
+    covers.cache.register([first, second])
+    covers.cache.enqueue_missing([first], VISIBLE)
+    covers.cache.enqueue_missing([second], PAGE)
     covers.run()
     assert (origin.count("/1.jpg"), origin.count("/2.jpg")) == (1, 0)
     assert covers.cache.get_cache_stats().paused_hosts == (f"127.0.0.1:{origin.port}",)
@@ -406,7 +406,7 @@ def test_a_dead_host_is_left_alone_after_five_failures(covers: Covers, origin: O
 def test_what_is_no_picture_is_given_up_for_a_day(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", b"this is not a picture", content_type="image/jpeg")
     covers.show(url)
-    cover = covers.cache.look([url])[0]
+    cover = covers.cache.peek([url])[0]
     assert (cover.state, cover.retry_at) == ("failed", covers.clock.now + DAY_S)
     assert covers.cache.get_cache_stats().failures == 1
     assert covers.run() == 0
@@ -415,8 +415,8 @@ def test_what_is_no_picture_is_given_up_for_a_day(covers: Covers, origin: Origin
 def test_a_job_that_never_came_back_waits_a_minute_and_is_not_lost(covers: Covers, origin: Origin) -> None:
     """After four kills it was given up for a day: whatever stood at the front of the queue when the power went paid for it."""
     url = origin.put("/a.jpg", jpeg())
-    covers.cache.remember([url])
-    covers.cache.want([url])
+    covers.cache.register([url])
+    covers.cache.enqueue_missing([url])
     for _ in range(3):
         assert covers.cache.jobs.claim() is not None
         covers.clock.advance(100)  # the lease runs out
@@ -434,20 +434,20 @@ def test_a_stop_in_the_middle_of_a_fetch_is_no_failure(tmp_path: Path, origin: O
     url = origin.put("/a.jpg", jpeg(), gate=gate)
     clock = FakeClock()
     with covers_at(tmp_path, origin, clock) as covers:
-        covers.cache.remember([url])
-        covers.cache.want([url])
+        covers.cache.register([url])
+        covers.cache.enqueue_missing([url])
         worker = threading.Thread(target=covers.run)
         worker.start()
         origin.wait_for(1)
-        covers.parts.cut()
+        covers.parts.abort()
         worker.join(30)
         assert not worker.is_alive()
         covers.cache.jobs.release_own()
     gate.set()
     with covers_at(tmp_path, origin, clock) as covers:
-        image = covers.cache.register.get(covers.digests(url)[0])
+        image = covers.cache.registry.get(covers.digests(url)[0])
         assert image is not None
-        assert (image.failures, covers.cache.jobs.paused_lanes()) == (0, [])
+        assert (image.failures, covers.cache.jobs.paused_hosts()) == (0, [])
         covers.run()
         assert covers.states(url) == ["ready"]
 
@@ -472,7 +472,7 @@ def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
     good, broken = origin.put("/a.jpg", jpeg(), etag='"v1"'), origin.put("/b.jpg", status=500)
     (digest, _) = covers.show(good, broken)
     covers.clock.advance(jump_s)
-    covers.cache.jobs.mend_times()
+    covers.cache.jobs.fix_clock_skew()
     assert covers.cache.get(digest, "thumbnails") is not None
     origin.put("/b.jpg", jpeg())
     covers.show(good, broken)
@@ -492,7 +492,7 @@ def test_a_clear_gives_every_cover_a_new_address(covers: Covers, origin: Origin)
     assert (counted(covers.cache.cache), covers.cache.jobs.depth()) == ((0, 0), 0)
     assert [covers.cache.get(digest, "thumbnails") for digest in old] == [None] * 3
     with pytest.raises(UnknownImage):
-        covers.cache.ask(old[0], "thumbnails")
+        covers.cache.request(old[0], "thumbnails")
     new = covers.show(*urls)
     assert not set(new) & set(old)
     assert (covers.states(*urls), origin.count()) == (["ready"] * 3, 6)
@@ -606,25 +606,25 @@ def test_a_full_queue_refuses_a_preload_but_no_page(tmp_path: Path, origin: Orig
         with pytest.raises(QueueFull):
             covers.cache.preload(urls)
         covers.cache.preload(urls[:100])
-        covers.cache.remember(urls)
-        assert covers.cache.want(urls[100:], PAGE) == 0
-        assert covers.cache.ask(covers.digests(urls[150])[0], "thumbnails").state == "waiting"
+        covers.cache.register(urls)
+        assert covers.cache.enqueue_missing(urls[100:], PAGE) == 0
+        assert covers.cache.request(covers.digests(urls[150])[0], "thumbnails").state == "waiting"
         assert covers.cache.jobs.depth() == 101
 
 
 def test_what_scrolled_away_is_demoted_and_may_come_back(covers: Covers, origin: Origin) -> None:
     urls = [origin.put(f"/{n}.jpg", jpeg(20, 20)) for n in range(2)]
-    covers.cache.remember(urls)
+    covers.cache.register(urls)
     first, _second = covers.digests(*urls)
-    covers.cache.ask(first, "thumbnails")
+    covers.cache.request(first, "thumbnails")
     covers.clock.advance(1)
-    covers.cache.want([urls[1]], WARM)
+    covers.cache.enqueue_missing([urls[1]], WARM)
     covers.cache.demote([first, "not a digest"])
     covers.clock.advance(1)
-    covers.cache.want([urls[1]], VISIBLE)
+    covers.cache.enqueue_missing([urls[1]], VISIBLE)
     assert covers.cache.loader.run_next()
     assert covers.states(*urls) == ["waiting", "ready"]
-    covers.cache.ask(first, "thumbnails")
+    covers.cache.request(first, "thumbnails")
     job = covers.cache.jobs.claim()
     assert job is not None
     assert (job.digest, job.priority) == (first, VISIBLE)

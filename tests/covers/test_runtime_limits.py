@@ -73,8 +73,8 @@ def test_while_paused_nothing_is_fetched_and_afterwards_all_of_it_over_processes
     with Inside(tmp_path / "vault", trusted=(origin.base,), settled=False) as inside:  # no thread runs: we are the worker
         services = inside.services
         services.limits.pause()
-        services.covers.remember([url])
-        services.covers.want([url])
+        services.covers.register([url])
+        services.covers.enqueue_missing([url])
         assert services.covers.loader.run_next() is False
         progress = services.covers.progress()
         assert progress is not None
@@ -101,7 +101,7 @@ def test_what_an_operator_wrote_by_hand_and_is_no_number_counts_for_nothing(insi
 def test_all_that_is_missing_is_queued_as_one_batch_with_progress(inside: Inside, origin: Origin) -> None:
     covers = inside.services.covers
     inside.services.limits.pause()
-    covers.remember([origin.put(f"/{n}.jpg", jpeg()) for n in range(5)])
+    covers.register([origin.put(f"/{n}.jpg", jpeg()) for n in range(5)])
     batch = covers.preload_missing()
     told = covers.batch(batch)
     assert told is not None

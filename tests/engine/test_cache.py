@@ -15,7 +15,7 @@ import pytest
 from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.index import RECENCY_GRAIN_S
-from image_cache.engine.maintenance import adopt, clear, clear_variant, sweep
+from image_cache.engine.maintenance import clear, clear_variant, rebuild_from_files, sweep
 from image_cache.errors import StorageError
 from tests.support.clock import FakeClock
 from tests.support.disk import disk_of
@@ -306,7 +306,7 @@ def test_an_index_that_was_deleted_is_rebuilt_without_what_is_torn(tmp_path: Pat
     cache = open_cache(tmp_path, clock, is_adopted=False)
     assert cache.get(key(7)) == webp(7)
     assert cache.get(key(5)) is None
-    assert adopt(cache) == 29
+    assert rebuild_from_files(cache) == 29
     assert cache.get(key(1, "detail.jpg")) is not None
     assert (cache.get(key(6)), cache.get(key(8))) == (None, webp(8))
     cache.index.close()

@@ -12,7 +12,7 @@ import pytest
 from image_cache.db.database import OperationalError, is_broken
 from image_cache.engine.cache import Cache
 from image_cache.engine.index import RECENCY_GRAIN_S, Index, IndexEntry, file_is_plausible
-from image_cache.engine.maintenance import adopt, sweep
+from image_cache.engine.maintenance import rebuild_from_files, sweep
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, open_cache, webp
 
@@ -251,7 +251,7 @@ def test_a_broken_index_is_set_aside_and_rebuilt_from_the_files(
         cache.memory.clear()
         counted(cache)  # damage shows where it is read
         if cache.is_adopting:
-            adopt(cache)
+            rebuild_from_files(cache)
         assert not cache.is_adopting
     assert counted(cache) == (240, 120 * 4000)
     assert cache.index.totals("covers").entries == 240
@@ -274,7 +274,7 @@ def test_an_index_that_breaks_while_it_is_open_is_replaced_where_it_shows(
     cache.memory.clear()
     assert [name for name in names if cache.get(key(name)) != webp(name)] == []
     if cache.is_adopting:
-        adopt(cache)
+        rebuild_from_files(cache)
     cache.put({key("new"): webp("new")})
     assert (tmp_path / "index.db.broken").exists()
     cache.index.close()
@@ -290,7 +290,7 @@ def test_an_index_that_is_deleted_while_open_is_noticed_and_rebuilt(tmp_path: Pa
     cache.index.database.notice_replacement()
     assert cache.is_adopting
     assert cache.get(key(names[1])) == webp(names[1])
-    assert adopt(cache) == 240
+    assert rebuild_from_files(cache) == 240
     cache.index.close()
     assert open_cache(tmp_path, clock, is_adopted=False).get(key(names[2])) == webp(names[2])
 
@@ -311,12 +311,12 @@ def test_a_rebuild_that_was_killed_is_done_again_and_its_files_are_no_orphans(tm
     (tmp_path / "index.db").unlink()
     half = open_cache(tmp_path, clock, is_adopted=False)
     with half.index.database.write() as conn:
-        half.index.adopt(conn, [(key(names[0]), 1000, clock.now)])
+        half.index.rebuild_from_files(conn, [(key(names[0]), 1000, clock.now)])
     half.index.close()
     cache = open_cache(tmp_path, clock, is_adopted=False)
     assert cache.is_adopting
     assert sweep(cache).orphans == 0
-    assert adopt(cache) == 239
+    assert rebuild_from_files(cache) == 239
     assert counted(cache)[0] == 240
     cache.index.close()
 
@@ -326,7 +326,7 @@ def test_what_was_stored_during_a_rebuild_keeps_its_checksum(tmp_path: Path, clo
     (tmp_path / "index.db").unlink()
     cache = open_cache(tmp_path, clock, is_adopted=False)
     cache.put({key("new"): webp("new")})
-    adopt(cache)
+    rebuild_from_files(cache)
     found = cache.index.find(key("new"))
     assert found is not None
     assert found.sha256 is not None

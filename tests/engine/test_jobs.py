@@ -68,11 +68,11 @@ def finish(queue: JobQueue, job: Job, **how: bool) -> None:
 def lane_failed(queue: JobQueue, lane: str, times: int = 1, pause_s: float | None = None) -> None:
     with queue.database.write() as conn:
         for _ in range(times):
-            queue.lane_failed(conn, lane, "down", pause_s=pause_s)
+            queue.record_host_failure(conn, lane, "down", pause_s=pause_s)
 
 
 def paused_for(queue: JobQueue, clock: FakeClock) -> float:
-    ((_, until, _),) = queue.paused_lanes()
+    ((_, until, _),) = queue.paused_hosts()
     return until - clock.now
 
 
@@ -232,7 +232,7 @@ def test_a_job_put_off_waits_and_begins_anew(queue: JobQueue, clock: FakeClock) 
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     with queue.database.write() as conn:
-        queue.put_off(conn, job, clock.now + 100)
+        queue.reschedule(conn, job, clock.now + 100)
     assert queue.claim() is None
     clock.advance(101)
     assert claim(queue).attempts == 1
@@ -279,7 +279,7 @@ def test_a_batch_tells_how_far_it_is(queue: JobQueue, clock: FakeClock) -> None:
 def test_the_breaker_trips_after_failures_in_a_row_and_pauses_longer_each_time(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1, "down"), wish(2, "well")], PAGE)
     lane_failed(queue, "down", TRIP_FAILURES - 1)
-    assert queue.paused_lanes() == []
+    assert queue.paused_hosts() == []
     lane_failed(queue, "down")
     assert paused_for(queue, clock) == PAUSE_S
     assert [claim(queue).lane, queue.claim()] == ["well", None]
@@ -296,7 +296,7 @@ def test_after_the_pause_one_job_at_a_time_tries(queue: JobQueue, clock: FakeClo
     job = claim(queue)
     assert queue.claim() is None
     with queue.database.write() as conn:
-        queue.lane_well(conn, "down")
+        queue.record_host_success(conn, "down")
         queue.finish(conn, job)
     assert [claim(queue).lane, claim(queue).lane, queue.claim()] == ["down", "down", None]
 
@@ -304,9 +304,9 @@ def test_after_the_pause_one_job_at_a_time_tries(queue: JobQueue, clock: FakeClo
 def test_a_success_in_between_begins_the_count_anew(queue: JobQueue) -> None:
     lane_failed(queue, "down", TRIP_FAILURES - 1)
     with queue.database.write() as conn:
-        queue.lane_well(conn, "down")
+        queue.record_host_success(conn, "down")
     lane_failed(queue, "down", TRIP_FAILURES - 1)
-    assert queue.paused_lanes() == []
+    assert queue.paused_hosts() == []
 
 
 def test_an_origin_that_is_down_for_weeks_is_no_error_of_ours(queue: JobQueue, clock: FakeClock) -> None:
@@ -338,22 +338,22 @@ def test_a_clock_that_jumps_ten_years_loses_no_job_and_blocks_none(queue: JobQue
     queue.put([wish(n, f"h{n}") for n in range(3)], PAGE)
     put_off = claim(queue)
     with queue.database.write() as conn:
-        queue.put_off(conn, put_off, clock.now + 60)
+        queue.reschedule(conn, put_off, clock.now + 60)
     claim(queue)  # runs, and its process is about to be replaced
     lane_failed(queue, "h2", TRIP_FAILURES)
     clock.advance(jump_s)
-    queue.mend_times()
-    assert queue.paused_lanes() == []
+    queue.fix_clock_skew()
+    assert queue.paused_hosts() == []
     claimed = {claim(queue).digest for _ in range(3)}
     assert claimed == {digest(n) for n in range(3)}
-    assert queue.mend_times() == 0
+    assert queue.fix_clock_skew() == 0
 
 
 def test_a_pause_written_by_a_wrong_clock_does_not_hide_a_real_one(queue: JobQueue, clock: FakeClock) -> None:
     clock.advance(10 * YEAR_S)
     lane_failed(queue, "down", TRIP_FAILURES)
     clock.advance(-10 * YEAR_S)
-    assert queue.paused_lanes() == []
+    assert queue.paused_hosts() == []
     lane_failed(queue, "down")
     assert paused_for(queue, clock) == PAUSE_S * 2
 

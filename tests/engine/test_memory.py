@@ -150,15 +150,15 @@ def test_pages_hold_one_copy_of_the_bytes() -> None:
 def test_hits_and_uses_are_handed_over_once() -> None:
     tier = MemoryTier(10_000)
     tier.put(key(1), b"body")
-    tier.take_touched()
+    tier.drain_touched()
     tier.get(key(1))
     tier.get(key(2))
-    assert (tier.take_hits(), tier.take_hits()) == (1, 0)
-    assert (tier.take_touched(), tier.take_touched()) == ({key(1)}, set())
+    assert (tier.drain_hits(), tier.drain_hits()) == (1, 0)
+    assert (tier.drain_touched(), tier.drain_touched()) == ({key(1)}, set())
 
 
 def test_a_process_that_never_flushes_does_not_collect_keys_without_end() -> None:
     tier = MemoryTier(10_000)
     for number in range(TOUCHED_KEPT + 100):
         tier.put(Key("covers", "thumbnails", str(number)), b"x")
-    assert len(tier.take_touched()) == TOUCHED_KEPT
+    assert len(tier.drain_touched()) == TOUCHED_KEPT

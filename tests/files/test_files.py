@@ -78,14 +78,14 @@ def test_a_file_is_fetched_once_and_is_the_same_every_time(origin: Origin, cache
     assert path.read_bytes() == volume.body
     assert path.name.endswith(".nii.dat")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert cache.get(url) == cache.look(url) == path
+    assert cache.get(url) == cache.peek(url) == path
     assert len(volume.asked) == 1
     assert cache.counts()["hits"] == 2
 
 
 def test_look_never_asks_the_origin(origin: Origin, cache: FileCache) -> None:
     url, volume = serve(origin, "/x.bin", b"x" * 100)
-    assert cache.look(url) is None
+    assert cache.peek(url) is None
     assert volume.asked == []
 
 
@@ -238,7 +238,7 @@ def test_a_wrong_checksum_is_named_and_nothing_is_kept(origin: Origin, cache: Fi
     assert caught.value.expected == "0" * 64
     assert caught.value.found == hashlib.sha256(b"not what was promised").hexdigest()
     assert url in str(caught.value)
-    assert cache.look(url) is None
+    assert cache.peek(url) is None
     assert not list(cache.root.glob("??/*"))
 
 
@@ -258,7 +258,7 @@ def test_a_checksum_of_the_origin_is_held_against_the_bytes(origin: Origin, cach
     else:
         with pytest.raises(ChecksumMismatch):
             cache.get(url)
-        assert cache.look(url) is None
+        assert cache.peek(url) is None
 
 
 def test_a_file_that_was_there_stays_when_its_successor_is_wrong(origin: Origin, cache: FileCache, clock: FakeClock) -> None:
@@ -278,7 +278,7 @@ def test_an_announced_length_that_is_not_kept_is_a_failure(origin: Origin, cache
     origin.script("/x.bin", volume)
     with pytest.raises(OriginUnavailable):
         cache.get(url)
-    assert cache.look(url) is None
+    assert cache.peek(url) is None
 
 
 def test_an_endless_origin_is_left_at_the_budget(origin: Origin, make: Make) -> None:
@@ -298,7 +298,7 @@ def test_a_file_above_the_budget_is_refused_before_its_first_byte(origin: Origin
     url, _volume = serve(origin, "/x.bin", noise(3 * MB))
     with pytest.raises(OriginTooLarge):
         cache.get(url)
-    assert cache.look(small) is not None
+    assert cache.peek(small) is not None
     assert not list(cache.root.glob("??/*.part"))
 
 
@@ -358,11 +358,11 @@ def test_a_stale_file_is_revalidated_without_its_body(origin: Origin, cache: Fil
     url, volume = serve(origin, "/x.bin", noise(100_000))
     path = cache.get(url)
     clock.advance(3601)
-    assert cache.look(url) is None
+    assert cache.peek(url) is None
     assert cache.get(url) == path
     assert volume.asked[1].headers["if-none-match"] == '"v1"'
     assert volume.sent_bytes == 100_000
-    assert cache.look(url) == path  # fresh again
+    assert cache.peek(url) == path  # fresh again
 
 
 def test_a_changed_file_replaces_the_old_one(origin: Origin, cache: FileCache, clock: FakeClock) -> None:
@@ -475,7 +475,7 @@ def test_a_corrupt_file_is_never_handed_out_and_stays_until_it_is_replaced(origi
     with pytest.raises(OriginUnavailable):
         cache.get(url)
     assert path.exists()
-    assert cache.look(url) is None
+    assert cache.peek(url) is None
 
 
 def test_a_lost_index_is_rebuilt_from_the_files(origin: Origin, make: Make) -> None:
@@ -547,7 +547,7 @@ def test_the_least_recently_used_file_goes(origin: Origin, make: Make, clock: Fa
     cache.get(urls[0])
     clock.advance(1)
     cache.get(urls[3])
-    assert [cache.look(url) is not None for url in urls] == [True, False, True, True]
+    assert [cache.peek(url) is not None for url in urls] == [True, False, True, True]
     assert cache.counts()["evictions"] == 1
 
 

@@ -282,7 +282,7 @@ def test_an_old_cache_is_taken_over_once_and_asks_nobody(origin: Origin, tmp_pat
         assert (report.read, report.new, report.same, len(report.rejected)) == (8, 3, 0, 5)
         assert [path.name for path in cache.root.glob("??/*.part*")] == []
         for url in urls:
-            path = cache.look(url)
+            path = cache.peek(url)
             assert path is not None
             assert path.read_bytes() == url.encode() * 50
         again = import_layout(cache, tmp_path / "old")
@@ -309,7 +309,7 @@ def test_an_import_never_pushes_out_what_is_here(origin: Origin, tmp_path: Path)
     with Inside(tmp_path / "vault", settled=False, FILES_SIZE_MB=1, FREE_SPACE_FLOOR_MB=0) as inside:
         report = import_layout(inside.services.files.cache, tmp_path / "old")
         assert report.new == 2
-        assert inside.services.files.cache.look("https://example.org/3.bin", 1e12) is not None
+        assert inside.services.files.cache.peek("https://example.org/3.bin", 1e12) is not None
         assert all("has room" in reason for _, reason in report.rejected)
 
 

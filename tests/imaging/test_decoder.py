@@ -111,7 +111,7 @@ def test_constructing_starts_nothing():
     decoder = Decoder(BUDGET)
     assert decoder.processes() == ()
     assert set(threading.enumerate()) <= threads
-    decoder.reap()
+    decoder.close_idle()
     decoder.close()
 
 

@@ -44,11 +44,11 @@ def test_an_index_that_was_deleted_under_the_process_comes_back_with_names_entri
     later = origin.put("/later.jpg", jpeg())
     drop_index(covers)
     covers.forget_memory()
-    housekeeping(covers, *urls, later).mend()
+    housekeeping(covers, *urls, later).repair_index()
     assert not covers.cache.cache.is_adopting
     assert covers.digests(*urls) == digests
     assert counted(covers.cache.cache)[0] == 6
-    assert covers.cache.ask(covers.digests(later)[0], "thumbnails").state == "waiting"
+    assert covers.cache.request(covers.digests(later)[0], "thumbnails").state == "waiting"
     covers.run()
     assert covers.states(*urls, later) == ["ready"] * 4
 
@@ -58,15 +58,15 @@ def test_a_new_or_cleared_vault_learns_what_the_catalogue_knows(covers: Covers, 
     urls = [origin.put(f"/{n}.jpg", jpeg(30, 30)) for n in range(3)]
     chores = housekeeping(covers, *urls)
     for _ in range(2):
-        chores.mend()
-        assert covers.cache.register.summary("covers") == (3, 0, 0)
+        chores.repair_index()
+        assert covers.cache.registry.summary("covers") == (3, 0, 0)
         chores.fill()
         covers.run()
         assert covers.states(*urls) == ["ready"] * 3
         covers.cache.clear()
-    chores.mend()
+    chores.repair_index()
     seen = traced(covers.cache.cache.index.database)
-    chores.mend()
+    chores.repair_index()
     assert len(seen) <= 5
 
 
@@ -79,23 +79,23 @@ def test_while_the_index_is_rebuilt_covers_are_shown_and_nothing_is_fetched_or_r
     covers.cache.cache.index.database.notice_replacement()
     assert covers.cache.cache.is_adopting
     assert covers.cache.get(digest, "thumbnails") is not None
-    assert covers.cache.ask("0" * 64, "thumbnails").state == "waiting"
-    covers.cache.remember([origin.url("/b.jpg")])
-    covers.cache.want([origin.url("/b.jpg")])
+    assert covers.cache.request("0" * 64, "thumbnails").state == "waiting"
+    covers.cache.register([origin.url("/b.jpg")])
+    covers.cache.enqueue_missing([origin.url("/b.jpg")])
     assert covers.run() == 0
     assert origin.count() == 1
 
 
 def test_mending_wakes_the_workers_for_what_a_dead_process_held(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg())
-    covers.cache.remember([url])
-    covers.cache.want([url])
+    covers.cache.register([url])
+    covers.cache.enqueue_missing([url])
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
     covers.cache.jobs.holder = f"{done.stdout.strip()}:1"
     assert covers.cache.jobs.claim() is not None
     rings: list[int] = []
     covers.cache.wake = lambda: rings.append(1)
-    housekeeping(covers).mend()
+    housekeeping(covers).repair_index()
     assert rings == [1]
     covers.run()
     assert covers.states(url) == ["ready"]
@@ -133,7 +133,7 @@ def test_nothing_is_removed_while_an_origin_is_in_trouble(covers: Covers) -> Non
     fill(covers, 300)
     covers.clock.advance(YEAR_S + DAY_S)
     with covers.cache.cache.index.database.write() as conn:
-        covers.cache.jobs.lane_failed(conn, "h", "down", pause_s=60)
+        covers.cache.jobs.record_host_failure(conn, "h", "down", pause_s=60)
     housekeeping(covers).retain()
     assert counted(covers.cache.cache)[0] == 300
 
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
         conn.execute("PRAGMA query_only = 1")
     covers.cache.cache.counters.add("misses")
     chores.flush()
-    chores.mend()
+    chores.repair_index()
     chores.sweep()
     chores.retain()
     assert "left undone" in caplog.text
@@ -167,10 +167,10 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
 
 def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin: Origin) -> None:
     seen, unseen = origin.put("/seen.jpg", jpeg()), [origin.put(f"/{n}.jpg", jpeg(30, 30, (n, 9, 9))) for n in range(3)]
-    covers.cache.remember([*unseen, seen])
+    covers.cache.register([*unseen, seen])
     housekeeping(covers).fill()
     assert covers.cache.jobs.depth() == 4
-    covers.cache.want([seen])
+    covers.cache.enqueue_missing([seen])
     covers.cache.loader.run_next()
     assert covers.states(seen, *unseen) == ["ready", "waiting", "waiting", "waiting"]
     covers.run()
@@ -182,13 +182,13 @@ def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin
 def test_a_cache_near_its_budget_is_not_filled_further(covers: Covers, origin: Origin) -> None:
     covers.show(origin.put("/a.jpg", jpeg()))
     covers.cache.cache.budget_bytes = covers.cache.cache.index.totals("covers").bytes
-    covers.cache.remember([origin.put("/b.jpg", jpeg())])
+    covers.cache.register([origin.put("/b.jpg", jpeg())])
     housekeeping(covers).fill()
     assert covers.cache.jobs.depth() == 0
 
 
 def test_every_chore_has_its_time(covers: Covers) -> None:
-    times = {chore.name: (chore.first_s, chore.every_s) for chore in housekeeping(covers).chores()}
+    times = {chore.name: (chore.first_s, chore.every_s) for chore in housekeeping(covers).periodic_jobs()}
     assert times == {"mend": (0, 5), "flush": (60, 60), "fill": (2, 30), "sweep": (3, DAY_S), "retention": (DAY_S, DAY_S)}
 
 
@@ -196,7 +196,7 @@ def test_a_clock_of_1970_serves_and_stores(tmp_path: Path, origin: Origin) -> No
     with covers_at(tmp_path, origin, FakeClock(300.0)) as covers:
         url = origin.put("/a.jpg", jpeg())
         covers.show(url)
-        housekeeping(covers, url).mend()
+        housekeeping(covers, url).repair_index()
         housekeeping(covers, url).sweep()
         assert covers.states(url) == ["ready"]
 

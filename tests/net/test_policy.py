@@ -16,7 +16,7 @@ from image_cache.net.client import HttpClient
 from image_cache.net.deadline import DeadlineWatcher
 from image_cache.net.policy import PeerPolicy, connect_by_tcp, resolve_by_system
 from image_cache.net.transport import guarded_session
-from image_cache.net.url import canonical_host, interface_networks, lane, parse_url, refusal
+from image_cache.net.url import canonical_host, host_queue, interface_networks, parse_url, refusal
 from tests.support.corpora import manifest
 from tests.support.origin import ANY, Origin
 
@@ -271,7 +271,7 @@ def test_the_url_check_is_linear() -> None:
     ],
 )
 def test_a_lane_is_the_host_and_an_unusual_port(url: str, expected: str) -> None:
-    assert lane(url) == expected
+    assert host_queue(url) == expected
 
 
 # --- the lists ---------------------------------------------------------------------------------------------------------

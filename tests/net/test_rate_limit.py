@@ -33,29 +33,29 @@ def said(remaining: int, limit: int = 60) -> dict[str, str]:
 def taken(pace: RateLimiter, spare: int = 0) -> int:
     """Take until it has to wait; return how many that were."""
     count = 0
-    while pace.take(spare) == 0:
+    while pace.acquire(spare) == 0:
         count += 1
         assert count < 1000
     return count
 
 
 def test_a_window_holds_so_many_calls_and_the_next_one_waits_for_the_oldest_to_leave(pace: RateLimiter, clock: FakeClock) -> None:
-    assert pace.take() == 0
+    assert pace.acquire() == 0
     clock.advance(20)
     assert taken(pace) == 54
-    assert pace.take() == pytest.approx(40)
+    assert pace.acquire() == pytest.approx(40)
     clock.advance(39)
-    assert pace.take() == pytest.approx(1)
+    assert pace.acquire() == pytest.approx(1)
     clock.advance(1.01)
     assert taken(pace) == 1
-    assert pace.take() == pytest.approx(19.99)
+    assert pace.acquire() == pytest.approx(19.99)
 
 
 def test_another_instance_and_a_restart_count_on(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     assert taken(pace) == 55
     again = RateLimiter(ServiceStateTable(CatalogDatabase(rows.db.path)), "discogs", calls=55, window_s=60, clock=clock)
-    assert again.take() == pytest.approx(60)
-    assert RateLimiter(rows, "another", calls=55, window_s=60, clock=clock).take() == 0
+    assert again.acquire() == pytest.approx(60)
+    assert RateLimiter(rows, "another", calls=55, window_s=60, clock=clock).acquire() == 0
 
 
 def test_some_calls_are_left_to_whoever_is_in_a_hurry(pace: RateLimiter) -> None:
@@ -64,48 +64,48 @@ def test_some_calls_are_left_to_whoever_is_in_a_hurry(pace: RateLimiter) -> None
 
 
 def test_a_service_that_allows_fewer_is_believed(pace: RateLimiter) -> None:
-    assert pace.take() == 0
-    pace.heed(said(24, limit=25))
+    assert pace.acquire() == 0
+    pace.update_from_headers(said(24, limit=25))
     assert 1 + taken(pace) == 23
 
 
 def test_calls_of_others_on_this_line_count(pace: RateLimiter, clock: FakeClock) -> None:
-    assert pace.take() == 0
-    pace.heed(said(20))  # 40 used, one of them ours
+    assert pace.acquire() == 0
+    pace.update_from_headers(said(20))  # 40 used, one of them ours
     assert 1 + taken(pace) == 55 - 39
-    wait_s = pace.take()
+    wait_s = pace.acquire()
     assert 0 < wait_s <= 60
     clock.advance(61)
     assert taken(pace) == 55
 
 
 def test_the_last_calls_are_not_raced_for(pace: RateLimiter) -> None:
-    pace.take()
-    pace.heed(said(1))
-    assert pace.take() == pytest.approx(5)
+    pace.acquire()
+    pace.update_from_headers(said(1))
+    assert pace.acquire() == pytest.approx(5)
 
 
 def test_our_own_calls_are_not_taken_for_those_of_others(pace: RateLimiter) -> None:
     for number in range(55):
-        assert pace.take() == 0, number
-        pace.heed(said(60 - number))  # the numbers lag by one
+        assert pace.acquire() == 0, number
+        pace.update_from_headers(said(60 - number))  # the numbers lag by one
 
 
 def test_a_pause_holds_for_all_and_ends(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     pace.pause(40)
-    assert pace.take() == pytest.approx(40)
-    assert RateLimiter(rows, "discogs", calls=55, window_s=60, clock=clock).take() == pytest.approx(40)
+    assert pace.acquire() == pytest.approx(40)
+    assert RateLimiter(rows, "discogs", calls=55, window_s=60, clock=clock).acquire() == pytest.approx(40)
     clock.advance(41)
-    assert pace.take() == 0
+    assert pace.acquire() == 0
     pace.pause(10**9)
-    assert pace.take() == 3600
+    assert pace.acquire() == 3600
 
 
 def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: RateLimiter, clock: FakeClock) -> None:
     assert taken(pace) == 55
     pace.pause(30)
     clock.advance(-86400 * 365)
-    assert 0 < pace.take() <= 60  # calls from the future count as of now, once
+    assert 0 < pace.acquire() <= 60  # calls from the future count as of now, once
     clock.advance(61)
     assert taken(pace) == 55
     clock.advance(86400 * 365)
@@ -125,8 +125,8 @@ def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: RateLimiter, clock: 
     ids=str,
 )
 def test_headers_that_say_nothing_change_nothing(pace: RateLimiter, headers: dict[str, str]) -> None:
-    pace.take()
-    pace.heed(headers)
+    pace.acquire()
+    pace.update_from_headers(headers)
     assert 1 + taken(pace) == 55
 
 
@@ -134,7 +134,7 @@ def test_a_good_answer_clears_the_fault(pace: RateLimiter, rows: ServiceStateTab
     pace.failed("away", "Discogs cannot be reached.")
     assert (rows.state("discogs").fault, rows.state("discogs").failed_at) == ("away", clock.now)
     clock.advance(5)
-    pace.heed({})
+    pace.update_from_headers({})
     state = rows.state("discogs")
     assert (state.fault, state.says, state.failed_at, state.contact_at) == ("", "", None, clock.now)
 
@@ -144,7 +144,7 @@ def ask(path: Path, until: float, found: Any) -> None:
     pace = RateLimiter(ServiceStateTable(catalog), "discogs", calls=20, window_s=0.5)
     count, first = 0, 0.0
     while time.time() < until:
-        wait_s = pace.take()
+        wait_s = pace.acquire()
         if wait_s:
             time.sleep(min(wait_s, 0.02))
         else:

@@ -498,9 +498,9 @@ def test_playing_counts_and_undo_takes_it_back(library: Library, clock: FakeCloc
     fill(library, row("T", plays=12))
     assert library.album(1).last_played_at is None  # type: ignore[union-attr]
     first = clock.now
-    assert library.played(1) == 13
+    assert library.record_play(1) == 13
     clock.advance(60)
-    assert library.played(1) == 14
+    assert library.record_play(1) == 14
     assert library.album(1).last_played_at == clock.now  # type: ignore[union-attr]
     assert library.unplay(1) == 13
     assert library.album(1).last_played_at == first  # type: ignore[union-attr]
@@ -512,13 +512,13 @@ def test_playing_counts_and_undo_takes_it_back(library: Library, clock: FakeCloc
 def test_playing_moves_a_record_in_the_order_by_plays_at_once(library: Library) -> None:
     fill(library, row("a"), row("b"))
     assert titles(library, AlbumQuery(sort="plays")) == ["a", "b"]
-    library.played(2)
+    library.record_play(2)
     assert titles(library, AlbumQuery(sort="plays")) == ["b", "a"]
 
 
 @pytest.mark.parametrize("album_id", [7, 0, -1])
 def test_playing_what_is_not_there_says_so(library: Library, album_id: int) -> None:
-    for act in (library.played, library.unplay, lambda i: library.rate(i, 3)):
+    for act in (library.record_play, library.unplay, lambda i: library.rate(i, 3)):
         with pytest.raises(UnknownAlbum):
             act(album_id)
 
@@ -551,7 +551,7 @@ def test_another_pressing_is_another_record(library: Library) -> None:
 def test_an_import_keeps_what_was_done_here(library: Library) -> None:
     rows = [row("a", rating=3, plays=2)]
     library.import_rows(rows)
-    library.played(1)
+    library.record_play(1)
     library.rate(1, 5)
     assert library.import_rows(rows).same == 1
     album = library.album(1)

@@ -66,10 +66,10 @@ def gone(catalog: CatalogDatabase, ids: list[int], at: float) -> None:
 def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library: Library, catalog: CatalogDatabase) -> None:
     one, other = fill(library, *(row(title, genres=("Jazz",), formats=("LP",), year=1971) for title in ("Zugzwang", "Other")))
     for album_id in (one, other):
-        library.played(album_id)
+        library.record_play(album_id)
         library.write_notes(album_id, f"note{album_id}")
         ArtworkTable(catalog).record(album_id, CoverTries(1.0, 2.0), None)
-        SyncTable(catalog).wish(album_id, 1.0)
+        SyncTable(catalog).enqueue_details(album_id, 1.0)
     with catalog.write() as conn:
         conn.executemany("INSERT INTO spins (album_id, spun_at) VALUES (?, 1)", [(one,), (other,)])
     before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
@@ -87,7 +87,7 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
     assert library.random() == library.album(other)
     with pytest.raises(UnknownAlbum):
-        library.played(one)
+        library.record_play(one)
 
 
 def test_unknown_ids_are_passed_over_and_an_id_is_never_given_again(library: Library) -> None:
@@ -107,7 +107,7 @@ def test_a_large_set_goes_in_portions_between_which_others_write(library: Librar
         for at, album_id in enumerate(ids[:-1]):
             if at in (RECORDS_A_WRITE, 2 * RECORDS_A_WRITE - 1):  # read before the second portion is written
                 left.append(library.count())
-                writer = threading.Thread(target=lambda: wrote.append(library.played(ids[-1])))
+                writer = threading.Thread(target=lambda: wrote.append(library.record_play(ids[-1])))
                 writer.start()
                 writer.join(20)
             yield album_id
@@ -124,17 +124,17 @@ def test_only_what_is_still_gone_goes_and_what_has_something_of_ones_own_is_spar
     names = ("plain", "played", "noted", "starred", "covered", "back", "again", "there")
     ids = dict(zip(names, fill(library, *(row(name, source="discogs", source_id=name) for name in names)), strict=True))
     gone(catalog, [one for name, one in ids.items() if name != "there"], 100.0)
-    library.played(ids["played"])
+    library.record_play(ids["played"])
     library.write_notes(ids["noted"], "mine")
     library.rate(ids["starred"], 4)
-    ArtworkTable(catalog).choose(ids["covered"], own.keep(BODY))
+    ArtworkTable(catalog).choose(ids["covered"], own.store(BODY))
     rows = RemovalTable(catalog)
     count = rows.count_gone("discogs")
     assert (count.total, count.own, count.until) == (7, 4, 100.0)
     assert rows.count_gone("music").total == 0
     assert [album.title for album in rows.gone("discogs", 9, own=True)] == ["covered", "noted", "played", "starred"]
     assert [album.title for album in rows.gone("discogs", 2, own=False)] == ["again", "back"]
-    assert rows.belongings(list(ids.values())) == {
+    assert rows.dependents(list(ids.values())) == {
         **dict.fromkeys(ids.values(), RecordDependents()),
         ids["played"]: RecordDependents(plays=1),
         ids["noted"]: RecordDependents(has_notes=True),
@@ -162,7 +162,7 @@ def test_the_file_of_an_own_cover_goes_with_the_last_record_that_shows_it(
     library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path
 ) -> None:
     one, other, third = fill(library, row("One"), row("Other"), row("Third"))
-    shared, chosen = own.keep(BODY), "https://covers.example/a.jpg"
+    shared, chosen = own.store(BODY), "https://covers.example/a.jpg"
     for album_id, address in ((one, shared), (other, shared), (third, chosen)):
         ArtworkTable(catalog).choose(album_id, address)
     library.remove([one, third])
@@ -175,7 +175,7 @@ def test_an_own_cover_that_cannot_be_deleted_keeps_no_record(
     library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path
 ) -> None:
     (one,) = fill(library, row("One"))
-    address = own.keep(BODY)
+    address = own.store(BODY)
     ArtworkTable(catalog).choose(one, address)
     file = next(path for path in (tmp_path / "own").rglob("*") if path.is_file())
     file.unlink()
@@ -227,7 +227,7 @@ def test_a_disk_that_refuses_is_said_and_what_went_before_it_stays_gone(library:
 
 def test_the_demo_goes_the_same_way(library: Library, catalog: CatalogDatabase, own: OwnCovers, tmp_path: Path) -> None:
     ids = fill(library, row("Mine"), *(row(f"Demo {number}", source="demo", source_id=str(number)) for number in range(3)))
-    ArtworkTable(catalog).choose(ids[1], own.keep(BODY))
+    ArtworkTable(catalog).choose(ids[1], own.store(BODY))
     assert library.remove_source("demo") == 3
     assert [album.title for album in library.albums()] == ["Mine"]
     assert not [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
@@ -268,14 +268,14 @@ def test_a_picture_for_a_record_that_was_removed_a_moment_ago_is_not_kept(tmp_pa
         assert album is not None
         inside.services.library.remove([album.id])
         with pytest.raises(UnknownAlbum):
-            inside.services.care.desk.upload(album, jpeg())
+            inside.services.artwork.editor.upload(album, jpeg())
         assert not [path for path in (tmp_path / "vault/state/own_covers").rglob("*") if path.is_file()]
 
 
 def test_a_picture_is_kept_again_when_its_file_went_with_another_record_meanwhile(tmp_path: Path) -> None:
     """The same picture: kept for the second record, and before that record has it, deleted with the first."""
     with Inside(tmp_path / "vault", settled=False) as inside:
-        catalog, desk = inside.services.catalog, inside.services.care.desk
+        catalog, desk = inside.services.catalog, inside.services.artwork.editor
         album = inside.services.library.album(inside.album())
         assert album is not None
         folder = tmp_path / "vault/state/own_covers"

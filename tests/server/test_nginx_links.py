@@ -28,15 +28,15 @@ def log(tmp_path: Path) -> HitLog:
 
 
 def test_the_list_is_taken_once_with_each_key_and_every_hit(log: HitLog) -> None:
-    assert log.take() == (set(), 0), "no list, no hits"
+    assert log.drain() == (set(), 0), "no list, no hits"
     log.path.write_bytes(b"".join(line(digest) for digest in DIGESTS) * 500 + line(DIGESTS[0], "thumbnails", "jpg"))
-    keys, hits = log.take()
+    keys, hits = log.drain()
     assert keys == {Key(NAMESPACE, "detail", digest) for digest in DIGESTS} | {Key(NAMESPACE, "thumbnails.jpg", DIGESTS[0])}
     assert hits == 10_001
-    assert log.take() == (set(), 0)
+    assert log.drain() == (set(), 0)
     with log.path.open("ab") as writer:  # it goes on in the same file
         writer.write(line(DIGESTS[3]))
-    assert log.take() == ({Key(NAMESPACE, "detail", DIGESTS[3])}, 1)
+    assert log.drain() == ({Key(NAMESPACE, "detail", DIGESTS[3])}, 1)
 
 
 def test_what_is_no_hit_in_the_list_harms_nothing(log: HitLog) -> None:
@@ -50,7 +50,7 @@ def test_what_is_no_hit_in_the_list_harms_nothing(log: HitLog) -> None:
         line("zz" * 32),
     ]
     log.path.write_bytes(b"".join(junk) + line(DIGESTS[1]) + line(DIGESTS[2])[:30])
-    keys, hits = log.take()
+    keys, hits = log.drain()
     assert keys == {Key(NAMESPACE, "detail", DIGESTS[1])}, "half a line is none"
     assert hits == len(junk) + 1
 
@@ -59,11 +59,11 @@ def test_a_list_that_is_a_link_or_a_folder_is_left_alone(log: HitLog, tmp_path: 
     target = tmp_path / "precious"
     target.write_bytes(line(DIGESTS[0]))
     log.path.symlink_to(target)
-    assert log.take() == (set(), 0)
+    assert log.drain() == (set(), 0)
     assert target.read_bytes() == line(DIGESTS[0])
     log.path.unlink()
     log.path.mkdir()
-    assert log.take() == (set(), 0)
+    assert log.drain() == (set(), 0)
 
 
 def test_two_who_take_at_once_count_each_hit_once(log: HitLog) -> None:
@@ -72,7 +72,7 @@ def test_two_who_take_at_once_count_each_hit_once(log: HitLog) -> None:
 
     def take() -> None:
         start.wait()
-        counts.append(HitLog(log.path, NAMESPACE).take()[1])
+        counts.append(HitLog(log.path, NAMESPACE).drain()[1])
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:

@@ -141,7 +141,7 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
     swept = StreamImageManager(
         live.folder / "state/stream_images", live.folder / "cache/streams", clock=lambda: time.time() + 4000
     )
-    swept.pictures.sweep()
+    swept.images.sweep()
     swept.close()
     left = [path.name for path in (live.folder / "state/stream_images").rglob("*") if path.is_file()]
     assert sorted(left) == sorted(f"{image_id}_original.jpg" for image_id in ids)

@@ -53,7 +53,7 @@ def add(manager: StreamImageManager, seed: int = 1, kind: ImageVisibility = PUBL
 
 def account(manager: StreamImageManager, name: str) -> Viewer:
     AccountTable(CatalogDatabase(manager.images_dir.parent / "catalog.db")).add(name, name, "", "owner", 0.0, only_first=False)
-    return manager.people.viewer(name)
+    return manager.members.viewer(name)
 
 
 def files_below(*folders: Path) -> list[Path]:
@@ -208,7 +208,7 @@ def test_bad_input_is_refused_and_nothing_of_it_is_stored(tmp_path: Path, case: 
     assert made.get_stream_images("evening") == []
     assert files_below(tmp_path / "stream_images") == []
     assert not [path for path in files_below(tmp_path / "cache") if path.suffix == ".webp"]
-    assert made.rows.strays(float("inf")) == []
+    assert made.rows.orphans(float("inf")) == []
     made.close()
 
 
@@ -240,7 +240,7 @@ def test_the_format_is_what_decoding_says(manager: StreamImageManager, format_: 
     manager.upload_stream_image("evening", body, "it.says.svg")
     image = manager.get_stream_images("evening")[0]
     assert (image.format, image.file_path.rpartition(".")[2]) == (format_, suffix)
-    assert manager.pictures.original(image) == body
+    assert manager.images.original(image) == body
 
 
 def test_a_format_that_is_not_offered_is_refused_although_it_could_be_read(manager: StreamImageManager) -> None:
@@ -258,8 +258,8 @@ def test_a_photograph_stands_upright_and_says_nothing_about_where_it_was_taken(m
     manager.upload_stream_image("evening", body, "a.jpg")
     image = manager.get_stream_images("evening")[0]
     assert image.dimensions == (800, 400)
-    for variant in manager.pictures.variants:
-        shown = manager.pictures.body(image, variant)
+    for variant in manager.images.variants:
+        shown = manager.images.body(image, variant)
         assert shown is not None
         assert b"somebody" not in shown
         assert b"Exif" not in shown
@@ -324,8 +324,8 @@ def test_a_sensitive_image_is_blurred_in_its_bytes(manager: StreamImageManager) 
     for x in range(0, 600, 20):
         picture.paste("black", (x, 0, x + 10, 600))
     stream = manager.create_stream("Evening", "evening")
-    image = manager.uploads.take(stream, Upload(encoded(picture, "PNG"), "a.png", is_sensitive=True))
-    sharp, blurred = (manager.pictures.body(image, name) for name in ("stream_detail", "stream_detail_blurred"))
+    image = manager.uploads.store(stream, Upload(encoded(picture, "PNG"), "a.png", is_sensitive=True))
+    sharp, blurred = (manager.images.body(image, name) for name in ("stream_detail", "stream_detail_blurred"))
     assert sharp is not None
     assert blurred is not None
 
@@ -342,7 +342,7 @@ def test_an_image_that_becomes_sensitive_later_is_blurred_on_request(manager: St
     image_id = add(manager)
     image = manager.update_stream_image("evening", image_id, is_sensitive=True)
     assert image.is_sensitive
-    assert manager.pictures.body(image, "stream_thumb_blurred") != manager.pictures.body(image, "stream_thumb")
+    assert manager.images.body(image, "stream_thumb_blurred") != manager.images.body(image, "stream_thumb")
 
 
 # Changing and ending
@@ -377,12 +377,12 @@ def test_a_deleted_image_leaves_no_byte_anywhere(manager: StreamImageManager, tm
     body = photo(5)
     image_id = add(manager, body=body, title="gone")
     image = manager.get_stream_images("evening")[0]
-    shown = [manager.pictures.body(image, variant) for variant in manager.pictures.variants]
+    shown = [manager.images.body(image, variant) for variant in manager.images.variants]
     assert manager.delete_stream_image("evening", image_id)
     left = files_below(tmp_path / "stream_images") + [path for path in files_below(tmp_path / "cache") if path.suffix == ".webp"]
     assert left == []
-    assert all(manager.pictures.cached(image, variant) is None for variant in manager.pictures.variants)
-    assert all(manager.pictures.body(image, variant) is None for variant in manager.pictures.variants)
+    assert all(manager.images.cached(image, variant) is None for variant in manager.images.variants)
+    assert all(manager.images.body(image, variant) is None for variant in manager.images.variants)
     everything = b"".join(path.read_bytes() for path in files_below(tmp_path))
     assert body not in everything
     assert not any(one and one[50:150] in everything for one in shown)
@@ -392,15 +392,15 @@ def test_an_original_that_cannot_be_deleted_now_goes_later(manager: StreamImageM
     image_id = add(manager)
     folder = tmp_path / "stream_images/evening"
     image = manager.get_stream_images("evening")[0]
-    real, manager.pictures.storage = manager.pictures.storage, LocalStorage("/proc/nowhere")
+    real, manager.images.storage = manager.images.storage, LocalStorage("/proc/nowhere")
     assert manager.delete_stream_image("evening", image_id) is True
-    manager.pictures.storage = real
+    manager.images.storage = real
     # What was said to be deleted is not there for anybody, and its bytes go with the next sweep.
     assert manager.get_stream_images("evening") == []
     (folder / f"{image_id}_original.jpg").touch()
-    manager.rows.note_stray(image.file_path, image_id, 0)
+    manager.rows.record_orphan(image.file_path, image_id, 0)
     clock.advance(5)
-    assert manager.pictures.sweep() == 1
+    assert manager.images.sweep() == 1
     assert files_below(folder) == []
 
 
@@ -416,8 +416,8 @@ def test_an_image_that_is_deleted_while_it_is_rendered_leaves_nothing(tmp_path: 
     made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", storage=Slow(tmp_path / "stream_images"))
     add(made)
     image = made.get_stream_images("evening")[0]
-    made.pictures.drop(image.image_id)
-    assert made.pictures.body(image, "stream_thumb") is None
+    made.images.drop(image.image_id)
+    assert made.images.body(image, "stream_thumb") is None
     assert not [path for path in files_below(tmp_path) if path.suffix in (".webp", ".jpg")]
     assert made.cache.get_cache_stats()["cached_items"] == 0
     made.close()
@@ -426,29 +426,29 @@ def test_an_image_that_is_deleted_while_it_is_rendered_leaves_nothing(tmp_path: 
 def test_an_upload_that_never_ended_is_swept_after_an_hour(manager: StreamImageManager, clock: FakeClock) -> None:
     image_id = new_image_id(bytes(16))
     path = f"evening/{image_id}_original.jpg"
-    manager.rows.note_stray(path, image_id, clock())
-    manager.pictures.storage.put(path, b"bytes")
-    manager.pictures.keep(image_id, {"stream_thumb": b"RIFF"})
-    assert manager.pictures.sweep() == 0
+    manager.rows.record_orphan(path, image_id, clock())
+    manager.images.storage.put(path, b"bytes")
+    manager.images.keep(image_id, {"stream_thumb": b"RIFF"})
+    assert manager.images.sweep() == 0
     clock.advance(3601)
-    assert manager.pictures.sweep() == 1
-    assert manager.pictures.storage.get(path) is None
+    assert manager.images.sweep() == 1
+    assert manager.images.storage.get(path) is None
     assert manager.cache.get_image(image_id, "stream_details") is None
 
 
 def test_tending_writes_views_sweeps_and_forgives_a_disk(manager: StreamImageManager, clock: FakeClock, tmp_path: Path) -> None:
     image_id = add(manager)
-    manager.views.saw(image_id, "somebody")
+    manager.view_counts.record(image_id, "somebody")
     path = f"evening/{new_image_id(bytes(16))}_original.jpg"
-    manager.rows.note_stray(path, new_image_id(bytes(16)), clock() - 7200)
-    manager.pictures.storage.put(path, b"bytes")
-    manager.tend()
+    manager.rows.record_orphan(path, new_image_id(bytes(16)), clock() - 7200)
+    manager.images.storage.put(path, b"bytes")
+    manager.run_maintenance()
     assert manager.get_stream_images("evening")[0].view_count == 1
-    assert manager.pictures.storage.get(path) is None
+    assert manager.images.storage.get(path) is None
     for file in files_below(tmp_path / "cache"):
         file.unlink()
-    manager.tend()
-    assert manager.pictures.body(manager.get_stream_images("evening")[0], "stream_thumb") is not None
+    manager.run_maintenance()
+    assert manager.images.body(manager.get_stream_images("evening")[0], "stream_thumb") is not None
 
 
 # The cache
@@ -573,7 +573,7 @@ def test_another_recipe_forgets_what_the_old_one_made(tmp_path: Path) -> None:
     first.close()
     second = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", limits=UploadLimits(quality=20))
     assert second.cache.get_image(image_id, "stream") is None
-    after = second.pictures.body(second.get_stream_images("evening")[0], "stream_thumb")
+    after = second.images.body(second.get_stream_images("evening")[0], "stream_thumb")
     assert after is not None
     assert before is not None
     assert len(after) < len(before)
@@ -588,7 +588,7 @@ def test_a_lost_cache_is_made_again_from_the_originals(tmp_path: Path) -> None:
     for path in files_below(tmp_path / "cache"):
         path.unlink()
     second = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache")
-    assert second.pictures.body(second.get_stream_images("evening")[0], "stream_thumb") == before
+    assert second.images.body(second.get_stream_images("evening")[0], "stream_thumb") == before
     second.close()
 
 
@@ -597,23 +597,23 @@ def test_a_lost_cache_is_made_again_from_the_originals(tmp_path: Path) -> None:
 
 def test_a_viewer_counts_once_in_half_an_hour_and_days_are_kept(manager: StreamImageManager, clock: FakeClock) -> None:
     image_id = add(manager)
-    manager.views.windows._clock = clock  # the windows of a process have a clock of their own
-    assert manager.views.saw(image_id, "somebody")
-    assert not manager.views.saw(image_id, "somebody")
-    assert manager.views.saw(image_id, "another")
+    manager.view_counts.windows._clock = clock  # the windows of a process have a clock of their own
+    assert manager.view_counts.record(image_id, "somebody")
+    assert not manager.view_counts.record(image_id, "somebody")
+    assert manager.view_counts.record(image_id, "another")
     assert manager.get_stream_images("evening")[0].view_count == 0, "not written yet"
-    assert manager.views.flush() == 2
+    assert manager.view_counts.flush() == 2
     clock.advance(1801)
-    assert manager.views.saw(image_id, "somebody")
+    assert manager.view_counts.record(image_id, "somebody")
     clock.advance(86400)
-    assert manager.views.saw(image_id, "somebody")
-    manager.views.saw("no-such-image", "somebody")
-    manager.views.flush()
-    assert manager.views.flush() == 0
+    assert manager.view_counts.record(image_id, "somebody")
+    manager.view_counts.record("no-such-image", "somebody")
+    manager.view_counts.flush()
+    assert manager.view_counts.flush() == 0
     image = manager.get_stream_images("evening")[0]
     assert image.view_count == 4
     assert image.last_accessed is not None
-    days = manager.listing.views_by_day([image_id], 3)[image_id]
+    days = manager.queries.views_by_day([image_id], 3)[image_id]
     assert [count for _, count in days] == [0, 3, 1]
     assert manager.get_image_stats("evening")["most_viewed"] == 4
 
@@ -640,7 +640,7 @@ def test_words_are_found_in_titles_and_descriptions_whatever_their_marks(manager
     assert stream is not None
 
     def found(text: str) -> list[str]:
-        return [image.image_id for image in manager.listing.images(STRANGER, stream, text)]
+        return [image.image_id for image in manager.queries.images(STRANGER, stream, text)]
 
     assert found("lodz") == found("ŁÓDŹ nig") == found("roof rain") == [one]
     assert found("enc") == [two]
@@ -658,27 +658,27 @@ def test_an_invitation_makes_a_member_until_it_is_over(manager: StreamImageManag
     stream = manager.create_stream("Evening", "evening", owner=account(manager, "ida"))
     for name in ("bo", "cy", "di"):
         account(manager, name)
-    token, made = manager.people.invite(stream, "subscriber", days=2, uses=2)
+    token, made = manager.members.invite(stream, "subscriber", days=2, uses=2)
     assert made.uses_left == 2
-    assert manager.people.accept(token, manager.people.viewer("bo").account_id or 0) == "evening"
-    assert stream.id in manager.people.viewer("bo").follows
-    assert manager.people.accept(token, manager.people.viewer("ida").account_id or 0) == "evening"
-    assert manager.people.viewer("ida").owns == {stream.id}
-    assert not manager.people.viewer("ida").follows, "the owner stays the owner"
+    assert manager.members.accept(token, manager.members.viewer("bo").account_id or 0) == "evening"
+    assert stream.id in manager.members.viewer("bo").follows
+    assert manager.members.accept(token, manager.members.viewer("ida").account_id or 0) == "evening"
+    assert manager.members.viewer("ida").owns == {stream.id}
+    assert not manager.members.viewer("ida").follows, "the owner stays the owner"
     with pytest.raises(InvitationRejected):
-        manager.people.accept(token, manager.people.viewer("cy").account_id or 0)
-    token, made = manager.people.invite(stream, "co-owner", days=2)
+        manager.members.accept(token, manager.members.viewer("cy").account_id or 0)
+    token, made = manager.members.invite(stream, "co-owner", days=2)
     assert token.encode() not in (manager.images_dir.parent / "catalog.db").read_bytes()
-    manager.people.accept(token, manager.people.viewer("bo").account_id or 0)
-    assert stream.id in manager.people.viewer("bo").co_owns
-    token, made = manager.people.invite(stream, days=2)
+    manager.members.accept(token, manager.members.viewer("bo").account_id or 0)
+    assert stream.id in manager.members.viewer("bo").co_owns
+    token, made = manager.members.invite(stream, days=2)
     clock.advance(2 * 86400 + 1)
     with pytest.raises(InvitationRejected):
-        manager.people.invitation(token)
-    token, made = manager.people.invite(stream)
-    manager.people.withdraw(stream, made.id)
+        manager.members.invitation(token)
+    token, made = manager.members.invite(stream)
+    manager.members.withdraw(stream, made.id)
     with pytest.raises(InvitationRejected):
-        manager.people.accept(token, 1)
+        manager.members.accept(token, 1)
     for role, days, uses in (
         ("owner", 1, 1),
         ("subscriber", 0, 1),
@@ -687,18 +687,18 @@ def test_an_invitation_makes_a_member_until_it_is_over(manager: StreamImageManag
         ("subscriber", 1, 101),
     ):
         with pytest.raises(FieldRejected):
-            manager.people.invite(stream, role, days=days, uses=uses)
-    manager.people.remove(stream, "BO")
-    assert manager.people.viewer("bo").co_owns == frozenset()
+            manager.members.invite(stream, role, days=days, uses=uses)
+    manager.members.remove(stream, "BO")
+    assert manager.members.viewer("bo").co_owns == frozenset()
 
 
 def test_a_number_is_an_account_and_a_name_is_not_a_number(manager: StreamImageManager) -> None:
     """An account that is called 1 must not be the account with the number 1."""
     first = account(manager, "first")
     called = account(manager, str(first.account_id))
-    assert manager.people.viewer(first.account_id) == first
-    assert manager.people.viewer(str(first.account_id)) == called
-    assert manager.people.viewer(999) == manager.people.viewer("nobody") == manager.people.viewer(None) == STRANGER
+    assert manager.members.viewer(first.account_id) == first
+    assert manager.members.viewer(str(first.account_id)) == called
+    assert manager.members.viewer(999) == manager.members.viewer("nobody") == manager.members.viewer(None) == STRANGER
 
 
 def test_streams_get_an_address_from_their_title(manager: StreamImageManager) -> None:
@@ -759,7 +759,7 @@ def test_the_original_layout_is_taken_in_once(manager: StreamImageManager, tmp_p
         ("Party 2", PRIVATE, 20, "2024-05-01T20:15"),
         ("Party 3", SUBSCRIBERS, 30, "2024-05-01T20:15"),
     ]
-    assert manager.pictures.original(images[0]) == photo(1)
+    assert manager.images.original(images[0]) == photo(1)
     again = import_original(manager, path, owner=owner, dry_run=False)
     assert (again.new, again.same, len(again.rejected)) == (0, 3, 3)
 
@@ -777,6 +777,6 @@ def test_an_upload_reads_a_file_no_further_than_its_limit(tmp_path: Path) -> Non
     stream = made.create_stream("Evening", "evening")
     file = io.BytesIO(bytes(10_000_000))
     with pytest.raises(UploadTooLarge):
-        made.uploads.take(stream, Upload(file, "a.jpg"))
+        made.uploads.store(stream, Upload(file, "a.jpg"))
     assert file.tell() == 1001
     made.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from config import Settings
 from image_cache.covers import ImageCache
 from image_cache.covers.build import CoverServices, open_covers
-from image_cache.engine.maintenance import adopt
+from image_cache.engine.maintenance import rebuild_from_files
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 
@@ -25,7 +25,7 @@ class Covers:
         self.parts: CoverServices = open_covers(known, clock=clock)
         self.cache: ImageCache = self.parts.covers
         if self.cache.cache.is_adopting:
-            adopt(self.cache.cache)
+            rebuild_from_files(self.cache.cache)
 
     def run(self) -> int:
         """Run jobs until none is due; returns how many ran."""
@@ -36,16 +36,16 @@ class Covers:
 
     def show(self, *urls: str) -> list[str]:
         """Do what a page does, then what the workers do; returns the digests, as they are then."""
-        self.cache.remember(urls)
-        self.cache.want(urls)
+        self.cache.register(urls)
+        self.cache.enqueue_missing(urls)
         self.run()
         return self.digests(*urls)
 
     def digests(self, *urls: str) -> list[str]:
-        return [cover.digest for cover in self.cache.look(urls)]
+        return [cover.digest for cover in self.cache.peek(urls)]
 
     def states(self, *urls: str) -> list[str]:
-        return [cover.state for cover in self.cache.look(urls)]
+        return [cover.state for cover in self.cache.peek(urls)]
 
     def forget_memory(self) -> None:
         self.cache.cache.memory.clear()

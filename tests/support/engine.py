@@ -6,7 +6,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.key import Key, digest_of
-from image_cache.engine.maintenance import adopt
+from image_cache.engine.maintenance import rebuild_from_files
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.stats.counters import Counters
 from tests.support.clock import FakeClock
@@ -43,7 +43,7 @@ def open_cache(
         clock=clock,
     )
     if is_adopted and cache.is_adopting:
-        adopt(cache)
+        rebuild_from_files(cache)
     return cache
 
 

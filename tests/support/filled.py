@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
-from image_cache.bootstrap import prepare, secret_key
+from image_cache.bootstrap import ensure_directories, secret_key
 from image_cache.models import ImageVisibility
 from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services
@@ -24,7 +24,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
 
 @contextmanager
 def vault_at(settings: Settings, *, is_running: bool = False) -> Iterator[Services]:
-    prepare(settings)
+    ensure_directories(settings)
     services = open_services(settings)
     try:
         if is_running:
@@ -40,7 +40,7 @@ def shelve(services: Services, folder: Path, urls: list[str], start: int = 0) ->
     rows = [{"artist": f"Artist {start + n}", "title": f"Title {start + n}", "cover_url": url} for n, url in enumerate(urls)]
     table.write_text(json.dumps(rows), encoding="utf-8")
     services.library.import_table(table)
-    services.covers.remember_all(services.library.cover_urls())
+    services.covers.register_all(services.library.cover_urls())
 
 
 def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6, images: int = 3, edge_px: int = 40) -> None:
@@ -52,12 +52,12 @@ def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6,
             AlbumTable(services.catalog).play(album.id, 1_700_000_000.0 + album.id)
         services.accounts.add("Vera", "correct horse", "operator")
         token = services.accounts.login("Vera", "correct horse", "192.168.1.2")
-        assert services.accounts.who(token) is not None
-        stream = services.streams.create_stream("An evening", "evening", owner=services.streams.people.viewer("Vera"))
+        assert services.accounts.account_for_session(token) is not None
+        stream = services.streams.create_stream("An evening", "evening", owner=services.streams.members.viewer("Vera"))
         for seed in range(images):
-            services.streams.uploads.take(stream, Upload(photo(seed), f"{seed}.jpg", ImageVisibility.PRIVATE, f"Title {seed}"))
-        services._parts.own.keep(photo(77))
-        services.covers.want(urls)
+            services.streams.uploads.store(stream, Upload(photo(seed), f"{seed}.jpg", ImageVisibility.PRIVATE, f"Title {seed}"))
+        services._parts.own.store(photo(77))
+        services.covers.enqueue_missing(urls)
         while services.covers.loader.run_next():
             pass
     (settings.state_dir / "service_token").write_text("sesame")

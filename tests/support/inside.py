@@ -11,7 +11,7 @@ from werkzeug.test import Client, TestResponse
 
 from app import create_app
 from config import Settings
-from image_cache.bootstrap import prepare
+from image_cache.bootstrap import ensure_directories
 from image_cache.services import Services, open_services
 from image_cache.web.app import build_app
 from tests.support.origin import Origin, jpeg
@@ -51,7 +51,7 @@ class Inside:
         if clock is None:
             self.app: Flask = create_app(chosen)
         else:
-            prepare(chosen)
+            ensure_directories(chosen)
             self.app = build_app(open_services(chosen, clock=clock))
         self.app.test_client_class = Visitor
         self.services: Services = self.app.extensions["vinylvault"]
@@ -103,7 +103,7 @@ class Inside:
         table = self.folder.parent / f"{title}.csv"
         table.write_text(f"artist,title,cover_url\nArtist,{title},{cover_url or ''}\n", encoding="utf-8")
         self.services.library.import_table(table)
-        self.services.covers.remember_all(self.services.library.cover_urls())
+        self.services.covers.register_all(self.services.library.cover_urls())
         return max(album.id for album in self.services.library.albums())
 
     def cover(self, origin: Origin, path: str = "/cover.jpg", edge_px: int = 300) -> str:

@@ -29,10 +29,10 @@ class Stage:
         self.streams = inside.services.streams
         for name, role in ROLES.items():
             inside.account(role, name)
-        owner = self.streams.people.viewer("owner")
+        owner = self.streams.members.viewer("owner")
         self.stream = self.streams.create_stream("An evening", SLUG, owner=owner)
-        self.streams.people.add(self.stream, "subscriber", "subscriber")
-        self.streams.people.add(self.stream, "co-owner", "co-owner")
+        self.streams.members.add(self.stream, "subscriber", "subscriber")
+        self.streams.members.add(self.stream, "co-owner", "co-owner")
         self._clients: dict[str, FlaskClient] = {}
         self._seed = 100
         self.images = {kind: self.add(kind, title=f"Title of {kind.value}") for kind in KINDS}
@@ -41,7 +41,7 @@ class Stage:
         """Upload another image."""
         self._seed += 1
         upload = Upload(body or photo(self._seed), f"{self._seed}.jpg", kind, title, is_sensitive=is_sensitive)
-        return self.streams.uploads.take(self.stream, upload)
+        return self.streams.uploads.store(self.stream, upload)
 
     def client(self, actor: str) -> FlaskClient:
         """Return the browser of somebody, logged in once."""

@@ -271,7 +271,7 @@ def test_its_history_comes_in_once_and_beside_what_was_played_here(library: Libr
     assert library.import_table(path).new == 1
     [album] = library.albums()
     assert (album.plays, album.last_played_at) == (3, 1709323200.0)
-    library.played(album.id)
+    library.record_play(album.id)
     assert library.import_table(path).same == 1
     assert library.unplay(album.id) == 3
     conn.execute("INSERT INTO play_history (album_id, played_at) VALUES (7, '2024-04-01 20:00:00')")

@@ -65,7 +65,7 @@ class Counters:
         with self._lock:
             self._counts[name] += count
 
-    def take(self) -> dict[str, int]:
+    def drain(self) -> dict[str, int]:
         """Return the counts and begin again at zero."""
         with self._lock:
             counts, self._counts = dict(self._counts), Counter()

@@ -128,7 +128,7 @@ class ReuseSampler:
         self.seen = 0  # uses of all keys, sampled or not, since the last `take`
         self._began_at = 0.0  # when somebody first asked whether it is time
 
-    def note(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
+    def record(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
         """Note a use of an entry of this size (0: not known), or that it was stored."""
         if key.digest < self._below and len(self._sizes) < MOST_PENDING:
             with self._lock:
@@ -146,7 +146,7 @@ class ReuseSampler:
         count, waited_s = len(self._sizes), now - self._began_at
         return count > 0 and (is_last or waited_s >= (MERGE_FULL_S if count >= MERGE_PENDING else MERGE_S))
 
-    def take(self) -> "tuple[array[int], array[int], int]":
+    def drain(self) -> "tuple[array[int], array[int], int]":
         """Return (tags, sizes, uses of all keys) and begin anew. When not all could be noted, the last is 0: not known."""
         with self._lock:
             tags, sizes, seen = self._tags, self._sizes, self.seen
@@ -291,7 +291,7 @@ def merge_uses(conn: Connection, uses: ReuseSampler, now: float) -> None:
     """Bring the noted uses of this process into the state of all of them."""
     row = conn.execute("SELECT state FROM reuse").fetchone()
     state = Reuse.unpacked(row[0]) if row else Reuse()
-    state.merge(*uses.take(), now)
+    state.merge(*uses.drain(), now)
     uses.sample(state.limit)
     conn.execute("INSERT OR REPLACE INTO reuse VALUES (1, ?)", (state.packed(),))
 

@@ -26,7 +26,7 @@ class HitLog:
         self.path = path
         self._namespace = namespace
 
-    def take(self) -> tuple[set[Key], int]:
+    def drain(self) -> tuple[set[Key], int]:
         """Return the keys that were sent since the last look, and how many hits they were; the list is empty afterwards.
 
         Nothing when there is no list. A list that cannot be read is a warning: recency is lost, nothing else.

@@ -130,7 +130,7 @@ class CoverAudit:
 
     def _state(self) -> tuple[object, ...]:
         """Return what a pass depends on: the pictures of the records, what was fetched, what was given up, what was looked at."""
-        registered, fetched, given_up = self._covers.register.summary(NAMESPACE)
+        registered, fetched, given_up = self._covers.registry.summary(NAMESPACE)
         # An address is given up for good with its second failure, which changes no total: so those are looked at by the hour.
         hour = int(self._covers.clock() // HOUR_S) if given_up else 0
         return self._rows.revision(), registered, fetched, given_up, self._looks.rows.count(), hour
@@ -152,7 +152,7 @@ class CoverAudit:
         names.refresh()
         digests = {album_id: names.of(str(picture))[1] for album_id, picture, _, _ in portion}
         unique = list(dict.fromkeys(digests.values()))
-        images, looks = self._covers.register.get_many(unique), self._looks.rows.get_many(unique)
+        images, looks = self._covers.registry.get_many(unique), self._looks.rows.get_many(unique)
         known = self._albums.between(first, portion[-1][0])
         found, wrong = [], []
         for album_id, picture, source, elsewhere in portion:
@@ -166,7 +166,7 @@ class CoverAudit:
             if known.pop(album_id, None) != row:
                 found.append(row)
         if wrong:
-            logger.info("covers refused count=%s first=%s", self._rows.refuse(wrong), wrong[0][2])
+            logger.info("covers refused count=%s first=%s", self._rows.reject_url(wrong), wrong[0][2])
         if found or known:
             with self._albums.database.write() as conn:
                 self._albums.put(conn, found)

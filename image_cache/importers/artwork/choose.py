@@ -46,7 +46,7 @@ class CoverEditor:
         self._clock = clock
         self._tasks = tasks
 
-    def begin_if_due(self) -> None:
+    def start_search_if_due(self) -> None:
         """Start a search when a record's time has come. The chore; one that failed, or was cancelled, is not begun again at once."""
         if not self._settings.FIND_COVERS or self._tasks is None or self.rows.due(self._clock()) is None:
             return
@@ -56,14 +56,14 @@ class CoverEditor:
             return
         self._tasks.start(KIND, {})
 
-    def look_again(self, album: Album | None = None) -> bool:
+    def search_again(self, album: Album | None = None) -> bool:
         """Look for the cover of a record next, or of all that have none; tell whether a search runs now.
 
         Also for a record with a picture: then what is found is only offered. A source whose address leads nowhere is passed over.
         """
         if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
-            self.rows.refuse([(album.id, album.cover_url, "The address of its source leads to no picture")])
-        self.rows.ask(None if album is None else [album.id])
+            self.rows.reject_url([(album.id, album.cover_url, "The address of its source leads to no picture")])
+        self.rows.request_search(None if album is None else [album.id])
         if not self._settings.FIND_COVERS or self._tasks is None:
             return False
         self._tasks.start(KIND, {})
@@ -71,7 +71,7 @@ class CoverEditor:
 
     def is_dead(self, address: str) -> bool:
         """Tell whether the last fetch of an address said that there is no cover behind it."""
-        image = self._covers.register.get(self._covers.names.of(address)[1])
+        image = self._covers.registry.get(self._covers.names.of(address)[1])
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 
     def choose(self, album: Album, address: str) -> None:
@@ -98,17 +98,17 @@ class CoverEditor:
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
         self._decoder.render(body, [self._covers.variants["thumbnails"]])
-        self._put(album, self._own.keep(body), body)
+        self._put(album, self._own.store(body), body)
 
     def remove(self, album: Album) -> None:
         """Go by the source again. An uploaded picture that no record shows any more is deleted."""
         self._forget(self.rows.choose(album.id, None))
 
-    def believe(self, album: Album) -> None:
+    def retry_source(self, album: Album) -> None:
         """Ask the source's own address again, although it led to nothing."""
-        self.rows.accept(album.id)
+        self.rows.clear_rejection(album.id)
         if album.cover_url:
-            self._covers.forgive([album.cover_url])
+            self._covers.clear_failures([album.cover_url])
             self._show(album.cover_url)
 
     def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
@@ -117,20 +117,20 @@ class CoverEditor:
             self._forget(address)
             raise UnknownAlbum(album.id)
         if body is not None:  # the last other record with this picture may have been removed meanwhile, the file with it
-            self._own.keep(body)
+            self._own.store(body)
         if before != address:
             self._forget(before)
-        self._covers.forgive([address])
+        self._covers.clear_failures([address])
         self._show(address)
         logger.info("cover chosen album=%s", album.id)
 
     def _show(self, address: str) -> None:
-        self._covers.remember([address])
-        self._covers.want([address], VISIBLE)
+        self._covers.register([address])
+        self._covers.enqueue_missing([address], VISIBLE)
 
     def _forget(self, address: str | None) -> None:
         if address and address.startswith(SCHEME) and not self.rows.is_used(address):
             try:
-                self._own.forget(address)
+                self._own.delete(address)
             except StorageError as error:
                 logger.warning("own cover not deleted reason=%s", error)

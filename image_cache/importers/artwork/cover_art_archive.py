@@ -76,7 +76,7 @@ class CoverArtArchive:
         return ArchiveImage(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, says)
 
     def _ask(self, url: str) -> Any:
-        self._wait(self._turns.book())
+        self._wait(self._turns.reserve())
         try:
             with self._fetcher.open(
                 url, headers={"Accept": "application/json"}, max_bytes=MAX_BYTES, deadline_s=DEADLINE_S

@@ -83,7 +83,7 @@ class MusicBrainz:
         return [_release(one) for one in _list(found, "releases") if _id(one)]
 
     def _get(self, *path: str, **query: Any) -> Any:
-        self._wait(self._turns.book())
+        self._wait(self._turns.reserve())
         try:
             return self._api.get(*path, **query, fmt="json").data
         except OriginNotFound:

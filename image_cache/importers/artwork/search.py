@@ -131,8 +131,8 @@ class ArtworkSearch:
         has_found = self._rows.record(album.id, tries, found.url if found else None)
         if has_found and found is not None:
             logger.info("cover found album=%s way=%s", album.id, found.way)
-            self._covers.remember([found.url])
-            self._covers.want([found.url], WARM)
+            self._covers.register([found.url])
+            self._covers.enqueue_missing([found.url], WARM)
         return has_found
 
     def _put_off(self, album: Album, error: OriginUnavailable) -> None:

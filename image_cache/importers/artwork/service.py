@@ -67,18 +67,18 @@ class ArtworkService:
             # A sync of people who wait goes first: so many calls of each minute are left to it.
             self._discogs = lambda task: discogs.client(task, spare=SPARE_CALLS)
 
-    def chores(self) -> list[PeriodicJob]:
+    def periodic_jobs(self) -> list[PeriodicJob]:
         return [
             PeriodicJob("survey", SURVEY_S, self._look_around, first_s=SURVEY_S),
             PeriodicJob("finding", FIND_S, self._begin_search, first_s=FIND_S),
         ]
 
-    def find(self, task: Task) -> Mapping[str, Any]:
+    def run_search(self, task: Task) -> Mapping[str, Any]:
         """Look for covers: the runner of the task."""
         from image_cache.importers.artwork.search import ArtworkSearch
 
         finder = ArtworkSearch(
-            self._settings, self.desk.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock
+            self._settings, self.editor.rows, self._covers, self._fetcher, discogs=self._discogs, clock=self._clock
         )
         return finder.run(task)
 
@@ -88,7 +88,7 @@ class ArtworkService:
         return None if last is None or last.is_over else last
 
     @property
-    def desk(self) -> "CoverEditor":
+    def editor(self) -> "CoverEditor":
         """What people do about the cover of one record."""
         with self._guard:
             if self._desk is None:
@@ -107,7 +107,7 @@ class ArtworkService:
             return self._desk
 
     @property
-    def looks(self) -> "RecordAppearances":
+    def appearances(self) -> "RecordAppearances":
         """What the sleeves of records look like."""
         with self._guard:
             if self._looks is None:
@@ -117,23 +117,25 @@ class ArtworkService:
             return self._looks
 
     @property
-    def survey(self) -> "CoverAudit":
+    def audit(self) -> "CoverAudit":
         """What keeps `looks` true."""
         with self._guard:
             if self._survey is None:
                 from image_cache.covers.appearance import AppearanceJob
                 from image_cache.importers.artwork.audit import CoverAudit
 
-                self._survey = CoverAudit(self.desk.rows, self._covers, AppearanceJob(self._covers, self._decoder), self.looks)
+                self._survey = CoverAudit(
+                    self.editor.rows, self._covers, AppearanceJob(self._covers, self._decoder), self.appearances
+                )
             return self._survey
 
     def _look_around(self) -> None:
-        if self._survey is not None or self._covers.register.summary(NAMESPACE)[0]:
-            self.survey.run()
+        if self._survey is not None or self._covers.registry.summary(NAMESPACE)[0]:
+            self.audit.run()
 
     def _begin_search(self) -> None:
         if self._settings.FIND_COVERS and next(self._bare(), None) is not None:
-            self.desk.begin_if_due()
+            self.editor.start_search_if_due()
 
     def _bare(self) -> Iterator[object]:
         """Yield something when a record has no picture, or somebody asked for another one."""

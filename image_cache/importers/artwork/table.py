@@ -124,7 +124,7 @@ class ArtworkTable:
             conn.execute("UPDATE albums SET found_cover = ? WHERE id = ?", (found, album_id))
             return True
 
-    def ask(self, album_ids: Iterable[int] | None = None) -> None:
+    def request_search(self, album_ids: Iterable[int] | None = None) -> None:
         """Let these records be looked at next; None: every record that has no picture."""
         put = "INSERT INTO cover_tries (album_id, next_at) {} ON CONFLICT (album_id) DO UPDATE SET next_at = 0"
         with self.db.write() as conn:
@@ -144,7 +144,7 @@ class ArtworkTable:
         """Tell whether any record has this address as its own cover."""
         return self.db.row("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (address,)) is not None
 
-    def refuse(self, wrong: Sequence[tuple[int, str, str]]) -> int:
+    def reject_url(self, wrong: Sequence[tuple[int, str, str]]) -> int:
         """Take addresses that are no covers from their records: (album id, address, why). Return how many were.
 
         The record is looked at again. What somebody chose himself stays, and so does an address that has changed meanwhile.
@@ -176,7 +176,7 @@ class ArtworkTable:
                 _write(conn, album_id, CoverTries(None, 0.0, "", reason, offers, refused))
         return done
 
-    def accept(self, album_id: int) -> None:
+    def clear_rejection(self, album_id: int) -> None:
         """Believe the source's address again."""
         with self.db.write() as conn:
             conn.execute("UPDATE albums SET refused_cover = NULL WHERE id = ?", (album_id,))

@@ -162,7 +162,7 @@ class DiscogsClient:
 
     def _ask(self, *path: str, **query: str | int) -> Any:
         for _ in range(BUSY_TRIES):
-            while (seconds := self._pace.take(self._spare)) > 0:
+            while (seconds := self._pace.acquire(self._spare)) > 0:
                 self._wait(seconds)
             try:
                 answer = self._api.get(*path, headers=None, **query)
@@ -173,7 +173,7 @@ class DiscogsClient:
                 problem = _refusal(path, error)
                 self._note(problem, error)
                 raise problem from error
-            self._pace.heed(answer.headers)
+            self._pace.update_from_headers(answer.headers)
             return answer.data
         raise OriginUnavailable("discogs", "asks for pause after pause", status=429)
 

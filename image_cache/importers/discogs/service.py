@@ -88,7 +88,7 @@ class DiscogsService:
     def runners(self) -> Mapping[str, Runner]:
         return {SYNC: self._sync, TEST: self._test, DETAILS: self._details}
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End the call that is under way, at a stop."""
         self._fetcher.close()
 
@@ -151,24 +151,24 @@ class DiscogsService:
                 self.tasks.cancel(latest.id)
         had = [self.tokens.forget(), self.untested.forget()]
         self.services.forget(NAME)
-        self.rows.forget_wishes()
+        self.rows.clear_details()
         return any(had)
 
-    def want_details(self, album: Album) -> bool:
+    def enqueue_details(self, album: Album) -> bool:
         """Somebody opens a record: ask for its tracks behind, when that was not done yet; tell whether they are on their way.
 
         No call is made here. Without a token nothing is asked.
         """
         if album.source != NAME or album.detailed_at is not None or not self.tokens.exists():
             return False
-        if not self.rows.wish(album.id, self.clock()) or self.services.state(NAME).fault == "refused":
+        if not self.rows.enqueue_details(album.id, self.clock()) or self.services.state(NAME).fault == "refused":
             return False
         self._begin_details()
         return True
 
     # Behind
 
-    def tend(self) -> None:
+    def run_maintenance(self) -> None:
         """Begin what is due: a refresh of the collection, details that had to wait. A chore of the housekeeper."""
         if not self.tokens.exists():
             return
@@ -178,7 +178,7 @@ class DiscogsService:
                 return
             if self._is_due(now):
                 self.tasks.start(SYNC, {"by": "timer"})
-            if self.rows.next_wish(now) is not None:
+            if self.rows.next_details(now) is not None:
                 self._begin_details()
         except DatabaseError as error:
             logger.warning("refresh left for later reason=%s", error)

@@ -133,8 +133,8 @@ class _Sync:
             self._save(conn, after)
 
         self.link.library.sync_rows(rows, failing=failing, also=also)
-        self.link.covers.remember(urls)
-        self.link.covers.renew(failing)
+        self.link.covers.register(urls)
+        self.link.covers.retry_with_url(failing)
         return after
 
     def _has_gaps(self, place: SyncPosition) -> bool:
@@ -242,20 +242,20 @@ def fetch_details(task: Task, link: "DiscogsService") -> Mapping[str, Any]:
     until = time.monotonic() + LINGER_S
     while time.monotonic() < until:
         task.check()
-        wish = link.rows.next_wish(link.clock())
+        wish = link.rows.next_details(link.clock())
         if wish is None:
             time.sleep(LOOK_S)
             continue
         album_id, failures = wish
         album = link.library.album(album_id)
         if album is None or not album.release_id.isdigit():
-            link.rows.wish_failed(album_id, link.clock() + 7 * 86400)
+            link.rows.details_failed(album_id, link.clock() + 7 * 86400)
             continue
         try:
             found = client.release(album.release_id)
         except OriginError as error:
             task.check()
-            link.rows.wish_failed(album_id, link.clock() + retry_delay_s(failures + 1, error))
+            link.rows.details_failed(album_id, link.clock() + retry_delay_s(failures + 1, error))
             continue
         _keep(link, album_id, found)
         done += 1
@@ -267,6 +267,6 @@ def fetch_details(task: Task, link: "DiscogsService") -> Mapping[str, Any]:
 def _keep(link: "DiscogsService", album_id: int, found: Details) -> None:
     kept = link.library.detail(album_id, found.tracks, found.barcode, found.cover_url)
     if kept is not None and kept.picture:
-        link.covers.remember([kept.picture])
+        link.covers.register([kept.picture])
     with link.catalog.write() as conn:
-        link.rows.wish_granted(conn, album_id)
+        link.rows.details_done(conn, album_id)

@@ -57,7 +57,7 @@ class SyncTable:
 
     # Wishes
 
-    def wish(self, album_id: int, now: float) -> bool:
+    def enqueue_details(self, album_id: int, now: float) -> bool:
         """Wish for the details of an album; tell whether they are on their way. A wish that is known writes nothing."""
         row = self.db.row("SELECT retry_at FROM detail_wishes WHERE album_id = ?", (album_id,))
         if row is not None:
@@ -75,22 +75,22 @@ class SyncTable:
                 )
         return True
 
-    def next_wish(self, now: float) -> tuple[int, int] | None:
+    def next_details(self, now: float) -> tuple[int, int] | None:
         """Return (album id, failures so far) of the newest wish that may be asked for now."""
         row = self.db.row(
             "SELECT album_id, failures FROM detail_wishes WHERE retry_at <= ? ORDER BY failures, asked_at DESC LIMIT 1", (now,)
         )
         return (row["album_id"], row["failures"]) if row else None
 
-    def wish_failed(self, album_id: int, retry_at: float) -> None:
+    def details_failed(self, album_id: int, retry_at: float) -> None:
         with self.db.write() as conn:
             conn.execute(
                 "UPDATE detail_wishes SET failures = failures + 1, retry_at = ? WHERE album_id = ?", (retry_at, album_id)
             )
 
-    def wish_granted(self, conn: Connection, album_id: int) -> None:
+    def details_done(self, conn: Connection, album_id: int) -> None:
         conn.execute("DELETE FROM detail_wishes WHERE album_id = ?", (album_id,))
 
-    def forget_wishes(self) -> None:
+    def clear_details(self) -> None:
         with self.db.write() as conn:
             conn.execute("DELETE FROM detail_wishes")

@@ -150,7 +150,7 @@ class MusicRoots:
         """Return what is mounted at a root now."""
         return mounts_of(root.real_path, self.table)
 
-    def tend(self, tasks: TaskRunner) -> None:
+    def run_maintenance(self, tasks: TaskRunner) -> None:
         """Start a scan when a disk came or went, or when it is time again. Asks no disk: one that hangs keeps nobody waiting."""
         dirs = self.dirs()
         if not dirs:

@@ -191,7 +191,7 @@ class AlbumWriter:
         self._now = now
         self._is_there = is_there
 
-    def keep(self, folder: MusicFolder, finds: Finds, newest_s: float) -> None:
+    def write(self, folder: MusicFolder, finds: Finds, newest_s: float) -> None:
         """Write a folder and its albums. Who is who: the same name in the same place; one that was retagged; one that moved here."""
         folder_id = self._rows.keep_folder(self._conn, self._root.id, folder)
         here = set(self._rows.albums_of(self._conn, folder_id))

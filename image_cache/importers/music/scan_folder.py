@@ -223,7 +223,7 @@ class RootWalk:
                 self._means.catalog, self._rows, self._root, conn=conn, now=self._task.clock(), is_there=self._is_there
             )
             for read in self._waiting:
-                keeper.keep(read.folder, read.albums, read.newest_s)
+                keeper.write(read.folder, read.albums, read.newest_s)
                 urls += [cover for _, cover in read.albums]
             for name, count in keeper.counts.items():
                 counts[name] += count

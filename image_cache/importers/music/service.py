@@ -56,13 +56,13 @@ class MusicService:
         )
         return scan.run(task)
 
-    def chore(self, tasks: "TaskRunner") -> PeriodicJob:
+    def periodic_job(self, tasks: "TaskRunner") -> PeriodicJob:
         """Start a scan when it is time, or when a disk came or went; see `MusicRoots.tend`."""
 
         def tend() -> None:
             try:
                 if self._settings.MUSIC_DIRS or SettingsTable(self._catalog).values("music."):
-                    self.roots.tend(tasks)
+                    self.roots.run_maintenance(tasks)
             except (DatabaseError, OSError) as error:
                 logger.warning("music folders not looked after reason=%s", error)
 

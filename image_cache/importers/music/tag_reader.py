@@ -86,7 +86,7 @@ class TagReader:
         while len(answers) < len(files):
             part = files[len(answers) : len(answers) + AT_A_TIME]
             with self._lock:
-                answers += self._ask(part)
+                answers += self._request(part)
         return answers
 
     def picture(self, file: int) -> bytes | None:
@@ -98,11 +98,11 @@ class TagReader:
             try:
                 head, body = self._send("picture", [file], MAX_PICTURE_BYTES).receive(deadline_at=self._deadline())
             except ProtocolError as error:
-                self._let_go()
+                self._release()
                 raise DecoderFailed(f"the picture in its tag cannot be read ({error})") from error
             finally:
                 if self._is_closed:
-                    self._let_go()
+                    self._release()
         if "has_picture" not in head:
             raise DecoderFailed(str(head.get("refused") or head.get("unreadable"))[:200])
         return body if head["has_picture"] is True and body else None
@@ -119,9 +119,9 @@ class TagReader:
         if child is not None:
             child.kill()  # whoever waits for it sees the line close, and lets go under the lock
         with self._lock:
-            self._let_go()
+            self._release()
 
-    def _ask(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
+    def _request(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
         """Return answers to the first of the files: to all of them, or up to the one that the child died of."""
         answers: list[Tags | TagReadRefused] = []
         try:
@@ -130,7 +130,7 @@ class TagReader:
                 head, _ = channel.receive(deadline_at=self._deadline())
                 answers.append(_tags(head))
         except ProtocolError:
-            self._let_go()
+            self._release()
             if self._is_closed:
                 raise DecoderFailed("the reader of tags was closed") from None
             answers.append(TagReadRefused("its tag takes too long to read"))
@@ -142,7 +142,7 @@ class TagReader:
         for _ in range(2):  # one that was idle, or had enough files, may leave in this very moment
             line = self._ready()
             if self._is_closed:  # while it was started: `close` found none that it could have ended, and waits for us
-                self._let_go()
+                self._release()
                 raise DecoderFailed("the reader of tags was closed")
             channel = WorkerChannel(line, max_body_bytes=most_bytes)
             try:
@@ -150,7 +150,7 @@ class TagReader:
                 socket.send_fds(line, [question], list(files))
                 channel.receive_sign(deadline_at=time.monotonic() + START_S)
             except (OSError, ProtocolError):
-                self._let_go()
+                self._release()
             else:
                 return channel
         raise DecoderFailed("the reader of tags does not start")
@@ -165,7 +165,7 @@ class TagReader:
         # A line on which something waits although nothing was asked is one that closed.
         if self._line is not None and not select.select([self._line], [], [], 0)[0]:
             return self._line
-        self._let_go()
+        self._release()
         ours, theirs = socket.socketpair()
         with theirs:
             line = theirs.fileno()
@@ -187,7 +187,7 @@ class TagReader:
         self._line = ours
         return ours
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._line is not None:
             self._line.close()
         if self._child is not None:

@@ -24,7 +24,7 @@ class UploadInbox:
         self._clock = clock
         self._floor_bytes = floor_bytes
 
-    def keep(self, file: IO[bytes]) -> Path:
+    def store(self, file: IO[bytes]) -> Path:
         """Copy an upload into the folder, readable by its owner only. What lies there from before is cleared away, when it is old.
 
         Raises `StorageError`.
@@ -32,7 +32,7 @@ class UploadInbox:
         path = self.folder / f"{secrets.token_hex(8)}.table"
         try:
             make_folder(self.folder)
-            self.forget_old()
+            self.delete_expired()
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             if shutil.disk_usage(self.folder).free - size < self._floor_bytes:
@@ -52,13 +52,13 @@ class UploadInbox:
         """Tell whether a path is that of an upload that is still here."""
         return Path(path).parent == self.folder and Path(path).is_file()
 
-    def forget(self, path: str) -> None:
+    def delete(self, path: str) -> None:
         """Delete an upload. Any other path is left alone."""
         if Path(path).parent == self.folder:
             with suppress(OSError):
                 Path(path).unlink(missing_ok=True)
 
-    def forget_old(self) -> None:
+    def delete_expired(self) -> None:
         for path in self.folder.glob("*.table"):
             with suppress(OSError):
                 if self._clock() - path.stat().st_mtime > KEPT_S:
@@ -85,7 +85,7 @@ class ImportsFolder:
         self._seen: dict[str, tuple[_Shape, float]] = {}  # how a file looked, and since when
         self._tried: dict[str, tuple[_Shape, float]] = {}
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Begin the import of the first file that is whole. Another one has its turn when that is over."""
         if not self._is_made:
             self._is_made = True

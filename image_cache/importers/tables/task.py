@@ -31,7 +31,7 @@ class TableTasks:
         self._covers = covers
         self._intray = intray
 
-    def look(self, task: Task) -> Mapping[str, Any]:
+    def preview(self, task: Task) -> Mapping[str, Any]:
         """Say what the import would do. The file stays for it; one that is refused does not."""
         shown: list[dict[str, Any]] = []
         is_export = False
@@ -47,13 +47,13 @@ class TableTasks:
         except TaskStopped:
             raise
         except CacheError:
-            self._intray.forget(task.wanted["path"])
+            self._intray.delete(task.wanted["path"])
             raise
         kind = "discogs" if is_export else "original" if is_database(Path(task.wanted["path"])) else "table"
         told = f"Looked through {task.wanted['name']}, nothing changed: {says(report)}."
         return {**_outcome(report), "says": told, "rows": shown, "kind": kind, "name": task.wanted["name"]}
 
-    def take(self, task: Task) -> Mapping[str, Any]:
+    def run_import(self, task: Task) -> Mapping[str, Any]:
         """Import the file, register the covers, clear the file away."""
         resume = ImportReport(**task.position, rejected=()) if task.position else None
         is_from_folder = task.wanted.get("origin") == "folder"
@@ -63,23 +63,23 @@ class TableTasks:
                 task,
                 lambda table, tell: self._library.import_rows(table, progress=tell, save=with_save(table), resume=resume),
             )
-            self._covers.remember_all(self._library.cover_urls())
+            self._covers.register_all(self._library.cover_urls())
         except TaskStopped:  # goes on after the next start
             raise
         except StorageError:  # full or broken: the table is not to blame, and stays where somebody put it
             if not is_from_folder:
-                self._intray.forget(task.wanted["path"])
+                self._intray.delete(task.wanted["path"])
             raise
         except CacheError as error:
             if is_from_folder:
                 put_away(Path(task.wanted["path"]), is_refused=True, report=_refusal(error))
-            self._intray.forget(task.wanted["path"])
+            self._intray.delete(task.wanted["path"])
             raise
         outcome = {**_outcome(report), "says": f"{task.wanted['name']}: {says(report)}.", "name": task.wanted["name"]}
         if is_from_folder:
             is_refused = report.read > 0 and report.rejected_count == report.read
             put_away(Path(task.wanted["path"]), is_refused=is_refused, report=_report(report))
-        self._intray.forget(task.wanted["path"])
+        self._intray.delete(task.wanted["path"])
         return outcome
 
     def _run(self, task: Task, run: Callable[[Table, Callable[[int], None]], ImportReport]) -> ImportReport:

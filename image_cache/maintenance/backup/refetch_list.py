@@ -32,7 +32,7 @@ def file_lines(conn: Connection) -> Iterator[bytes]:
     return _lines(conn, "SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url")
 
 
-def expect_again(settings: Settings, staging: Staging, notes: list[str]) -> int:
+def register_for_refetch(settings: Settings, staging: Staging, notes: list[str]) -> int:
     """Register covers and large files; returns how many covers there are now. What cannot be done now is said in `notes`."""
     try:
         _expect_files(settings, staging.path_of("files.jsonl"))
@@ -47,7 +47,7 @@ def _expect_covers(settings: Settings, path: Path) -> int:
     parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:
-        covers.remember_all(AlbumTable(catalog).cover_urls())
+        covers.register_all(AlbumTable(catalog).cover_urls())
         for lines in _portions(path):
             known: dict[str, bytes | None] = {}
             urls: list[str] = []
@@ -57,8 +57,8 @@ def _expect_covers(settings: Settings, path: Path) -> int:
                     urls.append(str(line["url"]))
             covers.register_addresses(urls)  # those of the net alone: what lies on this machine, the catalogue names
             with covers.cache.index.database.write() as conn:
-                covers.register.expect(conn, NAMESPACE, known)
-        return covers.register.summary(NAMESPACE)[0]
+                covers.registry.register_for_refetch(conn, NAMESPACE, known)
+        return covers.registry.summary(NAMESPACE)[0]
     finally:
         catalog.close()
         parts.close()
@@ -73,7 +73,7 @@ def _expect_files(settings: Settings, path: Path) -> None:
                     target = remote(str(line["url"]))
                     ttl_s = None if line["ttl_s"] is None else float(line["ttl_s"])
                     if index.find(target.digest) is None:
-                        index.expect(target, sha256="", ttl_s=ttl_s, is_wanted=True, state="waiting")
+                        index.add_pending(target, sha256="", ttl_s=ttl_s, is_wanted=True, state="waiting")
     finally:
         index.close()
 

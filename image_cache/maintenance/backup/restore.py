@@ -19,12 +19,12 @@ from image_cache.db.database import COMPANIONS, Database, DatabaseError, opened
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
 from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, state_files
-from image_cache.maintenance.backup.refetch_list import expect_again
+from image_cache.maintenance.backup.refetch_list import register_for_refetch
 from image_cache.maintenance.backup.staging import Moves, Staging
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
 from image_cache.streams.images import OriginalTable
-from image_cache.vault_lock import alone, finish_moves, move_all
+from image_cache.vault_lock import exclusive, finish_moves, move_all
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
     """
     path = Path(path).absolute()
     try:
-        with alone(settings.state_dir):
+        with exclusive(settings.state_dir):
             if finish_moves(settings.state_dir):
                 logger.warning("a restore that was cut off was ended first")
             report = _Restore(settings, path, is_forced=force, progress=progress).run()
@@ -109,7 +109,7 @@ class _Restore:
             moves = self._moves()
             os.sync()  # what was staged outlives a power cut before its name says that it is there
             move_all(self._settings.state_dir, moves)
-            report.covers = expect_again(self._settings, self._staging, report.notes)
+            report.covers = register_for_refetch(self._settings, self._staging, report.notes)
         finally:
             staging.clean()
         if not found:

@@ -8,7 +8,7 @@ from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
-from image_cache.engine.inspection import DiskInspection, survey
+from image_cache.engine.inspection import DiskInspection, inspect_disk
 from image_cache.maintenance.health.check import Check, megabytes, things
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 
@@ -146,9 +146,9 @@ def _check(name: str, disk: DiskTier, index: Index, ours: frozenset[str], readin
         return Check(name, "well", "Nothing is stored yet.")
     try:
         rows = None if index.is_incomplete() else index
-        found = survey(disk, rows, ours, now=reading.clock())
+        found = inspect_disk(disk, rows, ours, now=reading.clock())
     except DatabaseError:
-        found = survey(disk, None, ours, now=reading.clock())
+        found = inspect_disk(disk, None, ours, now=reading.clock())
     return _told(name, found, str(disk.root))
 
 

@@ -68,7 +68,7 @@ def _flow(reading: ReadonlyVault, said: str, waiting: int, is_served: bool | Non
 def origins(reading: ReadonlyVault) -> Check:
     """Say how many hosts are paused; which ones they are stands in the advice."""
     try:
-        paused = reading.jobs.paused_lanes()
+        paused = reading.jobs.paused_hosts()
         _, _, given_up = reading.register.summary(reading.cache.namespace)
     except DatabaseError:
         return Check("Origins", "warning", "Unknown.")
@@ -90,7 +90,7 @@ def originals(reading: ReadonlyVault, services: "Services | None" = None) -> Che
         return Check("Originals", "well", "They lie on this machine.")
     if services is None:
         return Check("Originals", "well", "They lie in a store, which only the service asks.")
-    if services.streams.pictures.is_away():
+    if services.streams.images.is_away():
         return Check(
             "Originals",
             "warning",

@@ -42,7 +42,7 @@ def check_shard(walk: ScrubPass, where: str, cache: Cache, shard: str, mend: Men
             known.append((key, hashlib.sha256(body).digest()))
     if known and walk.is_repair:
         with cache.index.database.write() as conn:
-            cache.index.vouch(conn, known)
+            cache.index.mark_verified(conn, known)
     for key, name in _without_row(walk, where, cache, shard, rows):
         walk.damaged(where, name, "orphan", lambda key=key: mend(key, "orphan"))  # type: ignore[misc]
 

@@ -64,5 +64,5 @@ def _mend(cache: FileCache, kept: StoredFile, what: str) -> str:
         cache.index.forget(kept)
     else:
         cache.index.update(kept.digest, is_corrupt=1)  # not handed out any more, also when the disk does not give it
-    cache.index.expect(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
+    cache.index.add_pending(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
     return "queued"

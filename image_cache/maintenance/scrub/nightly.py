@@ -51,10 +51,10 @@ class Nightly:
         self._busy_at = 0.0
         self._looked_at = 0.0
 
-    def chore(self) -> PeriodicJob:
-        return PeriodicJob("scrub", self._look_s, self.look, first_s=self._look_s)
+    def periodic_job(self) -> PeriodicJob:
+        return PeriodicJob("scrub", self._look_s, self.poll, first_s=self._look_s)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Start the thread in the first night."""
         if self.is_due() and not self._stop.is_set():
             self._pool.start()

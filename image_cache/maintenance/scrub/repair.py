@@ -29,9 +29,9 @@ class OriginalRepair:
     def __init__(self, streams: StreamImageManager) -> None:
         self._images = streams.rows
         self._rows = OriginalTable(streams.rows.db)
-        self._pictures = streams.pictures
+        self._pictures = streams.images
 
-    def mend(self, key: Key, what: str) -> str:
+    def repair(self, key: Key, what: str) -> str:
         """Render an entry anew from its original. One of an image that is gone goes; one whose original is bad is all there is."""
         original = next((o for o in self._rows.originals() if self._pictures.cache.key(o.image_id, key.variant) == key), None)
         if original is None:
@@ -134,7 +134,7 @@ class CoverRepair:
         self._covers = covers
         self._cache = covers.cache
 
-    def mend(self, key: Key, what: str) -> str:
+    def repair(self, key: Key, what: str) -> str:
         """Return what became of it."""
         if what == "orphan":
             return self._adopt(key)
@@ -187,10 +187,10 @@ class CoverRepair:
 
     def _fetch_again(self, key: Key) -> bool:
         """Leave a job, behind all others, if the picture can be fetched; only then the bad one goes, or the job would find it."""
-        image = self._covers.register.get(key.digest)
+        image = self._covers.registry.get(key.digest)
         if image is None or is_resting(image, self._covers.clock()):
             return False
-        if any(lane == image.lane for lane, _, _ in self._covers.jobs.paused_lanes()):
+        if any(lane == image.lane for lane, _, _ in self._covers.jobs.paused_hosts()):
             return False
         try:
             self._covers.jobs.put([LoadRequest(key.digest, image.lane, wants_of(key.variant))], WARM)
@@ -203,7 +203,7 @@ class CoverRepair:
     def _adopt(self, key: Key) -> str:
         """Give a file its row if it is a picture that is still wanted; else it goes, as with every sweep."""
         body = self._cache.disk.get(key)
-        if body is not None and self._covers.register.get(key.digest) is not None:
+        if body is not None and self._covers.registry.get(key.digest) is not None:
             try:
                 self._covers.loader.render(body, [next(iter(self._covers.variants.values()))])
             except ImageRejected:

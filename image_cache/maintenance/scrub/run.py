@@ -119,7 +119,7 @@ class Scrub:
         """Return how much there is to read, from kept totals."""
         covers, streams = self.covers.cache, self.streams.cache.engine
         total = covers.index.totals(covers.namespace).bytes + streams.index.totals(streams.namespace).bytes
-        if not self.streams.pictures.is_remote:
+        if not self.streams.images.is_remote:
             total += OriginalTable(self.streams.rows.db).total_bytes()
         if (self.files.root / "files.db").exists():
             total += self.files.index.totals()[1]
@@ -132,10 +132,10 @@ class Scrub:
                 if self.covers.cache.is_adopting:
                     walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
                 else:
-                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers).mend)
+                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers).repair)
             elif place == "streams":
                 if not self.streams.cache.engine.is_adopting:
-                    check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).mend)
+                    check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).repair)
             elif place == "originals":
                 OriginalRepair(self.streams).check_shard(walk, shard)
                 check_named(walk, "own covers", self._own_covers, shard)

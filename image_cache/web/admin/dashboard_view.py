@@ -111,7 +111,7 @@ def head() -> tuple[str, str]:
 
 def missing() -> int:
     """Return how many covers were never fetched and are not given up."""
-    total, fetched, given_up = services().covers.register.summary(NAMESPACE)
+    total, fetched, given_up = services().covers.registry.summary(NAMESPACE)
     return max(0, total - fetched - given_up)
 
 

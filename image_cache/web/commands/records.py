@@ -55,7 +55,7 @@ def _import(file: Path, *, dry_run: bool) -> None:
     with told():
         report = services().library.import_table(file, dry_run=dry_run)
         if not dry_run:
-            services().covers.remember_all(services().library.cover_urls())
+            services().covers.register_all(services().library.cover_urls())
     rejected = report.rejected_count
     would = "would be " if dry_run else ""
     click.echo(

@@ -42,9 +42,9 @@ def list_streams() -> None:
 def import_streams(file: Path, owner: str, dry_run: bool) -> None:
     """Take in the streams that an images_metadata.json of the original layout names; the images lie in the folders beside it."""
     with told():
-        if owner and services().streams.people.viewer(owner).account_id is None:
+        if owner and services().streams.members.viewer(owner).account_id is None:
             raise click.ClickException(f"There is no account {owner}.")
-        report = import_original(services().streams, file, owner=services().streams.people.viewer(owner), dry_run=dry_run)
+        report = import_original(services().streams, file, owner=services().streams.members.viewer(owner), dry_run=dry_run)
     would = "would be " if dry_run else ""
     click.echo(
         f"{report.read:,} images read: {report.new:,} {would}new in {len(report.streams):,} streams,"
@@ -79,7 +79,7 @@ def selftest(slug: str | None) -> None:
 def doctor() -> None:
     """Try everything that a storage has to do, on names of its own; exit status 1 when something is missing."""
     try:
-        findings = examine(services().streams.pictures.storage)
+        findings = examine(services().streams.images.storage)
     except CacheError as error:
         raise click.ClickException(str(error)) from error
     for finding in findings:

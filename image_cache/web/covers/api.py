@@ -75,7 +75,7 @@ def cache_preload() -> tuple[Response, int]:
     accepted = [digests[url] for url, is_accepted in results.items() if is_accepted]
     job = covers.preload_digests(accepted, priority) if accepted and priority == WARM else ""
     if accepted and not job:
-        covers.want_digests(accepted, priority)
+        covers.enqueue_digests(accepted, priority)
     for url, is_accepted in results.items():
         if not is_accepted:
             refused.setdefault(url, "given up for now" if states.get(digests[url]) == "failed" else "not a registered address")

@@ -41,7 +41,7 @@ def missing() -> str:
     """List the records without a cover, and what was tried for each."""
     from image_cache.web.covers import view_models as sleeve_view  # these pages are seldom opened: what they say is loaded then
 
-    rows, total = services().care.desk.rows, services().care.desk.rows.count_missing()
+    rows, total = services().artwork.editor.rows, services().artwork.editor.rows.count_missing()
     pages = max(1, -(-total // A_PAGE))
     number = _number(request.args.get("page", "1"), pages)
     found = rows.missing((number - 1) * A_PAGE, A_PAGE)
@@ -51,7 +51,7 @@ def missing() -> str:
         total=total,
         page=number,
         pages=pages,
-        search=sleeve_view.search_line(services().care.search()),
+        search=sleeve_view.search_line(services().artwork.search()),
         is_on=services().settings.FIND_COVERS,
     )
 
@@ -60,7 +60,7 @@ def missing() -> str:
 @limiter.limit("20 per minute")
 def look_for_all() -> AnyResponse:
     """Look for every cover that is missing, whenever it was last looked for."""
-    services().care.desk.look_again()
+    services().artwork.editor.search_again()
     return redirect(url_for("sleeves.missing"), 303)
 
 
@@ -80,7 +80,7 @@ def audit() -> str:
     return render_template(
         "covers/audit.html",
         sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
-        missing=services().care.desk.rows.count_missing(),
+        missing=services().artwork.editor.rows.count_missing(),
         total=sum(counts.values()),
         kind=kind,
         page=number,
@@ -104,10 +104,10 @@ def upload(album_id: int) -> AnyResponse:
             raise ImageRejected("no file was chosen")
         if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
-                raise UploadTooLarge(services().care.desk.max_bytes, file.stream.size_bytes)
+                raise UploadTooLarge(services().artwork.editor.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
                 raise StorageError("upload", "no space for the file on this machine")
-        services().care.desk.upload(album, file.stream)  # type: ignore[arg-type]
+        services().artwork.editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
     except StorageError as error:
@@ -123,15 +123,15 @@ def upload(album_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(album_id: int, action: str) -> AnyResponse:
     """Choose an offered picture, look again, remove one's own, or believe the source again."""
-    album, desk = _album(album_id), services().care.desk
+    album, desk = _album(album_id), services().artwork.editor
     if action == "choose":
         desk.choose(album, request.form.get("address", "")[:2048])
     elif action == "again":
-        desk.look_again(album)
+        desk.search_again(album)
     elif action == "remove":
         desk.remove(album)
     elif action == "believe":
-        desk.believe(album)
+        desk.retry_source(album)
     else:
         raise NotFound
     back = request.form.get("back", "")
@@ -143,13 +143,13 @@ def act(album_id: int, action: str) -> AnyResponse:
 def _cover_page(album: Album, wrong: str = "") -> str:
     from image_cache.web.covers import view_models as sleeve_view
 
-    tries = services().care.desk.rows.tries(album.id)
+    tries = services().artwork.editor.rows.tries(album.id)
     offers = [one for one in tries.offers if one.url != album.picture]
     addresses = [album.picture, *(one.url for one in offers)]
     covers = services().covers
-    covers.remember(addresses)  # what is offered is shown by our own cache, never by somebody else's server
+    covers.register(addresses)  # what is offered is shown by our own cache, never by somebody else's server
     looks = know_covers(addresses)
-    covers.want(addresses, VISIBLE)
+    covers.enqueue_missing(addresses, VISIBLE)
     values: dict[str, Any] = {
         "album": album,
         "cover": looks[0],
@@ -158,7 +158,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "size": sleeve_view.size_of(album.picture),
         "offers": list(zip(offers, looks[1:], strict=True)),
         "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
-        "search": sleeve_view.search_line(services().care.search()),
+        "search": sleeve_view.search_line(services().artwork.search()),
         "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
         "is_on": services().settings.FIND_COVERS,
         "done": sleeve_view.DONE.get(request.args.get("done", ""), ""),

@@ -103,7 +103,7 @@ def drawn_placeholder(kind: str) -> Response:
 def _stand_in(digest: str, variant: str) -> Response:
     """Answer a miss: leave a job, say whether it is worth to come again. A database in trouble is a reason to come again."""
     try:
-        state = services().covers.ask(digest, variant).state
+        state = services().covers.request(digest, variant).state
     except UnknownImage:
         state = "failed"
     except DatabaseError as error:

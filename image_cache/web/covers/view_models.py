@@ -93,7 +93,7 @@ def origin(album: Album, tries: CoverTries) -> str:
 def note(album: Album, tries: CoverTries, cover: Cover) -> str:
     """Say what is the matter with the cover, empty when nothing is."""
     if cover.state == "failed":
-        image = services().covers.register.get(cover.digest)
+        image = services().covers.registry.get(cover.digest)
         reason = image.failure if image is not None else ""
         return f"It could not be fetched: {reason}." if reason else "It could not be fetched."
     if album.picture is None:
@@ -106,7 +106,7 @@ def size_of(address: str | None) -> str:
     if not address:
         return ""
     covers = services().covers
-    image = covers.register.get(covers.names.of(address)[1])
+    image = covers.registry.get(covers.names.of(address)[1])
     return (
         f"{image.width} \N{MULTIPLICATION SIGN} {image.height} px" if image is not None and image.width and image.height else ""
     )
@@ -149,20 +149,20 @@ class Section:
 
 def counts() -> dict[str, int]:
     """Return how many records have each flaw, and how many groups of records look the same."""
-    return {"dummy": services().care.desk.rows.count_refused(), **services().care.looks.counts()}
+    return {"dummy": services().artwork.editor.rows.count_refused(), **services().artwork.appearances.counts()}
 
 
 def section(kind: str, count: int, first: int, most: int) -> Section:
     """Return a section with up to `most` records, or groups of them, from the `first` on."""
-    looks = services().care.looks
+    looks = services().artwork.appearances
     if kind == "twins":
         groups = looks.twins(first, most)
     elif kind == "dummy":
-        groups = [[one] for one in services().care.desk.rows.refused(first, most)]
+        groups = [[one] for one in services().artwork.editor.rows.refused(first, most)]
     else:
         groups = [[one] for one in looks.flawed(kind, first, most)]
     ids = [one for group in groups for one in group]
-    albums = {album.id: album for album in services().library.some(ids)}
+    albums = {album.id: album for album in services().library.albums_by_id(ids)}
     shown = list(albums.values())
     covers = dict(zip((album.id for album in shown), know_covers([album.picture for album in shown]), strict=True))
     name, says = KINDS[kind]

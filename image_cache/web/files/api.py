@@ -41,7 +41,7 @@ def add() -> tuple[Response, int]:
     body = read_body({"url", "sha256", "ttl_seconds"})
     sha256 = read_text(body["sha256"], "sha256") if body.get("sha256") else ""
     ttl_s = _seconds(body.get("ttl_seconds"))
-    digest = services().files.background.want(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s)
+    digest = services().files.background.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s)
     services().files.wake()
     return jsonify(success=True, digest=digest), 202
 
@@ -70,7 +70,7 @@ def act(digest: str, action: str) -> Response:
     work = services().files.background
     if not DIGEST.fullmatch(digest) or action not in ACTIONS:
         raise UnknownFile("There is no such thing to do with a file.")
-    {"pause": work.pause, "resume": work.want_again, "cancel": work.cancel}[action](digest)
+    {"pause": work.pause, "resume": work.enqueue_again, "cancel": work.cancel}[action](digest)
     if action == "resume":
         services().files.wake()
     return jsonify(success=True)

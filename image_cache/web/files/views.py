@@ -13,7 +13,7 @@ from image_cache.imaging.volume import Preview
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.files.view_models import file_row, file_stats
 from image_cache.web.rate_limits import limiter
-from image_cache.web.responses import handed_over
+from image_cache.web.responses import x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 
 files = Blueprint("files", __name__, url_prefix="/files")
@@ -47,7 +47,7 @@ def add() -> AnyResponse:
     """Queue the file of an address; the page says what is wrong with one that cannot be fetched."""
     url, sha256 = request.form.get("url", "").strip()[: LONGEST_URL + 1], request.form.get("sha256", "").strip()[:100]
     try:
-        services().files.background.want(url, sha256=sha256)
+        services().files.background.enqueue(url, sha256=sha256)
     except OriginDenied as error:
         return _page(400, url=url, sha256=sha256, url_error=f"{error.reason[:1].upper()}{error.reason[1:]}.")
     except CacheError as error:
@@ -118,7 +118,7 @@ def act(digest: str, action: str) -> AnyResponse:
     if action == "pause":
         work.pause(digest)
     elif action in ("resume", "again"):
-        work.want_again(digest)
+        work.enqueue_again(digest)
         files.wake()
     elif action == "cancel":
         work.cancel(digest)
@@ -157,7 +157,7 @@ def download(digest: str) -> AnyResponse:
         cache.use(kept)
         answer.headers["Content-Security-Policy"] = IMAGE_POLICY
         answer.headers["Cache-Control"] = "private, no-cache"
-        handed_over(answer, "files", kept.path)
+        x_accel_response(answer, "files", kept.path)
         return answer
     raise UnknownFile("No file of this name is kept.")
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
-from image_cache.web.context import may_operate, services, take
+from image_cache.web.context import may_operate, pop_flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.security import check_keeper
 
@@ -104,7 +104,7 @@ def _page(status: int = 200, token_error: str = "") -> AnyResponse:
         "token_error": token_error,
         "gone_count": gone_count,
         "gone": gone,
-        "notice": take(request.args.get("done", "")),
+        "notice": pop_flash(request.args.get("done", "")),
         "refresh_hours": link.settings.DISCOGS_REFRESH_HOURS,
     }
     return Response(render_template("imports/discogs.html", **values), status)

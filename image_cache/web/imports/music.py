@@ -10,7 +10,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
-from image_cache.web.context import may_change, may_operate, services, take
+from image_cache.web.context import may_change, may_operate, pop_flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.security import check_keeper
 
@@ -100,7 +100,7 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
         "found": latest.outcome if latest and latest.state == "done" else {},
         "gone_count": gone_count,
         "gone": gone,
-        "notice": take(request.args.get("done", "")),
+        "notice": pop_flash(request.args.get("done", "")),
     }
     answer = AnyResponse(render_template("imports/music.html", **values | other), status, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"

@@ -67,11 +67,11 @@ def upload() -> AnyResponse:
             raise StorageError("upload", "no space for the table on this machine")
     tasks, intray = services().tasks, _intray()
     _forget_looked_at()
-    path = str(intray.keep(spool))
+    path = str(intray.store(spool))
     name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:LONGEST_NAME]
     task_id = tasks.start(LOOK, {"path": path, "name": name or "the table", "origin": "upload"})
     if not _is_mine(task_id, path):
-        intray.forget(path)
+        intray.delete(path)
         return page(409, "Another table is looked through just now. Send this one again in a moment.")
     wait(task_id)
     return redirect("/import/table", 303)
@@ -87,7 +87,7 @@ def act(task_id: int, action: str) -> AnyResponse:
         raise UnknownTask(task_id)
     path = str(state.wanted.get("path"))
     if action == "leave":
-        intray.forget(path)
+        intray.delete(path)
         return redirect("/import/table", 303)
     if not intray.has(path):
         return page(409, "The table is not here any more. Send it again.")
@@ -122,7 +122,7 @@ def _forget_looked_at() -> None:
         taken is not None and not taken.is_over and state is not None and taken.wanted.get("path") == state.wanted.get("path")
     )
     if state is not None and state.is_over and not is_used:
-        _intray().forget(str(state.wanted.get("path")))
+        _intray().delete(str(state.wanted.get("path")))
 
 
 def _is_mine(task_id: int, path: str) -> bool:

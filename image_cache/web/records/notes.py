@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FieldRejected
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.views import known_record, show_album
+from image_cache.web.records.views import get_record_or_404, show_album
 
 notes = Blueprint("notes", __name__)
 
@@ -17,7 +17,7 @@ MOST_TYPED = 100_000  # characters of a text that is too long that are shown aga
 @limiter.limit("60 per minute")
 def write(album_id: int) -> AnyResponse:
     """Keep what was written; what is too long is shown again, with the reason."""
-    record = known_record(album_id)
+    record = get_record_or_404(album_id)
     typed = request.form.get("own_notes", "")
     try:
         services().library.write_notes(album_id, typed)
@@ -32,7 +32,7 @@ def write(album_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def rate(album_id: int) -> AnyResponse:
     """Give stars, 1 to 5; 0 takes one's own back. Anything else is refused."""
-    known_record(album_id)
+    get_record_or_404(album_id)
     stars = request.form.get("stars", type=int)
     if stars is None:
         raise FieldRejected("stars", "Stars are a number from 1 to 5, or 0 for none of your own.")

@@ -10,9 +10,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
-from image_cache.web.context import leave, may_operate, services
+from image_cache.web.context import flash, may_operate, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.views import known_record
+from image_cache.web.records.views import get_record_or_404
 from image_cache.web.security import check_keeper
 from image_cache.web.template_helpers import know_covers, records
 
@@ -43,8 +43,8 @@ class GoneLine(NamedTuple):
 
 def of_album(album: Album) -> dict[str, object]:
     """Return what the page of one record's removal shows."""
-    own = _rows().belongings([album.id]).get(album.id, RecordDependents())
-    services().covers.remember([album.picture])
+    own = _rows().dependents([album.id]).get(album.id, RecordDependents())
+    services().covers.register([album.picture])
     return {
         "album": album,
         "cover": know_covers([album.picture])[0],
@@ -88,7 +88,7 @@ def named(album_ids: Sequence[int]) -> dict[int, str]:
     """Return a line for each record that is there: who, what, and what is in it that no source knows."""
     rows, found = _rows(), dict[int, str]()
     for start in range(0, len(album_ids), SHOWN):
-        lines = _lines(rows, services().library.some(album_ids[start : start + SHOWN]))
+        lines = _lines(rows, services().library.albums_by_id(album_ids[start : start + SHOWN]))
         found |= {
             line.album.id: f"{line.album.artist}, {line.album.title}" + (f" ({line.has})" if line.has else "") for line in lines
         }
@@ -112,7 +112,7 @@ def _rows() -> RemovalTable:
 
 
 def _lines(rows: RemovalTable, albums: Sequence[Album]) -> list[GoneLine]:
-    own = rows.belongings([album.id for album in albums])
+    own = rows.dependents([album.id for album in albums])
     return [GoneLine(album, ", ".join(_parts(own.get(album.id, RecordDependents())))) for album in albums]
 
 
@@ -184,7 +184,7 @@ def check_account() -> AnyResponse | None:
 def ask(album_id: int) -> AnyResponse:
     """Say what goes with a record, and what would bring it back, before it goes."""
 
-    return _page(render_template("records/remove_one.html", **of_album(known_record(album_id))))
+    return _page(render_template("records/remove_one.html", **of_album(get_record_or_404(album_id))))
 
 
 @removing.post("/album/<int:album_id>/remove")
@@ -192,11 +192,11 @@ def ask(album_id: int) -> AnyResponse:
 def remove(album_id: int) -> AnyResponse:
     """Remove a record, then back to the wall."""
 
-    known_record(album_id)
+    get_record_or_404(album_id)
     removed = services().library.remove([album_id])
     if not removed:  # somebody else was faster
         raise NotFound(f"There is no record {album_id} on this shelf.")
-    leave(told(removed))
+    flash(told(removed))
     return redirect(url_for("pages.grid", done="removed"), 303)
 
 
@@ -233,7 +233,7 @@ def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has something of one's own."""
 
     only = only_gone(source, request.form)
-    leave(told(remove_gone(only), source))
+    flash(told(remove_gone(only), source))
     return redirect(f"/import/{source}?done=removed", 303)
 
 

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
-from image_cache.web.context import account, may_change, services, take
+from image_cache.web.context import account, may_change, pop_flash, services
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
@@ -66,17 +66,17 @@ def sort() -> AnyResponse:
 @pages.get("/album/<int:album_id>")
 def album(album_id: int) -> AnyResponse:
     """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
-    return show_album(known_record(album_id))
+    return show_album(get_record_or_404(album_id))
 
 
 def show_album(record: Album, **other: object) -> AnyResponse:
     """Answer the page of a record. `other` goes to the template, such as what was typed and could not be taken."""
     library, covers = services().library, services().covers
     shelf = album_view.with_own(library.neighbours(record.id, NEIGHBOURS), record)
-    covers.remember([one.picture for one in shelf if one.picture])
+    covers.register([one.picture for one in shelf if one.picture])
     looks = know_covers([one.picture for one in shelf])
     if record.picture:
-        covers.want([record.picture], PAGE)
+        covers.enqueue_missing([record.picture], PAGE)
     at = shelf.index(record)
     chance = album_view.chance(request.args)
     values = {
@@ -94,7 +94,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "spin_again": album_view.spin_path(chance),
         "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
-        "details_coming": services().discogs.want_details(record),
+        "details_coming": services().discogs.enqueue_details(record),
     }
     return _page(render_template("records/album_detail.html", **values | other))
 
@@ -102,15 +102,15 @@ def show_album(record: Album, **other: object) -> AnyResponse:
 @pages.post("/album/<int:album_id>/played")
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
-    known_record(album_id)
-    services().library.played(album_id)
+    get_record_or_404(album_id)
+    services().library.record_play(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
 @pages.post("/album/<int:album_id>/unplayed")
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
-    known_record(album_id)
+    get_record_or_404(album_id)
     services().library.unplay(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
@@ -176,7 +176,7 @@ def _near_in_colour(album_id: int) -> list[wall.Tile]:
     return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
 
 
-def known_record(album_id: int) -> Album:
+def get_record_or_404(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
@@ -198,9 +198,11 @@ def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
 
 def _covers(albums: Sequence[Album]) -> list[Cover]:
     covers, urls = services().covers, [one.picture for one in albums]
-    covers.remember(urls)
+    covers.register(urls)
     looks = know_covers(urls)
-    covers.want(urls, PAGE)  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
+    covers.enqueue_missing(
+        urls, PAGE
+    )  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
     return looks
 
 
@@ -220,7 +222,7 @@ def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[
         "tasks": _tasks(),
         "search": None if may_change() else _search(),  # whoever may change things sees it among the tasks
         "drawn_at": time.strftime("%H:%M"),
-        "notice": take(request.args.get("done", "")),
+        "notice": pop_flash(request.args.get("done", "")),
     }
 
 
@@ -235,7 +237,7 @@ def _tasks() -> Sequence["TaskLine"]:
 
 def _search() -> object:
     """Return the line of the search for covers, None when none runs."""
-    state = services().care.search()
+    state = services().artwork.search()
     if state is None:
         return None
     from image_cache.web.covers.view_models import search_line
@@ -255,7 +257,7 @@ def _first_run() -> AnyResponse:
         "has_operator": services().accounts.has_operator(),
         "signs": first_run.signs(),
         "tasks": _tasks(),
-        "notice": take(request.args.get("done", "")),
+        "notice": pop_flash(request.args.get("done", "")),
     }
     return _page(render_template("records/first_run.html", **values))
 

@@ -13,7 +13,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import look_again, need_editor, need_keeper, need_owner, seen_as, viewer
+from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_keeper, need_owner, refresh_viewer, viewer
 
 stream_api = Blueprint("stream_api", __name__, url_prefix="/api")
 
@@ -25,7 +25,7 @@ DAYS_MOST = 365
 @limiter.limit(READS)
 def streams() -> Response:
     """Answer the streams that this viewer may open; with `q` the images that answer a search."""
-    listing, me = services().streams.listing, viewer()
+    listing, me = services().streams.queries, viewer()
     text = request.args.get("q", "").strip()
     if text:
         found = [views.image_json(image, stream, me) for stream, image in listing.search(me, text)]
@@ -46,7 +46,7 @@ def create() -> tuple[Response, int]:
         visibility=body.get("visibility", "public"),
         owner=viewer(),
     )
-    look_again()
+    refresh_viewer()
     return _json(**views.stream_json(made, 0, viewer())), 201
 
 
@@ -54,7 +54,7 @@ def create() -> tuple[Response, int]:
 @limiter.limit(READS)
 def stream(slug: str) -> Response:
     here = _stream(slug)
-    count = services().streams.listing.stats(here, viewer())["total"]
+    count = services().streams.queries.stats(here, viewer())["total"]
     return _json(**views.stream_json(here, count, viewer()))
 
 
@@ -64,7 +64,7 @@ def change(slug: str) -> Response:
     here = _stream(slug)
     need_editor(here)
     changed = services().streams.update_stream(here, read_body({"title", "description", "visibility"}))
-    return _json(**views.stream_json(changed, services().streams.listing.stats(here)["total"], viewer()))
+    return _json(**views.stream_json(changed, services().streams.queries.stats(here)["total"], viewer()))
 
 
 @stream_api.delete("/streams/<slug>")
@@ -80,8 +80,8 @@ def delete_stream(slug: str) -> Response:
 def images(slug: str) -> Response:
     """Answer the images that this viewer may see, in order, or those that answer `q`; owners may look `as` others."""
     here = _stream(slug)
-    eyes, _ = seen_as(here)
-    found = services().streams.listing.images(eyes, here, request.args.get("q", ""))
+    eyes, _ = impersonated_viewer(here)
+    found = services().streams.queries.images(eyes, here, request.args.get("q", ""))
     return _json(images=[views.image_json(image, here, eyes) for image in found], total=len(found))
 
 
@@ -103,8 +103,8 @@ def upload(slug: str) -> tuple[Response, int]:
 def stats(slug: str) -> Response:
     """Answer the numbers of what this viewer may see; how often it was viewed only to owners."""
     here = _stream(slug)
-    eyes, _ = seen_as(here)
-    found = services().streams.listing.stats(here, eyes)
+    eyes, _ = impersonated_viewer(here)
+    found = services().streams.queries.stats(here, eyes)
     if not may_edit(eyes, here):
         found.pop("most_viewed")
     return _json(**found)
@@ -113,7 +113,7 @@ def stats(slug: str) -> Response:
 @stream_api.get("/images/<image_id>")
 @limiter.limit(READS)
 def image(image_id: str) -> Response:
-    here, found = services().streams.listing.image(viewer(), image_id)
+    here, found = services().streams.queries.image(viewer(), image_id)
     return _json(**views.image_json(found, here, viewer()))
 
 
@@ -148,7 +148,7 @@ def image_views(image_id: str) -> Response:
     text = request.args.get("days", "30")
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= DAYS_MOST:
         raise BadRequest(f"days is a whole number from 1 to {DAYS_MOST}.")
-    days = services().streams.listing.views_by_day([image_id], int(text))[image_id]
+    days = services().streams.queries.views_by_day([image_id], int(text))[image_id]
     return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
 
 
@@ -175,11 +175,11 @@ def _json(**values: Any) -> Response:
 
 
 def _stream(slug: str) -> Stream:
-    return services().streams.listing.stream(viewer(), slug)
+    return services().streams.queries.stream(viewer(), slug)
 
 
 def _editable(image_id: str) -> tuple[Stream, StreamImage]:
-    here, found = services().streams.listing.image(viewer(), image_id)
+    here, found = services().streams.queries.image(viewer(), image_id)
     need_editor(here)
     return here, found
 

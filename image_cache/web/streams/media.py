@@ -8,7 +8,7 @@ from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limit_key, limiter
-from image_cache.web.responses import ImageResponse, handed_over
+from image_cache.web.responses import ImageResponse, x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer
@@ -27,24 +27,24 @@ def image(slug: str, image_id: str, size: str) -> Response:
     """Answer an image in one size, if this viewer may see it; the untouched original to those who edit the stream."""
     if size not in SIZES and size != ORIGINAL:
         raise NotVisible
-    stream, found = services().streams.listing.image(viewer(), image_id, slug)
+    stream, found = services().streams.queries.image(viewer(), image_id, slug)
     if size == ORIGINAL:
         return _original(stream, found)
     try:
-        body = services().streams.pictures.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
+        body = services().streams.images.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
     except (StorageError, QueueFull) as error:
         return _later(error)
     if body is None:
         raise NotVisible
     answer = _answer(found, body, "image/webp", size)
-    handed_over(answer, "streams", services().streams.cache.key(found.image_id, SIZES[size]).path)
+    x_accel_response(answer, "streams", services().streams.cache.key(found.image_id, SIZES[size]).path)
     # Bytes of an open image may be kept, and are asked for again each time: who may see it can change at any moment.
     is_open = found.visibility is ImageVisibility.PUBLIC
     answer.headers["Cache-Control"] = "public, no-cache" if is_open else "private, no-store"
     if not is_open:
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if size in COUNTED and request.method == "GET" and answer.status_code in (200, 206) and not may_edit(viewer(), stream):
-        services().streams.views.saw(found.image_id, _who())
+        services().streams.view_counts.record(found.image_id, _who())
     return answer
 
 
@@ -54,9 +54,9 @@ def _original(stream: Stream, found: StreamImage) -> Response:
     suffix = found.file_path.rpartition(".")[2]
     answer: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
     _tag(answer, found, ORIGINAL, found.size_bytes)
-    pictures = services().streams.pictures
+    pictures = services().streams.images
     # Twenty megabytes are not read only to find out that somebody else sends them.
-    if pictures.is_remote or not handed_over(answer, "originals", found.file_path):
+    if pictures.is_remote or not x_accel_response(answer, "originals", found.file_path):
         try:
             body = pictures.original(found)
         except StorageError as error:

@@ -8,7 +8,7 @@ from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.streams.viewer import look_again, need_owner, viewer
+from image_cache.web.streams.viewer import need_owner, refresh_viewer, viewer
 from image_cache.web.streams.views import page_of
 
 stream_people = Blueprint("stream_people", __name__)
@@ -26,7 +26,7 @@ def people(slug: str) -> AnyResponse:
 def change(slug: str) -> AnyResponse:
     """Add or remove somebody, make or withdraw an invitation. The link of a new one is shown once, here."""
     here = _owned(slug)
-    form, who = request.form, services().streams.people
+    form, who = request.form, services().streams.members
     action = form.get("action", "")
     try:
         if action == "add":
@@ -59,7 +59,7 @@ def invitation(token: str) -> AnyResponse:
 def accept(token: str) -> AnyResponse:
     """Join the stream: as whoever is logged in, or as somebody new."""
     streams, accounts = services().streams, services().accounts
-    streams.people.invitation(token)
+    streams.members.invitation(token)
     who = account()
     if who is None:
         name, password = request.form.get("name", ""), request.form.get("password", "")
@@ -73,28 +73,28 @@ def accept(token: str) -> AnyResponse:
         session.clear()
         session[SESSION_TOKEN] = opened
         g.pop("account", None)
-        look_again()
+        refresh_viewer()
         who = account()
     if who is None:  # removed by an operator in this very moment
         raise Unauthorized
-    return redirect(f"/streams/{streams.people.accept(token, who.id)}", 303)
+    return redirect(f"/streams/{streams.members.accept(token, who.id)}", 303)
 
 
 def _owned(slug: str) -> Stream:
-    here = services().streams.listing.stream(viewer(), slug)
+    here = services().streams.queries.stream(viewer(), slug)
     need_owner(here)
     return here
 
 
 def _people(here: Stream, *, link: str = "", error: str = "") -> AnyResponse:
-    who = services().streams.people
+    who = services().streams.members
     return page_of(
         "streams/members.html", stream=here, members=who.members(here), invitations=who.invitations(here), link=link, error=error
     )
 
 
 def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
-    found, slug = services().streams.people.invitation(token)
+    found, slug = services().streams.members.invitation(token)
     here = services().streams.rows.stream(slug)
     return page_of("streams/invite.html", invitation=found, stream=here, token_text=token, error=error, typed=name)
 

@@ -50,7 +50,7 @@ def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
     row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
     try:
         _check_spool(file)
-        image = services().streams.uploads.take(
+        image = services().streams.uploads.store(
             stream,
             Upload(
                 file.stream,  # type: ignore[arg-type]

@@ -82,13 +82,13 @@ def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool
         visibility=image.visibility.value,
         may_edit=may,
         is_away=is_away,
-        views=image.view_count + services().streams.views.waiting(image.image_id) if may else None,
+        views=image.view_count + services().streams.view_counts.pending(image.image_id) if may else None,
     )
 
 
 def pictures(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[ImageView]:
     """Return the images of one stream as a page shows them; asks a remote storage whether it is there when one is missing."""
-    bytes_ = services().streams.pictures
+    bytes_ = services().streams.images
     missing = set()
     if bytes_.is_remote:
         missing = {i.image_id for i in images if bytes_.cached(i, SIZES["thumb-blurred" if i.is_sensitive else "thumb"]) is None}
@@ -99,9 +99,9 @@ def pictures(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> l
 def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
     """Return what a gallery shows a viewer, with numbers of exactly that."""
     streams = services().streams
-    images = streams.listing.images(viewer, stream, text)
+    images = streams.queries.images(viewer, stream, text)
     may = may_edit(viewer, stream)
-    stats = streams.listing.stats(stream, viewer)
+    stats = streams.queries.stats(stream, viewer)
     if not may:
         stats.pop("most_viewed")
     return {
@@ -120,7 +120,7 @@ def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
 
 def cards(found: Sequence[StreamCard], viewer: Viewer) -> list[dict[str, Any]]:
     """Return the streams of a list, each with its first pictures."""
-    listing = services().streams.listing
+    listing = services().streams.queries
     return [
         {
             "stream": card.stream,
@@ -137,7 +137,7 @@ def limits(stream: Stream) -> dict[str, Any]:
     from config import ALLOWED_IMAGE_EXTENSIONS
 
     uploads = services().streams.uploads
-    used = services().streams.listing.stats(stream)["total"]
+    used = services().streams.queries.stats(stream)["total"]
     return {
         "max_mb": uploads.max_bytes / 1e6,
         "max_bytes": uploads.max_bytes,
@@ -152,7 +152,7 @@ def limits(stream: Stream) -> dict[str, Any]:
 
 def charts(image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the chart of each image."""
-    return {image_id: chart(days) for image_id, days in services().streams.listing.views_by_day(image_ids).items()}
+    return {image_id: chart(days) for image_id, days in services().streams.queries.views_by_day(image_ids).items()}
 
 
 def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:
@@ -239,10 +239,10 @@ def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:
     """
     me = viewer()
     try:
-        stream = services().streams.listing.stream(me, stream_id)
+        stream = services().streams.queries.stream(me, stream_id)
         if not is_owner:
             me = narrowed(me, stream)
-            services().streams.listing.stream(me, stream_id)
+            services().streams.queries.stream(me, stream_id)
     except NotVisible:
         return None
     return gallery(stream, me)
@@ -250,7 +250,7 @@ def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:
 
 def stream_cards() -> list[dict[str, Any]]:
     """Return the newest streams that this viewer may open."""
-    return cards(services().streams.listing.streams(viewer())[:CARDS_MOST], viewer())
+    return cards(services().streams.queries.streams(viewer())[:CARDS_MOST], viewer())
 
 
 def page_cache(page: str) -> dict[str, Any] | None:

@@ -24,17 +24,17 @@ def viewer() -> Viewer:
             g.me = pretended
         else:
             who = account()
-            g.me = services().streams.people.viewer(who.id) if who else STRANGER
+            g.me = services().streams.members.viewer(who.id) if who else STRANGER
     found: Viewer = g.me
     return found
 
 
-def look_again() -> None:
+def refresh_viewer() -> None:
     """Forget what the viewer may: it has just changed."""
     g.pop("me", None)
 
 
-def seen_as(stream: Stream) -> tuple[Viewer, str]:
+def impersonated_viewer(stream: Stream) -> tuple[Viewer, str]:
     """Return whose eyes the page is drawn for, and their kind: those named by `?as=` when an owner asks, else one's own ("")."""
     kind = request.args.get("as", "")
     if kind in KINDS and may_edit(viewer(), stream):

@@ -13,7 +13,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import need_editor, need_keeper, need_owner, seen_as, viewer
+from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_keeper, need_owner, viewer
 
 streams = Blueprint("streams", __name__)
 
@@ -26,7 +26,7 @@ WRITES = "120 per minute"
 def browser() -> AnyResponse:
     """Show the streams that this viewer may open, or the images that answer a search."""
     text, number = request.args.get("q", "").strip()[:200], _page_number()
-    listing, me = services().streams.listing, viewer()
+    listing, me = services().streams.queries, viewer()
     values: dict[str, Any] = {"query": text, "may_create": me.role in KEEPERS, "visibilities": _visibilities()}
     if text:
         found = listing.search(me, text)
@@ -60,16 +60,16 @@ def create() -> AnyResponse:
 def stream(slug: str) -> AnyResponse:
     """Show the gallery of a stream; to its owner, when he asks, as others see it."""
     here = _stream(slug)
-    eyes, kind = seen_as(here)
+    eyes, kind = impersonated_viewer(here)
     try:
-        services().streams.listing.stream(eyes, slug)
+        services().streams.queries.stream(eyes, slug)
     except NotVisible:  # only in another's place: to him there is nothing here at all, and the owner is told so
         answer = _page("streams/hidden.html", stream=here, seen_as=kind)
         answer.status_code = 404
         return answer
     values = views.gallery(here, eyes, request.args.get("q", "").strip()[:200])
     if kind:
-        values |= {"seen_as": kind, "all_count": services().streams.listing.stats(here)["total"]}
+        values |= {"seen_as": kind, "all_count": services().streams.queries.stats(here)["total"]}
     return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), here), done=request.args.get("done", ""))
 
 
@@ -88,7 +88,7 @@ def change(slug: str) -> AnyResponse:
 def ask_delete_stream(slug: str) -> AnyResponse:
     here = _stream(slug)
     need_owner(here)
-    return _page("streams/delete.html", stream=here, image=None, count=services().streams.listing.stats(here)["total"])
+    return _page("streams/delete.html", stream=here, image=None, count=services().streams.queries.stats(here)["total"])
 
 
 @streams.post("/streams/<slug>/delete")
@@ -118,8 +118,8 @@ def upload(slug: str) -> AnyResponse:
 @streams.get("/streams/<slug>/images/<image_id>")
 def image(slug: str, image_id: str) -> AnyResponse:
     """Show one image with its texts, and its neighbours in the order this viewer sees."""
-    here, found = services().streams.listing.image(viewer(), image_id, slug)
-    order = [one.image_id for one in services().streams.listing.images(viewer(), here)]
+    here, found = services().streams.queries.image(viewer(), image_id, slug)
+    order = [one.image_id for one in services().streams.queries.images(viewer(), here)]
     at = order.index(found.image_id) if found.image_id in order else -1
     shown = views.picture(found, here, viewer())
     values: dict[str, Any] = {
@@ -134,7 +134,7 @@ def image(slug: str, image_id: str) -> AnyResponse:
         "done": SAVED.get(request.args.get("done", ""), ""),
     }
     if shown.may_edit:
-        values["chart"] = views.chart(services().streams.listing.views_by_day([image_id])[image_id])
+        values["chart"] = views.chart(services().streams.queries.views_by_day([image_id])[image_id])
     return _page("streams/image.html", **values)
 
 
@@ -198,11 +198,11 @@ _page = page_of
 
 
 def _stream(slug: str) -> Stream:
-    return services().streams.listing.stream(viewer(), slug)
+    return services().streams.queries.stream(viewer(), slug)
 
 
 def _editable(slug: str, image_id: str) -> tuple[Stream, StreamImage]:
-    here, found = services().streams.listing.image(viewer(), image_id, slug)
+    here, found = services().streams.queries.image(viewer(), image_id, slug)
     need_editor(here)
     return here, found
 

@@ -294,8 +294,8 @@ def test_hosts_are_bounded_and_those_in_trouble_are_among_them(cache: Cache, clo
     clock.advance(3600)
     recorder_of(cache).failed("last.example")
     with cache.index.database.write() as conn:
-        jobs.lane_failed(conn, "new.example", "answered 429", pause_s=120)
-        jobs.lane_failed(conn, "last.example", "answered 500")
+        jobs.record_host_failure(conn, "new.example", "answered 429", pause_s=120)
+        jobs.record_host_failure(conn, "last.example", "answered 500")
     cache.flush()
     found = {host.lane: host for host in hosts(cache.index.database, clock.now, most=1000)}
     assert len(found) == MOST_HOSTS + 1

@@ -61,12 +61,12 @@ def followed(uses: Sequence[Key]) -> Reuse:
     """Return the state after these uses, brought in a few thousand at a time as a process does."""
     state, noted = Reuse(), ReuseSampler()
     for number, one in enumerate(uses):
-        noted.note(one, size_of(one))
+        noted.record(one, size_of(one))
         noted.count(1)
         if number % 2000 == 1999:
-            state.merge(*noted.take(), NOW)
+            state.merge(*noted.drain(), NOW)
             noted.sample(state.limit)
-    state.merge(*noted.take(), NOW)
+    state.merge(*noted.drain(), NOW)
     return state
 
 
@@ -96,8 +96,8 @@ def test_the_state_stays_small_whatever_is_used() -> None:
     state = Reuse()
     for start in range(0, 90_000, 3000):
         for number in range(start, start + 3000):
-            uses.note(key(number), 9000)
-        state.merge(*uses.take(), NOW)
+            uses.record(key(number), 9000)
+        state.merge(*uses.drain(), NOW)
         uses.sample(state.limit)
     assert len(state.sizes) <= MOST_KEYS
     assert len(state.packed()) + MOST_PENDING * 12 < 75_000
@@ -118,9 +118,9 @@ def test_the_state_survives_being_packed_and_a_foreign_one_is_a_new_one() -> Non
 def test_more_uses_than_can_be_noted_are_passed_over_and_do_not_tilt_the_rate() -> None:
     uses, one = ReuseSampler(), key(1)
     for _ in range(MOST_PENDING + 500):
-        uses.note(one, 100)
+        uses.record(one, 100)
         uses.count(1)
-    tags, _, seen = uses.take()
+    tags, _, seen = uses.drain()
     assert len(tags) == MOST_PENDING
     assert seen == 0
     state = Reuse()
@@ -130,13 +130,13 @@ def test_more_uses_than_can_be_noted_are_passed_over_and_do_not_tilt_the_rate() 
 
 def test_a_key_that_was_stored_before_it_was_used_has_its_size() -> None:
     uses, state = ReuseSampler(), Reuse()
-    uses.note(key(1), 7777, is_use=False)
-    uses.note(key(1), 0)
-    uses.note(key(2), 0)
-    state.merge(*uses.take(), NOW)
+    uses.record(key(1), 7777, is_use=False)
+    uses.record(key(1), 0)
+    uses.record(key(2), 0)
+    state.merge(*uses.drain(), NOW)
     assert state.sizes[tag_of(key(1))] == 7777
-    uses.note(key(2), 4444, is_use=False)
-    state.merge(*uses.take(), NOW)
+    uses.record(key(2), 4444, is_use=False)
+    state.merge(*uses.drain(), NOW)
     assert state.sizes[tag_of(key(2))] == 4444
     assert state.noted == 2
 

@@ -48,23 +48,23 @@ def put(inside: Inside, number: int, url: str | None, **facts: Any) -> int:
 def vault(tmp_path: Path, origin: Origin) -> Iterator[Inside]:
     """A vault whose housekeeper does nothing: a test says when there is a survey."""
     with Inside(tmp_path / "vault", trusted=(origin.base,), clock=FakeClock(), settled=False) as inside:
-        from image_cache.engine.maintenance import adopt
+        from image_cache.engine.maintenance import rebuild_from_files
 
-        adopt(inside.services.covers.cache)
+        rebuild_from_files(inside.services.covers.cache)
         yield inside
 
 
 def fetch(inside: Inside, *urls: str) -> None:
     covers = inside.services.covers
-    covers.remember(urls)
-    covers.want(urls)
+    covers.register(urls)
+    covers.enqueue_missing(urls)
     while covers.loader.run_next():
         pass
 
 
 def survey(inside: Inside) -> bool:
-    inside.services.care.survey._not_before = 0.0
-    return inside.services.care.survey.run()
+    inside.services.artwork.audit._not_before = 0.0
+    return inside.services.artwork.audit.run()
 
 
 def album(inside: Inside, album_id: int) -> Album:
@@ -107,9 +107,9 @@ def test_another_scan_of_a_sleeve_hashes_alike(change: str, most_bits: int) -> N
         "cropped": lambda: first.crop((6, 6, 594, 594)),
     }[change]()
     with closing(Decoder(128 << 20)) as decoder:
-        seen = decoder.look(encoded(first, "PNG"))
-        again = decoder.look(encoded(second, "WEBP", quality=20 if change == "worse" else 85))
-        other = decoder.look(encoded(sleeve(WHITE, BLUE, 6), "PNG"))
+        seen = decoder.analyse(encoded(first, "PNG"))
+        again = decoder.analyse(encoded(second, "WEBP", quality=20 if change == "worse" else 85))
+        other = decoder.analyse(encoded(sleeve(WHITE, BLUE, 6), "PNG"))
     assert seen.hash is not None
     assert again.hash is not None
     assert other.hash is not None
@@ -121,9 +121,9 @@ def test_a_blank_is_one_colour_whatever_the_codec_made_of_it_and_a_white_sleeve_
     white = Image.new("RGB", (600, 600), (244, 243, 240))
     ImageDraw.Draw(white).text((380, 420), "THE LANTERNS", fill=(205, 204, 200), font_size=28)
     with closing(Decoder(128 << 20)) as decoder:
-        blank = decoder.look(encoded(Image.new("RGB", (300, 300), (233, 233, 230)), "WEBP", quality=50))
-        clear = decoder.look(encoded(Image.new("RGBA", (300, 300), (0, 0, 0, 0)), "PNG"))
-        assert not decoder.look(encoded(white, "WEBP", quality=85)).is_blank
+        blank = decoder.analyse(encoded(Image.new("RGB", (300, 300), (233, 233, 230)), "WEBP", quality=50))
+        clear = decoder.analyse(encoded(Image.new("RGBA", (300, 300), (0, 0, 0, 0)), "PNG"))
+        assert not decoder.analyse(encoded(white, "WEBP", quality=85)).is_blank
     assert blank.is_blank
     assert blank.hash is None
     assert clear.is_blank
@@ -131,7 +131,7 @@ def test_a_blank_is_one_colour_whatever_the_codec_made_of_it_and_a_white_sleeve_
 
 def test_a_look_at_what_is_no_picture_is_refused() -> None:
     with closing(Decoder(128 << 20)) as decoder, pytest.raises(ImageRejected):
-        decoder.look(b"nothing")
+        decoder.analyse(b"nothing")
 
 
 @pytest.mark.parametrize(
@@ -256,17 +256,17 @@ def test_a_look_follows_a_fetch_and_goes_with_its_digest(vault: Inside, origin: 
     url = origin.put("/1.png", encoded(sleeve(WHITE, RED), "PNG"))
     album_id = put(vault, 1, url)
     fetch(vault, url)
-    rows = vault.services.care.survey._looks.rows
+    rows = vault.services.artwork.audit._looks.rows
     assert len(rows.open(9)) == 1
     assert survey(vault)
     assert rows.open(9) == []
-    before = vault.services.care.looks.digests([album_id])[album_id]
+    before = vault.services.artwork.appearances.digests([album_id])[album_id]
     assert not survey(vault)  # nothing is new
     origin.put("/1.png", encoded(sleeve(WHITE, BLUE), "PNG"))
     vault.services.covers.clock.advance(2 * 86400)  # type: ignore[attr-defined]
     fetch(vault, url)
     assert survey(vault)
-    after = vault.services.care.looks.digests([album_id])[album_id]
+    after = vault.services.artwork.appearances.digests([album_id])[album_id]
     assert before != after
     assert set(rows.get_many([before, after])) == {after}
     vault.services.covers.clear()
@@ -285,7 +285,7 @@ def test_flaws_are_found_and_go_with_a_better_picture(vault: Inside, origin: Ori
         ids[flaw] = put(vault, number, url)
         fetch(vault, url)
     survey(vault)
-    looks = vault.services.care.looks
+    looks = vault.services.artwork.appearances
     assert (looks.flawed("small", 0, 9), looks.flawed("oblong", 0, 9)) == ([ids["small"]], [ids["oblong"]])
     assert looks.counts() == {"small": 1, "oblong": 1, "twins": 0}
     better = origin.put("/better.png", encoded(sleeve(WHITE, RED, 1), "PNG"))
@@ -304,7 +304,7 @@ def test_the_same_sleeve_of_two_records_is_a_hint_and_two_copies_are_none(vault:
     put(vault, 9, origin.url("/4.png"), title="Copy", artist="Same")
     fetch(vault, first, scan, other, origin.url("/4.png"))
     survey(vault)
-    assert vault.services.care.looks.twins(0, 9) == [ids[:2]]
+    assert vault.services.artwork.appearances.twins(0, 9) == [ids[:2]]
     assert album(vault, copy).picture == origin.url("/4.png")
     assert {one.id for one in vault.services.library.albums()} >= set(ids)  # a hint, never a merge
 
@@ -327,7 +327,7 @@ def test_what_is_no_cover_counts_as_none_and_another_is_looked_for(vault: Inside
         fetch(vault, url)
         survey(vault)
     assert (album(vault, album_id).picture, album(vault, album_id).refused_cover) == (None, url)
-    desk = vault.services.care.desk
+    desk = vault.services.artwork.editor
     assert desk.rows.due(vault.services.covers.clock()) == album_id
     assert desk.rows.tries(album_id).reason
     put(vault, 1, url)  # the next sync says the same
@@ -339,7 +339,7 @@ def test_what_is_no_cover_counts_as_none_and_another_is_looked_for(vault: Inside
 def test_what_somebody_chose_is_never_refused(vault: Inside, origin: Origin) -> None:
     url = origin.put("/blank.png", encoded(Image.new("RGB", (400, 400), (12, 12, 12)), "PNG"))
     album_id = put(vault, 1, url)
-    vault.services.care.desk.choose(album(vault, album_id), url)
+    vault.services.artwork.editor.choose(album(vault, album_id), url)
     fetch(vault, url)
     survey(vault)
     assert album(vault, album_id).picture == url
@@ -350,7 +350,7 @@ def test_a_found_cover_that_turns_out_blank_is_not_found_again(vault: Inside, or
 
     url = origin.put("/found.png", encoded(Image.new("RGB", (400, 400), (90, 90, 90)), "PNG"))
     album_id = put(vault, 1, None)
-    rows = vault.services.care.desk.rows
+    rows = vault.services.artwork.editor.rows
     rows.record(album_id, CoverTries(1.0, 9e9, "names", "", (CoverOffer(url, "Front", "names"),)), url)
     fetch(vault, url)
     survey(vault)
@@ -367,25 +367,25 @@ def test_the_rows_of_records_that_are_gone_go(vault: Inside, origin: Origin) -> 
     with vault.services.catalog.write() as conn:
         conn.execute("DELETE FROM albums WHERE id = ?", (ids[1],))
     survey(vault)
-    assert sorted(vault.services.care.looks.digests(ids)) == [ids[0], ids[2]]
+    assert sorted(vault.services.artwork.appearances.digests(ids)) == [ids[0], ids[2]]
     with vault.services.catalog.write() as conn:
         conn.execute("DELETE FROM albums")
     survey(vault)
-    assert vault.services.care.looks.digests(ids) == {}
+    assert vault.services.artwork.appearances.digests(ids) == {}
 
 
 def test_a_lost_index_is_looked_at_anew(tmp_path: Path, origin: Origin) -> None:
     url = origin.put("/1.png", encoded(sleeve(WHITE, RED), "PNG"))
     with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
         put(inside, 1, url)
-        inside.services.covers.remember([url])
-        inside.services.covers.want([url])
-        wait_until(lambda: list(inside.services.care.looks.order()) != [] or bool(survey(inside) and False))
+        inside.services.covers.register([url])
+        inside.services.covers.enqueue_missing([url])
+        wait_until(lambda: list(inside.services.artwork.appearances.order()) != [] or bool(survey(inside) and False))
     for path in (tmp_path / "vault/cache").glob("index.db*"):
         path.unlink()
     with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
-        inside.services.covers.want([url])
-        wait_until(lambda: list(inside.services.care.looks.order()) != [] or bool(survey(inside) and False))
+        inside.services.covers.enqueue_missing([url])
+        wait_until(lambda: list(inside.services.artwork.appearances.order()) != [] or bool(survey(inside) and False))
 
 
 @pytest.mark.slow
@@ -395,6 +395,6 @@ def test_the_housekeeper_makes_the_survey(tmp_path: Path, origin: Origin) -> Non
         album_id = put(inside, 1, url)
         client = inside.client()
         client.get("/")
-        wait_until(lambda: list(inside.services.care.looks.order()) != [])
+        wait_until(lambda: list(inside.services.artwork.appearances.order()) != [])
         assert 'id="red"' in client.get("/?sort=colour").text or 'id="white"' in client.get("/?sort=colour").text
         assert client.get(f"/album/{album_id}").status_code == 200

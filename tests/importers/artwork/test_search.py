@@ -49,7 +49,9 @@ def put(inside: Inside, **facts: Any) -> int:
 def searches(inside: Inside) -> TaskRunner:
     """Tasks of which a search rests no longer than a test can bear."""
     services = inside.services
-    finder = ArtworkSearch(services.settings, services.care.desk.rows, services.covers, services._parts.fetcher, first_rest_s=0.1)
+    finder = ArtworkSearch(
+        services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=0.1
+    )
     return TaskRunner(services.catalog, {"covers": finder.run}, inside.folder / "state")
 
 
@@ -69,7 +71,7 @@ def album(inside: Inside, album_id: int) -> Album:
 
 
 def tries(inside: Inside, album_id: int) -> CoverTries:
-    return inside.services.care.desk.rows.tries(album_id)
+    return inside.services.artwork.editor.rows.tries(album_id)
 
 
 WAYS = {
@@ -94,14 +96,14 @@ def test_a_cover_is_found_by_each_way(opened: Inside, archive: Archive, way: str
     assert (found.own_cover, found.cover_url) == (None, None)
     assert tries(opened, album_id).way == way
     covers = opened.services.covers
-    wait_until(lambda: covers.look([found.picture])[0].state == "ready")  # through both redirects
+    wait_until(lambda: covers.peek([found.picture])[0].state == "ready")  # through both redirects
 
 
 def test_the_archive_is_never_asked_for_an_original_and_always_told_who_asks(archive: Archive, tmp_path: Path) -> None:
     archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
     with Inside(tmp_path / "vault", trusted=(archive.base,), CONTACT="me@example.org", **archive.settings) as inside:
         picture = album(inside, album_id).picture if (album_id := put(inside)) and look(inside) else None
-        wait_until(lambda: inside.services.covers.look([picture])[0].state == "ready")
+        wait_until(lambda: inside.services.covers.peek([picture])[0].state == "ready")
     pictures = [path for _, path, _ in archive.asked("/items/") if path.endswith(".jpg")]
     assert pictures
     assert all("-1200.jpg" in path for path in pictures)
@@ -117,7 +119,7 @@ def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: 
     def book() -> None:
         turns = IntervalLimiter(tmp_path / "turns", 1.1, clock=clock)
         for _ in range(5):
-            wait = turns.book()
+            wait = turns.reserve()
             with lock:
                 waits.append(wait)
 
@@ -127,18 +129,20 @@ def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: 
     for thread in threads:
         thread.join()
     assert [round(wait / 1.1) for wait in sorted(waits)] == list(range(40))
-    assert IntervalLimiter(tmp_path / "turns", 1.1, clock=clock).book() == pytest.approx(44.0, abs=0.01)  # also after a restart
+    assert IntervalLimiter(tmp_path / "turns", 1.1, clock=clock).reserve() == pytest.approx(
+        44.0, abs=0.01
+    )  # also after a restart
 
 
 def test_a_moment_that_a_wrong_clock_wrote_keeps_nobody_waiting(tmp_path: Path) -> None:
     clock = FakeClock()
-    IntervalLimiter(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).book()
+    IntervalLimiter(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).reserve()
     turns = IntervalLimiter(tmp_path / "turns", 1.0, clock=clock)
-    assert turns.book() == 0.0
+    assert turns.reserve() == 0.0
     turns.back_off(10 * LONGEST_S)
-    assert turns.book() <= LONGEST_S
+    assert turns.reserve() <= LONGEST_S
     (tmp_path / "turns").write_bytes(b"torn")
-    assert turns.book() == 0.0
+    assert turns.reserve() == 0.0
 
 
 @pytest.mark.slow
@@ -223,9 +227,9 @@ def test_a_record_that_always_fails_lets_the_others_go_first(opened: Inside, arc
 def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_picture(opened: Inside, archive: Archive) -> None:
     archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
     has_one = put(opened, cover_url="http://covers.example/1.jpg")
-    rows = opened.services.care.desk.rows
+    rows = opened.services.artwork.editor.rows
     put(opened, title="Other")
-    rows.ask([has_one])
+    rows.request_search([has_one])
     assert rows.due(time.time()) == has_one
     assert rows.count_due(time.time()) == 2
     look(opened)
@@ -236,20 +240,20 @@ def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_p
 def test_nothing_is_asked_when_it_is_switched_off(archive: Archive, tmp_path: Path) -> None:
     with Inside(tmp_path / "vault", trusted=(archive.base,), **{**archive.settings, "FIND_COVERS": False}) as inside:
         put(inside)
-        inside.services.care.desk.begin_if_due()
-        assert inside.services.care.desk.look_again() is False
-        assert inside.services.care.search() is None
+        inside.services.artwork.editor.start_search_if_due()
+        assert inside.services.artwork.editor.search_again() is False
+        assert inside.services.artwork.search() is None
     assert archive.asked() == []
 
 
 def test_the_chore_begins_a_search_only_when_there_is_something_to_find(opened: Inside, archive: Archive) -> None:
-    desk = opened.services.care.desk
-    desk.begin_if_due()
-    assert opened.services.care.search() is None
+    desk = opened.services.artwork.editor
+    desk.start_search_if_due()
+    assert opened.services.artwork.search() is None
     put(opened)
-    desk.begin_if_due()
+    desk.start_search_if_due()
     wait_until(lambda: len(archive.asked()) > 0)
-    wait_until(lambda: opened.services.care.search() is None)
+    wait_until(lambda: opened.services.artwork.search() is None)
 
 
 def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archive, tmp_path: Path) -> None:
@@ -272,12 +276,12 @@ def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archiv
 def test_a_cancelled_search_is_not_begun_again_by_itself(opened: Inside, archive: Archive) -> None:
     opened.services.pool.close()  # the housekeeper would run what is added below
     put(opened)
-    tasks, desk = opened.services.tasks, opened.services.care.desk
+    tasks, desk = opened.services.tasks, opened.services.artwork.editor
     task_id, _ = tasks.rows.add("covers", {}, time.time())
     tasks.cancel(task_id)
-    desk.begin_if_due()
-    assert opened.services.care.search() is None
-    desk.look_again()
+    desk.start_search_if_due()
+    assert opened.services.artwork.search() is None
+    desk.search_again()
     wait_until(lambda: len(archive.asked()) > 0)
 
 

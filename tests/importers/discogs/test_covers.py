@@ -45,7 +45,7 @@ def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Inside]:
 
 def fetch_all(services: Services) -> None:
     """Do what the pool would: queue what is missing and run the jobs."""
-    services.covers.want(list(services.library.cover_urls()))
+    services.covers.enqueue_missing(list(services.library.cover_urls()))
     while services.covers.loader.run_next():
         pass
 
@@ -61,7 +61,7 @@ def test_a_cover_whose_signature_changes_with_every_sync_is_fetched_once(inside:
         fetch_all(services)
     assert table(services) == before
     assert len(discogs.paths("/rs:fit/")) == WITH_PICTURE
-    assert {cover.state for cover in services.covers.look(list(services.library.cover_urls()))} == {"ready"}
+    assert {cover.state for cover in services.covers.peek(list(services.library.cover_urls()))} == {"ready"}
 
 
 def test_covers_of_dead_addresses_are_fetched_again_after_the_next_sync(inside: Inside, discogs: DiscogsServer) -> None:
@@ -71,13 +71,13 @@ def test_covers_of_dead_addresses_are_fetched_again_after_the_next_sync(inside: 
     fetch_all(services)
     discogs.control(kill_signatures=True, forget=True)
     services.covers.clear()
-    services.covers.remember_all(services.library.cover_urls())
+    services.covers.register_all(services.library.cover_urls())
     fetch_all(services)
     assert len(discogs.paths("/rs:fit/", 403)) == WITH_PICTURE
     assert sync(services).outcome["changed"] == WITH_PICTURE
     fetch_all(services)
     assert len(discogs.paths("/rs:fit/", 200)) == WITH_PICTURE
     assert sync(services).outcome["changed"] == 0
-    assert {cover.state for cover in services.covers.look([album.picture for album in albums(services) if album.picture])} == {
+    assert {cover.state for cover in services.covers.peek([album.picture for album in albums(services) if album.picture])} == {
         "ready"
     }

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from config import Settings
-from image_cache.bootstrap import prepare
+from image_cache.bootstrap import ensure_directories
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.client import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
@@ -45,7 +45,7 @@ class Opened:
     def __init__(self, folder: Path, discogs: DiscogsServer, clock: Callable[[], float] = time.time, **settings: Any) -> None:
         self.folder = folder
         chosen = Settings(DATA_DIR=folder, TRUSTED_ORIGINS=(discogs.base,), **discogs_settings(discogs), **settings)
-        prepare(chosen)
+        ensure_directories(chosen)
         self.services = open_services(chosen, clock=clock)
 
     def __enter__(self) -> Self:
@@ -170,7 +170,7 @@ def test_a_token_that_was_revoked_ends_the_sync_with_a_sentence_and_is_not_tried
     assert len(discogs.paths()) == 1
     services.tasks.serve()
     services.discogs.clock = lambda: 9e9
-    services.discogs.tend()
+    services.discogs.run_maintenance()
     assert services.discogs.latest() == ended
     assert len(albums(services)) == 250
 
@@ -262,25 +262,25 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
         "Bought on 2001-02-08\nShelf: B 8",
     )
     assert one.seen_at is not None
-    assert services.covers.register.summary("covers")[0] == sum(1 for album in found.values() if album.cover_url)
+    assert services.covers.registry.summary("covers")[0] == sum(1 for album in found.values() if album.cover_url)
     assert not found["700000009"].cover_url
 
 
 def test_a_second_sync_changes_nothing_not_even_a_row(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
     before, revision = table(services), AlbumTable(services.catalog).revision("artist")
-    registered = services.covers.register.summary("covers")
+    registered = services.covers.registry.summary("covers")
     assert sync(services).outcome["same"] == 250
     assert table(services) == before
     assert AlbumTable(services.catalog).revision("artist") == revision
-    assert services.covers.register.summary("covers") == registered
+    assert services.covers.registry.summary("covers") == registered
 
 
 def test_what_was_done_here_survives_and_what_changed_there_comes_in(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
     ids = {album.instance_id: album.id for album in albums(services)}
     mine = ids["700000003"]
-    services.library.played(mine)
+    services.library.record_play(mine)
     services.library.rate(mine, 1)
     with services.catalog.write() as conn:
         conn.execute("UPDATE albums SET own_notes = 'mine', own_cover = 'own:1' WHERE id = ?", (mine,))
@@ -333,7 +333,7 @@ def test_a_record_that_came_by_table_becomes_the_copy_and_keeps_its_plays(inside
 def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
     ids = {album.instance_id: album.id for album in albums(services)}
-    services.library.played(ids["700000003"])
+    services.library.record_play(ids["700000003"])
     discogs.control(remove=[3, 120], forget=True)
     ended = sync(services)
     assert ended.outcome["gone"] == 2
@@ -353,7 +353,7 @@ def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: S
 
 def test_a_release_that_is_bought_again_is_the_record_that_left(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    services.library.played(by_instance(services)["700000120"].id)
+    services.library.record_play(by_instance(services)["700000120"].id)
     discogs.control(remove=[120])
     sync(services)
     discogs.control(copy=[119], change={"249": {"id": 100120, "basic_information": {"id": 100120}}})
@@ -491,7 +491,7 @@ def test_a_stop_in_the_middle_goes_on_after_the_next_start(tmp_path: Path, disco
         wait_until(lambda: inside.services.tasks.rows.get(task_id).paused_until is not None or discogs.paths(PAGES + "3"))
     with Opened(tmp_path / "vault", discogs) as inside:
         inside.services.tasks.serve()
-        inside.services.tasks.tend()
+        inside.services.tasks.run_maintenance()
         wait_until(lambda: inside.services.tasks.rows.get(task_id).is_over)
         assert inside.services.tasks.rows.get(task_id).outcome["new"] == 250
     assert sorted(path.split("page=")[1][0] for path in discogs.paths(PAGES, 200)) == ["1", "2", "3"]
@@ -520,12 +520,12 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     assert album.cover_url is not None
     digest = services.covers.names.of(album.cover_url)[1]
     with services.covers.cache.index.database.write() as conn:
-        services.covers.register.failed(conn, digest, "answered 403", 9e9, is_final=True)
+        services.covers.registry.failed(conn, digest, "answered 403", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 1
     now = by_instance(services)["700000001"]
     assert now.cover_url != album.cover_url
     assert now.cover_url is not None
-    image = services.covers.register.get(digest)
+    image = services.covers.registry.get(digest)
     assert image is not None
     assert (image.url, image.failures, image.is_final) == (now.cover_url, 0, False)
 
@@ -536,7 +536,7 @@ def test_a_cover_that_cannot_be_had_for_another_reason_keeps_its_row(services: S
     assert album.cover_url is not None
     digest = services.covers.names.of(album.cover_url)[1]
     with services.covers.cache.index.database.write() as conn:
-        services.covers.register.failed(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
+        services.covers.registry.failed(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 0
 
 
@@ -546,7 +546,7 @@ def test_a_cover_that_cannot_be_had_for_another_reason_keeps_its_row(services: S
 def opened(services: Services, number: int) -> Album:
     """Open the page of a record as a visitor would."""
     album = by_instance(services)[str(700_000_000 + number)]
-    services.discogs.want_details(album)
+    services.discogs.enqueue_details(album)
     return album
 
 
@@ -567,7 +567,7 @@ def test_the_tracks_of_a_record_come_when_it_is_opened_first_and_are_asked_for_o
     assert found is not None
     assert (found.tracks[0].title, found.barcode) == ("Opening 100003", "5012345678900")
     assert found.detailed_at is not None
-    assert not services.discogs.want_details(found)
+    assert not services.discogs.enqueue_details(found)
     assert sorted(discogs.paths()) == ["/releases/100003", "/releases/100004"]
     before = table(services)
     sync(services)
@@ -579,11 +579,11 @@ def test_details_and_a_sync_together_stay_below_the_limit(services: Services, di
     sync(services)
     shelf = albums(services)
     for album in shelf[:100]:
-        services.discogs.rows.wish(album.id, 1.0)
+        services.discogs.rows.enqueue_details(album.id, 1.0)
     services.tasks.serve()
     services.tasks.start(DETAILS, {})
     assert sync(services).outcome["same"] == 250
-    wait_until(lambda: services.discogs.rows.next_wish(9e9) is None)
+    wait_until(lambda: services.discogs.rows.next_details(9e9) is None)
     log = discogs.log()
     assert (log["over"], len(discogs.paths("/releases/", 200))) == (0, 100)
     assert log["used"] <= 57
@@ -594,30 +594,30 @@ def test_a_release_that_is_not_there_is_not_asked_for_again_for_a_while(services
     services.tasks.serve()
     discogs.control(faults=[{"path": "/releases/", "kind": "404"}], forget=True)
     album = opened(services, 3)
-    wait_until(lambda: services.discogs.rows.next_wish(services.discogs.clock()) is None)
+    wait_until(lambda: services.discogs.rows.next_details(services.discogs.clock()) is None)
     wait_until(lambda: len(discogs.paths()) == 1)
     for _ in range(3):
-        assert not services.discogs.want_details(album)
+        assert not services.discogs.enqueue_details(album)
     assert len(discogs.paths()) == 1
-    assert services.discogs.rows.next_wish(services.discogs.clock() + 2 * HOUR_S) is not None
+    assert services.discogs.rows.next_details(services.discogs.clock() + 2 * HOUR_S) is not None
 
 
 def test_who_opens_everything_at_once_gets_the_newest_and_no_queue_without_end(services: Services) -> None:
     sync(services)
     for album in albums(services):
-        services.discogs.rows.wish(album.id, float(album.id))
+        services.discogs.rows.enqueue_details(album.id, float(album.id))
     count = services.catalog.row("SELECT count(*) AS n FROM detail_wishes")
     assert count is not None
     assert count["n"] == 100
-    assert services.discogs.rows.next_wish(9e9) == (250, 0)
+    assert services.discogs.rows.next_details(9e9) == (250, 0)
 
 
 def test_without_a_token_nothing_is_wished_for(inside: Opened, discogs: DiscogsServer) -> None:
     sync(inside.services)
     inside.services.discogs.forget()
-    assert not inside.services.discogs.want_details(albums(inside.services)[0])
+    assert not inside.services.discogs.enqueue_details(albums(inside.services)[0])
     import_csv(inside, "title,artist\nNot from there,A\n")
-    assert not inside.services.discogs.want_details(albums(inside.services)[-1])
+    assert not inside.services.discogs.enqueue_details(albums(inside.services)[-1])
 
 
 # The timer, the age
@@ -640,12 +640,12 @@ def test_the_collection_is_read_again_by_itself_when_it_is_time(
     clock = FakeClock()
     with Opened(tmp_path / "vault", discogs, clock=clock, **settings) as inside:
         connect(inside.services)
-        inside.services.discogs.tend()
+        inside.services.discogs.run_maintenance()
         assert inside.services.discogs.latest() is None  # the first time is by hand
         done = sync(inside.services)
         assert not inside.services.discogs.status().is_stale
         clock.advance(after_h * HOUR_S)
-        inside.services.discogs.tend()
+        inside.services.discogs.run_maintenance()
         latest = inside.services.discogs.latest()
         assert latest is not None
         assert (latest.id != done.id) == begins

@@ -263,7 +263,7 @@ def test_ids_plays_notes_and_stars_survive_new_tags_a_moved_folder_and_a_year_aw
     record(root / "Somebody" / "Another", "Another")
     shelf.scan()
     kept = shelf.album("The Name").id
-    shelf.library.played(kept)
+    shelf.library.record_play(kept)
     shelf.library.write_notes(kept, "From the shop by the river.")
     shelf.library.rate(kept, 4)
 
@@ -583,7 +583,7 @@ def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, roo
 
     def tended() -> bool:
         tasks = TaskRunner(shelf.catalog, {"music": lambda task: {}}, shelf.settings.state_dir, clock=shelf.clock)
-        roots.tend(tasks)
+        roots.run_maintenance(tasks)
         waiting = tasks.rows.open()
         for state in waiting:
             tasks.cancel(state.id)
@@ -634,7 +634,7 @@ def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
 
     shelf.music.remember = hold
     task_id = shelf.tasks.start("music", {})
-    shelf.tasks.tend()
+    shelf.tasks.run_maintenance()
     try:
         assert reached.wait(60)
         yield task_id

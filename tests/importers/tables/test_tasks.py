@@ -83,7 +83,7 @@ def test_a_table_is_taken_in_and_its_file_is_gone(inside: Inside) -> None:
     state = ran(inside, "table", path)
     assert (state.state, state.outcome["new"], state.outcome["summary"]) == ("done", 1, "1 row read: 1 new.")
     assert inside.services.library.count() == 1
-    assert inside.services.covers.look(["https://c.example/1.jpg"])[0].state == "waiting"
+    assert inside.services.covers.peek(["https://c.example/1.jpg"])[0].state == "waiting"
     assert not Path(path).exists()
 
 
@@ -112,7 +112,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
     assert inside.services.library.count() == stopped.position["read"]
     assert 0 < stopped.done < (stopped.total or 0)
     second = TaskRunner(catalog, runners, inside.services.settings.state_dir)
-    second.tend()
+    second.run_maintenance()
     wait_until(lambda: second.rows.get(task_id).is_over, 120)  # type: ignore[union-attr]
     ended = second.rows.get(task_id)
     assert ended is not None
@@ -186,7 +186,7 @@ class Watched:
 
     def look(self, after_s: float = 0.0) -> list[str]:
         self.clock.now += after_s
-        self.imports.look()
+        self.imports.poll()
         return self.begun
 
 
@@ -240,7 +240,7 @@ def test_only_plain_tables_are_taken_from_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_or_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ImportsFolder(tmp_path / "nowhere", lambda path: True).look()
+    ImportsFolder(tmp_path / "nowhere", lambda path: True).poll()
     put_away(tmp_path / "gone.csv", is_refused=False, report="")
     assert "table not put away" in caplog.text
 
@@ -265,17 +265,17 @@ def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) 
     with (tmp_path / "x").open("w+b") as file:
         file.write(b"title\n")
         file.seek(0)
-        path = intray.keep(file)
+        path = intray.store(file)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_bytes() == b"title\n"
     assert intray.has(str(path))
     assert not intray.has(str(tmp_path / "x"))
-    intray.forget(str(tmp_path / "x"))
+    intray.delete(str(tmp_path / "x"))
     assert (tmp_path / "x").exists()
     with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="would be free"):
-        UploadInbox(tmp_path / "intray", clock, floor_bytes=1 << 60).keep(file)
+        UploadInbox(tmp_path / "intray", clock, floor_bytes=1 << 60).store(file)
     clock.now += KEPT_S + 60
-    intray.forget_old()
+    intray.delete_expired()
     assert list((tmp_path / "intray").iterdir()) == []
 
 
@@ -325,10 +325,10 @@ def test_an_idle_studio_is_ended(drawn: DrawnCovers) -> None:
     drawn.fetch(f"demo:{_sleeve()}")
     child = drawn._child
     assert child is not None
-    drawn.reap()
+    drawn.close_idle()
     assert child.poll() is None
     drawn._used_at -= 3600
-    drawn.reap()
+    drawn.close_idle()
     assert child.poll() is not None
 
 
@@ -357,9 +357,9 @@ def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path
         assert state.outcome["new"] == 240
         assert inside.services.library.count() == 241
         demo = next(album for album in inside.services.library.albums() if album.source == "demo")
-        inside.services.covers.want([demo.cover_url])
-        wait_until(lambda: inside.services.covers.look([demo.cover_url])[0].state == "ready", 90)
-        inside.services.library.played(demo.id)
+        inside.services.covers.enqueue_missing([demo.cover_url])
+        wait_until(lambda: inside.services.covers.peek([demo.cover_url])[0].state == "ready", 90)
+        inside.services.library.record_play(demo.id)
         assert inside.services.tasks.run("demo", {}).outcome["new"] == 0
         assert inside.services.library.remove_source("demo") == 240
         assert [album.id for album in inside.services.library.albums()] == [own]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from config import Settings
-from image_cache.bootstrap import prepare, secret_key
+from image_cache.bootstrap import ensure_directories, secret_key
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, opened
@@ -148,15 +148,15 @@ def test_covers_come_back_by_themselves_and_one_that_changed_meanwhile_is_notice
     archive: Path, settings: Settings, new_card: Settings, origin: Origin
 ) -> None:
     with vault_at(settings) as services:
-        before = [cover.digest for cover in services.covers.look(list(services.library.cover_urls()))]
+        before = [cover.digest for cover in services.covers.peek(list(services.library.cover_urls()))]
     origin.put("/0.jpg", jpeg(200, 200, (1, 2, 3)))
     asked = origin.count()
     assert restore(new_card, archive).covers == 6
     assert origin.count() == asked, "a restore fetches nothing itself"
     with vault_at(new_card, is_running=True) as services:
         urls = list(services.library.cover_urls())
-        wait_until(lambda: {c.state for c in services.covers.look(urls)} == {"ready"}, WAIT_S)
-        after = [cover.digest for cover in services.covers.look(urls)]
+        wait_until(lambda: {c.state for c in services.covers.peek(urls)} == {"ready"}, WAIT_S)
+        after = [cover.digest for cover in services.covers.peek(urls)]
     origin.put("/0.jpg", jpeg(40, 40, (0, 90, 20)))
     assert origin.count() == asked + 6
     assert after[1:] == before[1:], "what browsers hold stays good"
@@ -179,7 +179,7 @@ def test_secrets_go_along_only_when_they_are_asked_for(
     found = members(tmp_path / "plain.tar")
     key = settings.secret_key_path.read_bytes().strip()
     assert not any(b"sesame" in body or key in body for body in found.values())
-    prepare(new_card)
+    ensure_directories(new_card)
     own_key = secret_key(new_card.secret_key_path)
     restore(new_card, tmp_path / "plain.tar")
     assert secret_key(new_card.secret_key_path) == own_key
@@ -242,8 +242,8 @@ def test_with_full_the_cache_comes_along_and_nothing_is_fetched_again(
     assert restored.has_cache
     with vault_at(new_card, is_running=True) as services:
         urls = list(services.library.cover_urls())
-        wait_until(lambda: {c.state for c in services.covers.look(urls)} == {"ready"}, WAIT_S)
-        for cover in services.covers.look(urls):
+        wait_until(lambda: {c.state for c in services.covers.peek(urls)} == {"ready"}, WAIT_S)
+        for cover in services.covers.peek(urls):
             assert services.covers.get(cover.digest, "detail") is not None
         assert services.scrub.run().found == {}
         assert services.streams.cache.engine.index.totals("streams").entries == 6
@@ -310,7 +310,7 @@ def test_large_files_come_back_by_themselves(settings: Settings, new_card: Setti
     assert (line["url"], line["sha256"]) == (url, hashlib.sha256(volume.body).hexdigest())
     restore(new_card, tmp_path / "b.tar")
     with vault_at(new_card, is_running=True) as services:
-        wait_until(lambda: services.files.cache.look(url) is not None, WAIT_S)
+        wait_until(lambda: services.files.cache.peek(url) is not None, WAIT_S)
 
 
 # --- while the vault is used
@@ -928,10 +928,10 @@ def test_addresses_of_a_hostile_archive_are_judged_as_all_are(good: Path, card: 
     with vault_at(card) as services:
         urls = {row[0] for row in services.covers.cache.index.database.rows("SELECT url FROM images")}
         assert not any(url.startswith(("file:", "own:")) for url in urls)
-        services.covers.want(["http://169.254.169.254/latest"])
+        services.covers.enqueue_missing(["http://169.254.169.254/latest"])
         while services.covers.loader.run_next():
             pass
-        assert services.covers.look(["http://169.254.169.254/latest"])[0].state == "failed"
+        assert services.covers.peek(["http://169.254.169.254/latest"])[0].state == "failed"
 
 
 def test_a_source_that_cannot_be_read_costs_its_own_place_only(tmp_path: Path) -> None:

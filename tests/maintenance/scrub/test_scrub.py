@@ -56,7 +56,7 @@ def services(settings: Settings) -> Iterator[Services]:
 
 
 def covers_of(services: Services) -> list[str]:
-    return [cover.digest for cover in services.covers.look(list(services.library.cover_urls()))]
+    return [cover.digest for cover in services.covers.peek(list(services.library.cover_urls()))]
 
 
 def path_of(services: Services, digest: str, variant: str = "thumbnails") -> Path:
@@ -162,10 +162,10 @@ def test_a_bad_cover_is_made_from_a_larger_one_or_fetched_again(
 def test_a_cover_that_cannot_be_fetched_now_is_left_and_told_every_time(services: Services) -> None:
     digest = covers_of(services)[0]
     flip(path_of(services, digest, "detail"))
-    image = services.covers.register.get(digest)
+    image = services.covers.registry.get(digest)
     assert image is not None
     with services.covers.cache.index.database.write() as conn:
-        services.covers.jobs.lane_failed(conn, image.lane, "down", pause_s=600)
+        services.covers.jobs.record_host_failure(conn, image.lane, "down", pause_s=600)
     before = path_of(services, digest, "detail").read_bytes()
     for _ in range(2):
         report = services.scrub.run(repair=True)
@@ -221,8 +221,8 @@ def test_a_decoder_that_refuses_everything_condemns_nothing(services: Services, 
 def test_of_too_many_pictures_that_decode_no_more_the_rest_is_only_told(services: Services, origin: Origin) -> None:
     """Twenty bad files are bad files; a thousand are a bad decoder, and taking them away would empty the cache."""
     urls = [origin.url(f"/more-{n}.jpg") for n in range(MOST_BELIEVED + 5)]
-    services.covers.remember(urls)
-    digests = [cover.digest for cover in services.covers.look(urls)]
+    services.covers.register(urls)
+    digests = [cover.digest for cover in services.covers.peek(urls)]
     for digest in digests:
         undecodable(services, digest, "thumbnails")
     report = services.scrub.run(repair=True)
@@ -546,7 +546,7 @@ def test_only_what_others_ask_for_counts_as_activity(services: Services) -> None
 def test_it_starts_by_itself_on_a_thread_of_its_own_and_ends_with_the_service(services: Services) -> None:
     night = nightly(services, FakeClock(at_hour(3)), look_s=0.05)
     before = set(threading.enumerate())  # some of other tests may be ending
-    night.look()
+    night.poll()
     wait_until(lambda: (last := services.scrub.last()) is not None and last.checked.total() == 15, WAIT_S)
     assert any(thread.name == "scrub" for thread in threading.enumerate())
     assert night.close(WAIT_S)
@@ -554,7 +554,7 @@ def test_it_starts_by_itself_on_a_thread_of_its_own_and_ends_with_the_service(se
 
 
 def test_a_service_has_no_such_thread_by_day(services: Services) -> None:
-    assert services.nightly.chore().name == "scrub"
+    assert services.nightly.periodic_job().name == "scrub"
     assert not any(thread.name == "scrub" for thread in threading.enumerate())
 
 

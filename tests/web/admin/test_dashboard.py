@@ -125,7 +125,7 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
             Failure(clock.now - 7200, "a.example", "https://a.example/x.jpg?token=secret", "answered 500 <b>", clock.now + 600),
         )
         for _ in range(5):
-            inside.services.covers.jobs.lane_failed(conn, "b.example", "did not answer")
+            inside.services.covers.jobs.record_host_failure(conn, "b.example", "did not answer")
     text = operator.get(HERE).text
     assert "97.5" in text  # one of the forty uses of an hour finds nothing
     assert "a.example/x.jpg" in text
@@ -202,7 +202,7 @@ def test_a_clear_asks_on_a_page_of_its_own(inside: Inside, operator: FlaskClient
 
 def test_what_is_missing_is_queued_and_shown_as_a_job(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     inside.services.limits.pause()
-    inside.services.covers.remember([origin.put(f"/{n}.jpg", jpeg()) for n in range(4)])
+    inside.services.covers.register([origin.put(f"/{n}.jpg", jpeg()) for n in range(4)])
     assert "4 covers were never fetched" in operator.get(HERE).text
     assert post(operator, f"{HERE}/preload") == 303
     text = operator.get(HERE).text

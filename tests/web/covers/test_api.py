@@ -101,7 +101,7 @@ def test_every_change_of_files_answers_as_documented(inside: Inside, origin: Ori
 def test_the_state_of_covers_is_told_by_the_names_that_were_sent(inside: Inside, origin: Origin) -> None:
     ready = inside.cover(origin)
     cold = origin.put("/cold.jpg", jpeg(), status=503)
-    inside.services.covers.remember([cold])
+    inside.services.covers.register([cold])
     body = {"urls": [origin.url("/cover.jpg"), cold, "http://nobody.example/x.jpg", ready]}
     state = post(inside, "/api/cache/state", body).json
     assert state["ready"] == [origin.url("/cover.jpg"), ready]
@@ -115,7 +115,7 @@ def test_the_state_of_covers_is_told_by_the_names_that_were_sent(inside: Inside,
 def test_a_stranger_preloads_what_is_registered_and_nothing_else(inside: Inside, origin: Origin) -> None:
     inside.services.pool.close()  # the housekeeper may want it by itself, and there would be nothing left to queue
     known, unknown = origin.put("/known.jpg", jpeg(200, 200)), origin.put("/unknown.jpg", jpeg(200, 200))
-    inside.services.covers.remember([known])
+    inside.services.covers.register([known])
     client = inside.stranger()
     headers = {"X-CSRFToken": page_token(client)}
     answer = documented(

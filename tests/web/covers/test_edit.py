@@ -45,7 +45,7 @@ def send(client: FlaskClient, album_id: int, body: bytes, name: str = "front.jpg
 
 def offer(inside: Inside, album_id: int, *urls: str) -> None:
     offers = tuple(CoverOffer(url, f"Front {n}", "names") for n, url in enumerate(urls))
-    inside.services.care.desk.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
+    inside.services.artwork.editor.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
 
 
 PLACES = ("/covers/missing", "/covers/audit", "/album/1/cover")
@@ -73,17 +73,17 @@ def test_strangers_change_nothing(inside: Inside) -> None:
     client = inside.stranger()
     for action in ("again", "choose", "remove", "believe", "upload"):
         assert post(client, f"/album/{album_id}/cover/{action}", address="https://x.example/1.jpg").status_code == 401
-    assert inside.services.care.desk.rows.tries(album_id) == CoverTries(next_at=1.0)
+    assert inside.services.artwork.editor.rows.tries(album_id) == CoverTries(next_at=1.0)
 
 
 def test_the_list_says_what_was_tried_for_each(inside: Inside, origin: Origin) -> None:
     put(inside, "Nothing yet")
     put(inside, "Has one", cover_url=origin.put("/1.jpg", jpeg()))
     tried, some, asked = put(inside, "Tried"), put(inside, "Some"), put(inside, "Asked")
-    rows = inside.services.care.desk.rows
+    rows = inside.services.artwork.editor.rows
     rows.record(tried, CoverTries(1.0, 9e9, "", "Nobody has a picture of it"), None)
     offer(inside, some, "https://covers.example/1.jpg", "https://covers.example/2.jpg")
-    rows.ask([asked])
+    rows.request_search([asked])
     text = inside.logged_in().get("/covers/missing").text
     assert "Has one" not in text
     assert "Not looked for yet" in text
@@ -99,10 +99,10 @@ def test_an_offered_picture_is_shown_by_our_own_cache_and_chosen_for_good(inside
     offer(inside, album_id, *urls)
     client = inside.logged_in()
     page = client.get(f"/album/{album_id}/cover").text
-    digests = [cover.digest for cover in inside.services.covers.look(urls)]
+    digests = [cover.digest for cover in inside.services.covers.peek(urls)]
     assert all(f"/cache/thumbnails/{digest}.webp" in page for digest in digests)
     assert not re.search(rf'src="{origin.base}', page.replace("data-original-src", ""))
-    wait_until(lambda: {one.state for one in inside.services.covers.look(urls)} == {"ready"})
+    wait_until(lambda: {one.state for one in inside.services.covers.peek(urls)} == {"ready"})
     assert post(client, f"/album/{album_id}/cover/choose", address=urls[1]).status_code == 303
     assert album(inside, album_id).picture == urls[1]
     put(inside, cover_url=origin.put("/theirs.jpg", jpeg()))  # the next sync brings a picture of the source
@@ -130,7 +130,7 @@ def test_an_own_picture_is_the_cover_through_every_sync_and_gone_when_it_is_remo
     own = album(inside, album_id).picture
     assert own is not None
     assert own.startswith("own:")
-    wait_until(lambda: inside.services.covers.look([own])[0].state == "ready")
+    wait_until(lambda: inside.services.covers.peek([own])[0].state == "ready")
     put(inside, cover_url=origin.put("/new.jpg", jpeg()))
     assert album(inside, album_id).picture == own
     assert "Your own picture" in client.get(f"/album/{album_id}/cover").text
@@ -184,7 +184,7 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         album_id = put(inside, cover_url=url)
         client = inside.logged_in()
         client.get(f"/album/{album_id}")
-        wait_until(lambda: inside.services.covers.look([url])[0].state == "failed")
+        wait_until(lambda: inside.services.covers.peek([url])[0].state == "failed")
         assert "answered 404" in client.get(f"/album/{album_id}/cover").text
         assert "No cover found" in client.get(f"/album/{album_id}").text
         post(client, f"/album/{album_id}/cover/again")
@@ -192,7 +192,7 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         origin.put("/gone.jpg", jpeg(400, 400))
         post(client, f"/album/{album_id}/cover/believe")
         assert album(inside, album_id).picture == url
-        wait_until(lambda: inside.services.covers.look([url])[0].state == "ready")
+        wait_until(lambda: inside.services.covers.peek([url])[0].state == "ready")
 
 
 def test_the_names_of_the_ways_are_those_of_the_search() -> None:
@@ -207,6 +207,6 @@ def test_a_picture_with_a_place_in_it_is_shown_without_it(inside: Inside) -> Non
     body = encoded(noise("RGB", 300, 300), "JPEG", exif=exif)
     send(inside.logged_in(), album_id, body)
     own = album(inside, album_id).picture
-    wait_until(lambda: inside.services.covers.look([own])[0].state == "ready")
-    digest = inside.services.covers.look([own])[0].digest
+    wait_until(lambda: inside.services.covers.peek([own])[0].state == "ready")
+    digest = inside.services.covers.peek([own])[0].digest
     assert b"taken at home" not in inside.client().get(f"/cache/detail/{digest}.webp").data

@@ -137,7 +137,7 @@ def test_10000_warm_hits_run_no_sql(stocked: tuple[Inside, str]) -> None:
 
 def test_a_cold_cover_is_fetched_once_by_the_pool_whoever_asks(inside: Inside, origin: Origin) -> None:
     url = origin.put("/cold.jpg", jpeg(300, 300))
-    inside.services.covers.remember([url])
+    inside.services.covers.register([url])
     digest = inside.services.covers.names.of(url)[1]
     client = inside.client()
     for method, variant, suffix in itertools.product(("GET", "HEAD"), ("thumbnails", "detail"), ("webp", "jpg")):
@@ -168,7 +168,7 @@ def test_a_digest_that_nobody_registered_is_a_placeholder_and_no_job(inside: Ins
 
 def test_a_cover_that_does_not_exist_is_given_up_after_one_request(inside: Inside, origin: Origin) -> None:
     url = origin.put("/gone.jpg", status=404)
-    inside.services.covers.remember([url])
+    inside.services.covers.register([url])
     path = f"/cache/detail/{inside.services.covers.names.of(url)[1]}.webp"
     client = inside.client()
     assert client.get(path).status_code == 202

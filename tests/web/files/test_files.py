@@ -125,7 +125,7 @@ def test_only_an_operator_changes_anything(inside: Inside, origin: Origin, path:
         answer = client.post(path.format(digest), data=fields)
     assert answer.status_code in (401, 403)
     cache = inside.services.files.cache
-    assert cache.look(url) is not None
+    assert cache.peek(url) is not None
     assert cache.bounds().budget_bytes == 1_024_000_000
     assert cache.index.fetches() == []
 
@@ -214,7 +214,7 @@ def test_the_controls_clear_remove_and_clean_up(inside: Inside, operator: FlaskC
     keep(inside, origin, "/2.bin")
     assert "2 files go" in operator.get("/files/clear").text
     assert post(operator, f"/files/{first}/remove") == 303
-    assert inside.services.files.cache.look(url) is None
+    assert inside.services.files.cache.peek(url) is None
     assert post(operator, f"/files/{first}/remove") == 404
     assert post(operator, "/files/cleanup") == 303
     assert inside.services.files.cache.totals()[0] == 1  # nothing has expired

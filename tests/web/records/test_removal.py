@@ -113,11 +113,11 @@ def test_no_other_page_can_cause_it(inside: Inside) -> None:
 def test_the_page_names_what_goes_and_the_wall_says_that_it_went_once(inside: Inside) -> None:
     album = put(inside, title="Low <b>Water</b>", rating=2)
     library, operator = inside.services.library, keeper(inside)
-    library.played(album.id)
-    library.played(album.id)
+    library.record_play(album.id)
+    library.record_play(album.id)
     library.write_notes(album.id, "Bought in\nKraków & <i>played</i>. " + "x" * 200)
     library.rate(album.id, 4)
-    inside.services.care.desk.upload(album, jpeg())
+    inside.services.artwork.editor.upload(album, jpeg())
     page = operator.get(f"/album/{album.id}/remove")
     assert page.headers["Cache-Control"] == "no-store"
     for said in (
@@ -239,7 +239,7 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
     assert "from the wall" not in operator.get(path).text
     assert "Nothing to remove" in operator.get(f"{path}/gone").text
     leave(inside, *(one.id for one in (plain, played, noted, back)))
-    library.played(played.id)
+    library.record_play(played.id)
     assert f'href="{path}/gone">Remove these 4 from the wall' in operator.get(path).text
     page = operator.get(f"{path}/gone").text
     assert "Remove 4 records?" in page
@@ -283,7 +283,7 @@ def test_what_discogs_still_lists_comes_back_once_and_what_left_does_not(tmp_pat
         sync(services)
         before = by_instance(services)
         listed, left = sorted(before)[:2]
-        services.library.played(before[listed].id)
+        services.library.record_play(before[listed].id)
         discogs.control(remove=[int(left) - 700_000_000])
         sync(services)
         page = operator.get(f"/album/{before[left].id}").text
@@ -365,7 +365,7 @@ def test_the_page_knows_that_a_folder_is_still_there(tmp_path: Path) -> None:
 
 def test_the_command_says_what_goes_and_asks(inside: Inside) -> None:
     one, other = put(inside, "One"), put(inside, "Other")
-    inside.services.library.played(one.id)
+    inside.services.library.record_play(one.id)
     for stdin in ("", "n\n", "\n"):
         refused = run(inside, "albums", "remove", str(one.id), str(other.id), stdin=stdin)
         assert refused.exit_code == 1

@@ -111,7 +111,7 @@ def test_a_request_over_its_limit_is_cut_before_it_is_read(tmp_path: Path) -> No
 def test_a_full_disk_refuses_a_file_and_says_so(tmp_path: Path) -> None:
     with Inside(tmp_path / "vault") as inside:
         stage = Stage(inside)
-        storage = stage.streams.pictures.storage
+        storage = stage.streams.images.storage
         assert isinstance(storage, LocalStorage)
         storage.floor_bytes = 1 << 60
         answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(1), "a.jpg")))
@@ -218,12 +218,12 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
     clock = FakeClock()
     with Inside(tmp_path / "vault", clock=clock) as inside:
         stage = Stage(inside)
-        stage.streams.views.windows._clock = clock  # the windows of a process have a clock of their own
+        stage.streams.view_counts.windows._clock = clock  # the windows of a process have a clock of their own
         image = stage.images[PUBLIC]
         base = f"/streams/{SLUG}/images/{image.image_id}"
 
         def views() -> int:
-            stage.streams.views.flush()
+            stage.streams.view_counts.flush()
             found = stage.streams.rows.image(image.image_id)
             assert found is not None
             return found[1].view_count
@@ -416,7 +416,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
         with Inside(tmp_path / "vault", **settings) as inside:
             stage = Stage(inside)
             gone = stage.add(PUBLIC, title="Only in the store")
-            stage.streams.pictures.drop(gone.image_id)
+            stage.streams.images.drop(gone.image_id)
             here = stage.images[PUBLIC]
             assert not list((inside.folder / "state").rglob("*.jpg"))
             server.stop()
@@ -430,7 +430,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             refused = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(1), "a.jpg")))
             assert (refused.status_code, refused.json["results"][0]["kind"]) == (507, "storage")
             server.start()
-            stage.streams.pictures._down_until = 0.0  # as if the quarter of a minute had passed
+            stage.streams.images._down_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
 
 
