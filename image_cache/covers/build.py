@@ -29,10 +29,9 @@ from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.storage.local import LocalStorage
+from image_cache.units import MEGABYTE
 
 logger = logging.getLogger(__name__)
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(slots=True)
@@ -73,7 +72,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
     cache = Cache(
         NAMESPACE,
         memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, ReuseSampler()),
-        disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
+        disk=DiskTier(NAMESPACE, settings.covers_dir, settings.floor_bytes),
         index=index,
         counters=Counters(),
         budget_bytes=settings.disk_budget_bytes,
@@ -88,7 +87,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
     names = CoverDigests(index, register, spec, settings.covers_dir / "names.json")
     names.open()
     fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
-    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
+    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=settings.floor_bytes))
     drawn = DrawnCovers()
     loader = CoverLoader(
         cache=cache,
