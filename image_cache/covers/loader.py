@@ -21,7 +21,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
 
 if TYPE_CHECKING:
-    from image_cache.net.lazy_client import FetchResult
+    from image_cache.net.fetch_result import FetchResult
 
 logger = logging.getLogger(__name__)
 
