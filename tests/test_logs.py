@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.logs import REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
+from image_cache.logs import MAX_REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
 from tests.support.clock import FakeClock
 from tests.support.vault import ROOT, SERVE, Vault
 
@@ -34,8 +34,8 @@ def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard()
     clock = FakeClock()
     sparing = RateLimitFilter(clock)
     heard = [sparing.filter(record("cover failed identity=%s", number)) for number in range(1000)]
-    assert sum(heard) == REPEATS
-    assert heard[:REPEATS] == [True] * REPEATS
+    assert sum(heard) == MAX_REPEATS
+    assert heard[:MAX_REPEATS] == [True] * MAX_REPEATS
     assert sparing.filter(record("another event url=%s", 1))
     assert all(sparing.filter(record("cache hit", level=logging.DEBUG)) for _ in range(100))
     clock.advance(WINDOW_S + 1)
@@ -43,7 +43,7 @@ def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard()
     assert sparing.filter(last)
     assert (
         SingleLineFormatter().format(last)
-        == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - REPEATS} more like it"
+        == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - MAX_REPEATS} more like it"
     )
     again = record("cover failed identity=%s", 1)
     assert sparing.filter(again)
@@ -52,9 +52,9 @@ def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard()
 
 def test_two_handlers_hear_the_same_lines() -> None:
     sparing = RateLimitFilter(FakeClock())
-    for number in range(3 * REPEATS):
+    for number in range(3 * MAX_REPEATS):
         said = record("cover failed identity=%s", number)
-        assert sparing.filter(said) == sparing.filter(said) == (number < REPEATS)
+        assert sparing.filter(said) == sparing.filter(said) == (number < MAX_REPEATS)
 
 
 def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_path: Path) -> None:

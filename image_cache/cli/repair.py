@@ -105,7 +105,7 @@ def _pictures(scene: CommandContext, before: dict[str, Check]) -> list[str]:
     with scene.covers() as covers:
         cache = covers.cache
         found = inspect_disk(
-            cache.disk, cache.index, OURS, now=scene.clock(), longest_s=float("inf"), examples=1_000_000
+            cache.disk, cache.index, OURS, now=scene.clock(), timeout_s=float("inf"), max_examples=1_000_000
         ).examples
         for path in found.get("link", []):
             (cache.disk.root / path).unlink(missing_ok=True)

@@ -118,7 +118,7 @@ def _complete_if_empty(cache: Cache) -> None:
     """A cache without files needs no rebuild: its index is complete from the start."""
     try:
         if cache.is_adopting and next(cache.disk.shards(), None) is None:
-            cache.index.complete()
+            cache.index.mark_complete()
     except (DatabaseError, StorageError) as error:
         logger.warning("index not usable, files serve without it reason=%s", error)
 

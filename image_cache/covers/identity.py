@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from image_cache.net.url import HERE
+from image_cache.net.url import LOCAL_SCHEMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Rule:
 def identify(url: str) -> Identity:
     """Return what the address means. Pure; never raises."""
     exact = url.split("#", 1)[0]
-    if exact.partition(":")[0] in HERE:  # the address changes with the file
+    if exact.partition(":")[0] in LOCAL_SCHEMES:  # the address changes with the file
         return Identity(exact, exact, is_settled=True)
     try:
         parts = urlsplit(exact)

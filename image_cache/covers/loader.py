@@ -15,7 +15,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job, JobQueue
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord, ImageRegistry
-from image_cache.engine.stats.history import Failure, note_failure
+from image_cache.engine.stats.history import Failure, store_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
@@ -95,7 +95,7 @@ class CoverLoader:
             now = self.clock()
             with self.cache.index.database.write() as conn:
                 self.jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
-                note_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
+                store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self.is_stopping:  # cut by ourselves, so that nobody has failed: the job is given back with the lease
                 logger.info("cover left for the next start identity=%s", image.identity)
@@ -121,7 +121,7 @@ class CoverLoader:
 
     def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self.cache.index.variants_of([image.digest]).get(image.digest, set())
-        missing = self.missing(stored, job.wants)
+        missing = self.missing(stored, job.variants)
         if missing and self._derive(image, missing, stored):
             stored, missing = {*stored, *(variant.name for variant in missing)}, []
         if not missing and not self.is_stale(image):
@@ -146,7 +146,7 @@ class CoverLoader:
             return
         # Another picture under the same identity gets a new digest, and all the variants that the old one had.
         is_changed = not is_same and (known is not None or bool(stored))
-        rendered = self._decoder.render(fetched.body, self.missing((), {*job.wants, *stored}) if is_changed else missing)
+        rendered = self._decoder.render(fetched.body, self.missing((), {*job.variants, *stored}) if is_changed else missing)
         self.cache.counters.add("renders", len(rendered.variants))
         if is_changed and known is None:
             # Adopted after the index was lost, so nobody remembers its bytes: the same picture renders the same.
@@ -163,12 +163,12 @@ class CoverLoader:
             fetched = self._fetcher.fetch(image.url, **validators)
         except OriginError:
             if recorder is not None and not self.is_stopping:
-                recorder.failed(image.lane)
+                recorder.record_failure(image.lane)
             raise
         self.cache.counters.add("fetches")
         self.cache.counters.add("fetched_bytes", len(fetched.body))
         if recorder is not None:
-            recorder.fetched(image.lane, time.monotonic() - began, len(fetched.body))
+            recorder.record_fetch(image.lane, time.monotonic() - began, len(fetched.body))
         return fetched
 
     def _store(self, job: Job, image: ImageRecord, rendered: Rendered, *, is_changed: bool) -> None:
@@ -222,7 +222,7 @@ class CoverLoader:
 
     def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
         if image is not None:
-            self.registry.fetched(conn, image)
+            self.registry.record_fetch(conn, image)
             self.jobs.record_host_success(conn, image.lane)
         self.jobs.finish(conn, job)
 
@@ -238,9 +238,9 @@ class CoverLoader:
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self.cache.counters.add("failures")
         with self.cache.index.database.write() as conn:
-            self.registry.failed(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
+            self.registry.record_failure(conn, image.digest, str(error), self.clock() + delay_s, is_final=is_final)
             reason = getattr(error, "reason", "") or str(error)
-            note_failure(
+            store_failure(
                 conn, Failure(self.clock(), image.lane, image.identity, reason, 0.0 if is_final else self.clock() + delay_s)
             )
             if isinstance(error, OriginUnavailable):

@@ -94,7 +94,7 @@ class RuntimeLimits:
             cache.memory.set_budget(limits.memory_bytes)
         covers.ttl_hours = limits.ttl_hours
         covers.loader.fresh_s = limits.ttl_hours * 3600
-        return cache.set_budget(limits.budget_bytes, most_s=most_s)
+        return cache.set_budget(limits.budget_bytes, timeout_s=most_s)
 
     def _set(self, values: dict[str, str]) -> None:
         self._rows.set(values)

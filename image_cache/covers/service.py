@@ -30,7 +30,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, JobQueue, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRegistry
-from image_cache.engine.stats.miss_ratio import forget_uses
+from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.variants import Variant
 from image_cache.models import Cover, Progress
@@ -263,7 +263,7 @@ class ImageCache:
         with self.cache.index.database.write() as conn:
             self.registry.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
-            forget_uses(conn)  # every cover has another digest from now on
+            reset_uses(conn)  # every cover has another digest from now on
             self.names.next_generation(conn)
             self.cache.index.set_meta(conn, "registered_at", 0)  # the housekeeper registers what the catalogue knows anew
         self.names.publish()

@@ -140,7 +140,7 @@ class Fetch:
             headers=headers,
             accepted=accepted,
             max_bytes=self._max_bytes,
-            pace=LARGE_FILES,
+            min_speed=LARGE_FILES,
             encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
         ) as answer:
             if answer.status == 304:

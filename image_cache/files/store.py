@@ -196,7 +196,7 @@ class FileCache:
 
     def repair(self, *, is_after_crash: bool = False) -> None:
         """Rebuild an index that was lost; after a crash make sure that every file is verified before it is handed out."""
-        self.index.db.notice_replacement()
+        self.index.db.drop_if_replaced()
         epoch = self.index.meta("epoch")
         if epoch is None:
             rebuild(self.root, self.index, self.clock())

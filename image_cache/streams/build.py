@@ -9,7 +9,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import STRANGER, StreamImage, Viewer
+from image_cache.models import ANONYMOUS, StreamImage, Viewer
 from image_cache.storage.base import Storage
 from image_cache.storage.factory import StorageFactory
 from image_cache.streams import StreamImageCache, StreamImageManager, UploadLimits, checked_page
@@ -90,7 +90,7 @@ def get_stream_image_stats(stream_id: str, page: str = "stream_details") -> dict
     return get_image_manager().remembered_stats(stream_id)
 
 
-def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: Viewer = STRANGER) -> str | None:
+def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: Viewer = ANONYMOUS) -> str | None:
     """Return the address of an image's detail if the viewer may see it, else None. Sensitive ones come blurred."""
     checked_page(page)
     try:

@@ -153,7 +153,7 @@ class StreamImageCache:
 
     def repair(self) -> None:
         """Rebuild the index when it is new or was lost. Housekeeping calls it."""
-        self.engine.index.database.notice_replacement()
+        self.engine.index.database.drop_if_replaced()
         if self.engine.is_adopting:
             upkeep.rebuild_from_files(self.engine)
 

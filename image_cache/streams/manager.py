@@ -17,7 +17,7 @@ from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, FieldRejected, NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
-from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
@@ -201,7 +201,7 @@ class StreamImageManager:
         *,
         description: str = "",
         visibility: ImageVisibility | str = ImageVisibility.PUBLIC,
-        owner: Viewer = STRANGER,
+        owner: Viewer = ANONYMOUS,
     ) -> Stream:
         """Make a stream. Without a slug one is made from the title. Raises `FieldRejected`."""
         title = checked_title(title)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
 from image_cache.errors import FieldRejected, InvitationRejected
-from image_cache.models import STRANGER, Stream, Viewer
+from image_cache.models import ANONYMOUS, Stream, Viewer
 from image_cache.text import account_key
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
@@ -167,10 +167,10 @@ class StreamMembers:
     def viewer(self, user_id: int | str | None) -> Viewer:
         """Return an account as a viewer, by its number or its name; a stranger when there is none."""
         if user_id is None or user_id == "":
-            return STRANGER
+            return ANONYMOUS
         if isinstance(user_id, int):
-            return self._rows.viewer(account_id=user_id) or STRANGER
-        return self._rows.viewer(name_key=account_key(user_id)) or STRANGER
+            return self._rows.viewer(account_id=user_id) or ANONYMOUS
+        return self._rows.viewer(name_key=account_key(user_id)) or ANONYMOUS
 
     def members(self, stream: Stream) -> list[Member]:
         return self._rows.members(stream.id)

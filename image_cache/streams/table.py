@@ -4,8 +4,8 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, Row, marks
-from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+from image_cache.db.database import Connection, Row, parameter_marks
+from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
 
 _STREAM = (
@@ -103,7 +103,7 @@ class StreamTable:
     def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], most: int) -> list[StreamImage]:
         """Return the first images of a stream that have one of these visibilities."""
         rows = self.db.rows(
-            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({marks(len(kinds))})"
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))})"
             " ORDER BY position, number LIMIT ?",
             (stream_id, *(kind.value for kind in kinds), most),
         )
@@ -256,7 +256,7 @@ class StreamTable:
             chunk = ids[start : start + IDS_A_STATEMENT]
             for row in self.db.rows(
                 "SELECT id, day, views FROM image_views JOIN stream_images ON number = image_number"
-                f" WHERE id IN ({marks(len(chunk))}) AND day >= ? ORDER BY day",
+                f" WHERE id IN ({parameter_marks(len(chunk))}) AND day >= ? ORDER BY day",
                 (*chunk, since_day),
             ):
                 found.setdefault(row["id"], {})[row["day"]] = row["views"]
@@ -286,8 +286,8 @@ def _image(row: Row) -> StreamImage:
         size_bytes=row["size_bytes"],
         dimensions=(row["width"], row["height"]),
         view_count=row["view_count"],
-        created_at=iso(row["created_at"]),
-        last_accessed=iso(row["last_viewed_at"]) if row["last_viewed_at"] else None,
+        created_at=iso_utc(row["created_at"]),
+        last_accessed=iso_utc(row["last_viewed_at"]) if row["last_viewed_at"] else None,
         is_sensitive=bool(row["is_sensitive"]),
         position=row["position"],
         format=row["format"],

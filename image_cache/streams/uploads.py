@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from image_cache.errors import DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.streams.images import SETS, StreamImages
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
@@ -100,7 +100,7 @@ class Uploads:
                 size_bytes=len(body),
                 dimensions=dimensions,
                 thumbnail_path=self._pictures.cache.key(image_id).path,
-                created_at=iso(self._clock()),
+                created_at=iso_utc(self._clock()),
                 is_sensitive=upload.is_sensitive,
                 format=format_,
                 average=average,

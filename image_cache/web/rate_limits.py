@@ -47,7 +47,7 @@ class SharedCounterStorage(Storage):
         return None
 
     def clear(self, key: str) -> None:
-        self._windows.forget(key)
+        self._windows.reset(key)
 
 
 def limit_key() -> str:

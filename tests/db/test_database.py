@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.connection import FairLock
-from image_cache.db.database import KEPT_IDLE, Database, Locked
+from image_cache.db.database import MAX_IDLE, Database, Locked
 from image_cache.db.diagnosis import kind_of
+from image_cache.db.fair_lock import FairLock
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -77,18 +77,18 @@ def test_closing_leaves_alone_what_other_threads_are_reading(tmp_path: Path) -> 
 def test_whoever_comes_first_writes_first() -> None:
     """SQLite's own lock goes to whoever asks when it is free: an import in a loop kept everybody else waiting to its end."""
     turns, order = FairLock(), list[str]()
-    assert turns.take(1)
+    assert turns.acquire(1)
 
     def wait(name: str) -> None:
-        assert turns.take(30)
+        assert turns.acquire(30)
         order.append(name)
-        turns.leave()
+        turns.release()
 
     others = [threading.Thread(target=wait, args=(name,)) for name in ("second", "third")]
     for n, other in enumerate(others, 1):
         other.start()
         wait_until(lambda n=n: len(turns._waiting) == n)  # type: ignore[misc]
-    turns.leave()
+    turns.release()
     wait("first again")
     for other in others:
         other.join()
@@ -97,29 +97,29 @@ def test_whoever_comes_first_writes_first() -> None:
 
 def test_a_turn_that_does_not_come_is_not_waited_for_any_longer() -> None:
     turns = FairLock()
-    assert turns.take(1)
-    assert not turns.take(0.01)
-    turns.leave()
-    assert turns.take(1)  # whoever gave up does not hold it
+    assert turns.acquire(1)
+    assert not turns.acquire(0.01)
+    turns.release()
+    assert turns.acquire(1)  # whoever gave up does not hold it
 
 
 def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
     """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
     program = (
         "import signal, threading\n"
-        "from image_cache.db.connection import FairLock\n"
+        "from image_cache.db.fair_lock import FairLock\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests behind may have it ignored\n"
         "turns, main = FairLock(), threading.get_ident()\n"
-        "assert turns.take(1)\n"
+        "assert turns.acquire(1)\n"
         "def interrupt():\n"
         "    while not turns._waiting: pass\n"
         "    signal.pthread_kill(main, signal.SIGINT)\n"
         "threading.Thread(target=interrupt).start()\n"
-        "try: turns.take(30)\n"
+        "try: turns.acquire(30)\n"
         "except KeyboardInterrupt: pass\n"
         "else: raise SystemExit('not interrupted')\n"
-        "turns.leave()\n"
-        "assert turns.take(0.01)\n"
+        "turns.release()\n"
+        "assert turns.acquire(0.01)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -165,7 +165,7 @@ def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
         other.start()
     for other in others:
         other.join()
-    assert len(database._idle) == KEPT_IDLE
+    assert len(database._idle) == MAX_IDLE
     assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == list(range(8))
     database.close()
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
@@ -259,7 +259,7 @@ def test_of_two_who_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Pa
         inode = database.inode
         conn.execute("SELECT n FROM missing")
     assert (database.inode, (tmp_path / "db").stat().st_ino) == (inode, inode)
-    with opened_in.opened(tmp_path / "db.broken") as kept:
+    with opened_in.open_unchanged(tmp_path / "db.broken") as kept:
         assert [row[0] for row in kept.execute("SELECT n FROM t")] == [1]
     database.close()
 

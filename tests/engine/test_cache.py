@@ -1,4 +1,4 @@
-"""The one read path and the one way in: order of writes, torn files, the budget, sweeps, disks that refuse."""
+"""Cache: the order of reads and writes, torn files, the budget, sweeps, failing disks."""
 
 import contextlib
 import os
@@ -71,7 +71,7 @@ def test_hits_are_written_by_a_flush_and_a_flush_without_news_writes_nothing(cac
 
 
 def test_a_put_writes_files_first_and_then_all_rows_at_once(cache: Cache) -> None:
-    """When the transaction fails, there are files without rows, never rows without files."""
+    """If the transaction fails, there are files without rows, never rows without files."""
 
     def fail(_: object) -> None:
         assert {key(1).path, key(1, "detail").path} <= files(cache)
@@ -93,7 +93,7 @@ def test_a_delete_removes_files_first(cache: Cache) -> None:
         cache.delete([key(2), key(1)])
     assert not (cache.disk.root / key(2).path).exists()
     assert counted(cache)[0] == 2
-    assert cache.get(key(2)) is None  # and the row that lies goes with the first look
+    assert cache.get(key(2)) is None  # and the next read drops the row
     assert counted(cache)[0] == 1
 
 
@@ -183,8 +183,8 @@ def test_concurrent_loads_of_one_key_are_one_load(cache: Cache) -> None:
     assert cache.get(key(1, "detail")) == webp(2)
 
 
-def test_what_cannot_be_stored_is_returned_all_the_same(tmp_path: Path) -> None:
-    """A JPEG made for an old browser was an error page when the disk was full."""
+def test_bytes_that_cannot_be_stored_are_still_returned(tmp_path: Path) -> None:
+    """With a full disk, a JPEG for an old browser was an error page."""
     cache = open_cache(tmp_path, floor_bytes=1 << 60)
     assert cache.get_or_load(key(1), lambda: {key(1): webp(1)}) == webp(1)
     assert counted(cache) == (0, 0)
@@ -198,7 +198,7 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path, clock: 
         size = chance.randrange(200, 2000)
         cache.put({key(name): webp(name, size)})
         clock.advance(RECENCY_GRAIN_S + 1)
-        cache.get(key(0))  # looked at all the time
+        cache.get(key(0))  # used all the time
         totals = cache.index.totals("covers")
         assert (totals.entries, totals.bytes) == counted(cache)
         assert totals.bytes <= 20_000
@@ -210,7 +210,7 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path, clock: 
     cache.index.close()
 
 
-def test_two_threads_never_pass_the_budget_by_more_than_what_they_bring(tmp_path: Path) -> None:
+def test_two_threads_never_exceed_the_budget_by_more_than_they_store(tmp_path: Path) -> None:
     cache = open_cache(tmp_path, budget_bytes=20_000)
     peak: list[int] = []
 
@@ -236,11 +236,11 @@ def test_a_lower_budget_evicts_at_once(cache: Cache) -> None:
     assert len(files(cache)) == 4
 
 
-def test_entries_that_nobody_used_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
+def test_unused_entries_are_evicted_up_to_a_limit(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(250)})
     clock.advance(100_000)
     cache.put({key("new"): webp("new")})
-    assert cache.evict(unused_since=clock.now - 1, most=7) == 7
+    assert cache.evict(unused_since=clock.now - 1, limit=7) == 7
     assert cache.evict(unused_since=clock.now - 1) == 243
     assert files(cache) == {key("new").path}
 
@@ -251,7 +251,7 @@ def age(cache: Cache, clock: FakeClock, seconds: float) -> None:
             os.utime(path, (clock.now - seconds, clock.now - seconds))
 
 
-def test_a_sweep_removes_orphans_and_dead_temporaries_and_forgets_lost_rows(cache: Cache, clock: FakeClock) -> None:
+def test_a_sweep_removes_orphans_leftover_temporaries_and_lost_rows(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(10)})
     cache.disk.put(key("orphan"), webp("orphan"))
     shard = (cache.disk.root / key("orphan").path).parent
@@ -266,7 +266,7 @@ def test_a_sweep_removes_orphans_and_dead_temporaries_and_forgets_lost_rows(cach
     assert sweep(cache) == type(report)()
 
 
-def test_a_sweep_leaves_what_is_just_being_written(cache: Cache, clock: FakeClock) -> None:
+def test_a_sweep_keeps_what_is_being_written(cache: Cache, clock: FakeClock) -> None:
     cache.disk.put(key("young"), webp("young"))
     shard = (cache.disk.root / key("young").path).parent
     (shard / f".part-{os.getpid()}-abc").write_bytes(b"half")
@@ -276,8 +276,8 @@ def test_a_sweep_leaves_what_is_just_being_written(cache: Cache, clock: FakeCloc
     assert (report.orphans, report.temporaries, report.lost) == (0, 1, 0)
 
 
-def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
-    """Only folders that exist were looked into: rows of a shard that somebody removed stayed, and filled the budget."""
+def test_a_sweep_removes_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
+    """Only existing folders were swept: the rows of a shard that had been deleted stayed, and filled the budget."""
     cache.put({key(n): webp(n) for n in range(40)})
     for path in list((cache.disk.root / "thumbnails").iterdir())[:20]:
         for file in path.iterdir():
@@ -288,7 +288,7 @@ def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None
     assert counted(cache) == (left, left * 1000)
 
 
-def test_a_sweep_is_not_upset_by_folders_that_are_not_ours(cache: Cache) -> None:
+def test_a_sweep_ignores_foreign_folders(cache: Cache) -> None:
     cache.put({key(1): webp(1)})
     (cache.disk.root / "thumbnails" / "zz").mkdir()
     (cache.disk.root / "lost+found").mkdir()
@@ -296,7 +296,7 @@ def test_a_sweep_is_not_upset_by_folders_that_are_not_ours(cache: Cache) -> None
     assert clear_variant(cache, "thumbnails") == 1
 
 
-def test_an_index_that_was_deleted_is_rebuilt_without_what_is_torn(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_deleted_index_is_rebuilt_without_torn_files(tmp_path: Path, clock: FakeClock) -> None:
     cache = open_cache(tmp_path, clock)
     cache.put({key(n): webp(n) for n in range(30)} | {key(1, "detail.jpg"): b"\xff\xd8" + bytes(50) + b"\xff\xd9"})
     cache.index.close()
@@ -329,7 +329,7 @@ def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Ca
     assert cache.get(key(1, "detail")) is None
 
 
-# Disks that refuse
+# Failing disks
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_keeps_serving_and_recovers_by_itself(small_disk: Path) -> None:
+def test_with_a_full_disk_the_cache_keeps_serving_and_recovers(small_disk: Path) -> None:
     cache = open_cache(small_disk, budget_bytes=1 << 30)
     stored: list[int] = []
     with contextlib.suppress(StorageError, DatabaseError):
@@ -377,7 +377,7 @@ print(cache.index.totals("covers").entries)
 """
 
 
-def test_a_disk_that_is_read_only_is_read_all_the_same(small_disk: Path) -> None:
+def test_a_read_only_disk_is_still_read(small_disk: Path) -> None:
     cache = open_cache(small_disk)
     cache.put({key(n): webp(n) for n in range(20)})
     cache.index.close()
@@ -441,7 +441,7 @@ def test_three_processes_race_without_an_error_or_a_torn_body(tmp_path: Path) ->
         for n in range(3)
     ]
     errors = [process.communicate(timeout=240)[1] for process in others]
-    # A reader between the file and the row of an entry that another process removes may say so; nothing else is said.
+    # A reader may log that an entry was lost while another process removes it; nothing else may be logged.
     assert [line for error in errors for line in error.splitlines() if not line.startswith("entry lost or torn")] == []
     cache = open_cache(tmp_path)
     cache.clock = lambda: time.time() + 3600

@@ -454,10 +454,10 @@ def test_failures_leak_no_descriptors(decoder):
 )
 def test_an_answer_that_makes_no_sense_is_a_failure(change):
     """The child touched hostile bytes: what it says is data, not truth."""
-    from image_cache.imaging.decoder import _rendered
+    from image_cache.imaging.decoder import _check_rendered
 
     webp = b"RIFF\0\0\0\0WEBP"
     head = {"sizes": {"thumbnails": 12}, "width": 9, "height": 9, "average": "#00ff00", "hue": 30, "chroma": 0.1}
-    assert _rendered(head, webp, {"thumbnails"}).hue == 30
+    assert _check_rendered(head, webp, {"thumbnails"}).hue == 30
     with pytest.raises(DecoderFailed, match="makes no sense"):
-        _rendered({**head, **change}, webp, {"thumbnails"})
+        _check_rendered({**head, **change}, webp, {"thumbnails"})

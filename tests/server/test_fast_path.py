@@ -33,7 +33,7 @@ def asked(*headers: str, path: str = PATH, line: str = "GET {} HTTP/1.1") -> byt
 
 
 def test_a_plain_request_is_answered(quick: FastPath) -> None:
-    answer = quick.answer(
+    answer = quick.respond(
         asked("User-Agent: Mozilla/5.0 (X11)", "Accept: image/webp,*/*;q=0.8", "Connection: keep-alive", "Cookie: a=b")
     )
     assert answer is not None
@@ -43,7 +43,7 @@ def test_a_plain_request_is_answered(quick: FastPath) -> None:
 
 
 def test_a_known_tag_is_answered_without_a_body(quick: FastPath) -> None:
-    answer = quick.answer(asked('If-None-Match: "x"'))
+    answer = quick.respond(asked('If-None-Match: "x"'))
     assert answer is not None
     assert answer[0].startswith(b"HTTP/1.1 304 NOT MODIFIED\r\n")
     assert answer[1] == b""
@@ -85,7 +85,7 @@ def test_a_known_tag_is_answered_without_a_body(quick: FastPath) -> None:
     ],
 )
 def test_everything_else_is_left_to_the_application(quick: FastPath, request_bytes: bytes) -> None:
-    assert quick.answer(request_bytes) is None
+    assert quick.respond(request_bytes) is None
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> 
     front = NginxLinks(tmp_path / "front", cache, {})
     front.open()
     assert not (front.folder / COVERS).is_symlink()
-    cache.index.complete()
+    cache.index.mark_complete()
     front.open()
     assert (front.folder / COVERS).is_symlink()
     cache.index.close()

@@ -20,11 +20,11 @@ def test_a_request_is_whole_at_its_last_byte(request_bytes: bytes, most: int) ->
     for _ in range(20):
         arrival, at = RequestBuffer(), 0
         while at < len(request_bytes):
-            assert not arrival.is_whole, request_bytes[:at]
+            assert not arrival.is_complete, request_bytes[:at]
             step = chance.randint(1, most)
             arrival.feed(request_bytes[at : at + step])
             at += step
-        assert arrival.is_whole
+        assert arrival.is_complete
         assert bytes(arrival.data) == request_bytes
 
 
@@ -32,7 +32,7 @@ def test_a_request_is_whole_at_its_last_byte(request_bytes: bytes, most: int) ->
 def test_what_follows_a_request_does_not_hide_its_end(request_bytes: bytes) -> None:
     arrival = RequestBuffer()
     arrival.feed(request_bytes + GET[:9])
-    assert arrival.is_whole
+    assert arrival.is_complete
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_follows_a_request_does_not_hide_its_end(request_bytes: bytes) -> N
 def test_a_body_that_is_too_large_is_not_waited_for(body: str) -> None:
     arrival = RequestBuffer()
     arrival.feed(b"POST / HTTP/1.1\r\n" + body.encode())
-    assert arrival.is_whole
+    assert arrival.is_complete
     assert arrival.has_large_body
 
 
@@ -64,7 +64,7 @@ def test_a_head_without_end_is_noticed() -> None:
 def test_a_body_in_chunks_that_are_none_is_left_to_the_parser(junk: bytes) -> None:
     arrival = RequestBuffer()
     arrival.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + junk + b"y" * 400)
-    assert arrival.is_whole
+    assert arrival.is_complete
 
 
 def test_a_large_body_in_small_chunks_is_read_in_one_pass() -> None:
@@ -73,6 +73,6 @@ def test_a_large_body_in_small_chunks_is_read_in_one_pass() -> None:
     arrival.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for _ in range(100_000):
         arrival.feed(b"1\r\nx\r\n")
-    assert not arrival.is_whole
+    assert not arrival.is_complete
     arrival.feed(b"0\r\n\r\n")
-    assert arrival.is_whole
+    assert arrival.is_complete

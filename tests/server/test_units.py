@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.server.sd_notify import Notifier, SystemdWatchdog, answers
+from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds
 from image_cache.web.request_body import ENDPOINTS, OWN_COVER, TABLES
 from tests.support.front import PROGRAM
 from tests.support.inside import Inside
@@ -214,19 +214,19 @@ def test_who_takes_a_question_and_never_answers_starves_the_watchdog(manager: Ma
     """As when every request thread waits for something that does not come: the kernel takes the connection all the same."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        assert not answers("127.0.0.1", port, timeout_s=0.2)
+        assert not responds("127.0.0.1", port, timeout_s=0.2)
         asked = threading.Event()
 
         def is_well() -> bool:
             asked.set()
-            return answers("127.0.0.1", port, timeout_s=0.2)
+            return responds("127.0.0.1", port, timeout_s=0.2)
 
         watchdog = SystemdWatchdog(Notifier(str(manager.path)), 0.2, is_well)
         watchdog.start()
         assert asked.wait(60)
         watchdog.close()
     assert manager.hear() == []
-    assert not answers("127.0.0.1", port, timeout_s=0.2)
+    assert not responds("127.0.0.1", port, timeout_s=0.2)
 
 
 @pytest.mark.slow

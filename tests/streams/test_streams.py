@@ -27,7 +27,7 @@ from image_cache.errors import (
     TableRejected,
     UploadTooLarge,
 )
-from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_own, may_see
+from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer, may_edit, may_own, may_see
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
@@ -67,7 +67,7 @@ def test_the_policy_in_one_table() -> None:
     stream = Stream(7, "evening", "Evening", owner_id=1)
     seven = frozenset({7})
     people = {
-        STRANGER: (True, False, False, False, False),
+        ANONYMOUS: (True, False, False, False, False),
         Viewer(2, "other", "owner", owns=frozenset({8}), co_owns=frozenset({9}), follows=frozenset({8})): (
             True,
             False,
@@ -640,7 +640,7 @@ def test_words_are_found_in_titles_and_descriptions_whatever_their_marks(manager
     assert stream is not None
 
     def found(text: str) -> list[str]:
-        return [image.image_id for image in manager.queries.images(STRANGER, stream, text)]
+        return [image.image_id for image in manager.queries.images(ANONYMOUS, stream, text)]
 
     assert found("lodz") == found("ŁÓDŹ nig") == found("roof rain") == [one]
     assert found("enc") == [two]
@@ -698,7 +698,7 @@ def test_a_number_is_an_account_and_a_name_is_not_a_number(manager: StreamImageM
     called = account(manager, str(first.account_id))
     assert manager.members.viewer(first.account_id) == first
     assert manager.members.viewer(str(first.account_id)) == called
-    assert manager.members.viewer(999) == manager.members.viewer("nobody") == manager.members.viewer(None) == STRANGER
+    assert manager.members.viewer(999) == manager.members.viewer("nobody") == manager.members.viewer(None) == ANONYMOUS
 
 
 def test_streams_get_an_address_from_their_title(manager: StreamImageManager) -> None:
@@ -747,7 +747,7 @@ def original_layout(root: Path, *, as_list: bool = False) -> Path:
 @pytest.mark.parametrize("as_list", [False, True])
 def test_the_original_layout_is_taken_in_once(manager: StreamImageManager, tmp_path: Path, as_list: bool) -> None:
     path = original_layout(tmp_path / "old", as_list=as_list)
-    tried = import_original(manager, path, owner=STRANGER, dry_run=True)
+    tried = import_original(manager, path, owner=ANONYMOUS, dry_run=True)
     assert (tried.read, tried.new, tried.same, len(tried.rejected)) == (6, 3, 0, 3)
     assert manager.rows.streams() == []
     owner = account(manager, "ida")
@@ -769,7 +769,7 @@ def test_a_file_that_is_no_such_table_is_refused(manager: StreamImageManager, tm
     path = tmp_path / "images_metadata.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(TableRejected):
-        import_original(manager, path, owner=STRANGER, dry_run=False)
+        import_original(manager, path, owner=ANONYMOUS, dry_run=False)
 
 
 def test_an_upload_reads_a_file_no_further_than_its_limit(tmp_path: Path) -> None:

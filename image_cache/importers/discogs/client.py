@@ -171,12 +171,12 @@ class DiscogsClient:
         if isinstance(error, OriginNotFound):
             return
         if isinstance(problem, SourceRefused):
-            self._pace.failed(REFUSED, problem.reason)
+            self._pace.record_failure(REFUSED, problem.reason)
         elif isinstance(error, OriginUnavailable) and error.status is None:
             self._wait(0.0)  # raises when the program stops: a line that was cut for that says nothing about Discogs
-            self._pace.failed(AWAY, "Discogs cannot be reached.")
+            self._pace.record_failure(AWAY, "Discogs cannot be reached.")
         else:
-            self._pace.failed(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")
+            self._pace.record_failure(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")
 
 
 def _refusal(path: tuple[str, ...], error: OriginError) -> CacheError:

@@ -150,7 +150,7 @@ class DiscogsService:
             if latest is not None and not latest.is_over:
                 self.tasks.cancel(latest.id)
         had = [self.tokens.forget(), self.untested.forget()]
-        self.services.forget(NAME)
+        self.services.reset(NAME)
         self.rows.clear_details()
         return any(had)
 

@@ -73,7 +73,13 @@ class TagReader:
     """Reads open files. Any thread; nothing is started before the first file. Files are the caller's, also to close."""
 
     def __init__(self, budget_bytes: int, *, cpu_s: int = CPU_S, wall_s: float = WALL_S, idle_s: float = IDLE_S) -> None:
-        self._limits = {"budget_bytes": budget_bytes, "idle_s": idle_s, "cpu_s": cpu_s, "wall_s": wall_s, "images": FILES_A_CHILD}
+        self._limits = {
+            "budget_bytes": budget_bytes,
+            "idle_s": idle_s,
+            "cpu_s": cpu_s,
+            "wall_s": wall_s,
+            "max_requests": FILES_A_CHILD,
+        }
         self._wall_s = wall_s
         self._lock = threading.Lock()  # held while a question is answered: there is one child
         self._child: subprocess.Popen[bytes] | None = None
@@ -148,7 +154,7 @@ class TagReader:
             try:
                 line.settimeout(START_S)
                 socket.send_fds(line, [question], list(files))
-                channel.receive_sign(deadline_at=time.monotonic() + START_S)
+                channel.receive_ack(deadline_at=time.monotonic() + START_S)
             except (OSError, ProtocolError):
                 self._release()
             else:

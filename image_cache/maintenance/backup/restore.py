@@ -15,7 +15,7 @@ from typing import Any
 from config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import COMPANIONS, Database, DatabaseError, opened
+from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
 from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, state_files
@@ -141,7 +141,7 @@ class _Restore:
         """See that it is whole and of our making, bring it to today's schema, and end its sessions."""
         staged, report = self._staging.path_of("state/catalog.db"), self._report
         try:
-            with opened(staged) as conn:
+            with open_unchanged(staged) as conn:
                 report.schema = int(conn.execute("PRAGMA user_version").fetchone()[0])
                 if not 0 < report.schema <= len(MIGRATIONS):
                     reason = f"its catalogue has schema {report.schema}, this program knows 1 to {len(MIGRATIONS)}"
@@ -251,7 +251,7 @@ def what_is_there(settings: Settings) -> str:
     """Say what a vault holds that somebody would miss; empty when it is as new."""
     try:
         if settings.catalog_path.exists():
-            with opened(settings.catalog_path) as conn:
+            with open_unchanged(settings.catalog_path) as conn:
                 tables = {row[0] for row in conn.execute("SELECT name FROM sqlite_master")}
                 for table, word in (("albums", "records"), ("accounts", "accounts"), ("streams", "streams")):
                     count = conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0] if table in tables else 0

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, holder_lives
+from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, is_holder_alive
 from image_cache.maintenance.health.check import Check, things
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 
@@ -24,7 +24,7 @@ def queue(reading: ReadonlyVault, *, is_served: bool | None = None, errors: int 
     try:
         waiting = reading.jobs.depth()
         now = reading.clock()
-        dead = [(holder, count) for holder, count in reading.index.database.rows(HOLDERS, (now,)) if not holder_lives(holder)]
+        dead = [(holder, count) for holder, count in reading.index.database.rows(HOLDERS, (now,)) if not is_holder_alive(holder)]
         running = reading.jobs.running()
         ready = reading.index.database.rows(READY, (now, now, now, now + MAX_ASKED_PAUSE_S))[0]
     except DatabaseError:

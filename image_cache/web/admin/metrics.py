@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 metrics = Blueprint("metrics", __name__)
 
-MOST_HOSTS = 50
+MAX_HOSTS = 50
 LEAST_TOKEN = 16  # letters; a shorter one is guessed
 Metric = tuple[str, str, str, list[tuple[str, float]]]  # name, kind, help, (labels, value)
 
@@ -76,7 +76,7 @@ def _metrics() -> Iterator[Metric]:
     if files:
         yield one("disk_free_inodes", "gauge", "Files that may still be made.", files_free)
     yield one("written_bytes_total", "counter", "Bytes that the process that answers caused to be written.", written_bytes())
-    found = hosts(covers.cache.index.database, covers.clock(), MOST_HOSTS)
+    found = hosts(covers.cache.index.database, covers.clock(), MAX_HOSTS)
     yield _by_host("host_fetches_total", "counter", "Answers by origin.", [(host.lane, host.fetches) for host in found])
     yield _by_host("host_failures_total", "counter", "Failed fetches by origin.", [(host.lane, host.failures) for host in found])
     yield _by_host(

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_see
+from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer, may_edit, may_see
 from image_cache.services import Services
 from image_cache.web.context import EXTENSION
 from image_cache.web.streams.media import ORIGINAL
@@ -55,7 +55,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Pri
     services: Services = app.extensions[EXTENSION]
     images = services.streams.rows.images(stream.id)
     kinds = {
-        "stranger": STRANGER,
+        "stranger": ANONYMOUS,
         "somebody else": Viewer(account_id=0, name="somebody else", role="owner"),
         "subscriber": as_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),

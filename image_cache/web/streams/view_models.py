@@ -8,7 +8,7 @@ from flask import Flask
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
-from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
 from image_cache.streams import EXTENSIONS, StreamCard, checked_page, narrowed
 from image_cache.streams.build import get_cached_image_display as display
 from image_cache.web.context import KEEPERS, services
@@ -265,4 +265,4 @@ def page_cache(page: str) -> dict[str, Any] | None:
 
 def get_cached_image_display(image_id: str, stream_id: str, page: str) -> str | None:
     """Return the address of an image's detail if this session's viewer may see it, else None."""
-    return display(image_id, stream_id, page, viewer() or STRANGER)
+    return display(image_id, stream_id, page, viewer() or ANONYMOUS)

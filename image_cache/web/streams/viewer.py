@@ -3,7 +3,7 @@
 from flask import g, request
 
 from image_cache.errors import NotAllowed
-from image_cache.models import STRANGER, Stream, Viewer, may_edit, may_own
+from image_cache.models import ANONYMOUS, Stream, Viewer, may_edit, may_own
 from image_cache.web.context import KEEPERS, account, services
 from image_cache.web.rate_limits import limiter
 
@@ -24,7 +24,7 @@ def viewer() -> Viewer:
             g.me = pretended
         else:
             who = account()
-            g.me = services().streams.members.viewer(who.id) if who else STRANGER
+            g.me = services().streams.members.viewer(who.id) if who else ANONYMOUS
     found: Viewer = g.me
     return found
 
@@ -44,7 +44,7 @@ def impersonated_viewer(stream: Stream) -> tuple[Viewer, str]:
 
 def as_kind(kind: str, stream: Stream) -> Viewer:
     """Return somebody without an account, or somebody who follows the stream."""
-    return Viewer(name="a subscriber", role="viewer", follows=frozenset({stream.id})) if kind == "subscriber" else STRANGER
+    return Viewer(name="a subscriber", role="viewer", follows=frozenset({stream.id})) if kind == "subscriber" else ANONYMOUS
 
 
 def need_editor(stream: Stream) -> None:
