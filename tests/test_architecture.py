@@ -1,4 +1,4 @@
-"""The layers, read from the imports: they go down only, siblings do not know each other, every library has one home."""
+"""Architecture: imports go down only, siblings do not import each other, files form no cycles, each library has one home."""
 
 import ast
 import subprocess
@@ -41,7 +41,7 @@ HOMES = {
     "nibabel": {"image_cache.imaging.volume_worker"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
-# What a module above the layer may still name: words for the configuration error, the version.
+# Imports of the lowest layer.
 ALLOWED = {("config", "image_cache.errors"), ("config", "image_cache.units")}
 
 
@@ -54,7 +54,7 @@ MODULES = modules()
 
 
 def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Yield (module, line, whether it is loaded with the file). Imports for type checkers are no imports, of our own modules."""
+    """Yield (module, line, whether it is imported with the file). Imports for type checkers only are skipped."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     checking = {
         id(inner)
@@ -77,7 +77,7 @@ def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
 
 
 def layer_of(module: str) -> str | None:
-    """Return the name in the table that the module belongs to."""
+    """Return the room in the table that the module belongs to."""
     parts = module.split(".")
     return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in LEVEL), None)
 
@@ -127,7 +127,7 @@ TABLES = {
     "config": 640,
     "image_cache.db.catalog_schema": 600,
     "image_cache.errors": 450,
-}  # tables that grow by a line for each thing they name
+}  # tables that grow with their entries
 
 
 def test_no_module_is_longer_than_330_lines() -> None:
@@ -148,7 +148,7 @@ def loaded(program: str) -> set[str]:
 
 
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
-    """requests is 12 MB and Pillow 10: the first fetch brings the one, the decoder's child the other."""
+    """requests costs 12 MB and Pillow 10: the first fetch imports the one, the decoder's child the other."""
     assert not {"requests", "urllib3", "PIL"} & loaded("import app")
 
 
