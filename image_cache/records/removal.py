@@ -14,7 +14,8 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
-from image_cache.records.table import album_columns, album_from
+from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.text import counted
 
 if TYPE_CHECKING:
     from image_cache.records.appearance import RecordAppearances
@@ -36,6 +37,13 @@ class RecordDependents:
 
     def __bool__(self) -> bool:
         return bool(self.plays or self.has_notes or self.has_cover or self.stars)
+
+    def parts(self) -> list[str]:
+        """Return each part in words: 2 plays, notes, own cover, 3 stars."""
+        parts = [counted(self.plays, "play")] if self.plays else []
+        parts += ["notes"] if self.has_notes else []
+        parts += ["own cover"] if self.has_cover else []
+        return [*parts, counted(self.stars, "star")] if self.stars else parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,17 @@ class RemovalTable:
             f" WHERE id IN ({marks(len(album_ids))})"
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
+
+    def titles(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return "artist, title (its dependents)" of each record that is there."""
+        found: dict[int, str] = {}
+        for start in range(0, len(album_ids), AT_A_TIME):
+            chunk = album_ids[start : start + AT_A_TIME]
+            own = self.dependents(chunk)
+            for album in AlbumTable(self.db).albums(chunk):
+                parts = ", ".join(own.get(album.id, RecordDependents()).parts())
+                found[album.id] = f"{album.artist}, {album.title}" + (f" ({parts})" if parts else "")
+        return found
 
     def ids(self, source: str) -> Iterator[int]:
         """Yield the records of a source, in chunks."""

@@ -128,6 +128,10 @@ class AlbumTable:
             yield from (row["picture"] for row in rows)
             last = rows[-1]["id"]
 
+    def sources_of_covers(self) -> Iterator[tuple[int, str]]:
+        """Yield (album id, cover URL) as the sources of the records say it, whatever is shown instead."""
+        return self.db.stream("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL ORDER BY id")
+
     def facets(self, kind: str) -> list[tuple[str, int]]:
         """Return the values of a kind (`genre`, `format`) with their counts, by name."""
         sql = "SELECT value, count(*) AS n FROM facets WHERE kind = ? GROUP BY value ORDER BY value COLLATE NOCASE"
@@ -159,6 +163,12 @@ class AlbumTable:
     def note_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
         """Add plays of long ago, which the count of the record has already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
+
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM albums")[0][0])
+
+    def count_plays(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM plays")[0][0])
 
     def count_source(self, source: str) -> int:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))

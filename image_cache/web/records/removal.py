@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
+from image_cache.text import counted
 from image_cache.web.context import flash, may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
@@ -84,17 +85,6 @@ def remove_gone(only: GoneRecords) -> list[Removed]:
     return services().library.remove(_rows().gone_ids(only), only)
 
 
-def named(album_ids: Sequence[int]) -> dict[int, str]:
-    """Return a line for each record that is there: who, what, and what is in it that no source knows."""
-    rows, found = _rows(), dict[int, str]()
-    for start in range(0, len(album_ids), SHOWN):
-        lines = _lines(rows, services().library.albums_by_id(album_ids[start : start + SHOWN]))
-        found |= {
-            line.album.id: f"{line.album.artist}, {line.album.title}" + (f" ({line.has})" if line.has else "") for line in lines
-        }
-    return found
-
-
 def told(removed: Sequence[Removed], source: str = "") -> str:
     """Say what was removed; of a source also how many of its gone records stay."""
     if not removed:
@@ -113,23 +103,18 @@ def _rows() -> RemovalTable:
 
 def _lines(rows: RemovalTable, albums: Sequence[Album]) -> list[GoneLine]:
     own = rows.dependents([album.id for album in albums])
-    return [GoneLine(album, ", ".join(_parts(own.get(album.id, RecordDependents())))) for album in albums]
+    return [GoneLine(album, ", ".join(own.get(album.id, RecordDependents()).parts())) for album in albums]
 
 
-def _parts(own: RecordDependents, album: Album | None = None) -> list[str]:
-    """Name what is in a record that no source knows; with `album` at length, as its owner is addressed."""
-    parts = [f"{own.plays:,} {'play' if own.plays == 1 else 'plays'}"] if own.plays else []
+def _parts(own: RecordDependents, album: Album) -> list[str]:
+    """Name what is in a record that no source knows, as its owner is addressed."""
+    parts = [counted(own.plays, "play")] if own.plays else []
     if own.has_notes:
-        parts.append(
-            f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}"
-            if album
-            else "notes"
-        )
+        parts.append(f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}")
     if own.has_cover:
-        parts.append("your own cover" if album else "own cover")
+        parts.append("your own cover")
     if own.stars:
-        stars = f"{own.stars} {'star' if own.stars == 1 else 'stars'}"
-        parts.append(f"your {stars}" if album else stars)
+        parts.append(f"your {counted(own.stars, 'star')}")
     return parts
 
 
