@@ -126,7 +126,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     urls = [origin.put(f"/{n}.jpg", jpeg(80, 80), gate=None) for n in range(3)]
     stranger_url = origin.put("/not-registered.jpg", jpeg())
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
-    digest = inside.services.covers.names.of(urls[0])[1]
+    digest = inside.services.covers.digest_of(urls[0])
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
     known |= {"digest": digest[:32], "action": "pause", "number": 0, "task_id": 1} | stream_arguments(inside)
     connects: list[object] = []
@@ -145,7 +145,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
         _listen("socket.connect", None)
     assert connects == []
     assert origin.count() == 0
-    while inside.services.covers.loader.run_next():
+    while inside.services.loader.run_next():
         pass
     assert sorted(asked.path for asked in origin.requests) == ["/0.jpg", "/1.jpg", "/2.jpg"]
 

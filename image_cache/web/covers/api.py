@@ -69,7 +69,7 @@ def cache_preload() -> tuple[Response, int]:
     refused: dict[str, str] = {}
     if addresses and may_operate():
         refused = covers.register_addresses(addresses)
-    digests.update((url, covers.names.of(url)[1]) for url in addresses if url not in refused)
+    digests.update((url, covers.digest_of(url)) for url in addresses if url not in refused)
     states = {cover.digest: cover.state for cover in covers.states([d for d in digests.values() if d])}
     results = {url: states.get(digest, "none") not in ("none", "failed") for url, digest in digests.items()}
     accepted = [digests[url] for url, is_accepted in results.items() if is_accepted]
@@ -106,7 +106,7 @@ def cache_state() -> Response:
     """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and how far the queue is."""
     body, covers = read_body({"digests", "urls"}), services().covers
     names = read_texts(body, "digests") or read_texts(body, "urls")
-    digests = [name if DIGEST.fullmatch(name) else covers.names.of(name)[1] for name in names]
+    digests = [name if DIGEST.fullmatch(name) else covers.digest_of(name) for name in names]
     found: dict[str, list[str]] = {state: [] for state in STATES}
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)

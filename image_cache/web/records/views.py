@@ -78,11 +78,11 @@ def show_album(record: Album, **other: object) -> AnyResponse:
     if record.picture:
         covers.enqueue_missing([record.picture], PAGE)
     at = shelf.index(record)
-    chance = album_view.chance(request.args)
+    chance = album_view.parse_random_filter(request.args)
     values = {
         "album": record,
         "cover": looks[at],
-        "tint": album_view.tint(looks[at]),
+        "tint": album_view.tint_name(looks[at]),
         "sides": album_view.sides(record.tracks),
         "facts": album_view.facts(record),
         "shelf": album_view.spines(shelf, looks, record),
@@ -90,7 +90,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
         "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
-        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
+        "why": album_view.reason_sentence(chance, library.why(record)) if "spun" in request.args else "",
         "spin_again": album_view.spin_path(chance),
         "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
@@ -119,7 +119,7 @@ def unplayed(album_id: int) -> AnyResponse:
 @limiter.limit("120 per minute")  # each leaves a line in the catalogue
 def spin() -> AnyResponse:
     """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
-    chance = album_view.chance(request.args)
+    chance = album_view.parse_random_filter(request.args)
     picked = services().library.random(**chance)
     target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
     answer = redirect(target, 302)
@@ -255,7 +255,7 @@ def _first_run() -> AnyResponse:
         "ways": offered,
         "count_of_ways": ways.counted(len(offered)),
         "has_operator": services().accounts.has_operator(),
-        "signs": first_run.signs(),
+        "signs": first_run.readiness_checks(),
         "tasks": _tasks(),
         "notice": pop_flash(request.args.get("done", "")),
     }
