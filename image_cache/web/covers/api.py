@@ -1,16 +1,17 @@
 """The cache over HTTP, for the page's own script and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
 from flask import Blueprint, Response, jsonify
-from werkzeug.exceptions import BadRequest, Forbidden
+from werkzeug.exceptions import BadRequest
 
 from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
+from image_cache.web.access import Role, access
 from image_cache.web.context import may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text, read_texts
 
-api = Blueprint("api", __name__, url_prefix="/api")
+api = access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("api", __name__, url_prefix="/api"))
 
 PRIORITIES = {"visible": VISIBLE, "page": PAGE, "warm": WARM}
 STATES = ("ready", "working", "waiting", "failed", "none")
@@ -27,11 +28,10 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@limiter.limit("1 per 5 minutes", exempt_when=lambda: not may_operate())  # a refused one must not keep the operator waiting
+@access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
+@limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Remove all cached pictures, or those of one `size_type`, or what one `page` holds in memory."""
-    if not may_operate():
-        raise Forbidden("Only an operator may clear the cache.")
     body, covers = read_body({"page", "size_type"}), services().covers
     if len(body) > 1:
         raise BadRequest("Name a page or a size_type, not both.")

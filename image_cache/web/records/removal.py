@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
-from image_cache.web.context import flash, may_operate, services
+from image_cache.web.access import Role, access, this_page
+from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
-from image_cache.web.security import check_keeper
 from image_cache.web.template_helpers import know_covers, records
 
 SHOWN = 300  # records of each kind that are listed
@@ -169,15 +169,7 @@ def _cut(text: str, most: int = LONGEST_NAME) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
-removing = Blueprint("removing", __name__)
-
-
-@removing.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(request.path)
-    if refused is None and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return refused
+removing = access(read=Role.OPERATOR, change=Role.OPERATOR, login=this_page)(Blueprint("removing", __name__))
 
 
 @removing.get("/album/<int:album_id>/remove")

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
+from image_cache.web.access import Role, access
 from image_cache.web.context import account, may_change, pop_flash, services
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.rate_limits import limiter
@@ -24,7 +25,7 @@ from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_co
 if TYPE_CHECKING:
     from image_cache.web.imports.tasks import TaskLine
 
-pages = Blueprint("pages", __name__)
+pages = access(read=Role.VISITOR)(Blueprint("pages", __name__))
 
 FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
@@ -33,6 +34,11 @@ NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
+
+
+def record_page() -> str:
+    """Return the path of the record that the request is about."""
+    return url_for("pages.album", **(request.view_args or {}))
 
 
 @pages.get("/")
@@ -100,6 +106,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
+@access(change=Role.OWNER, login=record_page)
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
     get_record_or_404(album_id)
@@ -108,6 +115,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
+@access(change=Role.OWNER, login=record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
     get_record_or_404(album_id)
