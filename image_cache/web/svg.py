@@ -152,7 +152,7 @@ def initials_on(colour: str) -> str:
 @lru_cache(maxsize=256)
 def ramp(band: str, count: int) -> tuple[str, ...]:
     """Return `count` colours of a band of the wall by colour, in its order there; greys for what is none."""
-    from image_cache.records.ordering import BANDS, RAMPS, rises
+    from image_cache.records.ordering import BANDS, RAMPS, is_ascending
 
     at = BANDS.index(band) if band in BANDS else BANDS.index("Grey")
     hue, chroma = RAMPS[at]
@@ -161,7 +161,7 @@ def ramp(band: str, count: int) -> tuple[str, ...]:
     a, b = math.cos(math.radians(hue)), math.sin(math.radians(hue))
     # Very dark and very light colours have less chroma in sRGB than those between.
     colours = [_from_oklab(step, *(chroma * (1 - abs(2 * step - 1.2) ** 2 * 0.6) * axis for axis in (a, b))) for step in steps]
-    return tuple(colours if rises(at) else reversed(colours))
+    return tuple(colours if is_ascending(at) else reversed(colours))
 
 
 @lru_cache(maxsize=4096)

@@ -22,8 +22,8 @@ from image_cache.engine.registry import ImageRecord
 from image_cache.imaging.color import Colour, unpacked
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
-from image_cache.records.appearance import RecordAppearance, RecordAppearances
-from image_cache.records.ordering import apart, place_of
+from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.ordering import color_position, palette_distance
 
 MOST_BITS = 7  # of 64: another scan or size of a sleeve differs in 0 to 6, another sleeve in 20 and more
 _BANDS = (0, 16, 32, 48)
@@ -101,7 +101,7 @@ _Row = tuple[int, str | None, str | None, str | None]
 class CoverAudit:
     """Goes through all records when something has changed. A chore; one process at a time."""
 
-    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearances) -> None:
+    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearanceTable) -> None:
         self._rows = rows
         self._covers = covers
         self._looks = looks
@@ -148,7 +148,7 @@ class CoverAudit:
 
     def _portion(self, first: int, portion: Sequence[_Row]) -> int:
         """Bring the rows of some records up to date, and refuse what is no cover; return how many changed."""
-        names = self._covers.names
+        names = self._covers.digests
         names.refresh()
         digests = {album_id: names.of(str(picture))[1] for album_id, picture, _, _ in portion}
         unique = list(dict.fromkeys(digests.values()))
@@ -215,7 +215,7 @@ class CoverAudit:
 
 def seen(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:
     """Return what is known about the sleeve of a record."""
-    band, place = place_of(unpacked(look.colours)) if look is not None and look.colours else (None, None)
+    band, place = color_position(unpacked(look.colours)) if look is not None and look.colours else (None, None)
     return RecordAppearance(album_id, digest, band, place, flaw_of(image))
 
 
@@ -243,7 +243,7 @@ def why_no_cover(address: str, image: ImageRecord | None, look: Appearance | Non
 
 
 def _are_alike(palettes: Mapping[int, Sequence[Colour]], one: int, other: int) -> bool:
-    return apart(palettes[one], palettes[other]) <= SAME_COLOURS
+    return palette_distance(palettes[one], palettes[other]) <= SAME_COLOURS
 
 
 def _release(album: Album) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class Scrub:
                 if self.covers.cache.is_adopting:
                     walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
                 else:
-                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers).repair)
+                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers, self._decoder).repair)
             elif place == "streams":
                 if not self.streams.cache.engine.is_adopting:
                     check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).repair)
