@@ -35,7 +35,6 @@ from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
 FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports

@@ -32,7 +32,7 @@ HOMES = {
     "limits": {"image_cache.web"},
     "gunicorn": {"image_cache.server"},
     "flask_wtf": {"image_cache.web"},
-    "PIL": {"image_cache.imaging.pillow"},
+    "PIL": {"image_cache.imaging.pillow", "image_cache.imaging.placeholders"},
     "requests": {"image_cache.net.transport", "image_cache.net.client"},
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
     "mutagen": {"image_cache.importers.music.tags"},
@@ -42,7 +42,7 @@ HOMES = {
     "numpy": {"image_cache.imaging.volume_worker"},
 }
 # What a module above the layer may still name: words for the configuration error, the version.
-ALLOWED = {("config", "image_cache.errors")}
+ALLOWED = {("config", "image_cache.errors"), ("config", "image_cache.units")}
 
 
 def modules() -> dict[str, Path]:

@@ -30,8 +30,6 @@ from image_cache.streams.cache import NAMESPACE as STREAMS
 if TYPE_CHECKING:
     from image_cache.services import Services
 
-MEGABYTE = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class ReadonlyVault:
@@ -80,7 +78,7 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
     default = settings_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
-    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    floor_bytes = settings.floor_bytes
     return ReadonlyVault(
         settings=settings,
         catalog=catalog,

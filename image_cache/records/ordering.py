@@ -86,8 +86,6 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         letter = str(token)
         return ("#", "num") if letter == "#" else (letter.upper(), letter)
     if sort == "colour":
-        from image_cache.records.ordering import BANDS
-
         return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
     if sort == "year":
         return ("No year", "no-year") if token is None else (f"{token}s", str(token))

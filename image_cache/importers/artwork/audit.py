@@ -4,12 +4,9 @@ covers need to know about each, so that no page has to go through all of them.
 Addresses that lead to no cover are taken from their records here: pictures of nothing, and those that are gone.
 """
 
-import fcntl
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -19,6 +16,7 @@ from image_cache.covers.identity import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
+from image_cache.filesystem import try_lock_file
 from image_cache.imaging.color import Colour, unpacked
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
@@ -112,7 +110,7 @@ class CoverAudit:
     def run(self) -> bool:
         """Look at what is open, then go through the records if anything is new. Tell whether a pass was made."""
         try:
-            with self._alone() as is_alone:
+            with try_lock_file(self._covers.cache.disk.root / ".survey") as is_alone:
                 if not is_alone:
                     return False
                 self._looks.run()
@@ -198,19 +196,6 @@ class CoverAudit:
         digests = self._albums.digests(album_ids[:AT_A_TIME])
         looks = self._looks.rows.get_many(list(set(digests.values())))
         return {one: unpacked(look.colours) for one, digest in digests.items() if (look := looks.get(digest)) and look.colours}
-
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Yield whether no other process makes a survey. The lock ends with the process, whatever ends it."""
-        fd = os.open(self._covers.cache.disk.root / ".survey", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(fd)
 
 
 def seen(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:

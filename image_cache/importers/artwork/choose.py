@@ -38,7 +38,7 @@ class CoverEditor:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rows = rows
-        self.max_bytes = int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * 1_000_000)
+        self.max_bytes = settings.max_image_upload_bytes
         self._settings = settings
         self._covers = covers
         self._own = own

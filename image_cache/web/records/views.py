@@ -20,6 +20,7 @@ from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.responses import FOREVER
 from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_covers
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 pages = access(read=Role.VISITOR)(Blueprint("pages", __name__))
 
-FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
 NEAR_IN_COLOUR = 6

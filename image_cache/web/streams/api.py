@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import FieldRejected
 from image_cache.models import Stream, StreamImage, may_edit
 from image_cache.streams import checked_page
+from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
@@ -146,10 +147,10 @@ def delete(image_id: str) -> Response:
 def image_views(image_id: str) -> Response:
     """Answer the views of each of the last `days`, to those who edit the stream."""
     _, found = _editable(image_id)
-    text = request.args.get("days", "30")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= DAYS_MOST:
+    number = whole_number(request.args.get("days", "30"), 1, DAYS_MOST)
+    if number is None:
         raise BadRequest(f"days is a whole number from 1 to {DAYS_MOST}.")
-    days = services().streams.queries.views_by_day([image_id], int(text))[image_id]
+    days = services().streams.queries.views_by_day([image_id], number)[image_id]
     return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
 
 

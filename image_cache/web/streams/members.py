@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
+from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
@@ -103,6 +104,7 @@ def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
 
 
 def _number(text: str, field: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    number = whole_number(text, 0, 999_999_999)
+    if number is None:
         raise FieldRejected(field, f"{field} is not a whole number.")
-    return int(text)
+    return number

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import KEEPERS, services
 from image_cache.web.rate_limits import limiter
@@ -213,13 +214,14 @@ def _visibilities() -> list[str]:
 
 
 def _page_number() -> int:
-    text = request.args.get("page", "1")
-    if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 6 or int(text) < 1:
+    number = whole_number(request.args.get("page", "1"), 1, 999_999)
+    if number is None:
         raise NotFound("There is no such page.")
-    return int(text)
+    return number
 
 
 def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
+    number = whole_number(text, 0, 999_999)
+    if number is None:
         raise FieldRejected("position", "A position is a whole number from 1.")
-    return int(text)
+    return number

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 
 from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import Colour, oklab, packed, palette, unpacked
+from image_cache.imaging.color import Colour, oklab, packed, unpacked
 from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.palette import palette
 from image_cache.importers.artwork.audit import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
 from image_cache.records.ordering import BANDS, PLACES, band_of, color_position, palette_distance
