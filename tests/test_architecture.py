@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,9 +53,15 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path, *, with_types: bool = False) -> Iterator[tuple[str, int, bool]]:
-    """Yield (module, line, whether it is loaded with the file). Imports for type checkers are left out unless asked for."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path, *, with_types: bool = False) -> tuple[tuple[str, int, bool], ...]:
+    """Return (module, line, whether it is loaded with the file). Imports for type checkers are left out unless asked for."""
+    tree, found = tree_of(path), []
     checking = {
         id(inner)
         for node in ast.walk(tree)
@@ -68,12 +74,13 @@ def imports(path: Path, *, with_types: bool = False) -> Iterator[tuple[str, int,
             continue
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, node.lineno, id(node) not in lazy
+                found.append((alias.name, node.lineno, id(node) not in lazy))
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports by dots"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy
+                found.append((full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy))
+    return tuple(found)
 
 
 def layer_of(module: str) -> str | None:
@@ -117,7 +124,7 @@ def test_only_the_settings_read_the_environment() -> None:
         module
         for module, path in MODULES.items()
         if module != "config"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and ast.unparse(node.value) == "os"
     ]
     assert wrong == []
@@ -140,7 +147,7 @@ def test_a_class_name_is_used_once() -> None:
     """One word for one concept: two classes of a name would be found by the same search."""
     homes: dict[str, list[str]] = {}
     for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(module)
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
