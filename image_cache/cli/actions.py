@@ -1,12 +1,14 @@
 """`preload`: fetch what is missing, with a progress bar. By the service when it runs, else by this process."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from image_cache.cli.context import CommandContext
 from image_cache.covers import WARM, ImageCache
+from image_cache.covers.build import CoverServices
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S
@@ -27,11 +29,13 @@ def preload(scene: CommandContext) -> int:
     """Queue and watch until nothing moves any more. Exit status 1 when something could not be had."""
     scene.require("Cache", "Rights", "Disk")
     is_served = scene.service.answers()
-    with scene.covers() as covers, _workers(scene, covers, is_served):
+    wakeup = threading.Event()
+    with scene.cover_services(wake=wakeup.set) as parts, _workers(scene, parts, wakeup, is_served=is_served):
+        covers = parts.covers
         refused = covers.register_addresses(list(scene.wanted.urls)) if scene.wanted.urls else {}
         for url, why in refused.items():
             scene.out.line(f"{url}: {why}")
-        wanted = [covers.names.of(url)[1] for url in scene.wanted.urls if url not in refused]
+        wanted = [covers.digest_of(url) for url in scene.wanted.urls if url not in refused]
         if not scene.wanted.urls:
             _register(scene, covers)
         try:
@@ -84,27 +88,27 @@ def _progress(covers: ImageCache, wanted: list[str]) -> tuple[int, int, int]:
 def _register(scene: CommandContext, covers: ImageCache) -> None:
     """Register what the catalogue knows, as the service does; a catalogue that cannot be read costs only that."""
     try:
-        covers.register_all(AlbumTable(scene.reading.catalog).cover_urls())
+        covers.register(AlbumTable(scene.reading.catalog).cover_urls())
     except DatabaseError:
         scene.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
 
 
 @contextmanager
-def _workers(scene: CommandContext, covers: ImageCache, is_served: bool) -> Iterator[None]:
-    """Start workers of our own when there is no service to do it."""
+def _workers(scene: CommandContext, parts: CoverServices, wakeup: threading.Event, *, is_served: bool) -> Iterator[None]:
+    """Start workers in this process when no service runs."""
     if is_served:
         yield
         return
+    covers = parts.covers
     if covers.cache.is_adopting:
         upkeep.rebuild_from_files(covers.cache)
     covers.jobs.release_dead()
-    pool = Pool(covers.loader.run_next, [], workers=scene.settings.MAX_CONCURRENT_DOWNLOADS)
-    covers.wake = pool.wake
+    pool = Pool(parts.loader.run_next, [], workers=scene.settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     pool.start()
     try:
         yield
     finally:
-        covers.loader.is_stopping = True
+        parts.loader.stop()
         pool.close()
         covers.jobs.release_own()
 

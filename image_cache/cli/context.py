@@ -14,9 +14,11 @@ from typing import Any
 from config import Settings
 from image_cache.cli.output import LAMPS, Output
 from image_cache.covers import ImageCache
+from image_cache.covers.build import CoverServices, open_covers
 from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health import Check, examine, megabytes, verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_reading
+from image_cache.vault_lock import VaultLock
 
 PATIENCE_S = 2.0
 MOST_BYTES = 200_000
@@ -153,15 +155,18 @@ class CommandContext:
 
         Raises `Busy` while the vault is being restored.
         """
-        from image_cache.covers.build import open_covers
-        from image_cache.vault_lock import VaultLock
+        with self.cover_services() as parts:
+            yield parts.covers
 
+    @contextmanager
+    def cover_services(self, wake: Callable[[], None] = lambda: None) -> Iterator[CoverServices]:
+        """Open the covers like `covers`, with the loader. `wake` is called when jobs were enqueued."""
         tenancy = VaultLock.enter(self.settings.state_dir)
         try:
-            parts = open_covers(self.settings, clock=self.clock)
+            parts = open_covers(self.settings, clock=self.clock, wake=wake)
             parts.covers.cache.budget_bytes = self.reading.cache.budget_bytes  # as an operator set it while the service ran
             try:
-                yield parts.covers
+                yield parts
             finally:
                 parts.close()
         finally:

@@ -205,7 +205,7 @@ def _register(scene: CommandContext, covers: ImageCache) -> int:
         finally:
             catalog.close()
 
-    return covers.register_all(known())
+    return covers.register(known())
 
 
 def _queue(covers: ImageCache, digests: list[str]) -> int:

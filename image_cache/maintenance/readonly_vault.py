@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from config import Settings
 from image_cache.covers import NAMESPACE
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.build import settings_limits
+from image_cache.covers.runtime_limits import RuntimeLimits
 from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
@@ -27,8 +29,6 @@ from image_cache.streams.cache import NAMESPACE as STREAMS
 
 if TYPE_CHECKING:
     from image_cache.services import Services
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,10 @@ class ReadonlyVault:
 def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
     """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
     catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
-    default = CacheLimits(
-        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
-    )
+    default = settings_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
-    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    floor_bytes = settings.floor_bytes
     return ReadonlyVault(
         settings=settings,
         catalog=catalog,

@@ -12,7 +12,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.models import AlbumRow, ImportReport
-from image_cache.records.merge import created, identity, merged, numbered, synced, whose
+from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
 ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
@@ -89,7 +89,7 @@ def _batch_size(known: int) -> int:
 
 def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, str, bool]:
     """Return (source, source id, whether this file has said it before, as far as only that can tell)."""
-    source, source_id = identity(row)
+    source, source_id = identity_of(row)
     is_named = bool(row.source_id) and not row.counts_copies
     if is_named and not is_dry:  # the catalogue knows what came before
         return source, source_id, False
@@ -98,7 +98,7 @@ def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, 
     ).fetchone()["seen"]
     if is_named:
         return source, source_id, nth > 1
-    return source, numbered(source_id, nth), False
+    return source, numbered_id(source_id, nth), False
 
 
 def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
@@ -107,11 +107,11 @@ def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: A
     before = albums.by_identity(source, source_id)
     if before is None:
         if conn is not None:
-            albums.note_plays(conn, albums.insert(conn, created(row, source, source_id, now)), row.played_at)
+            albums.note_plays(conn, albums.insert(conn, create_album(row, source, source_id, now)), row.played_at)
         elif is_again:  # it would have come in with the row that said it first
             return "same"
         return "new"
-    after = merged(before, row)
+    after = merge_row(before, row)
     plays = albums.plays_missing(before.id, row.played_at) if row.played_at else ()
     if after == before and not plays:
         return "same"
@@ -144,11 +144,11 @@ def sync_rows(
 
 def _apply_synced(albums: AlbumTable, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
     known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
-    album, source_id = whose(row, known, albums.copies(row.source, row.source_id))
+    album, source_id = match_copy(row, known, albums.copies(row.source, row.source_id))
     if album is None:
-        albums.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
+        albums.insert(conn, replace(create_album(row, row.source, source_id, now), seen_at=now))
         return "new"
-    after = synced(album, row, source_id, now, failing)
+    after = apply_sync(album, row, source_id, now, failing)
     if after == album:
         return "same"
     albums.update(conn, album, after)

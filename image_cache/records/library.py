@@ -11,7 +11,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
 from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
 from image_cache.records.import_rows import sync_rows
-from image_cache.records.merge import detailed
+from image_cache.records.merge import add_details
 from image_cache.records.random_pick import RandomPicker, why
 from image_cache.records.shelf import COLOUR, Shelf
 from image_cache.records.table import SORTS, AlbumTable
@@ -19,7 +19,7 @@ from image_cache.records.table import SORTS, AlbumTable
 if TYPE_CHECKING:
     from image_cache.covers.own_covers import OwnCovers
     from image_cache.db.database import Connection
-    from image_cache.records.appearance import RecordAppearances
+    from image_cache.records.appearance_table import RecordAppearanceTable
     from image_cache.records.removal import GoneRecords, Removed
 
 __all__ = ["COLOUR", "SORTS", "Library"]
@@ -35,7 +35,7 @@ class Library(Shelf):
         clock: Callable[[], float] = time.time,
         page_size: int = 60,
         rng: random.Random | None = None,
-        looks: "Callable[[], RecordAppearances] | None" = None,
+        looks: "Callable[[], RecordAppearanceTable] | None" = None,
         own: "OwnCovers | None" = None,
     ) -> None:
         super().__init__(catalog, page_size=page_size, looks=looks)
@@ -72,7 +72,7 @@ class Library(Shelf):
         before = self._albums.album(album_id)
         if before is None:
             return None
-        after = detailed(before, tracks, barcode, cover_url, self._clock())
+        after = add_details(before, tracks, barcode, cover_url, self._clock())
         with self._catalog.write() as conn:
             self._albums.update(conn, before, after)
         return after

@@ -12,7 +12,7 @@ from image_cache.text import fold, sort_key
 OWN_SOURCE = "table"  # the source of rows that name none
 
 
-def identity(row: AlbumRow) -> tuple[str, str]:
+def identity_of(row: AlbumRow) -> tuple[str, str]:
     """Return (source, source id). A row without an id of its own gets one from what tells pressings apart.
 
     Label, rating, grades, notes, cover and plays are not part of it: they are filled in later, and the record stays the same.
@@ -28,18 +28,18 @@ def identity(row: AlbumRow) -> tuple[str, str]:
     return source, f"row-{digest.hexdigest()[:24]}"
 
 
-def numbered(source_id: str, copy: int) -> str:
+def numbered_id(source_id: str, copy: int) -> str:
     """Return the id of the nth copy in a file: two copies on the shelf stay two."""
     return source_id if copy == 1 else f"{source_id}-{copy}"
 
 
-def created(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
+def create_album(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
     """Return the album that a row makes when it is not known yet; its id is given by the catalogue."""
     blank = Album(id=0, source=source, source_id=source_id, title="", artist="", artist_sort="", title_sort="", added_at=now)
-    return merged(blank, row)
+    return merge_row(blank, row)
 
 
-def merged(album: Album, row: AlbumRow) -> Album:
+def merge_row(album: Album, row: AlbumRow) -> Album:
     """Return the album with what the row says. Silence changes nothing, plays never go down, and what was written here stays."""
     said = {
         name: value
@@ -62,14 +62,14 @@ def merged(album: Album, row: AlbumRow) -> Album:
     )
 
 
-def synced(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
+def apply_sync(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
     """Return the album as its source shows it now; the very same one when nothing differs.
 
     Other than a table a source says everything, so what it leaves empty is empty. What was done here stays, as with any import:
     plays, stars, notes and covers of one's own. `failing` holds the addresses of covers that cannot be had where we know them.
     """
     after = replace(
-        merged(album, row),
+        merge_row(album, row),
         source_id=source_id,
         year=row.year,
         rating=row.rating,
@@ -80,7 +80,7 @@ def synced(album: Album, row: AlbumRow, source_id: str, now: float, failing: Col
     return album if after == album else replace(after, seen_at=now)
 
 
-def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
+def add_details(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
     """Return the album with what its source tells when it is asked for this one alone; a cover only where there is none."""
     return replace(
         album,
@@ -91,7 +91,7 @@ def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str
     )
 
 
-def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
+def match_copy(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
     """Return (the album that a copy of a release is, None for a new one; its source id).
 
     `known` is the album of this copy, `copies` are those of the release. A copy that is not known yet takes the place of one that
@@ -104,7 +104,7 @@ def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[
     if known is not None and known in copies:
         return known, known.source_id
     taken = {copy.source_id for copy in copies}
-    return known, next(name for n in range(1, len(copies) + 2) if (name := numbered(row.source_id, n)) not in taken)
+    return known, next(name for n in range(1, len(copies) + 2) if (name := numbered_id(row.source_id, n)) not in taken)
 
 
 def _address(known: str | None, said: str | None, failing: Collection[str]) -> str | None:

@@ -39,7 +39,7 @@ class ShelfResult:
     starts: tuple[int, ...]
 
 
-def arrange(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
+def build_order(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
     """Build an order from (album id, group token) in order."""
     ids = array("q")
     starts: list[int] = []
@@ -55,7 +55,7 @@ def arrange(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
     return ShelfOrder(ids, place, tuple(starts), tuple(tokens))
 
 
-def keep(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:
+def filter_order(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:
     """Return what is left of the order when only the albums `wanted` are shown (None: all), divided into groups."""
     if wanted is None:
         ids = order.ids
@@ -86,8 +86,6 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
         letter = str(token)
         return ("#", "num") if letter == "#" else (letter.upper(), letter)
     if sort == "colour":
-        from image_cache.records.ordering import BANDS
-
         return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
     if sort == "year":
         return ("No year", "no-year") if token is None else (f"{token}s", str(token))
@@ -121,17 +119,17 @@ RAMPS = (
 )
 
 
-def place_of(colours: Sequence[Colour]) -> tuple[int, int]:
+def color_position(colours: Sequence[Colour]) -> tuple[int, int]:
     """Return (band, place in it from 0 to `PLACES`) of a sleeve by its palette."""
     main = main_colour(colours)
     band = BANDS.index(band_of(main))
     # What the sleeve is on the whole decides how dark it stands; its main colour alone would put a night beside a noon.
     lightness = 0.6 * main.lightness + 0.4 * sum(one.share * one.lightness for one in colours)
     place = round(PLACES * min(1.0, max(0.0, lightness)))
-    return band, place if rises(band) else PLACES - place
+    return band, place if is_ascending(band) else PLACES - place
 
 
-def rises(band: int) -> bool:
+def is_ascending(band: int) -> bool:
     """Tell whether a band goes from dark to light. Hues go by turns; the greys go on from white down to black."""
     return BANDS[band] not in ("White", "Grey", "Black") and band % 2 == 0
 
@@ -154,7 +152,7 @@ def band_of(colour: Colour) -> str:
     return name
 
 
-def apart(one: Sequence[Colour], other: Sequence[Colour]) -> float:
+def palette_distance(one: Sequence[Colour], other: Sequence[Colour]) -> float:
     """Return how far two palettes are apart: the way from each colour to the nearest of the other, by its share, both ways."""
     return _way(one, other) + _way(other, one)
 

@@ -17,7 +17,7 @@ from image_cache.models import Album
 from image_cache.records.table import album_columns, album_from
 
 if TYPE_CHECKING:
-    from image_cache.records.appearance import RecordAppearances
+    from image_cache.records.appearance_table import RecordAppearanceTable
 
 AT_A_TIME = 500
 _OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
@@ -150,7 +150,7 @@ def remove(
     *,
     only: GoneRecords | None,
     own: OwnCovers | None,
-    looks: "RecordAppearances | None",
+    looks: "RecordAppearanceTable | None",
     now: float,
 ) -> list[Removed]:
     """Remove records; see `Library.remove`."""
@@ -170,7 +170,7 @@ def remove(
     return done
 
 
-def _forget_looks(looks: "RecordAppearances | None", removed: Iterable[Removed], now: float) -> None:
+def _forget_looks(looks: "RecordAppearanceTable | None", removed: Iterable[Removed], now: float) -> None:
     if looks is None:
         return
     try:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
-from image_cache.records.ordering import NOWHERE, ShelfOrder, ShelfResult, arrange, keep, position
+from image_cache.records.ordering import NOWHERE, ShelfOrder, ShelfResult, build_order, filter_order, position
 from image_cache.records.table import SORTS, AlbumTable
 from image_cache.text import sort_key
 
 if TYPE_CHECKING:  # loaded when the order by colour is asked for
-    from image_cache.records.appearance import RecordAppearances
+    from image_cache.records.appearance_table import RecordAppearanceTable
 
 NEAR = 60  # places on each side in the order by colour that are looked at for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
@@ -27,7 +27,7 @@ class Shelf:
     """The records as they stand. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
 
     def __init__(
-        self, catalog: CatalogDatabase, *, page_size: int = 60, looks: "Callable[[], RecordAppearances] | None" = None
+        self, catalog: CatalogDatabase, *, page_size: int = 60, looks: "Callable[[], RecordAppearanceTable] | None" = None
     ) -> None:
         self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
         self._catalog = catalog
@@ -159,7 +159,7 @@ class Shelf:
             known = self._orders.get(sort)
         if known and known[0] == revision:
             return known[1]
-        order = arrange(self._by_colour() if sort == COLOUR else self._albums.order(sort))
+        order = build_order(self._by_colour() if sort == COLOUR else self._albums.order(sort))
         with self._guard:
             self._orders[sort] = (revision, order)
         return order
@@ -186,7 +186,7 @@ class Shelf:
             if known and known[0] == revision:
                 self._results.move_to_end(query)
                 return known[1]
-        found = keep(self._order(query.sort), self._albums.matching(query), query.sort, self._page_size)
+        found = filter_order(self._order(query.sort), self._albums.matching(query), query.sort, self._page_size)
         with self._guard:
             self._results[query] = (revision, found)
             while len(self._results) > MEMO_RESULTS:

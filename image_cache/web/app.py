@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import MAX_BODY_BYTES
 from image_cache.bootstrap import secret_key
 from image_cache.services import Services
+from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
@@ -51,7 +52,8 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes must not use up those of the visitor
+    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_access(app)
     register_limits(app)
     register_errors(app)
     register_helpers(app)
@@ -83,6 +85,7 @@ def build_app(services: Services) -> Flask:
         sleeves,
     ):
         app.register_blueprint(blueprint)
+    check_declarations(app)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
     app.wsgi_app = warm  # type: ignore[method-assign]
     app.extensions[WARM] = warm.look

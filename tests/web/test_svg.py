@@ -75,7 +75,7 @@ def test_sides_are_told_by_their_letters_and_numbers_make_one_list() -> None:
     [(0, 0.0, "000-00"), (358, 0.081, "000-08"), (47, 0.09, "045-08"), (242, 9.0, "240-40"), (None, 0.1, "")],
 )
 def test_a_tint_has_one_of_few_addresses(hue: int | None, chroma: float, name: str) -> None:
-    assert album_view.tint(Cover("0" * 64, "ready", hue=hue, chroma=chroma)) == name
+    assert album_view.tint_name(Cover("0" * 64, "ready", hue=hue, chroma=chroma)) == name
 
 
 def test_words_are_found_whatever_their_case_and_accents() -> None:

@@ -55,7 +55,7 @@ def _import(file: Path, *, dry_run: bool) -> None:
     with told():
         report = services().library.import_table(file, dry_run=dry_run)
         if not dry_run:
-            services().covers.register_all(services().library.cover_urls())
+            services().covers.register(services().library.cover_urls())
     rejected = report.rejected_count
     would = "would be " if dry_run else ""
     click.echo(
@@ -129,11 +129,11 @@ def remove(ids: tuple[int, ...], yes: bool) -> None:
     An unknown number is named, and nothing is removed. What its source still has comes back with the next sync or scan.
     """
     from image_cache.web.commands.records import told
-    from image_cache.web.records.removal import named
+    from image_cache.web.records.removal import describe_records
 
     wanted = tuple(dict.fromkeys(ids))
     with told():
-        lines = named(wanted)
+        lines = describe_records(wanted)
         if unknown := [str(one) for one in wanted if one not in lines]:
             raise click.ClickException(f"There is no record {', '.join(unknown)}. Nothing was removed.")
         if not yes:

@@ -4,36 +4,31 @@ import logging
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.exceptions import NotFound, Unauthorized
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
-from image_cache.web.context import may_change, services
+from image_cache.units import whole_number
+from image_cache.web.access import Role, access
+from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import UploadBuffer
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
 
-sleeves = Blueprint("sleeves", __name__)
+
+def page_to_return_to() -> str:
+    return request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
+
+
+sleeves = access(read=Role.OWNER, change=Role.OWNER, login=page_to_return_to)(Blueprint("sleeves", __name__))
 
 A_PAGE = 50
 AUDIT_FEW, AUDIT_PAGE = 12, 48
 FIELD = "picture"
-
-
-@sleeves.before_request
-def check_account() -> AnyResponse | None:
-    """Show strangers the way in: what is missing here is nobody else's business."""
-    if may_change():
-        return None
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
-        raise Unauthorized("Log in first.")
-    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
-    target = request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
-    return Response(render_template(form, next=target), 401)
 
 
 @sleeves.get("/covers/missing")
@@ -175,9 +170,10 @@ def _album(album_id: int) -> Album:
 
 
 def _number(text: str, pages: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= pages):
+    number = whole_number(text, 1, 99_999_999)
+    if number is None or number > pages:
         raise NotFound(f"There is no page “{text[:40]}”.")
-    return int(text)
+    return number
 
 
 def _sentence(error: CacheError) -> str:

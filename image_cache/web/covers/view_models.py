@@ -106,7 +106,7 @@ def size_of(address: str | None) -> str:
     if not address:
         return ""
     covers = services().covers
-    image = covers.registry.get(covers.names.of(address)[1])
+    image = covers.registry.get(covers.digest_of(address))
     return (
         f"{image.width} \N{MULTIPLICATION SIGN} {image.height} px" if image is not None and image.width and image.height else ""
     )

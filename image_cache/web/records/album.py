@@ -71,7 +71,7 @@ class RandomFilter(TypedDict, total=False):
     decade: int
 
 
-def chance(args: Mapping[str, str]) -> RandomFilter:
+def parse_random_filter(args: Mapping[str, str]) -> RandomFilter:
     """Parse what random was told: `genre`, and `decade` like 1970. Raises `BadRequest` for a decade that is none."""
     found = RandomFilter()
     if genre := args.get("genre", "")[:LONGEST_GENRE]:
@@ -83,7 +83,7 @@ def chance(args: Mapping[str, str]) -> RandomFilter:
     return found
 
 
-def why(told: RandomFilter, reason: str) -> str:
+def reason_sentence(told: RandomFilter, reason: str) -> str:
     """Return why a record came up, as a sentence: "Jazz, never played."."""
     of = " of the ".join(filter(None, (told.get("genre", ""), f"{told['decade']}s" if "decade" in told else "")))
     text = f"{of}, {reason}" if of else reason
@@ -123,7 +123,7 @@ def spines(shelf: Sequence[Album], covers: Sequence[Cover], own: Album) -> list[
     return drawn
 
 
-def tint(cover: Cover) -> str:
+def tint_name(cover: Cover) -> str:
     """Return the name of the tint stylesheet of a cover, empty before its first render: hue in steps of 5, chroma of .02."""
     if cover.hue is None or cover.chroma is None:
         return ""

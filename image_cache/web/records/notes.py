@@ -4,11 +4,12 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected
+from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.views import get_record_or_404, show_album
+from image_cache.web.records.views import get_record_or_404, record_page, show_album
 
-notes = Blueprint("notes", __name__)
+notes = access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
 
 MOST_TYPED = 100_000  # characters of a text that is too long that are shown again
 

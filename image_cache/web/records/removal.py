@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
-from image_cache.web.context import flash, may_operate, services
+from image_cache.web.access import Role, access, this_page
+from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
-from image_cache.web.security import check_keeper
 from image_cache.web.template_helpers import know_covers, records
 
 SHOWN = 300  # records of each kind that are listed
@@ -69,7 +69,7 @@ def of_gone(source: str) -> dict[str, object]:
     }
 
 
-def only_gone(source: str, form: Mapping[str, str]) -> GoneRecords:
+def parse_gone_form(source: str, form: Mapping[str, str]) -> GoneRecords:
     """Parse the form of that page. Raises `BadRequest` when it does not say which records it has shown."""
     try:
         until = float(form.get("until", ""))
@@ -84,7 +84,7 @@ def remove_gone(only: GoneRecords) -> list[Removed]:
     return services().library.remove(_rows().gone_ids(only), only)
 
 
-def named(album_ids: Sequence[int]) -> dict[int, str]:
+def describe_records(album_ids: Sequence[int]) -> dict[int, str]:
     """Return a line for each record that is there: who, what, and what is in it that no source knows."""
     rows, found = _rows(), dict[int, str]()
     for start in range(0, len(album_ids), SHOWN):
@@ -95,7 +95,7 @@ def named(album_ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def told(removed: Sequence[Removed], source: str = "") -> str:
+def removal_message(removed: Sequence[Removed], source: str = "") -> str:
     """Say what was removed; of a source also how many of its gone records stay."""
     if not removed:
         text = "Nothing was removed."
@@ -169,15 +169,7 @@ def _cut(text: str, most: int = LONGEST_NAME) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
-removing = Blueprint("removing", __name__)
-
-
-@removing.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(request.path)
-    if refused is None and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return refused
+removing = access(read=Role.OPERATOR, change=Role.OPERATOR, login=this_page)(Blueprint("removing", __name__))
 
 
 @removing.get("/album/<int:album_id>/remove")
@@ -196,7 +188,7 @@ def remove(album_id: int) -> AnyResponse:
     removed = services().library.remove([album_id])
     if not removed:  # somebody else was faster
         raise NotFound(f"There is no record {album_id} on this shelf.")
-    flash(told(removed))
+    flash(removal_message(removed))
     return redirect(url_for("pages.grid", done="removed"), 303)
 
 
@@ -232,8 +224,8 @@ def _ask_gone(source: str) -> AnyResponse:
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has something of one's own."""
 
-    only = only_gone(source, request.form)
-    flash(told(remove_gone(only), source))
+    only = parse_gone_form(source, request.form)
+    flash(removal_message(remove_gone(only), source))
     return redirect(f"/import/{source}?done=removed", 303)
 
 

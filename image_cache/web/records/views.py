@@ -14,26 +14,32 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
+from image_cache.web.access import Role, access
 from image_cache.web.assets import assets_version
 from image_cache.web.context import STATIC_DIR, account, may_change, pop_flash, services
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.responses import FOREVER
 from image_cache.web.template_helpers import know_covers
 
 if TYPE_CHECKING:
     from image_cache.web.imports.tasks import TaskLine
 
-pages = Blueprint("pages", __name__)
+pages = access(read=Role.VISITOR)(Blueprint("pages", __name__))
 
-FOREVER = "public, max-age=31536000, immutable"
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of an album
 NEAR_IN_COLOUR = 6
 NEARBY = 7  # sleeves of an empty search: one row on a desk
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
+
+
+def record_page() -> str:
+    """Return the path of the record that the request is about."""
+    return url_for("pages.album", **(request.view_args or {}))
 
 
 @pages.get("/")
@@ -79,11 +85,11 @@ def show_album(record: Album, **other: object) -> AnyResponse:
     if record.picture:
         covers.enqueue_missing([record.picture], PAGE)
     at = shelf.index(record)
-    chance = album_view.chance(request.args)
+    chance = album_view.parse_random_filter(request.args)
     values = {
         "album": record,
         "cover": looks[at],
-        "tint": album_view.tint(looks[at]),
+        "tint": album_view.tint_name(looks[at]),
         "sides": album_view.sides(record.tracks),
         "facts": album_view.facts(record),
         "shelf": album_view.spines(shelf, looks, record),
@@ -91,7 +97,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
         "next": shelf[at + 1] if at + 1 < len(shelf) else None,
         "near": _near_in_colour(record.id),
         "spun": "spun" in request.args,
-        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
+        "why": album_view.reason_sentence(chance, library.why(record)) if "spun" in request.args else "",
         "spin_again": album_view.spin_path(chance),
         "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
@@ -101,6 +107,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
+@access(change=Role.OWNER, login=record_page)
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
     get_record_or_404(album_id)
@@ -109,6 +116,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
+@access(change=Role.OWNER, login=record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
     get_record_or_404(album_id)
@@ -120,7 +128,7 @@ def unplayed(album_id: int) -> AnyResponse:
 @limiter.limit("120 per minute")  # each leaves a line in the catalogue
 def spin() -> AnyResponse:
     """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
-    chance = album_view.chance(request.args)
+    chance = album_view.parse_random_filter(request.args)
     picked = services().library.random(**chance)
     target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
     answer = redirect(target, 302)
@@ -256,7 +264,7 @@ def _first_run() -> AnyResponse:
         "ways": offered,
         "count_of_ways": ways.counted(len(offered)),
         "has_operator": services().accounts.has_operator(),
-        "signs": first_run.signs(),
+        "signs": first_run.readiness_checks(),
         "tasks": _tasks(),
         "notice": pop_flash(request.args.get("done", "")),
     }

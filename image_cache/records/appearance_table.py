@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, DatabaseError
 from image_cache.imaging.color import Colour, unpacked
-from image_cache.records.ordering import apart
+from image_cache.records.ordering import palette_distance
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class RecordAppearance:
     flaw: str = ""
 
 
-class RecordAppearances:
+class RecordAppearanceTable:
     """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
@@ -137,7 +137,7 @@ class RecordAppearances:
         by_digest = {
             digest: one for one, digest in sorted(digests.items(), reverse=True) if digest != mine and digest in palettes
         }
-        nearest = sorted((apart(palettes[mine], palettes[digest]), one) for digest, one in by_digest.items())
+        nearest = sorted((palette_distance(palettes[mine], palettes[digest]), one) for digest, one in by_digest.items())
         return [one for _, one in nearest[:count]]
 
     def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
