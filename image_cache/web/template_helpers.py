@@ -1,13 +1,9 @@
-"""What templates call: addresses of pictures and of our own files, and the wording of numbers and days."""
+"""What templates call: addresses of pictures, and the wording of numbers and days."""
 
 import datetime
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
 
 from flask import Flask, g, request
 from jinja2 import pass_context
@@ -18,18 +14,17 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
 from image_cache.web import svg as drawing
+from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.highlight import places
 
-STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
 
 # The width of a sleeve at each width of the window, as the stylesheet lays the wall out.
 SIZES = {
     "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
-    "m": "(max-width: 349px) 46vw, (max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, "
-    "(max-width: 960px) 140px, 176px",
+    "m": "(max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, (max-width: 960px) 140px, 176px",
     "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
     "row": "52px",
     "near": "(max-width: 640px) 30vw, (max-width: 960px) 14vw, 150px",
@@ -45,6 +40,9 @@ def register_helpers(app: Flask) -> None:
         cover_srcset=cover_srcset,
         cover_sizes=SIZES,
         asset=asset,
+        stylesheet=stylesheet,
+        script=script,
+        preload=preload,
         drawing=drawing,
         mark=mark,
         token=token,
@@ -138,22 +136,6 @@ def _known() -> dict[str | None, Cover]:
     if "covers" not in g:
         g.covers = {}
     return cast(dict[str | None, Cover], g.covers)
-
-
-def asset(name: str) -> str:
-    """Return the address of one of our own files. It carries a mark of all their contents, so it may be kept forever."""
-    return f"/assets/{assets_version()}/{quote(name)}"
-
-
-@lru_cache(maxsize=1)
-def assets_version() -> str:
-    """Return eight hex digits that change whenever a file of ours changes: modules that import each other must match."""
-    mark = hashlib.sha256()
-    for path in sorted(STATIC_DIR.rglob("*")):
-        if path.is_file():
-            mark.update(path.relative_to(STATIC_DIR).as_posix().encode())
-            mark.update(path.read_bytes())
-    return mark.hexdigest()[:8]
 
 
 def duration(seconds: int | None) -> str:

@@ -15,13 +15,14 @@ from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, Cover
 from image_cache.web.access import Role, access
-from image_cache.web.context import account, may_change, pop_flash, services
+from image_cache.web.assets import assets_version
+from image_cache.web.context import STATIC_DIR, account, may_change, pop_flash, services
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
 from image_cache.web.responses import FOREVER
-from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_covers
+from image_cache.web.template_helpers import know_covers
 
 if TYPE_CHECKING:
     from image_cache.web.imports.tasks import TaskLine

@@ -1,22 +1,22 @@
-/** @file Back from an album to the same sleeve, and the sleeve that travels between the two pages. */
+/** @file Back from a record to its sleeve on the wall: the scroll position, and the transition of the sleeve between the two pages. */
 
 const ALBUM = /\/album\/(\d+)(?:$|[?#/])/;
 
-/** Note in the history which sleeve was opened, and let it travel. */
-export function rememberSleeve() {
+/** Remember in the history which sleeve was opened, and move it from page to page. */
+export function initTravellingSleeve() {
   document.addEventListener("click", (event) => {
     const album = ALBUM.exec(event.target.closest?.(".tile, .row")?.href ?? "")?.[1];
     if (album) history.replaceState({ ...history.state, album }, "");
   });
-  addEventListener("pageswap", (event) => travel(event.viewTransition, event.activation?.entry?.url));
-  addEventListener("pagereveal", (event) => travel(event.viewTransition, window.navigation?.activation?.from?.url));
+  addEventListener("pageswap", (event) => nameSleeve(event.viewTransition, event.activation?.entry?.url));
+  addEventListener("pagereveal", (event) => nameSleeve(event.viewTransition, window.navigation?.activation?.from?.url));
 }
 
-/** After a fresh load (not out of the back-forward cache) bring the noted sleeve back to the middle of the screen. */
-export function returnToSleeve() {
+/** After Back to a page that the browser had to load again, scroll the remembered sleeve to the middle of the screen. */
+export function restorePosition() {
   const album = history.state?.album;
-  const kind = performance.getEntriesByType("navigation")[0]?.type;
-  if (!album || kind !== "back_forward") return;
+  const type = performance.getEntriesByType("navigation")[0]?.type;
+  if (!album || type !== "back_forward") return;
   const tile = sleeveOf(album)?.closest("a");
   if (!tile) return;
   history.scrollRestoration = "manual";
@@ -24,9 +24,9 @@ export function returnToSleeve() {
   tile.focus({ preventScroll: true });
 }
 
-/** @param {ViewTransition | null} transition @param {string | null | undefined} address where to, or where from */
-function travel(transition, address) {
-  for (const end of [transition?.ready, transition?.finished]) end?.catch(() => {}); // a page that comes late is shown without it
+/** @param {ViewTransition | null} transition @param {string | null | undefined} address of the other page */
+function nameSleeve(transition, address) {
+  for (const step of [transition?.ready, transition?.finished]) step?.catch(() => {}); // a slow page is shown without a transition
   const album = ALBUM.exec(address ?? "")?.[1];
   const sleeve = album && transition ? sleeveOf(album) : null;
   if (!sleeve || !isOnScreen(sleeve)) return;
@@ -35,7 +35,7 @@ function travel(transition, address) {
   transition.finished.catch(() => {}).finally(() => sleeve.classList.remove("travels"));
 }
 
-/** @param {string} album @returns {Element | null | undefined} */
+/** @param {string} album @returns {Element | null} */
 function sleeveOf(album) {
   return document.querySelector(`.wall a[href="/album/${album}"] .sleeve, .rows a[href="/album/${album}"] .sleeve`);
 }
