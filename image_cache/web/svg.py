@@ -10,6 +10,7 @@ from functools import lru_cache
 from markupsafe import Markup
 
 from image_cache.models import Album, Cover
+from image_cache.records.colours import BANDS, RAMPS, is_ascending
 
 MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
 
@@ -152,8 +153,6 @@ def initials_on(colour: str) -> str:
 @lru_cache(maxsize=256)
 def ramp(band: str, count: int) -> tuple[str, ...]:
     """Return `count` colours of a band of the wall by colour, in its order there; greys for what is none."""
-    from image_cache.records.ordering import BANDS, RAMPS, is_ascending
-
     at = BANDS.index(band) if band in BANDS else BANDS.index("Grey")
     hue, chroma = RAMPS[at]
     low, high = LIGHTNESS.get(band, (0.36, 0.86))
