@@ -12,21 +12,26 @@ from dataclasses import dataclass, field
 from config import Settings
 from image_cache.accounts.service import Accounts
 from image_cache.covers import CoverLoader, ImageCache
-from image_cache.covers.build import CoverServices, open_covers, settings_limits
-from image_cache.covers.runtime_limits import RuntimeLimits
+from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import KIND, ArtworkService
-from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.artwork.table import ArtworkTable
+from image_cache.importers.discogs.service import DiscogsService, stale_cover_filter
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.registry import inbox_job, table_runners
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.scrub import Nightly, Scrub
+from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
+from image_cache.records.pages import RecordPages
+from image_cache.records.removal import RecordRemoval
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager
 from image_cache.streams.build import forget_streams, open_streams
@@ -49,6 +54,9 @@ class Services:
     settings: Settings
     catalog: CatalogDatabase
     library: Library
+    pages: RecordPages
+    cover_pages: CoverPages
+    removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
     loader: CoverLoader
@@ -117,7 +125,7 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = CatalogDatabase(settings.catalog_path)
     music = MusicService(settings, catalog, clock)
-    limits = RuntimeLimits(settings_limits(settings), catalog, clock)
+    limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
     parts = open_covers(settings, clock=clock, limits=limits, local={"music": music}, wake=wakeup.set)
     _apply_limits(limits, parts.covers, most_s=0.0)  # as an operator changed them; evicts nothing yet
@@ -125,7 +133,15 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
     care = ArtworkService(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.appearances, own=parts.own)
+    appearances = RecordAppearanceTable(parts.covers.cache.index.database)
+    library = Library(
+        catalog,
+        clock=clock,
+        page_size=settings.PAGE_SIZE,
+        appearances=appearances,
+        own=parts.own,
+        hide_stale_cover=stale_cover_filter(catalog, clock) if settings.DISCOGS_HIDE_STALE else None,
+    )
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
@@ -162,6 +178,9 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         settings=settings,
         catalog=catalog,
         library=library,
+        removal=library.removal,
+        cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=parts.covers),
+        pages=RecordPages(library, parts.covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),
         covers=parts.covers,
         loader=parts.loader,

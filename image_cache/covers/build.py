@@ -11,6 +11,7 @@ from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources
 from image_cache.covers.own_covers import OwnCovers
+from image_cache.covers.runtime_limits import default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.states import BASE_VARIANTS
 from image_cache.covers.store import CacheLimits, CoverStore
@@ -77,7 +78,7 @@ def open_covers(
     """
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
-    default = settings_limits(settings)
+    default = default_limits(settings)
     cache = Cache(
         NAMESPACE,
         memory=MemoryTier(default.memory_bytes, ReuseSampler()),
@@ -97,12 +98,6 @@ def open_covers(
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
     return CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
-
-
-def settings_limits(settings: Settings) -> CacheLimits:
-    """Return the limits that hold until an operator changes them."""
-    memory_bytes = settings.memory_budget_bytes - settings.stream_memory_bytes
-    return CacheLimits(settings.disk_budget_bytes, memory_bytes, settings.IMAGE_CACHE_TTL_HOURS)
 
 
 def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverStore:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from config import Settings
 from image_cache.covers.service import ImageCache
 from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
@@ -19,6 +20,12 @@ KNOWN_S = 1.0  # how late another process notices a change
 BUDGET, MEMORY, TTL, PAUSED = "covers.max_size_mb", "covers.memory_mb", "covers.ttl_hours", "fetching.paused_at"
 RANGES = {BUDGET: (1.0, 4_194_304.0), MEMORY: (1.0, 65_536.0), TTL: (0.0, 87_600.0)}
 EVICTING_S = 3.0  # longest that a change delays a page; housekeeping evicts the rest
+
+
+def default_limits(settings: Settings) -> CacheLimits:
+    """Return the limits of the settings, which hold until an operator changes them."""
+    memory_bytes = settings.memory_budget_bytes - settings.stream_memory_bytes
+    return CacheLimits(settings.disk_budget_bytes, memory_bytes, settings.IMAGE_CACHE_TTL_HOURS)
 
 
 class RuntimeLimits:

@@ -83,9 +83,11 @@ class ImageCache:
         """Return the digest of a URL, whether it is registered or not."""
         return self.digests.of(url)[1]
 
-    def image_at(self, url: str) -> ImageRecord | None:
-        """Return what is known about the image at a URL, None when it is not registered."""
-        return self.registry.get(self.digest_of(url))
+    def images_at(self, urls: Sequence[str | None]) -> list[ImageRecord | None]:
+        """Return what is known about the image at each URL, in order; None for one that is not registered."""
+        known = self._urls.resolve(urls).digests
+        images = self._store.images(dict.fromkeys(known.values()))
+        return [images.get(known[url]) if url else None for url in urls]
 
     def register(self, urls: Iterable[str | None]) -> int:
         """Register the URLs that are not known yet, any number of them; returns how many."""

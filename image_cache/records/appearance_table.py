@@ -1,22 +1,22 @@
-"""What the sleeves of records look like: rows of `album_looks` in the index, disposable, worked out by the survey of covers."""
+"""Table of what the covers of records look like: `album_looks` in the index, disposable, written by the audit of covers."""
 
 import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.database import Connection, Database, DatabaseError
+from image_cache.db.database import Connection, Database, DatabaseError, marks
 from image_cache.imaging.color import Colour, unpacked
-from image_cache.records.ordering import palette_distance
+from image_cache.records.colours import palette_distance
 
 logger = logging.getLogger(__name__)
 
-REVISION = "album_looks"  # in `meta`: goes up with every change of an order or a flaw
+REVISION = "album_looks"  # in `meta`: incremented with every change of an order or a flaw
 
 
 @dataclass(frozen=True, slots=True)
 class RecordAppearance:
-    """One record's sleeve. `band` and `place` None: not looked at yet; `flaw` is "", "small" or "oblong"."""
+    """The cover of one record. `band` and `place` None: not analysed yet; `flaw` is "", "small" or "oblong"."""
 
     album_id: int
     digest: str
@@ -32,7 +32,7 @@ class RecordAppearanceTable:
         self.database = database
 
     def revision(self) -> int:
-        """Return a number that changes with the order by colour; 0 when the index is out of reach."""
+        """Return a number that changes with the order by colour; 0 if the index cannot be read."""
         try:
             row = self.database.row("SELECT value FROM meta WHERE name = ?", (REVISION,))
         except DatabaseError:
@@ -40,7 +40,7 @@ class RecordAppearanceTable:
         return int(row[0]) if row else 0
 
     def order(self) -> Iterator[tuple[int, int]]:
-        """Yield (album id, band) in the order of the wall by colour. Nothing when the index is out of reach."""
+        """Yield (album id, band) in the order of the wall by colour. Nothing if the index cannot be read."""
         try:
             yield from self.database.stream(
                 "SELECT album_id, band FROM album_looks WHERE band IS NOT NULL ORDER BY band, place, album_id"
@@ -55,39 +55,40 @@ class RecordAppearanceTable:
         )
         return {row[0]: RecordAppearance(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
 
-    def put(self, conn: Connection, looks: Iterable[RecordAppearance]) -> None:
+    def put(self, conn: Connection, appearances: Iterable[RecordAppearance]) -> None:
         conn.executemany(
             "INSERT INTO album_looks (album_id, digest, band, place, flaw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (album_id)"
             " DO UPDATE SET digest = excluded.digest, band = excluded.band, place = excluded.place, flaw = excluded.flaw,"
             " twins = CASE WHEN digest = excluded.digest THEN twins END",
-            [(one.album_id, bytes.fromhex(one.digest), one.band, one.place, one.flaw) for one in looks],
+            [(row.album_id, bytes.fromhex(row.digest), row.band, row.place, row.flaw) for row in appearances],
         )
 
     def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
-        conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(one,) for one in album_ids])
+        conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(album_id,) for album_id in album_ids])
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
-        """Forget records that are no more. A sleeve that looked like theirs alone looks like no other now."""
+        """Forget removed records. A cover that looked like theirs alone looks like no other now."""
         self.forget(conn, album_ids)
         conn.execute(
             "UPDATE album_looks SET twins = NULL WHERE twins IN"
             " (SELECT twins FROM album_looks WHERE twins IS NOT NULL GROUP BY twins HAVING count(*) = 1)"
         )
-        # Groups are counted by the highest of their numbers, and shown by them page by page: no number may be missing.
+        # Groups are counted by their highest number, and paged by it: no number may be missing.
         conn.execute(
-            "WITH anew AS (SELECT album_id, dense_rank() OVER (ORDER BY twins) AS number FROM album_looks WHERE twins IS NOT NULL)"
-            " UPDATE album_looks SET twins = anew.number FROM anew WHERE anew.album_id = album_looks.album_id AND twins <> anew.number"
+            "WITH renumbered AS (SELECT album_id, dense_rank() OVER (ORDER BY twins) AS number FROM album_looks WHERE twins IS NOT NULL)"
+            " UPDATE album_looks SET twins = renumbered.number"
+            " FROM renumbered WHERE renumbered.album_id = album_looks.album_id AND twins <> renumbered.number"
         )
 
     def changed(self, conn: Connection, now: float) -> None:
-        """Tell all processes that orders made of these rows are old. Higher than any number of an index that was lost."""
+        """Let all processes know that orders built from these rows are outdated. Higher than any number of an index that was lost."""
         conn.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value)",
             (REVISION, int(now)),
         )
 
     def hashes(self) -> tuple["array[int]", "array[int]"]:
-        """Return the albums that can be compared, and the hash of each: 16 bytes an album."""
+        """Return the albums that can be compared, and the hash of each: 16 bytes per album."""
         pairs = self.database.stream(
             "SELECT album_id, hash FROM album_looks JOIN looks USING (digest) WHERE hash IS NOT NULL ORDER BY album_id"
         )
@@ -98,7 +99,7 @@ class RecordAppearanceTable:
         return ids, hashes
 
     def pair(self, conn: Connection, groups: Iterable[Sequence[int]]) -> None:
-        """Write which records have sleeves that look the same; what was known before goes."""
+        """Replace the groups of records whose covers look the same."""
         conn.execute("UPDATE album_looks SET twins = NULL WHERE twins IS NOT NULL")
         conn.executemany(
             "UPDATE album_looks SET twins = ? WHERE album_id = ?",
@@ -106,7 +107,7 @@ class RecordAppearanceTable:
         )
 
     def twins(self, first: int, count: int) -> list[list[int]]:
-        """Return groups of albums that look the same, from the `first` one on, counted from 0."""
+        """Return `count` groups of albums that look the same, from the `first` on, counted from 0."""
         rows = self.database.rows(
             "SELECT twins, album_id FROM album_looks WHERE twins > ? AND twins <= ? ORDER BY twins, album_id",
             (first, first + count),
@@ -124,33 +125,33 @@ class RecordAppearanceTable:
     def counts(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups look the same (`twins`)."""
         rows = self.database.rows("SELECT flaw, count(*) FROM album_looks WHERE flaw <> '' GROUP BY flaw")
-        most = self.database.row("SELECT max(twins) FROM album_looks WHERE twins IS NOT NULL")
-        return {**{row[0]: row[1] for row in rows}, "twins": (most[0] or 0) if most else 0}
+        highest = self.database.row("SELECT max(twins) FROM album_looks WHERE twins IS NOT NULL")
+        return {**{row[0]: row[1] for row in rows}, "twins": (highest[0] or 0) if highest else 0}
 
     def nearest(self, album_id: int, others: Sequence[int], count: int) -> list[int]:
-        """Return up to `count` of the other albums whose sleeves are nearest in colour; one of several with the same picture."""
+        """Return up to `count` of the other albums whose covers are nearest in colour; one of several with the same image."""
         digests = self.digests([*others, album_id])
         mine = digests.get(album_id)
         palettes = self._palettes(set(digests.values()))
         if mine not in palettes:
             return []
         by_digest = {
-            digest: one for one, digest in sorted(digests.items(), reverse=True) if digest != mine and digest in palettes
+            digest: other for other, digest in sorted(digests.items(), reverse=True) if digest != mine and digest in palettes
         }
-        nearest = sorted((palette_distance(palettes[mine], palettes[digest]), one) for digest, one in by_digest.items())
-        return [one for _, one in nearest[:count]]
+        nearest = sorted((palette_distance(palettes[mine], palettes[digest]), other) for digest, other in by_digest.items())
+        return [other for _, other in nearest[:count]]
 
     def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
         wanted = list(digests)
-        marks = ",".join("?" * len(wanted))
         rows = self.database.rows(
-            f"SELECT digest, colours FROM looks WHERE digest IN ({marks}) AND colours IS NOT NULL",
+            f"SELECT digest, colours FROM looks WHERE digest IN ({marks(len(wanted))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in wanted],
         )
         return {row[0].hex(): unpacked(row[1]) for row in rows}
 
     def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
         """Return the digests of albums by id. At most some hundred."""
-        marks = ",".join("?" * len(album_ids))
-        rows = self.database.rows(f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({marks})", list(album_ids))
+        rows = self.database.rows(
+            f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({marks(len(album_ids))})", list(album_ids)
+        )
         return {row[0]: row[1].hex() for row in rows}

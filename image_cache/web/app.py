@@ -31,6 +31,7 @@ from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
 from image_cache.web.security import register_guard
+from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_people
@@ -64,6 +65,7 @@ def build_app(services: Services) -> Flask:
     register_stream_commands(app)
     for blueprint in (
         pages,
+        site,
         media,
         api,
         accounts,

@@ -1,11 +1,12 @@
 """What templates call: addresses of pictures, and the wording of numbers and days."""
 
 import datetime
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -17,6 +18,8 @@ from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.highlight import places
+
+logger = logging.getLogger(__name__)
 
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
@@ -50,6 +53,7 @@ def register_helpers(app: Flask) -> None:
         may_operate=may_operate,
     )
     app.context_processor(viewer)
+    app.after_request(_register_unknown)
     app.jinja_env.filters.update(
         duration=duration,
         day=day,
@@ -64,22 +68,22 @@ def register_helpers(app: Flask) -> None:
 
 
 def get_thumbnail_url(album: str | Album | Mapping[str, Any] | None) -> str:
-    """Return the address of the 150 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    """Return the address of the 150 px image of a cover URL, or of an album; the placeholder if there is no cover."""
     return _picture_url(album, "thumbnails")
 
 
 def get_detail_image_url(album: str | Album | Mapping[str, Any] | None) -> str:
-    """Return the address of the 600 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    """Return the address of the 600 px image of a cover URL, or of an album; the placeholder if there is no cover."""
     return _picture_url(album, "detail")
 
 
 def get_placeholder_url(size_type: str = "thumbnails") -> str:
-    """Return the address of the picture that stands in for a cover. An unknown type gets the small one."""
+    """Return the address of the placeholder of a cover. An unknown type gets the small one."""
     return f"/cache/placeholders/placeholder_{size_type if size_type in PLACEHOLDERS else 'thumbnails'}.webp"
 
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
-    """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that spares data."""
+    """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
     return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
@@ -87,13 +91,13 @@ def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> st
 
 @pass_context
 def token(context: Context) -> Markup:
-    """Return the hidden field that every form carries against requests from elsewhere."""
+    """Return the hidden field that protects every form against requests from other sites."""
     make = context.get("csrf_token")
     return Markup('<input type="hidden" name="csrf_token" value="{}">').format(make() if make else "")
 
 
 def record_count() -> int:
-    """Return how many records there are, for the search field; 0 when that cannot be said, as on an error page."""
+    """Return how many records there are, for the search field; 0 if that is unknown, as on an error page."""
     try:
         return services().library.count()
     except (CacheError, DatabaseError):
@@ -101,18 +105,16 @@ def record_count() -> int:
 
 
 def viewer() -> dict[str, Account | bool | None]:
-    """Give templates `viewer`, who is logged in, and `may_change` and `operates`, what to offer; nobody when unknown."""
+    """Give templates `viewer`, the account that is logged in, and what it may do; None if that is unknown."""
     try:
         return {"viewer": account(), "may_change": may_change(), "operates": may_operate()}
     except DatabaseError:
         return {"viewer": None, "may_change": False, "operates": False}
 
 
-def know_covers(urls: Sequence[str | None]) -> list[Cover]:
-    """Look covers up once for the whole page, so that the helpers below need not ask again."""
-    covers = services().covers.peek(urls)
-    _known().update(zip(urls, covers, strict=True))
-    return covers
+def know_covers(albums: Sequence[Album], covers: Sequence[Cover]) -> None:
+    """Let the helpers of this request know the covers that its view got, in the order of the albums."""
+    _known().update((album.picture, cover) for album, cover in zip(albums, covers, strict=True))
 
 
 def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) -> str:
@@ -125,17 +127,26 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
     if not url:
         return get_placeholder_url(variant)
     cover = _known().get(url)
-    if cover is None:
-        services().covers.register([url])
-        cover = know_covers([url])[0]
+    if cover is None:  # in a template of somebody else: the view did not know of it
+        cover = _known()[url] = services().covers.peek([url])[0]
+        g.setdefault("unknown_covers", []).append(url)
     return f"/cache/{variant}/{cover.digest}.webp" if cover.digest else get_placeholder_url(variant)
 
 
+def _register_unknown(answer: Response) -> Response:
+    """Register the covers that a template named on its own, now that it is rendered."""
+    if urls := g.get("unknown_covers"):
+        try:
+            services().covers.register(urls)
+        except DatabaseError as error:
+            logger.warning("covers not registered reason=%s", error)
+    return answer
+
+
 def _known() -> dict[str | None, Cover]:
-    """Return the covers that this request has looked up already."""
-    if "covers" not in g:
-        g.covers = {}
-    return cast(dict[str | None, Cover], g.covers)
+    """Return the covers that this request knows, by URL."""
+    found: dict[str | None, Cover] = g.setdefault("covers", {})
+    return found
 
 
 def duration(seconds: int | None) -> str:

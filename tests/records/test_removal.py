@@ -41,7 +41,7 @@ def own(tmp_path: Path) -> OwnCovers:
 
 @pytest.fixture
 def library(catalog: CatalogDatabase, clock: FakeClock, looks: RecordAppearanceTable, own: OwnCovers) -> Library:
-    return Library(catalog, clock=clock, looks=lambda: looks, own=own)
+    return Library(catalog, clock=clock, appearances=looks, own=own)
 
 
 def row(title: str, **other: object) -> AlbumRow:
@@ -72,7 +72,7 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         SyncTable(catalog).enqueue_details(album_id, 1.0)
     with catalog.write() as conn:
         conn.executemany("INSERT INTO spins (album_id, spun_at) VALUES (?, 1)", [(one,), (other,)])
-    before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
+    before = {sort: AlbumTable(catalog).revisions().of(sort) for sort in ("artist", "plays")}
     assert library.page(AlbumQuery(text="zugzwang"), 1).total == 1
     removed = library.remove([one])
     assert [(found.id, found.artist, found.title) for found in removed] == [(one, "Somebody", "Zugzwang")]
@@ -81,8 +81,9 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         "facets": 2,
         "music_albums": 0,
     }
-    assert all(AlbumTable(catalog).revision(sort) > number for sort, number in before.items())
-    assert (library.genres(), library.decades(), library.count()) == ([("Jazz", 1)], [(1970, 1)], 1)
+    assert all(AlbumTable(catalog).revisions().of(sort) > number for sort, number in before.items())
+    facets = library.facets()
+    assert (facets.genres, facets.decades, library.count()) == ((("Jazz", 1),), ((1970, 1),), 1)
     for text, hits in (("zugzwang", []), (f"note{one}", []), ("other", [other]), (f"note{other}", [other])):
         assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
     assert library.random() == library.album(other)
@@ -206,7 +207,7 @@ def test_records_go_while_the_index_is_out_of_reach(catalog: CatalogDatabase, cl
     (tmp_path / "cache").write_text("no folder")
     index = Index(tmp_path / "cache" / "index.db")
     broken = RecordAppearanceTable(index.database)
-    library = Library(catalog, clock=clock, looks=lambda: broken)
+    library = Library(catalog, clock=clock, appearances=broken)
     ids = fill(library, row("One"))
     assert len(library.remove(ids)) == 1
     assert library.count() == 0

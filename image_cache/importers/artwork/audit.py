@@ -21,7 +21,7 @@ from image_cache.imaging.color import Colour, unpacked
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
-from image_cache.records.ordering import color_position, palette_distance
+from image_cache.records.colours import colour_place, palette_distance
 
 MOST_BITS = 7  # of 64: another scan or size of a sleeve differs in 0 to 6, another sleeve in 20 and more
 _BANDS = (0, 16, 32, 48)
@@ -200,7 +200,7 @@ class CoverAudit:
 
 def seen(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:
     """Return what is known about the sleeve of a record."""
-    band, place = color_position(unpacked(look.colours)) if look is not None and look.colours else (None, None)
+    band, place = colour_place(unpacked(look.colours)) if look is not None and look.colours else (None, None)
     return RecordAppearance(album_id, digest, band, place, flaw_of(image))
 
 

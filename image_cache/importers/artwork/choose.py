@@ -71,7 +71,7 @@ class CoverEditor:
 
     def is_dead(self, address: str) -> bool:
         """Tell whether the last fetch of an address said that there is no cover behind it."""
-        image = self._covers.image_at(address)
+        image = self._covers.images_at([address])[0]
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 
     def choose(self, album: Album, address: str) -> None:

@@ -16,7 +16,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.palette import palette
 from image_cache.importers.artwork.audit import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
-from image_cache.records.ordering import BANDS, PLACES, band_of, color_position, palette_distance
+from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
@@ -208,10 +208,10 @@ def test_a_colour_stands_in_the_band_that_people_call_it(colour: tuple[int, int,
 def test_the_wall_goes_on_where_two_bands_meet() -> None:
     """A band that goes from dark to light is followed by one that goes from light to dark."""
     dark, light = (Colour(1.0, *oklab(*colour)) for colour in ((90, 10, 20), (235, 120, 120)))
-    assert color_position([dark])[1] < color_position([light])[1]
+    assert colour_place([dark])[1] < colour_place([light])[1]
     dark, light = (Colour(1.0, *oklab(*colour)) for colour in ((110, 50, 5), (240, 170, 90)))
-    assert (BANDS[color_position([dark])[0]], color_position([dark])[1] > color_position([light])[1]) == ("Orange", True)
-    assert 0 <= color_position([dark])[1] <= PLACES
+    assert (BANDS[colour_place([dark])[0]], colour_place([dark])[1] > colour_place([light])[1]) == ("Orange", True)
+    assert 0 <= colour_place([dark])[1] <= PLACES
 
 
 def test_records_stand_by_colour_and_those_without_a_picture_at_the_end(vault: Inside, origin: Origin) -> None:

@@ -268,11 +268,11 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
 
 def test_a_second_sync_changes_nothing_not_even_a_row(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    before, revision = table(services), AlbumTable(services.catalog).revision("artist")
+    before, revision = table(services), AlbumTable(services.catalog).revisions().of("artist")
     registered = services.covers.registry.summary("covers")
     assert sync(services).outcome["same"] == 250
     assert table(services) == before
-    assert AlbumTable(services.catalog).revision("artist") == revision
+    assert AlbumTable(services.catalog).revisions().of("artist") == revision
     assert services.covers.registry.summary("covers") == registered
 
 
