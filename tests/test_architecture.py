@@ -153,21 +153,6 @@ def test_a_class_name_is_used_once() -> None:
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 
-def test_areas_of_the_web_do_not_import_each_other() -> None:
-    """Only `web.app` knows every area; an area uses the modules of `web` itself and its own."""
-    areas = {path.parent.name for path in (ROOT / "image_cache" / "web").glob("*/__init__.py")}
-    wrong = []
-    for module, path in MODULES.items():
-        parts = module.split(".")
-        if parts[:2] != ["image_cache", "web"] or len(parts) < 3 or parts[2] not in areas:
-            continue
-        for target, line, _ in imports(path):
-            theirs = target.split(".")
-            if theirs[:2] == ["image_cache", "web"] and len(theirs) > 2 and theirs[2] in areas - {parts[2]}:
-                wrong.append(f"{module}:{line} imports {target}")
-    assert wrong == []
-
-
 def test_files_do_not_import_each_other_in_a_circle() -> None:
     """Imports for type checkers count: a reader follows them as well."""
     edges = {
