@@ -83,12 +83,11 @@ class AppCommands(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         ctx.obj = self
-        with self._app.app_context():
-            return super().invoke(ctx)
+        return super().invoke(ctx)
 
     def run(self, command: VaultCommand, params: dict[str, Any]) -> int:
         settings = self._services.settings
-        context = CommandContext(settings, Output(is_aligned=True), services=self._services)
+        context = CommandContext(settings, Output(is_aligned=True), services=self._services, app=self._app)
         try:
             return command.call(context, params)
         except CacheError as error:

@@ -1,4 +1,4 @@
-"""Text: names folded for sort keys, identities and the search; counts and sizes as people read them. Knows no table."""
+"""How names are spelled for comparing: one folded form for sort keys, identities and the search. Knows no table."""
 
 import re
 import unicodedata
@@ -70,26 +70,6 @@ def respellings(texts: Iterable[str]) -> str:
             if folded != _without_marks(word.lower()):
                 found[folded] = None
     return " ".join(found)
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: 1 picture, 2,000 pictures."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def size(number: int) -> str:
-    """Return bytes with three digits: 812 B, 86.4 MB, 1.24 GB."""
-    value = float(number)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit in ("B", "KB") else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
-
-
-def megabytes(count: float) -> str:
-    """Return bytes without small units: 3.2 GB, 812 MB, 0 MB."""
-    return f"{count / 1e9:,.1f} GB" if abs(count) >= 1e9 else f"{count / 1e6:,.0f} MB"
 
 
 def _without_marks(text: str) -> str:

@@ -9,7 +9,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore as restore_archive
 from image_cache.maintenance.backup.rotate import KEEP, back_up_into
-from image_cache.text import counted, megabytes
+from image_cache.units import counted, megabytes
 
 SHOWN_NAMES = 10
 

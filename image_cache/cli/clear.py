@@ -9,7 +9,7 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
 from image_cache.cli.params import LONGEST_DAYS, Number
 from image_cache.covers import ImageCache
-from image_cache.text import counted, megabytes
+from image_cache.units import counted, megabytes
 
 
 @click.command("cleanup", cls=MaintenanceCommand)

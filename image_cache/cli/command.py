@@ -23,7 +23,7 @@ from image_cache.errors import CacheError
 logger = logging.getLogger(__name__)
 
 
-class Host(Protocol):
+class CommandRunner(Protocol):
     """Runs commands: a process of its own, or an application that has the vault open already."""
 
     def run(self, command: "VaultCommand", params: dict[str, Any]) -> int: ...
@@ -41,7 +41,7 @@ class VaultCommand(click.Command):
         self.has_ownership_repair = has_ownership_repair
 
     def invoke(self, ctx: click.Context) -> None:
-        host: Host = OwnProcess(ctx.obj) if isinstance(ctx.obj, Console) else ctx.obj
+        host: CommandRunner = OwnProcess(ctx.obj) if isinstance(ctx.obj, Console) else ctx.obj
         ctx.exit(host.run(self, ctx.params))
 
     def call(self, context: CommandContext, params: Mapping[str, Any]) -> int:

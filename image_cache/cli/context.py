@@ -15,9 +15,11 @@ from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
-from image_cache.text import megabytes
+from image_cache.units import megabytes
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from image_cache.services import Services  # opening them takes most of a second on a Pi: only where a command needs them
 
 SERVICE_TIMEOUT_S = 2.0
@@ -83,12 +85,13 @@ class PreconditionFailed(CacheError):
 
 @dataclass(slots=True)
 class CommandContext:
-    """`services` are those of an application that runs the command; None: a command that needs some opens its own."""
+    """`app` runs the command, with its `services`; None: a command that needs them opens its own."""
 
     settings: Settings
     out: Output
     clock: Callable[[], float] = time.time
     services: "Services | None" = None
+    app: "Flask | None" = None
     service: RunningService = field(init=False)
     vault: ReadonlyVault = field(init=False)
 

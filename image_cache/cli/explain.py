@@ -13,8 +13,7 @@ from image_cache.cli.params import urls
 from image_cache.cli.report import READ_FLAGS, clock_time
 from image_cache.covers import NAMESPACE
 from image_cache.covers.identity import identify
-from image_cache.covers.loader import BASE_VARIANTS
-from image_cache.covers.registration import is_given_up, is_resting
+from image_cache.covers.states import BASE_VARIANTS, is_given_up, is_resting
 from image_cache.db.database import DatabaseError
 from image_cache.engine.index import IndexEntry
 from image_cache.engine.jobs import PAGE, VISIBLE, QueuedJob

@@ -20,7 +20,7 @@ from image_cache.cli.report import clock_time, host_line
 from image_cache.cli.status import StatusReport, collect
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
-from image_cache.text import megabytes
+from image_cache.units import megabytes
 
 WINDOWS_S = (10.0, 100.0, 1000.0)
 SAMPLE_S = 2.0  # how often the counters are read, however seldom something is shown

@@ -1,5 +1,6 @@
 """`preload`: fetch missing covers, by the service when it runs, else by workers of this process."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +9,16 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.covers import opened_covers
+from image_cache.cli.covers import opened_cover_services
 from image_cache.cli.params import urls
 from image_cache.covers import WARM, ImageCache
+from image_cache.covers.build import CoverServices
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import rebuild_from_files
 from image_cache.engine.pool import Pool
 from image_cache.errors import QueueFull
 from image_cache.records.table import AlbumTable
-from image_cache.text import counted
+from image_cache.units import counted
 
 POLL_S = 0.5
 BATCH = 500  # queued at a time: a full queue would keep waiting what somebody looks at meanwhile
@@ -32,11 +34,13 @@ def preload(context: CommandContext, urls: tuple[str, ...]) -> int:
     out = context.out
     context.require("Cache", "Rights", "Disk")
     is_served = context.service.answers()
-    with opened_covers(context) as covers, _workers(context, covers, is_served):
+    wakeup = threading.Event()
+    with opened_cover_services(context, wakeup.set) as parts, _workers(context, parts, wakeup, is_served=is_served):
+        covers = parts.covers
         refused = covers.register_addresses(list(urls)) if urls else {}
         for url, why in refused.items():
             out.line(f"{url}: {why}")
-        digests = [covers.names.of(url)[1] for url in urls if url not in refused]
+        digests = [covers.digest_of(url) for url in urls if url not in refused]
         if not urls:
             _register_all(context, covers)
         try:
@@ -88,26 +92,26 @@ def _progress(covers: ImageCache, digests: list[str]) -> tuple[int, int, int]:
 def _register_all(context: CommandContext, covers: ImageCache) -> None:
     """Register the covers of the catalogue, as the service does; without it those that are registered are fetched."""
     try:
-        covers.register_all(AlbumTable(context.vault.catalog).cover_urls())
+        covers.register(AlbumTable(context.vault.catalog).cover_urls())
     except DatabaseError:
         context.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
 
 
 @contextmanager
-def _workers(context: CommandContext, covers: ImageCache, is_served: bool) -> Iterator[None]:
+def _workers(context: CommandContext, parts: CoverServices, wakeup: threading.Event, *, is_served: bool) -> Iterator[None]:
     """Start workers when no service runs that would fetch."""
     if is_served:
         yield
         return
+    covers = parts.covers
     if covers.cache.is_adopting:
         rebuild_from_files(covers.cache)
     covers.jobs.release_dead()
-    pool = Pool(covers.loader.run_next, [], workers=context.settings.MAX_CONCURRENT_DOWNLOADS)
-    covers.wake = pool.wake
+    pool = Pool(parts.loader.run_next, [], workers=context.settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     pool.start()
     try:
         yield
     finally:
-        covers.loader.is_stopping = True
+        parts.loader.stop()
         pool.close()
         covers.jobs.release_own()

@@ -30,7 +30,7 @@ from image_cache.filesystem import make_folder
 from image_cache.maintenance.health.data import OURS
 from image_cache.maintenance.health.examine import examine
 from image_cache.records.table import AlbumTable
-from image_cache.text import counted
+from image_cache.units import counted
 
 UNTOUCHABLE = ("newer", "locked", "closed", "read-only", "full")
 ALL_EXAMPLES = 1_000_000
@@ -198,7 +198,7 @@ def _register(context: CommandContext, covers: ImageCache) -> int:
         finally:
             catalog.close()
 
-    return covers.register_all(cover_urls())
+    return covers.register(cover_urls())
 
 
 def _queue(covers: ImageCache, digests: list[str]) -> int:

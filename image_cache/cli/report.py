@@ -15,7 +15,7 @@ from image_cache.engine.stats.history import HostFigures, WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.text import megabytes
+from image_cache.units import megabytes
 
 SAMPLE = 100  # pictures that are read to measure the disk
 SAMPLE_LEAST = 10

@@ -51,7 +51,7 @@ def _steps(covers: ImageCache, origin: str, requests: list[str]) -> Iterator[tup
     first = f"{origin}/0.png"
 
     def digest(url: str) -> str:
-        return covers.names.of(url)[1]
+        return covers.digest_of(url)
 
     def fetch() -> bool:
         return covers.get_image(first) is not None and covers.get_image(first, "detail") is not None and len(requests) == 1

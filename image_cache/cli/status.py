@@ -14,7 +14,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import CoverCounts, ReadonlyVault
-from image_cache.text import megabytes
+from image_cache.units import megabytes
 
 POLL_S = 0.5  # between two looks while a service starts
 

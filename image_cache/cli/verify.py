@@ -7,7 +7,7 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import StorageError
 from image_cache.maintenance.scrub.report import DAMAGES, OUTCOMES, ScrubReport
-from image_cache.text import counted, megabytes
+from image_cache.units import counted, megabytes
 
 SHOWN_FINDINGS = 20
 

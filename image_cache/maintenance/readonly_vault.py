@@ -11,8 +11,9 @@ from itertools import islice
 
 from config import Settings
 from image_cache.covers import NAMESPACE
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
@@ -38,8 +39,6 @@ from image_cache.files.index import FileIndex
 from image_cache.imaging.variants import cover_variants
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +143,10 @@ class ReadonlyVault:
 def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
     """Return the vault that the settings describe. Opens only the catalogue, and creates nothing."""
     catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
-    default = CacheLimits(
-        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
-    )
+    default = default_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
-    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    floor_bytes = settings.floor_bytes
     return ReadonlyVault(
         settings=settings,
         catalog=catalog,

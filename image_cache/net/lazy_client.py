@@ -66,9 +66,6 @@ class LazyHttpClient:
             return self._fetcher
 
 
-MEGABYTE = 1_000_000
-
-
 def make_policy(settings: Settings, *also_trusted: str) -> PeerPolicy:
     """Return who may be spoken to. Raises `ConfigError` for an entry that is no host or origin."""
     return PeerPolicy((*settings.TRUSTED_ORIGINS, *also_trusted), settings.ORIGIN_ALLOWLIST, settings.ORIGIN_DENYLIST)
@@ -86,7 +83,7 @@ def make_fetcher(
 
     return HttpClient(
         policy or make_policy(settings),
-        max_bytes=int(settings.MAX_FETCH_MB * MEGABYTE),
+        max_bytes=settings.max_fetch_bytes,
         deadline_s=settings.FETCH_DEADLINE_S,
         read_timeout_s=read_timeout_s,
         contact=settings.CONTACT,

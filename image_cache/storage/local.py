@@ -7,20 +7,18 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from image_cache.errors import StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import TEMP_PREFIX, make_folder, replacing, sync_folder
+from image_cache.units import MEGABYTE
 
-TEMP_PREFIX = ".part-"
 CHUNK_BYTES = 1 << 20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _SCHEME = re.compile(r"[a-z0-9]+://[^/]+/")
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 Body = bytes | Iterable[bytes]
 
@@ -95,26 +93,20 @@ class LocalStorage:
 
     def put(self, name: str, body: Body) -> int:
         path = self._path(name)
-        temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         chunks = (body,) if isinstance(body, bytes) else body
         written = 0
         try:
             make_folder(path.parent)
-            try:
-                with os.fdopen(os.open(temp, _WRITING, 0o600), "wb") as file:
-                    for chunk in chunks:
-                        if self._free_bytes() - len(chunk) < self.floor_bytes:
-                            raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
-                        file.write(chunk)
-                        written += len(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temp.rename(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temp.unlink()
-                raise
-            _sync_folders(path.parent, self.root.parent)
+            with replacing(path, is_durable=True) as file:
+                for chunk in chunks:
+                    if self._free_bytes() - len(chunk) < self.floor_bytes:
+                        raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // MEGABYTE} MB would be free")
+                    file.write(chunk)
+                    written += len(chunk)
+            folder = path.parent
+            while folder not in (self.root.parent, folder.parent):  # those above may be new as well
+                folder = folder.parent
+                sync_folder(folder)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
         return written
@@ -133,8 +125,7 @@ class LocalStorage:
         path = self._path(name)
         try:
             path.unlink()
-            # Durable too: what was deleted must not be back after a power cut.
-            _sync_folders(path.parent, path.parent)
+            sync_folder(path.parent)  # what was deleted must not be back after a power cut
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -214,16 +205,3 @@ def download_file(storage: Storage, remote_path: str, local_path: str | Path) ->
         raise StorageError(remote_path, "there is nothing under this name")
     goal = Path(local_path).absolute()
     return LocalStorage(goal.parent).put(goal.name, body)
-
-
-def _sync_folders(folder: Path, last: Path) -> None:
-    """Make the names in a folder durable, and those of the folders above it up to `last`."""
-    while True:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if folder in (last, folder.parent):
-            return
-        folder = folder.parent

@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import MAX_BODY_BYTES
 from image_cache.bootstrap import secret_key
 from image_cache.services import Services
+from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
@@ -27,6 +28,7 @@ from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
 from image_cache.web.security import register_guard
+from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_people
@@ -48,7 +50,8 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes must not use up those of the visitor
+    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_access(app)
     register_limits(app)
     register_errors(app)
     register_helpers(app)
@@ -56,6 +59,7 @@ def build_app(services: Services) -> Flask:
     register_discogs(app)
     for blueprint in (
         pages,
+        site,
         media,
         api,
         accounts,
@@ -77,6 +81,7 @@ def build_app(services: Services) -> Flask:
         sleeves,
     ):
         app.register_blueprint(blueprint)
+    check_declarations(app)
     warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
     app.wsgi_app = warm  # type: ignore[method-assign]
     app.extensions[WARM] = warm.look

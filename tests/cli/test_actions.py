@@ -74,7 +74,7 @@ def stopped(tmp_path: Path, origin: Origin) -> tuple[dict[str, str], list[str]]:
     )
     with Inside(vault.folder, trusted=(origin.base,), settled=False) as inside:
         inside.services.library.import_table(table)
-        inside.services.covers.register_all(inside.services.library.cover_urls())
+        inside.services.covers.register(inside.services.library.cover_urls())
     return vault.env, urls
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from image_cache import StorageFactory
 from image_cache.errors import StorageError
+from image_cache.filesystem import TEMP_PREFIX
 from image_cache.storage.check import examine
-from image_cache.storage.local import TEMP_PREFIX, LocalStorage, Storage
+from image_cache.storage.local import LocalStorage, Storage
 from tests.support.inside import Inside
 from tests.support.s3 import S3Server
 

@@ -102,14 +102,14 @@ class Inside:
         table = self.folder.parent / f"{title}.csv"
         table.write_text(f"artist,title,cover_url\nArtist,{title},{cover_url or ''}\n", encoding="utf-8")
         self.services.library.import_table(table)
-        self.services.covers.register_all(self.services.library.cover_urls())
+        self.services.covers.register(self.services.library.cover_urls())
         return max(album.id for album in self.services.library.albums())
 
     def cover(self, origin: Origin, path: str = "/cover.jpg", edge_px: int = 300) -> str:
         """Fetch a cover from the origin into the cache and return its digest."""
         url = origin.put(path, jpeg(edge_px, edge_px))
         assert self.services.covers.get_image(url) is not None
-        return self.services.covers.names.of(url)[1]
+        return self.services.covers.digest_of(url)
 
 
 def form_token(client: FlaskClient, page: str = "/login") -> str:

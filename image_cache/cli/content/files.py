@@ -17,7 +17,7 @@ from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
 from image_cache.files.maintenance import verify
 from image_cache.files.store import FileCache
-from image_cache.text import counted, size
+from image_cache.units import counted, size
 
 
 @click.command("get", cls=VaultCommand)

@@ -8,7 +8,6 @@ from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
-from image_cache.records.removal import RemovalTable
 from image_cache.tables.read import is_database
 
 SHOWN_REJECTS = 20
@@ -59,14 +58,14 @@ def remove_records(context: CommandContext, ids: tuple[int, ...], is_confirmed: 
     """
     wanted = tuple(dict.fromkeys(ids))
     with opened_services(context) as services:
-        titles = RemovalTable(services.catalog).titles(wanted)
+        titles = services.removal.titles(wanted)
         if unknown := [str(record_id) for record_id in wanted if record_id not in titles]:
             raise CacheError(f"There is no record {', '.join(unknown)}. Nothing was removed.")
         if not is_confirmed:
             for record_id in wanted:
                 context.out.line(f"{record_id}  {titles[record_id]}")
             click.confirm(f"Remove {'this record' if len(wanted) == 1 else f'these {len(wanted):,} records'}?", abort=True)
-        for removed in services.library.remove(wanted):
+        for removed in services.removal.remove(wanted):
             context.out.line(f"Removed: {removed.artist}, {removed.title}.")
 
 
@@ -75,7 +74,7 @@ def _import(context: CommandContext, file: Path, *, dry_run: bool) -> int:
     with opened_services(context) as services:
         report = services.library.import_table(file, dry_run=dry_run)
         if not dry_run:
-            services.covers.register_all(services.library.cover_urls())
+            services.covers.register(services.library.cover_urls())
     would = "would be " if dry_run else ""
     out.line(
         f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same,"

@@ -60,14 +60,16 @@ def check(context: CommandContext, slug: str | None) -> int:
 
     The exit status is 1 when an answer is not what the visibility says.
     """
-    from image_cache.web.streams.command_check import check_streams  # Flask, which no other command needs
+    from image_cache.web.app import build_app  # Flask, which no other command needs
+    from image_cache.web.streams.privacy_check import run_selftest
 
     out = context.out
     with opened_services(context) as services:
         streams = [stream for stream in services.streams.rows.streams() if slug in (None, stream.slug)]
         if slug and not streams:
             raise CacheError(f"There is no stream {slug}.")
-        reports = check_streams(services, streams)
+        app = context.app or build_app(services)
+        reports = [run_selftest(app, stream) for stream in streams]
     for report in reports:
         out.line(f"{report.stream}: {report.asked:,} questions, {len(report.wrong)} wrong.")
         for finding in report.wrong[:SHOWN_REJECTS]:

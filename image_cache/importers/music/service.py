@@ -92,4 +92,4 @@ class MusicService:
         return self.roots.active()
 
     def _max_bytes(self) -> int:
-        return int(self._settings.MAX_FETCH_MB * 1_000_000)
+        return self._settings.max_fetch_bytes

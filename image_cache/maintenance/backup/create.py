@@ -312,7 +312,7 @@ class _Backup:
         folder = self._copy.parent
         free = shutil.disk_usage(folder).free
         if folder.stat().st_dev == self._settings.state_dir.stat().st_dev:
-            free -= int(self._settings.FREE_SPACE_FLOOR_MB * 1_000_000)
+            free -= self._settings.floor_bytes
         if free < self._expected:
             reason = f"about {self._expected / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
             raise StorageError(str(folder), reason)

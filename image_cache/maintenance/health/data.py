@@ -11,7 +11,7 @@ from image_cache.engine.index import Index
 from image_cache.engine.inspection import DiskInspection, inspect_disk
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.text import counted, megabytes
+from image_cache.units import counted, megabytes
 
 logger = logging.getLogger(__name__)
 

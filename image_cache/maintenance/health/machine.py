@@ -12,7 +12,7 @@ from pathlib import Path
 from image_cache.engine.disk import INODES_KEPT
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.text import megabytes
+from image_cache.units import megabytes
 
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes every request wait
 PROBE_BYTES = 65536

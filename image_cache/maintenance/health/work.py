@@ -6,7 +6,7 @@ from datetime import datetime
 from image_cache.db.database import DatabaseError
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.text import counted
+from image_cache.units import counted
 
 STUCK_S = 300.0  # a job has been runnable for this long while none runs
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample, samples
-from image_cache.text import size
+from image_cache.units import size
 from image_cache.web.admin import charts
 from image_cache.web.context import services
 

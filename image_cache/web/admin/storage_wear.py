@@ -5,7 +5,7 @@ import time
 
 from image_cache.engine.stats.history import WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
-from image_cache.text import size
+from image_cache.units import size
 from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import Chart, Span, short, unit_of
 from image_cache.web.context import services

@@ -7,7 +7,7 @@ from typing import Any
 
 from image_cache.files.listing import Entry, Fetching
 from image_cache.files.manager import stats
-from image_cache.text import size
+from image_cache.units import size
 from image_cache.web.context import services
 from image_cache.web.template_helpers import rough
 
