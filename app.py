@@ -9,11 +9,8 @@ from flask import Flask
 from config import Settings, load_settings
 from image_cache import logs
 from image_cache.bootstrap import ensure_directories
-from image_cache.cli.command import VaultCommand
-from image_cache.cli.context import CommandContext
-from image_cache.cli.group import LazyGroup
+from image_cache.cli.group import Application, LazyGroup
 from image_cache.cli.main import CONTENT, FILES, STORAGE, STREAMS, USERS
-from image_cache.cli.output import Output
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.services import Services, open_services
@@ -69,28 +66,17 @@ def application(services: Services) -> Flask:
     """Return the application on services that are open, with its commands."""
     app = build_app(services)
     for name, (help, commands) in GROUPS.items():
-        app.cli.add_command(AppCommands(app, services, name, {"Commands": commands}, help=help))
+        app.cli.add_command(AppCommands(Application(app, services), name, {"Commands": commands}, help=help))
     return app
 
 
 class AppCommands(LazyGroup):
-    """A group of `flask --app app`: its commands use the services of the application, and fail with exit status 1."""
+    """A group of `flask --app app`: its commands use the services of the application."""
 
-    def __init__(self, app: Flask, services: Services, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, host: Application, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._app = app
-        self._services = services
+        self._host = host
 
     def invoke(self, ctx: click.Context) -> Any:
-        ctx.obj = self
+        ctx.obj = self._host
         return super().invoke(ctx)
-
-    def run(self, command: VaultCommand, params: dict[str, Any]) -> int:
-        settings = self._services.settings
-        context = CommandContext(settings, Output(is_aligned=True), services=self._services, app=self._app)
-        try:
-            return command.call(context, params)
-        except CacheError as error:
-            raise click.ClickException(f"{error}. {error.hint}" if error.hint else str(error)) from error
-        except DatabaseError as error:
-            raise click.ClickException(f"The databases below {settings.state_dir} cannot be used: {error}.") from error

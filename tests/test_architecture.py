@@ -38,6 +38,7 @@ HOMES = {
     "mutagen": {"image_cache.importers.music.tags"},
     "obstore": {"image_cache.storage.s3"},
     "dotenv": {"config"},
+    "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
@@ -192,7 +193,7 @@ def loaded(program: str) -> set[str]:
 
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
     """requests is 12 MB and Pillow 10: the first fetch brings the one, the decoder's child the other."""
-    assert not {"requests", "urllib3", "PIL"} & loaded("import app")
+    assert not {"requests", "urllib3", "PIL", "prometheus_client"} & loaded("import app")
 
 
 def test_the_package_is_light_until_it_is_used() -> None:

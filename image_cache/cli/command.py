@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
 from config import Settings, load_settings
 from image_cache import logs
 from image_cache.cli.context import CommandContext, settings_for_paths
-from image_cache.cli.group import FAILED_EXIT, INTERRUPTED_EXIT, Console
+from image_cache.cli.group import FAILED_EXIT, INTERRUPTED_EXIT, Application, Console
 from image_cache.cli.output import Output, wrapped
 from image_cache.cli.params import VAULT_OPTIONS
 from image_cache.cli.privileges import drop_privileges, restore_ownership
@@ -21,12 +21,6 @@ from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
 from image_cache.errors import CacheError
 
 logger = logging.getLogger(__name__)
-
-
-class CommandRunner(Protocol):
-    """Runs commands: a process of its own, or an application that has the vault open already."""
-
-    def run(self, command: "VaultCommand", params: dict[str, Any]) -> int: ...
 
 
 class VaultCommand(click.Command):
@@ -41,7 +35,7 @@ class VaultCommand(click.Command):
         self.has_ownership_repair = has_ownership_repair
 
     def invoke(self, ctx: click.Context) -> None:
-        host: CommandRunner = OwnProcess(ctx.obj) if isinstance(ctx.obj, Console) else ctx.obj
+        host = InApplication(ctx.obj) if isinstance(ctx.obj, Application) else OwnProcess(ctx.obj or Console())
         ctx.exit(host.run(self, ctx.params))
 
     def call(self, context: CommandContext, params: Mapping[str, Any]) -> int:
@@ -98,6 +92,24 @@ class OwnProcess:
         finally:
             context.vault.close()
             out.flush()
+
+
+@dataclass(slots=True)
+class InApplication:
+    """Runs a command in an application that has the vault open, as `flask --app app` does: failures have exit status 1."""
+
+    host: Application
+
+    def run(self, command: VaultCommand, params: dict[str, Any]) -> int:
+        services = self.host.services
+        context = CommandContext(services.settings, Output(is_aligned=True), services=services, app=self.host.app)
+        try:
+            return command.call(context, params)
+        except CacheError as error:
+            raise click.ClickException(f"{error}. {error.hint}" if error.hint else str(error)) from error
+        except DatabaseError as error:
+            folder = services.settings.state_dir
+            raise click.ClickException(f"The databases below {folder} cannot be used: {error}.") from error
 
 
 def _in_words(error: Exception, settings: Settings | None) -> tuple[str, str]:

@@ -5,10 +5,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+    from flask import Flask
+
+    from image_cache.services import Services
 
 FAILED_EXIT, INTERRUPTED_EXIT = 2, 130
 
@@ -19,6 +24,14 @@ class Console:
 
     stream: TextIO | None = None
     clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application that runs commands on the services that it has open."""
+
+    app: "Flask"
+    services: "Services"
 
 
 class LazyGroup(click.Group):
@@ -51,7 +64,9 @@ class LazyGroup(click.Group):
             with formatter.section(heading):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=80)) for name in entries])
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         named = [
             CompletionItem(name, help=command.get_short_help_str())
             for name, command in self.commands.items()
