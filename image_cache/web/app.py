@@ -88,7 +88,7 @@ def build_app(services: Services) -> Flask:
     ):
         app.register_blueprint(blueprint)
     check_declarations(app)
-    warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
+    warm = WarmCovers(app.wsgi_app, services.covers)
     app.wsgi_app = warm  # type: ignore[method-assign]
     app.extensions[WARM] = warm.look
     if settings.TRUSTED_PROXIES:
