@@ -17,8 +17,8 @@ from image_cache.web.app import build_app
 def create_app(settings: Settings | None = None) -> Flask:
     """Open the vault and return the application on top of it.
 
-    Without settings they come from the environment. Threads start with the first request, or with `services.start()`; whoever
-    made the app closes `app.extensions["vinylvault"]`. Raises `ConfigError`, `StorageError` or `DatabaseError`; as a command of
+    Without settings they come from the environment. Threads start with the first request, unless the server called `start` of
+    `app.extensions["vinylvault"]` before; the caller closes that object in the end. Raises `ConfigError`, `StorageError` or `DatabaseError`; as a command of
     `flask`, a message and exit status 1.
     """
     is_command = click.get_current_context(silent=True) is not None
