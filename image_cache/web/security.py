@@ -7,7 +7,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
-from image_cache.web.context import is_on_this_machine, is_same_origin, services
+from image_cache.web.context import is_on_this_machine, is_same_origin
 from image_cache.web.request_body import admit
 
 logger = logging.getLogger(__name__)
