@@ -26,7 +26,10 @@ from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.discogs.service import DiscogsService, stale_cover_filter
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.registry import inbox_job, table_runners
+from image_cache.maintenance.health.check import Check
+from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
@@ -69,11 +72,16 @@ class Services:
     artwork: ArtworkService
     scrub: Scrub
     nightly: Nightly
+    vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
     _tenancy: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
+
+    def checks(self) -> list[Check]:
+        """Check the service from inside, as `/health` shows it."""
+        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_away)
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
@@ -193,6 +201,7 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         artwork=care,
         scrub=scrub,
         nightly=nightly,
+        vault=_readonly(settings=settings, catalog=catalog, covers=parts.covers, limits=limits, streams=streams, files=files),
         pool=pool,
         _parts=parts,
         _tenancy=tenancy,
@@ -206,13 +215,33 @@ def _apply_limits(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIM
         logger.warning("limits left as they are reason=%s", error)
 
 
+def _readonly(
+    *,
+    settings: Settings,
+    catalog: CatalogDatabase,
+    covers: ImageCache,
+    limits: RuntimeLimits,
+    streams: StreamImageManager,
+    files: FileServices,
+) -> ReadonlyVault:
+    engine = streams.cache.engine
+    return ReadonlyVault(
+        settings=settings,
+        catalog=catalog,
+        cache=covers.cache,
+        jobs=covers.jobs,
+        registry=covers.registry,
+        files=files.cache.index,
+        streams=engine.index,
+        stream_disk=engine.disk,
+        clock=covers.clock,
+        limits=limits,
+    )
+
+
 def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
-    """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
+    """Return a number that changes while any process answers requests for pictures or loads one."""
     engines = (covers.cache, streams.cache.engine)
     asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    # What other processes did stands in the index: what their viewers asked for, and the jobs that are run. The scrub writes neither.
-    row = covers.cache.index.database.row(
-        "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
-        " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
-    )
-    return hash((asked, *(row or ())))
+    # What other processes did is in the index. The scrub itself changes none of these numbers.
+    return hash((asked, *covers.cache.index.activity()))

@@ -139,6 +139,10 @@ class AlbumTable:
             yield from (row["picture"] for row in rows)
             last = rows[-1]["id"]
 
+    def sources_of_covers(self) -> Iterator[tuple[int, str]]:
+        """Yield (album id, cover URL) as the sources of the records say it, whatever is shown instead."""
+        return self.db.stream("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL ORDER BY id")
+
     def sources(self) -> frozenset[str]:
         return frozenset(row["source"] for row in self.db.rows("SELECT DISTINCT source FROM albums"))
 
@@ -173,6 +177,12 @@ class AlbumTable:
     def add_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
         """Add plays of the past, which the record's count includes already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
+
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM albums")[0][0])
+
+    def count_plays(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM plays")[0][0])
 
     def count_source(self, source: str) -> int:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))

@@ -14,9 +14,6 @@ from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
-from image_cache.web.commands.imports import register_music_commands
-from image_cache.web.commands.records import register_commands
-from image_cache.web.commands.streams import register_stream_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
@@ -61,11 +58,8 @@ def build_app(services: Services) -> Flask:
     register_limits(app)
     register_errors(app)
     register_helpers(app)
-    register_commands(app)
-    register_music_commands(app)
     register_stream_helpers(app)
     register_discogs(app)
-    register_stream_commands(app)
     for blueprint in (
         pages,
         site,

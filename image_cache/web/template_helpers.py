@@ -14,6 +14,7 @@ from markupsafe import Markup
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
+from image_cache.units import size
 from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
@@ -199,16 +200,6 @@ def rough(seconds: float) -> str:
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
-
-
-def size(number: int) -> str:
-    """Write bytes as people say them: 812 B, 86.4 MB, 1.24 GB."""
-    value = float(number)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit in ("B", "KB") else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
 
 
 def mark(text: str, words: Sequence[str]) -> Markup:

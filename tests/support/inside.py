@@ -9,11 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import Client, TestResponse
 
-from app import create_app
+from app import application, create_app
 from config import Settings
 from image_cache.bootstrap import ensure_directories
 from image_cache.services import Services, open_services
-from image_cache.web.app import build_app
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until
 
@@ -52,7 +51,7 @@ class Inside:
             self.app: Flask = create_app(chosen)
         else:
             ensure_directories(chosen)
-            self.app = build_app(open_services(chosen, clock=clock))
+            self.app = application(open_services(chosen, clock=clock))
         self.app.test_client_class = Visitor
         self.services: Services = self.app.extensions["vinylvault"]
         if settled:
