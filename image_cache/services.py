@@ -4,28 +4,37 @@
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config import Settings
 from image_cache.accounts.service import Accounts
-from image_cache.covers import ImageCache
+from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import KIND, ArtworkService
-from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.artwork.table import ArtworkTable
+from image_cache.importers.discogs.service import DiscogsService, stale_cover_filter
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.registry import inbox_job, table_runners
+from image_cache.maintenance.health.check import Check
+from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
+from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
+from image_cache.records.pages import RecordPages
+from image_cache.records.removal import RecordRemoval
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager
 from image_cache.streams.build import forget_streams, open_streams
@@ -34,7 +43,6 @@ from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
 TASKS_S = 5.0  # how soon a task begins that another process started
 FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
@@ -49,8 +57,12 @@ class Services:
     settings: Settings
     catalog: CatalogDatabase
     library: Library
+    pages: RecordPages
+    cover_pages: CoverPages
+    removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
+    loader: CoverLoader
     limits: RuntimeLimits
     streams: StreamImageManager
     files: FileServices
@@ -60,11 +72,16 @@ class Services:
     artwork: ArtworkService
     scrub: Scrub
     nightly: Nightly
+    vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
     _tenancy: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
+
+    def checks(self) -> list[Check]:
+        """Check the service from inside, as `/health` shows it."""
+        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_away)
 
     def start(self) -> None:
         """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
@@ -116,15 +133,25 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = CatalogDatabase(settings.catalog_path)
     music = MusicService(settings, catalog, clock)
-    parts = open_covers(settings, clock=clock, here={"music": music})
+    limits = RuntimeLimits(default_limits(settings), catalog, clock)
+    wakeup = threading.Event()
+    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music}, wake=wakeup.set)
+    _apply_limits(limits, parts.covers, most_s=0.0)  # as an operator changed them; evicts nothing yet
     music.remember = parts.covers.register
     care = ArtworkService(
         settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
     )
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.appearances, own=parts.own)
+    appearances = RecordAppearanceTable(parts.covers.cache.index.database)
+    library = Library(
+        catalog,
+        clock=clock,
+        page_size=settings.PAGE_SIZE,
+        appearances=appearances,
+        own=parts.own,
+        hide_stale_cover=stale_cover_filter(catalog, clock) if settings.DISCOGS_HIDE_STALE else None,
+    )
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
     discogs = DiscogsService(settings, catalog, library, parts.covers, clock=clock)
     runners = {
@@ -140,7 +167,7 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
     chores = [
         *housekeeping.periodic_jobs(),
-        PeriodicJob("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
+        PeriodicJob("limits", LIMITS_S, lambda: _apply_limits(limits, parts.covers), first_s=LIMITS_S),
         PeriodicJob("tasks", TASKS_S, tasks.run_maintenance, first_s=1.0),
         PeriodicJob("imports", FOLDER_S, inbox_job(settings.imports_dir, tasks), first_s=1.0),
         PeriodicJob("studio", FOLDER_S, parts.drawn.close_idle, first_s=FOLDER_S),
@@ -154,14 +181,17 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
     if settings.FRONT_DIR is not None:
         kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
         chores.extend(NginxLinks(settings.FRONT_DIR, parts.covers.cache, kept).periodic_jobs())
-    pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
-    parts.covers.wake = pool.wake
+    pool = Pool(parts.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     return Services(
         settings=settings,
         catalog=catalog,
         library=library,
+        removal=library.removal,
+        cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=parts.covers),
+        pages=RecordPages(library, parts.covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),
         covers=parts.covers,
+        loader=parts.loader,
         limits=limits,
         streams=streams,
         files=files,
@@ -171,35 +201,47 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         artwork=care,
         scrub=scrub,
         nightly=nightly,
+        vault=_readonly(settings=settings, catalog=catalog, covers=parts.covers, limits=limits, streams=streams, files=files),
         pool=pool,
         _parts=parts,
         _tenancy=tenancy,
     )
 
 
-def open_limits(settings: Settings, catalog: CatalogDatabase, covers: ImageCache, clock: Callable[[], float]) -> RuntimeLimits:
-    """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
-    default = CacheLimits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
-    limits = RuntimeLimits(default, catalog, clock)
-    covers.loader.is_paused = limits.is_paused
-    _hold(limits, covers, most_s=0.0)
-    return limits
-
-
-def _hold(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+def _apply_limits(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:
         logger.warning("limits left as they are reason=%s", error)
 
 
+def _readonly(
+    *,
+    settings: Settings,
+    catalog: CatalogDatabase,
+    covers: ImageCache,
+    limits: RuntimeLimits,
+    streams: StreamImageManager,
+    files: FileServices,
+) -> ReadonlyVault:
+    engine = streams.cache.engine
+    return ReadonlyVault(
+        settings=settings,
+        catalog=catalog,
+        cache=covers.cache,
+        jobs=covers.jobs,
+        registry=covers.registry,
+        files=files.cache.index,
+        streams=engine.index,
+        stream_disk=engine.disk,
+        clock=covers.clock,
+        limits=limits,
+    )
+
+
 def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
-    """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
+    """Return a number that changes while any process answers requests for pictures or loads one."""
     engines = (covers.cache, streams.cache.engine)
     asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    # What other processes did stands in the index: what their viewers asked for, and the jobs that are run. The scrub writes neither.
-    row = covers.cache.index.database.row(
-        "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
-        " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
-    )
-    return hash((asked, *(row or ())))
+    # What other processes did is in the index. The scrub itself changes none of these numbers.
+    return hash((asked, *covers.cache.index.activity()))

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ HOMES = {
     "limits": {"image_cache.web"},
     "gunicorn": {"image_cache.server"},
     "flask_wtf": {"image_cache.web"},
-    "PIL": {"image_cache.imaging.pillow"},
+    "PIL": {"image_cache.imaging.pillow", "image_cache.imaging.placeholders"},
     "requests": {"image_cache.net.transport", "image_cache.net.client"},
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
     "mutagen": {"image_cache.importers.music.tags"},
@@ -42,7 +42,7 @@ HOMES = {
     "numpy": {"image_cache.imaging.volume_worker"},
 }
 # What a module above the layer may still name: words for the configuration error, the version.
-ALLOWED = {("config", "image_cache.errors")}
+ALLOWED = {("config", "image_cache.errors"), ("config", "image_cache.units")}
 
 
 def modules() -> dict[str, Path]:
@@ -53,9 +53,15 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Yield (module, line, whether it is loaded with the file). Imports for type checkers are no imports, of our own modules."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path, *, with_types: bool = False) -> tuple[tuple[str, int, bool], ...]:
+    """Return (module, line, whether it is loaded with the file). Imports for type checkers are left out unless asked for."""
+    tree, found = tree_of(path), []
     checking = {
         id(inner)
         for node in ast.walk(tree)
@@ -64,16 +70,17 @@ def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     }
     lazy = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if id(node) in checking:
+        if id(node) in checking and not with_types:
             continue
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, node.lineno, id(node) not in lazy
+                found.append((alias.name, node.lineno, id(node) not in lazy))
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports by dots"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy
+                found.append((full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy))
+    return tuple(found)
 
 
 def layer_of(module: str) -> str | None:
@@ -117,7 +124,7 @@ def test_only_the_settings_read_the_environment() -> None:
         module
         for module, path in MODULES.items()
         if module != "config"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and ast.unparse(node.value) == "os"
     ]
     assert wrong == []
@@ -134,6 +141,42 @@ def test_no_module_is_longer_than_330_lines() -> None:
     counts = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
     long = {name: count for name, count in counts.items() if count > TABLES.get(name, 330)}
     assert long == {}
+
+
+def test_a_class_name_is_used_once() -> None:
+    """One word for one concept: two classes of a name would be found by the same search."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_files_do_not_import_each_other_in_a_circle() -> None:
+    """Imports for type checkers count: a reader follows them as well."""
+    edges = {
+        module: {
+            target
+            for target, _, _ in imports(path, with_types=True)
+            if target in MODULES and module not in (target, "image_cache") and target != "image_cache"
+        }
+        for module, path in MODULES.items()
+    }
+    done: set[str] = set()
+    circles: list[list[str]] = []
+
+    def walk(module: str, trail: list[str]) -> None:
+        if module in trail:
+            circles.append(trail[trail.index(module) :])
+        elif module not in done:
+            for target in sorted(edges[module]):
+                walk(target, [*trail, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, [])
+    assert circles == []
 
 
 def loaded(program: str) -> set[str]:

@@ -6,7 +6,6 @@ into the wrong field.
 
 import hashlib
 import hmac
-import ipaddress
 import logging
 import secrets
 import threading
@@ -18,6 +17,7 @@ from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
+from image_cache.net.url import client_network
 from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class Accounts:
 
     def _try(self, what: str, address: str) -> tuple[bytes, int]:
         """Count a try of `what` from an address. Raises `LoginFailed` during a pause."""
-        who = hashlib.sha256(f"{what}\n{_network(address)}".encode(errors="replace")).digest()
+        who = hashlib.sha256(f"{what}\n{client_network(address)}".encode(errors="replace")).digest()
         used, wait_s = self._rows.use_try(who, TRIES, PAUSE_S, self._clock())
         if used > TRIES:
             minutes = -(-int(wait_s) // 60) or 1
@@ -208,17 +208,6 @@ def _check_password(name: str, password: str) -> None:
 def _spelled(text: str) -> str:
     """Return the text as every keyboard would send it: one form of composed letters, and nothing that is no text."""
     return unicodedata.normalize("NFC", text).encode("utf-8", errors="replace").decode("utf-8")
-
-
-def _network(address: str) -> str:
-    """Return what counts as one address: an IPv6 host has 2 to the power of 64 of its own."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def _bare(code: str) -> str:

@@ -19,6 +19,9 @@ class AccountTable:
     def accounts(self) -> list[Account]:
         return [_account(row) for row in self._db.rows("SELECT id, name, role FROM accounts ORDER BY name_key")]
 
+    def count(self) -> int:
+        return int(self._db.rows("SELECT count(*) FROM accounts")[0][0])
+
     def has_operator(self) -> bool:
         return self._db.row("SELECT 1 FROM accounts WHERE role = 'operator' LIMIT 1") is not None
 
@@ -73,6 +76,12 @@ class AccountTable:
     def close_session(self, token_hash: bytes) -> None:
         with self._db.write() as conn:
             conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
+
+    def close_all_sessions(self) -> None:
+        """End every session, and forget failed logins."""
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM sessions")
+            conn.execute("DELETE FROM tries")
 
     def close_sessions_of(self, account_id: int) -> int:
         with self._db.write() as conn:

@@ -65,17 +65,22 @@ class Cache:
 
     def get(self, key: Key, scope: str = "") -> bytes | None:
         """Return the bytes, or None on a miss. Reads the disk, never the network; writes only to drop a row that lied."""
+        body = self.get_stored(key, scope)
+        if body is None:
+            self.counters.add("misses")
+            self._note(key, 0)
+        return body
+
+    def get_stored(self, key: Key, scope: str = "") -> bytes | None:
+        """Return the bytes as `get` does, but count no miss: for a caller that hands a miss on to one that calls `get`."""
         body = self.memory.get(key, scope)
         if body is not None:
             return body
         body = self._from_disk(key)
-        if body is None:
-            self.counters.add("misses")
-            self._note(key, 0)
-            return None
-        self.counters.add("disk_hits")
-        self._note(key, len(body))
-        self.memory.put(key, body, scope)
+        if body is not None:
+            self.counters.add("disk_hits")
+            self._note(key, len(body))
+            self.memory.put(key, body, scope)
         return body
 
     def read(self, key: Key) -> bytes | None:

@@ -142,9 +142,6 @@ class FileServices:
             logger.warning("chore of the files left out reason=%s", error)
 
 
-MEGABYTE = 1_000_000
-
-
 class FileOpener:
     """The guarded fetch of large files. Beside the trusted origins it may speak to IMAGE_SERVER; covers may not."""
 
@@ -174,7 +171,7 @@ def open_files(
         opener,
         bounds,
         base_url=settings.IMAGE_SERVER,
-        floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE),
+        floor_bytes=settings.floor_bytes,
         clock=clock,
     )
 

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -251,6 +251,11 @@ class FileIndex:
     def set_meta(self, name: str, value: int) -> None:
         with self.db.write() as conn:
             conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+
+
+def file_facts(conn: Connection) -> Iterator[dict[str, object]]:
+    """Yield what is needed to fetch each file again, by URL."""
+    return map(dict, conn.execute("SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url"))
 
 
 def _stored(row: Row) -> StoredFile:

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 
 from image_cache.files.index import PendingFile, StoredFile
-from image_cache.files.partial import is_busy
 from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
+from image_cache.filesystem import is_locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _fetching(files: FileCache, coming: PendingFile, place: int) -> Fetching:
         done = 0
     state = coming.state
     now = time.time()
-    if state == "working" and not is_busy(part) and now - coming.began_at > 2:
+    if state == "working" and not is_locked(part) and now - coming.began_at > 2:
         state = "cut"
     speed = eta_s = None
     if state == "working" and done > coming.began_bytes and now > coming.began_at > 0:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from image_cache.errors import OriginError, StorageError
 from image_cache.files.index import FileIndex, StoredFile
-from image_cache.files.partial import is_busy, read_note
+from image_cache.files.partial import read_note
 from image_cache.files.paths import digest_of_file, note_path
+from image_cache.filesystem import is_locked
 
 if TYPE_CHECKING:
     from image_cache.files.store import FileCache
@@ -54,7 +55,7 @@ def sweep(cache: "FileCache") -> int:
             age_s = now - path.stat(follow_symlinks=False).st_mtime
             if name.endswith(".part"):
                 part = path.with_name(name)
-                is_idle = part.stem not in waiting and age_s > FORGOTTEN_S and not is_busy(part)
+                is_idle = part.stem not in waiting and age_s > FORGOTTEN_S and not is_locked(part)
                 is_orphan = not part.exists() and age_s > 60
                 is_left = is_idle or is_orphan
             else:

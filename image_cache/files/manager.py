@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.files.build import MEGABYTE, FileOpener, open_files
+from image_cache.files.build import FileOpener, open_files
 from image_cache.files.maintenance import answers, remove_expired
 from image_cache.files.runtime_limits import FileRuntimeLimits
 from image_cache.files.store import FileCache, FileLimits
+from image_cache.units import MEGABYTE
 
 
 class ImageCacheManager:

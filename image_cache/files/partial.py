@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import time
@@ -14,7 +13,8 @@ from typing import Any, Self
 from image_cache.errors import StorageError
 from image_cache.files.checksums import Hasher
 from image_cache.files.paths import note_path
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import make_folder, replacing, try_lock
+from image_cache.units import MEGABYTE
 
 READ_BYTES = 1 << 20
 FLOOR_EVERY_BYTES = 8 << 20  # how often the free space is looked at
@@ -76,11 +76,8 @@ class PartialFile:
             with _disk(path):
                 fd = os.open(path, _OPENING, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever had it may have published it: then this is the finished file, and the part is another one.
-                is_ours = os.fstat(fd).st_ino == _inode(path)
-            except BlockingIOError:
-                is_ours = False
+                # Its last holder may have published it: then this is the finished file, and the part is another one.
+                is_ours = try_lock(fd) and os.fstat(fd).st_ino == _inode(path)
             except BaseException:
                 os.close(fd)
                 raise
@@ -149,7 +146,7 @@ class PartialFile:
         with _disk(self.path):
             state = os.fstatvfs(self._fd)
             if state.f_bavail * state.f_frsize - coming_bytes < self._floor_bytes:
-                raise OSError(errno.ENOSPC, f"less than {self._floor_bytes // 1_000_000} MB would be free")
+                raise OSError(errno.ENOSPC, f"less than {self._floor_bytes // MEGABYTE} MB would be free")
 
     def sync(self) -> None:
         """Put what has come so far on the disk for sure."""
@@ -185,28 +182,11 @@ class PartialFile:
             write_note(note_path(self.path), asdict(self.note))
 
 
-def is_busy(path: Path) -> bool:
-    """Tell whether somebody has the part locked."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
-
-
 def write_note(path: Path, facts: dict[str, object]) -> None:
     """Write a note whole or not at all. Raises `OSError`."""
-    temp = path.with_name(f"{path.name}.new")  # one name is enough: whoever writes it has the lock of the part
-    with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w") as file:
-        json.dump(facts, file)
-    os.replace(temp, path)
+    # One name is enough: its writer holds the lock of the part.
+    with replacing(path, temp=path.with_name(f"{path.name}.new")) as file:
+        file.write(json.dumps(facts).encode())
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import time
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
 from image_cache.files.checksums import is_sha256
 from image_cache.files.index import PendingFile
-from image_cache.files.partial import is_busy
 from image_cache.files.paths import part_path
 from image_cache.files.store import FileCache
+from image_cache.filesystem import is_locked
 
 logger = logging.getLogger(__name__)
 
@@ -88,4 +88,4 @@ class FileQueue:
     def _is_left(self, coming: PendingFile) -> bool:
         if coming.digest in self._mine or time.time() - coming.began_at < GRACE_S:
             return False
-        return not is_busy(part_path(self.files.root, coming.digest))
+        return not is_locked(part_path(self.files.root, coming.digest))

@@ -9,8 +9,8 @@ from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
 from image_cache.files.store import FileLimits
+from image_cache.units import MEGABYTE, decimal_number
 
-MEGABYTE = 1_000_000
 AGAIN_S = 1.0  # how late another process notices a change
 BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
 RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0)}
@@ -52,7 +52,7 @@ class FileRuntimeLimits:
             stored = rows.values("files.")
         except DatabaseError:
             return self._default
-        budget, ttl = (_number(name, stored.get(name)) for name in (BUDGET, TTL))
+        budget, ttl = (decimal_number(stored.get(name), *RANGES[name]) for name in (BUDGET, TTL))
         return FileLimits(
             self._default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self._default.ttl_s if ttl is None else ttl * 3600,
@@ -64,12 +64,3 @@ def check_range(name: str, value: float) -> None:
     low, high = RANGES[name]
     if not low <= value <= high:  # NaN fails too
         raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:.0f} to {high:.0f}")
-
-
-def _number(name: str, text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else None
-    except ValueError:
-        return None
-    low, high = RANGES[name]
-    return value if value is not None and low <= value <= high else None

@@ -17,9 +17,8 @@ from image_cache.files.fetch import Opener, Progress
 from image_cache.files.index import FileIndex, StoredFile, UsageCounters
 from image_cache.files.loader import FileRequest, load
 from image_cache.files.maintenance import rebuild, verify
-from image_cache.files.partial import is_busy
 from image_cache.files.paths import Remote, note_path, part_path, remote
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import is_locked, lock_file, make_folder, open_lock_file, try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -164,20 +163,17 @@ class FileCache:
     def alone(self) -> Iterator[None]:
         """Keep others, in this process and in others, from making room meanwhile. For moments only."""
         path = self.root / ".room"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or str(error)) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(lock_file(path))
+            except OSError as error:
+                raise StorageError(str(path), error.strerror or str(error)) from error
             yield
-        finally:
-            os.close(fd)
 
     def discard_part(self, digest: str) -> None:
         """Remove what came so far of a file that nobody is fetching."""
         path = part_path(self.root, digest)
-        if path.exists() and not is_busy(path):
+        if path.exists() and not is_locked(path):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
                 note_path(path).unlink(missing_ok=True)
@@ -264,8 +260,8 @@ class ShutdownMarker:
     def __init__(self, root: Path) -> None:
         self.was_clean = True
         self._owner = os.getpid()
-        self._fd = os.open(root / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if self._is_alone():
+        self._fd = open_lock_file(root / NAME)
+        if try_lock(self._fd):
             self.was_clean = os.pread(self._fd, 16, 0) != b"open"
             self._say(b"open")
         fcntl.flock(self._fd, fcntl.LOCK_SH)
@@ -274,17 +270,10 @@ class ShutdownMarker:
         if self._fd < 0 or self._owner != os.getpid():
             return
         with contextlib.suppress(OSError):
-            if self._is_alone():
+            if try_lock(self._fd):
                 self._say(b"closed")
         os.close(self._fd)
         self._fd = -1
-
-    def _is_alone(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _say(self, word: bytes) -> None:
         os.pwrite(self._fd, word, 0)

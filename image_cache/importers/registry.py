@@ -52,7 +52,7 @@ def take_in(task: Task, library: Library, covers: ImageCache) -> Mapping[str, An
     """Put the demo on the shelf. A second time changes nothing."""
     rows = list(_rows())
     report = library.import_rows(rows, progress=lambda read: task.progress(read, len(rows), f"{read} of {len(rows)} records"))
-    covers.register_all(row.cover_url for row in rows if row.cover_url)
+    covers.register(row.cover_url for row in rows if row.cover_url)
     here = report.same + report.changed
     says = f"{report.new} records that never existed are on the shelf." if report.new else "The demo is on the shelf already."
     return {"new": report.new, "same": here, "says": says}

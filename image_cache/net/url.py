@@ -209,6 +209,14 @@ def refusal(address: Address, own: Iterable[Network] = ()) -> str:
     return reason or ("a network of this machine" if any(address in net for net in own) else "")
 
 
+def client_network(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 that a household has in IPv6. Text of any other kind stays as it is."""
+    parsed = literal(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return address
+
+
 def interface_networks() -> list[Network]:
     """Return the networks that this machine is part of: its IPv4 addresses, and the IPv6 /64 around each of its addresses.
 

@@ -10,17 +10,17 @@ from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import STRANGER, StreamImage, Viewer
-from image_cache.storage.local import Storage, StorageFactory
+from image_cache.storage.base import Storage
+from image_cache.storage.factory import StorageFactory
 from image_cache.streams import StreamImageCache, StreamImageManager, UploadLimits, checked_page
-
-MEGABYTE = 1_000_000
+from image_cache.units import MEGABYTE
 
 _streams: StreamImageManager | None = None
 
 
 def open_storage(settings: Settings) -> Storage:
     """Return where originals lie. Raises `ConfigError` or `StorageError`; asks nothing of the store yet."""
-    floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)
+    floor_bytes = settings.floor_bytes
     if settings.STORAGE == "local":
         return StorageFactory.create_backend("local", root=settings.stream_images_dir, floor_bytes=floor_bytes)
     if not settings.S3_BUCKET:
@@ -52,7 +52,7 @@ def open_streams(
         settings.stream_memory_bytes / MEGABYTE,
         settings.IMAGE_CACHE_TTL_HOURS,
         disk_budget_bytes=int(settings.STREAM_CACHE_SIZE_MB * MEGABYTE),
-        floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE),
+        floor_bytes=settings.floor_bytes,
         page_budgets=settings.page_budgets,
         clock=clock,
     )
@@ -65,7 +65,7 @@ def open_streams(
         storage=open_storage(settings),
         cache=cache,
         limits=UploadLimits(
-            int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE),
+            settings.max_image_upload_bytes,
             settings.MAX_STREAM_IMAGES_PER_STREAM,
             settings.IMAGE_QUALITY,
             settings.RECIPE,

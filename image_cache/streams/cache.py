@@ -22,12 +22,12 @@ from image_cache.engine.stats.counters import Counters
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
 from image_cache.streams.validation import checked_page
+from image_cache.units import MEGABYTE
 
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "streams"
 THUMB = "stream_thumb"
-MEGABYTE = 1_000_000
 SINCE_KEPT = 16384
 
 

@@ -15,7 +15,8 @@ from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageE
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
 
@@ -196,6 +197,9 @@ class OriginalTable:
         """Tell whether an image, or the note of one that comes or goes, speaks of this original."""
         sql = "SELECT 1 FROM stream_images WHERE file_path = ? UNION ALL SELECT 1 FROM stray_originals WHERE file_path = ?"
         return self.db.row(sql, (file_path, file_path)) is not None
+
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM stream_images")[0][0])
 
     def total_bytes(self) -> int:
         row = self.db.row("SELECT coalesce(sum(size_bytes), 0) FROM stream_images")

@@ -17,6 +17,7 @@ from image_cache.models import ImageVisibility, Viewer
 from image_cache.streams.manager import StreamImageManager
 from image_cache.streams.uploads import Upload
 from image_cache.streams.validation import checked_description, checked_slug, checked_title, checked_visibility
+from image_cache.units import MEGABYTE
 
 MAX_FILE_BYTES = 50_000_000
 MAX_IMAGES = 100_000
@@ -68,7 +69,7 @@ def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, d
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise TableRejected(path.name, f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
+            raise TableRejected(path.name, f"larger than {MAX_FILE_BYTES // MEGABYTE} MB")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise TableRejected(path.name, f"not JSON that can be read ({type(error).__name__})") from error

@@ -134,6 +134,9 @@ class StreamTable:
         )
         return [_image(row) for row in rows]
 
+    def count_streams(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM streams")[0][0])
+
     def count(self, conn: Connection, stream_id: int) -> int:
         return int(conn.execute("SELECT count(*) FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchone()[0])
 

@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from image_cache.errors import TableRejected
+from image_cache.filesystem import replacing
 from image_cache.models import Album
 from image_cache.tables.csv import FORMULA
 from image_cache.tables.rows import COLUMNS
@@ -33,18 +32,9 @@ def write_table(path: Path, albums: Iterable[Album]) -> int:
     if kind not in KINDS:
         raise TableRejected(str(path), "the name ends neither in .csv nor in .json")
     counted = _Counted(albums)
-    temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
-                file.writelines(table_text(kind, counted))
-                file.flush()
-                os.fsync(handle)
-            temp.replace(path)
-        except BaseException:
-            temp.unlink(missing_ok=True)
-            raise
+        with replacing(path, is_durable=True) as file:
+            file.writelines(piece.encode() for piece in table_text(kind, counted))
     except OSError as error:
         raise TableRejected(str(path), error.strerror or "cannot be written") from error
     return counted.count

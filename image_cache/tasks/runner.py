@@ -4,9 +4,7 @@ A runner is a function of a `Task`. It saves where it is with `Task.progress` an
 again; it returns what came of it, as a mapping for JSON, and raises a `CacheError` that says why it failed.
 """
 
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ from typing import Any
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, UnknownTask
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import make_folder, try_lock_file
 from image_cache.models import TaskState
 from image_cache.tasks.table import TaskTable
 
@@ -194,17 +192,10 @@ class TaskRunner:
 
     @contextmanager
     def _alone(self, kind: str) -> Iterator[bool]:
-        """Yield whether nobody else runs a task of this kind. The lock ends with the process, whatever ends it."""
+        """Yield True if no other process runs a task of this kind."""
         make_folder(self._folder)
-        fd = os.open(self._folder / f".task-{kind}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(fd)
+        with try_lock_file(self._folder / f".task-{kind}") as is_alone:
+            yield is_alone
 
 
 def _sentence(text: str) -> str:

@@ -4,10 +4,11 @@ from flask import Blueprint, current_app, g, redirect, render_template, request,
 from werkzeug.wrappers import Response
 
 from image_cache.errors import AccountRejected, LoginFailed
+from image_cache.web.access import Role, access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
 
-accounts = Blueprint("accounts", __name__)
+accounts = access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("accounts", __name__))
 
 Refusal = tuple[str, int, dict[str, str]]
 

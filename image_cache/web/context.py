@@ -78,8 +78,13 @@ def may_operate() -> bool:
 
 def may_change() -> bool:
     """Tell whether the request may change the collection: owners and operators, or somebody on the machine itself."""
+    return has_owner_account() or is_on_this_machine()
+
+
+def has_owner_account() -> bool:
+    """Return True if an owner or operator is logged in, not just an account that was invited to look."""
     who = account()
-    return (who is not None and who.role in KEEPERS) or is_on_this_machine()
+    return who is not None and who.role in KEEPERS
 
 
 class Sessions(SecureCookieSessionInterface):

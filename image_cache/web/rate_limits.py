@@ -1,6 +1,5 @@
 """How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
 
-import ipaddress
 import time
 from typing import cast
 
@@ -9,6 +8,7 @@ from flask_limiter import Limiter
 from limits.storage import Storage
 
 from image_cache.engine.shared_counters import SharedCounters
+from image_cache.net.url import client_network
 
 SCHEME = "windows"
 
@@ -51,15 +51,8 @@ class SharedCounterStorage(Storage):
 
 
 def limit_key() -> str:
-    """Return whose requests are counted together: an IPv4 address, or the /64 that one household has in IPv6."""
-    address = request.remote_addr or "unknown"
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    """Return whose requests are counted together."""
+    return client_network(request.remote_addr or "unknown")
 
 
 limiter = Limiter(limit_key, storage_uri=f"{SCHEME}://", strategy="fixed-window")

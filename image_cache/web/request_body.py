@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from image_cache.db.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import may_edit
+from image_cache.units import MEGABYTE
 from image_cache.web.context import may_change, may_operate, services
 from image_cache.web.streams.viewer import viewer
 
@@ -151,7 +152,7 @@ def admit() -> None:
         return
     if may_edit(viewer(), stream):
         settings, manager = services().settings, services().streams
-        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000)
+        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * MEGABYTE)
         request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
         upload = cast(UploadRequest, request)
         upload.file_limit_bytes, upload.spool_folder = manager.uploads.max_bytes, str(settings.cache_dir)
@@ -160,7 +161,7 @@ def admit() -> None:
 def _admit_table() -> None:
     """Let a table be as large as one may be, from those who may bring one."""
     if may_operate():
-        upload, most_bytes = cast(UploadRequest, request), int(services().settings.MAX_IMPORT_MB * 1_000_000)
+        upload, most_bytes = cast(UploadRequest, request), services().settings.max_import_bytes
         upload.max_content_length = (
             most_bytes * 2
         )  # a little over the limit is read to its end, and told so; the disk keeps none of it

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from flask import Response, request
 
 from image_cache.engine.key import Key
-from image_cache.web.context import services
+from image_cache.web.context import account, services
 from image_cache.web.security import IMAGE_POLICY
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -50,6 +50,13 @@ def entry(key: Key, body: bytes) -> Response:
     if matches(request.headers.get("If-None-Match", ""), key.etag):
         return ImageResponse(status=304, headers=validators(key))
     return ImageResponse(body, headers=entry_headers(key, len(body)))
+
+
+def page_response(html: str) -> Response:
+    """Answer with a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
+    answer = Response(html)
+    answer.headers["Cache-Control"] = "no-store" if account() else "private, no-cache"
+    return answer
 
 
 def placeholder(folder: Path, *, is_given_up: bool) -> Response:

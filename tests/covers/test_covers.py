@@ -15,7 +15,7 @@ import pytest
 from config import Settings
 from image_cache.covers import PAGE, VISIBLE, WARM, CacheStats
 from image_cache.covers.build import open_covers
-from image_cache.covers.loader import SETTLED_FRESH_S
+from image_cache.covers.states import SETTLED_FRESH_S, is_stale
 from image_cache.engine.key import Key
 from image_cache.errors import QueueFull, UnknownImage
 from tests.support.clock import FakeClock
@@ -89,7 +89,7 @@ def test_what_is_looked_at_comes_before_what_is_preloaded(covers: Covers, origin
     urls = [origin.put(f"/{n}.jpg", jpeg(20, 20, (n, n, n))) for n in range(4)]
     covers.cache.preload(urls)
     covers.cache.request(covers.digests(urls[3])[0], "thumbnails")
-    assert covers.cache.loader.run_next()
+    assert covers.parts.loader.run_next()
     assert covers.states(*urls) == ["waiting", "waiting", "waiting", "ready"]
 
 
@@ -328,9 +328,10 @@ def test_a_settled_picture_needs_no_revalidation_for_a_year(covers: Covers, orig
     settled, plain = "https://f4.bcbits.com/img/a3559269778_10.jpg", origin.put("/a.jpg", jpeg())
     covers.cache.register([settled, plain])
     images = [covers.cache.registry.get(digest) for digest in covers.digests(settled, plain)]
-    assert [image is not None and covers.cache.loader.is_stale(image) for image in images] == [True, True]
-    fresh = [replace(image, fresh_until=covers.clock.now + SETTLED_FRESH_S) for image in images if image]
-    assert not any(covers.cache.loader.is_stale(image) for image in fresh)
+    now = covers.clock.now
+    assert [image is not None and is_stale(image, now) for image in images] == [True, True]
+    fresh = [replace(image, fresh_until=now + SETTLED_FRESH_S) for image in images if image]
+    assert not any(is_stale(image, now) for image in fresh)
 
 
 # Failures
@@ -661,7 +662,7 @@ def test_what_scrolled_away_is_demoted_and_may_come_back(covers: Covers, origin:
     covers.cache.demote([first, "not a digest"])
     covers.clock.advance(1)
     covers.cache.enqueue_missing([urls[1]], VISIBLE)
-    assert covers.cache.loader.run_next()
+    assert covers.parts.loader.run_next()
     assert covers.states(*urls) == ["waiting", "ready"]
     covers.cache.request(first, "thumbnails")
     job = covers.cache.jobs.claim()

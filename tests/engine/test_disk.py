@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.engine.disk import TEMP_PREFIX, DiskTier
+from image_cache.engine.disk import DiskTier
 from image_cache.engine.key import Key, digest_of, key_of_path
 from image_cache.errors import StorageError
+from image_cache.filesystem import TEMP_PREFIX
 
 KEY = Key("covers", "thumbnails", digest_of("one"))
 

@@ -13,8 +13,10 @@ import pytest
 
 from image_cache import StorageFactory
 from image_cache.errors import StorageError
+from image_cache.filesystem import TEMP_PREFIX
+from image_cache.storage.base import Storage
 from image_cache.storage.check import examine
-from image_cache.storage.local import TEMP_PREFIX, LocalStorage, Storage
+from image_cache.storage.local import LocalStorage
 from tests.support.inside import Inside
 from tests.support.s3 import S3Server
 

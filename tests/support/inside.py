@@ -9,11 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import Client, TestResponse
 
-from app import create_app
+from app import application, create_app
 from config import Settings
 from image_cache.bootstrap import ensure_directories
 from image_cache.services import Services, open_services
-from image_cache.web.app import build_app
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until
 
@@ -52,7 +51,7 @@ class Inside:
             self.app: Flask = create_app(chosen)
         else:
             ensure_directories(chosen)
-            self.app = build_app(open_services(chosen, clock=clock))
+            self.app = application(open_services(chosen, clock=clock))
         self.app.test_client_class = Visitor
         self.services: Services = self.app.extensions["vinylvault"]
         if settled:
@@ -103,14 +102,14 @@ class Inside:
         table = self.folder.parent / f"{title}.csv"
         table.write_text(f"artist,title,cover_url\nArtist,{title},{cover_url or ''}\n", encoding="utf-8")
         self.services.library.import_table(table)
-        self.services.covers.register_all(self.services.library.cover_urls())
+        self.services.covers.register(self.services.library.cover_urls())
         return max(album.id for album in self.services.library.albums())
 
     def cover(self, origin: Origin, path: str = "/cover.jpg", edge_px: int = 300) -> str:
         """Fetch a cover from the origin into the cache and return its digest."""
         url = origin.put(path, jpeg(edge_px, edge_px))
         assert self.services.covers.get_image(url) is not None
-        return self.services.covers.names.of(url)[1]
+        return self.services.covers.digest_of(url)
 
 
 def form_token(client: FlaskClient, page: str = "/login") -> str:

@@ -4,12 +4,9 @@ covers need to know about each, so that no page has to go through all of them.
 Addresses that lead to no cover are taken from their records here: pictures of nothing, and those that are gone.
 """
 
-import fcntl
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -19,11 +16,12 @@ from image_cache.covers.identity import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
+from image_cache.filesystem import try_lock_file
 from image_cache.imaging.color import Colour, unpacked
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
-from image_cache.records.appearance import RecordAppearance, RecordAppearances
-from image_cache.records.ordering import apart, place_of
+from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.colours import colour_place, palette_distance
 
 MOST_BITS = 7  # of 64: another scan or size of a sleeve differs in 0 to 6, another sleeve in 20 and more
 _BANDS = (0, 16, 32, 48)
@@ -101,7 +99,7 @@ _Row = tuple[int, str | None, str | None, str | None]
 class CoverAudit:
     """Goes through all records when something has changed. A chore; one process at a time."""
 
-    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearances) -> None:
+    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearanceTable) -> None:
         self._rows = rows
         self._covers = covers
         self._looks = looks
@@ -112,7 +110,7 @@ class CoverAudit:
     def run(self) -> bool:
         """Look at what is open, then go through the records if anything is new. Tell whether a pass was made."""
         try:
-            with self._alone() as is_alone:
+            with try_lock_file(self._covers.cache.disk.root / ".survey") as is_alone:
                 if not is_alone:
                     return False
                 self._looks.run()
@@ -148,7 +146,7 @@ class CoverAudit:
 
     def _portion(self, first: int, portion: Sequence[_Row]) -> int:
         """Bring the rows of some records up to date, and refuse what is no cover; return how many changed."""
-        names = self._covers.names
+        names = self._covers.digests
         names.refresh()
         digests = {album_id: names.of(str(picture))[1] for album_id, picture, _, _ in portion}
         unique = list(dict.fromkeys(digests.values()))
@@ -199,23 +197,10 @@ class CoverAudit:
         looks = self._looks.rows.get_many(list(set(digests.values())))
         return {one: unpacked(look.colours) for one, digest in digests.items() if (look := looks.get(digest)) and look.colours}
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Yield whether no other process makes a survey. The lock ends with the process, whatever ends it."""
-        fd = os.open(self._covers.cache.disk.root / ".survey", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(fd)
-
 
 def seen(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:
     """Return what is known about the sleeve of a record."""
-    band, place = place_of(unpacked(look.colours)) if look is not None and look.colours else (None, None)
+    band, place = colour_place(unpacked(look.colours)) if look is not None and look.colours else (None, None)
     return RecordAppearance(album_id, digest, band, place, flaw_of(image))
 
 
@@ -243,7 +228,7 @@ def why_no_cover(address: str, image: ImageRecord | None, look: Appearance | Non
 
 
 def _are_alike(palettes: Mapping[int, Sequence[Colour]], one: int, other: int) -> bool:
-    return apart(palettes[one], palettes[other]) <= SAME_COLOURS
+    return palette_distance(palettes[one], palettes[other]) <= SAME_COLOURS
 
 
 def _release(album: Album) -> tuple[str, ...]:

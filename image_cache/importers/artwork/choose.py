@@ -38,7 +38,7 @@ class CoverEditor:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rows = rows
-        self.max_bytes = int(settings.MAX_IMAGE_UPLOAD_SIZE_MB * 1_000_000)
+        self.max_bytes = settings.max_image_upload_bytes
         self._settings = settings
         self._covers = covers
         self._own = own
@@ -71,7 +71,7 @@ class CoverEditor:
 
     def is_dead(self, address: str) -> bool:
         """Tell whether the last fetch of an address said that there is no cover behind it."""
-        image = self._covers.registry.get(self._covers.names.of(address)[1])
+        image = self._covers.images_at([address])[0]
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 
     def choose(self, album: Album, address: str) -> None:

@@ -72,7 +72,7 @@ class ArtworkSearch:
         while (album_id := self._rows.due(self._clock())) is not None:
             if time.monotonic() - counted_at > COUNT_S:
                 left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
-            if self._covers.loader.is_paused():
+            if self._covers.is_paused():
                 task.pause(PAUSED_S, "Fetching is paused by an operator.")
                 continue
             task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")

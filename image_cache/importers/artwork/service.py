@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from image_cache.importers.artwork.choose import CoverEditor
     from image_cache.importers.discogs.client import DiscogsClient
     from image_cache.importers.discogs.service import DiscogsService
-    from image_cache.records.appearance import RecordAppearances
+    from image_cache.records.appearance_table import RecordAppearanceTable
 
 KIND = "covers"  # of the task that looks for covers
 FIND_S = 60.0  # the search is quiet: it does not compete with the start of the machine
@@ -58,7 +58,7 @@ class ArtworkService:
         self._guard = threading.RLock()  # while a part is made; protects the three below
         self._desk: CoverEditor | None = None
         self._survey: CoverAudit | None = None
-        self._looks: RecordAppearances | None = None
+        self._looks: RecordAppearanceTable | None = None
 
     def use(self, tasks: TaskRunner, discogs: "DiscogsService | None" = None) -> None:
         """Let searches run here, as tasks of the kind `covers`, and ask Discogs when it has a token."""
@@ -107,13 +107,13 @@ class ArtworkService:
             return self._desk
 
     @property
-    def appearances(self) -> "RecordAppearances":
+    def appearances(self) -> "RecordAppearanceTable":
         """What the sleeves of records look like."""
         with self._guard:
             if self._looks is None:
-                from image_cache.records.appearance import RecordAppearances
+                from image_cache.records.appearance_table import RecordAppearanceTable
 
-                self._looks = RecordAppearances(self._covers.cache.index.database)
+                self._looks = RecordAppearanceTable(self._covers.cache.index.database)
             return self._looks
 
     @property

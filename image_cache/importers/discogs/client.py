@@ -5,14 +5,12 @@ The token is a header of `JsonApiClient` and goes to the API alone. Source: the 
 
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused, StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import make_folder, replacing
 from image_cache.importers.discogs.parse import CollectionPage, Details, details_from, fields_from, page_from
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
@@ -54,19 +52,11 @@ class TokenFile:
         """Keep the token, whole or not at all. Raises `StorageError`, and `ValueError` for what is no token."""
         if not looks_like_token(token):
             raise ValueError("not a token")
-        fresh = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             make_folder(self.path.parent)
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, token.encode("ascii"))
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            fresh.replace(self.path)
+            with replacing(self.path, is_durable=True) as file:
+                file.write(token.encode("ascii"))
         except OSError as error:
-            with suppress(OSError):
-                fresh.unlink()
             raise StorageError(self.path.name, error.strerror or "cannot be written") from error
 
     def take(self, other: "TokenFile") -> bool:

@@ -81,8 +81,6 @@ class DiscogsService:
         self.services = ServiceStateTable(catalog)
         self.rows = SyncTable(catalog)
         self._fetcher = LazyHttpClient(lambda: make_fetcher(settings, read_timeout_s=READ_TIMEOUT_S))
-        if settings.DISCOGS_HIDE_STALE:
-            library.veil = self._veiled
 
     @property
     def runners(self) -> Mapping[str, Runner]:
@@ -232,17 +230,25 @@ class DiscogsService:
         return not latest.updated_at <= now < latest.updated_at + wait_s  # before it: the clock was set back
 
     def _is_stale(self, pass_at: float | None) -> bool:
-        return pass_at is None or not -FRESH_S < self.clock() - pass_at <= FRESH_S
+        return is_stale(pass_at, self.clock())
 
-    def _veiled(self, album: Album) -> Album:
-        if (
-            album.source != NAME
-            or not album.instance_id
-            or not album.cover_url
-            or not self._is_stale(self.services.state(NAME).pass_at)
-        ):
+
+def is_stale(pass_at: float | None, now: float) -> bool:
+    """Return True if the last full sync is longer ago than the terms of Discogs allow."""
+    return pass_at is None or not -FRESH_S < now - pass_at <= FRESH_S
+
+
+def stale_cover_filter(catalog: CatalogDatabase, clock: Callable[[], float]) -> Callable[[Album], Album]:
+    """Return what hides the covers of a collection that was not synced for too long."""
+    states = ServiceStateTable(catalog)
+
+    def hide_stale_cover(album: Album) -> Album:
+        is_synced = album.source == NAME and album.instance_id and album.cover_url
+        if not is_synced or not is_stale(states.state(NAME).pass_at, clock()):
             return album
         return replace(album, cover_url=None)
+
+    return hide_stale_cover
 
 
 def _waiter(task: Task) -> Callable[[float], None]:

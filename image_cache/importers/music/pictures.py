@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.importers.music.tag_reader import TagReader
 from image_cache.importers.music.walk import Names, holds_anything, open_file, opened, opened_root, reason_of
-from image_cache.net.lazy_client import FetchResult
+from image_cache.net.fetch_result import FetchResult
 
 SCHEME = "music:"
 MAX_ADDRESS_CHARS = 8000

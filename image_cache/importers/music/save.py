@@ -10,7 +10,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.importers.music.albums import FoundAlbum
 from image_cache.models import Album
-from image_cache.records.merge import created, merged
+from image_cache.records.merge import create_album, merge_row
 from image_cache.records.table import AlbumTable
 
 MUSIC = "music"  # the source of albums that lie in folders
@@ -219,7 +219,7 @@ class AlbumWriter:
         # The first scan of a collection dates records by their files; what comes in later came in now.
         dated = min(newest_s, self._now) if self._root.scanned_at is None and newest_s > 0 else self._now
         row = replace(find.row, cover_url=cover, added_at=float(int(dated)))
-        album = replace(created(row, MUSIC, source_id, self._now), seen_at=self._now)
+        album = replace(create_album(row, MUSIC, source_id, self._now), seen_at=self._now)
         for album_id, path, root_id in self._rows.namesakes(self._conn, album):
             if path is None or root_id is None or (path != folder.path and not self._is_there(root_id, path)):
                 before = self._by_id(album_id)
@@ -234,7 +234,7 @@ class AlbumWriter:
         self, folder_id: int, before: Album, find: FoundAlbum, cover: str | None, source_id: str, *, word: str = "changed"
     ) -> None:
         # Tags are all that such a source has to say: what they do not say any more is taken back.
-        after = replace(merged(before, find.row), source_id=source_id, year=find.row.year, cover_url=cover, gone_at=None)
+        after = replace(merge_row(before, find.row), source_id=source_id, year=find.row.year, cover_url=cover, gone_at=None)
         self._rows.place(self._conn, before.id, folder_id)
         if after == before:
             return

@@ -11,7 +11,7 @@ from config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob
-from image_cache.net.lazy_client import FetchResult
+from image_cache.net.fetch_result import FetchResult
 
 if TYPE_CHECKING:
     from image_cache.importers.music.folders import MusicRoots
@@ -92,4 +92,4 @@ class MusicService:
         return self.roots.active()
 
     def _max_bytes(self) -> int:
-        return int(self._settings.MAX_FETCH_MB * 1_000_000)
+        return self._settings.max_fetch_bytes

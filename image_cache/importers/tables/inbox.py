@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from image_cache.errors import StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import create_file, make_folder
 
 KEPT_S = 86400.0  # a table that nobody took in after a day was forgotten
 
@@ -37,9 +37,8 @@ class UploadInbox:
             file.seek(0)
             if shutil.disk_usage(self.folder).free - size < self._floor_bytes:
                 raise StorageError(str(path), f"less than {self._floor_bytes / 1e6:,.0f} MB would be free")
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                with open(handle, "wb") as target:
+                with create_file(path) as target:
                     shutil.copyfileobj(file, target, 1 << 20)
             except BaseException:
                 path.unlink(missing_ok=True)

@@ -63,7 +63,7 @@ class TableTasks:
                 task,
                 lambda table, tell: self._library.import_rows(table, progress=tell, save=with_save(table), resume=resume),
             )
-            self._covers.register_all(self._library.cover_urls())
+            self._covers.register(self._library.cover_urls())
         except TaskStopped:  # goes on after the next start
             raise
         except StorageError:  # full or broken: the table is not to blame, and stays where somebody put it

@@ -47,7 +47,7 @@ def _expect_covers(settings: Settings, path: Path) -> int:
     parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:
-        covers.register_all(AlbumTable(catalog).cover_urls())
+        covers.register(AlbumTable(catalog).cover_urls())
         for lines in _portions(path):
             known: dict[str, bytes | None] = {}
             urls: list[str] = []

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_cache.covers import NAMESPACE, WARM, ImageCache
-from image_cache.covers.registration import is_resting, wants_of
+from image_cache.covers.states import is_resting, wants_of
 from image_cache.engine.cache import is_intact
 from image_cache.engine.jobs import LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
+from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.maintenance.scrub.report import ScrubPass
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams import StreamImageManager
 from image_cache.streams.images import OriginalTable, StoredOriginal
 
@@ -130,9 +132,10 @@ def _sha256(path: Path, step: Callable[[], object]) -> str:
 class CoverRepair:
     """One run, one thread. Raises `StorageError`, `DatabaseError` or what the decoder raises."""
 
-    def __init__(self, covers: ImageCache) -> None:
+    def __init__(self, covers: ImageCache, decoder: Decoder) -> None:
         self._covers = covers
         self._cache = covers.cache
+        self._decoder = decoder
 
     def repair(self, key: Key, what: str) -> str:
         """Return what became of it."""
@@ -160,7 +163,7 @@ class CoverRepair:
         name, _, suffix = key.variant.partition(".")
         if suffix:
             whole = self._whole(Key(NAMESPACE, name, key.digest))
-            return None if whole is None else self._covers.loader.jpeg_of(whole)
+            return None if whole is None else self._decoder.jpeg(whole)
         variant = self._covers.variants.get(name)
         if variant is None:
             return None
@@ -168,7 +171,7 @@ class CoverRepair:
             body = self._whole(Key(NAMESPACE, larger.name, key.digest))
             if body is not None:
                 try:
-                    return self._covers.loader.render(body, [variant]).variants[name]
+                    return self._decoder.render(body, [variant]).variants[name]
                 except (ImageRejected, DecoderFailed):
                     continue
         return None
@@ -205,7 +208,7 @@ class CoverRepair:
         body = self._cache.disk.get(key)
         if body is not None and self._covers.registry.get(key.digest) is not None:
             try:
-                self._covers.loader.render(body, [next(iter(self._covers.variants.values()))])
+                self._decoder.render(body, [next(iter(self._covers.variants.values()))])
             except ImageRejected:
                 pass
             else:

@@ -9,7 +9,7 @@ from image_cache.covers import NAMESPACE
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
 from image_cache.engine.stats.miss_ratio import reuse_curve
 from image_cache.files.listing import entries
-from image_cache.maintenance.health import verdict
+from image_cache.maintenance.health.check import verdict
 from image_cache.models import TaskState
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures

@@ -8,12 +8,13 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound, Unauthorized
 
 from image_cache.engine.stats.history import hosts, written_bytes
+from image_cache.web.access import Role, access
 from image_cache.web.context import is_on_this_machine, services
 from image_cache.web.rate_limits import limiter
 
 logger = logging.getLogger(__name__)
 
-metrics = Blueprint("metrics", __name__)
+metrics = access(read=Role.METRICS_POLICY)(Blueprint("metrics", __name__))
 
 MOST_HOSTS = 50
 LEAST_TOKEN = 16  # letters; a shorter one is guessed

@@ -1,16 +1,17 @@
 """The cache over HTTP, for the page's own script and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
 from flask import Blueprint, Response, jsonify
-from werkzeug.exceptions import BadRequest, Forbidden
+from werkzeug.exceptions import BadRequest
 
 from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
+from image_cache.web.access import Role, access
 from image_cache.web.context import may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text, read_texts
 
-api = Blueprint("api", __name__, url_prefix="/api")
+api = access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("api", __name__, url_prefix="/api"))
 
 PRIORITIES = {"visible": VISIBLE, "page": PAGE, "warm": WARM}
 STATES = ("ready", "working", "waiting", "failed", "none")
@@ -27,11 +28,10 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@limiter.limit("1 per 5 minutes", exempt_when=lambda: not may_operate())  # a refused one must not keep the operator waiting
+@access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
+@limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Remove all cached pictures, or those of one `size_type`, or what one `page` holds in memory."""
-    if not may_operate():
-        raise Forbidden("Only an operator may clear the cache.")
     body, covers = read_body({"page", "size_type"}), services().covers
     if len(body) > 1:
         raise BadRequest("Name a page or a size_type, not both.")
@@ -69,7 +69,7 @@ def cache_preload() -> tuple[Response, int]:
     refused: dict[str, str] = {}
     if addresses and may_operate():
         refused = covers.register_addresses(addresses)
-    digests.update((url, covers.names.of(url)[1]) for url in addresses if url not in refused)
+    digests.update((url, covers.digest_of(url)) for url in addresses if url not in refused)
     states = {cover.digest: cover.state for cover in covers.states([d for d in digests.values() if d])}
     results = {url: states.get(digest, "none") not in ("none", "failed") for url, digest in digests.items()}
     accepted = [digests[url] for url, is_accepted in results.items() if is_accepted]
@@ -106,7 +106,7 @@ def cache_state() -> Response:
     """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and how far the queue is."""
     body, covers = read_body({"digests", "urls"}), services().covers
     names = read_texts(body, "digests") or read_texts(body, "urls")
-    digests = [name if DIGEST.fullmatch(name) else covers.names.of(name)[1] for name in names]
+    digests = [name if DIGEST.fullmatch(name) else covers.digest_of(name) for name in names]
     found: dict[str, list[str]] = {state: [] for state in STATES}
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)

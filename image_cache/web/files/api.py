@@ -2,29 +2,21 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
+from flask import Blueprint, Response, jsonify
+from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
-from image_cache.web.context import may_change, may_operate, services
+from image_cache.web.access import Role, access
+from image_cache.web.context import services
 from image_cache.web.files.view_models import as_json, file_stats
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text
 
-file_api = Blueprint("file_api", __name__, url_prefix="/api")
+file_api = access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("file_api", __name__, url_prefix="/api"))
 
 ACTIONS = ("pause", "resume", "cancel")
-
-
-@file_api.before_request
-def check_account() -> None:
-    """Looking needs an account, changing an operator."""
-    if not may_change():
-        raise Unauthorized("Log in first.")
-    if request.method not in ("GET", "HEAD") and not may_operate():
-        raise Forbidden("Only an operator may do that.")
 
 
 @file_api.get("/files")

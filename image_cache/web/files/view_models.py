@@ -7,8 +7,9 @@ from typing import Any
 
 from image_cache.files.listing import Entry, Fetching
 from image_cache.files.manager import stats
+from image_cache.units import size
 from image_cache.web.context import services
-from image_cache.web.template_helpers import rough, size
+from image_cache.web.template_helpers import rough
 
 LAMPS = {"fresh": "well", "stale": "waiting", "corrupt": "failed"}
 FETCH_LAMPS = {"working": "working", "waiting": "waiting", "paused": "waiting", "cut": "warning", "failed": "failed"}

@@ -3,37 +3,25 @@
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, send_file
-from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
-from image_cache.web.context import may_change, may_operate, services
+from image_cache.web.access import Role, access
+from image_cache.web.context import may_operate, services
 from image_cache.web.files.view_models import file_row, file_stats
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 
-files = Blueprint("files", __name__, url_prefix="/files")
+files = access(read=Role.OWNER, change=Role.OPERATOR, login="/files")(Blueprint("files", __name__, url_prefix="/files"))
 
 LONGEST_URL = 2048
 
 files.add_app_template_global(file_stats)
-
-
-@files.before_request
-def check_account() -> AnyResponse | None:
-    """Show strangers the way in, and nothing else; refuse changes of those who do not run the machine."""
-    if not may_change():
-        if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
-            raise Unauthorized("Log in first.")
-        form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
-        return Response(render_template(form, next="/files"), 401)
-    if request.method == "POST" and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return None
 
 
 @files.get("")

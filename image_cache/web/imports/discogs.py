@@ -6,19 +6,18 @@ What a page says about its age and where its data is from is asked here too, by 
 from typing import cast
 
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
-from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
-from image_cache.web.context import may_operate, pop_flash, services
+from image_cache.web.access import Role, access
+from image_cache.web.context import pop_flash, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.security import check_keeper
-
-discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
 
 HERE = "/import/discogs"
+
+discogs = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(Blueprint("discogs", __name__, url_prefix=HERE))
 
 
 def register_discogs(app: Flask) -> None:
@@ -39,14 +38,6 @@ def discogs_status() -> DiscogsStatus | None:
 def discogs_shown() -> bool:
     """Tell whether records from Discogs can be on a page of the wall."""
     return services().discogs.has_records()
-
-
-@discogs.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(HERE)
-    if refused is None and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return refused
 
 
 @discogs.get("")

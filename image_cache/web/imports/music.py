@@ -6,20 +6,21 @@ Every view loads what it needs when it is first called: an idle server holds non
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Blueprint, redirect, render_template, request
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
-from image_cache.web.context import may_change, may_operate, pop_flash, services
+from image_cache.web.access import Role, access
+from image_cache.web.context import pop_flash, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.security import check_keeper
 
 if TYPE_CHECKING:
     from image_cache.importers.music.save import MusicRoot
 
-music = Blueprint("music", __name__, url_prefix="/import/music")
-
 PATH = "/import/music"
+
+music = access(read=Role.OPERATOR, change=Role.OPERATOR, login=PATH)(Blueprint("music", __name__, url_prefix=PATH))
+
 KIND = "music"  # of the task, and the source of its records
 MOST_GONE = 50
 
@@ -37,15 +38,8 @@ class RootLine(NamedTuple):
     is_chosen: bool
 
 
-@music.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(PATH)
-    if refused is None and may_change() and not may_operate():
-        raise Forbidden("Only an operator may see the folders of this machine.")
-    return refused
-
-
 @music.get("")
+@access(read=Role.OPERATOR, login=PATH, message="Only an operator may see the folders of this machine.")
 def page() -> AnyResponse:
     """Show the folders, what was found in them, and the scan that runs."""
     return _page()

@@ -59,7 +59,7 @@ def upload() -> AnyResponse:
     spool = file.stream
     if isinstance(spool, UploadBuffer):
         if spool.is_too_large:
-            most_bytes = int(services().settings.MAX_IMPORT_MB * 1_000_000)
+            most_bytes = services().settings.max_import_bytes
             return page(
                 413, f"{UploadTooLarge(most_bytes, spool.size_bytes)} A command, or the folder of imports, takes any size."
             )
@@ -111,7 +111,7 @@ def export(kind: str) -> AnyResponse:
 
 def _intray() -> UploadInbox:
     settings = services().settings
-    return UploadInbox(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
+    return UploadInbox(settings.intray_dir, floor_bytes=settings.floor_bytes)
 
 
 def _forget_looked_at() -> None:

@@ -4,12 +4,12 @@ import time
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, jsonify, redirect, request
-from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
 from image_cache.models import TaskState
-from image_cache.web.context import may_change, may_operate, services
+from image_cache.web.access import Role, access
+from image_cache.web.context import may_operate, services
 from image_cache.web.imports.methods import QUIET, way_of
 from image_cache.web.rate_limits import limiter
 
@@ -90,15 +90,7 @@ def _says(state: TaskState) -> str:
     return state.says or "Begins."
 
 
-jobs = Blueprint("jobs", __name__)
-
-
-@jobs.before_request
-def check_account() -> None:
-    if not may_change():
-        raise Unauthorized("Log in first.")
-    if request.method == "POST" and not may_operate():
-        raise Forbidden("Only an operator may do that.")
+jobs = access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))
 
 
 @jobs.get("/api/jobs")

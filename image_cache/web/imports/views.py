@@ -3,18 +3,13 @@
 Every view loads what it needs when it is first called: an idle server holds none of it.
 """
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
+from image_cache.web.access import Role, access, this_page
 from image_cache.web.rate_limits import limiter
-from image_cache.web.security import check_keeper
 
-importing = Blueprint("importing", __name__, url_prefix="/import")
-
-
-@importing.before_request
-def check_account() -> AnyResponse | None:
-    return check_keeper(request.path)
+importing = access(read=Role.OWNER, change=Role.OPERATOR, login=this_page)(Blueprint("importing", __name__, url_prefix="/import"))
 
 
 @importing.get("")

@@ -17,7 +17,7 @@ class ReadinessCheck(NamedTuple):
     says: str
 
 
-def signs() -> tuple[ReadinessCheck, ...]:
+def readiness_checks() -> tuple[ReadinessCheck, ...]:
     return _space(), _rights(), _clock(), _net()
 
 

@@ -8,14 +8,16 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import FieldRejected
 from image_cache.models import Stream, StreamImage, may_edit
 from image_cache.streams import checked_page
-from image_cache.web.context import is_on_this_machine, services
+from image_cache.units import whole_number
+from image_cache.web.access import Role, access
+from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_keeper, need_owner, refresh_viewer, viewer
+from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_owner, refresh_viewer, viewer
 
-stream_api = Blueprint("stream_api", __name__, url_prefix="/api")
+stream_api = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_api", __name__, url_prefix="/api"))
 
 READS, WRITES = "600 per minute", "240 per minute"
 DAYS_MOST = 365
@@ -35,9 +37,9 @@ def streams() -> Response:
 
 
 @stream_api.post("/streams")
+@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
-    need_keeper()
     body = read_body({"title", "slug", "description", "visibility"})
     made = services().streams.create_stream(
         body.get("title", ""),
@@ -145,26 +147,26 @@ def delete(image_id: str) -> Response:
 def image_views(image_id: str) -> Response:
     """Answer the views of each of the last `days`, to those who edit the stream."""
     _, found = _editable(image_id)
-    text = request.args.get("days", "30")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= DAYS_MOST:
+    number = whole_number(request.args.get("days", "30"), 1, DAYS_MOST)
+    if number is None:
         raise BadRequest(f"days is a whole number from 1 to {DAYS_MOST}.")
-    days = services().streams.queries.views_by_day([image_id], int(text))[image_id]
+    days = services().streams.queries.views_by_day([image_id], number)[image_id]
     return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
 
 
 @stream_api.get("/cache/pages/<page>")
+@access(read=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(READS)
 def page_stats(page: str) -> Response:
     """Answer what a page holds of the memory tier."""
-    _need_keeper_or_machine()
     return _json(**services().streams.cache.get_page_stats(checked_page(page)))
 
 
 @stream_api.delete("/cache/pages/<page>")
+@access(change=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> Response:
     """Let a page's images go from memory; what another page holds too stays, and all of it stays on disk."""
-    _need_keeper_or_machine()
     return _json(page=page, cleared=services().streams.cache.clear_page_cache(checked_page(page)))
 
 
@@ -182,8 +184,3 @@ def _editable(image_id: str) -> tuple[Stream, StreamImage]:
     here, found = services().streams.queries.image(viewer(), image_id)
     need_editor(here)
     return here, found
-
-
-def _need_keeper_or_machine() -> None:
-    if not is_on_this_machine():
-        need_keeper()

@@ -6,6 +6,7 @@ from werkzeug.http import quote_etag
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limit_key, limiter
 from image_cache.web.responses import ImageResponse, x_accel_response
@@ -13,7 +14,7 @@ from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer
 
-stream_media = Blueprint("stream_media", __name__)
+stream_media = access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)
 
 ORIGINAL = "original"

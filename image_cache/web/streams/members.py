@@ -6,12 +6,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
+from image_cache.units import whole_number
+from image_cache.web.access import Role, access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import need_owner, refresh_viewer, viewer
 from image_cache.web.streams.views import page_of
 
-stream_people = Blueprint("stream_people", __name__)
+stream_people = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_people", __name__))
 
 ACTIONS = ("add", "remove", "invite", "withdraw")
 
@@ -49,12 +51,14 @@ def change(slug: str) -> AnyResponse:
 
 
 @stream_people.get("/invite/<token>")
+@access(read=Role.VISITOR)
 def invitation(token: str) -> AnyResponse:
     """Show what the link offers: joining, or an account first."""
     return _invitation(token)
 
 
 @stream_people.post("/invite/<token>")
+@access(change=Role.VISITOR)
 @limiter.limit("20 per minute")
 def accept(token: str) -> AnyResponse:
     """Join the stream: as whoever is logged in, or as somebody new."""
@@ -100,6 +104,7 @@ def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
 
 
 def _number(text: str, field: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    number = whole_number(text, 0, 999_999_999)
+    if number is None:
         raise FieldRejected(field, f"{field} is not a whole number.")
-    return int(text)
+    return number

@@ -4,7 +4,8 @@ from flask import g, request
 
 from image_cache.errors import NotAllowed
 from image_cache.models import STRANGER, Stream, Viewer, may_edit, may_own
-from image_cache.web.context import KEEPERS, account, services
+from image_cache.web.access import LOG_IN_FIRST
+from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
 
 PRETEND = "vinylvault.viewer"  # in the WSGI environment, where no header of a request can get
@@ -59,12 +60,6 @@ def need_owner(stream: Stream) -> None:
         raise _refused("Only the owner of this stream may do that.")
 
 
-def need_keeper() -> None:
-    """Raises `NotAllowed` unless the viewer may have streams of his own."""
-    if viewer().role not in KEEPERS:
-        raise _refused("Only owners and operators may do that.")
-
-
 def _refused(sentence: str) -> NotAllowed:
     is_anonymous = viewer().account_id is None
-    return NotAllowed("Log in first." if is_anonymous else sentence, needs_login=is_anonymous)
+    return NotAllowed(LOG_IN_FIRST if is_anonymous else sentence, needs_login=is_anonymous)

@@ -8,14 +8,16 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.units import whole_number
+from image_cache.web.access import Role, access
 from image_cache.web.context import KEEPERS, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_keeper, need_owner, viewer
+from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_owner, viewer
 
-streams = Blueprint("streams", __name__)
+streams = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
 PER_PAGE = 24
 SAVED = {"public": "Saved as public.", "private": "Saved as private.", "subscribers": "Saved for subscribers."}
@@ -41,10 +43,10 @@ def browser() -> AnyResponse:
 
 
 @streams.post("/streams")
+@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> AnyResponse:
     """Make a stream."""
-    need_keeper()
     form = request.form
     made = services().streams.create_stream(
         form.get("title", ""),
@@ -179,10 +181,10 @@ def selftest(slug: str) -> AnyResponse:
 
 
 @streams.post("/pages/<page>/clear")
+@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> AnyResponse:
     """Let the images of a page go from memory."""
-    need_keeper()
     services().streams.cache.clear_page_cache(page)
     return redirect("/streams", 303)
 
@@ -212,13 +214,14 @@ def _visibilities() -> list[str]:
 
 
 def _page_number() -> int:
-    text = request.args.get("page", "1")
-    if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 6 or int(text) < 1:
+    number = whole_number(request.args.get("page", "1"), 1, 999_999)
+    if number is None:
         raise NotFound("There is no such page.")
-    return int(text)
+    return number
 
 
 def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
+    number = whole_number(text, 0, 999_999)
+    if number is None:
         raise FieldRejected("position", "A position is a whole number from 1.")
-    return int(text)
+    return number

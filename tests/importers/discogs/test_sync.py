@@ -216,7 +216,7 @@ def test_the_token_goes_to_the_api_alone_and_into_no_log(
     ):
         connect(inside.services)
         sync(inside.services)
-        while inside.services.covers.loader.run_next():
+        while inside.services.loader.run_next():
             pass
         inside.services.covers.preload_images(list(inside.services.library.cover_urls())[:3])
         own.control(faults=[{"kind": "500"}])
@@ -268,11 +268,11 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
 
 def test_a_second_sync_changes_nothing_not_even_a_row(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    before, revision = table(services), AlbumTable(services.catalog).revision("artist")
+    before, revision = table(services), AlbumTable(services.catalog).revisions().of("artist")
     registered = services.covers.registry.summary("covers")
     assert sync(services).outcome["same"] == 250
     assert table(services) == before
-    assert AlbumTable(services.catalog).revision("artist") == revision
+    assert AlbumTable(services.catalog).revisions().of("artist") == revision
     assert services.covers.registry.summary("covers") == registered
 
 
@@ -518,7 +518,7 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     sync(services)
     album = by_instance(services)["700000001"]
     assert album.cover_url is not None
-    digest = services.covers.names.of(album.cover_url)[1]
+    digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
         services.covers.registry.failed(conn, digest, "answered 403", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 1
@@ -534,7 +534,7 @@ def test_a_cover_that_cannot_be_had_for_another_reason_keeps_its_row(services: S
     sync(services)
     album = by_instance(services)["700000001"]
     assert album.cover_url is not None
-    digest = services.covers.names.of(album.cover_url)[1]
+    digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
         services.covers.registry.failed(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 0

@@ -929,7 +929,7 @@ def test_addresses_of_a_hostile_archive_are_judged_as_all_are(good: Path, card: 
         urls = {row[0] for row in services.covers.cache.index.database.rows("SELECT url FROM images")}
         assert not any(url.startswith(("file:", "own:")) for url in urls)
         services.covers.enqueue_missing(["http://169.254.169.254/latest"])
-        while services.covers.loader.run_next():
+        while services.loader.run_next():
             pass
         assert services.covers.peek(["http://169.254.169.254/latest"])[0].state == "failed"
 

@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_would_happen(inside: Inside, tmp_path: Path) -> Non
 def test_an_import_registers_the_covers_but_fetches_none(inside: Inside, origin: Origin, tmp_path: Path) -> None:
     url = origin.put("/a.jpg", jpeg())
     run(inside, "albums", "import", table(tmp_path, "a.json", json.dumps([{"artist": "A", "title": "B", "cover_url": url}])))
-    assert inside.services.covers.registry.get(inside.services.covers.names.of(url)[1]) is not None
+    assert inside.services.covers.registry.get(inside.services.covers.digest_of(url)) is not None
     assert origin.count() == 0
 
 

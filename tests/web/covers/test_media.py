@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client
 
-from image_cache.web.covers.media import WarmCovers
 from tests.support.inside import Inside, shape
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
@@ -47,7 +46,6 @@ def test_the_short_way_answers_like_the_long_one(
     tags = {"right": etag, "weak": f"W/{etag}", "list": f'"x", {etag}', "any": "*", "wrong": '"x"'}
     headers = {"If-None-Match": tags[condition]} if condition else {}
     hits = inside.services.covers.cache.memory.stats().hits
-    assert isinstance(inside.app.wsgi_app, WarmCovers)
     short = Client(inside.app.wsgi_app).open(path, method=method, headers=headers)
     assert inside.services.covers.cache.memory.stats().hits == hits + 1
     assert shape(short) == shape(inside.slow_way().open(path, method=method, headers=headers))
@@ -138,7 +136,7 @@ def test_10000_warm_hits_run_no_sql(stocked: tuple[Inside, str]) -> None:
 def test_a_cold_cover_is_fetched_once_by_the_pool_whoever_asks(inside: Inside, origin: Origin) -> None:
     url = origin.put("/cold.jpg", jpeg(300, 300))
     inside.services.covers.register([url])
-    digest = inside.services.covers.names.of(url)[1]
+    digest = inside.services.covers.digest_of(url)
     client = inside.client()
     for method, variant, suffix in itertools.product(("GET", "HEAD"), ("thumbnails", "detail"), ("webp", "jpg")):
         answer = client.open(f"/cache/{variant}/{digest}.{suffix}", method=method)
@@ -169,7 +167,7 @@ def test_a_digest_that_nobody_registered_is_a_placeholder_and_no_job(inside: Ins
 def test_a_cover_that_does_not_exist_is_given_up_after_one_request(inside: Inside, origin: Origin) -> None:
     url = origin.put("/gone.jpg", status=404)
     inside.services.covers.register([url])
-    path = f"/cache/detail/{inside.services.covers.names.of(url)[1]}.webp"
+    path = f"/cache/detail/{inside.services.covers.digest_of(url)}.webp"
     client = inside.client()
     assert client.get(path).status_code == 202
     wait_until(lambda: client.get(path).status_code == 404)

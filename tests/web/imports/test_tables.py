@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.web.records.first_run import _has_way_out, signs
+from image_cache.web.records.first_run import _has_way_out, readiness_checks
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.vault import wait_until
 
@@ -226,9 +226,9 @@ def test_the_first_page_says_how_this_machine_is(inside: Inside, tmp_path: Path)
     assert page.count('<li><span class="lamp') == 4
     assert "May write where it must" in page
     with inside.app.app_context():
-        assert [sign.lamp for sign in signs()][1:3] == ["well", "well"]
+        assert [sign.lamp for sign in readiness_checks()][1:3] == ["well", "well"]
         inside.services.covers.cache.disk.floor_bytes = 1 << 60
-        assert signs()[0].lamp == "warning"
+        assert readiness_checks()[0].lamp == "warning"
     routes = tmp_path / "route"
     routes.write_text("Iface\tDestination\tGateway\neth0\t0000A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
     assert not _has_way_out(routes)
