@@ -57,6 +57,15 @@ class DiscogsStatus:
     is_offline: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DataAge:
+    """How old the data from Discogs is, for the head and the foot of pages. Fields as in `DiscogsStatus`."""
+
+    pass_at: float | None = None
+    is_stale: bool = False
+    is_offline: bool = False
+
+
 class DiscogsService:
     """Discogs for one vault. Any thread. `tasks` is set by whoever runs the tasks of the vault."""
 
@@ -106,9 +115,10 @@ class DiscogsService:
             is_offline=state.fault == "away" and self.tokens.exists(),
         )
 
-    def has_records(self) -> bool:
-        """Tell whether any record is from Discogs: then its name stands on the page."""
-        return self.rows.has_source(NAME)
+    def age(self) -> DataAge:
+        """Return how old the data is. One row for every page; the token file is looked at only after a call that failed."""
+        state = self.services.state(NAME)
+        return DataAge(state.pass_at, self._is_stale(state.pass_at), state.fault == "away" and self.tokens.exists())
 
     def latest(self, kind: str = SYNC) -> TaskState | None:
         return self.tasks.rows.latest(kind)

@@ -25,9 +25,6 @@ class SyncTable:
         self.catalog = catalog
         self.db = catalog
 
-    def has_source(self, source: str) -> bool:
-        return self.db.row("SELECT 1 FROM albums WHERE source = ? LIMIT 1", (source,)) is not None
-
     # A pass
 
     def begin(self, conn: Connection, source: str) -> None:

@@ -3,14 +3,12 @@
 What a page says about its age and where its data is from is asked here too, by the templates of other pages.
 """
 
-from typing import cast
-
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
+from image_cache.importers.discogs.service import SYNC, TEST, DataAge
 from image_cache.web.access import Role, access
 from image_cache.web.context import pop_flash, services
 from image_cache.web.rate_limits import limiter
@@ -22,22 +20,18 @@ discogs = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(Blueprint
 
 def register_discogs(app: Flask) -> None:
     """Let every template say whose data it shows, and how old it is."""
-    app.jinja_env.globals.update(discogs_status=discogs_status, discogs_shown=discogs_shown)
+    app.jinja_env.globals.update(discogs_age=discogs_age)
 
 
-def discogs_status() -> DiscogsStatus | None:
-    """Return how it stands with Discogs, looked up once a request; None when that cannot be said."""
-    if "discogs_status" not in g:
+def discogs_age() -> DataAge | None:
+    """Return how old the data from Discogs is, looked up once a request; None if that is unknown."""
+    if "discogs_age" not in g:
         try:
-            g.discogs_status = services().discogs.status()
+            g.discogs_age = services().discogs.age()
         except DatabaseError:
-            g.discogs_status = None
-    return cast(DiscogsStatus | None, g.discogs_status)
-
-
-def discogs_shown() -> bool:
-    """Tell whether records from Discogs can be on a page of the wall."""
-    return services().discogs.has_records()
+            g.discogs_age = None
+    found: DataAge | None = g.discogs_age
+    return found
 
 
 @discogs.get("")
