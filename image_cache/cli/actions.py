@@ -104,7 +104,7 @@ def _workers(scene: CommandContext, covers: ImageCache, is_served: bool) -> Iter
     try:
         yield
     finally:
-        covers.loader.is_stopping = True
+        covers.loader.stop()
         pool.close()
         covers.jobs.release_own()
 

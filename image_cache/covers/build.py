@@ -47,7 +47,7 @@ class CoverServices:
 
     def abort(self) -> None:
         """End what is under way with origins; their jobs stay queued."""
-        self.covers.loader.is_stopping = True
+        self.covers.loader.stop()
         self.fetcher.close()
 
     def close(self) -> None:
@@ -58,8 +58,18 @@ class CoverServices:
         self.covers.cache.index.close()
 
 
-def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, here: Here | None = None) -> CoverServices:
-    """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses."""
+def open_covers(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    here: Here | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    wake: Callable[[], None] = lambda: None,
+) -> CoverServices:
+    """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses.
+
+    `is_paused` returns whether an operator paused fetching; `wake` is called when jobs were enqueued.
+    """
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
     register = ImageRegistry(index.database)
@@ -100,6 +110,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
         decoder=decoder,
         retry_delay_s=retry_delay_s,
         fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
+        is_paused=is_paused,
         clock=clock,
     )
     covers = ImageCache(
@@ -110,6 +121,7 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
         loader=loader,
         variants=variants,
         ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
+        wake=wake,
         clock=clock,
     )
     return CoverServices(covers, fetcher, own, drawn, decoder)

@@ -50,6 +50,7 @@ class CoverLoader:
         decoder: Decoder,
         retry_delay_s: Callable[[int, CacheError], float],
         fresh_s: float,
+        is_paused: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cache = cache
@@ -62,8 +63,12 @@ class CoverLoader:
         self._retry_delay_s = retry_delay_s
         self.fresh_s = fresh_s
         self.clock = clock
-        self.is_paused: Callable[[], bool] = lambda: False  # whether an operator wants nothing fetched; set by whoever knows
-        self.is_stopping = False  # set before fetches are cut, so that they do not count as failures
+        self.is_paused = is_paused  # whether an operator paused fetching
+        self.is_stopping = False
+
+    def stop(self) -> None:
+        """Claim no more jobs. Call it before fetches are aborted, so that they do not count as failures."""
+        self.is_stopping = True
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; False when there is none to run now. Failures are recorded, not raised."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from config import Settings
 from image_cache.covers.service import ImageCache
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
@@ -29,6 +30,12 @@ class CacheLimits:
     memory_bytes: int  # of the memory tier of a process
     ttl_hours: float
     paused_at: float | None = None
+
+
+def default_limits(settings: Settings) -> CacheLimits:
+    """Return the limits of the settings."""
+    memory_bytes = settings.memory_budget_bytes - settings.stream_memory_bytes
+    return CacheLimits(settings.disk_budget_bytes, memory_bytes, settings.IMAGE_CACHE_TTL_HOURS)
 
 
 class RuntimeLimits:

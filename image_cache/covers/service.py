@@ -54,6 +54,7 @@ class ImageCache:
         loader: CoverLoader,
         variants: Sequence[Variant],
         ttl_hours: float = 24.0,
+        wake: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cache = cache
@@ -64,7 +65,7 @@ class ImageCache:
         self.variants: Mapping[str, Variant] = {v.name: v for v in variants}
         self.ttl_hours = ttl_hours
         self.clock = clock
-        self.wake: Callable[[], None] = lambda: None  # rings the workers; set by whoever has some
+        self.wake = wake  # wakes the workers
         self._intake = CoverRegistry(cache, register, names)
         self._wishes = DemandQueue(jobs)
         self._pace = ProgressEstimator(register, jobs)

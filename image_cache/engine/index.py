@@ -154,6 +154,14 @@ class Index:
     def counts(self) -> dict[str, int]:
         return dict(self.database.rows("SELECT name, value FROM counters"))  # type: ignore[arg-type]
 
+    def activity(self) -> tuple[float, ...]:
+        """Return numbers that change while any process serves requests or runs jobs. Maintenance does not change them."""
+        row = self.database.row(
+            "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
+            " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
+        )
+        return tuple(row or ())
+
     def meta(self, name: str, default: int = 0) -> int:
         row = self.database.row("SELECT value FROM meta WHERE name = ?", (name,))
         return default if row is None else int(row[0])

@@ -25,7 +25,8 @@ class PeriodicJob:
 class Pool:
     """Workers call `work` until it returns False, then wait to be woken. `start` may be called often; only the first one counts.
 
-    `name` is that of the thread that does the chores. Must be started in the process that uses it: threads do not survive a fork.
+    `wakeup` is what wakes the workers: whoever enqueues jobs may set it without knowing the pool. `name` is that of the thread that
+    does the chores. Must be started in the process that uses it: threads do not survive a fork.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Pool:
         error_pause_s: float = ERROR_PAUSE_S,
         idle_s: float = IDLE_S,
         name: str = "housekeeper",
+        wakeup: threading.Event | None = None,
     ) -> None:
         self._work = work
         self._chores = chores
@@ -47,7 +49,7 @@ class Pool:
         self._lock = threading.Lock()  # protects _threads
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
-        self._bell = threading.Event()
+        self._wakeup = wakeup or threading.Event()
         self.errors = 0  # unexpected errors in a loop, for the health check
 
     @property
@@ -72,14 +74,14 @@ class Pool:
 
     def wake(self) -> None:
         """Tell the workers that there is something to do. Cheap; from any thread."""
-        self._bell.set()
+        self._wakeup.set()
 
     def close(self, timeout_s: float = 20.0) -> bool:
         """Stop and join all threads; False when one did not end in time (it is a daemon and dies with the process)."""
         self._stop.set()
         with self._lock:
             threads, self._threads = self._threads, []
-        self._bell.set()
+        self._wakeup.set()
         deadline = time.monotonic() + timeout_s
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -87,9 +89,9 @@ class Pool:
 
     def _run_worker(self) -> None:
         while not self._stop.is_set():
-            self._bell.clear()  # before looking: what comes while we look rings again
+            self._wakeup.clear()  # before looking: what comes while we look rings again
             if not self._guarded("worker", self._work):
-                self._bell.wait(self._idle_s)
+                self._wakeup.wait(self._idle_s)
 
     def _run_chores(self) -> None:
         due = {chore.name: time.monotonic() + chore.first_s for chore in self._chores}

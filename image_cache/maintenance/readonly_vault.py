@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from config import Settings
 from image_cache.covers import NAMESPACE
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.cache import Cache
@@ -75,9 +75,7 @@ class ReadonlyVault:
 def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
     """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
     catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
-    default = CacheLimits(
-        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
-    )
+    default = default_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)

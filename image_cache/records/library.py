@@ -37,8 +37,9 @@ class Library(Shelf):
         rng: random.Random | None = None,
         looks: "Callable[[], RecordAppearances] | None" = None,
         own: "OwnCovers | None" = None,
+        hide_stale_cover: Callable[[Album], Album] | None = None,
     ) -> None:
-        super().__init__(catalog, page_size=page_size, looks=looks)
+        super().__init__(catalog, page_size=page_size, looks=looks, hide_stale_cover=hide_stale_cover)
         self._own = own  # the covers that people uploaded, which go with their last record
         self._clock = clock
         self._chance = RandomPicker(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)

@@ -27,9 +27,14 @@ class Shelf:
     """The records as they stand. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
 
     def __init__(
-        self, catalog: CatalogDatabase, *, page_size: int = 60, looks: "Callable[[], RecordAppearances] | None" = None
+        self,
+        catalog: CatalogDatabase,
+        *,
+        page_size: int = 60,
+        looks: "Callable[[], RecordAppearances] | None" = None,
+        hide_stale_cover: Callable[[Album], Album] | None = None,
     ) -> None:
-        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
+        self._hide_stale_cover = hide_stale_cover  # returns what is shown of a record; None: all of it
         self._catalog = catalog
         self._albums = AlbumTable(catalog)
         self._page_size = page_size
@@ -63,7 +68,7 @@ class Shelf:
 
     def album(self, album_id: int) -> Album | None:
         found = self._albums.album(album_id)
-        return self.veil(found) if found and self.veil else found
+        return self._hide_stale_cover(found) if found and self._hide_stale_cover else found
 
     def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that is gone is left out."""
@@ -105,7 +110,7 @@ class Shelf:
     def nearby(self, text: str, count: int = 6) -> list[Album]:
         """Return albums that stand where an artist of this name would: what an empty search offers instead."""
         found = self._albums.from_artist(sort_key(text[:200]), count)
-        return [self.veil(one) for one in found] if self.veil else found
+        return [self._hide_stale_cover(one) for one in found] if self._hide_stale_cover else found
 
     def genres(self) -> list[tuple[str, int]]:
         return self._filters()[0]
@@ -141,7 +146,7 @@ class Shelf:
 
     def _shown(self, ids: Sequence[int]) -> list[Album]:
         found = self._albums.albums(ids)
-        return [self.veil(one) for one in found] if self.veil else found
+        return [self._hide_stale_cover(one) for one in found] if self._hide_stale_cover else found
 
     def _beside(self, album_id: int, step: int) -> Album | None:
         order = self._order("artist")

@@ -3,21 +3,13 @@
 import time
 from dataclasses import dataclass
 
+from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
 from image_cache.web import svg as drawing
 from image_cache.web.context import services
 from image_cache.web.template_helpers import day, know_covers
 
-# Names of the ways for people. The ways themselves are `sources.ways.WAYS`, which is not loaded for a page; a test compares.
-WAYS = {
-    "discogs": "its release at Discogs",
-    "mbid": "its id at MusicBrainz",
-    "discogs-link": "its link with Discogs",
-    "barcode": "its barcode",
-    "catno": "its catalogue number",
-    "names": "artist and title",
-}
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
     "uploaded": "Your picture is the cover now. No sync changes it.",
@@ -87,7 +79,7 @@ def origin(album: Album, tries: CoverTries) -> str:
         return ""
     if album.picture == album.cover_url:
         return f"From {SOURCES.get(album.source, album.source)}"
-    return f"Found by {WAYS[tries.way]}" if tries.way in WAYS else "Found elsewhere"
+    return f"Found by {LABELS[tries.way]}" if tries.way in LABELS else "Found elsewhere"
 
 
 def note(album: Album, tries: CoverTries, cover: Cover) -> str:

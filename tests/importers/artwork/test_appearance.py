@@ -13,7 +13,7 @@ from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import ImageRejected
 from image_cache.imaging.color import Colour, oklab, packed, palette, unpacked
 from image_cache.imaging.decoder import Decoder
-from image_cache.importers.artwork.audit import groups, split
+from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
 from image_cache.records.ordering import BANDS, PLACES, apart, band_of, place_of
 from tests.support.clock import FakeClock

@@ -52,7 +52,9 @@ def searches(inside: Inside) -> TaskRunner:
     finder = ArtworkSearch(
         services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=0.1
     )
-    return TaskRunner(services.catalog, {"covers": finder.run}, inside.folder / "state")
+    tasks = TaskRunner(services.catalog, inside.folder / "state")
+    tasks.register("covers", finder.run)
+    return tasks
 
 
 def look(inside: Inside) -> TaskState:

@@ -11,7 +11,7 @@ import pytest
 from config import Settings
 from image_cache.bootstrap import ensure_directories
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.client import TokenFile
+from image_cache.importers.discogs.connection import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
 from image_cache.models import Album, TaskState
 from image_cache.records.table import AlbumTable
