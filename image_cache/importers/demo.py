@@ -46,8 +46,10 @@ class DemoImporter:
         )
         self._covers.register_all(row.cover_url for row in rows if row.cover_url)
         same = report.same + report.changed
-        says = f"{report.new} records that never existed are on the shelf." if report.new else "The demo is on the shelf already."
-        return {"new": report.new, "same": same, "says": says}
+        message = (
+            f"{report.new} records that never existed are on the shelf." if report.new else "The demo is on the shelf already."
+        )
+        return {"new": report.new, "same": same, "says": message}
 
 
 def _rows() -> Iterator[AlbumRow]:

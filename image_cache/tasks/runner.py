@@ -57,23 +57,23 @@ class Task:
         if self._rows.is_cancelled(self.id):
             raise TaskCancelled("cancelled")
 
-    def progress(self, done: int, total: int | None, says: str) -> None:
+    def progress(self, done: int, total: int | None, message: str) -> None:
         """Report progress to users; written at most once a second. Raises as `check`."""
         self.check()
         if time.monotonic() - self._written >= WRITE_S:
-            self._rows.set(self.id, self.clock(), done=done, total=total, says=says)
+            self._rows.set(self.id, self.clock(), done=done, total=total, says=message)
             self._written = time.monotonic()
 
-    def save(self, conn: Connection, position: Mapping[str, Any], done: int, total: int | None, says: str) -> None:
+    def save(self, conn: Connection, position: Mapping[str, Any], done: int, total: int | None, message: str) -> None:
         """Write the position in the transaction that saves the work, so that nothing is lost or done twice."""
         self.position = dict(position)
-        self._rows.write(conn, self.id, self.clock(), position=self.position, done=done, total=total, says=says)
+        self._rows.write(conn, self.id, self.clock(), position=self.position, done=done, total=total, says=message)
         self._written = time.monotonic()
 
-    def pause(self, seconds: float, says: str) -> None:
+    def pause(self, seconds: float, message: str) -> None:
         """Wait, and show why. Raises as `check`."""
         until = self.clock() + seconds
-        self._rows.set(self.id, self.clock(), paused_until=until, says=says)
+        self._rows.set(self.id, self.clock(), paused_until=until, says=message)
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.check()

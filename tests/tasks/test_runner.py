@@ -118,7 +118,7 @@ def test_a_cancel_ends_a_pause(make: Callable[..., TaskRunner]) -> None:
     tasks.serve()
     task_id = tasks.start("sleepy", {})
     until(lambda: state(tasks, task_id).paused_until is not None)
-    assert state(tasks, task_id).says == "Discogs asks for a pause."
+    assert state(tasks, task_id).message == "Discogs asks for a pause."
     tasks.cancel(task_id)
     until(lambda: state(tasks, task_id).state == "cancelled")
     assert state(tasks, task_id).paused_until is None
@@ -141,10 +141,10 @@ def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(
         raise KeyError("secret")
 
     tasks = make(refuses=refuses, breaks=breaks)
-    assert tasks.run("refuses", {}).says.startswith("x.csv: it is a picture")
+    assert tasks.run("refuses", {}).message.startswith("x.csv: it is a picture")
     broken = tasks.run("breaks", {})
     assert broken.state == "failed"
-    assert "secret" not in broken.says
+    assert "secret" not in broken.message
     assert "secret" in caplog.text
 
 

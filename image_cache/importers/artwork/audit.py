@@ -101,14 +101,14 @@ class CoverAudit:
             digest = digests[album_id]
             image, look = images.get(digest), looks.get(digest)
             # A cover that a user chose is never rejected: only those of the source or of the search.
-            reason = why_no_cover(str(picture), image, look) if picture in (source, elsewhere) else ""
+            reason = rejection_reason(str(picture), image, look) if picture in (source, elsewhere) else ""
             if reason:
                 wrong.append((album_id, str(picture), reason))
             row = appearance_of(album_id, digest, image, look)
             if known.pop(album_id, None) != row:
                 found.append(row)
         if wrong:
-            logger.info("covers refused count=%s first=%s", self._rows.reject_url(wrong), wrong[0][2])
+            logger.info("covers refused count=%s first=%s", self._rows.reject_urls(wrong), wrong[0][2])
         if found or known:
             with self._albums.database.write() as conn:
                 self._albums.put(conn, found)
@@ -174,7 +174,7 @@ def flaw_of(image: ImageRecord | None) -> str:
     return "oblong" if max(image.width, image.height) > OBLONG * min(image.width, image.height) else ""
 
 
-def why_no_cover(address: str, image: ImageRecord | None, look: Appearance | None) -> str:
+def rejection_reason(address: str, image: ImageRecord | None, look: Appearance | None) -> str:
     """Return why the image of an address is no cover; empty if it may be one."""
     if is_dummy_address(address):
         return "Its source has only a stand-in"

@@ -62,7 +62,7 @@ class CoverEditor:
         For a record that has a cover, what is found is only offered. An address of the source that no longer works is rejected.
         """
         if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
-            self.rows.reject_url([(album.id, album.cover_url, "The address of its source leads to no picture")])
+            self.rows.reject_urls([(album.id, album.cover_url, "The address of its source leads to no picture")])
         self.rows.request_search(None if album is None else [album.id])
         if not self._settings.FIND_COVERS:
             return False

@@ -91,17 +91,17 @@ class ArtworkSearch:
                 continue
             rest_s, failures = self._first_rest_s, 0
             done, left = done + 1, left - 1
-        says = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
-        return {"says": says, "looked_at": done, "found": found}
+        message = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
+        return {"says": message, "looked_at": done, "found": found}
 
     def _search(self, clients: ArtworkClients, album: Album) -> bool:
         """Try the strategies for a record until a sure one finds an image; save the result. Return True if a cover was found."""
         known = self._rows.tries(album.id)
-        barred = {*known.refused, album.cover_url}
+        barred = {*known.rejected, album.cover_url}
         wants_choice = album.picture is not None  # a user wants a better one than it has
         offers: dict[str, CoverOffer] = {}
         found: CoverOffer | None = None
-        refusals: list[str] = []
+        rejections: list[str] = []
         for strategy in STRATEGIES:
             if found is not None or len(offers) >= MAX_OFFERS or not strategy.fits(album):
                 continue
@@ -118,18 +118,18 @@ class ArtworkSearch:
             except OriginUnavailable:
                 raise
             except OriginError as error:
-                refusals.append(_refused(error))
+                rejections.append(_rejection(error))
         tries = replace(
             known,
             tried_at=self._clock(),
             next_at=self._clock() + NOTHING_S,
-            way=found.way if found else "",
-            reason="" if found else _reason(offers, refusals),
+            strategy=found.strategy if found else "",
+            reason="" if found else _reason(offers, rejections),
             offers=tuple(offers.values()),
         )
         has_found = self._rows.record(album.id, tries, found.url if found else None)
         if has_found and found is not None:
-            logger.info("cover found album=%s way=%s", album.id, found.way)
+            logger.info("cover found album=%s way=%s", album.id, found.strategy)
             self._covers.register([found.url])
             self._covers.enqueue_missing([found.url], WARM)
         return has_found
@@ -170,7 +170,7 @@ def _why(error: OriginUnavailable) -> str:
     return "Waiting for the net."
 
 
-def _refused(error: OriginError) -> str:
+def _rejection(error: OriginError) -> str:
     if isinstance(error, OriginDenied):
         return f"Not asked: {error.reason}."
     if error.status == 403:
@@ -178,7 +178,7 @@ def _refused(error: OriginError) -> str:
     return f"Refused there: {error.reason}."
 
 
-def _reason(offers: Mapping[str, CoverOffer], refusals: list[str]) -> str:
+def _reason(offers: Mapping[str, CoverOffer], rejections: list[str]) -> str:
     if offers:
         return f"{len(offers)} to choose from" if len(offers) > 1 else "One to look at"
-    return refusals[0] if refusals else "Nobody has a picture of it"
+    return rejections[0] if rejections else "Nobody has a picture of it"

@@ -20,11 +20,11 @@ _REQUESTED = " FROM cover_tries WHERE next_at = 0"
 
 @dataclass(frozen=True, slots=True)
 class CoverOffer:
-    """An image that may be the cover of a record. `says` describes it for users, `way` is the strategy that found it."""
+    """An image that may be the cover of a record. `label` describes it for users."""
 
     url: str
-    says: str
-    way: str
+    label: str
+    strategy: str
     is_sure: bool = False
 
 
@@ -32,15 +32,15 @@ class CoverOffer:
 class CoverTries:
     """What was tried to find a cover. `tried_at` None: nothing yet; `next_at` 0: a user asked for a search.
 
-    `way` is the strategy that found one, `reason` why none was found; `refused` are addresses that have no cover.
+    `strategy` is the one that found a cover, `reason` why none was found; `rejected` are addresses that have no cover.
     """
 
     tried_at: float | None = None
     next_at: float = 0.0
-    way: str = ""
+    strategy: str = ""
     reason: str = ""
     offers: tuple[CoverOffer, ...] = ()
-    refused: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
 
 
 class ArtworkTable:
@@ -79,12 +79,12 @@ class ArtworkTable:
         albums = self._albums.albums([row["id"] for row in rows])
         return [(album, self.tries(album.id)) for album in albums]
 
-    def refused(self, first: int, count: int) -> list[int]:
+    def rejected(self, first: int, count: int) -> list[int]:
         """Return the records whose source's address is rejected, by id."""
         sql = "SELECT id FROM albums WHERE refused_cover = cover_url ORDER BY id LIMIT ? OFFSET ?"
         return [row["id"] for row in self.db.rows(sql, (count, first))]
 
-    def count_refused(self) -> int:
+    def count_rejected(self) -> int:
         row = self.db.row("SELECT count(*) FROM albums WHERE refused_cover = cover_url")
         return int(row[0]) if row else 0
 
@@ -143,7 +143,7 @@ class ArtworkTable:
         """Return True if any record has this address as its own cover."""
         return self.db.row("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (address,)) is not None
 
-    def reject_url(self, wrong: Sequence[tuple[int, str, str]]) -> int:
+    def reject_urls(self, wrong: Sequence[tuple[int, str, str]]) -> int:
         """Reject addresses that have no cover: (album id, address, why). Return how many were.
 
         Their records are due again. A cover that a user chose stays, and so does an address that has changed meanwhile.
@@ -157,18 +157,18 @@ class ArtworkTable:
                     (album_id, address, address),
                 ).fetchone()
                 # An address of the source that the search found too is rejected as both.
-                rejected = conn.execute(
+                of_source = conn.execute(
                     "UPDATE albums SET refused_cover = cover_url WHERE id = ? AND cover_url = ? AND own_cover IS NULL"
                     " AND refused_cover IS NOT cover_url RETURNING 1",
                     (album_id, address),
                 ).fetchone()
-                if found is None and rejected is None:
+                if found is None and of_source is None:
                     continue
                 count += 1
                 row = conn.execute("SELECT * FROM cover_tries WHERE album_id = ?", (album_id,)).fetchone()
                 tries = _tries(row) if row else CoverTries()
-                refused = tuple(dict.fromkeys((*tries.refused, address)))
-                _write(conn, album_id, CoverTries(None, 0.0, "", reason, tries.offers, refused))
+                rejected = tuple(dict.fromkeys((*tries.rejected, address)))
+                _write(conn, album_id, CoverTries(None, 0.0, "", reason, tries.offers, rejected))
         return count
 
     def clear_rejection(self, album_id: int) -> None:
@@ -178,7 +178,7 @@ class ArtworkTable:
 
 
 def _write(conn: Connection, album_id: int, tries: CoverTries) -> None:
-    offers = [{"url": offer.url, "says": offer.says, "way": offer.way} for offer in tries.offers]
+    offers = [{"url": offer.url, "says": offer.label, "way": offer.strategy} for offer in tries.offers]
     conn.execute(
         "INSERT OR REPLACE INTO cover_tries (album_id, tried_at, next_at, way, reason, candidates, refused)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -186,10 +186,10 @@ def _write(conn: Connection, album_id: int, tries: CoverTries) -> None:
             album_id,
             tries.tried_at,
             tries.next_at,
-            tries.way,
+            tries.strategy,
             tries.reason,
             json.dumps(offers, ensure_ascii=False),
-            json.dumps(tries.refused),
+            json.dumps(tries.rejected),
         ),
     )
 

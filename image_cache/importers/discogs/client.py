@@ -104,9 +104,8 @@ class DiscogsClient:
         if isinstance(problem, SourceRefused):
             self._rate_limit.failed(REFUSED, problem.reason)
         elif isinstance(error, OriginUnavailable) and error.status is None:
-            self._wait(
-                0.0
-            )  # raises if the service is stopping: a connection that was aborted for that says nothing about Discogs
+            # Raises if the service is stopping: a connection that was aborted for that says nothing about Discogs.
+            self._wait(0.0)
             self._rate_limit.failed(AWAY, "Discogs cannot be reached.")
         else:
             self._rate_limit.failed(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")

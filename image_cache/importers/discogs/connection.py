@@ -81,9 +81,9 @@ class DiscogsConnection:
         if new is not None:
             self.tokens.replace_by(self.untested)
         self.states.set(SOURCE, account=account, items=items)
-        says = f"Connected as {account}, {items:,} {'item' if items == 1 else 'items'}."
-        says = says if items else f"Connected as {account}. The collection is empty."
-        return {"says": says, "account": account, "items": items}
+        message = f"Connected as {account}, {items:,} {'item' if items == 1 else 'items'}."
+        message = message if items else f"Connected as {account}. The collection is empty."
+        return {"says": message, "account": account, "items": items}
 
     def _identity(self, task: Task, new: str | None) -> tuple[str, int]:
         try:

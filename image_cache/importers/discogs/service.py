@@ -43,7 +43,7 @@ class DiscogsStatus:
     items: int | None = None
     pass_at: float | None = None
     fault: str = ""
-    says: str = ""
+    message: str = ""
     is_stale: bool = False
     is_offline: bool = False
 
@@ -86,7 +86,7 @@ class DiscogsService:
             items=state.items,
             pass_at=state.pass_at,
             fault=state.fault,
-            says=state.says,
+            message=state.says,
             is_stale=self.connection.is_stale(state.pass_at),
             is_offline=state.fault == AWAY and self.tokens.exists(),
         )

@@ -162,10 +162,10 @@ class CollectionSync:
             gone = self._rows.mark_gone(conn, SOURCE, now, before_at) if is_sure else 0
             self._rows.start_pass(conn, SOURCE)
             self._states.write(conn, SOURCE, pass_at=now, items=position.items)
-            says = _outcome_message(position, counts, gone)
-            self._task.save(conn, asdict(position), position.saved, position.items, says)
+            message = _outcome_message(position, counts, gone)
+            self._task.save(conn, asdict(position), position.saved, position.items, message)
         return {
-            "says": says,
+            "says": message,
             **counts,
             "gone": gone,
             "items": position.items,
@@ -185,8 +185,8 @@ class CollectionSync:
                 self._task.check()
                 if not error.retryable or tried == TRIES - 1:
                     verb = "reached" if error.status is None else "read"
-                    says = f"Discogs cannot be {verb}: {error.reason}. What was saved stays; it goes on there."
-                    raise SourceAway(says) from error
+                    message = f"Discogs cannot be {verb}: {error.reason}. What was saved stays; it goes on there."
+                    raise SourceAway(message) from error
                 pause_s = self._window_s * FIRST_PAUSE * 2**tried
                 pause_s = min(max(pause_s, error.retry_after_s or 0.0), 600.0)
                 self._rest(pause_s)

@@ -26,7 +26,9 @@ class SyncTable:
         conn.execute("DELETE FROM sync_seen WHERE source = ?", (source,))
 
     def mark_seen(self, conn: Connection, source: str, instance_ids: Iterable[str]) -> None:
-        conn.executemany("INSERT OR IGNORE INTO sync_seen VALUES (?, ?)", [(source, one) for one in instance_ids if one])
+        conn.executemany(
+            "INSERT OR IGNORE INTO sync_seen VALUES (?, ?)", [(source, instance) for instance in instance_ids if instance]
+        )
 
     def missing(self, source: str) -> int:
         """Return how many known copies this pass has not seen."""

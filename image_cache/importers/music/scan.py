@@ -93,7 +93,7 @@ class MusicScan:
         elif not names:
             kept = [mount for mount in root.whole_mounts if point_of(mount) in lost]
             state = "well" if message in ("", READ_ONLY) else "part"
-            scanned = replace(root, state=state, says=message, mounts=mounts, whole_mounts=(*mounts, *kept))
+            scanned = replace(root, state=state, message=message, mounts=mounts, whole_mounts=(*mounts, *kept))
             self._rows.record_scan(scanned, task.clock())
 
     def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, stats: ScanStats) -> tuple[str, list[str] | None]:

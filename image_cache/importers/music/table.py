@@ -26,7 +26,7 @@ class MusicRoot:
     mounts: tuple[str, ...] = ()
     whole_mounts: tuple[str, ...] = ()
     state: str = "new"
-    says: str = ""
+    message: str = ""
     scanned_at: float | None = None
     folders: int = 0
     files: int = 0
@@ -74,18 +74,19 @@ class MusicTable:
             (name, path, real_path),
         )
 
-    def record_check(self, root_id: int, mounts: Sequence[str], state: str, says: str) -> None:
+    def record_check(self, root_id: int, mounts: Sequence[str], state: str, message: str) -> None:
         with self.db.write() as conn:
             conn.execute(
-                "UPDATE music_roots SET mounts = ?, state = ?, says = ? WHERE id = ?", (json.dumps(mounts), state, says, root_id)
+                "UPDATE music_roots SET mounts = ?, state = ?, says = ? WHERE id = ?",
+                (json.dumps(mounts), state, message, root_id),
             )
 
     def record_scan(self, root: MusicRoot, now: float) -> None:
-        """Record a scan of a whole root, or of all but what `says` names."""
+        """Record a scan of a whole root, or of all but what its message names."""
         with self.db.write() as conn:
             conn.execute(
                 "UPDATE music_roots SET mounts = ?, whole_mounts = ?, state = ?, says = ?, scanned_at = ? WHERE id = ?",
-                (json.dumps(root.mounts), json.dumps(root.whole_mounts), root.state, root.says, now, root.id),
+                (json.dumps(root.mounts), json.dumps(root.whole_mounts), root.state, root.message, now, root.id),
             )
 
     def folder(self, root_id: int, path: str) -> MusicFolder | None:
@@ -154,5 +155,6 @@ class MusicTable:
 
 
 def _root(row: Row) -> MusicRoot:
-    lists = {name: tuple(json.loads(row[name])) for name in ("mounts", "whole_mounts")}
-    return MusicRoot(**{**dict(row), **lists})
+    values = dict(row)
+    lists = {name: tuple(json.loads(values[name])) for name in ("mounts", "whole_mounts")}
+    return MusicRoot(message=values.pop("says"), **{**values, **lists})

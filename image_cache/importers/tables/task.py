@@ -52,8 +52,8 @@ class TableTasks:
             self._uploads.delete(task.wanted["path"])
             raise
         kind = "discogs" if is_export else "original" if is_database(Path(task.wanted["path"])) else "table"
-        says = f"Looked through {task.wanted['name']}, nothing changed: {summary(report)}."
-        return {**_outcome(report), "says": says, "rows": shown, "kind": kind, "name": task.wanted["name"]}
+        message = f"Looked through {task.wanted['name']}, nothing changed: {summary(report)}."
+        return {**_outcome(report), "says": message, "rows": shown, "kind": kind, "name": task.wanted["name"]}
 
     def run_import(self, task: Task) -> Mapping[str, Any]:
         """Import the file, register the covers, then delete or move the file."""

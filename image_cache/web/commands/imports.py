@@ -60,12 +60,12 @@ def show_discogs(forget: bool) -> None:
     if tie.pass_at:
         click.echo(f"Read {time.strftime('%Y-%m-%d %H:%M', time.localtime(tie.pass_at))}.")
     if tie.fault:
-        click.echo(tie.says)
+        click.echo(tie.message)
 
 
 def _end(state: TaskState) -> None:
     """Say how a task ended; exit with 1 when it was not well."""
-    says = str(state.outcome.get("says") or state.says)
+    says = str(state.outcome.get("says") or state.message)
     if state.state != "done":
         click.echo(says or "Stopped; it goes on with the next start.", err=True)
         sys.exit(1)
@@ -79,11 +79,11 @@ class _Told:
         self._last = ""
 
     def __call__(self, state: TaskState) -> None:
-        says = state.says
+        says = state.message
         if state.paused_until is not None:
             says = f"{says} On again in {max(1, round(state.paused_until - time.time()))} s."
-        if state.says and state.says != self._last and not state.is_over:
-            self._last = state.says
+        if state.message and state.message != self._last and not state.is_over:
+            self._last = state.message
             click.echo(says, err=True)
 
 
@@ -110,7 +110,7 @@ def scan(folder: str | None) -> None:
             wanted = {"dir": folder}
         ended = services().tasks.run("music", wanted, _show)
     if ended.state != "done":
-        raise click.ClickException(ended.says)
+        raise click.ClickException(ended.message)
     click.echo(ended.outcome["says"])
     problems = ended.outcome["problems"]
     for line in problems[:SHOWN_PROBLEMS]:
@@ -121,4 +121,4 @@ def scan(folder: str | None) -> None:
 
 def _show(state: TaskState) -> None:
     if sys.stderr.isatty() and not state.is_over:
-        click.echo(f"\r\033[K{state.done:,} files. {state.says}"[:120], nl=False, err=True)
+        click.echo(f"\r\033[K{state.done:,} files. {state.message}"[:120], nl=False, err=True)

@@ -49,8 +49,8 @@ def search_line(state: TaskState | None) -> SearchLine | None:
     left = total - state.done
     says = f"Finding covers: {left:,} left" if state.total else "Finding covers"
     is_paused = state.paused_until is not None
-    if is_paused and state.says:
-        says = f"{says}. {state.says}"
+    if is_paused and state.message:
+        says = f"{says}. {state.message}"
     return SearchLine(says, state.done, total, is_paused)
 
 
@@ -79,7 +79,7 @@ def origin(album: Album, tries: CoverTries) -> str:
         return ""
     if album.picture == album.cover_url:
         return f"From {SOURCES.get(album.source, album.source)}"
-    return f"Found by {LABELS[tries.way]}" if tries.way in LABELS else "Found elsewhere"
+    return f"Found by {LABELS[tries.strategy]}" if tries.strategy in LABELS else "Found elsewhere"
 
 
 def note(album: Album, tries: CoverTries, cover: Cover) -> str:
@@ -141,7 +141,7 @@ class Section:
 
 def counts() -> dict[str, int]:
     """Return how many records have each flaw, and how many groups of records look the same."""
-    return {"dummy": services().artwork.editor.rows.count_refused(), **services().artwork.appearances.counts()}
+    return {"dummy": services().artwork.editor.rows.count_rejected(), **services().artwork.appearances.counts()}
 
 
 def section(kind: str, count: int, first: int, most: int) -> Section:
@@ -150,7 +150,7 @@ def section(kind: str, count: int, first: int, most: int) -> Section:
     if kind == "twins":
         groups = looks.twins(first, most)
     elif kind == "dummy":
-        groups = [[one] for one in services().artwork.editor.rows.refused(first, most)]
+        groups = [[one] for one in services().artwork.editor.rows.rejected(first, most)]
     else:
         groups = [[one] for one in looks.flawed(kind, first, most)]
     ids = [one for group in groups for one in group]

@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
-from image_cache.web.imports.methods import ways
+from image_cache.web.imports.methods import available_methods
 from image_cache.web.rate_limits import limiter
 
 PATH = "/import/demo"
@@ -15,7 +15,7 @@ def page() -> AnyResponse:
     demo = services().demo
     latest = demo.latest()
     values = {
-        "ways": ways(),
+        "ways": available_methods(),
         "running": [tasks.line(latest)] if latest is not None and not latest.is_over else [],
         "on_shelf": demo.count(),
         "total": services().library.count(),

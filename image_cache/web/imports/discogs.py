@@ -96,7 +96,7 @@ def _page(status: int = 200, token_error: str = "") -> AnyResponse:
     connected = services().discogs
     gone_count, gone = connected.gone()
     values = {
-        "ways": methods.ways(),
+        "ways": methods.available_methods(),
         "tie": connected.status(),
         "line": tasks.latest(SYNC, TEST),
         "token_error": token_error,

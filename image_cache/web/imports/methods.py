@@ -12,7 +12,7 @@ class ImportMethod(NamedTuple):
     name: str
     title: str
     path: str
-    says: str
+    description: str
     kinds: tuple[str, ...]
     sleeve: str
     cover: str
@@ -20,7 +20,7 @@ class ImportMethod(NamedTuple):
 
 
 # In the order of the page. A further method needs a line here and a route.
-WAYS = (
+METHODS = (
     ImportMethod("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
         ("discogs", "discogs-test"), "discogs", "Discogs"),
     ImportMethod("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
@@ -36,24 +36,24 @@ QUIET = ("discogs-details",)  # short tasks, which no page shows
 _NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 
-def ways() -> list[ImportMethod]:
+def available_methods() -> list[ImportMethod]:
     """Return the methods whose page this application has."""
-    return [way for way in WAYS if _has_page(way.path)]
+    return [way for way in METHODS if _has_page(way.path)]
 
 
-def first_ways() -> list[ImportMethod]:
+def first_methods() -> list[ImportMethod]:
     """Return the methods that are offered while the wall is empty."""
-    return [way for way in ways() if way.is_first]
+    return [way for way in available_methods() if way.is_first]
 
 
-def counted(number: int) -> str:
+def count_label(number: int) -> str:
     """Return how many methods there are in words, for the first page."""
     return _NUMBERS[min(number, len(_NUMBERS) - 1)]
 
 
-def way_of(kind: str) -> ImportMethod | None:
+def method_of(kind: str) -> ImportMethod | None:
     """Return the method whose tasks are of a kind."""
-    return next((way for way in WAYS if kind in way.kinds), None)
+    return next((way for way in METHODS if kind in way.kinds), None)
 
 
 def _has_page(path: str) -> bool:

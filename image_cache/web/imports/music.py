@@ -28,7 +28,7 @@ class RootLine(NamedTuple):
     files: int
     left_out: int
     scanned_at: float | None
-    says: str
+    message: str
     is_chosen: bool
 
 
@@ -79,7 +79,7 @@ def remove() -> AnyResponse:
 def _page(status: int = 200, **other: object) -> AnyResponse:
     music = services().music.status(MAX_GONE)
     values = {
-        "ways": methods.ways(),
+        "ways": methods.available_methods(),
         "roots": [_line(root, root.path in music.chosen) for root in music.roots],
         "offers": music.offers,
         "parents": music.parents,
@@ -96,5 +96,5 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
 
 def _line(root: MusicRoot, is_chosen: bool) -> RootLine:
     lamp = {"well": "well" if root.scanned_at else "waiting", "part": "warning", "gone": "warning"}.get(root.state, "waiting")
-    says = root.says or ("" if root.scanned_at else "Not looked through yet.")
-    return RootLine(root.path, lamp, root.albums, root.files, root.left_out, root.scanned_at, says, is_chosen)
+    message = root.message or ("" if root.scanned_at else "Not looked through yet.")
+    return RootLine(root.path, lamp, root.albums, root.files, root.left_out, root.scanned_at, message, is_chosen)

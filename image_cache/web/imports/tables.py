@@ -13,7 +13,7 @@ from image_cache.importers.tables.service import TableConflict
 from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
-from image_cache.web.imports.methods import ways
+from image_cache.web.imports.methods import available_methods
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import UploadBuffer
 
@@ -35,7 +35,7 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
     if running or error or was_discarded:
         last = None
     values = {
-        "ways": ways(),
+        "ways": available_methods(),
         "running": running,
         "last": last,
         "is_waiting": found.is_waiting and last is not None,

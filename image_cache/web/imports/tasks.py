@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import UnknownTask
 from image_cache.models import TaskState
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.imports.methods import QUIET, way_of
+from image_cache.web.imports.methods import QUIET, method_of
 from image_cache.web.rate_limits import limiter
 
 LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
@@ -27,7 +27,7 @@ class TaskLine(NamedTuple):
     path: str  # of its page
     state: str
     lamp: str
-    says: str
+    message: str
     share: float | None
     done: int
     total: int | None
@@ -43,7 +43,7 @@ class TaskLine(NamedTuple):
 
 def line(state: TaskState) -> TaskLine:
     """Return a task for a page. A task that is done has its message in its outcome."""
-    way = way_of(state.kind)
+    way = method_of(state.kind)
     paused_s = None if state.paused_until is None or state.is_over else max(0, round(state.paused_until - time.time()))
     return TaskLine(
         id=state.id,
@@ -52,7 +52,7 @@ def line(state: TaskState) -> TaskLine:
         path=way.path if way else "/import",
         state=state.state,
         lamp="warning" if paused_s is not None else LAMPS[state.state],
-        says=_says(state),
+        message=_message(state),
         share=min(1.0, state.done / state.total) if state.total and not state.is_over else None,
         done=state.done,
         total=state.total,
@@ -85,15 +85,16 @@ def wait(task_id: int) -> None:
 
 
 def as_json(found: TaskLine) -> dict[str, Any]:
-    return {**found._asdict(), "is_over": found.is_over}
+    values = found._asdict()
+    return {**values, "says": values.pop("message"), "is_over": found.is_over}
 
 
-def _says(state: TaskState) -> str:
+def _message(state: TaskState) -> str:
     if state.state == "done":
-        return str(state.outcome.get("says") or state.says or "Done.")
+        return str(state.outcome.get("says") or state.message or "Done.")
     if state.state == "waiting":
-        return state.says or "Waiting for its turn."
-    return state.says or "Begins."
+        return state.message or "Waiting for its turn."
+    return state.message or "Begins."
 
 
 jobs = Blueprint("jobs", __name__)

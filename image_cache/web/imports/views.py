@@ -17,7 +17,7 @@ def check_account() -> AnyResponse | None:
 @importing.get("")
 def page() -> str:
     """Show the import methods and the newest tasks."""
-    return render_template("imports/index.html", ways=methods.ways(), tasks=tasks.recent())
+    return render_template("imports/index.html", ways=methods.available_methods(), tasks=tasks.recent())
 
 
 importing.add_url_rule("/table", "table", tables.page)

@@ -250,10 +250,10 @@ def _first_run() -> AnyResponse:
     from image_cache.web.imports import methods as ways
     from image_cache.web.records import first_run
 
-    offered = ways.first_ways()
+    offered = ways.first_methods()
     values = {
         "ways": offered,
-        "count_of_ways": ways.counted(len(offered)),
+        "count_of_ways": ways.count_label(len(offered)),
         "has_operator": services().accounts.has_operator(),
         "signs": first_run.signs(),
         "tasks": _tasks(),

@@ -355,7 +355,7 @@ def test_a_found_cover_that_turns_out_blank_is_not_found_again(vault: Inside, or
     fetch(vault, url)
     survey(vault)
     assert album(vault, album_id).picture is None
-    assert rows.tries(album_id).refused == (url,)
+    assert rows.tries(album_id).rejected == (url,)
     assert rows.tries(album_id).next_at == 0
 
 

@@ -53,7 +53,7 @@ class Shelf:
 
     def scan(self, **wanted: Any) -> dict[str, Any]:
         ended = self.tasks.run("music", wanted)
-        assert ended.state == "done", ended.says
+        assert ended.state == "done", ended.message
         return ended.outcome
 
     def albums(self) -> list[Album]:
@@ -336,12 +336,12 @@ def test_a_missing_or_empty_root_changes_nothing_and_is_said(shelf: Shelf, root:
     before = shelf.albums()
     away = root.rename(root.parent / "away")
     assert "Not there" in shelf.scan()["says"]
-    assert "no such file" in shelf.root().says
+    assert "no such file" in shelf.root().message
     with pytest.raises(OriginUnavailable, match="not there"):
         shelf.images.fetch(before[0].cover_url or "")
     root.mkdir()
     shelf.scan()
-    assert shelf.root().says.startswith("It is empty")
+    assert shelf.root().message.startswith("It is empty")
     with pytest.raises(OriginUnavailable, match="empty"):
         shelf.images.fetch(before[0].cover_url or "")
     assert shelf.albums() == before
@@ -373,7 +373,7 @@ class Mounted:
         tasks = TaskRunner(self.shelf.catalog, self.shelf.settings.state_dir, clock=self.shelf.clock)
         tasks.register("music", scan.run)
         ended = tasks.run("music", {})
-        assert ended.state == "done", ended.says
+        assert ended.state == "done", ended.message
         assert tasks.close()
         return ended.outcome
 
@@ -388,11 +388,11 @@ def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf:
     table(mounts)
     for _ in range(2):
         assert outcome(mounted.scan(), "gone") == (0,), "the disk is away, and somebody made a folder where it is mounted"
-        assert shelf.root().says.startswith("There is no music in it")
+        assert shelf.root().message.startswith("There is no music in it")
     record(root / "z", "Of another disk")
     table(mounts, ("8:33", root))
     assert outcome(mounted.scan(), "new", "gone") == (1, 0)
-    assert "another disk" in shelf.root().says
+    assert "another disk" in shelf.root().message
     assert outcome(mounted.scan(), "gone") == (1,), "from now on this is the disk"
 
 
@@ -409,7 +409,7 @@ def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: Shelf
     table(mounts)
     for _ in range(2):
         mounted.scan()
-        assert shelf.root().says == f"Not there: {inner}. What is on the wall of it stays."
+        assert shelf.root().message == f"Not there: {inner}. What is on the wall of it stays."
     assert [album.title for album in shelf.albums() if album.gone_at] == ["Goes"]
 
 
@@ -437,9 +437,9 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: Shelf, root: Path) -> None
     (root / "y" / "01.mp3").unlink()
     assert outcome(shelf.scan(dir=str(root / "x")), "new", "changed", "gone", "files") == (1, 0, 0, 6)
     ended = shelf.tasks.run("music", {"dir": str(root / "nowhere")})
-    assert (ended.state, ended.says) == ("failed", f"{root}/nowhere: no such file or directory.")
+    assert (ended.state, ended.message) == ("failed", f"{root}/nowhere: no such file or directory.")
     ended = shelf.tasks.run("music", {"dir": "/etc"})
-    assert ended.says.startswith("/etc: it lies in no music folder")
+    assert ended.message.startswith("/etc: it lies in no music folder")
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)
 
 
@@ -681,6 +681,6 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
     try:
         ended = shelf.tasks.run("music", {})
         assert ended.state == "failed"
-        assert "No music folder is set." in ended.says
+        assert "No music folder is set." in ended.message
     finally:
         shelf.close()

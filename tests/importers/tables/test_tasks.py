@@ -90,10 +90,10 @@ def test_a_table_is_taken_in_and_its_file_is_gone(inside: Inside) -> None:
 def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -> None:
     path = kept(inside, "listing_id,title\n1,x\n")
     state = ran(inside, "table-look", path, name="stock.csv")
-    assert state.says == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
+    assert state.message == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
     assert not Path(path).exists()
     gone = ran(inside, "table", path, name="stock.csv")
-    assert (gone.state, gone.says) == ("failed", "stock.csv: No such file or directory.")
+    assert (gone.state, gone.message) == ("failed", "stock.csv: No such file or directory.")
 
 
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
