@@ -15,7 +15,7 @@ from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.highlight import in_names, in_tracks
-from image_cache.web.imports.methods import counted, first_ways
+from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
@@ -208,10 +208,10 @@ def _search() -> SearchLine | None:
 
 def _first_run() -> AnyResponse:
     """Show the sources of records, and whether the server is ready for them."""
-    ways = first_ways()
+    methods = first_methods()
     values = {
-        "ways": ways,
-        "count_of_ways": counted(len(ways)),
+        "ways": methods,
+        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),
