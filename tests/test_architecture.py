@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -192,8 +193,8 @@ def loaded(program: str) -> set[str]:
 
 
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
-    """requests is 12 MB and Pillow 10: the first fetch brings the one, the decoder's child the other."""
-    assert not {"requests", "urllib3", "PIL", "prometheus_client"} & loaded("import app")
+    """requests is 12 MB and Pillow 10: the first fetch imports requests, child processes import Pillow and mutagen."""
+    assert not {"requests", "urllib3", "PIL", "mutagen", "obstore", "numpy", "prometheus_client"} & loaded("import app")
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
@@ -210,3 +211,32 @@ def test_covers_can_be_used_without_flask() -> None:
     found = loaded("from image_cache import initialize_image_cache, get_image_cache")
     assert "image_cache.covers.service" in found
     assert not {"flask", "werkzeug", "requests", "PIL"} & found
+
+
+def writes(module: str) -> Iterator[tuple[int, str, set[str]]]:
+    """Yield (line, text, names of the parameters) for each attribute of another object that is set, in a constructor or anywhere else.
+
+    The parameters are those of the constructor around it, empty outside of one.
+    """
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    around: dict[int, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = {argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs)}
+            around |= {id(inner): names for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) != "self") or (
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr"
+        ):
+            yield node.lineno, ast.unparse(node), around.get(id(node), set())
+
+
+def test_objects_are_complete_when_they_are_constructed() -> None:
+    """What an object needs is passed to its constructor: nobody completes it later, and no constructor completes another object."""
+    wrong = []
+    for module in MODULES:
+        is_building = module == "image_cache.services" or module.endswith(".build")
+        for line, text, parameters in writes(module):
+            if is_building or text.removeprefix("setattr(").split(".")[0] in parameters:
+                wrong.append(f"{module}:{line} sets {text}")
+    assert wrong == []

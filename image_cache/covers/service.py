@@ -59,20 +59,19 @@ class ImageCache:
     # What a page needs
 
     def for_page(
-        self, urls: Sequence[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE
-    ) -> list[Cover]:
-        """Return the cover of each URL on a page, in order, `none` for None; register the new ones, enqueue what is missing or stale.
+        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE
+    ) -> dict[str | None, Cover]:
+        """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
         Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them. The page is
-        shown even if the queue is full or the disk takes no more.
+        shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
         """
         resolved = self._urls.resolve(urls)
-        digests = [resolved.digests[url] if url else "" for url in urls]
         known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
         now = self.clock()
-        covers = known.covers(digests, now, unknown="waiting")
+        covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
         self._enqueue(known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now), priority)
-        return covers
+        return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
         """Return what is known about each URL, in order; `none` for None. Registers and enqueues nothing."""

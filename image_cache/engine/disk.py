@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from image_cache.engine.key import Key, key_of_path
@@ -36,7 +36,7 @@ class DiskTier:
         """
         path = self.root / key.path
         try:
-            fd = os.open(path, READING)
+            return _read(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -44,12 +44,6 @@ class DiskTier:
                 self.delete(key)
                 return None
             raise StorageError(str(path), error.strerror or str(error)) from error
-        try:
-            return _read_all(fd)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or str(error)) from error
-        finally:
-            os.close(fd)
 
     def put(self, key: Key, body: bytes) -> None:
         """Store the bytes under the key's name. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
@@ -63,6 +57,7 @@ class DiskTier:
             # Buffered, because a bare write() to a disk that fills up stores a part and says so in its result only.
             with create_file(temp) as file:
                 file.write(body)
+            path.unlink(missing_ok=True)  # other bytes: cut short by a power cut before their row was written
             _publish(temp, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -76,6 +71,26 @@ class DiskTier:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def discard(self, key: Key, is_intact: Callable[[bytes], bool]) -> bytes | None:
+        """Remove the key's file unless it is intact; returns the bytes of one that stays. Raises `StorageError`.
+
+        The file is moved aside before it is judged, so that one that another process stores meanwhile is not touched.
+        """
+        path = self.root / key.path
+        aside = temp_path(path)
+        try:
+            path.rename(aside)
+            body = _read(aside)
+            if is_intact(body):
+                _publish(aside, path)
+                return body
+            aside.unlink()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        return None
 
     def free_bytes(self) -> int:
         """Bytes that may still be written on this file system."""
@@ -126,9 +141,7 @@ def _is_made_young(path: Path) -> bool:
 
 
 def _publish(temp: Path, path: Path) -> None:
-    # link() refuses an existing name, rename() would replace it (and make ext4 flush). What stands there with other bytes was
-    # cut short by a power cut before its row was written: ours is whole.
-    path.unlink(missing_ok=True)
+    # link() refuses an existing name, rename() would replace it (and make ext4 flush).
     try:
         os.link(temp, path)
     except FileExistsError:  # another process was faster, with the same bytes
@@ -139,6 +152,14 @@ def _publish(temp: Path, path: Path) -> None:
         temp.rename(path)  # a file system without hard links, such as exFAT
         return
     temp.unlink()
+
+
+def _read(path: Path) -> bytes:
+    fd = os.open(path, READING)
+    try:
+        return _read_all(fd)
+    finally:
+        os.close(fd)
 
 
 def _read_all(fd: int) -> bytes:

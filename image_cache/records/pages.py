@@ -1,6 +1,6 @@
 """What the pages about records show: records with their covers, resolved, registered and enqueued once per page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.covers import ImageCache
@@ -8,14 +8,16 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Progress
 from image_cache.records.library import Library
 from image_cache.records.shelf import Facets
 
+Covers = Mapping[str | None, Cover]  # by the URL of the cover; None for a record without one
+
 
 @dataclass(frozen=True, slots=True)
 class WallPage:
-    """A page of the wall. `covers` are those of `page.albums`, in order; `count` are all records of the collection."""
+    """A page of the wall. `count` are all records of the collection."""
 
     page: AlbumPage
     page_size: int
-    covers: list[Cover]
+    covers: Covers
     facets: Facets
     count: int
     progress: Progress | None
@@ -23,7 +25,7 @@ class WallPage:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """A record, its neighbours on the shelf, and the records near in colour, each with their covers in order.
+    """A record, its neighbours on the shelf, and the records near in colour, with the covers of all.
 
     `index` is the place of the record in `shelf`; `reason` is why it might be picked at random; `has_details_queued` says that its
     source is asked for more.
@@ -32,15 +34,10 @@ class RecordPage:
     album: Album
     index: int
     shelf: list[Album]
-    shelf_covers: list[Cover]
     near: list[Album]
-    near_covers: list[Cover]
+    covers: Covers
     reason: str
     has_details_queued: bool
-
-    @property
-    def cover(self) -> Cover:
-        return self.shelf_covers[self.index]
 
 
 class RecordPages:
@@ -52,12 +49,12 @@ class RecordPages:
         self._enqueue_details = enqueue_details
 
     def wall(self, query: AlbumQuery, number: int) -> WallPage:
-        """Return a page of the wall. Raises as `Library.page`."""
+        """Return a page of the wall. Raises as `Library.wall`."""
         found = self._library.wall(query, number)
         covers = self._covers.for_page([album.picture for album in found.page.albums])
         return WallPage(found.page, self._library.page_size, covers, found.facets, found.count, self._covers.progress())
 
-    def nearby(self, text: str, count: int) -> tuple[list[Album], list[Cover]]:
+    def nearby(self, text: str, count: int) -> tuple[list[Album], Covers]:
         """Return the records around the place where an artist of this name would stand, and their covers."""
         albums = self._library.nearby(text, count)
         return albums, self._covers.for_page([album.picture for album in albums])
@@ -72,16 +69,15 @@ class RecordPages:
             album=album,
             index=shelf.index(album),
             shelf=shelf,
-            shelf_covers=covers[: len(shelf)],
             near=similar,
-            near_covers=covers[len(shelf) :],
+            covers=covers,
             reason=self._library.why(album),
             has_details_queued=self._enqueue_details(album),
         )
 
     def cover(self, album: Album) -> Cover:
         """Return the cover of a record, without enqueuing it."""
-        return self._covers.for_page([album.picture], load=())[0]
+        return self._covers.for_page([album.picture], load=())[album.picture]
 
 
 def _with_own(neighbours: Sequence[Album], own: Album) -> list[Album]:

@@ -188,6 +188,13 @@ class AlbumTable:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
         return int(row["n"]) if row else 0
 
+    def gone(self, source: str, limit: int) -> tuple[int, list[Album]]:
+        """Return how many albums of a source are gone, and the first of them by artist."""
+        where = "source = ? AND gone_at IS NOT NULL"
+        count = self.db.row(f"SELECT count(*) AS n FROM albums WHERE {where}", (source,))
+        sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
+        return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
+
     def play(self, album_id: int, played_at: float) -> int | None:
         """Add a play; return how many there are, None if there is no such record."""
         with self.db.write() as conn:

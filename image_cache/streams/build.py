@@ -10,7 +10,8 @@ from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import STRANGER, StreamImage, Viewer
-from image_cache.storage.local import Storage, StorageFactory
+from image_cache.storage.base import Storage
+from image_cache.storage.factory import StorageFactory
 from image_cache.streams import StreamImageCache, StreamImageManager, UploadLimits, checked_page
 from image_cache.units import MEGABYTE
 

@@ -15,7 +15,8 @@ from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageE
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
 

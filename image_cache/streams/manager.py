@@ -18,7 +18,8 @@ from image_cache.errors import CacheError, FieldRejected, NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
 from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
 from image_cache.streams.members import MemberTable, StreamMembers

@@ -1,5 +1,8 @@
 """Flask, and only here: routes that parse, call one service, and answer."""
 
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -82,10 +85,29 @@ def build_app(services: Services) -> Flask:
     ):
         app.register_blueprint(blueprint)
     check_declarations(app)
-    warm = WarmCovers(app.wsgi_app, services.covers.cache.memory)
+    warm = WarmCovers(app.wsgi_app, services.covers)
     app.wsgi_app = warm  # type: ignore[method-assign]
     app.extensions[WARM] = warm.look
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = StartOnFirstRequest(app, services)  # type: ignore[method-assign]
     return app
+
+
+class StartOnFirstRequest:
+    """Starts the threads with the first request, for a server that did not call `Services.start`; then leaves the chain.
+
+    Ours calls it when a worker starts. Not in `build_app`: a server may fork after that, and threads do not survive a fork.
+    """
+
+    def __init__(self, app: Flask, services: Services) -> None:
+        self._app = app
+        self._services = services
+        self._inner = app.wsgi_app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self._services.start()
+        if self._app.wsgi_app is self:  # not when it was wrapped again
+            self._app.wsgi_app = self._inner  # type: ignore[method-assign]
+        return self._inner(environ, start_response)

@@ -7,7 +7,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
-from image_cache.web.context import is_on_this_machine, is_same_origin, services
+from image_cache.web.context import is_on_this_machine, is_same_origin
 from image_cache.web.request_body import admit
 
 logger = logging.getLogger(__name__)
@@ -26,14 +26,9 @@ def register_guard(app: Flask) -> None:
     """Check the origin and the token of every change; set the security headers of every answer, errors included."""
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
-    app.before_request(_start)
     app.before_request(admit)  # before the token is looked for, which reads the body
     app.before_request(_check_change)
     app.after_request(_set_headers)
-
-
-def _start() -> None:
-    services().start()
 
 
 def _check_change() -> None:

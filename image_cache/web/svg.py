@@ -14,21 +14,25 @@ from image_cache.imaging.color import hex_of, oklab, rgb_of, rgb_of_oklab
 from image_cache.models import Album, Cover
 from image_cache.records.colours import BANDS, RAMPS, is_ascending
 
-MOST_SPINES = 11  # more than this over one letter and each spine stands for several records
+MAX_SPINES = 11  # with more records over one letter each spine stands for several
 HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 WHITE_BELOW = 0.179  # luminance where white and black text reach the same contrast, 4.58:1
 # Where the greys of the ruler begin and end; hues go from dark to light.
 LIGHTNESS = {"White": (0.8, 0.92), "Grey": (0.5, 0.75), "Black": (0.28, 0.42)}
 INITIALS_RATIO = 3.0  # WCAG 1.4.11 and 1.4.3 for large text
+_PLAIN = Markup(
+    '<svg class="drawn" viewBox="0 0 150 150" aria-hidden="true" focusable="false">'
+    '<rect width="150" height="150" fill="{}"/>{}</svg>'
+)
 
 
 def sleeve(cover: Cover, name: str) -> Markup:
     """Draw what stands where the picture will be: the average colour with initials, or a die-cut inner sleeve when there is none."""
     if cover.state in ("failed", "none"):
         return die_cut(cover.average, name)
-    if not is_hex(cover.average):
+    if cover.average is None or not is_hex(cover.average):
         return _svg("", '<rect class="unknown" width="150" height="150"/>', _initials(name, None))
-    return _svg("", Markup('<rect width="150" height="150" fill="{}"/>').format(cover.average), _initials(name, cover.average))
+    return _PLAIN.format(cover.average, _initials(name, cover.average))
 
 
 def die_cut(average: str | None = None, name: str = "") -> Markup:
@@ -53,7 +57,7 @@ def initials(name: str) -> str:
 
 def spines(count: int, each: int = 1) -> Markup:
     """Draw `count` records as spines, one per `each` records, of slightly different heights as on a shelf."""
-    shown = max(1, min(MOST_SPINES, -(-count // each))) if count else 0
+    shown = max(1, min(MAX_SPINES, -(-count // each))) if count else 0
     lines = "".join(f"M{4 * at + 1} {(0, 1, 0, 2, 1)[(at * 7 + count) % 5]}V14" for at in range(shown))
     width = max(2, 4 * shown - 2)
     return Markup(
@@ -64,7 +68,7 @@ def spines(count: int, each: int = 1) -> Markup:
 
 def coloured(band: str, count: int, each: int = 1) -> Markup:
     """Draw the records of a colour as spines, one per `each`, in the colours that the band goes through on the wall."""
-    shown = max(1, min(MOST_SPINES, -(-count // each))) if count else 0
+    shown = max(1, min(MAX_SPINES, -(-count // each))) if count else 0
     lines = [
         Markup('<path d="M{at} 0V14" stroke="{colour}"/>').format(at=4 * at + 1, colour=colour)
         for at, colour in enumerate(ramp(band, shown))
@@ -114,6 +118,7 @@ def _svg(kind: str, *parts: str | Markup) -> Markup:
     return Markup(f'<svg class="{names}" viewBox="0 0 150 150" aria-hidden="true" focusable="false">{body}</svg>')  # noqa: S704
 
 
+@lru_cache(maxsize=1024)  # the records of a few pages
 def _initials(name: str, ground: str | None) -> Markup:
     letters = initials(name)
     if not letters:
@@ -126,8 +131,9 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+@lru_cache(maxsize=1024)
 def is_hex(colour: str | None) -> bool:
-    """Say whether `colour` is `#rrggbb`: the only form that is ever written into markup."""
+    """Return True if `colour` is `#rrggbb`: the only form that is ever written into markup."""
     return colour is not None and HEX.fullmatch(colour) is not None
 
 

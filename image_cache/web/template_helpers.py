@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, after_this_request, g, request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -54,7 +54,6 @@ def register_helpers(app: Flask) -> None:
         may_operate=may_operate,
     )
     app.context_processor(viewer)
-    app.after_request(_register_unknown)
     app.jinja_env.filters.update(
         duration=duration,
         day=day,
@@ -113,9 +112,9 @@ def viewer() -> dict[str, Account | bool | None]:
         return {"viewer": None, "may_change": False, "operates": False}
 
 
-def know_covers(albums: Sequence[Album], covers: Sequence[Cover]) -> None:
-    """Let the helpers of this request know the covers that its view got, in the order of the albums."""
-    _known().update((album.picture, cover) for album, cover in zip(albums, covers, strict=True))
+def know_covers(covers: Mapping[str | None, Cover]) -> None:
+    """Let the helpers of this request know the covers that its view got, by URL."""
+    _known().update(covers)
 
 
 def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) -> str:
@@ -130,17 +129,19 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
     cover = _known().get(url)
     if cover is None:  # in a template of somebody else: the view did not know of it
         cover = _known()[url] = services().covers.peek([url])[0]
-        g.setdefault("unknown_covers", []).append(url)
+        if "unknown_covers" not in g:
+            g.unknown_covers = []
+            after_this_request(_register_unknown)
+        g.unknown_covers.append(url)
     return f"/cache/{variant}/{cover.digest}.webp" if cover.digest else get_placeholder_url(variant)
 
 
 def _register_unknown(answer: Response) -> Response:
     """Register the covers that a template named on its own, now that it is rendered."""
-    if urls := g.get("unknown_covers"):
-        try:
-            services().covers.register(urls)
-        except DatabaseError as error:
-            logger.warning("covers not registered reason=%s", error)
+    try:
+        services().covers.register(g.unknown_covers)
+    except DatabaseError as error:
+        logger.warning("covers not registered reason=%s", error)
     return answer
 
 

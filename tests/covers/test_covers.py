@@ -429,6 +429,26 @@ def test_a_job_that_never_came_back_waits_a_minute_and_is_not_lost(covers: Cover
     assert covers.states(url) == ["ready"]
 
 
+def test_the_third_decode_that_never_came_back_is_final(covers: Covers, origin: Origin) -> None:
+    url = origin.put("/a.jpg", jpeg())
+    covers.cache.register([url])
+    covers.cache.enqueue_missing([url])
+    states = []
+    for wait_s in (60, 480, 4 * DAY_S):
+        for _ in range(3):
+            assert covers.cache.jobs.claim() is not None
+            covers.clock.advance(100)  # the lease runs out
+        assert covers.run() == 1
+        states += covers.states(url)
+        (cover,) = covers.cache.peek([url])
+        assert cover.retry_at == covers.clock.now + wait_s
+        covers.clock.advance(wait_s)
+    assert states == ["waiting", "waiting", "failed"]
+    assert origin.count() == 0
+    covers.show(url)
+    assert covers.states(url) == ["ready"]
+
+
 def test_a_stop_in_the_middle_of_a_fetch_is_no_failure(tmp_path: Path, origin: Origin) -> None:
     """The fetch that we cut ourselves counted as a failure of the host, and the cover waited for it after the start."""
     gate = threading.Event()
@@ -480,6 +500,25 @@ def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
     assert covers.states(good, broken) == ["ready", "ready"]
     covers.forget_memory()
     assert covers.cache.get(digest, "thumbnails") is not None
+
+
+@pytest.mark.parametrize(("status", "state"), [(404, "failed"), (500, "waiting")])
+def test_a_failure_that_a_wrong_clock_put_years_ahead_keeps_nobody_away(
+    covers: Covers, origin: Origin, status: int, state: str
+) -> None:
+    url = origin.put("/a.jpg", status=status)
+    covers.clock.advance(10 * YEAR_S)
+    covers.show(url)
+    assert covers.states(url) == [state]
+    (digest,) = covers.digests(url)
+    with covers.cache.cache.index.database.write() as conn:
+        covers.cache.jobs.clear(conn)  # a job that waits is put right by `fix_clock_skew`; here the register alone decides
+    covers.clock.advance(-10 * YEAR_S)
+    origin.put("/a.jpg", jpeg())
+    assert covers.states(url) == ["waiting"]
+    assert covers.cache.enqueue_digests([digest]) == 1
+    covers.run()
+    assert covers.states(url) == ["ready"]
 
 
 # Clearing and cleaning
@@ -807,8 +846,9 @@ def test_several_workers_make_one_fetcher(tmp_path: Path, origin: Origin) -> Non
     parts.close()
 
 
-def test_an_unreadable_file_is_fetched_anew(covers: Covers, origin: Origin) -> None:
-    url = origin.put("/a.jpg", jpeg())
+def test_an_unreadable_file_is_fetched_again_without_validators(covers: Covers, origin: Origin) -> None:
+    """A 304 would bring no bytes to render from."""
+    url = origin.put("/a.jpg", jpeg(), etag='"v1"', last_modified="Wed, 21 Oct 2026 07:28:00 GMT")
     (digest,) = covers.show(url)
     for variant in ("thumbnails", "detail"):
         os.truncate(covers.cache.cache.disk.root / Key("covers", variant, digest).path, 10)
@@ -818,3 +858,14 @@ def test_an_unreadable_file_is_fetched_anew(covers: Covers, origin: Origin) -> N
     covers.show(url)
     assert covers.cache.get(digest, "thumbnails") is not None
     assert origin.count() == 2
+    assert not {"if-none-match", "if-modified-since"} & set(origin.requests[-1].headers)
+
+
+def test_a_size_that_is_missing_is_fetched_without_validators_although_others_are_stored(covers: Covers, origin: Origin) -> None:
+    url = origin.put("/a.jpg", jpeg(900, 900), etag='"v1"')
+    (digest,) = covers.show(url)
+    covers.clock.advance(25 * HOUR_S)
+    covers.cache.request(digest, "detail-2x")  # 1200 px cannot be made from 600
+    covers.run()
+    assert covers.cache.get(digest, "detail-2x") is not None
+    assert "if-none-match" not in origin.requests[-1].headers

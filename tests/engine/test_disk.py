@@ -84,6 +84,29 @@ def test_equal_bytes_are_not_written_again(disk: DiskTier) -> None:
     assert path.stat().st_mtime > 1  # young again, or a sweep would take it before its row is there
 
 
+def test_discard_removes_a_bad_file_and_leaves_an_intact_one(disk: DiskTier) -> None:
+    assert disk.discard(KEY, lambda _: False) is None
+    disk.put(KEY, b"body")
+    assert disk.discard(KEY, b"body".__eq__) == b"body"
+    assert disk.get(KEY) == b"body"
+    assert disk.discard(KEY, lambda _: False) is None
+    assert list((disk.root / KEY.path).parent.iterdir()) == []
+
+
+def test_discard_leaves_what_is_stored_while_it_judges(disk: DiskTier) -> None:
+    """Reading a torn file and then unlinking its name removed the good file that had replaced it in between."""
+
+    def judge(body: bytes) -> bool:
+        disk.put(KEY, b"whole")
+        return body == b"whole"
+
+    disk.put(KEY, b"torn")
+    assert disk.discard(KEY, judge) is None
+    assert disk.get(KEY) == b"whole"
+    assert disk.discard(KEY, judge) == b"whole"
+    assert [path.name for path in (disk.root / KEY.path).parent.iterdir()] == [f"{KEY.digest}.webp"]
+
+
 def test_what_a_power_cut_left_under_the_name_is_replaced_and_open_readers_keep_theirs(disk: DiskTier) -> None:
     disk.put(KEY, b"torn")
     path = disk.root / KEY.path

@@ -67,6 +67,17 @@ def test_a_wake_is_never_lost() -> None:
     assert pool.close()
 
 
+def test_an_enqueuer_wakes_the_workers_by_the_shared_wakeup() -> None:
+    jobs, wakeup = Jobs(), threading.Event()
+    pool = Pool(jobs, [], workers=1, idle_s=3600, wakeup=wakeup)
+    pool.start()
+    for number in range(20):
+        jobs.add(number)
+        wakeup.set()
+        assert jobs.done.acquire(timeout=30)
+    assert pool.close()
+
+
 def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs()
     jobs.add(ValueError("first"), 1, RuntimeError("second"), 2)

@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.servers import about_to_start
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMn"
 ACCOUNT = "vera.vinyl"
@@ -48,6 +50,7 @@ class DiscogsServer:
     """The process, from the side of a test."""
 
     def __init__(self, *, records: int = 0, window_s: float = 1.0, images: str = "https://i.discogs.com") -> None:
+        about_to_start()
         command = [sys.executable, "-m", "tests.support.discogs", "--records", str(records), "--window", str(window_s)]
         self.process = subprocess.Popen(
             [*command, "--images", images, "--parent", str(os.getpid())], cwd=ROOT, stdout=subprocess.PIPE, text=True

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.servers import about_to_start
 from tests.support.vault import ROOT, Reply, Vault, _reply, wait_until
 
 PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -55,6 +56,7 @@ class Front:
         self.stop()
 
     def start(self) -> None:
+        about_to_start()
         self.prefix.mkdir(exist_ok=True)
         path = self.prefix / "nginx.conf"
         path.write_text(configuration(self.port, self.vault.port, self.folder), encoding="utf-8")

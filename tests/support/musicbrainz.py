@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.servers import about_to_start
+
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED_S = 0.95  # between two requests; the rule says one a second on the average
 TERM = re.compile(r'(\w+):(?:"((?:[^"\\]|\\.)*)"|(\S+))')
@@ -58,6 +60,7 @@ class Archive:
 
     def start(self) -> None:
         """Start it; after a stop under its old address."""
+        about_to_start()
         command = [sys.executable, "-m", "tests.support.musicbrainz", str(self.folder), "--port", str(self.port)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.ports import free_port
+from tests.support.servers import about_to_start
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = [sys.executable, "-OO", "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"]  # as `make run` does
@@ -62,6 +63,7 @@ class Vault:
 
     def start(self) -> None:
         """Start gunicorn and wait until a page is served."""
+        about_to_start()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 SERVE,

@@ -60,7 +60,7 @@ def test_a_count_is_drawn_as_at_most_eleven_spines() -> None:
     assert drawing.spines(0).count("V14") == 0
     assert drawing.spines(5).count("V14") == 5
     assert drawing.spines(30, each=3).count("V14") == 10
-    assert drawing.spines(400).count("V14") == drawing.MOST_SPINES
+    assert drawing.spines(400).count("V14") == drawing.MAX_SPINES
 
 
 def test_sides_are_told_by_their_letters_and_numbers_make_one_list() -> None:
@@ -108,7 +108,7 @@ def test_the_ruler_shows_every_letter_and_leads_to_its_page() -> None:
 
 def test_no_more_than_three_sleeves_blink() -> None:
     albums = [album(number) for number in range(1, 7)]
-    tiles = wall.tiles(albums, [Cover("0" * 64, "working")] * 6)
+    tiles = wall.tiles(albums, {None: Cover("0" * 64, "working")})
     assert [tile.blinks for tile in tiles] == [True] * 3 + [False] * 3
     assert {tile.message for tile in tiles} == {"cover on its way"}
 

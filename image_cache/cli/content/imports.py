@@ -56,7 +56,7 @@ def discogs(context: CommandContext, forget: bool) -> None:
     if state.pass_at:
         out.line(f"Read {time.strftime('%Y-%m-%d %H:%M', time.localtime(state.pass_at))}.")
     if state.fault:
-        out.line(state.says)
+        out.line(state.message)
 
 
 @click.command("scan", cls=VaultCommand)
@@ -67,7 +67,7 @@ def scan(context: CommandContext, folder: str | None) -> None:
 
     def draw(state: TaskState) -> None:
         if not state.is_over:
-            out.bar(state.done, None, f"{state.done:,} files. {state.says}")
+            out.bar(state.done, None, f"{state.done:,} files. {state.message}")
 
     wanted = {}
     with opened_services(context) as services:
@@ -79,7 +79,7 @@ def scan(context: CommandContext, folder: str | None) -> None:
         ended = services.tasks.run("music", wanted, draw)
     out.end_bar()
     if ended.state != "done":
-        raise CacheError(ended.says)
+        raise CacheError(ended.message)
     out.line(ended.outcome["says"])
     problems = ended.outcome["problems"]
     for line in problems[:SHOWN_PROBLEMS]:
@@ -90,7 +90,7 @@ def scan(context: CommandContext, folder: str | None) -> None:
 
 def _print_end(out: Output, state: TaskState) -> int:
     """Say how a task ended; return 1 if it did not end well."""
-    message = str(state.outcome.get("says") or state.says)
+    message = str(state.outcome.get("says") or state.message)
     if state.state != "done":
         out.note(message or "Stopped; it goes on with the next start.")
         return 1
@@ -106,9 +106,9 @@ class _Messages:
         self._last = ""
 
     def __call__(self, state: TaskState) -> None:
-        if not state.says or state.says == self._last or state.is_over:
+        if not state.message or state.message == self._last or state.is_over:
             return
-        self._last = message = state.says
+        self._last = message = state.message
         if state.paused_until is not None:
             message = f"{message} On again in {max(1, round(state.paused_until - time.time()))} s."
         self._out.note(message)

@@ -52,11 +52,11 @@ class CoverPages:
         offers = [offer for offer in tries.offers if offer.url != album.picture]
         covers = self._covers.for_page([album.picture, *(offer.url for offer in offers)], priority=VISIBLE)
         image = self._covers.images_at([album.picture])[0]
-        return CoverChoice(covers[0], image, tries, list(zip(offers, covers[1:], strict=True)))
+        return CoverChoice(covers[album.picture], image, tries, [(offer, covers[offer.url]) for offer in offers])
 
     def count_flaws(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups of records look the same."""
-        return {DUMMY: self._rows.count_refused(), **self._appearances.counts()}
+        return {DUMMY: self._rows.count_rejected(), **self._appearances.counts()}
 
     def flawed(self, kind: str, first: int, count: int) -> list[list[FlawedRecord]]:
         """Return records with a flaw, in groups: groups of more than one for `twins` only."""
@@ -64,7 +64,7 @@ class CoverPages:
         albums = self._library.albums_by_id([album_id for group in groups for album_id in group])
         urls = [album.picture for album in albums]
         covers, images = self._covers.for_page(urls, load=()), self._covers.images_at(urls)
-        found = {album.id: FlawedRecord(album, cover, image) for album, cover, image in zip(albums, covers, images, strict=True)}
+        found = {album.id: FlawedRecord(album, covers[album.picture], image) for album, image in zip(albums, images, strict=True)}
         shown = ([found[album_id] for album_id in group if album_id in found] for group in groups)
         return [group for group in shown if group]
 
@@ -72,5 +72,5 @@ class CoverPages:
         if kind == TWINS:
             return self._appearances.twins(first, count)
         if kind == DUMMY:
-            return [[album_id] for album_id in self._rows.refused(first, count)]
+            return [[album_id] for album_id in self._rows.rejected(first, count)]
         return [[album_id] for album_id in self._appearances.flawed(kind, first, count)]

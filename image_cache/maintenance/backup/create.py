@@ -24,7 +24,8 @@ from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
 from image_cache.maintenance.backup.restore import RestoreReport, restore
 from image_cache.maintenance.backup.staging import publish, written_alone
 from image_cache.models import iso
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
 from image_cache.streams.images import StoredOriginal, originals_in
 

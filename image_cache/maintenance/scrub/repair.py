@@ -15,7 +15,8 @@ from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.maintenance.scrub.report import ScrubPass
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams import StreamImageManager
 from image_cache.streams.images import OriginalTable, StoredOriginal
 

@@ -261,7 +261,7 @@ def _host(found: HostFigures, now: float) -> Host:
 def _task(task: TaskState) -> JobRow:
     share = task.done / task.total if task.total and not task.is_over else None
     detail = f"{task.done:,} of {task.total:,}" if task.total else f"{task.done:,} so far" if task.done else ""
-    says = task.says or task.state.capitalize()
+    says = task.message or task.state.capitalize()
     return JobRow(task.kind.replace("_", " ").replace("-", " ").capitalize(), detail, TASK_LAMPS[task.state], says, share)
 
 

@@ -133,7 +133,7 @@ def act(album_id: int, action: str) -> AnyResponse:
 
 def _cover_page(album: Album, wrong: str = "") -> str:
     choice = services().cover_pages.choice(album)
-    know_covers([album], [choice.cover])
+    know_covers({album.picture: choice.cover})
     values: dict[str, Any] = {
         "album": album,
         "cover": choice.cover,
@@ -153,8 +153,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
 
 def _section(flaw: str, count: int, first: int, limit: int) -> view_models.Section:
     groups = services().cover_pages.flawed(flaw, first, limit)
-    records = [record for group in groups for record in group]
-    know_covers([record.album for record in records], [record.cover for record in records])
+    know_covers({record.album.picture: record.cover for group in groups for record in group})
     return view_models.section(flaw, count, groups)
 
 

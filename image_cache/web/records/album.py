@@ -94,11 +94,11 @@ def spin_path(random_filter: RandomFilter) -> str:
     return "/random" + (f"?{urlencode(random_filter)}" if random_filter else "")
 
 
-def spines(shelf: Sequence[Album], covers: Sequence[Cover], own: Album) -> list[Spine]:
+def spines(shelf: Sequence[Album], covers: Mapping[str | None, Cover], own: Album) -> list[Spine]:
     """Draw the shelf; records differ a little in height, each always the same."""
     drawn = []
-    for album, cover in zip(shelf, covers, strict=True):
-        back, ink = drawing.spine(cover)
+    for album in shelf:
+        back, ink = drawing.spine(covers[album.picture])
         drawn.append(Spine(album, back, ink, album.id == own.id, album.id % 3 == 1))
     return drawn
 

@@ -50,7 +50,7 @@ def ask(album_id: int) -> AnyResponse:
     album = get_record_or_404(album_id)
     own = services().removal.dependents([album.id]).get(album.id, RecordDependents())
     cover = services().pages.cover(album)
-    know_covers([album], [cover])
+    know_covers({album.picture: cover})
     goes = [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)]
     return _page(render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album)))
 

@@ -15,7 +15,7 @@ from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.highlight import in_names, in_tracks
-from image_cache.web.imports.methods import counted, first_ways
+from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
@@ -86,20 +86,20 @@ def album(album_id: int) -> AnyResponse:
 def show_record(record: Album, **other: object) -> AnyResponse:
     """Answer with the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
-    know_covers((*shown.shelf, *shown.near), (*shown.shelf_covers, *shown.near_covers))
-    shelf, index = shown.shelf, shown.index
+    know_covers(shown.covers)
+    shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
     random_filter = album_view.parse_random_filter(request.args)
     is_picked = "spun" in request.args
     values = {
         "album": record,
-        "cover": shown.cover,
-        "tint": album_view.tint_name(shown.cover),
+        "cover": cover,
+        "tint": album_view.tint_name(cover),
         "sides": album_view.sides(record.tracks),
         "facts": album_view.facts(record),
-        "shelf": album_view.spines(shelf, shown.shelf_covers, record),
+        "shelf": album_view.spines(shelf, shown.covers, record),
         "previous": shelf[index - 1] if index else None,
         "next": shelf[index + 1] if index + 1 < len(shelf) else None,
-        "near": wall.tiles(shown.near, shown.near_covers, eager=0),
+        "near": wall.tiles(shown.near, shown.covers, eager=0),
         "spun": is_picked,
         "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
         "spin_again": album_view.spin_path(random_filter),
@@ -167,7 +167,7 @@ def _wall_page(address: wall.WallAddress) -> WallPage:
         shown = services().pages.wall(address.query, address.page)
     except UnknownPage as error:
         raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
-    know_covers(shown.page.albums, shown.covers)
+    know_covers(shown.covers)
     return shown
 
 
@@ -208,10 +208,10 @@ def _search() -> SearchLine | None:
 
 def _first_run() -> AnyResponse:
     """Show the sources of records, and whether the server is ready for them."""
-    ways = first_ways()
+    methods = first_methods()
     values = {
-        "ways": ways,
-        "count_of_ways": counted(len(ways)),
+        "ways": methods,
+        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),
@@ -229,7 +229,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
         albums, covers = services().pages.nearby(address.query.text, NEARBY)
-        know_covers(albums, covers)
+        know_covers(covers)
         return page_response(
             render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
         )

@@ -82,10 +82,11 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
+    `url` is the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
     """
 
     album: Album
+    url: str | None
     cover: Cover
     tab: Group | None
     eager: bool
@@ -95,17 +96,32 @@ class Tile:
 
 
 def tiles(
-    albums: Sequence[Album], covers: Sequence[Cover], heads: Mapping[int, Group] | None = None, *, eager: int = 8
+    albums: Sequence[Album],
+    covers: Mapping[str | None, Cover],
+    heads: Mapping[int, Group] | None = None,
+    *,
+    eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
     blinking = 0
     result = []
-    for index, (album, cover) in enumerate(zip(albums, covers, strict=True)):
+    for index, album in enumerate(albums):
+        url = album.picture
+        cover = covers[url]
         blinks = cover.state == "working" and blinking < MAX_BLINKING
         blinking += blinks
-        tab = (heads or {}).get(album.id)
-        drawn = drawing.sleeve(cover, album.artist)
-        result.append(Tile(album, cover, tab, index < eager, blinks, drawn, MESSAGES.get(cover.state, "no cover yet")))
+        result.append(
+            Tile(
+                album=album,
+                url=url,
+                cover=cover,
+                tab=(heads or {}).get(album.id),
+                eager=index < eager,
+                blinks=blinks,
+                drawn=drawing.sleeve(cover, album.artist),
+                message=MESSAGES.get(cover.state, "no cover yet"),
+            )
+        )
     return result
 
 
@@ -127,7 +143,7 @@ def ruler(page: AlbumPage, wall: WallAddress) -> list[Cell]:
         labels = [*BANDS, *(label for label in labels if label not in BANDS)]
     if wall.query.sort in ("artist", "title") and all(len(label) == 1 for label in labels):
         labels = [*LETTERS, *(label for label in labels if label not in LETTERS)]
-    each = max(1, -(-max((group.count for group in page.groups), default=0) // drawing.MOST_SPINES))
+    each = max(1, -(-max((group.count for group in page.groups), default=0) // drawing.MAX_SPINES))
     cells = []
     for label in labels:
         group = groups.get(label)

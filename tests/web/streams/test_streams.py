@@ -14,6 +14,7 @@ from PIL import Image
 
 from image_cache.models import ImageVisibility
 from image_cache.storage.local import LocalStorage
+from image_cache.web.access import Role, access
 from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
 from tests.support.clock import FakeClock
@@ -339,13 +340,17 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
     stage: Stage, actor: str, count: int, may_upload: bool
 ) -> None:
     image_id = stage.images[PRIVATE].image_id
-    stage.inside.app.add_url_rule("/own", view_func=lambda: render_template_string(MACROS, image_id=image_id))
+    view = access(read=Role.VISITOR)(lambda: render_template_string(MACROS, image_id=image_id))
+    stage.inside.app.add_url_rule("/own", view_func=view)
     text = stage.ask(actor, "GET", "/own").text
     gallery = text[text.index("B") : text.index("\nC")]
     assert sum(image.image_id in gallery for image in stage.images.values()) == count
     assert ('enctype="multipart/form-data"' in text) == may_upload
     assert ("Clear this page" in text) == may_upload
     assert (f"/streams/{SLUG}/images/{image_id}/detail" in text[text.index("\nE") :]) == may_upload
+    assert "css/streams.css" in gallery, "a page that is not one of ours has no style sheet of streams"
+    assert "js/streams/stream.js" in gallery
+    assert ('src="/assets/' in text[: text.index("B<")] and "js/streams/uploader.js" in text) == may_upload
 
 
 def test_a_page_of_the_cache_is_counted_and_cleared_by_its_name(stage: Stage) -> None:
