@@ -20,6 +20,7 @@ from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.choose import CoverEditor
 from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import KIND, ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
@@ -57,6 +58,7 @@ class Services:
     library: Library
     pages: RecordPages
     cover_pages: CoverPages
+    cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
@@ -180,6 +182,7 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         catalog=catalog,
         library=library,
         removal=library.removal,
+        cover_editor=care.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=parts.covers),
         pages=RecordPages(library, parts.covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),

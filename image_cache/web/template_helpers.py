@@ -1,4 +1,4 @@
-"""What templates call: addresses of pictures and of our own files, and the wording of numbers and days."""
+"""Template helpers: addresses of covers and of our own files, and the format of numbers and dates."""
 
 import datetime
 import hashlib
@@ -28,7 +28,7 @@ STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
 
-# The width of a sleeve at each width of the window, as the stylesheet lays the wall out.
+# The width of a cover at each width of the window, as the stylesheet lays out the wall.
 SIZES = {
     "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
     "m": "(max-width: 349px) 46vw, (max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, "
@@ -40,7 +40,7 @@ SIZES = {
 
 
 def register_helpers(app: Flask) -> None:
-    """Make the helpers known to every template of `app`."""
+    """Register the helpers for every template of `app`."""
     app.jinja_env.globals.update(
         get_thumbnail_url=get_thumbnail_url,
         get_detail_image_url=get_detail_image_url,
@@ -128,7 +128,7 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
     if not url:
         return get_placeholder_url(variant)
     cover = _known().get(url)
-    if cover is None:  # in a template of somebody else: the view did not know of it
+    if cover is None:  # in a custom template: the view did not know of it
         cover = _known()[url] = services().covers.peek([url])[0]
         if "unknown_covers" not in g:
             g.unknown_covers = []
@@ -153,13 +153,13 @@ def _known() -> dict[str | None, Cover]:
 
 
 def asset(name: str) -> str:
-    """Return the address of one of our own files. It carries a mark of all their contents, so it may be kept forever."""
+    """Return the address of one of our own files. It has a hash of all their contents, so it may be cached for ever."""
     return f"/assets/{assets_version()}/{quote(name)}"
 
 
 @lru_cache(maxsize=1)
 def assets_version() -> str:
-    """Return eight hex digits that change whenever a file of ours changes: modules that import each other must match."""
+    """Return eight hex digits that change with any of our files: modules that import each other must match."""
     mark = hashlib.sha256()
     for path in sorted(STATIC_DIR.rglob("*")):
         if path.is_file():
@@ -169,7 +169,7 @@ def assets_version() -> str:
 
 
 def duration(seconds: int | None) -> str:
-    """Write a playing time as on a sleeve: 3:34, 1:02:10; empty when unknown."""
+    """Format a playing time: 3:34, 1:02:10; empty if unknown."""
     if seconds is None:
         return ""
     minutes, rest = divmod(int(seconds), 60)
@@ -178,7 +178,7 @@ def duration(seconds: int | None) -> str:
 
 
 def day(at: float | None) -> str:
-    """Write a point in time as a day: 3 November, with its year when that is not this one."""
+    """Format a point in time as a day: 3 November, with the year unless it is this one."""
     if not at:
         return "never"
     when = datetime.datetime.fromtimestamp(at).astimezone()
@@ -187,40 +187,40 @@ def day(at: float | None) -> str:
 
 
 def clock(at: float) -> str:
-    """Write a point in time as an hour of the day: 14:05."""
+    """Format a point in time as a time of day: 14:05."""
     return time.strftime("%H:%M", time.localtime(at))
 
 
 def moment(at: float) -> str:
-    """Write a point in time: 14:05 when it is of today, else 3 November, 14:05."""
+    """Format a point in time: 14:05 if it is today, else 3 November, 14:05."""
     is_today = time.localtime(at)[:3] == time.localtime()[:3]
     return clock(at) if is_today else f"{day(at)}, {clock(at)}"
 
 
 def thousands(number: int) -> str:
-    """Write 1243 as 1,243."""
+    """Format 1243 as 1,243."""
     return f"{number:,}"
 
 
 def records(number: int) -> str:
-    """Write a count with its noun: 1 record, 1,243 records."""
+    """Format a count with its noun: 1 record, 1,243 records."""
     return f"{number:,} {'record' if number == 1 else 'records'}"
 
 
 def times(number: int) -> str:
-    """Write how often: never, once, 12 times."""
+    """Format how often: never, once, 12 times."""
     return {0: "never", 1: "once"}.get(number, f"{number:,} times")
 
 
 def rough(seconds: float) -> str:
-    """Write a wait as people say it: 40 s, 3 min, 2 h."""
+    """Format a duration: 40 s, 3 min, 2 h."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
 def size(number: int) -> str:
-    """Write bytes as people say them: 812 B, 86.4 MB, 1.24 GB."""
+    """Format bytes: 812 B, 86.4 MB, 1.24 GB."""
     value = float(number)
     for unit in ("B", "KB", "MB", "GB"):
         if value < 999.5:
@@ -230,7 +230,7 @@ def size(number: int) -> str:
 
 
 def mark(text: str, words: Sequence[str]) -> Markup:
-    """Escape `text` and mark every place where one of `words` occurs, whatever its case or accents."""
+    """Escape `text` and mark every occurrence of one of `words`, whatever its case or accents."""
     parts: list[str | Markup] = []
     end = 0
     for start, stop in places(text, words):
