@@ -21,6 +21,7 @@ from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.choose import CoverEditor
 from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
@@ -63,6 +64,7 @@ class Services:
     library: Library
     pages: RecordPages
     cover_pages: CoverPages
+    cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
@@ -198,6 +200,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         removal=library.removal,
+        cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),

@@ -256,6 +256,14 @@ class ImageCache:
         self._demand.forget_recent()
         return upkeep.clear(self.cache)
 
+    def clear_scope(self, scope: str) -> int:
+        """Drop from memory what was held for one page; returns how many. Nothing is removed from the disk."""
+        return self.cache.memory.clear_scope(scope)
+
+    def free_bytes(self) -> int:
+        """Return how many bytes may still be written on the file system of the covers."""
+        return self.cache.disk.free_bytes()
+
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""
         try:

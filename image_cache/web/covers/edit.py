@@ -52,8 +52,8 @@ def missing() -> str:
 @sleeves.post("/covers/missing")
 @limiter.limit("20 per minute")
 def look_for_all() -> AnyResponse:
-    """Search for every missing cover, whenever it was searched last."""
-    services().artwork.editor.search_again()
+    """Search for every missing cover, whenever the last search was."""
+    services().cover_editor.search_again()
     return redirect(url_for("sleeves.missing"), 303)
 
 
@@ -95,10 +95,10 @@ def upload(album_id: int) -> AnyResponse:
             raise ImageRejected("no file was chosen")
         if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
-                raise UploadTooLarge(services().artwork.editor.max_bytes, file.stream.size_bytes)
+                raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
                 raise StorageError("upload", "no space for the file on this machine")
-        services().artwork.editor.upload(album, file.stream)  # type: ignore[arg-type]
+        services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
     except StorageError as error:
@@ -114,7 +114,7 @@ def upload(album_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(album_id: int, action: str) -> AnyResponse:
     """Choose an offered image, search again, remove the uploaded one, or retry the source."""
-    album, editor = _album(album_id), services().artwork.editor
+    album, editor = _album(album_id), services().cover_editor
     if action == "choose":
         editor.choose(album, request.form.get("address", "")[:2048])
     elif action == "again":
