@@ -142,7 +142,7 @@ def post_worker_init(worker):
 
     share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
-    services.streams.views.share(_views, _views_salt)
+    services.streams.view_counts.share(_views, _views_salt)
     if not _settings.DEBUG:  # the log of every request is written where the usual way ends
         worker.quick = FastPath(worker.wsgi.extensions[WARM], SERVER)
     services.start()

@@ -52,7 +52,7 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_guard(app)  # limits are counted inside the views: what was refused before uses none up
     register_access(app)
     register_limits(app)
     register_errors(app)

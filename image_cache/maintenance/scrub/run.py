@@ -13,7 +13,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
-from image_cache.files.store import FileCache
+from image_cache.files.cache import FileCache
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.compare import check_shard

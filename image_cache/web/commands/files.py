@@ -13,10 +13,9 @@ from flask.cli import AppGroup
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, OriginError
+from image_cache.files.cache import FileCache
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
-from image_cache.files.maintenance import verify
-from image_cache.files.store import FileCache
 from image_cache.web.context import services
 from image_cache.web.template_helpers import size
 
@@ -45,7 +44,7 @@ def list_files() -> None:
     with _cache() as cache:
         listed = entries(cache)
         _, used_bytes = cache.totals()
-        budget_bytes = cache.bounds().budget_bytes
+        budget_bytes = cache.limits().budget_bytes
     for entry in listed:
         click.echo("  ".join(_cells(entry)).rstrip())
     click.echo(f"{len(listed):,} {'file' if len(listed) == 1 else 'files'}, {size(used_bytes)} of {size(budget_bytes)}.")
@@ -60,7 +59,7 @@ def verify_files(no_fetch: bool) -> None:
         kept = cache.index.files()
         total = sum(one.size_bytes for one in kept)
         with click.progressbar(length=total, label="Verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-            bad = [one for one in kept if not verify(cache, one, bar.update)]
+            bad = [one for one in kept if not cache.verify(one, bar.update)]
         left = 0
         for one in bad:
             try:

@@ -36,11 +36,6 @@ PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
 
-def record_page() -> str:
-    """Return the path of the record that the request is about."""
-    return url_for("pages.album", **(request.view_args or {}))
-
-
 @pages.get("/")
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search when there is something to search for."""
@@ -106,7 +101,7 @@ def show_album(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Count one more play, said by the listener; never a side effect of looking."""
     get_record_or_404(album_id)
@@ -115,7 +110,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Take the last play back."""
     get_record_or_404(album_id)
@@ -208,9 +203,7 @@ def _covers(albums: Sequence[Album]) -> list[Cover]:
     covers, urls = services().covers, [one.picture for one in albums]
     covers.register(urls)
     looks = know_covers(urls)
-    covers.enqueue_missing(
-        urls, PAGE
-    )  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
+    covers.enqueue_missing(urls, PAGE)  # what is missing or stale
     return looks
 
 
