@@ -27,8 +27,8 @@ from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.library import Library
 from image_cache.server.nginx_links import NginxLinks
-from image_cache.streams import StreamImageManager
-from image_cache.streams.build import forget_streams, open_streams
+from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
+from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
 
@@ -53,6 +53,9 @@ class Services:
     covers: ImageCache
     limits: RuntimeLimits
     streams: StreamImageManager
+    stream_queries: StreamQueries
+    stream_members: StreamMembers
+    stream_images: StreamImages
     files: FileServices
     tasks: TaskRunner
     discogs: DiscogsService
@@ -86,7 +89,7 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
-        forget_streams(self.streams)
+        forget_image_manager(self.streams)
         give_back = self.covers.jobs.release_own if was_running else None
         try:
             # Each for itself: a database that refuses must not leave a child running, or unwritten what another one would have kept.
@@ -148,7 +151,7 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         music.periodic_job(tasks),
         PeriodicJob("streams", TEND_S, streams.run_maintenance, first_s=TEND_FIRST_S),
         *care.periodic_jobs(),
-        *files.chores(),
+        *files.periodic_jobs(),
         nightly.periodic_job(),
     ]
     if settings.FRONT_DIR is not None:
@@ -164,6 +167,9 @@ def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) 
         covers=parts.covers,
         limits=limits,
         streams=streams,
+        stream_queries=streams.queries,
+        stream_members=streams.members,
+        stream_images=streams.images,
         files=files,
         tasks=tasks,
         discogs=discogs,

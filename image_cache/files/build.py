@@ -134,7 +134,7 @@ class FileServices:
         """Remove the files past their TTL whose origins answer; return how many."""
         return remove_expired(self.cache)
 
-    def change_bounds(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> int:
+    def change_limits(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> int:
         """Change budget or TTL; a lower budget evicts at once. Returns how many files were evicted. Raises `ConfigError`."""
         self.limits.change(max_size_mb=max_size_mb, ttl_hours=ttl_hours)
         before = self.cache.totals()[0]
@@ -167,7 +167,7 @@ class FileServices:
         self._pool.start()
         self._pool.wake()
 
-    def chores(self) -> list[PeriodicJob]:
+    def periodic_jobs(self) -> list[PeriodicJob]:
         return [
             PeriodicJob("files-mend", FLUSH_S, self._repair, first_s=FLUSH_S),
             PeriodicJob("files-sweep", DAY_S, self._sweep, first_s=600.0),

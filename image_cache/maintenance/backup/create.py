@@ -26,7 +26,7 @@ from image_cache.maintenance.backup.staging import publish, written_alone
 from image_cache.models import iso
 from image_cache.storage.local import LocalStorage, Storage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import StoredOriginal, originals_in
+from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 

@@ -90,7 +90,7 @@ def originals(reading: ReadonlyVault, services: "Services | None" = None) -> Che
         return Check("Originals", "well", "They lie on this machine.")
     if services is None:
         return Check("Originals", "well", "They lie in a store, which only the service asks.")
-    if services.streams.images.is_away():
+    if services.streams.images.is_offline():
         return Check(
             "Originals",
             "warning",

@@ -20,7 +20,7 @@ from image_cache.maintenance.scrub.compare import check_shard
 from image_cache.maintenance.scrub.repair import CoverRepair, OriginalRepair, check_named
 from image_cache.maintenance.scrub.report import ImageChecker, Reports, ScrubPass, ScrubReport, ScrubStopped
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound, Unauthorized
 
 from image_cache.engine.stats.history import hosts, written_bytes
 from image_cache.web.access import Role, access
-from image_cache.web.context import is_on_this_machine, services
+from image_cache.web.context import is_local_request, services
 from image_cache.web.rate_limits import limiter
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def scrape() -> Response:
     """Answer the figures in the text format. Without the setting there is no such page."""
     if not services().settings.METRICS:
         raise NotFound
-    if not (is_on_this_machine() or _has_token()):
+    if not (is_local_request() or _has_token()):
         raise Unauthorized("Send the token of the metrics.")
     lines = [line for metric in _metrics() for line in _written(metric)]
     answer = Response("\n".join(lines) + "\n", mimetype="text/plain")

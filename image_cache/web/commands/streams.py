@@ -29,7 +29,7 @@ def register_stream_commands(app: Flask) -> None:
 def list_streams() -> None:
     """Show every stream with its owner and how many images it has."""
     with told():
-        rows, tallies = services().streams.rows.streams(), services().streams.rows.tallies()
+        rows, tallies = services().streams.rows.streams(), services().streams.rows.totals()
     for stream in rows:
         count = sum(n for n, _, _ in tallies.get(stream.id, {}).values())
         click.echo(f"{stream.slug:<40} {stream.owner_name or '(nobody)':<20} {count:>5}")

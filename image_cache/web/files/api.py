@@ -76,7 +76,7 @@ def change_bounds() -> Response:
     """Change the budget and the TTL of all files; a lower budget evicts at once."""
     body = read_body({"max_size_mb", "ttl_hours"})
     values = {name: _number(value, name) for name, value in body.items()}
-    evicted = services().files.change_bounds(**values)
+    evicted = services().files.change_limits(**values)
     return jsonify(success=True, evicted=evicted)
 
 

@@ -48,7 +48,7 @@ def change_bounds() -> AnyResponse:
     given = {name: request.form.get(name, "").strip() for name in ("max_size_mb", "ttl_hours")}
     try:
         values = {name: float(text) for name, text in given.items() if text}
-        services().files.change_bounds(**values)
+        services().files.change_limits(**values)
     except ValueError:
         return _page(400, **given, bounds_error="Numbers only.")
     except ConfigError as error:
