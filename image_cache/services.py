@@ -41,8 +41,8 @@ from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
 from image_cache.server.nginx_links import NginxLinks
-from image_cache.streams import StreamImageManager
-from image_cache.streams.build import forget_streams, open_streams
+from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
+from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
 
@@ -71,6 +71,9 @@ class Services:
     loader: CoverLoader
     limits: RuntimeLimits
     streams: StreamImageManager
+    stream_queries: StreamQueries
+    stream_members: StreamMembers
+    stream_images: StreamImages
     files: FileServices
     tasks: TaskRunner
     tables: TableService
@@ -89,7 +92,7 @@ class Services:
 
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
-        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_away)
+        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_offline)
 
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
@@ -111,7 +114,7 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
-        forget_streams(self.streams)
+        forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
@@ -189,7 +192,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         music.periodic_job(),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
         *artwork.periodic_jobs(),
-        *files.chores(),
+        *files.periodic_jobs(),
         nightly.periodic_job(),
     ]
     if settings.FRONT_DIR is not None:
@@ -208,6 +211,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         loader=parts.loader,
         limits=limits,
         streams=streams,
+        stream_queries=streams.queries,
+        stream_members=streams.members,
+        stream_images=streams.images,
         files=files,
         tasks=tasks,
         tables=tables,

@@ -30,7 +30,7 @@ from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
-from image_cache.web.security import register_guard
+from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
@@ -53,7 +53,7 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_security(app)  # limits are counted inside the views: what was refused before uses none up
     register_access(app)
     register_limits(app)
     register_errors(app)

@@ -20,34 +20,34 @@ class SharedCounterStorage(Storage):
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        self._windows = SharedCounters()
+        self._counters = SharedCounters()
 
-    def share(self, windows: SharedCounters) -> None:
+    def share(self, counters: SharedCounters) -> None:
         """Count in this table from now on: one that the processes before the fork made for all of them."""
-        self._windows = windows
+        self._counters = counters
 
     @property
     def base_exceptions(self) -> type[Exception]:
         return OSError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self._windows.add(key, expiry, amount)
+        return self._counters.add(key, expiry, amount)
 
     def get(self, key: str) -> int:
-        return self._windows.peek(key)[0]
+        return self._counters.peek(key)[0]
 
     def get_expiry(self, key: str) -> float:
-        return time.time() + self._windows.peek(key)[1]
+        return time.time() + self._counters.peek(key)[1]
 
     def check(self) -> bool:
         return True
 
     def reset(self) -> int | None:
-        self._windows.clear()
+        self._counters.clear()
         return None
 
     def clear(self, key: str) -> None:
-        self._windows.forget(key)
+        self._counters.forget(key)
 
 
 def limit_key() -> str:
@@ -62,9 +62,9 @@ def register_limits(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def share_limits(windows: SharedCounters) -> None:
+def share_limits(counters: SharedCounters) -> None:
     """Let all workers of a server count together; called in each of them after the fork, before the first request."""
-    cast(SharedCounterStorage, limiter.storage).share(windows)
+    cast(SharedCounterStorage, limiter.storage).share(counters)
 
 
 def seconds_to_wait() -> int:

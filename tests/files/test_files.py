@@ -29,9 +29,10 @@ from image_cache.errors import (
     StorageError,
 )
 from image_cache.files.build import FileOpener, open_files
-from image_cache.files.maintenance import answers, remove_expired, sweep
+from image_cache.files.cache import FileCache
+from image_cache.files.maintenance import remove_expired, sweep
 from image_cache.files.paths import part_path
-from image_cache.files.store import FileCache, FileLimits
+from image_cache.files.runtime_limits import FileLimits
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, wait_until
@@ -402,7 +403,7 @@ def test_without_the_origin_a_stale_file_is_handed_out(
         serve(back, "/x.bin", b"y" * 100, etag='"v2"')
         assert cache.get(url) == path
         assert back.count() == 0
-        cache.offline_until.clear()
+        cache.loader.offline_until.clear()
         assert cache.get(url).read_bytes() == b"y" * 100
 
 
@@ -419,14 +420,14 @@ def test_expired_files_go_when_their_origin_answers_and_stay_when_it_does_not(
 ) -> None:
     url, _ = serve(origin, "/x.bin", b"x" * 100)
     cache.get(url)
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 0
+    assert remove_expired(cache) == 0
     clock.advance(3601)
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 1
+    assert remove_expired(cache) == 1
     assert cache.totals() == (0, 0)
     cache.get(url)
     clock.advance(3601)
     origin.close()
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 0
+    assert remove_expired(cache) == 0
     assert cache.totals() == (1, 100)
 
 
@@ -437,7 +438,7 @@ def test_a_corrupt_file_is_found_on_first_use_after_an_unclean_stop(origin: Orig
     url, volume = serve(origin, "/x.bin", noise(200_000))
     first = make()
     path = first.get(url)
-    first.tally.flush()
+    first.usage.flush()
     corrupt(path, keeps_mtime=True)
     assert first.get(url) == path  # nothing happened that it would have to doubt
     kill_session(first)
@@ -529,7 +530,7 @@ def corrupt(path: Path, *, keeps_mtime: bool) -> None:
 
 def kill_session(cache: FileCache) -> None:
     """Leave the folder as a process does that is killed: its lock is gone, its word stands."""
-    session = cache._session
+    session = cache._marker
     assert session is not None
     os.close(session._fd)
     session._fd = -1

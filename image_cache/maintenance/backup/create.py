@@ -27,7 +27,7 @@ from image_cache.models import iso
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import StoredOriginal, originals_in
+from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 
