@@ -16,7 +16,7 @@ from image_cache.errors import NotVisible
 from image_cache.models import may_edit
 from image_cache.units import MEGABYTE
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.streams.viewer import viewer
+from image_cache.web.viewer import viewer
 
 MAX_URLS = 500  # in one request; a preload of thousands comes in parts
 MAX_TEXT_CHARS = 2048

@@ -14,7 +14,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import store_files
-from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
+from image_cache.web.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
 
 stream_api = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_api", __name__, url_prefix="/api"))
 

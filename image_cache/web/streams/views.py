@@ -15,7 +15,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import store_files
-from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
+from image_cache.web.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
 streams = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
