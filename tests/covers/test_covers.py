@@ -311,6 +311,22 @@ def test_a_changed_picture_has_a_new_address_and_the_old_one_still_serves(covers
     assert origin.requests[-1].headers["if-none-match"] == '"v2"'
 
 
+@pytest.mark.parametrize("validator", ["etag", "last_modified"])
+def test_validators_of_the_old_picture_are_not_kept_for_the_new_one(covers: Covers, origin: Origin, validator: str) -> None:
+    """The origin would answer 304 to a date from before, and the picture that changed again would not be seen."""
+    said = {"etag": '"v1"', "last_modified": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    url = origin.put("/a.jpg", jpeg(90, 90, RED), **{validator: said[validator]})  # type: ignore[arg-type]
+    (old,) = covers.show(url)
+    origin.put("/a.jpg", jpeg(90, 90, BLUE))
+    covers.clock.advance(25 * HOUR_S)
+    (new,) = covers.show(url)
+    assert new != old
+    covers.clock.advance(25 * HOUR_S)
+    covers.show(url)
+    assert origin.count() == 3
+    assert not {"if-none-match", "if-modified-since"} & set(origin.requests[-1].headers)
+
+
 @pytest.mark.parametrize("answer", [503, 500, 404, 403, 200])
 def test_a_stale_cover_stays_when_its_origin_fails(covers: Covers, origin: Origin, answer: int) -> None:
     url = origin.put("/a.jpg", jpeg())
@@ -402,6 +418,16 @@ def test_a_dead_host_is_left_alone_after_five_failures(covers: Covers, origin: O
     covers.clock.advance(61)
     covers.run()
     assert origin.count() == 6
+
+
+def test_a_host_that_answers_404_is_not_in_trouble(covers: Covers, origin: Origin) -> None:
+    """Five failures in a row pause a host; an answer in between, whatever it says, starts the count again."""
+    for n in range(4):
+        covers.show(origin.put(f"/{n}.jpg", status=500))
+    covers.show(origin.url("/gone.jpg"))
+    covers.show(origin.put("/5.jpg", status=500))
+    assert origin.count() == 6
+    assert covers.cache.jobs.paused_hosts() == []
 
 
 def test_what_is_no_picture_is_given_up_for_a_day(covers: Covers, origin: Origin) -> None:
@@ -500,6 +526,17 @@ def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
     assert covers.states(good, broken) == ["ready", "ready"]
     covers.forget_memory()
     assert covers.cache.get(digest, "thumbnails") is not None
+
+
+def test_freshness_that_a_wrong_clock_put_years_ahead_does_not_count(covers: Covers, origin: Origin) -> None:
+    url = origin.put("/a.jpg", jpeg())
+    covers.clock.advance(10 * YEAR_S)
+    covers.show(url)
+    covers.clock.advance(-10 * YEAR_S)
+    covers.show(url)
+    assert origin.count() == 2
+    covers.show(url)
+    assert origin.count() == 2
 
 
 @pytest.mark.parametrize(("status", "state"), [(404, "failed"), (500, "waiting")])

@@ -265,6 +265,17 @@ def test_one_image_can_be_claimed_past_the_queue_but_not_twice(queue: JobQueue) 
     assert digest(4) not in [job.digest for job in (queue.claim(), queue.claim()) if job]
 
 
+def test_a_job_that_runs_again_for_another_size_counts_once_in_its_batch(queue: JobQueue) -> None:
+    queue.put([wish(1), wish(2)], WARM, batch="load")
+    job = claim(queue)
+    queue.put([LoadRequest(job.digest, job.lane, ("detail-2x",))], VISIBLE)  # while it runs
+    for _ in range(2):
+        with queue.database.write() as conn:
+            queue.finish(conn, job)
+        assert queue.batch("load") == (2, 1, 0)
+        job = claim(queue)
+
+
 def test_a_batch_tells_how_far_it_is(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1), wish(2), wish(3)], WARM, batch="load")
     finish(queue, claim(queue))

@@ -67,6 +67,26 @@ def test_a_wake_is_never_lost() -> None:
     assert pool.close()
 
 
+def test_a_wake_that_comes_while_a_worker_looks_is_not_lost() -> None:
+    """The job came after the worker had looked, and the bell was silenced by the same look."""
+    looks, has_looked, gate = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def look() -> bool:
+        looks.release()
+        has_looked.set()
+        assert gate.wait(30)
+        return False
+
+    pool = Pool(look, [], workers=1, idle_s=3600)
+    pool.start()
+    assert has_looked.wait(30)
+    pool.wake()
+    gate.set()
+    assert looks.acquire(timeout=30)
+    assert looks.acquire(timeout=30)
+    assert pool.close()
+
+
 def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs()
     jobs.add(ValueError("first"), 1, RuntimeError("second"), 2)
