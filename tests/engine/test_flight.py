@@ -28,7 +28,7 @@ class Held:
 
 
 def wait_for_waiters(flight: SingleFlight[int], number: int) -> None:
-    """Waiters are counted before they wait, so the counter is all there is to look at."""
+    """Waiters are counted before they wait, so the counter is all that can be checked."""
     wait_until(lambda: flight.coalesced == number, every_s=0.001)
 
 
@@ -100,7 +100,7 @@ class SlowToLeave:
 
 
 def test_waiters_return_when_the_flight_is_out_of_the_table() -> None:
-    """One that came back earlier and asked again got the value of the flight that was over."""
+    """A waiter that returned earlier and asked again got the value of the flight that was over."""
     flight: SingleFlight[int] = SingleFlight()
     key, work = SlowToLeave(), Held()
 

@@ -298,7 +298,7 @@ def test_a_stream_holds_so_many_and_no_more_however_many_come_at_once(tmp_path: 
 
 
 def test_the_same_bytes_at_the_same_moment_are_stored_once(tmp_path: Path) -> None:
-    """Both had looked for a twin before the other one was there."""
+    """Both had looked for a duplicate before either was stored."""
     both = threading.Barrier(2)
 
     class Together(LocalStorage):
@@ -329,7 +329,7 @@ def test_the_same_bytes_at_the_same_moment_are_stored_once(tmp_path: Path) -> No
 
 
 def test_an_upload_is_noted_before_its_bytes_are_stored(tmp_path: Path) -> None:
-    """Killed between the two it would leave bytes that nobody knows of; the note is what the sweep goes by."""
+    """A kill between the two would leave bytes that the sweep cannot find: it goes by the note."""
     noted: list[bool] = []
 
     class Watched(LocalStorage):
