@@ -180,7 +180,7 @@ def test_a_torn_file_that_is_replaced_before_it_is_removed_is_not_removed(cache:
 
 
 def test_readers_never_drop_what_a_writer_has_just_stored(cache: Cache, tmp_path: Path, clock: FakeClock) -> None:
-    """Nobody but the writer removes anything here, so what it has put is there until it deletes it."""
+    """Only the writer removes anything here, so an entry that it has stored stays until it deletes it."""
     other = open_cache(tmp_path, clock)
     stop = threading.Event()
 
@@ -251,7 +251,7 @@ def test_a_load_that_ended_between_the_miss_and_the_flight_is_not_repeated(tmp_p
     cache.index.close()
 
 
-def test_what_cannot_be_stored_is_returned_all_the_same(tmp_path: Path) -> None:
+def test_a_load_that_cannot_be_stored_is_returned(tmp_path: Path) -> None:
     """A JPEG made for an old browser was an error page when the disk was full."""
     cache = open_cache(tmp_path, floor_bytes=1 << 60)
     assert cache.get_or_load(key(1), lambda: {key(1): webp(1)}) == webp(1)
@@ -304,7 +304,7 @@ def test_a_lower_budget_evicts_at_once(cache: Cache) -> None:
     assert len(files(cache)) == 4
 
 
-def test_entries_that_nobody_used_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
+def test_unused_entries_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(250)})
     clock.advance(100_000)
     cache.put({key("new"): webp("new")})
@@ -345,7 +345,7 @@ def test_a_sweep_leaves_what_is_just_being_written(cache: Cache, clock: FakeCloc
 
 
 def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
-    """Only folders that exist were looked into: rows of a shard that somebody removed stayed, and filled the budget."""
+    """Only existing folders were checked: the rows of a deleted shard stayed and counted towards the budget."""
     cache.put({key(n): webp(n) for n in range(40)})
     for path in list((cache.disk.root / "thumbnails").iterdir())[:20]:
         for file in path.iterdir():
@@ -356,7 +356,7 @@ def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None
     assert counted(cache) == (left, left * 1000)
 
 
-def test_a_sweep_is_not_upset_by_folders_that_are_not_ours(cache: Cache) -> None:
+def test_a_sweep_ignores_foreign_folders(cache: Cache) -> None:
     cache.put({key(1): webp(1)})
     (cache.disk.root / "thumbnails" / "zz").mkdir()
     (cache.disk.root / "lost+found").mkdir()
@@ -388,7 +388,7 @@ def test_clear_removes_everything_in_short_transactions(cache: Cache) -> None:
     assert cache.index.totals("covers").bytes == 0
 
 
-def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Cache) -> None:
+def test_clearing_a_variant_removes_its_jpeg_and_keeps_the_others(cache: Cache) -> None:
     cache.put({key(1, v): webp(v) for v in ("thumbnails", "detail", "detail-2x")})
     cache.put({key(1, "detail.jpg"): b"jpeg"})
     cache.get(key(1, "detail"))
@@ -445,7 +445,7 @@ print(cache.index.totals("covers").entries)
 """
 
 
-def test_a_disk_that_is_read_only_is_read_all_the_same(small_disk: Path) -> None:
+def test_a_read_only_disk_is_still_read(small_disk: Path) -> None:
     cache = open_cache(small_disk)
     cache.put({key(n): webp(n) for n in range(20)})
     cache.index.close()

@@ -28,7 +28,7 @@ from image_cache.errors import (
     UploadTooLarge,
 )
 from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_own, may_see
-from image_cache.storage.local import LocalStorage
+from image_cache.storage.local import Body, LocalStorage
 from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
 from image_cache.streams.legacy_import import import_original
@@ -294,6 +294,53 @@ def test_a_stream_holds_so_many_and_no_more_however_many_come_at_once(tmp_path: 
         thread.join()
     assert sorted(outcomes) == ["refused"] * 4 + ["stored"] * 5
     assert len(files_below(tmp_path / "stream_images")) == 5
+    made.close()
+
+
+def test_the_same_bytes_at_the_same_moment_are_stored_once(tmp_path: Path) -> None:
+    """Both had looked for a duplicate before either was stored."""
+    both = threading.Barrier(2)
+
+    class Together(LocalStorage):
+        def put(self, name: str, body: Body) -> int:
+            both.wait(30)
+            return super().put(name, body)
+
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", storage=Together(tmp_path / "stream_images"))
+    made.create_stream("Evening", "evening")
+    refused: list[DuplicateImage] = []
+
+    def upload() -> None:
+        try:
+            add(made)
+        except DuplicateImage as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=upload) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    assert len(made.get_stream_images("evening")) == 1
+    assert len(files_below(tmp_path / "stream_images")) == 1
+    assert made.rows.orphans(float("inf")) == []
+    made.close()
+
+
+def test_an_upload_is_noted_before_its_bytes_are_stored(tmp_path: Path) -> None:
+    """A kill between the two would leave bytes that the sweep cannot find: it goes by the note."""
+    noted: list[bool] = []
+
+    class Watched(LocalStorage):
+        def put(self, name: str, body: Body) -> int:
+            noted.append([path for path, _ in made.rows.orphans(float("inf"))] == [name])
+            return super().put(name, body)
+
+    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", storage=Watched(tmp_path / "stream_images"))
+    add(made)
+    assert noted == [True]
+    assert made.rows.orphans(float("inf")) == []
     made.close()
 
 
