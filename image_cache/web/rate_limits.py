@@ -1,6 +1,5 @@
-"""How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
+"""Rate limits of requests. All workers of a server share the counters, which start no thread."""
 
-import ipaddress
 import time
 from typing import cast
 
@@ -8,13 +7,14 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits.storage import Storage
 
+from image_cache.accounts.service import client_network
 from image_cache.engine.shared_counters import SharedCounters
 
 SCHEME = "windows"
 
 
 class SharedCounterStorage(Storage):
-    """Where flask-limiter keeps its counts: `engine.windows`, private to the process until `share` is called."""
+    """Storage of flask-limiter in `SharedCounters`, private to the process until `share` is called."""
 
     STORAGE_SCHEME = [SCHEME]
 
@@ -23,7 +23,7 @@ class SharedCounterStorage(Storage):
         self._counters = SharedCounters()
 
     def share(self, counters: SharedCounters) -> None:
-        """Count in this table from now on: one that the processes before the fork made for all of them."""
+        """Count in this table from now on: one created before the fork, for all workers."""
         self._counters = counters
 
     @property
@@ -51,15 +51,8 @@ class SharedCounterStorage(Storage):
 
 
 def limit_key() -> str:
-    """Return whose requests are counted together: an IPv4 address, or the /64 that one household has in IPv6."""
-    address = request.remote_addr or "unknown"
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    """Return the client whose requests are counted together."""
+    return client_network(request.remote_addr or "unknown")
 
 
 limiter = Limiter(limit_key, storage_uri=f"{SCHEME}://", strategy="fixed-window")
@@ -70,11 +63,11 @@ def register_limits(app: Flask) -> None:
 
 
 def share_limits(counters: SharedCounters) -> None:
-    """Let all workers of a server count together; called in each of them after the fork, before the first request."""
+    """Let all workers of a server count together. Called in each of them after the fork, before the first request."""
     cast(SharedCounterStorage, limiter.storage).share(counters)
 
 
 def seconds_to_wait() -> int:
-    """Return when the limit that refused this request is over."""
+    """Return how long the limit that refused this request still lasts."""
     current = limiter.current_limit
     return max(1, int(current.reset_at - time.time())) if current else 60

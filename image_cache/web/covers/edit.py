@@ -11,9 +11,9 @@ from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
 from image_cache.web.access import Role, access
-from image_cache.web.context import services
+from image_cache.web.context import may_change, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,16 @@ def cover(album_id: int) -> str:
     return _cover_page(_album(album_id))
 
 
+def cover_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded cover; None if this request may not send one."""
+    if not may_change():
+        return None
+    max_bytes = services().artwork.editor.max_bytes
+    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+
+
 @sleeves.post("/album/<int:album_id>/cover/upload")
+@larger_body(cover_body_limits)
 @limiter.limit("60 per minute")
 def upload(album_id: int) -> AnyResponse:
     """Let an uploaded picture be the cover; the page says what is wrong with one that cannot be."""

@@ -15,7 +15,7 @@ from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks as task_view
 from image_cache.web.imports.methods import ways
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import BodyLimits, UploadBuffer
 
 LOOK, TAKE = "table-look", "table"
 PATIENCE_S = 2.0  # a small table is looked through before the page is drawn
@@ -49,6 +49,12 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
         "total": services().library.count(),
     }
     return Response(render_template("imports/table.html", **values), status)
+
+
+def table_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded table; None if this request may not send one."""
+    max_bytes = int(services().settings.MAX_IMPORT_MB * 1_000_000)
+    return BodyLimits(max_bytes, 2 * max_bytes) if may_operate() else None
 
 
 def upload() -> AnyResponse:

@@ -7,7 +7,9 @@ from flask import Blueprint, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.access import Role, access, this_page
+from image_cache.web.imports import tables as import_tables
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import larger_body
 
 importing = access(read=Role.OWNER, change=Role.OPERATOR, login=this_page)(Blueprint("importing", __name__, url_prefix="/import"))
 
@@ -24,17 +26,14 @@ def page() -> str:
 @importing.get("/table")
 def table() -> AnyResponse:
     """Show the form for a table, and what became of the last one."""
-    from image_cache.web.imports import tables as import_tables
-
     return import_tables.page()
 
 
 @importing.post("/table")
+@larger_body(import_tables.table_body_limits)
 @limiter.limit("30 per minute")
 def upload() -> AnyResponse:
     """Keep a table and look through it; nothing goes in yet."""
-    from image_cache.web.imports import tables as import_tables
-
     return import_tables.upload()
 
 
@@ -42,8 +41,6 @@ def upload() -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(task_id: int, action: str) -> AnyResponse:
     """Take in the table that a task has looked through, or leave it."""
-    from image_cache.web.imports import tables as import_tables
-
     return import_tables.act(task_id, action)
 
 
@@ -51,8 +48,6 @@ def act(task_id: int, action: str) -> AnyResponse:
 @limiter.limit("10 per minute")
 def export(kind: str) -> AnyResponse:
     """Send all records as a table, `csv` or `json`."""
-    from image_cache.web.imports import tables as import_tables
-
     return import_tables.export(kind)
 
 
