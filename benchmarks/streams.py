@@ -18,7 +18,7 @@ from benchmarks.pictures import cover
 from config import Settings
 from image_cache.models import ImageVisibility, Stream, Viewer
 from image_cache.streams import Upload
-from image_cache.web.viewer import IMPERSONATED
+from image_cache.web.streams.viewer import IMPERSONATED
 
 SLUG = "evening"
 PHOTO_BYTES = 5_000_000

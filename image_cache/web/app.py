@@ -1,4 +1,4 @@
-"""Flask, and only here: routes that parse, call one service, and answer."""
+"""The Flask application: blueprints, checks of every request, and the fast path for warm covers."""
 
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -41,10 +41,10 @@ from image_cache.web.template_helpers import register_helpers
 
 
 def build_app(services: Services) -> Flask:
-    """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
+    """Build the application. Raises `LookupError` if a rule declares no access."""
     settings = services.settings
     app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
-    app.url_map.merge_slashes = False  # one address per thing: a doubled slash is a 404, not a redirect that quotes the Host
+    app.url_map.merge_slashes = False  # one URL per resource: a doubled slash is a 404, not a redirect that quotes the Host
     app.request_class = UploadRequest
     app.extensions[EXTENSION] = services
     app.config.update(

@@ -1,4 +1,4 @@
-"""How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
+"""Rate limits of requests. All workers of a server share the counters, which start no thread."""
 
 import time
 from typing import cast
@@ -14,7 +14,7 @@ SCHEME = "windows"
 
 
 class SharedCounterStorage(Storage):
-    """Where flask-limiter keeps its counts: `engine.windows`, private to the process until `share` is called."""
+    """Storage of flask-limiter in `SharedCounters`, private to the process until `share` is called."""
 
     STORAGE_SCHEME = [SCHEME]
 
@@ -23,7 +23,7 @@ class SharedCounterStorage(Storage):
         self._counters = SharedCounters()
 
     def share(self, counters: SharedCounters) -> None:
-        """Count in this table from now on: one that the processes before the fork made for all of them."""
+        """Count in this table from now on: one created before the fork, for all workers."""
         self._counters = counters
 
     @property
@@ -51,7 +51,7 @@ class SharedCounterStorage(Storage):
 
 
 def limit_key() -> str:
-    """Return whose requests are counted together."""
+    """Return the client whose requests are counted together."""
     return client_network(request.remote_addr or "unknown")
 
 
@@ -63,11 +63,11 @@ def register_limits(app: Flask) -> None:
 
 
 def share_limits(counters: SharedCounters) -> None:
-    """Let all workers of a server count together; called in each of them after the fork, before the first request."""
+    """Let all workers of a server count together. Called in each of them after the fork, before the first request."""
     cast(SharedCounterStorage, limiter.storage).share(counters)
 
 
 def seconds_to_wait() -> int:
-    """Return when the limit that refused this request is over."""
+    """Return how long the limit that refused this request still lasts."""
     current = limiter.current_limit
     return max(1, int(current.reset_at - time.time())) if current else 60

@@ -11,10 +11,10 @@ from image_cache.errors import CacheError, DecoderFailed, ImageRejected, Storage
 from image_cache.models import Album
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
-from image_cache.web.context import services
+from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,16 @@ def cover(album_id: int) -> str:
     return _cover_page(_album(album_id))
 
 
+def cover_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded cover; None if this request may not send one."""
+    if not may_change():
+        return None
+    max_bytes = services().artwork.editor.max_bytes
+    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+
+
 @sleeves.post("/album/<int:album_id>/cover/upload")
+@larger_body(cover_body_limits)
 @limiter.limit("60 per minute")
 def upload(album_id: int) -> AnyResponse:
     """Use an uploaded image as the cover; the page says what is wrong with one that is rejected."""

@@ -11,10 +11,10 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import read_body
+from image_cache.web.request_body import larger_body, read_body
 from image_cache.web.streams import view_models as views
-from image_cache.web.streams.uploads import store_files
-from image_cache.web.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
+from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
 
 stream_api = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_api", __name__, url_prefix="/api"))
 
@@ -87,6 +87,7 @@ def images(slug: str) -> Response:
 
 
 @stream_api.post("/streams/<slug>/images")
+@larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> tuple[Response, int]:
     """Store the files of the form field `files`; 201 if at least one is stored, with the result of each."""

@@ -12,7 +12,7 @@ from image_cache.web.rate_limits import limit_key, limiter
 from image_cache.web.responses import ImageResponse, x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
-from image_cache.web.viewer import viewer
+from image_cache.web.streams.viewer import viewer
 
 stream_media = access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)

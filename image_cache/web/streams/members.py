@@ -10,8 +10,8 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
-from image_cache.web.viewer import refresh_viewer, require_owner, viewer
 
 stream_people = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_people", __name__))
 

@@ -15,7 +15,7 @@ from image_cache.services import Services
 from image_cache.web.context import EXTENSION
 from image_cache.web.streams.media import ORIGINAL
 from image_cache.web.streams.view_models import SIZES, address
-from image_cache.web.viewer import IMPERSONATED, viewer_of_kind
+from image_cache.web.streams.viewer import IMPERSONATED, viewer_of_kind
 
 # The first one shows whether validators are checked before the viewer, and its response has no body.
 REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (

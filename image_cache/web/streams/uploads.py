@@ -13,21 +13,24 @@ from image_cache.errors import (
     DuplicateImage,
     FieldRejected,
     ImageRejected,
+    NotVisible,
     QueueFull,
     QuotaExceeded,
     StorageError,
     UploadTooLarge,
 )
-from image_cache.models import ImageVisibility, Stream
+from image_cache.models import ImageVisibility, Stream, may_edit
 from image_cache.streams import Upload
 from image_cache.web.context import services
 from image_cache.web.errors import status_of
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import BodyLimits, UploadBuffer
 from image_cache.web.streams.view_models import address
+from image_cache.web.streams.viewer import viewer
 
 logger = logging.getLogger(__name__)
 
 FIELD = "files"
+OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (UploadTooLarge, "too-large"),
     (QuotaExceeded, "too-many"),
@@ -38,6 +41,18 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (QueueFull, "busy"),
     (StorageError, "storage"),
 )
+
+
+def stream_body_limits() -> BodyLimits | None:
+    """Return the limits of a request that uploads to the stream of its URL; None if the viewer may not edit it."""
+    try:
+        stream = services().stream_queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
+    except (NotVisible, DatabaseError):
+        return None
+    if not may_edit(viewer(), stream):
+        return None
+    settings, limits = services().settings, services().streams.limits
+    return BodyLimits(limits.max_bytes, int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000), limits.max_images + OTHER_FIELDS)
 
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, V
 from image_cache.streams import EXTENSIONS, StreamCard, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
 from image_cache.web.context import OWNER_ROLES, services
-from image_cache.web.viewer import viewer
+from image_cache.web.streams.viewer import viewer
 
 SIZES = {
     "thumb": "stream_thumb",

@@ -12,10 +12,11 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.privacy_check import run_selftest
-from image_cache.web.streams.uploads import store_files
-from image_cache.web.viewer import impersonated_viewer, require_editor, require_owner, viewer
+from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
 streams = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
@@ -103,6 +104,7 @@ def delete_stream(slug: str) -> AnyResponse:
 
 
 @streams.post("/streams/<slug>/images")
+@larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> AnyResponse:
     """Store the files of the form; the page has a row for each: stored, or refused and why."""
