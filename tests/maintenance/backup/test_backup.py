@@ -484,7 +484,7 @@ def test_a_vault_that_is_not_empty_is_kept_beside(
         n.removeprefix("stream_images/"): h for n, h in before.items() if n.startswith("stream_images")
     }
     kept = CatalogDatabase(aside / "catalog.db")
-    assert [album.title for album in kept.all_albums()] == ["Title 0", "Title 1"]
+    assert [album.title for album in AlbumTable(kept).all_albums()] == ["Title 0", "Title 1"]
     kept.close()
     assert (aside / "secret_key").exists()
     asides = {restore(new_card, archive, force=True).aside for _ in range(2)} | {report.aside}
