@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from image_cache.errors import ConfigError
+from image_cache.units import MEGABYTE
 
 BASE_DIR = Path(__file__).resolve().parent
 MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
@@ -384,7 +385,7 @@ class Settings:
 
     @property
     def files_budget_bytes(self) -> int:
-        return int((self.FILES_SIZE_MB or self.CACHE_MAX_SIZE_MB or 1024) * 1_000_000)
+        return int((self.FILES_SIZE_MB or self.CACHE_MAX_SIZE_MB or 1024) * MEGABYTE)
 
     @property
     def files_ttl_s(self) -> float:
@@ -435,7 +436,7 @@ class Settings:
     def page_budgets(self) -> dict[str, int]:
         """Bytes of the memory tier that single pages may hold."""
         pairs = (part.partition("=") for part in self.PAGE_MEMORY_MB)
-        return {page.strip(): int(float(megabytes) * 1_000_000) for page, _, megabytes in pairs}
+        return {page.strip(): int(float(megabytes) * MEGABYTE) for page, _, megabytes in pairs}
 
     @property
     def stream_memory_bytes(self) -> int:
@@ -445,12 +446,29 @@ class Settings:
     @property
     def disk_budget_bytes(self) -> int:
         if self.CACHE_MAX_SIZE_MB is not None:
-            return int(self.CACHE_MAX_SIZE_MB * 1_000_000)
+            return int(self.CACHE_MAX_SIZE_MB * MEGABYTE)
         return int(self.MAX_CACHE_SIZE_GB * 1_000_000_000)
 
     @property
+    def floor_bytes(self) -> int:
+        """Bytes of the disk that stay free."""
+        return int(self.FREE_SPACE_FLOOR_MB * MEGABYTE)
+
+    @property
+    def max_fetch_bytes(self) -> int:
+        return int(self.MAX_FETCH_MB * MEGABYTE)
+
+    @property
+    def max_import_bytes(self) -> int:
+        return int(self.MAX_IMPORT_MB * MEGABYTE)
+
+    @property
+    def max_image_upload_bytes(self) -> int:
+        return int(self.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE)
+
+    @property
     def sd_budget_bytes(self) -> int:
-        return int(self.SD_BUDGET_MB * 1_000_000)
+        return int(self.SD_BUDGET_MB * MEGABYTE)
 
     @property
     def sd_endurance_bytes(self) -> int | None:
@@ -460,8 +478,8 @@ class Settings:
     def memory_budget_bytes(self) -> int:
         """The memory tier's share: what was asked for exactly, else the ceiling or a sixteenth of the machine's memory."""
         if self.IMAGE_CACHE_MAX_MEMORY_MB is not None:
-            return int(self.IMAGE_CACHE_MAX_MEMORY_MB * 1_000_000)
-        return min(int(self.MEMORY_CACHE_SIZE_MB * 1_000_000), machine_memory_bytes() // 16)
+            return int(self.IMAGE_CACHE_MAX_MEMORY_MB * MEGABYTE)
+        return min(int(self.MEMORY_CACHE_SIZE_MB * MEGABYTE), machine_memory_bytes() // 16)
 
     @property
     def decode_budget_bytes(self) -> int:

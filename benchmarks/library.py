@@ -19,7 +19,7 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.imaging.color import Colour, packed
-from image_cache.importers.artwork.audit import groups
+from image_cache.importers.artwork.similar_covers import groups
 from image_cache.models import AlbumQuery, AlbumRow, Track
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import Library

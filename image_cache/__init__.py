@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from image_cache.files.manager import ImageCacheManager, clear_cache, get_cache_manager, get_cache_stats, get_cached_file
     from image_cache.imaging.video import create_thumbnail_from_video
     from image_cache.models import ImageVisibility, StreamImage
-    from image_cache.storage.local import StorageFactory
+    from image_cache.storage.factory import StorageFactory
     from image_cache.streams import StreamImageCache, StreamImageManager
     from image_cache.streams.build import get_cached_image_display, get_image_manager, get_stream_image_stats
     from image_cache.web.files.controls import show_cache_controls
@@ -39,7 +39,7 @@ __all__ = [
 _HOMES = {
     "ImageCacheManager": "files.manager",
     "ImageVisibility": "models",
-    "StorageFactory": "storage.local",
+    "StorageFactory": "storage.factory",
     "StreamImage": "models",
     "StreamImageCache": "streams",
     "StreamImageManager": "streams",

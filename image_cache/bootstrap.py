@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import ConfigError, StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import create_file, make_folder, temp_path
 from image_cache.vault_lock import finish_interrupted_restore
 
 SECRET_BYTES = 32
@@ -58,11 +58,11 @@ def secret_key(path: Path) -> bytes:
 
 def _make_key(path: Path) -> None:
     # Written whole before it gets its name: two processes that start at once read one key, never half of one.
-    fd, temp = tempfile.mkstemp(dir=path.parent, prefix=".key-")
+    temp = temp_path(path)
     try:
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+        with create_file(temp) as file:
+            file.write(f"{secrets.token_hex(SECRET_BYTES)}\n".encode())
         with contextlib.suppress(FileExistsError):
             os.link(temp, path)
     finally:
-        os.unlink(temp)
+        temp.unlink(missing_ok=True)

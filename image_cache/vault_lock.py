@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from image_cache.errors import Busy
-from image_cache.filesystem import make_folder, sync_folder
+from image_cache.filesystem import make_folder, open_lock_file, replacing, sync_folder, try_lock, try_lock_file
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +33,13 @@ class VaultLock:
         """Use the vault together with others. Raises `Busy` while it is being restored; ends a restore that was cut off."""
         try:
             finish_interrupted_restore(state_dir)
-            fd = _opened(state_dir)
+            fd = open_lock_file(state_dir / LOCK)
         except OSError as error:  # a read-only disk: nobody can replace the vault on it either
             logger.warning("vault used without its lock path=%s reason=%s", state_dir, error)
             return cls(-1)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(fd, fcntl.LOCK_SH):
             os.close(fd)
-            raise Busy(f"{state_dir} is being restored from a backup; start again when that is done") from None
+            raise Busy(f"{state_dir} is being restored from a backup; start again when that is done")
         return cls(fd)
 
     def close(self) -> None:
@@ -55,15 +53,10 @@ class VaultLock:
 def exclusive(state_dir: Path) -> Iterator[None]:
     """Keep everybody else out of the vault meanwhile. Raises `Busy` when somebody uses it, `OSError` when there can be no lock."""
     make_folder(state_dir)
-    fd = _opened(state_dir)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"{state_dir} is in use; stop the service first (systemctl stop vinylvault)") from None
+    with try_lock_file(state_dir / LOCK) as is_alone:
+        if not is_alone:
+            raise Busy(f"{state_dir} is in use; stop the service first (systemctl stop vinylvault)")
         yield
-    finally:
-        os.close(fd)
 
 
 def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
@@ -71,13 +64,8 @@ def move_all(state_dir: Path, moves: Iterable[tuple[Path, Path]]) -> None:
 
     The caller is `alone`. Every source and its target lie on one file system, and no target is there yet when its turn comes.
     """
-    note, temp = state_dir / MOVES, state_dir / f"{MOVES}.part"
-    with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:
-        json.dump([[str(source), str(target)] for source, target in moves], file)
-        file.flush()
-        os.fsync(file.fileno())
-    temp.replace(note)
-    sync_folder(state_dir)
+    with replacing(state_dir / MOVES, is_durable=True, temp=state_dir / f"{MOVES}.part") as file:
+        file.write(json.dumps([[str(source), str(target)] for source, target in moves]).encode())
     finish_moves(state_dir)
 
 
@@ -115,7 +103,3 @@ def finish_moves(state_dir: Path) -> bool:
     sync_folder(state_dir)
     logger.info("vault replaced moves=%s", len(moves))
     return True
-
-
-def _opened(state_dir: Path) -> int:
-    return os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

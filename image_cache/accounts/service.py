@@ -6,7 +6,6 @@ into the wrong field.
 
 import hashlib
 import hmac
-import ipaddress
 import logging
 import secrets
 import threading
@@ -18,12 +17,13 @@ from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
+from image_cache.net.url import client_network
 from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
 
 ROLES = ("operator", "owner", "viewer")
-TRIES = 5
+MAX_ATTEMPTS = 5
 PAUSE_S = 15 * 60.0
 IDLE_S = 12 * 3600.0
 TOUCH_S = 5 * 60.0  # a session's last sight is written so often at most, not with every request
@@ -34,7 +34,7 @@ HASH_WAIT_S = 10.0
 
 _METHOD = "scrypt:32768:8:1"
 # Checked when a name is unknown, so that the answer takes as long as for a known one. No password has this hash.
-_NOBODY = f"{_METHOD}${'0' * 16}${'0' * 128}"
+_UNKNOWN_ACCOUNT_HASH = f"{_METHOD}${'0' * 16}${'0' * 128}"
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read as something else; eight of them are 39 bits
 _NUMBERS = ("No", "One", "Two", "Three", "Four")
 
@@ -80,9 +80,9 @@ class Accounts:
         Every log-in has a token of its own; whoever had one before closes it with `logout`.
         """
         key = account_key(name)
-        who, used = self._try(f"login\n{key}", address)
+        who, used = self._count_attempt(f"login\n{key}", address)
         found = self._rows.account(key)
-        is_right = self._check(found[1] if found else _NOBODY, password)
+        is_right = self._check(found[1] if found else _UNKNOWN_ACCOUNT_HASH, password)
         if found is None or not is_right:
             logger.warning("login failed account_id=%s address=%r", found[0].id if found else None, address)
             raise _refusal(used)
@@ -129,11 +129,11 @@ class Accounts:
         """
         name = _checked_name(name)
         _check_password(name, password)
-        who, used = self._try("claim", address)
+        who, used = self._count_attempt("claim", address)
         right = self.setup_code()
         if right is None:
             raise LoginFailed("This machine has its operator already.")
-        if not hmac.compare_digest(_bare(code).encode(), _bare(right).encode()):
+        if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
             logger.warning("claim failed address=%r", address)
             raise _refusal(used)
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
@@ -144,18 +144,18 @@ class Accounts:
         logger.info("machine claimed account_id=%d", account.id)
         return self._open(account, who)
 
-    def _open(self, account: Account, who: bytes) -> str:
+    def _open(self, account: Account, client: bytes) -> str:
         token = secrets.token_urlsafe(32)
         now = self._clock()
-        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, who)
+        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, client)
         logger.info("login account_id=%d", account.id)
         return token
 
-    def _try(self, what: str, address: str) -> tuple[bytes, int]:
+    def _count_attempt(self, what: str, address: str) -> tuple[bytes, int]:
         """Count a try of `what` from an address. Raises `LoginFailed` during a pause."""
-        who = hashlib.sha256(f"{what}\n{_network(address)}".encode(errors="replace")).digest()
-        used, wait_s = self._rows.use_try(who, TRIES, PAUSE_S, self._clock())
-        if used > TRIES:
+        who = hashlib.sha256(f"{what}\n{client_network(address)}".encode(errors="replace")).digest()
+        used, wait_s = self._rows.count_attempt(who, MAX_ATTEMPTS, PAUSE_S, self._clock())
+        if used > MAX_ATTEMPTS:
             minutes = -(-int(wait_s) // 60) or 1
             reason = f"Too many tries. The next one is heard in {minutes} {'minute' if minutes == 1 else 'minutes'}."
             raise LoginFailed(reason, tries_left=0, retry_after_s=wait_s)
@@ -165,7 +165,7 @@ class Accounts:
         from werkzeug.security import generate_password_hash
 
         with self._hashing:
-            return generate_password_hash(_spelled(password), _METHOD)
+            return generate_password_hash(_normalized(password), _METHOD)
 
     def _check(self, password_hash: str, password: str) -> bool:
         from werkzeug.security import check_password_hash
@@ -174,13 +174,13 @@ class Accounts:
         if not self._hashing.acquire(timeout=HASH_WAIT_S):
             raise LoginFailed("Too many log-ins at once.", retry_after_s=HASH_WAIT_S)
         try:
-            return check_password_hash(password_hash, _spelled(password[: MAX_PASSWORD_CHARS + 1]))
+            return check_password_hash(password_hash, _normalized(password[: MAX_PASSWORD_CHARS + 1]))
         finally:
             self._hashing.release()
 
 
 def _refusal(used: int) -> LoginFailed:
-    left = TRIES - used
+    left = MAX_ATTEMPTS - used
     if left <= 0:
         return LoginFailed("That is not it. Now a pause of 15 minutes.", tries_left=0, retry_after_s=PAUSE_S)
     tries = f"{_NUMBERS[left]} {'try' if left == 1 else 'tries'} left"
@@ -205,23 +205,12 @@ def _check_password(name: str, password: str) -> None:
         raise AccountRejected("password", "the password is the name")
 
 
-def _spelled(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return the text as every keyboard would send it: one form of composed letters, and nothing that is no text."""
     return unicodedata.normalize("NFC", text).encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _network(address: str) -> str:
-    """Return what counts as one address: an IPv6 host has 2 to the power of 64 of its own."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
-
-
-def _bare(code: str) -> str:
+def _normalized_code(code: str) -> str:
     return "".join(char for char in code[:40].upper() if char.isalnum())
 
 

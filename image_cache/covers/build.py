@@ -34,10 +34,9 @@ from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.storage.local import LocalStorage
+from image_cache.units import MEGABYTE
 
 logger = logging.getLogger(__name__)
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

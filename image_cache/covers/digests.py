@@ -6,10 +6,8 @@ its bytes, and responses may be cached for ever. Both numbers are mirrored to a 
 while browsers still hold images under the old digests.
 """
 
-import contextlib
 import json
 import logging
-import os
 import secrets
 import threading
 from collections.abc import Iterable
@@ -20,6 +18,7 @@ from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
 from image_cache.engine.registry import ImageRegistry
+from image_cache.filesystem import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -124,14 +123,10 @@ class CoverDigests:
     def _write_mirror(self) -> None:
         with self._lock:
             text = json.dumps({"generation": self._generation, "revisions": self._revisions}, ensure_ascii=False)
-        temp = self._mirror.with_name(f".{self._mirror.name}-{os.getpid()}-{secrets.token_hex(4)}")
         try:
             if self._mirror.is_file() and self._mirror.read_text(encoding="utf-8") == text:
                 return
-            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-            temp.replace(self._mirror)
+            with replacing(self._mirror) as file:
+                file.write(text.encode())
         except OSError as error:  # a full or read-only disk: the index still has the numbers
             logger.warning("mirror not written path=%s reason=%s", self._mirror, error)
-            with contextlib.suppress(OSError):
-                temp.unlink()

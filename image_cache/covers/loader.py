@@ -19,7 +19,7 @@ from image_cache.engine.stats.history import Failure, note_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
-from image_cache.net.lazy_client import FetchResult
+from image_cache.net.fetch_result import FetchResult
 
 logger = logging.getLogger(__name__)
 

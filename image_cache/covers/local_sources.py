@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
-from image_cache.net.lazy_client import FetchResult, LazyHttpClient
+from image_cache.net.fetch_result import FetchResult
+from image_cache.net.lazy_client import LazyHttpClient
 
 SCHEME = "demo:"
 ROOT = Path(__file__).resolve().parents[2]

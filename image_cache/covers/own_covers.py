@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from image_cache.errors import OriginNotFound
-from image_cache.net.lazy_client import FetchResult
+from image_cache.net.fetch_result import FetchResult
 from image_cache.storage.local import LocalStorage
 
 SCHEME = "own:"

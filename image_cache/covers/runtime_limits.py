@@ -12,10 +12,10 @@ from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
+from image_cache.units import MEGABYTE, decimal_number
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 KNOWN_S = 1.0  # how late another process notices a change
 BUDGET, MEMORY, TTL, PAUSED = "covers.max_size_mb", "covers.memory_mb", "covers.ttl_hours", "fetching.paused_at"
 RANGES = {BUDGET: (1.0, 4_194_304.0), MEMORY: (1.0, 65_536.0), TTL: (0.0, 87_600.0)}
@@ -97,18 +97,10 @@ class RuntimeLimits:
 
     def _read(self) -> CacheLimits:
         stored = {**self._rows.values("covers."), **self._rows.values("fetching.")}
-        budget, memory, ttl = (_number(stored.get(name), *RANGES[name]) for name in (BUDGET, MEMORY, TTL))
+        budget, memory, ttl = (decimal_number(stored.get(name), *RANGES[name]) for name in (BUDGET, MEMORY, TTL))
         return CacheLimits(
             self.default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self.default.memory_bytes if memory is None else int(memory * MEGABYTE),
             self.default.ttl_hours if ttl is None else ttl,
-            _number(stored.get(PAUSED), 0.0, math.inf),
+            decimal_number(stored.get(PAUSED), 0.0, math.inf),
         )
-
-
-def _number(text: str | None, low: float, high: float) -> float | None:
-    try:
-        value = float(text) if text else None
-    except ValueError:
-        return None
-    return value if value is not None and low <= value <= high else None

@@ -8,6 +8,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.registry import ImageRegistry
 from image_cache.models import Progress
+from image_cache.units import MEGABYTE
 
 WINDOW_S = 60.0  # how far back the rate is measured
 SAMPLES = 200
@@ -48,10 +49,10 @@ class CacheStats:
         return {
             **asdict(self),
             "paused_hosts": list(self.paused_hosts),
-            "total_size_mb": round(self.total_size_bytes / 1_000_000, 2),
-            "cache_size_mb": round(self.total_size_bytes / 1_000_000, 2),
-            "max_size_mb": round(self.budget_bytes / 1_000_000, 2),
-            "memory_usage_mb": round(self.memory_used_bytes / 1_000_000, 2),
+            "total_size_mb": round(self.total_size_bytes / MEGABYTE, 2),
+            "cache_size_mb": round(self.total_size_bytes / MEGABYTE, 2),
+            "max_size_mb": round(self.budget_bytes / MEGABYTE, 2),
+            "memory_usage_mb": round(self.memory_used_bytes / MEGABYTE, 2),
             "eviction_count": self.evictions,
             "cached_items": self.total_entries,
         }

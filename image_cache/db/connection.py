@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from image_cache.filesystem import sync_folder
+from image_cache.filesystem import replacing
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection
@@ -57,20 +57,11 @@ def opened(path: Path) -> Iterator[Connection]:
 
 def copy_into(conn: Connection, target: Path) -> None:
     """Write all of a database to a new file, durable, whole or not at all, while others go on writing. Raises `DatabaseError`."""
-    temp = target.with_name(f".{target.name}.part")
     try:
-        temp.unlink(missing_ok=True)
-        os.close(os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        conn.execute("VACUUM INTO ?", (str(temp),))
-        with temp.open("rb+") as file:  # no connection has this one open
-            os.fsync(file.fileno())
-        temp.replace(target)
-        sync_folder(target.parent)
+        with replacing(target, is_durable=True, temp=target.with_name(f".{target.name}.part")) as file:
+            conn.execute("VACUUM INTO ?", (file.name,))  # into an empty file, because SQLite would make one with the umask's mode
     except OSError as error:
         raise OperationalError(f"{target}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temp.unlink(missing_ok=True)
 
 
 def is_broken(error: DatabaseError) -> bool:

@@ -33,7 +33,7 @@ from image_cache.db.connection import (
     use_wal,
 )
 from image_cache.db.migrations import migrate
-from image_cache.filesystem import alone_in, inode_of, make_folder
+from image_cache.filesystem import create_file, inode_of, lock_folder, make_folder
 
 __all__ = [
     "COMPANIONS",
@@ -167,7 +167,7 @@ class Database:
 
         When another process was faster, its new file stays.
         """
-        with self._guard, alone_in(self.path.parent):
+        with self._guard, lock_folder(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class Database:
         with contextlib.suppress(OSError):  # on a read-only disk it stays where it is
             with self._guard:
                 if home is self._idle:
-                    with alone_in(self.path.parent):
+                    with lock_folder(self.path.parent):
                         self._set_aside()
             return True
         return False
@@ -260,7 +260,7 @@ class Database:
 
     def _made_or_opened(self) -> Connection:
         make_folder(self.path.parent)
-        with alone_in(self.path.parent):
+        with lock_folder(self.path.parent):
             try:
                 return self._opened()
             except DatabaseError as error:
@@ -277,7 +277,7 @@ class Database:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's. A file that is there must not
             # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            create_file(self.path).close()
         if self.inode not in (0, inode_of(self.path)):  # another process put it there
             self._forget()
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

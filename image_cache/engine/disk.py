@@ -4,20 +4,18 @@ import contextlib
 import errno
 import os
 import re
-import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from image_cache.engine.key import Key, key_of_path
 from image_cache.errors import StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import create_file, make_folder, temp_path
+from image_cache.units import MEGABYTE
 
-TEMP_PREFIX = ".part-"
 INODES_KEPT = 0.02  # of a file system's; a card full of small files stops the whole machine while it has gigabytes free
 SHARD = re.compile(r"[0-9a-f]{2}")
 # A pipe that somebody planted would let an open wait for ever; for files the flag changes nothing.
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class DiskTier:
@@ -38,7 +36,7 @@ class DiskTier:
         """
         path = self.root / key.path
         try:
-            fd = os.open(path, READING)
+            return _read(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -46,25 +44,20 @@ class DiskTier:
                 self.delete(key)
                 return None
             raise StorageError(str(path), error.strerror or str(error)) from error
-        try:
-            return _read_all(fd)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or str(error)) from error
-        finally:
-            os.close(fd)
 
     def put(self, key: Key, body: bytes) -> None:
         """Store the bytes under the key's name. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
         path = self.root / key.path
-        temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        temp = temp_path(path)
         try:
             if self.get(key) == body and _is_made_young(path):  # left without a row, or another process was faster
                 return
             make_folder(path.parent)
             self._check_room(len(body))
             # Buffered, because a bare write() to a disk that fills up stores a part and says so in its result only.
-            with os.fdopen(os.open(temp, WRITING, 0o600), "wb") as file:
+            with create_file(temp) as file:
                 file.write(body)
+            path.unlink(missing_ok=True)  # other bytes: cut short by a power cut before their row was written
             _publish(temp, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -78,6 +71,26 @@ class DiskTier:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def discard(self, key: Key, is_intact: Callable[[bytes], bool]) -> bytes | None:
+        """Remove the key's file unless it is intact; returns the bytes of one that stays. Raises `StorageError`.
+
+        The file is moved aside before it is judged, so that one that another process stores meanwhile is not touched.
+        """
+        path = self.root / key.path
+        aside = temp_path(path)
+        try:
+            path.rename(aside)
+            body = _read(aside)
+            if is_intact(body):
+                _publish(aside, path)
+                return body
+            aside.unlink()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        return None
 
     def free_bytes(self) -> int:
         """Bytes that may still be written on this file system."""
@@ -95,7 +108,7 @@ class DiskTier:
     def _check_room(self, size_bytes: int) -> None:
         state = self._state()
         if state.f_bavail * state.f_frsize - size_bytes < self.floor_bytes:
-            raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // 1_000_000} MB would be free")
+            raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // MEGABYTE} MB would be free")
         if state.f_files and state.f_favail < state.f_files * INODES_KEPT:
             raise OSError(errno.ENOSPC, f"less than {INODES_KEPT:.0%} of the inodes are free")
 
@@ -128,9 +141,7 @@ def _is_made_young(path: Path) -> bool:
 
 
 def _publish(temp: Path, path: Path) -> None:
-    # link() refuses an existing name, rename() would replace it (and make ext4 flush). What stands there with other bytes was
-    # cut short by a power cut before its row was written: ours is whole.
-    path.unlink(missing_ok=True)
+    # link() refuses an existing name, rename() would replace it (and make ext4 flush).
     try:
         os.link(temp, path)
     except FileExistsError:  # another process was faster, with the same bytes
@@ -141,6 +152,14 @@ def _publish(temp: Path, path: Path) -> None:
         temp.rename(path)  # a file system without hard links, such as exFAT
         return
     temp.unlink()
+
+
+def _read(path: Path) -> bytes:
+    fd = os.open(path, READING)
+    try:
+        return _read_all(fd)
+    finally:
+        os.close(fd)
 
 
 def _read_all(fd: int) -> bytes:

@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_cache.engine.disk import SHARD, TEMP_PREFIX, DiskTier
+from image_cache.engine.disk import SHARD, DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.key import Key, key_of_path
+from image_cache.filesystem import TEMP_PREFIX
 
 YOUNG_S = 120.0  # a file may stand without its row, and a temporary without its name, for as long as one put takes
 SHARDS = tuple(f"{number:02x}" for number in range(256))

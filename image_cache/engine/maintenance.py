@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.engine.cache import UNKNOWN, Cache
-from image_cache.engine.disk import TEMP_PREFIX
 from image_cache.engine.index import file_is_plausible
 from image_cache.engine.key import Key
+from image_cache.filesystem import TEMP_PREFIX
 
 logger = logging.getLogger(__name__)
 

@@ -18,14 +18,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from image_cache.errors import DecoderFailed, ImageRejected
-from image_cache.imaging.variants import Facts, Rendered, Variant
+from image_cache.imaging.color import COLOURS, Colour
+from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
-
-if TYPE_CHECKING:
-    from image_cache.imaging.color import ImageAppearance
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
@@ -87,10 +85,8 @@ class Decoder:
         """Return a rendered variant as JPEG, what is transparent on white."""
         return self._request({"do": "jpeg", "quality": quality}, webp)[1]
 
-    def analyse(self, webp: bytes) -> "ImageAppearance":
+    def analyse(self, webp: bytes) -> ImageAppearance:
         """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
-        from image_cache.imaging.color import COLOURS, Colour, ImageAppearance  # not before the first sleeve is looked at
-
         head, _ = self._request({"do": "look"}, webp)
         try:
             colours = tuple(Colour(*map(float, one)) for one in head["colours"])

@@ -1,24 +1,19 @@
-"""Pixels: everything that Pillow does for us. Runs in the decoder child only; the web process never imports this module.
-
-`python -m image_cache.imaging.pillow placeholders DIR` draws the placeholders that are committed under `static/`.
-"""
+"""Rendering with Pillow. Runs in the decoder's child only; the web process never imports this module."""
 
 import contextlib
 import io
 import math
 import re
 import struct
-import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import GRID_PX, ImageAppearance, analyse_pixels
+from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
 from image_cache.imaging.sniff import (
     COEFFICIENT_SLACK,
     MAX_SCANS,
@@ -29,8 +24,7 @@ from image_cache.imaging.sniff import (
     most_pixels,
     sniff,
 )
-from image_cache.imaging.tint import tint
-from image_cache.imaging.variants import Facts, Rendered, Variant, cover_variants, fit
+from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant, cover_variants, fit
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of stack each, and hide from the CPU limit
@@ -89,7 +83,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             picture = _shrunk(made, goal)
             recipe = (goal, variant.quality, variant.method, variant.blur_px)
             if recipe not in encoded:  # a small original fills several variants with the same picture
-                encoded[recipe] = _webp(picture, *recipe[1:])
+                encoded[recipe] = webp(picture, *recipe[1:])
             blobs[variant.name] = encoded[recipe]
         few = made[-1].convert("RGBA").resize((16, 16), BOX)
         average, hue, chroma = tint(few.tobytes())
@@ -120,7 +114,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 def grey_webp(pixels: bytes, size: tuple[int, int], shown: tuple[int, int]) -> bytes:
     """Return bytes of brightness, row by row, as a WebP of another size."""
     picture = Image.frombytes("L", size, pixels)
-    return _webp(picture.resize(shown, Image.Resampling.BICUBIC).convert("RGB"), 85, 4)
+    return webp(picture.resize(shown, Image.Resampling.BICUBIC).convert("RGB"), 85, 4)
 
 
 def render_pair(body: bytes) -> tuple[bytes, bytes]:
@@ -271,7 +265,7 @@ def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
     return made[-1]
 
 
-def _webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
+def webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
     if blur_px:  # made from so few of its pixels that what it shows cannot be brought back
         few = picture.convert("RGBA").resize(fit(picture.size, blur_px), BOX)
         soft = few.resize(picture.size, Image.Resampling.BICUBIC)
@@ -279,56 +273,3 @@ def _webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> 
     out = io.BytesIO()
     picture.save(out, "WEBP", quality=quality, method=method, exif=b"", xmp=b"", icc_profile=b"")
     return out.getvalue()
-
-
-# --- placeholders
-
-
-def transparent() -> bytes:
-    """Return the picture that answers a miss: one transparent pixel, so that the drawn sleeve below is what the eye sees."""
-    return _webp(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 85, 6)
-
-
-def placeholder(edge_px: int) -> bytes:
-    """Draw a plain inner sleeve: paper, and the record's label through the hole in the middle."""
-    from PIL import ImageDraw
-
-    scale = 4  # drawn larger and shrunk, for smooth circles
-    side = edge_px * scale
-    sleeve = Image.new("RGB", (side, side), "#dcdad4")
-    draw = ImageDraw.Draw(sleeve)
-
-    def disc(radius: float, colour: str) -> None:
-        at, reach = side / 2, radius * side
-        draw.ellipse((at - reach, at - reach, at + reach, at + reach), fill=colour)
-
-    fold = max(scale, side // 100)
-    draw.rectangle((0, side - fold, side, side), fill="#cfccc5")
-    draw.rectangle((0, 0, fold, side), fill="#e4e2dd")
-    for radius, colour in ((0.2, "#cdcac3"), (0.192, "#1b1a19"), (0.155, "#b9b5ac"), (0.15, "#c6c2b9"), (0.014, "#1b1a19")):
-        disc(radius, colour)
-    return _webp(sleeve.resize((edge_px, edge_px), Image.Resampling.LANCZOS), 90, 6)
-
-
-def write_placeholders(folder: Path) -> dict[str, int]:
-    """Write one placeholder per variant, and the transparent one. Returns file names with their sizes in bytes."""
-    files = {f"placeholder_{variant.name}.webp": placeholder(variant.edge_px) for variant in cover_variants()}
-    files |= {"transparent.webp": transparent()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, body in files.items():
-        (folder / name).write_bytes(body)
-    return {name: len(body) for name, body in files.items()}
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command line. Returns the exit code."""
-    if len(arguments) != 2 or arguments[0] != "placeholders":
-        sys.stderr.write("usage: python -m image_cache.imaging.pillow placeholders DIR\n")
-        return 2
-    for name, size in write_placeholders(Path(arguments[1])).items():
-        sys.stdout.write(f"{name} {size} bytes\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

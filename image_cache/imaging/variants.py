@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from image_cache.imaging.color import Colour
+
 RENDERER_VERSION = 1  # goes up when the same origin bytes and the same settings would give other pixels
 
 
@@ -97,3 +99,12 @@ class Rendered:
     average: str
     hue: int
     chroma: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAppearance:
+    """What an image looks like. `hash` is None if it shows too little to compare; `is_blank`: one colour and nothing else."""
+
+    colours: tuple[Colour, ...]
+    hash: int | None
+    is_blank: bool

@@ -1,16 +1,15 @@
 """What is done now and then, behind: flush, mend, sweep, retention. Each process has a housekeeper; one of them leads."""
 
-import fcntl
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from image_cache.covers import WARM, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import QueueFull, StorageError
+from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
 
 logger = logging.getLogger(__name__)
@@ -124,19 +123,12 @@ class Housekeeping:
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:
-        """Yield whether this process may do what only one should do at a time. The lock ends with the process, whatever ends it."""
+        """Yield True if this process may do what only one process should do at a time."""
         path = self.covers.cache.disk.root / ".housekeeping"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            logger.warning("housekeeping left out path=%s reason=%s", path, error)
-            yield False
-            return
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(fd)
+        with ExitStack() as stack:
+            try:
+                leads = stack.enter_context(try_lock_file(path))
+            except OSError as error:
+                logger.warning("housekeeping left out path=%s reason=%s", path, error)
+                leads = False
+            yield leads

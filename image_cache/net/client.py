@@ -18,13 +18,10 @@ import urllib3.exceptions
 from image_cache import __version__
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.net import deadline
-from image_cache.net.backoff import retry_delay_s
-from image_cache.net.lazy_client import FetchResult
+from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.transport import guarded_session
-from image_cache.net.url import ILLEGAL, Target, host_queue
-
-__all__ = ["FetchResult", "HttpClient", "HttpResponse", "host_queue", "retry_delay_s"]
+from image_cache.net.url import ILLEGAL, Target
 
 MAX_REDIRECTS = 3
 CHUNK_BYTES = 256 * 1024  # most at a time; usually what one read of the socket brings

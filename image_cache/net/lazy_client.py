@@ -1,46 +1,27 @@
-"""What a fetch brings, and the fetch itself made late: importing `adapters/origin.py` costs 12 MB that most processes never need."""
+"""The guarded HTTP client, made on first use: importing `net/client.py` costs 12 MB that most processes never need."""
 
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
+from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from image_cache.net.client import HttpClient, HttpResponse
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
-    """What an origin answered. `status` is 200, or 304 with an empty body when the validators still hold.
-
-    `url` is the address that answered, after redirects. Validators and `content_type` are "" when missing or malformed;
-    `fresh_s` is what the origin says about freshness (0 for no-store and no-cache), None when it says nothing.
-    """
-
-    url: str
-    status: int
-    body: bytes
-    etag: str = ""
-    last_modified: str = ""
-    content_type: str = ""
-    fresh_s: float | None = None
-
-
 class LazyHttpClient:
-    """The guarded fetch, made with the first use. Any thread. See `HttpClient` for what its methods raise."""
+    """An `HttpClient` that is made on first use. Any thread. See there for what the methods raise."""
 
     def __init__(self, make: Callable[[], "HttpClient"]) -> None:
         self._make = make
-        self._fetcher: HttpClient | None = None
+        self._client: HttpClient | None = None
         self._is_closed = False
-        self._lock = threading.Lock()  # while it is made: several threads begin at once
+        self._lock = threading.Lock()  # protects the two above; held while the client is made
 
     def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> FetchResult:
         return self._made().fetch(url, etag=etag, last_modified=last_modified)
@@ -51,42 +32,39 @@ class LazyHttpClient:
         return self._made().open(url, headers=headers, **options)
 
     def close(self) -> None:
-        """Cut what is under way; later fetches are refused."""
+        """Abort running fetches; later ones are refused."""
         with self._lock:
             self._is_closed = True
-            if self._fetcher is not None:
-                self._fetcher.close()
+            if self._client is not None:
+                self._client.close()
 
     def _made(self) -> "HttpClient":
         with self._lock:
-            if self._fetcher is None:
-                self._fetcher = self._make()
+            if self._client is None:
+                self._client = self._make()
                 if self._is_closed:
-                    self._fetcher.close()
-            return self._fetcher
-
-
-MEGABYTE = 1_000_000
+                    self._client.close()
+            return self._client
 
 
 def make_policy(settings: Settings, *also_trusted: str) -> PeerPolicy:
-    """Return who may be spoken to. Raises `ConfigError` for an entry that is no host or origin."""
+    """Return which hosts may be fetched from. Raises `ConfigError` for an entry that is not a host or an origin."""
     return PeerPolicy((*settings.TRUSTED_ORIGINS, *also_trusted), settings.ORIGIN_ALLOWLIST, settings.ORIGIN_DENYLIST)
 
 
 def make_fetcher(
     settings: Settings,
     policy: PeerPolicy | None = None,
-    private_cas: "Mapping[str, Path] | None" = None,
+    private_cas: Mapping[str, Path] | None = None,
     *,
     read_timeout_s: float = 5.0,
 ) -> "HttpClient":
-    """Return a fetcher with the limits of pictures; `HttpClient.open` takes others for one answer."""
-    from image_cache.net.client import HttpClient
+    """Return a client with the limits of covers; `HttpClient.open` takes others for a single response."""
+    from image_cache.net.client import HttpClient  # imports requests
 
     return HttpClient(
         policy or make_policy(settings),
-        max_bytes=int(settings.MAX_FETCH_MB * MEGABYTE),
+        max_bytes=settings.max_fetch_bytes,
         deadline_s=settings.FETCH_DEADLINE_S,
         read_timeout_s=read_timeout_s,
         contact=settings.CONTACT,

@@ -4,7 +4,6 @@ The log of calls lies in `catalog.db`, so that nobody starts with an empty count
 calls of other programs on this line stand in it as well.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -17,8 +16,9 @@ from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import lock_file, make_folder
 from image_cache.net.backoff import MAX_RETRY_AFTER_S
+from image_cache.units import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class ServiceStateTable:
             yield conn, conn.execute("SELECT * FROM services WHERE name = ?", (name,)).fetchone()
 
 
+MAX_COUNT = 9_999_999  # that a header can state
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MARGIN = (
     12  # a twelfth of what a service allows is left alone: its numbers lag, and it counts when a call arrives, not when it left
@@ -125,7 +126,7 @@ class RateLimiter:
     def update_from_headers(self, headers: Mapping[str, str]) -> None:
         """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
         now = self._clock()
-        limit, remaining = _number(headers.get(LIMIT)), _number(headers.get(REMAINING))
+        limit, remaining = (whole_number(headers.get(name, "").strip(), 0, MAX_COUNT) for name in (LIMIT, REMAINING))
         with self._rows.alone(self._name) as (conn, row):
             said: dict[str, Any] = {"contact_at": now, "failed_at": None, "fault": "", "says": ""}
             if limit and remaining is not None:
@@ -162,10 +163,6 @@ class RateLimiter:
         return float(row["others"] * max(0.0, 1.0 - age))
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isascii() and text.strip().isdigit() and len(text) < 8 else None
-
-
 logger = logging.getLogger(__name__)
 
 LONGEST_S = 3600.0  # a moment further ahead was written by a clock that was wrong; no service asks for more either
@@ -190,17 +187,13 @@ class IntervalLimiter:
     def _move(self, step: Callable[[float, float], tuple[float, float]]) -> float:
         try:
             make_folder(self._path.parent)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            with lock_file(self._path) as fd:
                 now = self._clock()
                 free_at = _moment(os.pread(fd, 40, 0))
                 mine, next_at = step(now, free_at if free_at <= now + LONGEST_S else now)
                 text = f"{next_at:.3f}\n".encode()
                 os.pwrite(fd, text, 0)
                 os.ftruncate(fd, len(text))
-            finally:
-                os.close(fd)
         except OSError as error:
             logger.warning("turns not kept in a file path=%s reason=%s", self._path, error)
             return self._interval_s

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -89,6 +90,7 @@ def _parse(url: str) -> Target:
     return Target(full, peer)
 
 
+@lru_cache(maxsize=256)  # most covers come from a few hosts
 def canonical_host(text: str) -> str:
     """Return a host in its one spelling: lower case, IDNA A-labels, no final dot. Raises ValueError for any other spelling of an IPv4 address."""
     name = text.lower()
@@ -207,6 +209,14 @@ def refusal(address: Address, own: Iterable[Network] = ()) -> str:
     else:
         reason = next((what for net, what in _V6_REFUSED if address in net), "")
     return reason or ("a network of this machine" if any(address in net for net in own) else "")
+
+
+def client_network(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 that a household has in IPv6. Text of any other kind stays as it is."""
+    parsed = literal(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return address
 
 
 def interface_networks() -> list[Network]:

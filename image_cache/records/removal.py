@@ -15,7 +15,8 @@ from image_cache.db.database import Connection, DatabaseError, OperationalError,
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.table import album_columns, album_from
+from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.units import counted
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,13 @@ class RecordDependents:
 
     def __bool__(self) -> bool:
         return bool(self.plays or self.has_notes or self.has_cover or self.stars)
+
+    def parts(self) -> list[str]:
+        """Return each part in words: 2 plays, notes, own cover, 3 stars."""
+        parts = [counted(self.plays, "play")] if self.plays else []
+        parts += ["notes"] if self.has_notes else []
+        parts += ["own cover"] if self.has_cover else []
+        return [*parts, counted(self.stars, "star")] if self.stars else parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,17 @@ class RecordRemoval:
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return what each record has that no source knows, at most some hundred records."""
         return self._rows.dependents(album_ids)
+
+    def titles(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return "artist, title (its dependents)" of each record that exists."""
+        found: dict[int, str] = {}
+        for start in range(0, len(album_ids), AT_A_TIME):
+            chunk = album_ids[start : start + AT_A_TIME]
+            own = self._rows.dependents(chunk)
+            for album in AlbumTable(self._rows.db).albums(chunk):
+                parts = ", ".join(own.get(album.id, RecordDependents()).parts())
+                found[album.id] = f"{album.artist}, {album.title}" + (f" ({parts})" if parts else "")
+        return found
 
     def count_gone(self, source: str) -> GoneCount:
         return self._rows.count_gone(source)

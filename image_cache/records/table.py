@@ -139,6 +139,10 @@ class AlbumTable:
             yield from (row["picture"] for row in rows)
             last = rows[-1]["id"]
 
+    def sources_of_covers(self) -> Iterator[tuple[int, str]]:
+        """Yield (album id, cover URL) as the sources of the records say it, whatever is shown instead."""
+        return self.db.stream("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL ORDER BY id")
+
     def sources(self) -> frozenset[str]:
         return frozenset(row["source"] for row in self.db.rows("SELECT DISTINCT source FROM albums"))
 
@@ -174,9 +178,22 @@ class AlbumTable:
         """Add plays of the past, which the record's count includes already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
 
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM albums")[0][0])
+
+    def count_plays(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM plays")[0][0])
+
     def count_source(self, source: str) -> int:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
         return int(row["n"]) if row else 0
+
+    def gone(self, source: str, limit: int) -> tuple[int, list[Album]]:
+        """Return how many albums of a source are gone, and the first of them by artist."""
+        where = "source = ? AND gone_at IS NOT NULL"
+        count = self.db.row(f"SELECT count(*) AS n FROM albums WHERE {where}", (source,))
+        sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
+        return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
 
     def play(self, album_id: int, played_at: float) -> int | None:
         """Add a play; return how many there are, None if there is no such record."""

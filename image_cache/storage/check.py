@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from image_cache.errors import StorageError
-from image_cache.storage.local import Storage
+from image_cache.storage.base import Storage
 
 LARGE_BYTES = 6_000_000  # more than one part of an upload in parts
 FOLDER = "doctor"

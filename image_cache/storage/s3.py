@@ -1,7 +1,7 @@
-"""Originals in a bucket that speaks S3, through obstore. Imported only when such a store is configured: 7 MB of memory.
+"""S3 storage: originals in a bucket, through obstore, which costs 7 MB and is imported with the first store.
 
 Needs the extra `s3` (`requirements-s3.txt`). Relies on plain PUT, GET, HEAD, DELETE and LIST only: of three real servers that
-were tried, one honours conditional writes.
+were tried, one supports conditional writes.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import StorageError
-from image_cache.storage.local import Body, download_file, parts_of, upload_file
+from image_cache.storage.base import Body, download_file, name_parts, upload_file
 
 TIMEOUT_S = 30.0  # of one request, an upload of 20 MB over a slow line included
 CONNECT_S = 2.0
-# The default of the library is ten tries in three minutes; whoever looks at a page does not wait for that.
+# The library's default is ten attempts in three minutes, too long for a person who waits for a page.
 RETRIES = 2
 RETRY_S = 3.0
 
@@ -23,7 +23,7 @@ RETRY_S = 3.0
 class S3Storage:
     """One bucket, or the part of it below `prefix`. `endpoint` is for stores other than AWS: `https://host:port`.
 
-    Without keys the usual environment of AWS tools decides. Plain HTTP is spoken only to an `endpoint` that says so.
+    Without keys the environment variables of AWS tools are used. Plain HTTP is used only for an `endpoint` that starts with `http://`.
     """
 
     kind = "s3"
@@ -75,28 +75,28 @@ class S3Storage:
 
     def put(self, name: str, body: Body) -> int:
         data = body if isinstance(body, bytes) else b"".join(body)
-        with self._told(name):
-            # In one piece: a PUT appears whole or not at all, an upload in parts can be left half done.
+        with self._translate_errors(name):
+            # In one piece: a PUT is atomic, a multipart upload can be left half done.
             self._library.put(self._store, self._key(name), data, use_multipart=False)
         return len(data)
 
     def get(self, name: str) -> bytes | None:
-        with self._told(name):
+        with self._translate_errors(name):
             try:
                 return bytes(self._library.get(self._store, self._key(name)).bytes())
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return None
 
     def delete(self, name: str) -> bool:
-        # S3 says that it has deleted what never was.
+        # S3 reports success for a name that never existed.
         was_there = self.exists(name)
         if was_there:
-            with self._told(name):
+            with self._translate_errors(name):
                 self._library.delete(self._store, self._key(name))
         return was_there
 
     def exists(self, name: str) -> bool:
-        with self._told(name):
+        with self._translate_errors(name):
             try:
                 self._library.head(self._store, self._key(name))
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
@@ -105,13 +105,13 @@ class S3Storage:
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         below = self._key(prefix.strip("/")) if prefix.strip("/") else self._prefix.rstrip("/") or None
-        with self._told(prefix):
+        with self._translate_errors(prefix):
             found = [(str(row["path"]), int(row["size"])) for rows in self._library.list(self._store, below) for row in rows]
         for path, size in sorted(found):
             yield path.removeprefix(self._prefix), size
 
     def url(self, name: str, expires_s: int = 300) -> str:
-        with self._told(name):
+        with self._translate_errors(name):
             return str(self._library.sign(self._store, "GET", self._key(name), timedelta(seconds=expires_s)))
 
     def upload_file(self, local_path: str | Path, remote_path: str) -> int:
@@ -121,14 +121,14 @@ class S3Storage:
         return download_file(self, remote_path, local_path)
 
     def _key(self, name: str) -> str:
-        return self._prefix + "/".join(parts_of(name))
+        return self._prefix + "/".join(name_parts(name))
 
     @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
+    def _translate_errors(self, name: str) -> Iterator[None]:
         try:
             yield
         except (self._library.exceptions.BaseError, OSError) as error:
-            # The first line says what happened; the rest is the library's debugging output, with addresses in it.
+            # The library's own text is debugging output that contains URLs.
             raise StorageError(f"{self.name}{name}", _reason(error)) from error
 
 

@@ -1,5 +1,8 @@
 """Flask, and only here: routes that parse, call one service, and answer."""
 
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -11,9 +14,6 @@ from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
-from image_cache.web.commands.imports import register_music_commands
-from image_cache.web.commands.records import register_commands
-from image_cache.web.commands.streams import register_stream_commands
 from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
@@ -30,7 +30,7 @@ from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
-from image_cache.web.security import register_guard
+from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
@@ -53,16 +53,13 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_security(app)  # limits are counted inside the views: what was refused before uses none up
     register_access(app)
     register_limits(app)
     register_errors(app)
     register_helpers(app)
-    register_commands(app)
-    register_music_commands(app)
     register_stream_helpers(app)
     register_discogs(app)
-    register_stream_commands(app)
     for blueprint in (
         pages,
         site,
@@ -94,4 +91,23 @@ def build_app(services: Services) -> Flask:
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = StartOnFirstRequest(app, services)  # type: ignore[method-assign]
     return app
+
+
+class StartOnFirstRequest:
+    """Starts the threads with the first request, for a server that did not call `Services.start`; then leaves the chain.
+
+    Ours calls it when a worker starts. Not in `build_app`: a server may fork after that, and threads do not survive a fork.
+    """
+
+    def __init__(self, app: Flask, services: Services) -> None:
+        self._app = app
+        self._services = services
+        self._inner = app.wsgi_app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self._services.start()
+        if self._app.wsgi_app is self:  # not when it was wrapped again
+            self._app.wsgi_app = self._inner  # type: ignore[method-assign]
+        return self._inner(environ, start_response)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"
-KEEPERS = ("operator", "owner")  # not those who were only invited to look
+OWNER_ROLES = ("operator", "owner")  # not those who were only invited to look
 FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -36,7 +36,7 @@ def account() -> Account | None:
     return found
 
 
-def is_on_this_machine() -> bool:
+def is_local_request() -> bool:
     """Tell whether the request comes from the machine itself, and from nobody who stands behind a proxy or a foreign page on it.
 
     A page on another site can make a browser on this machine send requests here; those carry a foreign Origin, or, when its
@@ -73,18 +73,18 @@ def is_same_origin(asked: Request) -> bool:
 def may_operate() -> bool:
     """Tell whether the request may run the machine: an operator who is logged in, or somebody on the machine itself."""
     who = account()
-    return (who is not None and who.role == "operator") or is_on_this_machine()
+    return (who is not None and who.role == "operator") or is_local_request()
 
 
 def may_change() -> bool:
     """Tell whether the request may change the collection: owners and operators, or somebody on the machine itself."""
-    return has_owner_account() or is_on_this_machine()
+    return has_owner_account() or is_local_request()
 
 
 def has_owner_account() -> bool:
     """Return True if an owner or operator is logged in, not just an account that was invited to look."""
     who = account()
-    return who is not None and who.role in KEEPERS
+    return who is not None and who.role in OWNER_ROLES
 
 
 class Sessions(SecureCookieSessionInterface):

@@ -1,6 +1,5 @@
 """How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
 
-import ipaddress
 import time
 from typing import cast
 
@@ -9,6 +8,7 @@ from flask_limiter import Limiter
 from limits.storage import Storage
 
 from image_cache.engine.shared_counters import SharedCounters
+from image_cache.net.url import client_network
 
 SCHEME = "windows"
 
@@ -20,46 +20,39 @@ class SharedCounterStorage(Storage):
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        self._windows = SharedCounters()
+        self._counters = SharedCounters()
 
-    def share(self, windows: SharedCounters) -> None:
+    def share(self, counters: SharedCounters) -> None:
         """Count in this table from now on: one that the processes before the fork made for all of them."""
-        self._windows = windows
+        self._counters = counters
 
     @property
     def base_exceptions(self) -> type[Exception]:
         return OSError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self._windows.add(key, expiry, amount)
+        return self._counters.add(key, expiry, amount)
 
     def get(self, key: str) -> int:
-        return self._windows.peek(key)[0]
+        return self._counters.peek(key)[0]
 
     def get_expiry(self, key: str) -> float:
-        return time.time() + self._windows.peek(key)[1]
+        return time.time() + self._counters.peek(key)[1]
 
     def check(self) -> bool:
         return True
 
     def reset(self) -> int | None:
-        self._windows.clear()
+        self._counters.clear()
         return None
 
     def clear(self, key: str) -> None:
-        self._windows.forget(key)
+        self._counters.forget(key)
 
 
 def limit_key() -> str:
-    """Return whose requests are counted together: an IPv4 address, or the /64 that one household has in IPv6."""
-    address = request.remote_addr or "unknown"
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    """Return whose requests are counted together."""
+    return client_network(request.remote_addr or "unknown")
 
 
 limiter = Limiter(limit_key, storage_uri=f"{SCHEME}://", strategy="fixed-window")
@@ -69,9 +62,9 @@ def register_limits(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def share_limits(windows: SharedCounters) -> None:
+def share_limits(counters: SharedCounters) -> None:
     """Let all workers of a server count together; called in each of them after the fork, before the first request."""
-    cast(SharedCounterStorage, limiter.storage).share(windows)
+    cast(SharedCounterStorage, limiter.storage).share(counters)
 
 
 def seconds_to_wait() -> int:

@@ -14,11 +14,12 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from image_cache.db.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import may_edit
+from image_cache.units import MEGABYTE
 from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.streams.viewer import viewer
+from image_cache.web.viewer import viewer
 
-MOST_URLS = 500  # in one request; a preload of thousands comes in parts
-LONGEST_TEXT = 2048
+MAX_URLS = 500  # in one request; a preload of thousands comes in parts
+MAX_TEXT_CHARS = 2048
 
 
 def read_body(known: Collection[str]) -> dict[str, Any]:
@@ -46,23 +47,23 @@ def read_texts(body: dict[str, Any], name: str) -> list[str]:
     values = body.get(name, [])
     if not isinstance(values, list):
         raise BadRequest(f"{name} is not a list.")
-    if len(values) > MOST_URLS:
-        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MOST_URLS} at a time are allowed.")
+    if len(values) > MAX_URLS:
+        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MAX_URLS} at a time are allowed.")
     return list(dict.fromkeys(read_text(value, name) for value in values))
 
 
 def read_text(value: object, name: str) -> str:
     # JSON may spell half of a surrogate pair, which is no character and has no bytes.
     is_text = isinstance(value, str) and value.encode(errors="replace").decode() == value
-    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= LONGEST_TEXT:
-        raise BadRequest(f"{name} holds something that is no text of 1 to {LONGEST_TEXT} characters.")
+    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_CHARS:
+        raise BadRequest(f"{name} holds something that is no text of 1 to {MAX_TEXT_CHARS} characters.")
     return value
 
 
 TABLES = "importing.upload"
 ENDPOINTS = ("streams.upload", "stream_api.upload")
 OWN_COVER = "sleeves.upload"
-AROUND_BYTES = 100_000  # what a form with one file has besides the file
+FORM_OVERHEAD_BYTES = 100_000  # what a form with one file has besides the file
 IN_MEMORY_BYTES = 500_000
 OTHER_PARTS = 20  # fields of the form besides its files
 
@@ -131,7 +132,7 @@ class UploadRequest(Request):
         return spool  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
 
 
-def admit() -> None:
+def set_body_limits() -> None:
     """Let an upload be as large as one may be, if whoever sends it may upload there; all others are cut at the usual size.
 
     Runs before anything reads the body.
@@ -140,27 +141,27 @@ def admit() -> None:
         upload, settings = cast(UploadRequest, request), services().settings
         upload.file_limit_bytes, upload.spool_folder = services().artwork.editor.max_bytes, str(settings.cache_dir)
         # Somewhat larger than one may be: so that the page can say that it is too large.
-        request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
+        request.max_content_length = 2 * upload.file_limit_bytes + FORM_OVERHEAD_BYTES
     if request.endpoint == TABLES:
         _admit_table()
     if request.endpoint not in ENDPOINTS or request.method != "POST":
         return
     try:
-        stream = services().streams.queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
+        stream = services().stream_queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
     except (NotVisible, DatabaseError):
         return
     if may_edit(viewer(), stream):
-        settings, manager = services().settings, services().streams
-        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000)
-        request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
+        settings, limits = services().settings, services().streams.limits
+        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * MEGABYTE)
+        request.max_form_parts = limits.max_images + OTHER_PARTS
         upload = cast(UploadRequest, request)
-        upload.file_limit_bytes, upload.spool_folder = manager.uploads.max_bytes, str(settings.cache_dir)
+        upload.file_limit_bytes, upload.spool_folder = limits.max_bytes, str(settings.cache_dir)
 
 
 def _admit_table() -> None:
     """Let a table be as large as one may be, from those who may bring one."""
     if may_operate():
-        upload, most_bytes = cast(UploadRequest, request), int(services().settings.MAX_IMPORT_MB * 1_000_000)
+        upload, most_bytes = cast(UploadRequest, request), services().settings.max_import_bytes
         upload.max_content_length = (
             most_bytes * 2
         )  # a little over the limit is read to its end, and told so; the disk keeps none of it

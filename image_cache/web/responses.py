@@ -45,7 +45,7 @@ def matches(if_none_match: str, etag: str) -> bool:
     return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in if_none_match.split(","))
 
 
-def entry(key: Key, body: bytes) -> Response:
+def entry_response(key: Key, body: bytes) -> Response:
     """Answer with a cached entry, or 304 when the asker has it."""
     if matches(request.headers.get("If-None-Match", ""), key.etag):
         return ImageResponse(status=304, headers=validators(key))
@@ -59,7 +59,7 @@ def page_response(html: str) -> Response:
     return answer
 
 
-def placeholder(folder: Path, *, is_given_up: bool) -> Response:
+def placeholder_response(folder: Path, *, is_given_up: bool) -> Response:
     """Answer in place of a cover that is not here: 202 while it is on its way, 404 when it is given up or nobody knows it.
 
     The picture is transparent: what the eye sees is the sleeve that the page drew below it.

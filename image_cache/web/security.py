@@ -7,8 +7,8 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
-from image_cache.web.context import is_on_this_machine, is_same_origin, services
-from image_cache.web.request_body import admit
+from image_cache.web.context import is_local_request, is_same_origin
+from image_cache.web.request_body import set_body_limits
 
 logger = logging.getLogger(__name__)
 
@@ -22,18 +22,13 @@ BROWSER_SIGNS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
 csrf = CSRFProtect()
 
 
-def register_guard(app: Flask) -> None:
+def register_security(app: Flask) -> None:
     """Check the origin and the token of every change; set the security headers of every answer, errors included."""
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
-    app.before_request(_start)
-    app.before_request(admit)  # before the token is looked for, which reads the body
+    app.before_request(set_body_limits)  # before the token is looked for, which reads the body
     app.before_request(_check_change)
     app.after_request(_set_headers)
-
-
-def _start() -> None:
-    services().start()
 
 
 def _check_change() -> None:
@@ -43,7 +38,7 @@ def _check_change() -> None:
     if not is_same_origin(request):
         raise Forbidden(NOT_ALLOWED[0])
     # curl on the machine itself has neither a session nor a token. A browser there gives itself away, and has to know the token.
-    if is_on_this_machine() and not any(sign in request.headers for sign in BROWSER_SIGNS):
+    if is_local_request() and not any(sign in request.headers for sign in BROWSER_SIGNS):
         return
     csrf.protect()
 

@@ -7,9 +7,9 @@ from flask import Blueprint, Response, render_template, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.access import Role, access
+from image_cache.web.assets import assets_version
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.responses import FOREVER, page_response
-from image_cache.web.template_helpers import assets_version
 
 site = access(read=Role.VISITOR)(Blueprint("site", __name__))
 

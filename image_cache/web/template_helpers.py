@@ -1,14 +1,10 @@
-"""Template helpers: addresses of covers and of our own files, and the format of numbers and dates."""
+"""What templates call: addresses of pictures, and the wording of numbers and days."""
 
 import datetime
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from flask import Flask, Response, after_this_request, g, request
 from jinja2 import pass_context
@@ -18,21 +14,21 @@ from markupsafe import Markup
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
+from image_cache.units import size
 from image_cache.web import svg as drawing
+from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.highlight import places
 
 logger = logging.getLogger(__name__)
 
-STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
 
 # The width of a cover at each width of the window, as the stylesheet lays out the wall.
 SIZES = {
     "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
-    "m": "(max-width: 349px) 46vw, (max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, "
-    "(max-width: 960px) 140px, 176px",
+    "m": "(max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, (max-width: 960px) 140px, 176px",
     "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
     "row": "52px",
     "near": "(max-width: 640px) 30vw, (max-width: 960px) 14vw, 150px",
@@ -48,6 +44,9 @@ def register_helpers(app: Flask) -> None:
         cover_srcset=cover_srcset,
         cover_sizes=SIZES,
         asset=asset,
+        stylesheet=stylesheet,
+        script=script,
+        preload=preload,
         drawing=drawing,
         mark=mark,
         token=token,
@@ -152,22 +151,6 @@ def _known() -> dict[str | None, Cover]:
     return found
 
 
-def asset(name: str) -> str:
-    """Return the address of one of our own files. It has a hash of all their contents, so it may be cached for ever."""
-    return f"/assets/{assets_version()}/{quote(name)}"
-
-
-@lru_cache(maxsize=1)
-def assets_version() -> str:
-    """Return eight hex digits that change with any of our files: modules that import each other must match."""
-    mark = hashlib.sha256()
-    for path in sorted(STATIC_DIR.rglob("*")):
-        if path.is_file():
-            mark.update(path.relative_to(STATIC_DIR).as_posix().encode())
-            mark.update(path.read_bytes())
-    return mark.hexdigest()[:8]
-
-
 def duration(seconds: int | None) -> str:
     """Format a playing time: 3:34, 1:02:10; empty if unknown."""
     if seconds is None:
@@ -217,16 +200,6 @@ def rough(seconds: float) -> str:
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
-
-
-def size(number: int) -> str:
-    """Format bytes: 812 B, 86.4 MB, 1.24 GB."""
-    value = float(number)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit in ("B", "KB") else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
 
 
 def mark(text: str, words: Sequence[str]) -> Markup:

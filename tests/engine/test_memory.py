@@ -130,7 +130,7 @@ def test_an_entry_put_again_for_one_page_stays_with_the_others() -> None:
     assert tier.clear_scope("gallery") == 1
 
 
-def test_a_page_whose_entries_are_gone_leaves_nothing_behind() -> None:
+def test_a_page_whose_entries_are_gone_leaves_no_scope() -> None:
     """Page names come from outside; an empty set for each of them would pile up."""
     tier = MemoryTier(10_000)
     for number in range(100):

@@ -1,4 +1,4 @@
-"""The register of images: its totals, and what becomes of a row when the same image comes again."""
+"""The register of images: its totals, and rows of images that are registered again."""
 
 import random
 from collections.abc import Iterator

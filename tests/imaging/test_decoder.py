@@ -334,7 +334,7 @@ def test_idle_processes_leave_by_themselves(start):
             break
     else:
         pytest.fail("the nursery waited for another idle time")
-    decoder.reap()
+    decoder.close_idle()
     assert decoder.processes() == ()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)  # not even a zombie
     decoder.render(COVER, PAIR)

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from image_cache.errors import ImageRejected
 from image_cache.imaging import pillow as imaging
+from image_cache.imaging import placeholders
 from image_cache.imaging.sniff import jpeg_layout
 from image_cache.imaging.variants import Variant, cover_variants
 from tests.support import pictures
@@ -441,7 +442,7 @@ def test_the_web_process_never_imports_pillow():
 
 
 def test_the_committed_placeholders_are_what_we_draw(tmp_path):
-    command = [sys.executable, "-m", "image_cache.imaging.pillow", "placeholders", str(tmp_path)]
+    command = [sys.executable, "-m", "image_cache.imaging.placeholders", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     committed = {path.name: decoded(path.read_bytes()) for path in (ROOT / "static/placeholders").glob("*.webp")}
     drawn = {path.name: decoded(path.read_bytes()) for path in tmp_path.iterdir()}
@@ -455,7 +456,7 @@ def test_the_committed_placeholders_are_what_we_draw(tmp_path):
 
 
 def test_the_placeholder_command_explains_itself(capsys):
-    assert imaging.main([]) == 2
+    assert placeholders.main([]) == 2
     assert "placeholders DIR" in capsys.readouterr().err
 
 

@@ -512,14 +512,14 @@ def test_memory_stays_bounded_with_endless_bodies() -> None:
     """In a process of its own, because the peak of this one is history. 20 MB is the limit of a picture; 30 MB may be used."""
     program = textwrap.dedent("""
         import re
-        from image_cache.net.client import OriginFetcher
+        from image_cache.net.client import HttpClient
         from image_cache.net.policy import PeerPolicy
         from image_cache.errors import OriginError
         from tests.support.origin import Origin
         from tests.net.test_client import HOSTILE
 
         with Origin() as origin:
-            fetcher = OriginFetcher(PeerPolicy([origin.base]), deadline_s=1, read_timeout_s=0.5)
+            fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=1, read_timeout_s=0.5)
             fetcher.fetch(origin.put("/warm", b"x"))
             # Not ru_maxrss: it is inherited from whoever started the process.
             peak_kb = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])

@@ -13,8 +13,10 @@ import pytest
 
 from image_cache import StorageFactory
 from image_cache.errors import StorageError
+from image_cache.filesystem import TEMP_PREFIX
+from image_cache.storage.base import Storage
 from image_cache.storage.check import examine
-from image_cache.storage.local import TEMP_PREFIX, LocalStorage, Storage
+from image_cache.storage.local import LocalStorage
 from tests.support.inside import Inside
 from tests.support.s3 import S3Server
 
@@ -43,7 +45,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(params=["local", "s3", "s3 below a prefix"])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.server) for name in ("s3", "s3 below a prefix"))])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "local":
         return StorageFactory.create_backend("local", root=tmp_path / "originals")

@@ -56,7 +56,7 @@ class CoverPages:
 
     def count_flaws(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups of records look the same."""
-        return {DUMMY: self._rows.count_refused(), **self._appearances.counts()}
+        return {DUMMY: self._rows.count_rejected(), **self._appearances.counts()}
 
     def flawed(self, kind: str, first: int, count: int) -> list[list[FlawedRecord]]:
         """Return records with a flaw, in groups: groups of more than one for `twins` only."""
@@ -72,5 +72,5 @@ class CoverPages:
         if kind == TWINS:
             return self._appearances.twins(first, count)
         if kind == DUMMY:
-            return [[album_id] for album_id in self._rows.refused(first, count)]
+            return [[album_id] for album_id in self._rows.rejected(first, count)]
         return [[album_id] for album_id in self._appearances.flawed(kind, first, count)]

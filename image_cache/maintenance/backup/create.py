@@ -24,9 +24,10 @@ from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
 from image_cache.maintenance.backup.restore import RestoreReport, restore
 from image_cache.maintenance.backup.staging import publish, written_alone
 from image_cache.models import iso
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import StoredOriginal, originals_in
+from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 
@@ -312,7 +313,7 @@ class _Backup:
         folder = self._copy.parent
         free = shutil.disk_usage(folder).free
         if folder.stat().st_dev == self._settings.state_dir.stat().st_dev:
-            free -= int(self._settings.FREE_SPACE_FLOOR_MB * 1_000_000)
+            free -= self._settings.floor_bytes
         if free < self._expected:
             reason = f"about {self._expected / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
             raise StorageError(str(folder), reason)

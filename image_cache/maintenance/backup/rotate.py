@@ -1,9 +1,7 @@
 """The backup of every day: one file a day in a folder, the last few kept. A timer calls it."""
 
 import contextlib
-import fcntl
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import StorageError
-from image_cache.filesystem import make_folder
+from image_cache.filesystem import is_locked, make_folder
 from image_cache.maintenance.backup.archive import is_archive
 from image_cache.maintenance.backup.create import BackupReport, Progress, back_up
 
@@ -60,22 +58,6 @@ def back_up_into(
 def _clear_leftovers(folder: Path) -> None:
     """Remove what a killed backup left; one that is being written is locked."""
     for path in folder.iterdir():
-        if _LEFT.fullmatch(path.name) and not _is_written(
-            folder / (path.name.lstrip(".").partition(".tar.part")[0] + ".tar.part")
-        ):
+        if _LEFT.fullmatch(path.name) and not is_locked(folder / (path.name.lstrip(".").partition(".tar.part")[0] + ".tar.part")):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def _is_written(part: Path) -> bool:
-    try:
-        fd = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

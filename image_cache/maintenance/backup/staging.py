@@ -1,7 +1,6 @@
 """What comes out of an archive stands apart until all of it is verified, on the disk where it will be; then it is renamed."""
 
 import contextlib
-import fcntl
 import itertools
 import os
 import shutil
@@ -11,7 +10,7 @@ from typing import BinaryIO
 
 from config import Settings
 from image_cache.errors import Busy, StorageError
-from image_cache.filesystem import make_folder, sync_folder
+from image_cache.filesystem import create_file, make_folder, sync_folder, try_lock
 from image_cache.maintenance.backup.archive import is_archive
 from image_cache.maintenance.backup.contents import ASIDE, is_secret
 from image_cache.vault_lock import STAGE
@@ -22,10 +21,8 @@ def written_alone(part: Path) -> Iterator[BinaryIO]:
     """Open the file that is being written, what a killed run left of it included. Raises `Busy` when another run writes it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(part, "rb+", opener=lambda name, _: os.open(name, flags, 0o600)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another backup is being written to {part}") from None
+        if not try_lock(file.fileno()):
+            raise Busy(f"another backup is being written to {part}")
         with contextlib.suppress(OSError):  # what a killed run of somebody else left; a USB stick with FAT knows no rights
             os.fchmod(file.fileno(), 0o600)
         file.truncate(0)
@@ -83,8 +80,7 @@ class Staging:
         path = self.path_of(name)
         make_folder(path.parent)
         size = 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(path, "wb", opener=lambda target, _: os.open(target, flags, 0o600)) as file:
+        with create_file(path) as file:
             for chunk in chunks:
                 size += file.write(chunk)
         return size
@@ -139,7 +135,7 @@ class Staging:
     def check_room(self, needed_bytes: int) -> None:
         """Raise `StorageError` when that much does not fit beside what is there."""
         path = self.settings.state_dir
-        free = shutil.disk_usage(path).free - int(self.settings.FREE_SPACE_FLOOR_MB * 1_000_000)
+        free = shutil.disk_usage(path).free - self.settings.floor_bytes
         if free < needed_bytes:
             reason = f"{needed_bytes / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
             raise StorageError(str(path), reason)

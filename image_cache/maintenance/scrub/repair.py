@@ -15,9 +15,10 @@ from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.maintenance.scrub.report import ScrubPass
-from image_cache.storage.local import LocalStorage, Storage
+from image_cache.storage.base import Storage
+from image_cache.storage.local import LocalStorage
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable, StoredOriginal
+from image_cache.streams.original_table import OriginalTable, StoredOriginal
 
 READ_BYTES = 1 << 20
 # An own cover is named by what it is.
@@ -36,15 +37,15 @@ class OriginalRepair:
         """Render an entry anew from its original. One of an image that is gone goes; one whose original is bad is all there is."""
         original = next((o for o in self._rows.originals() if self._pictures.cache.key(o.image_id, key.variant) == key), None)
         if original is None:
-            self._pictures.cache.drop([key])
+            self._pictures.cache.delete([key])
             return "removed"
         if what == "orphan":  # it has no row, so nobody is shown it
-            self._pictures.cache.drop([key])
+            self._pictures.cache.delete([key])
             return "removed"
         found = self._images.image(original.image_id)
         if found is None or _wrong(self._pictures.storage, original, lambda: None):
             return "kept"
-        self._pictures.cache.drop([key])
+        self._pictures.cache.delete([key])
         return "removed" if self._pictures.body(found[1], key.variant) is None else "rebuilt"
 
     def check_shard(self, walk: ScrubPass, shard: str) -> None:

@@ -1,10 +1,7 @@
 """What a scrub looked at, what was wrong, and what became of it; kept in a small file beside the index."""
 
-import contextlib
 import json
 import logging
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,6 +10,7 @@ from typing import Any, Self
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected
+from image_cache.filesystem import replacing
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 
@@ -160,15 +158,12 @@ class Reports:
             whole = last
         else:
             whole.join(last)
-        temp = self.path.with_name(f".{self.path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        text = json.dumps({"last": last.to_dict(), "round": whole.to_dict()}, ensure_ascii=False)
         try:
-            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                json.dump({"last": last.to_dict(), "round": whole.to_dict()}, file, ensure_ascii=False)
-            temp.replace(self.path)
+            with replacing(self.path) as file:
+                file.write(text.encode())
         except OSError as error:
             logger.warning("scrub report not written path=%s reason=%s", self.path, error)
-            with contextlib.suppress(OSError):
-                temp.unlink()
 
 
 # Two pixels square, as WebP without loss. A decoder that refuses this one is what is broken, not the pictures it is asked about.

@@ -1,26 +1,24 @@
 """One scrub: shard by shard through covers, stream images, originals and large files, so that nothing grows with what is kept."""
 
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 
 from config import Settings
 from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
-from image_cache.files.store import FileCache
+from image_cache.files.cache import FileCache
+from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.compare import check_shard
 from image_cache.maintenance.scrub.repair import CoverRepair, OriginalRepair, check_named
 from image_cache.maintenance.scrub.report import ImageChecker, Reports, ScrubPass, ScrubReport, ScrubStopped
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 
 logger = logging.getLogger(__name__)
 
@@ -158,23 +156,18 @@ class Scrub:
 
     @contextmanager
     def _alone(self, *, is_needed: bool) -> Iterator[None]:
-        """Keep out another repair, of any process. The lock ends with the process, whatever ends it."""
+        """Keep out another repair, in this process or any other. Raises `Busy`, `StorageError`."""
         if not is_needed:
             yield
             return
-        path: Path = self._lock_path
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or str(error)) from error
-        try:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy("Another check of what is kept is under way.") from None
+                is_alone = stack.enter_context(try_lock_file(self._lock_path))
+            except OSError as error:
+                raise StorageError(str(self._lock_path), error.strerror or str(error)) from error
+            if not is_alone:
+                raise Busy("Another check of what is kept is under way.")
             yield
-        finally:
-            os.close(fd)
 
 
 def _now_and_then(progress: Callable[[ScrubReport], object] | None) -> Callable[[ScrubReport], object]:

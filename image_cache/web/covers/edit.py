@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
+from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.covers import view_models
@@ -164,9 +165,10 @@ def _album(album_id: int) -> Album:
 
 
 def _number(text: str, pages: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= pages):
+    number = whole_number(text, 1, 99_999_999)
+    if number is None or number > pages:
         raise NotFound(f"There is no page “{text[:40]}”.")
-    return int(text)
+    return number
 
 
 def _sentence(error: CacheError) -> str:

@@ -8,20 +8,12 @@ from markupsafe import Markup
 
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverChoice, FlawedRecord
+from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
 from image_cache.web import svg as drawing
 from image_cache.web.template_helpers import day
 
-# The search strategies, as users read them. The strategies themselves are `strategies.WAYS`; a test compares.
-WAYS = {
-    "discogs": "its release at Discogs",
-    "mbid": "its id at MusicBrainz",
-    "discogs-link": "its link with Discogs",
-    "barcode": "its barcode",
-    "catno": "its catalogue number",
-    "names": "artist and title",
-}
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
     "uploaded": "Your picture is the cover now. No sync changes it.",
@@ -94,8 +86,8 @@ def search_line(state: TaskState | None) -> SearchLine | None:
     left = total - state.done
     message = f"Finding covers: {left:,} left" if state.total else "Finding covers"
     is_paused = state.paused_until is not None
-    if is_paused and state.says:
-        message = f"{message}. {state.says}"
+    if is_paused and state.message:
+        message = f"{message}. {state.message}"
     return SearchLine(message, state.done, total, is_paused)
 
 
@@ -118,7 +110,7 @@ def origin(album: Album, tries: CoverTries) -> str:
         return ""
     if album.picture == album.cover_url:
         return f"From {SOURCES.get(album.source, album.source)}"
-    return f"Found by {WAYS[tries.way]}" if tries.way in WAYS else "Found elsewhere"
+    return f"Found by {LABELS[tries.strategy]}" if tries.strategy in LABELS else "Found elsewhere"
 
 
 def note(album: Album, choice: CoverChoice) -> str:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
+from image_cache.units import counted
 from image_cache.web.access import Role, access, this_page
 from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
@@ -90,15 +91,6 @@ def remove_music() -> AnyResponse:
     return _remove_gone("music")
 
 
-def describe_records(album_ids: Sequence[int]) -> dict[int, str]:
-    """Return a line for each record that exists: artist, title, and its dependents. For the command line, too."""
-    found: dict[int, str] = {}
-    for start in range(0, len(album_ids), SHOWN):
-        for line in _lines(services().library.albums_by_id(album_ids[start : start + SHOWN])):
-            found[line.album.id] = f"{line.album.artist}, {line.album.title}" + (f" ({line.has})" if line.has else "")
-    return found
-
-
 def removal_message(removed: Sequence[Removed], source: str = "") -> str:
     """Return a sentence about what was removed; of a source also how many of its gone records stay."""
     if not removed:
@@ -152,23 +144,18 @@ def _page(html: str) -> AnyResponse:
 
 def _lines(albums: Sequence[Album]) -> list[GoneLine]:
     own = services().removal.dependents([album.id for album in albums])
-    return [GoneLine(album, ", ".join(_parts(own.get(album.id, RecordDependents())))) for album in albums]
+    return [GoneLine(album, ", ".join(own.get(album.id, RecordDependents()).parts())) for album in albums]
 
 
-def _parts(own: RecordDependents, album: Album | None = None) -> list[str]:
-    """Name the dependents of a record; with `album` at length, addressed to its owner."""
-    parts = [f"{own.plays:,} {'play' if own.plays == 1 else 'plays'}"] if own.plays else []
+def _parts(own: RecordDependents, album: Album) -> list[str]:
+    """Name the dependents of a record, addressed to its owner."""
+    parts = [counted(own.plays, "play")] if own.plays else []
     if own.has_notes:
-        parts.append(
-            f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}"
-            if album
-            else "notes"
-        )
+        parts.append(f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}")
     if own.has_cover:
-        parts.append("your own cover" if album else "own cover")
+        parts.append("your own cover")
     if own.stars:
-        stars = f"{own.stars} {'star' if own.stars == 1 else 'stars'}"
-        parts.append(f"your {stars}" if album else stars)
+        parts.append(f"your {counted(own.stars, 'star')}")
     return parts
 
 

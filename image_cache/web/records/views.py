@@ -15,7 +15,7 @@ from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.highlight import in_names, in_tracks
-from image_cache.web.imports.methods import counted, first_ways
+from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
@@ -31,11 +31,6 @@ NEIGHBOURS = 20  # spines on each side of a record
 NEAR_IN_COLOUR = 6
 NEARBY = 7  # covers of an empty search: one row on a desktop
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
-
-
-def record_page() -> str:
-    """Return the path of the record that the request is about."""
-    return url_for("pages.album", **(request.view_args or {}))
 
 
 @pages.get("/")
@@ -111,7 +106,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
@@ -120,7 +115,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
@@ -208,10 +203,10 @@ def _search() -> SearchLine | None:
 
 def _first_run() -> AnyResponse:
     """Show the sources of records, and whether the server is ready for them."""
-    ways = first_ways()
+    methods = first_methods()
     values = {
-        "ways": ways,
-        "count_of_ways": counted(len(ways)),
+        "ways": methods,
+        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),

@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
+from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
@@ -62,9 +63,10 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
         raise BadRequest(f"“{decade[:40]}” is not a decade such as 1970.")
-    page = args.get("page") or "1"
-    if not (page.isascii() and page.isdigit() and int(page[:9]) > 0 and len(page) < 9):
-        raise NotFound(f"There is no page “{page[:40]}”.")
+    text = args.get("page") or "1"
+    page = whole_number(text, 1, 99_999_999)
+    if page is None:
+        raise NotFound(f"There is no page “{text[:40]}”.")
     chosen = args.get("density") or density or "m"
     query = AlbumQuery(
         text=" ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS],
@@ -73,7 +75,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
         decade=int(decade) if decade else None,
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
     )
-    return WallAddress(query, int(page), chosen if chosen in DENSITIES else "m", path)
+    return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What becomes of each file of a form: stored, or refused alone and why."""
+"""Stores the files of an upload form one by one: each is stored, or refused with a reason."""
 
 import logging
 from typing import Any
@@ -40,17 +40,17 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def take_files(stream: Stream) -> list[dict[str, Any]]:
-    """Store every file of the form; return what became of each, in order."""
-    return [_taken(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+def store_files(stream: Stream) -> list[dict[str, Any]]:
+    """Store every file of the form; return the result of each, in order."""
+    return [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
 
 
-def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
+def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
     form = request.form
     row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
     try:
-        _check_spool(file)
-        image = services().streams.uploads.store(
+        _check_buffer(file)
+        image = services().streams.upload(
             stream,
             Upload(
                 file.stream,  # type: ignore[arg-type]
@@ -81,12 +81,12 @@ def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
     }
 
 
-def _check_spool(file: FileStorage) -> None:
-    spool = file.stream
-    if isinstance(spool, UploadBuffer):
-        if spool.is_too_large:
-            raise UploadTooLarge(services().streams.uploads.max_bytes, spool.size_bytes)
-        if spool.has_failed:
+def _check_buffer(file: FileStorage) -> None:
+    buffer = file.stream
+    if isinstance(buffer, UploadBuffer):
+        if buffer.is_too_large:
+            raise UploadTooLarge(services().streams.limits.max_bytes, buffer.size_bytes)
+        if buffer.has_failed:
             raise StorageError("upload", "no space for the file on this machine")
 
 

@@ -144,7 +144,7 @@ def test_the_history_is_bounded_however_long_the_service_runs(cache: Cache, cloc
     assert len(samples(cache.index.database, clock.now, span_s=LONG_S, back_s=30 * DAY_S)) >= 30 * 24 - 1
 
 
-def test_a_service_that_nobody_uses_writes_once_an_hour(cache: Cache, clock: FakeClock) -> None:
+def test_an_idle_service_writes_once_an_hour(cache: Cache, clock: FakeClock) -> None:
     cache.flush()
     changes = []
     for _ in range(180):
@@ -199,7 +199,7 @@ def test_the_most_jobs_in_line_are_remembered(cache: Cache, clock: FakeClock) ->
 def test_bytes_written_by_a_forked_process_are_counted_from_nothing(
     clock: FakeClock, io: Io, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker of a server is forked from a process that has written already; its own count begins anew."""
+    """The worker of a server is forked from a process that has written already; its own count starts from zero."""
     io.set(9_000_000)
     recorder = HistoryRecorder(clock, io.path)
     clock.advance(1)
@@ -208,7 +208,7 @@ def test_bytes_written_by_a_forked_process_are_counted_from_nothing(
     assert recorder._unsaid_bytes() == 2_000_000
 
 
-def test_what_an_import_wrote_is_told_though_nobody_asked_for_a_picture(cache: Cache, clock: FakeClock, io: Io) -> None:
+def test_what_an_import_wrote_is_counted_without_any_request(cache: Cache, clock: FakeClock, io: Io) -> None:
     cache.flush()
     io.set(900_000)
     clock.advance(120)

@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw
 
 from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import Colour, oklab, packed, palette, unpacked
+from image_cache.imaging.color import Colour, oklab, packed, unpacked
 from image_cache.imaging.decoder import Decoder
-from image_cache.importers.artwork.audit import groups, split
+from image_cache.imaging.palette import palette
+from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
 from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
@@ -355,7 +356,7 @@ def test_a_found_cover_that_turns_out_blank_is_not_found_again(vault: Inside, or
     fetch(vault, url)
     survey(vault)
     assert album(vault, album_id).picture is None
-    assert rows.tries(album_id).refused == (url,)
+    assert rows.tries(album_id).rejected == (url,)
     assert rows.tries(album_id).next_at == 0
 
 

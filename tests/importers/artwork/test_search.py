@@ -52,7 +52,9 @@ def searches(inside: Inside) -> TaskRunner:
     finder = ArtworkSearch(
         services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=0.1
     )
-    return TaskRunner(services.catalog, {"covers": finder.run}, inside.folder / "state")
+    tasks = TaskRunner(services.catalog, inside.folder / "state")
+    tasks.register("covers", finder.run)
+    return tasks
 
 
 def look(inside: Inside) -> TaskState:
@@ -94,7 +96,7 @@ def test_a_cover_is_found_by_each_way(opened: Inside, archive: Archive, way: str
     found = album(opened, album_id)
     assert found.picture == f"{archive.base}/caa/release/{mbid}/1000-1200.jpg"
     assert (found.own_cover, found.cover_url) == (None, None)
-    assert tries(opened, album_id).way == way
+    assert tries(opened, album_id).strategy == way
     covers = opened.services.covers
     wait_until(lambda: covers.peek([found.picture])[0].state == "ready")  # through both redirects
 
@@ -201,7 +203,7 @@ def test_without_a_net_it_waits_and_goes_on_by_itself(opened: Inside, archive: A
     tasks = searches(opened)
     tasks.serve()
     task_id = tasks.start("covers", {})
-    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.says == "Waiting for the net.")
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.message == "Waiting for the net.")
     assert tries(opened, album_id).tried_at is None
     archive.start()
     wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.is_over)
@@ -234,7 +236,7 @@ def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_p
     assert rows.count_due(time.time()) == 2
     look(opened)
     assert album(opened, has_one).picture == "http://covers.example/1.jpg"
-    assert [offer.way for offer in tries(opened, has_one).offers] == ["names"]
+    assert [offer.strategy for offer in tries(opened, has_one).offers] == ["names"]
 
 
 def test_nothing_is_asked_when_it_is_switched_off(archive: Archive, tmp_path: Path) -> None:
@@ -263,12 +265,12 @@ def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archiv
         with Inside(tmp_path / "vault", trusted=(archive.base, discogs.base), **settings) as inside:
             without = put(inside, source="discogs", source_id="900002")
             inside.services.tasks.run("covers", {})
-            assert tries(inside, without).way == "discogs-link"
+            assert tries(inside, without).strategy == "discogs-link"
             inside.services.discogs.tokens.write(TOKEN)
             album_id = put(inside, source="discogs", source_id="900001", title="Other")
             asked = len(archive.asked("/ws/2/"))
             inside.services.tasks.run("covers", {})
-            assert tries(inside, album_id).way == "discogs"
+            assert tries(inside, album_id).strategy == "discogs"
             assert album(inside, album_id).picture == "https://i.discogs.com/R-900001-1500000000-1234.jpeg"
             assert len(archive.asked("/ws/2/")) == asked
 

@@ -30,7 +30,7 @@ from image_cache.maintenance.backup.create import back_up, restore
 from image_cache.maintenance.backup.rotate import back_up_into
 from image_cache.records.table import AlbumTable
 from image_cache.services import open_services
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg

@@ -1,0 +1,65 @@
+"""The viewer of a request about streams: the account of the session, or the one that the privacy check impersonates."""
+
+from flask import g, request
+
+from image_cache.errors import NotAllowed
+from image_cache.models import STRANGER, Stream, Viewer, may_edit, may_own
+from image_cache.web.access import LOG_IN_FIRST
+from image_cache.web.context import account, services
+from image_cache.web.rate_limits import limiter
+
+IMPERSONATED = "vinylvault.viewer"  # in the WSGI environ, out of reach of any request header
+KINDS = ("stranger", "subscriber")
+
+
+@limiter.request_filter
+def _is_impersonated() -> bool:
+    return IMPERSONATED in request.environ
+
+
+def viewer() -> Viewer:
+    """Return the viewer, looked up once per request. No parameter or header takes part."""
+    if "me" not in g:
+        impersonated = request.environ.get(IMPERSONATED)
+        if isinstance(impersonated, Viewer):
+            g.me = impersonated
+        else:
+            who = account()
+            g.me = services().stream_members.viewer(who.id) if who else STRANGER
+    found: Viewer = g.me
+    return found
+
+
+def refresh_viewer() -> None:
+    """Look the viewer up again: its rights have just changed."""
+    g.pop("me", None)
+
+
+def impersonated_viewer(stream: Stream) -> tuple[Viewer, str]:
+    """Return the viewer to show the page for, and its kind: that of `?as=` for editors, else the viewer of the request and ""."""
+    kind = request.args.get("as", "")
+    if kind in KINDS and may_edit(viewer(), stream):
+        return viewer_of_kind(kind, stream), kind
+    return viewer(), ""
+
+
+def viewer_of_kind(kind: str, stream: Stream) -> Viewer:
+    """Return a viewer without an account, or one who follows the stream."""
+    return Viewer(name="a subscriber", role="viewer", follows=frozenset({stream.id})) if kind == "subscriber" else STRANGER
+
+
+def require_editor(stream: Stream) -> None:
+    """Raise `NotAllowed` unless the viewer may edit the stream."""
+    if not may_edit(viewer(), stream):
+        raise _refused("Only the owners of this stream may do that.")
+
+
+def require_owner(stream: Stream) -> None:
+    """Raise `NotAllowed` unless the viewer owns the stream."""
+    if not may_own(viewer(), stream):
+        raise _refused("Only the owner of this stream may do that.")
+
+
+def _refused(sentence: str) -> NotAllowed:
+    is_anonymous = viewer().account_id is None
+    return NotAllowed(LOG_IN_FIRST if is_anonymous else sentence, needs_login=is_anonymous)

@@ -1,0 +1,51 @@
+"""How the application starts what works in the background."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from image_cache.services import Services
+from tests.support.inside import Inside
+
+
+def calls_of(function: Callable[..., object], run: Callable[[], object]) -> int:
+    """Return how often this thread calls `function` while it runs the other one."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal count
+        count += event == "call" and frame.f_code is function.__code__  # type: ignore[attr-defined]
+
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_threads_start_with_the_first_request_and_no_other_asks_for_them(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", settled=False) as inside:
+        client = inside.client()
+        assert not inside.services.pool.is_running
+        assert calls_of(Services.start, lambda: client.get("/keys")) == 1
+        assert inside.services.pool.is_running
+        assert calls_of(Services.start, lambda: [client.get(path) for path in ("/keys", "/", "/health", "/nothing")]) == 0
+
+
+def test_a_server_that_wraps_the_application_keeps_its_wrapper(tmp_path: Path) -> None:
+    seen = []
+    with Inside(tmp_path / "vault", settled=False) as inside:
+        inner = inside.app.wsgi_app
+
+        def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            seen.append(environ["PATH_INFO"])
+            return inner(environ, start_response)
+
+        inside.app.wsgi_app = outer  # type: ignore[method-assign]
+        assert [inside.client().get("/keys").status_code for _ in range(2)] == [200, 200]
+        assert inside.services.pool.is_running
+    assert seen == ["/keys", "/keys"]
