@@ -260,9 +260,9 @@ class ImageCache:
         """Drop from memory what was held for one page; returns how many. Nothing is removed from the disk."""
         return self.cache.memory.clear_scope(scope)
 
-    def free_bytes(self) -> int:
-        """Return how many bytes may still be written on the file system of the covers."""
-        return self.cache.disk.free_bytes()
+    def free_space(self) -> tuple[int, int]:
+        """Return how many bytes may still be written on the file system of the covers, and how many have to stay free."""
+        return self.cache.disk.free_bytes(), self.cache.disk.floor_bytes
 
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""

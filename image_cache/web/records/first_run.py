@@ -22,7 +22,7 @@ def readiness_checks() -> tuple[ReadinessCheck, ...]:
 
 
 def _space() -> ReadinessCheck:
-    free, floor_bytes = services().covers.free_bytes(), services().settings.FREE_SPACE_FLOOR_MB * 1e6
+    free, floor_bytes = services().covers.free_space()
     if free < floor_bytes:
         return ReadinessCheck("warning", f"{free / 1e6:,.0f} MB free, covers need {floor_bytes / 1e6:,.0f}")
     return ReadinessCheck("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
