@@ -44,6 +44,9 @@ class OriginalTable:
         sql = "SELECT 1 FROM stream_images WHERE file_path = ? UNION ALL SELECT 1 FROM stray_originals WHERE file_path = ?"
         return self.db.row(sql, (file_path, file_path)) is not None
 
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM stream_images")[0][0])
+
     def total_bytes(self) -> int:
         row = self.db.row("SELECT coalesce(sum(size_bytes), 0) FROM stream_images")
         return int(row[0]) if row else 0
