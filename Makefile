@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# For the tests: how many files run side by side. A file stays in one process, because its tests share fixtures.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
 # For `make wheelhouse`: the machine that the wheels are for, not the one that fetches them.
 WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test check fix bench wheelhouse rehearse clean
+.PHONY: help demo run test test-fast check fix bench wheelhouse rehearse clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
 	@echo "make run     the same program with your own records (data in var/)"
-	@echo "make test    set up and run all tests"
+	@echo "make test    set up and run all tests, JOBS=2 files side by side"
+	@echo "make test-fast    those without servers and browsers, in less than a minute"
 	@echo "make check   format, lint, types, import rules, documents"
 	@echo "make fix     format and mend what a tool can mend"
 	@echo "make bench   measure speed and memory, beside a baseline"
@@ -28,7 +33,10 @@ run: $(VENV)/.ready
 	@exec $(BIN)/python -OO -m gunicorn -c systemd/gunicorn.conf.py "app:create_app()"
 
 test: $(VENV)/.ready-dev node_modules/.ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.ready-dev
+	$(PYTEST) -q -m "not server and not browser and not slow" $(ARGS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -45,7 +53,7 @@ bench: $(VENV)/.ready-dev
 
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt requirements-s3.txt requirements-nifti.txt; do \
+	for file in requirements.txt requirements-s3.txt requirements-nifti.txt requirements-metrics.txt; do \
 	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
 	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
 	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \

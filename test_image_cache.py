@@ -13,6 +13,6 @@ if __name__ == "__main__":
         import pytest
 
         sys.exit(pytest.main(["-q", *(str(ROOT / f"tests/test_{name}.py") for name in TESTS), *sys.argv[1:]]))
-    from image_cache.cli.main import main
+    from cache_monitor import main
 
     sys.exit(main(["--action", "selftest"]))

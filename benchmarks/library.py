@@ -19,11 +19,11 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.imaging.color import Colour, packed
-from image_cache.importers.artwork.audit import groups
+from image_cache.importers.artwork.similar_covers import groups
 from image_cache.models import AlbumQuery, AlbumRow, Track
-from image_cache.records.appearance import RecordAppearance, RecordAppearances
+from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.colours import colour_place
 from image_cache.records.library import Library
-from image_cache.records.ordering import place_of
 
 SYLLABLES = [
     "ka",
@@ -84,7 +84,7 @@ def rows(count: int) -> Iterator[AlbumRow]:
         )
 
 
-def look_at(looks: RecordAppearances, count: int) -> float:
+def look_at(looks: RecordAppearanceTable, count: int) -> float:
     """Give every album a sleeve of random colours, as the survey would; return the seconds that grouping their hashes takes."""
     rng = random.Random(5)
     hashes = [rng.getrandbits(64) for _ in range(count)]
@@ -97,7 +97,7 @@ def look_at(looks: RecordAppearances, count: int) -> float:
             conn.execute(
                 "INSERT INTO looks VALUES (?, 1, ?, ?, 0)", (digest, hashes[album_id - 1].to_bytes(8, "big"), packed(colours))
             )
-            looks.put(conn, [RecordAppearance(album_id, digest.hex(), *place_of(colours))])
+            looks.put(conn, [RecordAppearance(album_id, digest.hex(), *colour_place(colours))])
         looks.changed(conn, time.time())
     begun = time.perf_counter()
     groups(looks.hashes()[1])
@@ -118,8 +118,8 @@ def measured(call: Callable[[], object], times: int) -> list[float]:
 def collection(folder: Path, count: int) -> dict[str, list[float]]:
     catalog = CatalogDatabase(folder / f"{count}.db")
     index = Index(folder / f"{count}-index.db")
-    looks = RecordAppearances(index.database)
-    library = Library(catalog, looks=lambda: looks)
+    looks = RecordAppearanceTable(index.database)
+    library = Library(catalog, appearances=looks)
     begun = time.perf_counter()
     library.import_rows(rows(count))
     print(
@@ -158,7 +158,7 @@ def collection(folder: Path, count: int) -> dict[str, list[float]]:
         "search, 12 letters": measured(search("a b d e f g i k l m n o"), 10),
         "100 KB of quotes": measured(search('"' * 100_000), 20),
         "genre": measured(lambda: library.page(AlbumQuery(genre="Jazz"), 2), 100),
-        "filter counts": measured(lambda: (library.genres(), library.decades(), library.formats()), 100),
+        "filter counts": measured(library.facets, 100),
         "neighbours": measured(lambda: library.neighbours(500), 100),
         "random": measured(library.random, 200),
         "page after a change": measured(changed, 10),

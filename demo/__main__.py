@@ -77,7 +77,7 @@ def _import(origin_url: str) -> None:
             json.dump(records(origin_url), file)
             file.flush()
             report = services.library.import_table(Path(file.name))
-        services.covers.register_all(services.library.cover_urls())
+        services.covers.register(services.library.cover_urls())
         print(f"The demo collection: {report.read} records, {report.new} new.", flush=True)
     finally:
         services.close()

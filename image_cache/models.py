@@ -208,7 +208,7 @@ class TaskState:
     position: dict[str, Any]
     done: int
     total: int | None
-    says: str
+    message: str
     paused_until: float | None
     outcome: dict[str, Any]
     created_at: float

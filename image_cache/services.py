@@ -1,78 +1,107 @@
-"""Builds everything once, from the settings: the web application and the command line share it. Knows no Flask.
+"""Composition root: builds every object once, from the settings, for the web application and the command line. Knows no Flask.
 
-`open_services` opens files and databases and starts nothing; `ArtworkClients.start` starts the threads, in the process that serves.
+Each object is complete when it is constructed. `open_services` opens files and databases and starts nothing; `Services.start` starts
+the threads, in the process that serves.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config import Settings
 from image_cache.accounts.service import Accounts
-from image_cache.covers import ImageCache
+from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
-from image_cache.importers.artwork.service import KIND, ArtworkService
+from image_cache.importers.artwork.choose import CoverEditor
+from image_cache.importers.artwork.pages import CoverPages
+from image_cache.importers.artwork.service import ArtworkService
+from image_cache.importers.artwork.table import ArtworkTable
+from image_cache.importers.demo import DemoImporter
+from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
-from image_cache.importers.registry import inbox_job, table_runners
+from image_cache.importers.tables.service import TableService
+from image_cache.maintenance.health.check import Check
+from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
+from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
+from image_cache.records.pages import RecordPages
+from image_cache.records.removal import RecordRemoval
 from image_cache.server.nginx_links import NginxLinks
-from image_cache.streams import StreamImageManager
-from image_cache.streams.build import forget_streams, open_streams
+from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
+from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-LIMITS_S = 5.0  # how soon a budget holds that was changed in another process
-TASKS_S = 5.0  # how soon a task begins that another process started
-FOLDER_S = 3.0  # how soon a table is seen that somebody put into the folder of imports
-TEND_S, TEND_FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
-STOP_S = 20.0  # a stop takes no longer; the service manager kills after 25
+LIMITS_S = 5.0  # how soon limits apply that were changed in another process
+TASKS_S = 5.0  # how soon a task starts that was added by another process
+DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
+MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
+STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
 
 @dataclass(slots=True)
 class Services:
-    """What serves."""
+    """Everything that serves one vault."""
 
     settings: Settings
     catalog: CatalogDatabase
     library: Library
+    pages: RecordPages
+    cover_pages: CoverPages
+    cover_editor: CoverEditor
+    removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
+    loader: CoverLoader
     limits: RuntimeLimits
     streams: StreamImageManager
+    stream_queries: StreamQueries
+    stream_members: StreamMembers
+    stream_images: StreamImages
     files: FileServices
     tasks: TaskRunner
+    tables: TableService
+    demo: DemoImporter
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
     scrub: Scrub
     nightly: Nightly
+    vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
-    _tenancy: VaultLock
+    _lock: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
 
+    def checks(self) -> list[Check]:
+        """Check the service from inside, as `/health` shows it."""
+        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_offline)
+
     def start(self) -> None:
-        """Start workers and housekeeper, once. Only after a fork: threads do not survive one."""
+        """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
         self.tasks.serve()
         self.pool.start()
         self.files.start()
 
     def close(self, timeout_s: float = STOP_S) -> None:
-        """Stop within the time: cut fetches, join threads, give jobs back, write what is in memory. Again is fine."""
+        """Stop within the time: abort fetches, join threads, release jobs, write what is in memory. Idempotent."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -85,120 +114,155 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
-        forget_streams(self.streams)
-        give_back = self.covers.jobs.release_own if was_running else None
+        forget_image_manager(self.streams)
+        release = self.covers.jobs.release_own if was_running else None
         try:
-            # Each for itself: a database that refuses must not leave a child running, or unwritten what another one would have kept.
-            for end in (give_back, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+            # One by one: a database that refuses must not keep a child process running, or the others from being written.
+            for close in (release, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
                 try:
-                    if end is not None:
-                        end()
+                    if close is not None:
+                        close()
                 except DatabaseError as error:
                     logger.warning("stop incomplete reason=%s", error)
         finally:
-            self._tenancy.close()
+            self._lock.close()
 
 
 def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
-    """Open the vault that the settings describe. Raises `DatabaseError` or `OSError` when its folders cannot be used,
-    and `Busy` while it is being restored.
-    """
+    """Open the vault of the settings. Raises `DatabaseError` or `OSError` if its folders cannot be used, `Busy` during a restore."""
     make_folder(settings.state_dir)
-    tenancy = VaultLock.enter(settings.state_dir)
+    lock = VaultLock.enter(settings.state_dir)
     try:
-        return _opened(settings, tenancy, clock)
+        return _build(settings, lock, clock)
     except BaseException:
-        tenancy.close()
+        lock.close()
         raise
 
 
-def _opened(settings: Settings, tenancy: VaultLock, clock: Callable[[], float]) -> Services:
+def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = CatalogDatabase(settings.catalog_path)
-    music = MusicService(settings, catalog, clock)
-    parts = open_covers(settings, clock=clock, here={"music": music})
-    music.remember = parts.covers.register
-    care = ArtworkService(
-        settings, catalog, covers=parts.covers, own=parts.own, decoder=parts.decoder, fetcher=parts.fetcher, clock=clock
+    limits = RuntimeLimits(default_limits(settings), catalog, clock)
+    wakeup = threading.Event()
+    music_images = MusicImages(settings, catalog, clock)
+    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set)
+    covers = parts.covers
+    _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
+
+    connection = DiscogsConnection(settings, catalog, clock=clock)
+    appearances = RecordAppearanceTable(covers.cache.index.database)
+    library = Library(
+        catalog,
+        clock=clock,
+        page_size=settings.PAGE_SIZE,
+        appearances=appearances,
+        own=parts.own,
+        hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
-    library = Library(catalog, clock=clock, page_size=settings.PAGE_SIZE, looks=lambda: care.appearances, own=parts.own)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
-    housekeeping = Housekeeping(parts.covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    limits = open_limits(settings, catalog, parts.covers, clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
-    discogs = DiscogsService(settings, catalog, library, parts.covers, clock=clock)
-    runners = {
-        KIND: care.run_search,
-        **discogs.runners,
-        "music": music.run,
-        **table_runners(library, parts.covers, settings.intray_dir),
-    }
-    tasks = TaskRunner(catalog, runners, settings.state_dir, clock=clock)
-    discogs.tasks = tasks
-    care.use(tasks, discogs)
-    scrub = Scrub(settings, parts.covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
-    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(parts.covers, streams))
-    chores = [
+
+    tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    tables = TableService(settings, library, covers, tasks)
+    demo = DemoImporter(library, covers, tasks)
+    music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
+    discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
+    artwork = ArtworkService(
+        settings,
+        catalog,
+        covers=covers,
+        own=parts.own,
+        decoder=parts.decoder,
+        fetcher=parts.fetcher,
+        appearances=appearances,
+        discogs=connection,
+        tasks=tasks,
+        clock=clock,
+    )
+
+    housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
+    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(covers, streams))
+    jobs = [
         *housekeeping.periodic_jobs(),
-        PeriodicJob("limits", LIMITS_S, lambda: _hold(limits, parts.covers), first_s=LIMITS_S),
+        PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
         PeriodicJob("tasks", TASKS_S, tasks.run_maintenance, first_s=1.0),
-        PeriodicJob("imports", FOLDER_S, inbox_job(settings.imports_dir, tasks), first_s=1.0),
-        PeriodicJob("studio", FOLDER_S, parts.drawn.close_idle, first_s=FOLDER_S),
-        PeriodicJob("discogs", TEND_S, discogs.run_maintenance, first_s=TEND_FIRST_S),
-        music.periodic_job(tasks),
-        PeriodicJob("streams", TEND_S, streams.run_maintenance, first_s=TEND_FIRST_S),
-        *care.periodic_jobs(),
-        *files.chores(),
+        tables.periodic_job(),
+        PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
+        PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
+        music.periodic_job(),
+        PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
+        *artwork.periodic_jobs(),
+        *files.periodic_jobs(),
         nightly.periodic_job(),
     ]
     if settings.FRONT_DIR is not None:
-        kept = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
-        chores.extend(NginxLinks(settings.FRONT_DIR, parts.covers.cache, kept).periodic_jobs())
-    pool = Pool(parts.covers.loader.run_next, chores, workers=settings.MAX_CONCURRENT_DOWNLOADS)
-    parts.covers.wake = pool.wake
+        folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
+        jobs.extend(NginxLinks(settings.FRONT_DIR, covers.cache, folders).periodic_jobs())
     return Services(
         settings=settings,
         catalog=catalog,
         library=library,
+        removal=library.removal,
+        cover_editor=artwork.editor,
+        cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
+        pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),
-        covers=parts.covers,
+        covers=covers,
+        loader=parts.loader,
         limits=limits,
         streams=streams,
+        stream_queries=streams.queries,
+        stream_members=streams.members,
+        stream_images=streams.images,
         files=files,
         tasks=tasks,
+        tables=tables,
+        demo=demo,
         discogs=discogs,
         music=music,
-        artwork=care,
+        artwork=artwork,
         scrub=scrub,
         nightly=nightly,
-        pool=pool,
+        vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
+        pool=Pool(parts.loader.run_next, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
         _parts=parts,
-        _tenancy=tenancy,
+        _lock=lock,
     )
 
 
-def open_limits(settings: Settings, catalog: CatalogDatabase, covers: ImageCache, clock: Callable[[], float]) -> RuntimeLimits:
-    """Put what operators changed in the place of the settings, for these covers; evicts nothing yet."""
-    default = CacheLimits(covers.cache.budget_bytes, covers.cache.memory.budget_bytes, settings.IMAGE_CACHE_TTL_HOURS)
-    limits = RuntimeLimits(default, catalog, clock)
-    covers.loader.is_paused = limits.is_paused
-    _hold(limits, covers, most_s=0.0)
-    return limits
-
-
-def _hold(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
+def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:
         logger.warning("limits left as they are reason=%s", error)
 
 
-def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
-    """Return a number that goes on changing while somebody looks at pictures or waits for one, whichever process serves him."""
-    engines = (covers.cache, streams.cache.engine)
-    asked = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    # What other processes did stands in the index: what their viewers asked for, and the jobs that are run. The scrub writes neither.
-    row = covers.cache.index.database.row(
-        "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
-        " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
+def _readonly(
+    *,
+    settings: Settings,
+    catalog: CatalogDatabase,
+    covers: ImageCache,
+    limits: RuntimeLimits,
+    streams: StreamImageManager,
+    files: FileServices,
+) -> ReadonlyVault:
+    engine = streams.cache.engine
+    return ReadonlyVault(
+        settings=settings,
+        catalog=catalog,
+        cache=covers.cache,
+        jobs=covers.jobs,
+        registry=covers.registry,
+        files=files.cache.index,
+        streams=engine.index,
+        stream_disk=engine.disk,
+        clock=covers.clock,
+        limits=limits,
     )
-    return hash((asked, *(row or ())))
+
+
+def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
+    """Return a number that keeps changing while any process serves images or loads one."""
+    engines = (covers.cache, streams.cache.engine)
+    requests = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
+    return hash((requests, *covers.cache.index.activity()))

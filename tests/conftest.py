@@ -11,11 +11,27 @@ import pytest
 
 from demo.records import records
 from image_cache.db.catalog import CatalogDatabase
+from tests.support import servers
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.vault import ROOT, Vault, wait_until
+
+# Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or a MusicBrainz of our own.
+SERVERS = {"archive", "discogs", "live_app", "s3", "served", "shared", "vault"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not server" in config.option.markexpr:
+        servers.forbid()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture
@@ -62,6 +78,7 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--parent",
         str(os.getpid()),
     ]
+    servers.about_to_start()
     drawing = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until(lambda: _listens(port))

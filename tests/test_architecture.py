@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ HOMES = {
     "mutagen": {"image_cache.importers.music.tags"},
     "obstore": {"image_cache.storage.s3"},
     "dotenv": {"config"},
+    "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
@@ -53,9 +55,15 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Yield (module, line, whether it is imported with the file). Imports for type checkers only are skipped."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path, *, with_types: bool = False) -> tuple[tuple[str, int, bool], ...]:
+    """Return (module, line, whether it is loaded with the file). Imports for type checkers are left out unless asked for."""
+    tree, found = tree_of(path), []
     checking = {
         id(inner)
         for node in ast.walk(tree)
@@ -64,16 +72,17 @@ def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     }
     lazy = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if id(node) in checking:
+        if id(node) in checking and not with_types:
             continue
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, node.lineno, id(node) not in lazy
+                found.append((alias.name, node.lineno, id(node) not in lazy))
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports by dots"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy
+                found.append((full if full in MODULES else str(node.module), node.lineno, id(node) not in lazy))
+    return tuple(found)
 
 
 def layer_of(module: str) -> str | None:
@@ -117,7 +126,7 @@ def test_only_the_settings_read_the_environment() -> None:
         module
         for module, path in MODULES.items()
         if module != "config"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and ast.unparse(node.value) == "os"
     ]
     assert wrong == []
@@ -136,6 +145,42 @@ def test_no_module_is_longer_than_330_lines() -> None:
     assert long == {}
 
 
+def test_a_class_name_is_used_once() -> None:
+    """One word for one concept: two classes of a name would be found by the same search."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_files_do_not_import_each_other_in_a_circle() -> None:
+    """Imports for type checkers count: a reader follows them as well."""
+    edges = {
+        module: {
+            target
+            for target, _, _ in imports(path, with_types=True)
+            if target in MODULES and module not in (target, "image_cache") and target != "image_cache"
+        }
+        for module, path in MODULES.items()
+    }
+    done: set[str] = set()
+    circles: list[list[str]] = []
+
+    def walk(module: str, trail: list[str]) -> None:
+        if module in trail:
+            circles.append(trail[trail.index(module) :])
+        elif module not in done:
+            for target in sorted(edges[module]):
+                walk(target, [*trail, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, [])
+    assert circles == []
+
+
 def loaded(program: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
@@ -148,8 +193,8 @@ def loaded(program: str) -> set[str]:
 
 
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
-    """requests costs 12 MB and Pillow 10: the first fetch imports the one, the decoder's child the other."""
-    assert not {"requests", "urllib3", "PIL"} & loaded("import app")
+    """requests is 12 MB and Pillow 10: the first fetch imports requests, child processes import Pillow and mutagen."""
+    assert not {"requests", "urllib3", "PIL", "mutagen", "obstore", "numpy", "prometheus_client"} & loaded("import app")
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
@@ -166,3 +211,32 @@ def test_covers_can_be_used_without_flask() -> None:
     found = loaded("from image_cache import initialize_image_cache, get_image_cache")
     assert "image_cache.covers.service" in found
     assert not {"flask", "werkzeug", "requests", "PIL"} & found
+
+
+def writes(module: str) -> Iterator[tuple[int, str, set[str]]]:
+    """Yield (line, text, names of the parameters) for each attribute of another object that is set, in a constructor or anywhere else.
+
+    The parameters are those of the constructor around it, empty outside of one.
+    """
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    around: dict[int, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = {argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs)}
+            around |= {id(inner): names for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) != "self") or (
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr"
+        ):
+            yield node.lineno, ast.unparse(node), around.get(id(node), set())
+
+
+def test_objects_are_complete_when_they_are_constructed() -> None:
+    """What an object needs is passed to its constructor: nobody completes it later, and no constructor completes another object."""
+    wrong = []
+    for module in MODULES:
+        is_building = module == "image_cache.services" or module.endswith(".build")
+        for line, text, parameters in writes(module):
+            if is_building or text.removeprefix("setattr(").split(".")[0] in parameters:
+                wrong.append(f"{module}:{line} sets {text}")
+    assert wrong == []

@@ -18,7 +18,7 @@ def test_preload_answers_the_digests_of_accepted_addresses_only(tmp_path: Path) 
     good, bad = "https://covers.example/1.jpg", "ftp://covers.example/2.jpg"
     try:
         reply = app.test_client().post("/api/cache/preload", json={"urls": [good, bad]}).get_json()
-        assert reply["digests"] == {good: services.covers.names.of(good)[1]}
+        assert reply["digests"] == {good: services.covers.digest_of(good)}
         assert set(reply["refused"]) == {bad}
     finally:
         services.close()

@@ -74,7 +74,7 @@ def test_no_template_breaks_the_content_policy() -> None:
 def test_no_sheet_styles_a_whole_page_by_a_class_that_parts_bear() -> None:
     """The field for files of an upload was out of sight by `.files`, and so was the page of large files, whose body is called so."""
     block, tags = re.compile(r"{% block body_class %}(.*?){% endblock %}"), re.compile(r"{[{%].*?[%}]}")
-    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "templates").glob("*.html"))
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "templates").rglob("*.html"))
     named = {f".{name}" for words in block.findall(pages) for name in tags.sub(" ", words).split()}
     assert ".files" in named
     for sheet in (ROOT / "static").rglob("*.css"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.cli.main import ACTIONS
+from cache_monitor import ACTIONS
 from image_cache.db.diagnosis import _SENTENCES
 from image_cache.maintenance.health.data import WORDS
 
@@ -65,7 +65,7 @@ def error_classes() -> Iterator[tuple[str, str]]:
 
 
 def health_sentences() -> Iterator[tuple[str, str]]:
-    for path in [*sorted((ROOT / "image_cache/health").glob("*.py")), ROOT / "image_cache/cli/service.py"]:
+    for path in [*sorted((ROOT / "image_cache/maintenance/health").glob("*.py")), ROOT / "image_cache/cli/context.py"]:
         for call in calls(path):
             if isinstance(call.func, ast.Name) and call.func.id == "Check" and len(call.args) >= 3:
                 state = call.args[1]

@@ -1,26 +1,31 @@
-"""What every action has at hand: settings, the vault opened for reading, the service next door, and where to speak."""
+"""What a command works with: the settings, a read-only view of the vault, the running service, and its output."""
 
 import http.client
 import json
-import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config import Settings
 from image_cache.cli.output import LAMPS, Output
-from image_cache.covers import ImageCache
 from image_cache.errors import CacheError, ConfigError
-from image_cache.maintenance.health import Check, examine, megabytes, verdict
-from image_cache.maintenance.readonly_vault import ReadonlyVault, open_reading
+from image_cache.maintenance.health.check import Check, verdict
+from image_cache.maintenance.health.examine import examine
+from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
+from image_cache.units import megabytes
 
-PATIENCE_S = 2.0
-MOST_BYTES = 200_000
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  where to ask when it listens everywhere
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from image_cache.services import Services  # opening them takes most of a second on a Pi: only where a command needs them
+
+SERVICE_TIMEOUT_S = 2.0
+MAX_STATS_BYTES = 200_000
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  whom to ask when it listens on all addresses
+EXITS = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,20 @@ class RunningService:
         return f"http://{'[' + self.host + ']' if ':' in self.host else self.host}:{self.port}/"
 
     def answers(self) -> bool:
-        """Tell whether something listens there."""
+        """Return True if something listens there."""
         try:
-            with socket.create_connection((self.host, self.port), timeout=PATIENCE_S):
+            with socket.create_connection((self.host, self.port), timeout=SERVICE_TIMEOUT_S):
                 return True
         except OSError:
             return False
 
     def stats(self) -> dict[str, Any] | None:
-        """Return its numbers of this moment, with what it has not written yet; None when it does not say."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        """Return its current figures, with what it has not written yet; None when it does not answer with any."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=SERVICE_TIMEOUT_S)
         try:
             connection.request("GET", "/api/cache/stats", headers={"Host": f"localhost:{self.port}", "Connection": "close"})
             answer = connection.getresponse()
-            found = json.loads(answer.read(MOST_BYTES)) if answer.status == 200 else None
+            found = json.loads(answer.read(MAX_STATS_BYTES)) if answer.status == 200 else None
         except (OSError, http.client.HTTPException, ValueError):
             return None
         finally:
@@ -67,65 +72,51 @@ class RunningService:
 
 
 def service_of(settings: Settings) -> RunningService:
-    return RunningService(EVERYWHERE.get(settings.HOST, settings.HOST), settings.PORT)
-
-
-EXITS = {"healthy": 0, "degraded": 1, "unhealthy": 2}
+    return RunningService(LOOPBACK.get(settings.HOST, settings.HOST), settings.PORT)
 
 
 class PreconditionFailed(CacheError):
-    """An action was not begun, because of what a check found. Nothing was changed."""
+    """A command was not begun because a check failed. Nothing was changed."""
 
     def __init__(self, check: Check) -> None:
         super().__init__(f"{check.name}: {check.message}")
         self.hint = check.advice
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOptions:
-    """What was said on the command line, beside the action."""
-
-    what: str = ""
-    urls: tuple[str, ...] = ()
-    file: Path | None = None
-    is_folder: bool = False  # the file was named with a slash at its end
-    keep: int = 7
-    cleanup_days: float = 30.0
-    interval_s: float | None = None
-    is_repairing: bool = False
-    is_full: bool = False
-    has_secrets: bool = False
-    is_forced: bool = False
-    wait_s: float = 0.0
-    is_sure: bool = False
-
-
 @dataclass(slots=True)
 class CommandContext:
+    """`app` runs the command, with its `services`; None: a command that needs them opens its own."""
+
     settings: Settings
     out: Output
-    wanted: CommandOptions
     clock: Callable[[], float] = time.time
+    services: "Services | None" = None
+    app: "Flask | None" = None
     service: RunningService = field(init=False)
-    reading: ReadonlyVault = field(init=False)
+    vault: ReadonlyVault = field(init=False)
 
     def __post_init__(self) -> None:
         self.service = service_of(self.settings)
-        self.reading = open_reading(self.settings, clock=self.clock)
+        self.vault = open_readonly(self.settings, clock=self.clock) if self.services is None else self.services.vault
+
+    def reopen(self) -> None:
+        """See what was changed since: a reader keeps to the file that it opened."""
+        self.vault.close()
+        self.vault = open_readonly(self.settings, clock=self.clock)
 
     def checks(self, *, is_deep: bool) -> list[Check]:
-        """Look at the service and at the vault behind it."""
+        """Check the service and the vault that it serves."""
         is_answering = self.service.answers()
-        return [self.service.check(is_answering), *examine(self.reading, is_served=is_answering, is_deep=is_deep)]
+        return [self.service.check(is_answering), *examine(self.vault, is_served=is_answering, is_deep=is_deep)]
 
     def require(self, *names: str) -> None:
-        """Raise `Refused` for the first of the checks that failed: a change on such ground would make things worse."""
-        for check in examine(self.reading, is_deep=False):
+        """Raise `PreconditionFailed` for the first of these checks that failed: a change would make things worse."""
+        for check in examine(self.vault, is_deep=False):
             if check.name in names and check.state == "failed":
                 raise PreconditionFailed(check)
 
-    def tell(self, checks: Iterable[Check], *, done: Sequence[str] = ()) -> int:
-        """Write a line for each check, advice below what needs it; return the exit status. `done`: what was mended, for JSON."""
+    def print_checks(self, checks: Iterable[Check], *, repaired: Sequence[str] = ()) -> int:
+        """Write a line for each check, advice below those that need it; return the exit status. `repaired` is for JSON."""
         known = list(checks)
         column = max(len(check.name) for check in known)
         for check in known:
@@ -135,47 +126,33 @@ class CommandContext:
                 self.out.wrapped(f"{LAMPS[check.state]:<4}  {check.name:<{column}}  ", check.message, state=check.state)
             if check.advice and check.state in ("warning", "failed", "waiting"):
                 self.out.wrapped(f"{'':<4}  {'':<{column}}  ", check.advice)
-        status = verdict(known)
-        worst = reason(known)
+        status, worst = verdict(known), reason(known)
         self.out.line()
-        self.out.wrapped("", f"{status}{': ' + worst if worst else ''}")
-        mended = {"mended": list(done)} if done else {}
-        self.out.json({"verdict": status, "reason": worst, **mended, "checks": [as_dict(check) for check in known]})
+        self.out.wrapped("", verdict_line(known))
+        details = {"mended": list(repaired)} if repaired else {}
+        self.out.json({"verdict": status, "reason": worst, **details, "checks": [as_dict(check) for check in known]})
         return EXITS[status]
 
     def progress(self, done: int, total: int, name: str) -> None:
-        """Draw how far something is, of which it is known how much there is."""
+        """Draw how many of the bytes are done."""
         self.out.bar(done, total, f"{megabytes(done)} of {megabytes(total)}")
-
-    @contextmanager
-    def covers(self) -> Iterator[ImageCache]:
-        """Open the covers for a change, beside a service that may run, and close them again. Starts no thread.
-
-        Raises `Busy` while the vault is being restored.
-        """
-        from image_cache.covers.build import open_covers
-        from image_cache.vault_lock import VaultLock
-
-        tenancy = VaultLock.enter(self.settings.state_dir)
-        try:
-            parts = open_covers(self.settings, clock=self.clock)
-            parts.covers.cache.budget_bytes = self.reading.cache.budget_bytes  # as an operator set it while the service ran
-            try:
-                yield parts.covers
-            finally:
-                parts.close()
-        finally:
-            tenancy.close()
 
 
 def reason(checks: Iterable[Check]) -> str:
-    """Return in words why the verdict is not better: the worst checks, at most three."""
+    """Return why the verdict is not better: the worst checks, at most three."""
     known = list(checks)
     for state in ("failed", "warning"):
         found = [f"{check.name}: {check.message}" for check in known if check.state == state]
         if found:
             return " ".join(found[:3]) + (f" And {len(found) - 3} more." if len(found) > 3 else "")
     return ""
+
+
+def verdict_line(checks: Iterable[Check]) -> str:
+    """Return the verdict, with the reason if it is not healthy."""
+    known = list(checks)
+    worst = reason(known)
+    return f"{verdict(known)}{': ' + worst if worst else ''}"
 
 
 def as_dict(check: Check) -> dict[str, str]:
@@ -197,29 +174,3 @@ def settings_for_paths(settings: Settings, cache_dir: Path | None, database: Pat
             raise ConfigError("--database", f"{database} is neither a catalog.db nor a folder that holds one")
         settings = replace(settings, STATE_DIR=folder.absolute())
     return settings
-
-
-def drop_privileges(settings: Settings, *, is_reading: bool) -> None:
-    """As root, become the user whose vault this is: what root would make, the service could not use. Others stay who they are.
-
-    Raises `Refused` when that user cannot read this program, and something is to be changed.
-    """
-    folder = next((folder for folder in (settings.state_dir, settings.cache_dir) if folder.is_dir()), None)
-    if os.geteuid() != 0 or folder is None or not (facts := folder.stat()).st_uid:
-        return
-    os.setegid(facts.st_gid)
-    os.seteuid(facts.st_uid)
-    is_readable = all(os.access(path, os.R_OK, effective_ids=True) for path in (__file__, str(os.__file__)))
-    os.seteuid(0)
-    os.setegid(0)
-    if is_readable:
-        os.setgroups([])
-        os.setresgid(facts.st_gid, facts.st_gid, facts.st_gid)
-        os.setresuid(facts.st_uid, facts.st_uid, facts.st_uid)
-    elif not is_reading:
-        said = (
-            f"The vault belongs to user {facts.st_uid}, who cannot read this program; as root it would be spoilt for the service."
-        )
-        raise PreconditionFailed(
-            Check("Rights", "failed", said, "Run the copy of the program that the service runs, or change who may read it.")
-        )

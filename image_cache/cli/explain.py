@@ -1,115 +1,131 @@
-"""`explain URL|DIGEST`: everything that is known about one cover, and in the end why it is, or is not, to be seen."""
+"""`explain`: what is known about one cover, and why it is shown or missing."""
 
 import hashlib
 import os
 import re
-import socket
-import time
-from typing import Any
+from dataclasses import dataclass
 
+import click
+
+from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.status import READING, clock_time
+from image_cache.cli.params import urls
+from image_cache.cli.report import READ_FLAGS, clock_time
 from image_cache.covers import NAMESPACE
 from image_cache.covers.identity import identify
-from image_cache.covers.loader import BASE_VARIANTS
-from image_cache.covers.registration import is_given_up, is_resting
+from image_cache.covers.states import BASE_VARIANTS, is_given_up, is_resting
 from image_cache.db.database import DatabaseError
 from image_cache.engine.index import IndexEntry
-from image_cache.engine.jobs import PAGE, VISIBLE
+from image_cache.engine.jobs import PAGE, VISIBLE, QueuedJob
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.registry import COLUMNS, ImageRecord
-from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError
+from image_cache.engine.registry import ImageRecord
+from image_cache.errors import CacheError
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}
+OUR_URL = re.compile(r"/cache/[^/]+/([0-9a-f]{64})\.")
+SHOWN_RECORDS = 5
 
 
-def explain(scene: CommandContext) -> int:
-    """Exit status 0 when the picture is here, 1 when it is not, 2 when nobody knows it."""
-    asked = scene.wanted.what or next(iter(scene.wanted.urls), "")
+@dataclass(frozen=True, slots=True)
+class VariantState:
+    """Whether a size of the cover is stored intact, and what is to be said about it."""
+
+    is_intact: bool
+    message: str
+
+
+@click.command("explain", cls=MaintenanceCommand, is_reading=True)
+@click.argument("what", required=False, default="", metavar="URL|DIGEST")
+@urls("this address; the same as the argument")
+def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
+    """Show everything about one cover: what it is, where its bytes are, and why it is missing.
+
+    The cover is named by the URL at its origin, by our own URL of it, or by its digest. The exit status is 0 when the cover is
+    stored, 1 when it is not, 2 when it is unknown.
+    """
+    asked = what or next(iter(urls), "")
     if not asked:
         raise CacheError("explain needs an address or a digest: cache_monitor.py --action explain URL")
-    image = _find(scene, asked)
+    image = _find(context, asked)
     if image is None:
-        why = _unknown(scene, asked)
-        scene.out.wrapped("", why)
-        scene.out.json({"asked": asked, "known": False, "why": why})
+        why = _why_unknown(context, asked)
+        context.out.wrapped("", why)
+        context.out.json({"asked": asked, "known": False, "why": why})
         return 2
-    stored = _stored(scene, image)
-    job = scene.reading.index.database.row("SELECT * FROM jobs WHERE digest = ?", (bytes.fromhex(image.digest),))
-    why = _why(scene, image, stored, dict(job) if job else None)
+    stored = _stored(context, image)
+    why = _why(context, image, stored)
     facts = {
         "Identity": image.identity,
         "Address": image.url,
         "Host": image.lane,
         "Key": f"{NAMESPACE}/{image.digest}",
-        "Records": ", ".join(_records(scene, image)) or "none of the catalogue",
+        "Records": ", ".join(_records(context, image)) or "none of the catalogue",
         "Picture": f"{image.width} x {image.height} px, average {image.average}" if image.width else "never seen",
         "Last fetch": clock_time(image.fetched_at, WHEN) if image.fetched_at else "never",
         "Fresh until": clock_time(image.fresh_until, WHEN) if image.fresh_until else "-",
         "Failures": f"{image.failures} in a row, the last: {image.failure}" if image.failures else "none",
-        "Next try": _next_try(scene, image),
+        "Next try": _next_try(context, image),
     }
-    scene.out.rows([*facts.items(), *stored.items()])
-    scene.out.line()
-    scene.out.wrapped("", why)
-    scene.out.json({"asked": asked, "known": True, "why": why, "digest": image.digest, "facts": facts, "variants": stored})
-    return 0 if any(said.startswith("here") for said in stored.values()) else 1
+    variants = {name: state.message for name, state in stored.items()}
+    context.out.rows([*facts.items(), *variants.items()])
+    context.out.line()
+    context.out.wrapped("", why)
+    context.out.json({"asked": asked, "known": True, "why": why, "digest": image.digest, "facts": facts, "variants": variants})
+    return 0 if any(state.is_intact for state in stored.values()) else 1
 
 
-def _find(scene: CommandContext, asked: str) -> ImageRecord | None:
-    """Find the image by its digest, by an address of ours that holds it, or by the address of the origin, under any of its spellings."""
-    found = re.search(r"/cache/[^/]+/([0-9a-f]{64})\.", asked)
+def _find(context: CommandContext, asked: str) -> ImageRecord | None:
+    """Find the image by its digest, by our URL of it, or by any spelling of the URL at its origin."""
+    found = OUR_URL.search(asked)
     digest = asked if DIGEST.fullmatch(asked) else found[1] if found else ""
     if digest:
-        return scene.reading.register.get(digest)
-    row = scene.reading.index.database.row(
-        f"SELECT {COLUMNS} FROM images WHERE namespace = ? AND identity = ?", (NAMESPACE, identify(asked).name)
-    )
-    return scene.reading.register.get(row["digest"].hex()) if row else None
+        return context.vault.registry.get(digest)
+    return context.vault.registry.find(NAMESPACE, identify(asked).name)
 
 
-def _stored(scene: CommandContext, image: ImageRecord) -> dict[str, str]:
-    """Say for each size where its bytes are, and whether they are what their row says."""
-    sizes = scene.reading.index.variants_of([image.digest]).get(image.digest, set())
-    told = {}
+def _stored(context: CommandContext, image: ImageRecord) -> dict[str, VariantState]:
+    """Return the state of each size: the base ones, and those that were made on demand."""
+    index = context.vault.index
+    sizes = index.variants_of([image.digest]).get(image.digest, set())
+    states = {}
     for variant in (*BASE_VARIANTS, *sorted(sizes - set(BASE_VARIANTS))):
         key = Key(NAMESPACE, variant, image.digest)
-        told[variant] = _file(scene, key, scene.reading.index.find(key))
-    return told
+        states[variant] = _file_state(context, key, index.find(key))
+    return states
 
 
-def _file(scene: CommandContext, key: Key, row: IndexEntry | None) -> str:
-    path = scene.reading.cache.disk.root / key.path
+def _file_state(context: CommandContext, key: Key, row: IndexEntry | None) -> VariantState:
+    path = context.vault.cache.disk.root / key.path
     try:
-        fd = os.open(path, READING)
+        fd = os.open(path, READ_FLAGS)
         with os.fdopen(fd, "rb") as file:
             body = file.read()
     except FileNotFoundError:
-        return "lost: its row is there, its file is not" if row else "not made yet"
+        return VariantState(False, "lost: its row is there, its file is not" if row else "not made yet")
     except OSError as error:
-        return f"not readable ({os.strerror(error.errno or 0)}): {path}"
+        return VariantState(False, f"not readable ({os.strerror(error.errno or 0)}): {path}")
     if row is None:
-        return f"without a row: {path}"
-    is_whole = len(body) == row.size_bytes and row.sha256 in (None, hashlib.sha256(body).digest())
-    return f"{'here' if is_whole else 'torn'}, {len(body):,} bytes: {path}"
+        return VariantState(False, f"without a row: {path}")
+    is_intact = len(body) == row.size_bytes and row.sha256 in (None, hashlib.sha256(body).digest())
+    return VariantState(is_intact, f"{'here' if is_intact else 'torn'}, {len(body):,} bytes: {path}")
 
 
-def _next_try(scene: CommandContext, image: ImageRecord) -> str:
-    now = scene.clock()
+def _next_try(context: CommandContext, image: ImageRecord) -> str:
+    now = context.clock()
     if image.failures and image.is_final and is_resting(image, now):
         return f"{clock_time(image.retry_at, WHEN)}, not before: its failure is one that waiting does not mend"
     return clock_time(image.retry_at, WHEN) if is_resting(image, now) else "when it is asked for"
 
 
-def _why(scene: CommandContext, image: ImageRecord, stored: dict[str, str], job: dict[str, Any] | None) -> str:
-    now = scene.clock()
-    if stored.get("thumbnails", "").startswith("here"):
+def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantState]) -> str:
+    now = context.clock()
+    if stored["thumbnails"].is_intact:
         fresh = image.fresh_until is not None and now < image.fresh_until
         return (
             "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."
         )
-    paused = {lane: (until, reason) for lane, until, reason in scene.reading.jobs.paused_hosts()}
+    paused = {lane: (until, reason) for lane, until, reason in context.vault.jobs.paused_hosts()}
     if is_given_up(image, now):
         return f"It was given up after {image.failures} failures, the last: {image.failure}. cache_monitor.py --action probe tries it."
     if image.lane in paused:
@@ -117,100 +133,33 @@ def _why(scene: CommandContext, image: ImageRecord, stored: dict[str, str], job:
         return f"Its host {image.lane} is paused until {clock_time(until)} ({reason}); it is tried again by itself."
     if is_resting(image, now):
         return f"The last try failed ({image.failure}); the next one is at {clock_time(image.retry_at)}."
+    job = context.vault.jobs.find(image.digest)
     if job is not None:
-        return _in_line(scene, job)
+        return _why_queued(context, job)
     return "It is not here and not queued; the first look at it, or the housekeeper within a minute, queues it."
 
 
-def _in_line(scene: CommandContext, job: dict[str, Any]) -> str:
-    if job["leased_until"] > scene.clock():
+def _why_queued(context: CommandContext, job: QueuedJob) -> str:
+    if job.leased_until > context.clock():
         return "It is being fetched right now."
-    before = scene.reading.count(
-        "SELECT count(*) FROM jobs WHERE priority < ? OR (priority = ? AND ready_at < ?)",
-        job["priority"],
-        job["priority"],
-        job["ready_at"],
-    )
-    kind = PRIORITIES.get(job["priority"], "nobody has looked at it yet")
-    idle = "" if scene.service.answers() else " The service does not run, so nothing moves."
-    return f"It waits in line ({kind}), behind {before:,} others.{idle}"
+    kind = PRIORITIES.get(job.priority, "nobody has looked at it yet")
+    idle = "" if context.service.answers() else " The service does not run, so nothing moves."
+    return f"It waits in line ({kind}), behind {job.ahead:,} others.{idle}"
 
 
-def _unknown(scene: CommandContext, asked: str) -> str:
-    if scene.reading.cache.is_adopting:
+def _why_unknown(context: CommandContext, asked: str) -> str:
+    if context.vault.cache.is_adopting:
         return "The index is being rebuilt; nobody can tell yet."
     if DIGEST.fullmatch(asked):
         return "Nobody registered this digest. After a clear, or another size or quality, every cover has a new one."
     return "Nobody registered this address: no record has it. Only registered addresses are fetched."
 
 
-def _records(scene: CommandContext, image: ImageRecord) -> list[str]:
+def _records(context: CommandContext, image: ImageRecord) -> list[str]:
+    def is_same(url: str) -> bool:
+        return url == image.url or identify(url).name == image.identity
+
     try:
-        rows = scene.reading.catalog.rows("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL")
+        return [f"/album/{album_id}" for album_id in context.vault.records_with_cover(is_same, SHOWN_RECORDS)]
     except DatabaseError:
         return ["the catalogue cannot be read"]
-    return [f"/album/{row[0]}" for row in rows if row[1] == image.url or identify(row[1]).name == image.identity][:5]
-
-
-def probe(scene: CommandContext) -> int:
-    """Exit status 0 when the picture could be fetched and read, 2 when not."""
-    urls = scene.wanted.urls or ((scene.wanted.what,) if scene.wanted.what else ())
-    if not urls:
-        raise CacheError("probe needs an address: cache_monitor.py --action probe --url URL")
-    return max([_probe(scene, url) for url in urls])
-
-
-def _probe(scene: CommandContext, url: str) -> int:
-    steps: list[tuple[str, str]] = []
-    error: CacheError | None = None
-    try:
-        _try(scene, url, steps)
-    except (OriginError, ImageRejected, DecoderFailed) as found:
-        error = found
-    scene.out.rows(steps)
-    if error is not None:
-        kind = getattr(error, "kind", "failed")
-        again = "It is tried again by itself." if error.retryable else "Waiting does not mend this."
-        scene.out.wrapped("", f"Failed ({kind}): {error}. {again} {error.hint}".strip())
-    else:
-        scene.out.line("The picture can be fetched and read.")
-    scene.out.json({"url": url, "ok": error is None, "error": str(error) if error else "", "steps": dict(steps)})
-    return 0 if error is None else 2
-
-
-def _try(scene: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
-    from image_cache.imaging.decoder import Decoder
-    from image_cache.net.lazy_client import make_fetcher, make_policy
-
-    found = identify(url)
-    steps.append(("Identity", found.name if found.name != url else "this very address"))
-    if found.url != url:
-        steps.append(("Fetched from", found.url))
-    target = make_policy(scene.settings).check(found.url)
-    steps.append(("Address", f"allowed; {_addresses(target.peer.host, target.peer.port)}"))
-    fetcher, started = make_fetcher(scene.settings), time.monotonic()
-    try:
-        fetched = fetcher.fetch(found.url)
-    finally:
-        fetcher.close()
-    took_s = time.monotonic() - started
-    kind = fetched.content_type or "no content type"
-    steps.append(("Answer", f"status {fetched.status}, {kind}, {len(fetched.body):,} bytes in {took_s:.2f} s"))
-    if fetched.url != found.url:
-        steps.append(("Redirected", fetched.url))
-    fresh = "says nothing" if fetched.fresh_s is None else f"fresh for {fetched.fresh_s / 3600:.1f} h"
-    steps.append(("Validators", f"ETag {fetched.etag or 'none'}, Last-Modified {fetched.last_modified or 'none'}; {fresh}"))
-    decoder = Decoder(scene.settings.decode_budget_bytes)
-    try:
-        facts = decoder.probe(fetched.body)
-    finally:
-        decoder.close()
-    steps.append(("Picture", f"{facts.format}, {facts.width} x {facts.height} px"))
-
-
-def _addresses(host: str, port: int) -> str:
-    try:
-        found = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except OSError as error:
-        return f"its name is not found ({error.strerror or error})"
-    return f"at {', '.join(list(found)[:4])}"

@@ -1,4 +1,4 @@
-"""`monitor`: a live screen on a terminal, one line an interval when piped. Ends at SIGTERM and Ctrl-C, and leaves the screen as it was."""
+"""`monitor`: a live screen on a terminal, one line per interval when piped. SIGTERM and Ctrl-C end it and restore the screen."""
 
 import contextlib
 import os
@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+import click
+
+from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.output import cut
-from image_cache.cli.status import StatusReport, clock_time, figures_of, host_line
+from image_cache.cli.params import LONGEST_S, Number
+from image_cache.cli.report import clock_time, host_line
+from image_cache.cli.status import StatusReport, collect
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
-from image_cache.maintenance.health import megabytes
+from image_cache.units import megabytes
 
 WINDOWS_S = (10.0, 100.0, 1000.0)
-SAMPLE_S = 2.0  # how often the counters are read, whatever is shown
+SAMPLE_S = 2.0  # how often the counters are read, however seldom something is shown
 TERMINAL_S, PIPED_S = 2.0, 60.0
-ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # another screen without a cursor, and back
-COUNTERS = (
-    ("hits", "hits"),
-    ("misses", "misses"),
-    ("fetches", "fetches"),
-    ("failures", "failures"),
-    ("renders", "renders"),
-    ("evictions", "evictions"),
-)
+ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the alternate screen without a cursor, and back
+COUNTERS = ("hits", "misses", "fetches", "failures", "renders", "evictions")
+SHOWN_HOSTS, SHOWN_FAILURES = 4, 8
+SHORTEST_S = 0.2
 
 
 class Rates:
-    """Counters over time. A counter that went back begins anew: the index was replaced, or the service started again."""
+    """Counters over time. When one of them goes back, all start over: the index was replaced, or the service restarted."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, dict[str, float]]] = deque()
@@ -45,7 +45,7 @@ class Rates:
             self._samples.popleft()
 
     def rate(self, name: str, window_s: float) -> float | None:
-        """Return how many a second, over the last `window_s`; None while the window is longer than what was seen."""
+        """Return how many per second over the last `window_s`; None while less than that was sampled."""
         last_at, last = self._samples[-1]
         if last_at - self._samples[0][0] < window_s * 0.8:
             return None
@@ -53,39 +53,50 @@ class Rates:
         return (last[name] - first[name]) / (last_at - at) if last_at > at else None
 
 
-def monitor(scene: CommandContext) -> int:
-    """Look again and again until a signal says to stop. Returns 0 after that, whatever was seen."""
-    interval_s = scene.wanted.interval_s
+@click.command("monitor", cls=MaintenanceCommand, is_reading=True)
+@click.option(
+    "--interval",
+    "--monitor-interval",
+    "interval_s",
+    type=Number(LONGEST_S),
+    metavar="S",
+    help="look every S seconds (2 on a terminal, else 60)",
+)
+def monitor(context: CommandContext, interval_s: float | None) -> int:
+    """Watch the vault until a signal ends it.
+
+    On a terminal a live screen with rates over 10, 100 and 1000 seconds; piped one line per interval. The exit status is 0.
+    """
     if interval_s is None:
-        interval_s = TERMINAL_S if scene.out.is_terminal else PIPED_S
-    interval_s = max(0.2, interval_s)
+        interval_s = TERMINAL_S if context.out.is_terminal else PIPED_S
+    interval_s = max(SHORTEST_S, interval_s)
     rates = Rates()
-    with _ended_by_signals() as stop, _screen(scene):
+    with _ended_by_signals() as stop, _screen(context):
         shown_at = float("-inf")
         while True:
-            seen = _look(scene, rates)
+            seen = _sample(context, rates)
             if time.monotonic() - shown_at >= interval_s - 0.05:
                 shown_at = time.monotonic()
-                _show(scene, seen, rates, interval_s)
+                _show(context, seen, rates, interval_s)
             if stop.wait(min(SAMPLE_S, interval_s, max(0.05, shown_at + interval_s - time.monotonic()))):
                 return 0
 
 
-def _look(scene: CommandContext, rates: Rates) -> StatusReport | str:
+def _sample(context: CommandContext, rates: Rates) -> StatusReport | str:
     """Return the figures, or the sentence that says why there are none."""
-    live = scene.service.stats()
+    live = context.service.stats()
     try:
-        known = figures_of(scene.reading, live, troubles=8)
+        report = collect(context.vault, live, failures=SHOWN_FAILURES)
     except DatabaseError as error:
-        scene.reading.close()  # a file that was replaced is opened anew the next time
+        context.vault.close()  # the next sample opens the file that replaced it
         return f"The index cannot be read. {sentence_of(kind_of(error))}"
-    rates.add(time.monotonic(), {name: float(value) for name, value in _counters(known, live).items()})
-    return known
+    rates.add(time.monotonic(), {name: float(value) for name, value in _counters(report, live).items()})
+    return report
 
 
-def _counters(known: StatusReport, live: dict[str, Any] | None) -> dict[str, float]:
-    stats = known.stats.to_dict()
-    counters = {name: stats[name] for name, _ in COUNTERS} | {"fetched_bytes": stats["fetched_bytes"]}
+def _counters(report: StatusReport, live: dict[str, Any] | None) -> dict[str, float]:
+    stats = report.stats.to_dict()
+    counters = {name: stats[name] for name in (*COUNTERS, "fetched_bytes")}
     for name in counters:
         value = live.get(name) if live else None
         if isinstance(value, int | float):
@@ -93,41 +104,42 @@ def _counters(known: StatusReport, live: dict[str, Any] | None) -> dict[str, flo
     return counters  # type: ignore[return-value]
 
 
-def _show(scene: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float) -> None:
-    out, now = scene.out, clock_time(scene.clock(), "%Y-%m-%d %H:%M:%S")
+def _show(context: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float) -> None:
+    out, now = context.out, clock_time(context.clock(), "%Y-%m-%d %H:%M:%S")
     if out.is_json:
-        out.json({"at": scene.clock(), **({"error": seen} if isinstance(seen, str) else seen.to_dict())})
+        out.json({"at": context.clock(), **({"error": seen} if isinstance(seen, str) else seen.to_dict())})
     elif not out.is_terminal:
         out.line(f"{now}  {seen if isinstance(seen, str) else seen.line()}")
     else:
-        lines = _page(scene, seen, rates, interval_s, now)
+        lines = _page(context, seen, rates, interval_s, now)
         room = out.height - 1
         out.stream.write("\x1b[H" + "".join(f"{cut(line, out.width)}\x1b[K\n" for line in lines[:room]) + "\x1b[J")
     out.flush()
 
 
-def _page(scene: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float, now: str) -> list[str]:
-    head = f"VinylVault  {scene.service.address if scene.service.answers() else 'the service does not answer'}"
-    lines = [f"{head}{now:>{max(2, scene.out.width - len(head))}}", ""]
+def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float, now: str) -> list[str]:
+    head = f"VinylVault  {context.service.address if context.service.answers() else 'the service does not answer'}"
+    lines = [f"{head}{now:>{max(2, context.out.width - len(head))}}", ""]
     if isinstance(seen, str):
         return [*lines, seen, "", "cache_monitor.py --action health says more. Ctrl-C ends."]
     lines += [seen.line(), "", f"{'a second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
-    for name, label in COUNTERS:
-        lines.append(f"{label:<12}" + "".join(f"{_shown(rates.rate(name, window)):>12}" for window in WINDOWS_S))
+    for name in COUNTERS:
+        lines.append(f"{name:<12}" + "".join(f"{_shown(rates.rate(name, window)):>12}" for window in WINDOWS_S))
     lines.append(f"{'KB fetched':<12}" + "".join(f"{_shown(rates.rate('fetched_bytes', w), 1000):>12}" for w in WINDOWS_S))
     stats = seen.stats
     memory = "-" if seen.memory_used_bytes is None else megabytes(seen.memory_used_bytes)
     lines += [
         "",
-        f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.missing:,} covers to come, {seen.given_up:,} given up",
+        f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.covers.missing:,} covers to come,"
+        f" {seen.covers.given_up:,} given up",
         f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free on the disk",
     ]
     if bad := [host for host in seen.hosts if host.reason]:
         lines += ["", "hosts in trouble"]
-        lines += [f"  {host_line(host)}" for host in bad[:4]]
-    if seen.troubles:
+        lines += [f"  {host_line(host)}" for host in bad[:SHOWN_HOSTS]]
+    if seen.failures:
         lines += ["", "last errors"]
-        lines += [f"  {clock_time(t.at)}  {t.reason[:36]:<36}  {t.what}" for t in seen.troubles]
+        lines += [f"  {clock_time(failure.at)}  {failure.reason[:36]:<36}  {failure.what}" for failure in seen.failures]
     return [*lines, "", f"every {interval_s:g} s; Ctrl-C ends"]
 
 
@@ -136,32 +148,32 @@ def _shown(rate: float | None, unit: float = 1.0) -> str:
 
 
 @contextlib.contextmanager
-def _screen(scene: CommandContext) -> Iterator[None]:
-    if not scene.out.is_terminal:
+def _screen(context: CommandContext) -> Iterator[None]:
+    if not context.out.is_terminal:
         yield
         return
-    scene.out.stream.write(ENTER)
+    context.out.stream.write(ENTER)
     try:
         yield
     finally:
-        scene.out.stream.write(LEAVE)
-        scene.out.flush()
+        context.out.stream.write(LEAVE)
+        context.out.flush()
 
 
 class _Stop:
-    """Told by a signal handler that it is time to end. A pipe, because a handler that takes a lock, such as that of an event,
-    waits for ever when the thread that it interrupts holds it.
+    """An event that a signal handler sets. A pipe, because a handler that takes a lock, such as that of `threading.Event`,
+    deadlocks when the thread that it interrupts holds it.
     """
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def tell(self, number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):  # told often enough
+    def set(self, number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: set many times over
             os.write(self._write, b"!")
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait to be told, for so long at most."""
+        """Return True as soon as it is set, False after the timeout."""
         return bool(select.select([self._read], [], [], timeout_s)[0])
 
     def close(self) -> None:
@@ -171,9 +183,9 @@ class _Stop:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[_Stop]:
-    """Yield what SIGTERM, SIGINT and SIGHUP tell; afterwards signals mean what they meant before."""
+    """Yield what SIGTERM, SIGINT and SIGHUP set; restore their handlers afterwards."""
     stop = _Stop()
-    before = {number: signal.signal(number, stop.tell) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop.set) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield stop
     finally:

@@ -1,4 +1,4 @@
-"""`selftest`: the whole way of a cover, with an origin and a folder of its own; the vault is not touched."""
+"""`selftest`: the life of a cover from fetch to eviction, with an origin and a folder of its own; the vault is not touched."""
 
 import http.server
 import struct
@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from config import Settings
+from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.covers import ImageCache
-from image_cache.engine import maintenance as upkeep
+from image_cache.covers.build import open_covers
 from image_cache.engine.key import Key
+from image_cache.engine.maintenance import sweep
 from image_cache.errors import CacheError
 
 EDGE_PX = 700
@@ -22,37 +26,39 @@ COVERS = 6
 BUDGET_BYTES = 200_000
 
 
-def selftest(scene: CommandContext) -> int:
-    """Exit status 0 when every step did what it should, 2 when one did not."""
-    with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, asked):
-        settings = _settings(scene.settings, Path(folder), origin)
-        from image_cache.covers.build import open_covers
+@click.command("selftest", cls=MaintenanceCommand, is_reading=True)
+def selftest(context: CommandContext) -> int:
+    """Try everything that happens to a cover, in a temporary folder with an origin of its own.
 
-        parts = open_covers(settings)
+    The exit status is 0 when every step did what it should, 2 when one did not.
+    """
+    out = context.out
+    with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, requests):
+        parts = open_covers(_settings(context.settings, Path(folder), origin))
         try:
-            told = [_step(name, run) for name, run in _steps(parts.covers, origin, asked)]
+            results = [_run_step(name, run) for name, run in _steps(parts.covers, origin, requests)]
         finally:
             parts.close()
-    for name, why in told:
-        scene.out.line(f"{'ok  ' if not why else 'FAIL'}  {name}{': ' + why if why else ''}", state="failed" if why else "well")
-    failed = [name for name, why in told if why]
-    scene.out.line(f"{len(told) - len(failed)} of {len(told)} well.")
-    scene.out.json({"ok": not failed, "steps": [{"name": name, "ok": not why, "why": why} for name, why in told]})
+    for name, why in results:
+        out.line(f"{'ok  ' if not why else 'FAIL'}  {name}{': ' + why if why else ''}", state="failed" if why else "well")
+    failed = [name for name, why in results if why]
+    out.line(f"{len(results) - len(failed)} of {len(results)} well.")
+    out.json({"ok": not failed, "steps": [{"name": name, "ok": not why, "why": why} for name, why in results]})
     return 2 if failed else 0
 
 
-def _steps(covers: ImageCache, origin: str, asked: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
+def _steps(covers: ImageCache, origin: str, requests: list[str]) -> Iterator[tuple[str, Callable[[], object]]]:
     first = f"{origin}/0.png"
 
     def digest(url: str) -> str:
-        return covers.names.of(url)[1]
+        return covers.digest_of(url)
 
     def fetch() -> bool:
-        return covers.get_image(first) is not None and covers.get_image(first, "detail") is not None and len(asked) == 1
+        return covers.get_image(first) is not None and covers.get_image(first, "detail") is not None and len(requests) == 1
 
     def hit() -> bool:
         covers.cache.memory.clear()
-        return all(covers.get(digest(first), "detail") is not None for _ in range(2)) and len(asked) == 1
+        return all(covers.get(digest(first), "detail") is not None for _ in range(2)) and len(requests) == 1
 
     def torn() -> bool:
         key = Key(covers.cache.namespace, "detail", digest(first))
@@ -73,7 +79,7 @@ def _steps(covers: ImageCache, origin: str, asked: list[str]) -> Iterator[tuple[
         return covers.get_image(private) is None and covers.get_image(f"{origin}/text.txt") is None
 
     def swept() -> bool:
-        return upkeep.sweep(covers.cache).lost == 0
+        return sweep(covers.cache).lost == 0
 
     def counted() -> bool:
         stats = covers.get_cache_stats()
@@ -88,7 +94,7 @@ def _steps(covers: ImageCache, origin: str, asked: list[str]) -> Iterator[tuple[
     yield "the numbers count it", counted
 
 
-def _step(name: str, run: Callable[[], object]) -> tuple[str, str]:
+def _run_step(name: str, run: Callable[[], object]) -> tuple[str, str]:
     try:
         return name, "" if run() else "it did not"
     except (CacheError, OSError, ValueError) as error:
@@ -114,12 +120,12 @@ def _settings(known: Settings, folder: Path, origin: str) -> Settings:
 
 @contextmanager
 def _origin() -> Iterator[tuple[str, list[str]]]:
-    """Serve made-up pictures on loopback; yields the address, and the list of what was asked for."""
-    asked: list[str] = []
+    """Serve invented pictures on loopback; yield the base URL, and the list of requested paths, which grows."""
+    requests: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             name = self.path.strip("/")
             is_picture = name.endswith(".png")
             body = _png(int(name.partition(".")[0])) if is_picture else b"no picture"
@@ -130,13 +136,13 @@ def _origin() -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
     finally:
         server.shutdown()
         server.server_close()
@@ -144,7 +150,7 @@ def _origin() -> Iterator[tuple[str, list[str]]]:
 
 
 def _png(seed: int) -> bytes:
-    """Return a square picture with a pattern of its own."""
+    """Return a square picture whose pattern depends on the seed."""
     line = bytes(range(256)) * (3 * EDGE_PX // 256 + 2)
     rows = b"".join(b"\0" + line[start : start + 3 * EDGE_PX] for start in (y * (seed + 3) % 256 for y in range(EDGE_PX)))
 

@@ -1,49 +1,53 @@
-"""`verify`: everything that is kept is read and compared with what is known of it. With `--repair` what was found is mended."""
+"""`verify`: read everything that is stored and compare it with its SHA-256; with `--repair` fix what was found."""
 
+import click
+
+from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
+from image_cache.cli.services import opened_services
 from image_cache.errors import StorageError
-from image_cache.maintenance.health import megabytes, things
 from image_cache.maintenance.scrub.report import DAMAGES, OUTCOMES, ScrubReport
+from image_cache.units import counted, megabytes
 
-NAMED = 20
+SHOWN_FINDINGS = 20
 
 
-def verify(scene: CommandContext) -> int:
-    """Exit status 0 when all is as it should be, or was mended; 1 when something is left."""
-    scene.require("Catalogue", "Cache", "Files", "Rights")
-    if not scene.settings.index_path.exists():
-        raise StorageError(str(scene.settings.index_path), "there is no index yet; the service makes it when it starts")
-    from image_cache.services import open_services
+@click.command("verify", cls=MaintenanceCommand)
+@click.option("--repair", "is_repair", is_flag=True, help="repair what was found")
+def verify(context: CommandContext, is_repair: bool) -> int:
+    """Read everything that is stored, compare it with its SHA-256, and rows with files both ways.
 
-    services = open_services(scene.settings, clock=scene.clock)  # starts no thread
-    try:
-        total = services.scrub.total_bytes()
+    The exit status is 0 when everything is intact or was repaired, 1 when something is left.
+    """
+    context.require("Catalogue", "Cache", "Files", "Rights")
+    if not context.settings.index_path.exists():
+        raise StorageError(str(context.settings.index_path), "there is no index yet; the service makes it when it starts")
+    with opened_services(context, may_create=False) as services:
+        total = megabytes(services.scrub.total_bytes())
 
         def draw(report: ScrubReport) -> None:
-            scene.out.bar(int(report.done * 1000), 1000, f"{megabytes(report.bytes)} read of {megabytes(total)}")
+            context.out.bar(int(report.done * 1000), 1000, f"{megabytes(report.bytes)} read of {total}")
 
-        report = services.scrub.run(repair=scene.wanted.is_repairing, progress=draw)
-    finally:
-        services.close()
-    scene.out.end_bar()
-    return _told(scene, report)
-
-
-def _told(scene: CommandContext, report: ScrubReport) -> int:
-    for damage in report.damages[:NAMED]:
-        outcome = OUTCOMES.get(damage.outcome, "")
-        scene.out.wrapped("", f"{damage.what}: {damage.where}/{damage.path}{' - ' + outcome if outcome else ''}")
-    if report.found.total() > NAMED:
-        scene.out.line(f"and {report.found.total() - NAMED:,} more")
-    for note in report.notes:
-        scene.out.wrapped("", note)
-    said = ", ".join(f"{count:,} {kind} ({DAMAGES[kind]})" for kind, count in report.found.most_common() if kind in DAMAGES)
-    read = f"{things(report.checked.total(), 'file')}, {megabytes(report.bytes)} read"
-    scene.out.wrapped("", f"{read}: {said or 'all as they should be'}.")
-    if report.found and not scene.wanted.is_repairing:
-        scene.out.line("Nothing was changed. With --repair it is mended.")
-    elif report.found:
-        mended = report.found.total() - report.unmended
-        scene.out.line(f"{mended:,} mended, {report.unmended:,} left as they are.")
-    scene.out.json(report.to_dict())
+        report = services.scrub.run(repair=is_repair, progress=draw)
+    context.out.end_bar()
+    _print_report(context, report, is_repair=is_repair)
     return 0 if report.is_clean else 1
+
+
+def _print_report(context: CommandContext, report: ScrubReport, *, is_repair: bool) -> None:
+    out = context.out
+    for finding in report.damages[:SHOWN_FINDINGS]:
+        outcome = OUTCOMES.get(finding.outcome, "")
+        out.wrapped("", f"{finding.what}: {finding.where}/{finding.path}{' - ' + outcome if outcome else ''}")
+    if report.found.total() > SHOWN_FINDINGS:
+        out.line(f"and {report.found.total() - SHOWN_FINDINGS:,} more")
+    for note in report.notes:
+        out.wrapped("", note)
+    kinds = ", ".join(f"{count:,} {kind} ({DAMAGES[kind]})" for kind, count in report.found.most_common() if kind in DAMAGES)
+    checked = f"{counted(report.checked.total(), 'file')}, {megabytes(report.bytes)} read"
+    out.wrapped("", f"{checked}: {kinds or 'all as they should be'}.")
+    if report.found and not is_repair:
+        out.line("Nothing was changed. With --repair it is mended.")
+    elif report.found:
+        out.line(f"{report.found.total() - report.unmended:,} mended, {report.unmended:,} left as they are.")
+    out.json(report.to_dict())

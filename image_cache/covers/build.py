@@ -2,14 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from config import Settings
-from image_cache.covers import NAMESPACE, CoverDigests, CoverLoader, Here, ImageCache, LocalSources
-from image_cache.covers.local_sources import DrawnCovers
+from config import Settings, load_settings
+from image_cache.covers.digests import NAMESPACE, CoverDigests
+from image_cache.covers.loader import CoverLoader
+from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources
 from image_cache.covers.own_covers import OwnCovers
+from image_cache.covers.runtime_limits import default_limits
+from image_cache.covers.service import ImageCache
+from image_cache.covers.states import BASE_VARIANTS
+from image_cache.covers.store import CacheLimits, CoverStore
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
@@ -34,19 +39,20 @@ from image_cache.units import MEGABYTE
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CoverServices:
-    """The cover cache and what it brings along that has to be closed."""
+    """The cover cache, and the parts of it that have to be closed or run."""
 
     covers: ImageCache
+    loader: CoverLoader
     fetcher: LazyHttpClient
     own: OwnCovers
     drawn: DrawnCovers
     decoder: Decoder
 
     def abort(self) -> None:
-        """End what is under way with origins; their jobs stay queued."""
-        self.covers.loader.is_stopping = True
+        """Abort running fetches; their jobs stay queued."""
+        self.loader.stop()
         self.fetcher.close()
 
     def close(self) -> None:
@@ -57,11 +63,46 @@ class CoverServices:
         self.covers.cache.index.close()
 
 
-def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, here: Here | None = None) -> CoverServices:
-    """Build the cover cache alone, for scripts that have no catalogue. `here` answers further schemes of addresses."""
+def open_covers(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    limits: Callable[[], CacheLimits] | None = None,
+    local: Mapping[str, LocalSource] | None = None,
+    wake: Callable[[], None] = lambda: None,
+) -> CoverServices:
+    """Build the cover cache; without more than the settings for scripts that have no catalogue.
+
+    `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this machine.
+    `wake` is called when jobs were enqueued.
+    """
     make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
-    register = ImageRegistry(index.database)
+    default = default_limits(settings)
+    cache = Cache(
+        NAMESPACE,
+        memory=MemoryTier(default.memory_bytes, ReuseSampler()),
+        disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
+        index=index,
+        counters=Counters(),
+        budget_bytes=default.budget_bytes,
+        hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
+        recorder=HistoryRecorder(clock),
+        clock=clock,
+    )
+    _complete_if_empty(cache)
+    store = _store(settings, cache, limits or (lambda: default), clock)
+    fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
+    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
+    drawn = DrawnCovers()
+    sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
+    loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
+    return CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+
+
+def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverStore:
+    index = cache.index
+    registry = ImageRegistry(index.database)
     jobs = JobQueue(
         index.database,
         limit=settings.QUEUE_LIMIT,
@@ -69,53 +110,16 @@ def open_covers(settings: Settings, *, clock: Callable[[], float] = time.time, h
         per_lane=settings.DOWNLOADS_PER_HOST,
         clock=clock,
     )
-    cache = Cache(
-        NAMESPACE,
-        memory=MemoryTier(settings.memory_budget_bytes - settings.stream_memory_bytes, ReuseSampler()),
-        disk=DiskTier(NAMESPACE, settings.covers_dir, settings.floor_bytes),
-        index=index,
-        counters=Counters(),
-        budget_bytes=settings.disk_budget_bytes,
-        hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
-        recorder=HistoryRecorder(clock),
-        clock=clock,
-    )
-    _complete_if_empty(cache)
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
-    # Only the two documented sizes decide the digest: a further variant must not give every cover a new address.
-    spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
-    names = CoverDigests(index, register, spec, settings.covers_dir / "names.json")
-    names.open()
-    fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
-    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=settings.floor_bytes))
-    drawn = DrawnCovers()
-    loader = CoverLoader(
-        cache=cache,
-        register=register,
-        jobs=jobs,
-        names=names,
-        variants=variants,
-        fetcher=LocalSources(fetcher, {"own": own, "demo": drawn, **(here or {})}),
-        decoder=decoder,
-        retry_delay_s=retry_delay_s,
-        fresh_s=settings.IMAGE_CACHE_TTL_HOURS * 3600,
-        clock=clock,
-    )
-    covers = ImageCache(
-        cache=cache,
-        register=register,
-        jobs=jobs,
-        names=names,
-        loader=loader,
-        variants=variants,
-        ttl_hours=settings.IMAGE_CACHE_TTL_HOURS,
-        clock=clock,
-    )
-    return CoverServices(covers, fetcher, own, drawn, decoder)
+    # Only the two documented sizes decide the digest: a further variant must not give every cover a new one.
+    spec = ";".join(v.spec for v in variants if v.name in BASE_VARIANTS)
+    digests = CoverDigests(index, registry, spec, settings.covers_dir / "names.json")
+    digests.open()
+    return CoverStore(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
 
 
 def _complete_if_empty(cache: Cache) -> None:
-    """A cache without files needs no rebuild: its index is complete from the start."""
+    """Mark the index of a cache without files as complete: there is nothing to rebuild it from."""
     try:
         if cache.is_adopting and next(cache.disk.shards(), None) is None:
             cache.index.mark_complete()
@@ -127,14 +131,12 @@ _standalone: CoverServices | None = None
 
 
 def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
-    """Open a cover cache for a script without Flask: pictures below `cache_dir`, its index beside them.
+    """Open a cover cache for a script without Flask: images below `cache_dir`, its index beside them.
 
-    `database_path` names the folder of the index (its file name is ours, `index.db`); `max_cache_size` is the budget in bytes.
+    `database_path` names the folder of the index (its file is always `index.db`); `max_cache_size` is the budget in bytes.
     Returns False, and logs why, when the folders cannot be used. A second call replaces the first cache.
     """
     global _standalone  # noqa: PLW0603  the documented module function needs one place
-    from config import load_settings
-
     cache_dir, database_path = Path(cache_dir).absolute(), Path(database_path).absolute()
     settings = replace(load_settings(), CACHE_DIR=database_path.parent, COVERS_DIR=cache_dir)
     if max_cache_size is not None:
@@ -142,7 +144,7 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
     close_image_cache()
     try:
         _standalone = open_covers(settings)
-        if _standalone.covers.cache.is_adopting:  # nobody else does it here: there is no housekeeper
+        if _standalone.covers.cache.is_adopting:  # a script has no housekeeping
             upkeep.rebuild_from_files(_standalone.covers.cache)
     except (OSError, DatabaseError, StorageError) as error:
         logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
@@ -151,14 +153,14 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
 
 
 def get_image_cache() -> ImageCache:
-    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` before that."""
+    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` if there is none."""
     if _standalone is None:
         raise RuntimeError("call initialize_image_cache first")
     return _standalone.covers
 
 
 def close_image_cache() -> None:
-    """Close the cache of `initialize_image_cache`; without one nothing happens."""
+    """Close the cache of `initialize_image_cache`, if there is one."""
     global _standalone  # noqa: PLW0603
     if _standalone is not None:
         _standalone.close()

@@ -1,15 +1,16 @@
-"""Names of covers: from an address to the digest that stands in its URL. Worked out in memory, no I/O but `refresh`.
+"""Digests of covers: from the URL of an origin to the digest in our own URL. Computed in memory; only `refresh` does I/O.
 
 The digest hashes the canonical identity, its revision, the settings that decide the pixels, and the generation. The revision is
-0 for nearly every cover and goes up when the origin's picture changed; a clear raises the generation. So a digest never changes
-its bytes, and answers may be kept for ever. Both numbers are mirrored to a small file, because the index may be deleted while
-browsers still hold pictures under the old digests.
+0 for nearly every cover and goes up when the origin's image changed; a clear raises the generation. So a digest never changes
+its bytes, and responses may be cached for ever. Both numbers are mirrored to a small file, because the index may be deleted
+while browsers still hold images under the old digests.
 """
 
 import json
 import logging
 import secrets
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from image_cache.covers.identity import Identity, identify
@@ -25,11 +26,11 @@ NAMESPACE = "covers"
 
 
 class CoverDigests:
-    """Digests of one cache. Thread-safe. `open` must run before the first `digest`."""
+    """Digests of one cache. Thread-safe. Call `open` first."""
 
-    def __init__(self, index: Index, register: ImageRegistry, spec: str, mirror: Path) -> None:
+    def __init__(self, index: Index, registry: ImageRegistry, spec: str, mirror: Path) -> None:
         self._index = index
-        self._register = register
+        self._registry = registry
         self._spec = spec
         self._mirror = mirror
         self._lock = threading.Lock()  # protects the three below, which change together
@@ -38,10 +39,10 @@ class CoverDigests:
         self._revisions: dict[str, int] = {}
 
     def open(self) -> None:
-        """Read the numbers from the index; for an index that is new, from memory or the mirror; for a cache that is new, draw them.
+        """Read the numbers from the index; for a new index, from memory or the mirror; for a new cache, draw them.
 
-        A fresh generation is random: a cache folder that was deleted must not give out its old digests for other bytes.
-        Without a usable index the mirror alone will do.
+        A fresh generation is random: a cache folder that was deleted must not give its old digests to other bytes.
+        Without a usable index the mirror is enough.
         """
         if self._epoch < 0:
             self._generation, self._revisions = self._read_mirror()
@@ -57,40 +58,46 @@ class CoverDigests:
         self._write_mirror()
 
     def refresh(self) -> None:
-        """Take over what another process changed: one small query, for the start of a page."""
+        """Take over what another process changed: one small query, at the start of a page."""
         epoch = self._index.meta("epoch")
         if epoch == self._epoch:
             return
-        generation, revisions = self._index.meta("generation"), self._register.revisions(NAMESPACE)
-        if not generation:  # the index was lost a moment ago: what is known holds until `open` has told the new one
+        generation, revisions = self._index.meta("generation"), self._registry.revisions(NAMESPACE)
+        if not generation:  # the index was lost a moment ago: the known numbers hold until `open` has written them to the new one
             return
         with self._lock:
             # An index rebuilt from nothing knows no revisions: those of the mirror hold until their images are registered again.
             self._revisions = {**self._revisions, **revisions} if generation == self._generation else revisions
             self._epoch, self._generation = epoch, generation
 
-    def digest(self, identity: str) -> str:
+    def resolve(self, urls: Iterable[str]) -> dict[str, tuple[Identity, str]]:
+        """Return what each URL means, and the digest of it. Each URL is parsed and hashed once."""
         with self._lock:
-            revision, generation = self._revisions.get(identity, 0), self._generation
-        return self._digest(identity, revision, generation)
+            revisions, generation = self._revisions, self._generation  # replaced as a whole, never changed
+        found: dict[str, tuple[Identity, str]] = {}
+        for url in urls:
+            if url not in found:
+                identity = identify(url)
+                revision = revisions.get(identity.name, 0)
+                found[url] = identity, digest_of(NAMESPACE, identity.name, str(revision), self._spec, str(generation))
+        return found
 
     def of(self, url: str) -> tuple[Identity, str]:
-        """Return what the address means and the digest of it."""
-        identity = identify(url)
-        return identity, self.digest(identity.name)
+        """Return what the URL means, and the digest of it."""
+        return self.resolve([url])[url]
 
     def revision(self, identity: str) -> int:
         with self._lock:
             return self._revisions.get(identity, 0)
 
     def digest_at(self, identity: str, revision: int) -> str:
-        """Return the digest that the identity has at another revision."""
+        """Return the digest of the identity at another revision."""
         with self._lock:
             generation = self._generation
-        return self._digest(identity, revision, generation)
+        return digest_of(NAMESPACE, identity, str(revision), self._spec, str(generation))
 
     def revised(self, conn: Connection) -> None:
-        """Tell all processes that a revision changed, in the transaction that moves the image. Call `publish` after it."""
+        """Announce a changed revision to all processes, in the transaction that moves the image. Call `publish` after it."""
         self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
 
     def next_generation(self, conn: Connection) -> None:
@@ -102,9 +109,6 @@ class CoverDigests:
         """Read the changed numbers back and mirror them to the file."""
         self.refresh()
         self._write_mirror()
-
-    def _digest(self, identity: str, revision: int, generation: int) -> str:
-        return digest_of(NAMESPACE, identity, str(revision), self._spec, str(generation))
 
     def _read_mirror(self) -> tuple[int, dict[str, int]]:
         try:

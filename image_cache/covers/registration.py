@@ -1,99 +1,69 @@
-"""How addresses come in: one row per image, under the best address that is known for it."""
+"""Registration of cover URLs: one row per image, under the best URL that is known for it."""
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from image_cache.covers.digests import NAMESPACE, CoverDigests
+from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.identity import Identity, identify
-from image_cache.covers.loader import BASE_VARIANTS
+from image_cache.covers.store import CoverStore, chunks
 from image_cache.db.database import DatabaseError
-from image_cache.engine.cache import Cache
-from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
-from image_cache.engine.registry import ImageRecord, ImageRegistry
-from image_cache.errors import OriginDenied, QueueFull
-from image_cache.models import Cover
+from image_cache.engine.registry import ImageRecord
+from image_cache.errors import OriginDenied
 from image_cache.net.url import host_queue, parse_url
 
-# Times further ahead than any back-off were written by a clock that was wrong; they keep nobody away.
-LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
+logger = logging.getLogger(__name__)
 
 
-def is_given_up(image: ImageRecord, now: float) -> bool:
-    """Tell whether a page should say that there is no picture, for the time being."""
-    return image.is_final and is_resting(image, now)
+@dataclass(frozen=True, slots=True)
+class ResolvedUrls:
+    """What URLs mean: the digest of each, and for each digest the identity with the best URL."""
 
-
-def is_resting(image: ImageRecord, now: float) -> bool:
-    """Tell whether the last load failed and it is too early for the next one."""
-    longest_s = LONGEST_FINAL_REST_S if image.is_final else LONGEST_REST_S
-    return image.failures > 0 and now < image.retry_at <= now + longest_s
-
-
-def cover(image: ImageRecord, state: str) -> Cover:
-    edge_px = max(image.width or 0, image.height or 0) or None
-    return Cover(image.digest, state, image.average, image.hue, image.chroma, image.retry_at or None, edge_px)
-
-
-AT_A_TIME = 400  # digests per SQL statement
+    digests: dict[str, str]
+    identities: dict[str, Identity]
 
 
 class CoverRegistry:
-    """Registers addresses. Thread-safe and process-safe."""
+    """Registers URLs. Thread-safe and process-safe."""
 
-    def __init__(self, cache: Cache, register: ImageRegistry, names: CoverDigests) -> None:
-        self._database = cache.index.database
-        self._register = register
-        self._names = names
+    def __init__(self, store: CoverStore) -> None:
+        self._store = store
+
+    def resolve(self, urls: Iterable[str | None]) -> ResolvedUrls:
+        """Identify and hash each URL once; None is left out. One small read."""
+        self._store.digests.refresh()
+        digests: dict[str, str] = {}
+        identities: dict[str, Identity] = {}
+        for url, (identity, digest) in self._store.digests.resolve(url for url in urls if url).items():
+            digests[url] = digest
+            # Of two URLs of one image, such as a thumbnail's and the full size, the larger one counts.
+            if digest not in identities or identity.edge_px > identities[digest].edge_px:
+                identities[digest] = identity
+        return ResolvedUrls(digests, identities)
 
     def register(self, urls: Iterable[str | None]) -> int:
-        """Register what is not known yet, and better addresses of what is; returns how many rows that changed."""
-        self._names.refresh()
-        found: dict[str, Identity] = {}
-        for url in urls:
-            if url:
-                identity, digest = self._names.of(url)
-                # Of two addresses of one image, such as a thumbnail's and the picture's, the larger one counts.
-                if digest not in found or identity.edge_px > found[digest].edge_px:
-                    found[digest] = identity
-        new: list[ImageRecord] = []
-        for part in chunks(list(found)):
-            known = self._register.get_many(part)
-            for digest in part:
-                identity, image = found[digest], known.get(digest)
-                if image is None or _is_better(identity, image):
-                    revision = self._names.revision(identity.name)
-                    new.append(ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url), revision))
-        if new:
-            with self._database.write() as conn:
-                self._register.add(conn, new)
-        return len(new)
+        """Register unknown URLs, and better URLs of known images; returns how many rows that changed. Any number of URLs."""
+        count = 0
+        for part in chunks(urls):
+            resolved = self.resolve(part)
+            changed = self._changes(resolved, self._store.images(resolved.identities))
+            self._write(changed)
+            count += len(changed)
+        return count
 
-    def failing(self, urls: Iterable[str]) -> set[str]:
-        """Return those of the addresses whose picture was refused by its origin under another address of the same identity.
+    def images_for_page(self, resolved: ResolvedUrls) -> dict[str, ImageRecord]:
+        """Return the images by digest; those that are unknown are registered, if the disk allows it."""
+        images = self._store.images(resolved.identities)
+        if changed := self._changes(resolved, images):
+            try:
+                self._write(changed)
+            except DatabaseError as error:
+                logger.warning("covers not registered reason=%s", error)
+            images |= self._store.images(image.digest for image in changed)
+        return images
 
-        Other failures have nothing to do with the address: a line that is down, a host that may not be spoken to, a broken file.
-        """
-        found: set[str] = set()
-        by_digest = {self._names.of(url)[1]: url for url in urls}
-        for part in chunks(list(by_digest)):
-            for digest, image in self._register.get_many(part).items():
-                is_refused = image.is_final and image.failure.startswith("answered ")
-                if is_refused and image.url != identify(by_digest[digest]).url:
-                    found.add(by_digest[digest])
-        return found
-
-    def retry_with_url(self, urls: Iterable[str]) -> None:
-        """Let the pictures of addresses, which failed elsewhere, be tried there."""
-        with self._database.write() as conn:
-            for url in urls:
-                identity, digest = self._names.of(url)
-                self._register.retry_with_url(
-                    conn, ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))
-                )
-
-    def registry(self, urls: Sequence[str]) -> dict[str, str]:
-        """Register what can be fetched from; returns the rest, with the reason for each."""
+    def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
+        """Register the URLs that can be fetched; returns the others, with the reason for each."""
         refused: dict[str, str] = {}
         for url in urls:
             try:
@@ -103,60 +73,51 @@ class CoverRegistry:
         self.register(url for url in urls if url not in refused)
         return refused
 
+    def failing(self, urls: Iterable[str]) -> set[str]:
+        """Return those of the URLs whose image was refused by its origin under another URL of the same identity.
 
-def chunks(digests: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the digests in portions that one SQL statement takes."""
-    for start in range(0, len(digests), AT_A_TIME):
-        yield list(digests[start : start + AT_A_TIME])
+        Other failures have nothing to do with the URL: a connection that is down, a host that is denied, a corrupt file.
+        """
+        found: set[str] = set()
+        for part in chunks(urls):
+            by_digest = {digest: (url, identity) for url, (identity, digest) in self._store.digests.resolve(part).items()}
+            for digest, image in self._store.images(by_digest).items():
+                url, identity = by_digest[digest]
+                if image.is_final and image.failure.startswith("answered ") and image.url != identity.url:
+                    found.add(url)
+        return found
+
+    def retry_with_url(self, urls: Iterable[str]) -> None:
+        """Let failed images be tried at these URLs."""
+        with self._store.cache.index.database.write() as conn:
+            for identity, digest in self._store.digests.resolve(urls).values():
+                image = ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))
+                self._store.registry.retry_with_url(conn, image)
+
+    def _changes(self, resolved: ResolvedUrls, known: dict[str, ImageRecord]) -> list[ImageRecord]:
+        """Return the rows to write."""
+        return [
+            ImageRecord(
+                digest,
+                NAMESPACE,
+                identity.name,
+                identity.url,
+                host_queue(identity.url),
+                self._store.digests.revision(identity.name),
+            )
+            for digest, identity in resolved.identities.items()
+            if (image := known.get(digest)) is None or (identity.url != image.url and _is_better(identity, image))
+        ]
+
+    def _write(self, images: list[ImageRecord]) -> None:
+        if images:
+            with self._store.cache.index.database.write() as conn:
+                self._store.registry.add(conn, images)
 
 
 def _is_better(identity: Identity, image: ImageRecord) -> bool:
-    """Tell whether another address should replace the known one: a larger picture's, or any when the known one failed.
+    """Return True if another URL should replace the known one: that of a larger image, or any when the known one failed.
 
-    Not any other: two records with the same sleeve under two signatures would take turns, with a write for every page.
+    No other does: two records with the same cover under two signatures would take turns, with a write for every page.
     """
-    return identity.url != image.url and (image.failures > 0 or identity.edge_px > identify(image.url).edge_px)
-
-
-logger = logging.getLogger(__name__)
-
-LASTS_S = 5.0  # a wish is not written again within this time
-KEPT = 4096
-
-
-class DemandQueue:
-    """Puts jobs in front of all others. Thread-safe: what it remembers is only a hint, so it needs no lock."""
-
-    def __init__(self, jobs: JobQueue) -> None:
-        self._jobs = jobs
-        self._made_at: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time
-
-    def request(self, image: ImageRecord, variant: str) -> bool:
-        """Queue the image; False when that was done a moment ago, or cannot be done now."""
-        now = time.monotonic()
-        if now - self._made_at.get((image.digest, variant), -LASTS_S) < LASTS_S:
-            return False
-        if len(self._made_at) >= KEPT:
-            self.forget()
-        self._made_at[image.digest, variant] = now
-        try:
-            self._jobs.put([LoadRequest(image.digest, image.lane, wants_of(variant))], VISIBLE)
-        except (QueueFull, DatabaseError) as error:
-            logger.warning("wish not queued reason=%s", error)
-            return False
-        return True
-
-    def forget_recent(self, digests: Iterable[str], variants: Iterable[str]) -> None:
-        """What was looked at may be wished for again at once."""
-        names = list(variants)
-        for digest in digests:
-            for variant in names:
-                self._made_at.pop((digest, variant), None)
-
-    def forget(self) -> None:
-        self._made_at = {}
-
-
-def wants_of(variant: str) -> tuple[str, ...]:
-    """Return what a job has to be told to make the variant: nothing when every job makes it."""
-    return () if variant in BASE_VARIANTS else (variant,)
+    return image.failures > 0 or identity.edge_px > identify(image.url).edge_px

@@ -1,13 +1,14 @@
-"""What operators change while covers are served, for good and for all processes: budgets, freshness, and whether anything is fetched."""
+"""Cache limits that operators change while covers are served, permanently and for all processes: budgets, freshness, pause."""
 
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from config import Settings
 from image_cache.covers.service import ImageCache
+from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
@@ -15,27 +16,22 @@ from image_cache.units import MEGABYTE, decimal_number
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S = 1.0  # how late another process notices a pause
+KNOWN_S = 1.0  # how late another process notices a change
 BUDGET, MEMORY, TTL, PAUSED = "covers.max_size_mb", "covers.memory_mb", "covers.ttl_hours", "fetching.paused_at"
 RANGES = {BUDGET: (1.0, 4_194_304.0), MEMORY: (1.0, 65_536.0), TTL: (0.0, 87_600.0)}
-EVICTING_S = 3.0  # longest that a change keeps a page waiting; the housekeeper goes on with what is left
+EVICTING_S = 3.0  # longest that a change delays a page; housekeeping evicts the rest
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLimits:
-    """What holds now. `paused_at` is when somebody paused the fetching, None while it goes on."""
-
-    budget_bytes: int
-    memory_bytes: int  # of the memory tier of a process
-    ttl_hours: float
-    paused_at: float | None = None
+def default_limits(settings: Settings) -> CacheLimits:
+    """Return the limits of the settings, which hold until an operator changes them."""
+    memory_bytes = settings.memory_budget_bytes - settings.stream_memory_bytes
+    return CacheLimits(settings.disk_budget_bytes, memory_bytes, settings.IMAGE_CACHE_TTL_HOURS)
 
 
 class RuntimeLimits:
-    """The settings, then what an operator changed. Thread-safe. Called it returns the `Limits` of now, those of a second ago
-    at most; with `is_fresh` those of this moment.
+    """The settings, overridden by what an operator changed. Thread-safe. A call returns the limits in force, at most a second old.
 
-    A catalogue that cannot be read leaves in force what was read last.
+    While the catalogue cannot be read, the limits read last stay in force.
     """
 
     def __init__(self, default: CacheLimits, catalog: CatalogDatabase, clock: Callable[[], float] = time.time) -> None:
@@ -48,7 +44,7 @@ class RuntimeLimits:
 
     def __call__(self, *, is_fresh: bool = False) -> CacheLimits:
         with self._lock:
-            if not is_fresh and time.monotonic() - self._read_at < AGAIN_S:
+            if not is_fresh and time.monotonic() - self._read_at < KNOWN_S:
                 return self._known
         try:
             limits = self._read()
@@ -60,11 +56,11 @@ class RuntimeLimits:
         return limits
 
     def is_paused(self) -> bool:
-        """Tell whether nothing is to be fetched by itself."""
+        """Return True while an operator has paused fetching."""
         return self().paused_at is not None
 
     def change(self, *, max_size_mb: float | None = None, memory_mb: float | None = None, ttl_hours: float | None = None) -> None:
-        """Change those that are given. Raises `ConfigError` for what is out of range, and changes none then."""
+        """Change the given limits. Raises `ConfigError` and changes none if one is out of range."""
         given = {BUDGET: max_size_mb, MEMORY: memory_mb, TTL: ttl_hours}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():
@@ -74,7 +70,7 @@ class RuntimeLimits:
         self._set({name: repr(float(value)) for name, value in values.items()})
 
     def pause(self) -> None:
-        """Fetch nothing from now on, until `resume`, over restarts too. What is under way comes to its end."""
+        """Fetch nothing until `resume`, across restarts. Running fetches finish."""
         if not self.is_paused():
             self._set({PAUSED: repr(self._clock())})
             logger.info("fetching paused")
@@ -85,15 +81,13 @@ class RuntimeLimits:
             logger.info("fetching resumed")
 
     def apply(self, covers: ImageCache, most_s: float = math.inf) -> bool:
-        """Bring the limits of now into force in this process; a lower budget evicts, at most for so long.
+        """Apply the budgets to the cache of this process; a lower one evicts, for at most `most_s`.
 
         Returns whether the cache is within its budget. Raises `DatabaseError` or `StorageError`.
         """
         limits, cache = self(), covers.cache
         if cache.memory.budget_bytes != limits.memory_bytes:
             cache.memory.set_budget(limits.memory_bytes)
-        covers.ttl_hours = limits.ttl_hours
-        covers.loader.fresh_s = limits.ttl_hours * 3600
         return cache.set_budget(limits.budget_bytes, timeout_s=most_s)
 
     def _set(self, values: dict[str, str]) -> None:

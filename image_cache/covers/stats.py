@@ -1,4 +1,4 @@
-"""The numbers of the cover cache, as documented: one dataclass, one dictionary."""
+"""Statistics of the cover cache, as documented, and the progress of fetching."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -10,13 +10,16 @@ from image_cache.engine.registry import ImageRegistry
 from image_cache.models import Progress
 from image_cache.units import MEGABYTE
 
+WINDOW_S = 60.0  # how far back the rate is measured
+SAMPLES = 200
+
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """A snapshot. `hit_rate` is a percentage, `hit_ratio` a fraction; both None while nobody asked for anything yet.
+    """A snapshot. `hit_rate` is a percentage, `hit_ratio` a fraction; both None before the first request.
 
-    Counts are since the index was made, of all processes, at most a minute old for the other ones. Sizes are bytes on disk,
-    `memory_used_bytes` is the memory tier of this process.
+    Counts are those of all processes since the index was created, at most a minute old for other processes. Sizes are bytes on
+    disk, `memory_used_bytes` is the memory tier of this process.
     """
 
     total_entries: int
@@ -42,7 +45,7 @@ class CacheStats:
     last_cleanup_at: float | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return all fields, and the documented names that say the same in other units."""
+        """Return all fields, and the documented names for the same figures in other units."""
         return {
             **asdict(self),
             "paused_hosts": list(self.paused_hosts),
@@ -56,7 +59,7 @@ class CacheStats:
 
 
 def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
-    """Read the numbers of the moment. Kept totals only: as fast with a million entries as with ten."""
+    """Return the current figures. Kept totals only: as fast with a million entries as with ten."""
     counts, memory, totals = cache.counts(), cache.memory.stats(), cache.index.totals(cache.namespace)
     hits = sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "front_hits"))
     misses = counts.get("misses", 0)
@@ -86,23 +89,20 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
     )
 
 
-WINDOW_S = 60.0
-SAMPLES = 200
-
-
 class ProgressEstimator:
-    """Remembers what was done when. Thread-safe: its values are replaced, never changed."""
+    """Estimates when all covers will be fetched. Thread-safe: its values are replaced, never changed."""
 
-    def __init__(self, register: ImageRegistry, jobs: JobQueue) -> None:
-        self._register = register
+    def __init__(self, registry: ImageRegistry, jobs: JobQueue) -> None:
+        self._registry = registry
         self._jobs = jobs
         self._samples: list[tuple[float, int]] = []  # (monotonic time, covers done)
 
     def progress(self) -> Progress | None:
+        """Return how far the fetching is, None when no job is queued or nothing is left to fetch."""
         if not self._jobs.depth():
             self._samples = []
             return None
-        total, fetched, given_up = self._register.summary(NAMESPACE)
+        total, fetched, given_up = self._registry.summary(NAMESPACE)
         done = fetched + given_up
         if done >= total:
             return None

@@ -67,17 +67,22 @@ class Cache:
 
     def get(self, key: Key, scope: str = "") -> bytes | None:
         """Return the bytes, or None on a miss. Reads the disk, never the network; writes only to drop a corrupt entry."""
+        body = self.get_stored(key, scope)
+        if body is None:
+            self.counters.add("misses")
+            self._record_use(key, 0)
+        return body
+
+    def get_stored(self, key: Key, scope: str = "") -> bytes | None:
+        """Return the bytes like `get`, but count no miss: for a caller that passes a miss on to one that calls `get`."""
         body = self.memory.get(key, scope)
         if body is not None:
             return body
         body = self._from_disk(key)
-        if body is None:
-            self.counters.add("misses")
-            self._record_use(key, 0)
-            return None
-        self.counters.add("disk_hits")
-        self._record_use(key, len(body))
-        self.memory.put(key, body, scope)
+        if body is not None:
+            self.counters.add("disk_hits")
+            self._record_use(key, len(body))
+            self.memory.put(key, body, scope)
         return body
 
     def read(self, key: Key) -> bytes | None:
@@ -196,18 +201,27 @@ class Cache:
     def _from_disk(self, key: Key) -> bytes | None:
         """Read and verify one file; an entry that is not what its row says is dropped."""
         found, body = self._look(key)
-        if found is None or body is not None:
+        if found is None or body is not None or found.size_bytes == UNKNOWN:
             return body
-        # Another process may have removed it, or put it anew, between its row and its file: look once more before dropping it.
+        try:
+            with self.index.database.write() as conn:
+                return self._recheck_or_drop(conn, key)
+        except (DatabaseError, StorageError) as error:
+            logger.warning("entry not dropped key=%s reason=%s", key.path, error)
+            return None
+
+    def _recheck_or_drop(self, conn: Connection, key: Key) -> bytes | None:
+        # Another process may have removed or replaced the entry since. Under the write lock the row stays as it is. A file may come
+        # at any time: its row follows it, so only bytes that were found to be wrong may be removed.
         found, body = self._look(key)
         if found is None or body is not None or found.size_bytes == UNKNOWN:
             return body
-        logger.warning("entry lost or torn, dropped key=%s", key.path)
-        try:
-            self.delete([key])
-        except (DatabaseError, StorageError) as error:
-            logger.warning("entry not dropped key=%s reason=%s", key.path, error)
-        return None
+        body = self.disk.discard(key, lambda body: is_intact(body, found))
+        if body is None:
+            logger.warning("entry lost or torn, dropped key=%s", key.path)
+            self.memory.delete(key)
+            self.index.remove(conn, [key])
+        return body
 
     def _look(self, key: Key) -> tuple[IndexEntry | None, bytes | None]:
         """Return the row, and the bytes if they are what it says. Without a usable index files serve too, judged by their shape."""

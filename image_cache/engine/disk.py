@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from image_cache.engine.key import Key, key_of_path
@@ -36,7 +36,7 @@ class DiskTier:
         """
         path = self.root / key.path
         try:
-            fd = os.open(path, READING)
+            return _read(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -44,12 +44,6 @@ class DiskTier:
                 self.delete(key)
                 return None
             raise StorageError(str(path), error.strerror or str(error)) from error
-        try:
-            return _read_all(fd)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or str(error)) from error
-        finally:
-            os.close(fd)
 
     def put(self, key: Key, body: bytes) -> None:
         """Store the bytes. Raises `StorageError` if the disk fails, is full, or would have less free than the floor."""
@@ -63,6 +57,7 @@ class DiskTier:
             # Buffered, because a bare write() to a full disk may store only a part, and reports that only in its result.
             with create_file(temp) as file:
                 file.write(body)
+            path.unlink(missing_ok=True)  # other bytes, truncated by a power cut before their row was written
             _publish(temp, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -76,6 +71,26 @@ class DiskTier:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
+
+    def discard(self, key: Key, is_intact: Callable[[bytes], bool]) -> bytes | None:
+        """Remove the key's file unless it is intact; return its bytes if it stays. Raises `StorageError`.
+
+        It is moved aside before it is checked, so that a file that another process stores in the meantime is not touched.
+        """
+        path = self.root / key.path
+        aside = temp_path(path)
+        try:
+            path.rename(aside)
+            body = _read(aside)
+            if is_intact(body):
+                _publish(aside, path)
+                return body
+            aside.unlink()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        return None
 
     def free_bytes(self) -> int:
         """Return the free bytes of this file system."""
@@ -126,9 +141,7 @@ def _touch(path: Path) -> bool:
 
 
 def _publish(temp: Path, path: Path) -> None:
-    # link() fails if the name exists, rename() would replace it (and make ext4 flush). A file with other bytes was truncated by a
-    # power cut before its row was written.
-    path.unlink(missing_ok=True)
+    # link() fails if the name exists, rename() would replace it (and make ext4 flush).
     try:
         os.link(temp, path)
     except FileExistsError:  # stored by another process, with the same bytes
@@ -139,6 +152,14 @@ def _publish(temp: Path, path: Path) -> None:
         temp.rename(path)  # a file system without hard links, such as exFAT
         return
     temp.unlink()
+
+
+def _read(path: Path) -> bytes:
+    fd = os.open(path, READING)
+    try:
+        return _read_all(fd)
+    finally:
+        os.close(fd)
 
 
 def _read_all(fd: int) -> bytes:

@@ -26,6 +26,16 @@ class Totals:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class VariantTotals:
+    """How much is stored of one variant, and when the last entry was stored."""
+
+    variant: str
+    entries: int
+    bytes: int
+    last_stored_at: float
+
+
 class Index:
     """Rows of `entries`, `totals`, `counters` and `meta`. Thread-safe, process-safe; raises `DatabaseError` when SQLite does.
 
@@ -131,6 +141,23 @@ class Index:
     def totals(self, namespace: str) -> Totals:
         row = self.database.row("SELECT entries, bytes FROM totals WHERE namespace = ?", (namespace,))
         return Totals(0, 0) if row is None else Totals(row[0], row[1])
+
+    def by_variant(self, namespace: str) -> list[VariantTotals]:
+        """Return the totals of each variant. Reads as many rows as there are."""
+        rows = self.database.rows(
+            "SELECT variant, count(*), sum(size_bytes), max(stored_at) FROM entries WHERE namespace = ?"
+            " GROUP BY variant ORDER BY variant",
+            (namespace,),
+        )
+        return [VariantTotals(*row) for row in rows]
+
+    def activity(self) -> tuple[float, ...]:
+        """Return numbers that change while any process answers requests or runs jobs: counters, queue depth, leases."""
+        row = self.database.row(
+            "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
+            " (SELECT total(leased_until) FROM jobs WHERE leased_until > 0)"
+        )
+        return tuple(row or ())
 
     def shard(self, namespace: str, shard: str) -> dict[Key, int]:
         """Return the keys of one shard (two hex characters, all variants) with their sizes, for comparison with its files."""

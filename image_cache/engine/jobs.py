@@ -1,13 +1,12 @@
 """Job queue: requested loads, kept in the index so that they survive a restart."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from image_cache.db.database import Connection, Database, parameter_marks
+from image_cache.engine.holder import holder_name, is_holder_alive
 from image_cache.errors import QueueFull
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # priorities: on a screen now; on a page that was rendered; anything else
@@ -44,6 +43,15 @@ class Batch:
     done: int
     failed: int
     started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job in the queue. `ahead` counts the jobs that are claimed before it."""
+
+    priority: int
+    leased_until: float
+    ahead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +256,30 @@ class JobQueue:
         row = self.database.row(DEPTH)
         return row[0] if row else 0
 
+    def find(self, digest: str) -> QueuedJob | None:
+        """Return the job of an image, None when it has none."""
+        row = self.database.row(
+            "SELECT priority, leased_until, (SELECT count(*) FROM jobs AS other WHERE other.priority < jobs.priority"
+            " OR (other.priority = jobs.priority AND other.ready_at < jobs.ready_at)) FROM jobs WHERE digest = ?",
+            (bytes.fromhex(digest),),
+        )
+        return None if row is None else QueuedJob(*row)
+
+    def runnable(self) -> tuple[int, float]:
+        """Return how many jobs could be claimed now, and since when the oldest of them could (now when there is none)."""
+        now = self.clock()
+        row = self.database.row(
+            "SELECT count(*), coalesce(min(ready_at), ?) FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
+            " AND lane NOT IN (SELECT lane FROM lanes WHERE paused_until > ? AND paused_until <= ?)",
+            (now, now, now, now, now + MAX_ASKED_PAUSE_S),
+        )
+        return (0, now) if row is None else (row[0], row[1])
+
+    def held_by_dead(self) -> int:
+        """Return how many jobs are leased to processes that have ended."""
+        sql = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
+        return sum(count for holder, count in self.database.rows(sql, (self.clock(),)) if not is_holder_alive(holder))
+
     def running(self) -> int:
         row = self.database.row("SELECT count(*) FROM jobs WHERE leased_until > 0 AND leased_until > ?", (self.clock(),))
         return row[0] if row else 0
@@ -282,23 +314,3 @@ class JobQueue:
                 0
             ]
         return count
-
-
-def holder_name() -> str:
-    """Return a name for this process that no later process with the same pid has: pid and start time."""
-    return f"{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def is_holder_alive(holder: str) -> bool:
-    pid, _, started = holder.partition(":")
-    return _start_time(int(pid)) == started
-
-
-def _start_time(pid: int) -> str:
-    # Field 22 of /proc/PID/stat; the command name may contain spaces and brackets, so the fields after it are counted. A zombie
-    # (state Z) counts as ended.
-    try:
-        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return "gone" if facts[0] in "ZX" else facts[19]
-    except (OSError, IndexError):
-        return "gone"

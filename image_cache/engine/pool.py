@@ -25,7 +25,8 @@ class PeriodicJob:
 class Pool:
     """Workers call `work` until it returns False, then wait until they are woken. `start` and `close` are idempotent.
 
-    `name` is that of the thread for periodic jobs. Start it in the process that uses it, because threads do not survive a fork.
+    `wakeup` wakes the workers: code that enqueues jobs can set it without knowing the pool. `name` is that of the thread for
+    periodic jobs. Start it in the process that uses it, because threads do not survive a fork.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Pool:
         error_pause_s: float = ERROR_PAUSE_S,
         idle_s: float = IDLE_S,
         name: str = "housekeeper",
+        wakeup: threading.Event | None = None,
     ) -> None:
         self._work = work
         self._periodic_jobs = periodic_jobs
@@ -47,7 +49,7 @@ class Pool:
         self._lock = threading.Lock()  # protects _threads
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
-        self._woken = threading.Event()
+        self._wakeup = wakeup or threading.Event()
         self.errors = 0  # unexpected errors, for the health check
 
     @property
@@ -72,14 +74,14 @@ class Pool:
 
     def wake(self) -> None:
         """Wake the workers, because there is work. Cheap; any thread."""
-        self._woken.set()
+        self._wakeup.set()
 
     def close(self, timeout_s: float = 20.0) -> bool:
         """Stop and join all threads. Return False if one did not end in time (it is a daemon and dies with the process)."""
         self._stop.set()
         with self._lock:
             threads, self._threads = self._threads, []
-        self._woken.set()
+        self._wakeup.set()
         deadline = time.monotonic() + timeout_s
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -87,9 +89,9 @@ class Pool:
 
     def _run_worker(self) -> None:
         while not self._stop.is_set():
-            self._woken.clear()  # before `work`: jobs that arrive while it runs set it again
+            self._wakeup.clear()  # before `work`: jobs that arrive while it runs set it again
             if not self._guarded("worker", self._work):
-                self._woken.wait(self._idle_s)
+                self._wakeup.wait(self._idle_s)
 
     def _run_periodic_jobs(self) -> None:
         due = {job.name: time.monotonic() + job.first_s for job in self._periodic_jobs}

@@ -1,6 +1,6 @@
 """Image registry: the images that may be loaded, their URLs, and facts about them. Part of the disposable index."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, Row, parameter_marks
@@ -44,6 +44,11 @@ class ImageRegistry:
 
     def get(self, digest: str) -> ImageRecord | None:
         row = self.database.row(f"SELECT {COLUMNS} FROM images WHERE digest = ?", (bytes.fromhex(digest),))
+        return None if row is None else _image(row)
+
+    def find(self, namespace: str, identity: str) -> ImageRecord | None:
+        """Return the image that is registered under an identity."""
+        row = self.database.row(f"SELECT {COLUMNS} FROM images WHERE namespace = ? AND identity = ?", (namespace, identity))
         return None if row is None else _image(row)
 
     def get_many(self, digests: Sequence[str]) -> dict[str, ImageRecord]:
@@ -140,8 +145,26 @@ class ImageRegistry:
         row = self.database.row("SELECT registered, fetched, given_up FROM image_totals WHERE namespace = ?", (namespace,))
         return (0, 0, 0) if row is None else (row[0], row[1], row[2])
 
+    def count_stale(self, namespace: str, now: float) -> int:
+        """Count the images that were fetched and are past their freshness."""
+        row = self.database.row(
+            "SELECT count(*) FROM images WHERE namespace = ? AND fetched_at IS NOT NULL"
+            " AND (fresh_until IS NULL OR fresh_until <= ?)",
+            (namespace, now),
+        )
+        return int(row[0]) if row else 0
+
     def clear(self, conn: Connection, namespace: str) -> None:
         conn.execute("DELETE FROM images WHERE namespace = ?", (namespace,))
+
+
+def cover_facts(conn: Connection, namespace: str) -> Iterator[dict[str, object]]:
+    """Yield what is needed to fetch each image of a namespace again and to see whether it changed, by identity."""
+    rows = conn.execute(
+        "SELECT identity, url, revision, digest, body_sha256, etag, width, height FROM images WHERE namespace = ? ORDER BY identity",
+        (namespace,),
+    )
+    return map(dict, rows)
 
 
 def _image(row: Row) -> ImageRecord:

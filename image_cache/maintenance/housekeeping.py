@@ -81,7 +81,7 @@ class Housekeeping:
     def retain(self) -> None:
         """Remove what nobody looked at for the retention time, a little a day, and only while it could be fetched again."""
         with self._forgiving("retention"), self._leading() as leads:
-            if not leads or self.covers.loader.is_paused() or self.covers.jobs.paused_hosts():
+            if not leads or self.covers.is_paused() or self.covers.jobs.paused_hosts():
                 return
             cache = self.covers.cache
             most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
@@ -92,7 +92,7 @@ class Housekeeping:
     def _rebuild(self) -> None:
         with self._leading() as leads:
             if leads:  # otherwise another process does it, and its rows appear here
-                self.covers.names.open()
+                self.covers.digests.open()
                 self._register()
                 upkeep.rebuild_from_files(self.covers.cache)
                 self.covers.wake()
@@ -100,7 +100,7 @@ class Housekeeping:
     def _register(self) -> None:
         """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
         index, failed = self.covers.cache.index, list[DatabaseError]()
-        self.covers.register_all(self._known_urls(failed))
+        self.covers.register(self._known_urls(failed))
         if failed:
             logger.warning("covers not registered reason=%s", failed[0])
             return

@@ -1,43 +1,68 @@
-"""The vault as it lies on the disk, opened for reading only: for whoever looks at it without being the service.
+"""Read-only view of a vault: its databases, its folders, and every figure that pages, `/metrics` and commands show.
 
-Nothing is made, moved, migrated or flushed, and no thread is started; each part is opened when it is asked, so that one that is
+Nothing is created, moved, migrated or flushed, and no thread is started. Each part is opened on first use, so that one that is
 broken does not hide the others.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
 
 from config import Settings
 from image_cache.covers import NAMESPACE
-from image_cache.covers.runtime_limits import CacheLimits, RuntimeLimits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
+from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
-from image_cache.engine.index import Index
+from image_cache.engine.index import Index, Totals, VariantTotals
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.registry import ImageRegistry
 from image_cache.engine.stats.counters import Counters
+from image_cache.engine.stats.history import (
+    DAY_S,
+    SHORT_S,
+    Failure,
+    HostFigures,
+    Sample,
+    WriteBudget,
+    hosts,
+    recent_failures,
+    samples,
+    sd_wear,
+)
+from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.index import FileIndex
 from image_cache.imaging.variants import cover_variants
+from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
 
-if TYPE_CHECKING:
-    from image_cache.services import Services
+
+@dataclass(frozen=True, slots=True)
+class CoverCounts:
+    """Covers by state. `given_up` are those that were never fetched and are not tried again by themselves."""
+
+    registered: int
+    fetched: int
+    given_up: int
+
+    @property
+    def missing(self) -> int:
+        return max(0, self.registered - self.fetched - self.given_up)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadonlyVault:
-    """What can be asked about a vault. Each method of each part may raise `DatabaseError`. Close it in the thread that used it."""
+    """One vault. Every method may raise `DatabaseError`. Close it in the thread that used it."""
 
     settings: Settings
     catalog: CatalogDatabase
     cache: Cache
     jobs: JobQueue
-    register: ImageRegistry
+    registry: ImageRegistry
     files: FileIndex
     streams: Index
     stream_disk: DiskTier
@@ -54,14 +79,59 @@ class ReadonlyVault:
         known = self.settings
         return tuple(v.name for v in cover_variants(known.THUMBNAIL_SIZE, known.DETAIL_SIZE, known.IMAGE_QUALITY, known.RECIPE))
 
+    def count_records(self) -> int:
+        return AlbumTable(self.catalog).count()
+
+    def records_with_cover(self, is_same: Callable[[str], bool], limit: int) -> list[int]:
+        """Return the ids of the first records whose cover URL passes."""
+        found = (album_id for album_id, url in AlbumTable(self.catalog).sources_of_covers() if is_same(url))
+        return list(islice(found, limit))
+
     def stats(self) -> CacheStats:
-        """Return the numbers of the covers as the service wrote them: at most a minute old. Its memory is not among them."""
+        """Return the figures of the covers as the service wrote them, at most a minute old. Its memory tier is not among them."""
         return collect_stats(self.cache, self.jobs, self.limits().ttl_hours)
 
-    def count(self, sql: str, *values: object, catalog: bool = False) -> int:
-        """Return the first column of the first row of a statement on the index, or on the catalogue."""
-        row = (self.catalog if catalog else self.index.database).row(sql, values)
-        return int(row[0] or 0) if row is not None else 0
+    def covers(self) -> CoverCounts:
+        return CoverCounts(*self.registry.summary(self.cache.namespace))
+
+    def stale_covers(self) -> int:
+        return self.registry.count_stale(self.cache.namespace, self.clock())
+
+    def totals(self) -> Totals:
+        return self.index.totals(self.cache.namespace)
+
+    def unused(self, days: float) -> Totals:
+        """Return what was not used for this many days."""
+        return self.index.unused(self.cache.namespace, self.clock() - days * DAY_S)
+
+    def by_variant(self) -> list[VariantTotals]:
+        return self.index.by_variant(self.cache.namespace)
+
+    def hosts(self, limit: int = 50) -> list[HostFigures]:
+        """Return the hosts that were fetched from and those in trouble, the last used first."""
+        return hosts(self.index.database, self.clock(), limit)
+
+    def failures(self, limit: int = 20) -> list[Failure]:
+        """Return the last failures, newest first."""
+        return recent_failures(self.index.database, limit)
+
+    def samples(self, *, span_s: int = SHORT_S, back_s: float = DAY_S) -> list[Sample]:
+        """Return the history of the last `back_s` seconds, oldest first."""
+        return samples(self.index.database, self.clock(), span_s=span_s, back_s=back_s)
+
+    def wear(self) -> WriteBudget:
+        """Return what was written to the card by day, beside its budget."""
+        known = self.settings
+        return sd_wear(
+            self.index.database,
+            self.clock(),
+            budget_bytes=known.sd_budget_bytes,
+            endurance_bytes=known.sd_endurance_bytes,
+        )
+
+    def miss_ratio_curve(self) -> MissRatioCurve:
+        """Return the share of requests that caches of other sizes would have answered."""
+        return reuse_curve(self.index.database, self.clock(), budget_bytes=self.cache.budget_bytes)
 
     def close(self) -> None:
         self.catalog.close()
@@ -70,12 +140,10 @@ class ReadonlyVault:
         self.streams.close()
 
 
-def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
-    """Return a reading of the vault that the settings describe. Opens only the catalogue, and makes nothing ever."""
+def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
+    """Return the vault that the settings describe. Opens only the catalogue, and creates nothing."""
     catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
-    default = CacheLimits(
-        settings.disk_budget_bytes, settings.memory_budget_bytes - settings.stream_memory_bytes, settings.IMAGE_CACHE_TTL_HOURS
-    )
+    default = default_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = settings.floor_bytes
@@ -98,27 +166,10 @@ def open_reading(settings: Settings, *, clock: Callable[[], float] = time.time) 
             per_lane=settings.DOWNLOADS_PER_HOST,
             clock=clock,
         ),
-        register=ImageRegistry(index.database),
+        registry=ImageRegistry(index.database),
         files=FileIndex(settings.files_dir / "files.db", clock, is_reader=True),
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
         clock=clock,
-        limits=lambda: in_force,  # asked once: a catalogue that somebody locks costs its patience once
-    )
-
-
-def reading_of(services: "Services") -> ReadonlyVault:
-    """Return the same for the service itself, on the databases that it has open. Never closed: they are the service's."""
-    covers, engine = services.covers, services.streams.cache.engine
-    return ReadonlyVault(
-        settings=services.settings,
-        catalog=services.catalog,
-        cache=covers.cache,
-        jobs=covers.jobs,
-        register=covers.registry,
-        files=services.files.cache.index,
-        streams=engine.index,
-        stream_disk=engine.disk,
-        clock=covers.clock,
-        limits=services.limits,
+        limits=lambda: in_force,  # read once: a catalogue that another process locks costs its timeout once
     )

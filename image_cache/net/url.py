@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -90,6 +91,7 @@ def _parse(url: str) -> Target:
     return Target(full, peer)
 
 
+@lru_cache(maxsize=256)  # most covers come from a few hosts
 def canonical_host(text: str) -> str:
     """Return the canonical form of a host: lower case, IDNA A-labels, no final dot. Raises ValueError for a non-canonical IPv4 address."""
     name = text.lower()

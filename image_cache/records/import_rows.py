@@ -1,4 +1,4 @@
-"""The loop of an import: rows in, batches of changes out, a report at the end."""
+"""Import loop: rows in, batches of changes out, a report at the end."""
 
 import contextlib
 import itertools
@@ -12,11 +12,11 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.models import AlbumRow, ImportReport
-from image_cache.records.merge import created, identity, merged, numbered, synced, whose
+from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
-ROWS_A_WRITE = 200  # one fsync for so many, and others get their turn to write in between
-KEPT_REASONS = 1000
+ROWS_A_WRITE = 200  # one fsync for this many, and others can write in between
+MAX_REASONS = 1000
 NOTHING = ImportReport(0, 0, 0, 0, ())
 
 _COPIES = "CREATE TABLE copies (source TEXT, source_id TEXT, seen INTEGER, PRIMARY KEY (source, source_id)) WITHOUT ROWID;"
@@ -33,15 +33,15 @@ def import_rows(
     resume: ImportReport = NOTHING,
     each: Callable[[AlbumRow, str], None] | None = None,
 ) -> ImportReport:
-    """Put rows into the catalogue; see `Library.import_rows`."""
+    """Import rows into the catalogue; see `Library.import_rows`."""
     albums = AlbumTable(catalog)
-    report = replace(resume, read=0, rejected=())  # what was read before a stop is read again, and counted already
+    report = replace(resume, read=0, rejected=())  # what was read before a stop is read again; it is counted already
     with contextlib.ExitStack() as stack:
-        # Which identities this file has shown so far. On disk: a table may have a million rows, the machine 512 MB.
+        # Which identities the file has listed so far. On disk: a table may have a million rows, the machine 512 MB.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vinylvault-import-"))
         copies = stack.enter_context(contextlib.closing(Database(Path(folder) / "copies.db", [_COPIES], synchronous="OFF")))
         source = iter(rows)
-        # A batch must end where the one before the stop did, or rows would be counted twice.
+        # A batch must end where the one before the stop ended, or rows would be counted twice.
         while batch := list(itertools.islice(source, _batch_size(resume.read - report.read))):
             is_known = report.read < resume.read
             good = [row for row in batch if isinstance(row, AlbumRow)]
@@ -49,7 +49,7 @@ def import_rows(
             report = replace(
                 report,
                 read=report.read + len(batch),
-                rejected=report.rejected + tuple(bad[: KEPT_REASONS - len(report.rejected)]),
+                rejected=report.rejected + tuple(bad[: MAX_REASONS - len(report.rejected)]),
             )
             # Looking up and writing are one transaction: another import may run at the same time.
             try:
@@ -88,37 +88,37 @@ def _batch_size(known: int) -> int:
 
 
 def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, str, bool]:
-    """Return (source, source id, whether this file has said it before, as far as only that can tell)."""
-    source, source_id = identity(row)
+    """Return (source, source id, whether the file has listed it before, if only the file can tell)."""
+    source, source_id = identity_of(row)
     is_named = bool(row.source_id) and not row.counts_copies
-    if is_named and not is_dry:  # the catalogue knows what came before
+    if is_named and not is_dry:  # the catalogue knows the earlier rows
         return source, source_id, False
     nth = seen.execute(
         "INSERT INTO copies VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET seen = seen + 1 RETURNING seen", (source, source_id)
     ).fetchone()["seen"]
     if is_named:
         return source, source_id, nth > 1
-    return source, numbered(source_id, nth), False
+    return source, numbered_id(source_id, nth), False
 
 
 def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
-    """Insert or update the album of a row, or only compare when `conn` is None; return what happened."""
+    """Insert or update the album of a row, or only compare if `conn` is None; return what happened."""
     source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
     before = albums.by_identity(source, source_id)
     if before is None:
         if conn is not None:
-            albums.note_plays(conn, albums.insert(conn, created(row, source, source_id, now)), row.played_at)
-        elif is_again:  # it would have come in with the row that said it first
+            albums.add_plays(conn, albums.insert(conn, create_album(row, source, source_id, now)), row.played_at)
+        elif is_again:  # the first row with this id would have inserted it
             return "same"
         return "new"
-    after = merged(before, row)
+    after = merge_row(before, row)
     plays = albums.plays_missing(before.id, row.played_at) if row.played_at else ()
     if after == before and not plays:
         return "same"
     if conn is not None:
         if after != before:
             albums.update(conn, before, after)
-        albums.note_plays(conn, before.id, plays)
+        albums.add_plays(conn, before.id, plays)
     return "changed"
 
 
@@ -128,9 +128,9 @@ def sync_rows(
     *,
     now: float,
     failing: Collection[str],
-    also: Callable[[Connection, "Counter[str]"], None],
-) -> "Counter[str]":
-    """Put the rows of a page into the catalogue; see `Library.sync_rows`."""
+    also: Callable[[Connection, Counter[str]], None],
+) -> Counter[str]:
+    """Write the rows of a page into the catalogue; see `Library.sync_rows`."""
     albums, counts = AlbumTable(catalog), Counter[str]()
     try:
         with catalog.write() as conn:
@@ -144,11 +144,11 @@ def sync_rows(
 
 def _apply_synced(albums: AlbumTable, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
     known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
-    album, source_id = whose(row, known, albums.copies(row.source, row.source_id))
+    album, source_id = match_copy(row, known, albums.copies(row.source, row.source_id))
     if album is None:
-        albums.insert(conn, replace(created(row, row.source, source_id, now), seen_at=now))
+        albums.insert(conn, replace(create_album(row, row.source, source_id, now), seen_at=now))
         return "new"
-    after = synced(album, row, source_id, now, failing)
+    after = apply_sync(album, row, source_id, now, failing)
     if after == album:
         return "same"
     albums.update(conn, album, after)

@@ -1,4 +1,4 @@
-"""What an import row means for the catalogue: who it is, and what it changes. Pure functions, no I/O."""
+"""Merging import rows into albums: which album a row is, and what it changes. Pure functions, no I/O."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -12,10 +12,10 @@ from image_cache.text import fold, sort_key
 OWN_SOURCE = "table"  # the source of rows that name none
 
 
-def identity(row: AlbumRow) -> tuple[str, str]:
-    """Return (source, source id). A row without an id of its own gets one from what tells pressings apart.
+def identity_of(row: AlbumRow) -> tuple[str, str]:
+    """Return (source, source id). A row without an id gets one from the columns that distinguish pressings.
 
-    Label, rating, grades, notes, cover and plays are not part of it: they are filled in later, and the record stays the same.
+    Label, rating, grades, notes, cover and plays are left out: they may be filled in later for the same record.
     """
     source = row.source or OWN_SOURCE
     if row.source_id:
@@ -28,20 +28,20 @@ def identity(row: AlbumRow) -> tuple[str, str]:
     return source, f"row-{digest.hexdigest()[:24]}"
 
 
-def numbered(source_id: str, copy: int) -> str:
-    """Return the id of the nth copy in a file: two copies on the shelf stay two."""
+def numbered_id(source_id: str, copy: int) -> str:
+    """Return the id of the nth copy in a file: two copies stay two records."""
     return source_id if copy == 1 else f"{source_id}-{copy}"
 
 
-def created(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
-    """Return the album that a row makes when it is not known yet; its id is given by the catalogue."""
+def create_album(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
+    """Return the album of a row that is not known yet; the catalogue assigns its id."""
     blank = Album(id=0, source=source, source_id=source_id, title="", artist="", artist_sort="", title_sort="", added_at=now)
-    return merged(blank, row)
+    return merge_row(blank, row)
 
 
-def merged(album: Album, row: AlbumRow) -> Album:
-    """Return the album with what the row says. Silence changes nothing, plays never go down, and what was written here stays."""
-    said = {
+def merge_row(album: Album, row: AlbumRow) -> Album:
+    """Return the album with the values of the row. Missing values change nothing, plays never go down, the owner's notes stay."""
+    values = {
         name: value
         for name in (
             *("year", "genres", "styles", "formats", "label", "catno", "rating", "media_condition", "sleeve_condition"),
@@ -58,30 +58,30 @@ def merged(album: Album, row: AlbumRow) -> Album:
         own_notes=album.own_notes or row.own_notes or "",
         plays=max(album.plays, row.plays or 0),
         last_played_at=max(album.last_played_at or 0.0, row.last_played_at or 0.0) or None,
-        **said,
+        **values,
     )
 
 
-def synced(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
-    """Return the album as its source shows it now; the very same one when nothing differs.
+def apply_sync(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
+    """Return the album as its source shows it now; the very same object if nothing differs.
 
-    Other than a table a source says everything, so what it leaves empty is empty. What was done here stays, as with any import:
-    plays, stars, notes and covers of one's own. `failing` holds the addresses of covers that cannot be had where we know them.
+    Unlike a table, a source lists every value, so what it leaves empty is empty. Plays and the owner's rating, notes and cover
+    stay, as with any import. `failing` holds new URLs of covers that cannot be fetched from the known one.
     """
     after = replace(
-        merged(album, row),
+        merge_row(album, row),
         source_id=source_id,
         year=row.year,
         rating=row.rating,
         added_at=album.added_at if row.added_at is None else row.added_at,
-        cover_url=_address(album.cover_url, row.cover_url, failing),
+        cover_url=_cover_url(album.cover_url, row.cover_url, failing),
         gone_at=None,
     )
     return album if after == album else replace(after, seen_at=now)
 
 
-def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
-    """Return the album with what its source tells when it is asked for this one alone; a cover only where there is none."""
+def add_details(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str | None, now: float) -> Album:
+    """Return the album with the details that its source returns for a single record; a cover only if it has none."""
     return replace(
         album,
         tracks=tuple(tracks) or album.tracks,
@@ -91,11 +91,11 @@ def detailed(album: Album, tracks: Sequence[Track], barcode: str, cover_url: str
     )
 
 
-def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
-    """Return (the album that a copy of a release is, None for a new one; its source id).
+def match_copy(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
+    """Return (the album of a copy, None for a new one; its source id).
 
-    `known` is the album of this copy, `copies` are those of the release. A copy that is not known yet takes the place of one that
-    came from a table, which cannot tell copies apart, or of one that left the collection and now comes back under another number.
+    `known` is the album of this copy, `copies` are those of the release. An unknown copy replaces one that came from a table,
+    which cannot tell copies apart, or one that left the collection and now comes back under another number.
     """
     if known is None:
         nameless = [copy for copy in copies if not copy.instance_id]
@@ -104,16 +104,16 @@ def whose(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[
     if known is not None and known in copies:
         return known, known.source_id
     taken = {copy.source_id for copy in copies}
-    return known, next(name for n in range(1, len(copies) + 2) if (name := numbered(row.source_id, n)) not in taken)
+    return known, next(name for n in range(1, len(copies) + 2) if (name := numbered_id(row.source_id, n)) not in taken)
 
 
-def _address(known: str | None, said: str | None, failing: Collection[str]) -> str | None:
-    """Return the address of a cover to keep: the known one while it leads to the same picture as well as the new one does.
+def _cover_url(known: str | None, listed: str | None, failing: Collection[str]) -> str | None:
+    """Return the URL to store: the known one while it leads to the same image at no smaller size.
 
-    Services sign their addresses anew for every answer. Writing each of them would rewrite the collection with every sync.
+    Services sign their URLs anew for every response. Storing each of them would rewrite the collection with every sync.
     """
-    if said is None or known is None or known == said:
-        return said or known
-    old, new = identify(known), identify(said)
-    is_same = old.name == new.name and urlsplit(known).hostname == urlsplit(said).hostname and new.edge_px <= old.edge_px
-    return known if is_same and said not in failing else said
+    if listed is None or known is None or known == listed:
+        return listed or known
+    old, new = identify(known), identify(listed)
+    is_same = old.name == new.name and urlsplit(known).hostname == urlsplit(listed).hostname and new.edge_px <= old.edge_px
+    return known if is_same and listed not in failing else listed

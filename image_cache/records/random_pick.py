@@ -1,4 +1,4 @@
-"""Random that pleases: what was not played for long comes up more often, and why a record came up can be said in half a line."""
+"""Random pick of a record: what was not played for long is more likely, and the reason can be given in half a line."""
 
 import datetime
 import itertools
@@ -13,101 +13,110 @@ from dataclasses import dataclass
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, parameter_marks
 from image_cache.models import Album
-from image_cache.records.ordering import NOWHERE, ShelfOrder, position
-
-
-@dataclass(frozen=True, slots=True)
-class PlayHistory:
-    """When a record was played, and when it came in, in Unix seconds. `last_played_at` None: never, or nobody knows when."""
-
-    plays: int
-    last_played_at: float | None
-    added_at: float
-
-
-class SpinTable:
-    """The last picks of all processes. Any thread."""
-
-    def __init__(self, catalog: CatalogDatabase) -> None:
-        self._db = catalog
-
-    @contextmanager
-    def turn(self) -> Iterator[Connection]:
-        """Hold the only turn to pick, over all processes. Not written through to the disk: a power cut may forget the last picks."""
-        with self._db.write(is_durable=False) as conn:
-            yield conn
-
-    def recent(self, conn: Connection, most: int) -> list[int]:
-        """Return the last picks, newest last."""
-        rows = conn.execute("SELECT album_id FROM spins ORDER BY id DESC LIMIT ?", (most,))
-        return [row["album_id"] for row in rows][::-1]
-
-    def note(self, conn: Connection, album_id: int, now: float, most: int) -> None:
-        """Remember a pick, and forget those before the last `most`."""
-        conn.execute("INSERT INTO spins (album_id, spun_at) VALUES (?, ?)", (album_id, now))
-        conn.execute("DELETE FROM spins WHERE id <= (SELECT max(id) FROM spins) - ?", (most,))
-
-    def gone(self) -> set[int]:
-        """Return the albums that are gone from where they came from."""
-        return {row["id"] for row in self._db.rows("SELECT id FROM albums WHERE gone_at IS NOT NULL")}
-
-    def heard(self, album_ids: Sequence[int]) -> dict[int, PlayHistory]:
-        """Return what is known of some albums, at most some hundred."""
-        sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({parameter_marks(len(album_ids))})"
-        return {
-            row["id"]: PlayHistory(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)
-        }
-
+from image_cache.records.ordering import NOWHERE, ShelfOrder
 
 DAY_S = 86400.0
 NEVER = 1.0  # the weight of a record that was never played,
 JUST_NOW = 0.05  # of one that was played a moment ago,
 RESTED = 0.8  # and of one that was not played for a year
 REST_S = 365 * DAY_S
-UNKNOWN_S = REST_S / 2  # played, and nobody knows when
+UNKNOWN_S = REST_S / 2  # played, at an unknown time
 NEW_S = 7 * DAY_S
-AT_A_TIME = 24  # records looked at in one go
-MOST_TRIES = 30
-FEW = 500  # so few are looked through instead of being tried by chance
+DRAWN_AT_A_TIME = 24
+MAX_DRAWS = 30
+FEW = 500  # up to this many are filtered instead of being drawn and rejected
+NOT_AGAIN = 20  # picks before a record may come up a second time
 MONTHS = tuple(datetime.date(2000, month, 1).strftime("%B") for month in range(1, 13))
 
 
-def weight(heard: PlayHistory, now: float) -> float:
-    """Return how likely a record is to come up, against 1 for one that was never played."""
-    if heard.last_played_at is None and not heard.plays:
-        return NEVER
-    idle_s = UNKNOWN_S if heard.last_played_at is None else max(0.0, now - heard.last_played_at)
-    return JUST_NOW + (RESTED - JUST_NOW) * min(1.0, idle_s / REST_S)
+@dataclass(frozen=True, slots=True)
+class PlayHistory:
+    """When a record was played, and when it was added, in Unix seconds. `last_played_at` None: never, or at an unknown time."""
+
+    plays: int
+    last_played_at: float | None
+    added_at: float
 
 
-def pick(
+class RandomPicker:
+    """Picks albums. Any thread. Picks are stored in the catalogue, and in memory for a disk that takes no more."""
+
+    def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
+        self._rows = SpinTable(catalog)
+        self._clock = clock
+        self._rng = rng
+        self._guard = threading.Lock()  # protects _picked
+        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
+
+    def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
+        """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
+        now = self._clock()
+        try:
+            with self._rows.alone() as conn:
+                album_id = self._pick(ids, order, exclude, recent=self._rows.recent(conn, NOT_AGAIN), now=now)
+                self._rows.add(conn, album_id, now, NOT_AGAIN)
+        except DatabaseError:  # a full disk, or one that became read-only: this process has to remember by itself
+            with self._guard:
+                recent = list(self._picked)
+            album_id = self._pick(ids, order, exclude, recent=recent, now=now)
+        with self._guard:
+            self._picked.append(album_id)
+        return album_id
+
+    def _pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int], *, recent: Sequence[int], now: float) -> int:
+        def is_among(album_id: int) -> bool:
+            place = order.place_of(album_id)
+            index = bisect_left(ids, place, key=order.place_of)
+            return place != NOWHERE and index < len(ids) and ids[index] == album_id
+
+        barred = {album_id for album_id in self._rows.gone() if is_among(album_id)}
+        if len(barred) == len(ids):
+            barred.clear()
+        excluded = {album_id for album_id in exclude if album_id not in barred and is_among(album_id)}
+        if len(barred) + len(excluded) < len(ids):
+            barred |= excluded
+        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
+        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
+        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
+        return draw(ids, barred.union(before), self._rows.histories, now, self._rng)
+
+
+def draw(
     ids: Sequence[int],
     barred: set[int],
-    heard: Callable[[Sequence[int]], Mapping[int, PlayHistory]],
+    histories: Callable[[Sequence[int]], Mapping[int, PlayHistory]],
     now: float,
     rng: random.Random,
 ) -> int:
-    """Return one of `ids` that is not `barred` (one at least is not), by weight.
+    """Return one of `ids` that is not `barred` (at least one is not), by weight.
 
-    By chance and rejection, so that 100,000 records cost no more than a hundred: draw evenly, keep a record with the likelihood
-    of its weight. The result is exactly by weight.
+    Rejection sampling, so that 100,000 records cost no more than a hundred: draw evenly, accept a record with the probability
+    of its weight.
     """
     if len(ids) <= FEW or 2 * len(barred) > len(ids):
         ids = list(itertools.filterfalse(barred.__contains__, ids))
     drawn: list[int] = []
     known: Mapping[int, PlayHistory] = {}
-    for _ in range(MOST_TRIES):
-        drawn = [one for one in rng.choices(ids, k=AT_A_TIME) if one not in barred] or drawn
-        known = heard(tuple(dict.fromkeys(drawn)))
-        for one in drawn:
-            if one in known and rng.random() * NEVER < weight(known[one], now):
-                return one
-    # All of it was played lately: the least lately of what was looked at last. One that was deleted meanwhile weighs nothing.
-    return max(drawn, key=lambda one: weight(known[one], now) if one in known else 0.0)
+    for _ in range(MAX_DRAWS):
+        drawn = [album_id for album_id in rng.choices(ids, k=DRAWN_AT_A_TIME) if album_id not in barred] or drawn
+        known = histories(tuple(dict.fromkeys(drawn)))
+        for album_id in drawn:
+            if album_id in known and rng.random() * NEVER < weight(known[album_id], now):
+                return album_id
+    # All of them were played lately: the one of the last draw played longest ago. One that was removed meanwhile weighs nothing.
+    return max(drawn, key=lambda album_id: weight(known[album_id], now) if album_id in known else 0.0)
 
 
-def why(album: Album | PlayHistory, now: float) -> str:
-    """Say in half a line what speaks for a record: "never played", "not played since May 2024", "came in last week"."""
+def weight(history: PlayHistory, now: float) -> float:
+    """Return how likely a record is to come up, against 1 for one that was never played."""
+    if history.last_played_at is None and not history.plays:
+        return NEVER
+    idle_s = UNKNOWN_S if history.last_played_at is None else max(0.0, now - history.last_played_at)
+    return JUST_NOW + (RESTED - JUST_NOW) * min(1.0, idle_s / REST_S)
+
+
+def reason_for(album: Album | PlayHistory, now: float) -> str:
+    """Return in half a line why a record was picked: "never played", "not played since May 2024", "came in last week"."""
     if album.last_played_at is not None:
         return _since(album.last_played_at, now)
     if album.plays:
@@ -119,7 +128,7 @@ def why(album: Album | PlayHistory, now: float) -> str:
 
 
 def _since(at: float, now: float) -> str:
-    then, today = (datetime.datetime.fromtimestamp(one).astimezone() for one in (at, now))
+    then, today = (datetime.datetime.fromtimestamp(moment).astimezone() for moment in (at, now))
     days = (today.date() - then.date()).days
     if days < 1:
         return "played today already, and up again by chance"
@@ -129,47 +138,35 @@ def _since(at: float, now: float) -> str:
     return f"not played since {MONTHS[then.month - 1]}{year}"
 
 
-NOT_AGAIN = 20  # picks before a record may come up a second time
+class SpinTable:
+    """The last picks of all processes, and what is known of candidates. Any thread."""
 
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self._db = catalog
 
-class RandomPicker:
-    """Picks albums. Any thread; what was picked stands in the catalogue, and in memory for a disk that takes no more."""
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Lock out other picks, of all processes. Not durable: a power cut may lose the last picks."""
+        with self._db.write(is_durable=False) as conn:
+            yield conn
 
-    def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
-        self._spins = SpinTable(catalog)
-        self._clock = clock
-        self._rng = rng
-        self._guard = threading.Lock()  # protects _picked
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
+    def recent(self, conn: Connection, limit: int) -> list[int]:
+        """Return the last picks, newest last."""
+        rows = conn.execute("SELECT album_id FROM spins ORDER BY id DESC LIMIT ?", (limit,))
+        return [row["album_id"] for row in rows][::-1]
 
-    def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
-        """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
-        now = self._clock()
-        try:
-            with self._spins.turn() as conn:
-                album_id = self._pick(ids, order, exclude, recent=self._spins.recent(conn, NOT_AGAIN), now=now)
-                self._spins.note(conn, album_id, now, NOT_AGAIN)
-        except DatabaseError:  # a full disk, or one that became read-only: then this process has to remember by itself
-            with self._guard:
-                recent = list(self._picked)
-            album_id = self._pick(ids, order, exclude, recent=recent, now=now)
-        with self._guard:
-            self._picked.append(album_id)
-        return album_id
+    def add(self, conn: Connection, album_id: int, now: float, limit: int) -> None:
+        """Add a pick, and forget all but the last `limit`."""
+        conn.execute("INSERT INTO spins (album_id, spun_at) VALUES (?, ?)", (album_id, now))
+        conn.execute("DELETE FROM spins WHERE id <= (SELECT max(id) FROM spins) - ?", (limit,))
 
-    def _pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int], *, recent: Sequence[int], now: float) -> int:
-        def is_among(album_id: int) -> bool:
-            place = position(order, album_id)
-            at = bisect_left(ids, place, key=lambda one: position(order, one))
-            return place != NOWHERE and at < len(ids) and ids[at] == album_id
+    def gone(self) -> set[int]:
+        """Return the albums that are gone from their source."""
+        return {row["id"] for row in self._db.rows("SELECT id FROM albums WHERE gone_at IS NOT NULL")}
 
-        barred = {one for one in self._spins.gone() if is_among(one)}
-        if len(barred) == len(ids):
-            barred.clear()
-        excluded = {one for one in exclude if one not in barred and is_among(one)}
-        if len(barred) + len(excluded) < len(ids):
-            barred |= excluded
-        # A collection smaller than the memory gets its oldest picks back first; one is always left to pick.
-        memory = min(NOT_AGAIN, len(ids) - len(barred) - 1)
-        before = list(dict.fromkeys(one for one in reversed(recent) if one not in barred and is_among(one)))[:memory]
-        return pick(ids, barred.union(before), self._spins.heard, now, self._rng)
+    def histories(self, album_ids: Sequence[int]) -> dict[int, PlayHistory]:
+        """Return the history of each album, at most some hundred."""
+        sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({parameter_marks(len(album_ids))})"
+        return {
+            row["id"]: PlayHistory(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)
+        }

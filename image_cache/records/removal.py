@@ -1,33 +1,35 @@
-"""What is asked of `catalog.db` when records are removed: what somebody put into them here, which are gone, and the removal itself.
+"""Removal of records, permanently: what goes with them, which are gone from their source, and the removal itself.
 
-Statements only. Plays, facets, tries, wishes and places in folders go with a record by its foreign keys, its words by a trigger.
+Plays, facets, searches for covers, queued details and places in folders go with a record by its foreign keys, its words by a trigger.
 """
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
-from image_cache.records.table import album_columns, album_from
+from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.units import counted
 
-if TYPE_CHECKING:
-    from image_cache.records.appearance import RecordAppearances
+logger = logging.getLogger(__name__)
 
+RECORDS_A_WRITE = 200  # others write in between: a sync, a play
 AT_A_TIME = 500
+EVER = 9e15  # later than any time that is stored
 _OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
 _GONE = "source = ? AND gone_at IS NOT NULL AND gone_at <= ?"
-EVER = 9e15  # later than any moment that is written down
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDependents:
-    """What is in a record that no source knows. `stars` None: none were given here."""
+    """What a record has that no source knows. `stars` None: not rated by its owner."""
 
     plays: int = 0
     has_notes: bool = False
@@ -37,10 +39,17 @@ class RecordDependents:
     def __bool__(self) -> bool:
         return bool(self.plays or self.has_notes or self.has_cover or self.stars)
 
+    def parts(self) -> list[str]:
+        """Return each part in words: 2 plays, notes, own cover, 3 stars."""
+        parts = [counted(self.plays, "play")] if self.plays else []
+        parts += ["notes"] if self.has_notes else []
+        parts += ["own cover"] if self.has_cover else []
+        return [*parts, counted(self.stars, "star")] if self.stars else parts
+
 
 @dataclass(frozen=True, slots=True)
 class GoneRecords:
-    """Removes only what is still gone from `source` since `until` or before; with `spares_own` only what has no `RecordDependents`."""
+    """Limits a removal to what is still gone from `source` since `until` or before; with `spares_own` to what has no dependents."""
 
     source: str
     until: float
@@ -49,7 +58,7 @@ class GoneRecords:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A record that is no more."""
+    """A record that was removed."""
 
     id: int
     artist: str
@@ -59,21 +68,128 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class GoneCount:
-    """How many records of a source are gone, how many of those have `RecordDependents`, and when the last of them went."""
+    """How many records of a source are gone, how many of those have dependents, and when the last of them went."""
 
     total: int = 0
     own: int = 0
     until: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class GoneList:
+    """The records that are gone from a source: their count, and the first of those with and without dependents."""
+
+    count: GoneCount
+    own: tuple[Album, ...]
+    plain: tuple[Album, ...]
+
+
+class RecordRemoval:
+    """Removes records of one vault. Any thread, several processes."""
+
+    def __init__(
+        self,
+        catalog: CatalogDatabase,
+        own: OwnCovers | None,
+        appearances: RecordAppearanceTable | None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rows = RemovalTable(catalog)
+        self._own = own
+        self._appearances = appearances
+        self._clock = clock
+
+    def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
+        """Return what each record has that no source knows, at most some hundred records."""
+        return self._rows.dependents(album_ids)
+
+    def titles(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return "artist, title (its dependents)" of each record that exists."""
+        found: dict[int, str] = {}
+        for start in range(0, len(album_ids), AT_A_TIME):
+            chunk = album_ids[start : start + AT_A_TIME]
+            own = self._rows.dependents(chunk)
+            for album in AlbumTable(self._rows.db).albums(chunk):
+                parts = ", ".join(own.get(album.id, RecordDependents()).parts())
+                found[album.id] = f"{album.artist}, {album.title}" + (f" ({parts})" if parts else "")
+        return found
+
+    def count_gone(self, source: str) -> GoneCount:
+        return self._rows.count_gone(source)
+
+    def gone(self, source: str, limit: int) -> GoneList:
+        """Return the records that are gone from a source, the first `limit` of each kind by artist."""
+        own, plain = (tuple(self._rows.gone(source, limit, own=is_own)) for is_own in (True, False))
+        return GoneList(self._rows.count_gone(source), own, plain)
+
+    def is_in_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
+        """Return True if the last scan found a record below one of these music folders."""
+        return self._rows.is_in_folder(album_id, dirs)
+
+    def remove(self, album_ids: Iterable[int], only: GoneRecords | None = None) -> list[Removed]:
+        """Remove records with their plays, notes, ratings and uploaded covers; return those that existed.
+
+        With `only` those alone that still match it. What a source still has comes back with its next sync or scan.
+        Raises `StorageError` when the disk refuses; what was removed before stays removed.
+        """
+        done = list[Removed]()
+        ids = iter(album_ids)
+        while portion := tuple(itertools.islice(ids, RECORDS_A_WRITE)):
+            try:
+                with self._rows.db.write() as conn:
+                    removed = self._rows.remove(conn, portion, only)
+            except OperationalError as error:
+                raise StorageError(self._rows.db.path.name, f"{error}, {len(done):,} records were removed") from error
+            if removed:
+                logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
+                self._forget_appearances(removed)
+                self._delete_covers(removed)
+            done += removed
+        return done
+
+    def remove_gone(self, only: GoneRecords) -> list[Removed]:
+        """Remove the records that match; see `remove`."""
+        return self.remove(self._rows.gone_ids(only), only)
+
+    def remove_source(self, source: str) -> int:
+        """Remove every record of a source; return how many. See `remove`."""
+        return len(self.remove(self._rows.ids(source)))
+
+    def _forget_appearances(self, removed: Iterable[Removed]) -> None:
+        if self._appearances is None:
+            return
+        try:
+            with self._appearances.database.write() as conn:
+                self._appearances.remove(conn, [record.id for record in removed])
+                self._appearances.changed(conn, self._clock())
+        except DatabaseError as error:  # the audit visits them anyway, as soon as the index can be used
+            logger.warning("looks of removed records left for later reason=%s", error)
+
+    def _delete_covers(self, removed: Iterable[Removed]) -> None:
+        """Delete the files of uploaded covers that no other record shows."""
+        if self._own is None:
+            return
+        for url in dict.fromkeys(record.own_cover for record in removed):
+            if not url or not url.startswith(SCHEME):
+                continue
+            try:
+                # During this transaction nobody can choose the same image for another record.
+                with self._rows.db.write(is_durable=False) as conn:
+                    if not self._rows.is_own_cover(conn, url):
+                        self._own.delete(url)
+            except (DatabaseError, StorageError) as error:
+                logger.warning("own cover not deleted reason=%s", error)
+
+
 class RemovalTable:
-    """Any thread, several processes. Methods with a connection belong into the caller's `write()` block."""
+    """Statements about records that are removed. Methods with a connection belong into the caller's `write()` block."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
 
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
-        """Return what each record has, at most some hundred of them; one that is not there is left out."""
+        """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
         sql = (
             "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({parameter_marks(len(album_ids))})"
@@ -81,11 +197,11 @@ class RemovalTable:
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
 
     def ids(self, source: str) -> Iterator[int]:
-        """Yield the records of a source, in chunks."""
+        """Yield the records of a source. Reads in chunks."""
         yield from self._chunks("source = ?", (source,))
 
     def gone_ids(self, only: GoneRecords) -> Iterator[int]:
-        """Yield the records that are gone, in chunks: they may be removed meanwhile."""
+        """Yield the records that are gone. Reads in chunks: they may be removed meanwhile."""
         spared = f" AND NOT {_OWN}" if only.spares_own else ""
         yield from self._chunks(_GONE + spared, (only.source, only.until))
 
@@ -95,13 +211,13 @@ class RemovalTable:
         )
         return GoneCount(*row) if row else GoneCount()
 
-    def gone(self, source: str, most: int, *, own: bool) -> list[Album]:
-        """Return the first by artist of the records that are gone and have `RecordDependents`, or with `own` False have none."""
+    def gone(self, source: str, limit: int, *, own: bool) -> list[Album]:
+        """Return the first records by artist that are gone and have `RecordDependents`, or with `own` False have none."""
         sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {_OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
-        return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, most))]
+        return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, limit))]
 
-    def lies_in_a_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
-        """Tell whether the last scan found a record below one of these music folders."""
+    def is_in_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
+        """Return True if the last scan found a record below one of these music folders."""
         sql = (
             "SELECT 1 FROM music_albums JOIN music_folders AS f ON f.id = folder_id JOIN music_roots AS r ON r.id = f.root_id"
             f" WHERE album_id = ? AND r.path IN ({parameter_marks(len(dirs))})"
@@ -109,26 +225,26 @@ class RemovalTable:
         return self.db.row(sql, (album_id, *dirs)) is not None
 
     def remove(self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None) -> list[Removed]:
-        """Delete records, at most some hundred; return those that were there and meant."""
+        """Delete records, at most some hundred; return those that existed and match `only`."""
         where, values = f"id IN ({parameter_marks(len(album_ids))})", list[object](album_ids)
         if only is not None:
             where += f" AND {_GONE}" + (f" AND NOT {_OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
         removed = [Removed(*row) for row in found]
-        ids, meant = [one.id for one in removed], parameter_marks(len(removed))
-        # A scan passes folders over that look as they did. This one is to be read again: its record is not here any more.
+        ids, these = [record.id for record in removed], parameter_marks(len(removed))
+        # A scan skips unchanged folders. This one has to be read again: its record is missing now.
         conn.execute(
-            f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({meant}))",
+            f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",
             ids,
         )
-        conn.execute(f"DELETE FROM spins WHERE album_id IN ({meant})", ids)
-        conn.execute(f"DELETE FROM albums WHERE id IN ({meant})", ids)
+        conn.execute(f"DELETE FROM spins WHERE album_id IN ({these})", ids)
+        conn.execute(f"DELETE FROM albums WHERE id IN ({these})", ids)
         return removed
 
-    def is_cover(self, conn: Connection, address: str) -> bool:
-        """Tell whether any record has this address as its own cover."""
-        return conn.execute("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (address,)).fetchone() is not None
+    def is_own_cover(self, conn: Connection, url: str) -> bool:
+        """Return True if any record has this URL as its own cover."""
+        return conn.execute("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (url,)).fetchone() is not None
 
     def _chunks(self, where: str, values: Sequence[object]) -> Iterator[int]:
         last = 0
@@ -137,61 +253,3 @@ class RemovalTable:
         ):
             yield from (row[0] for row in rows)
             last = rows[-1][0]
-
-
-logger = logging.getLogger(__name__)
-
-RECORDS_A_WRITE = 200  # others write in between: a sync, somebody who says that he plays a record
-
-
-def remove(
-    catalog: CatalogDatabase,
-    album_ids: Iterable[int],
-    *,
-    only: GoneRecords | None,
-    own: OwnCovers | None,
-    looks: "RecordAppearances | None",
-    now: float,
-) -> list[Removed]:
-    """Remove records; see `Library.remove`."""
-    rows, done = RemovalTable(catalog), list[Removed]()
-    ids = iter(album_ids)
-    while portion := tuple(itertools.islice(ids, RECORDS_A_WRITE)):
-        try:
-            with catalog.write() as conn:
-                removed = rows.remove(conn, portion, only)
-        except OperationalError as error:
-            raise StorageError(catalog.path.name, f"{error}, {len(done):,} records were removed") from error
-        if removed:
-            logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
-            _forget_looks(looks, removed, now)
-            _forget_covers(rows, own, removed)
-        done += removed
-    return done
-
-
-def _forget_looks(looks: "RecordAppearances | None", removed: Iterable[Removed], now: float) -> None:
-    if looks is None:
-        return
-    try:
-        with looks.database.write() as conn:
-            looks.remove(conn, [one.id for one in removed])
-            looks.changed(conn, now)
-    except DatabaseError as error:  # the survey goes through them anyhow, as soon as the index can be used
-        logger.warning("looks of removed records left for later reason=%s", error)
-
-
-def _forget_covers(rows: RemovalTable, own: OwnCovers | None, removed: Iterable[Removed]) -> None:
-    """Delete the files of own covers that no other record shows."""
-    if own is None:
-        return
-    for address in dict.fromkeys(one.own_cover for one in removed):
-        if not address or not address.startswith(SCHEME):
-            continue
-        try:
-            # While this transaction lasts nobody can choose the same picture for another record.
-            with rows.db.write(is_durable=False) as conn:
-                if not rows.is_cover(conn, address):
-                    own.delete(address)
-        except (DatabaseError, StorageError) as error:
-            logger.warning("own cover not deleted reason=%s", error)

@@ -1,59 +1,138 @@
-"""The reading side of the library: pages of the wall, their orders, search, neighbours, what there is to filter by."""
+"""Reading side of the library: pages of the wall, their orders, search, neighbours, and what there is to filter by."""
 
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
-from image_cache.records.ordering import NOWHERE, ShelfOrder, ShelfResult, arrange, keep, position
-from image_cache.records.table import SORTS, AlbumTable
+from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order
+from image_cache.records.table import SORTS, AlbumTable, Revisions
 from image_cache.text import sort_key
 
-if TYPE_CHECKING:  # loaded when the order by colour is asked for
-    from image_cache.records.appearance import RecordAppearances
-
-NEAR = 60  # places on each side in the order by colour that are looked at for what is near
+NEAR = 60  # places on each side in the order by colour that are compared for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
-MEMO_RESULTS = 8  # queries remembered: the pages that somebody turns and a few searches; 800 KB each at 100,000 hits
+MEMO_RESULTS = 8  # queries remembered: a few pages and searches; 800 KB each at 100,000 hits
 
-_Filters = tuple[list[tuple[str, int]], list[tuple[str, int]], list[tuple[int, int]]]
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What there is to filter by, each value with the number of its records; and which sources there are."""
+
+    genres: tuple[tuple[str, int], ...]
+    formats: tuple[tuple[str, int], ...]
+    decades: tuple[tuple[int, int], ...]
+    sources: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfPage:
+    """A page of the wall, what there is to filter by, and how many records there are: all of one state of the catalogue."""
+
+    page: AlbumPage
+    facets: Facets
+    count: int
 
 
 class Shelf:
-    """The records as they stand. Any thread; another process may change the catalogue meanwhile, the next call sees it."""
+    """The records in their orders. Any thread; what another process changes is seen by the next call.
+
+    `appearances` is the order by colour; `hide_stale_cover` returns what is shown of a record.
+    """
 
     def __init__(
-        self, catalog: CatalogDatabase, *, page_size: int = 60, looks: "Callable[[], RecordAppearances] | None" = None
+        self,
+        catalog: CatalogDatabase,
+        *,
+        page_size: int = 60,
+        appearances: RecordAppearanceTable | None = None,
+        hide_stale_cover: Callable[[Album], Album] | None = None,
     ) -> None:
-        self.veil: Callable[[Album], Album] | None = None  # what is shown of a record in place of it; None: all
-        self._catalog = catalog
+        self.page_size = page_size
         self._albums = AlbumTable(catalog)
-        self._page_size = page_size
-        self._looks = looks  # made when the order by colour is asked for: most never ask
-        self._guard = threading.Lock()  # protects the memories below
+        self._appearances = appearances
+        self._hide_stale_cover = hide_stale_cover
+        self._guard = threading.Lock()  # protects the memos below, each with the revision that it was built from
         self._orders: dict[str, tuple[int, ShelfOrder]] = {}
         self._results: OrderedDict[AlbumQuery, tuple[int, ShelfResult]] = OrderedDict()
-        self._counts: tuple[int, _Filters] | None = None
+        self._known_facets: tuple[int, Facets] | None = None
+
+    def wall(self, query: AlbumQuery, number: int) -> ShelfPage:
+        """Return everything for a page of the wall; of an empty collection page 1, whatever the number. Raises as `page`."""
+        now = self._albums.revisions()
+        count = len(self._order("artist", now).ids)
+        return ShelfPage(self._page(query, number if count else 1, now), self._facets(now), count)
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
         """Return a page of the wall, counted from 1. An empty result has one page.
 
         Raises `UnknownPage` for a number outside, `ValueError` for a `sort` that is not one of `SORTS`.
         """
-        found = self._found(query)
-        pages = max(1, -(-len(found.ids) // self._page_size))
+        return self._page(query, number, self._albums.revisions())
+
+    def facets(self) -> Facets:
+        return self._facets(self._albums.revisions())
+
+    def count(self) -> int:
+        return len(self._order("artist", self._albums.revisions()).ids)
+
+    def album(self, album_id: int) -> Album | None:
+        found = self._albums.album(album_id)
+        return self._shown([found])[0] if found else None
+
+    def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
+        """Return these albums in this order; one that was removed is left out."""
+        return self._albums.albums(album_ids)
+
+    def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
+        """Return the album with up to `each` others on both sides of it in artist order; empty if there is no such album."""
+        return self._shown(self._albums.albums(self._order("artist", self._albums.revisions()).around(album_id, each)))
+
+    def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
+        """Return albums whose covers have similar colours, the nearest first; none before the cover was analysed.
+
+        Compares some hundred that stand near it in the order by colour: the cost does not grow with the collection.
+        """
+        if self._appearances is None:
+            return []
+        around = self._order(COLOUR, self._albums.revisions()).around(album_id, NEAR)
+        return self._shown(self._albums.albums(self._appearances.nearest(album_id, around, count))) if around else []
+
+    def nearby(self, text: str, count: int) -> list[Album]:
+        """Return up to `count` albums around the place where an artist of this name would stand, in artist order."""
+        following = self._albums.from_artist(sort_key(text[:200]), 1)
+        order = self._order("artist", self._albums.revisions())
+        place = order.place_of(following[0].id) if following else len(order.ids)
+        start = max(0, min(place - count // 2, len(order.ids) - count))
+        return self._shown(self._albums.albums(order.ids[start : start + count]))
+
+    def cover_urls(self) -> Iterator[str]:
+        """Yield the URL of every cover. Reads in chunks: the catalogue may change meanwhile."""
+        return self._albums.cover_urls()
+
+    def albums(self) -> Iterator[Album]:
+        """Yield every album, in the order they were added."""
+        return self._albums.all_albums()
+
+    def count_source(self, source: str) -> int:
+        """Return how many records came from a source."""
+        return self._albums.count_source(source)
+
+    def _page(self, query: AlbumQuery, number: int, now: Revisions) -> AlbumPage:
+        found = self._result(query, now)
+        pages = max(1, -(-len(found.ids) // self.page_size))
         if not 1 <= number <= pages:
             raise UnknownPage(number, pages)
-        first = (number - 1) * self._page_size
-        shown = found.ids[first : first + self._page_size]
+        first = (number - 1) * self.page_size
+        shown = found.ids[first : first + self.page_size]
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._shown(shown)),
+            albums=tuple(self._shown(self._albums.albums(shown))),
             page=number,
             pages=pages,
             total=len(found.ids),
@@ -61,132 +140,51 @@ class Shelf:
             heads={shown[found.starts[g] - first]: found.groups[g] for g in opened},
         )
 
-    def album(self, album_id: int) -> Album | None:
-        found = self._albums.album(album_id)
-        return self.veil(found) if found and self.veil else found
+    def _shown(self, albums: Iterable[Album]) -> list[Album]:
+        return [self._hide_stale_cover(album) for album in albums] if self._hide_stale_cover else list(albums)
 
-    def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
-        """Return these albums in this order; one that is gone is left out."""
-        return self._albums.albums(album_ids)
-
-    def count(self) -> int:
-        return len(self._order("artist").ids)
-
-    def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
-        """Return the album with up to `each` others on both sides of it in artist order; empty when there is no such album."""
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        return self._shown(order.ids[max(0, at - each) : at + each + 1])
-
-    def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
-        """Return albums whose sleeves have colours like this one's, the nearest first; none before its sleeve was looked at.
-
-        Looks at some hundred that stand near it in the order by colour: the cost does not grow with the collection.
-        """
-        if self._looks is None:
-            return []
-        order = self._order(COLOUR)
-        at = position(order, album_id)
-        if at == NOWHERE:
-            return []
-        around = order.ids[max(0, at - NEAR) : at + NEAR + 1]
-        return self._albums.albums(self._looks().nearest(album_id, around, count))
-
-    def previous(self, album_id: int) -> Album | None:
-        """Return the album before this one in artist order, None at the beginning of the shelf."""
-        return self._beside(album_id, -1)
-
-    def next(self, album_id: int) -> Album | None:
-        """Return the album behind this one in artist order, None at the end of the shelf."""
-        return self._beside(album_id, 1)
-
-    def nearby(self, text: str, count: int = 6) -> list[Album]:
-        """Return albums that stand where an artist of this name would: what an empty search offers instead."""
-        found = self._albums.from_artist(sort_key(text[:200]), count)
-        return [self.veil(one) for one in found] if self.veil else found
-
-    def genres(self) -> list[tuple[str, int]]:
-        return self._filters()[0]
-
-    def formats(self) -> list[tuple[str, int]]:
-        return self._filters()[1]
-
-    def decades(self) -> list[tuple[int, int]]:
-        return self._filters()[2]
-
-    def cover_urls(self) -> Iterator[str]:
-        """Yield the address of every cover. Reads in chunks: the catalogue may change meanwhile."""
-        return self._albums.cover_urls()
-
-    def albums(self) -> Iterator[Album]:
-        """Yield every album, in the order they came in."""
-        return self._albums.all_albums()
-
-    def count_source(self, source: str) -> int:
-        """Return how many records came from a source."""
-        return self._albums.count_source(source)
-
-    def _filters(self) -> _Filters:
-        revision = self._albums.revision("artist")
+    def _facets(self, now: Revisions) -> Facets:
         with self._guard:
-            known = self._counts
-        if known and known[0] == revision:
+            known = self._known_facets
+        if known and known[0] == now.albums:
             return known[1]
-        counts = self._albums.facets("genre"), self._albums.facets("format"), self._albums.decades()
+        table = self._albums
+        facets = Facets(tuple(table.facets("genre")), tuple(table.facets("format")), tuple(table.decades()), table.sources())
         with self._guard:
-            self._counts = (revision, counts)
-        return counts
+            self._known_facets = (now.albums, facets)
+        return facets
 
-    def _shown(self, ids: Sequence[int]) -> list[Album]:
-        found = self._albums.albums(ids)
-        return [self.veil(one) for one in found] if self.veil else found
-
-    def _beside(self, album_id: int, step: int) -> Album | None:
-        order = self._order("artist")
-        at = position(order, album_id)
-        if at == NOWHERE or not 0 <= at + step < len(order.ids):
-            return None
-        return self.album(order.ids[at + step])
-
-    def _order(self, sort: str) -> ShelfOrder:
+    def _order(self, sort: str, now: Revisions) -> ShelfOrder:
         if sort not in SORTS and sort != COLOUR:
             raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
-        # The revision is read first: when the albums change while we read them, the memo is older than it could be, never newer.
-        revision = self._revision(sort)
+        revision = self._revision(sort, now)
         with self._guard:
             known = self._orders.get(sort)
         if known and known[0] == revision:
             return known[1]
-        order = arrange(self._by_colour() if sort == COLOUR else self._albums.order(sort))
+        # The revision was read first: if the albums change while they are read, the memo is newer than it says, never older.
+        if sort == COLOUR:
+            order = build_colour_order(self._order("artist", now), self._appearances.order() if self._appearances else ())
+        else:
+            order = build_order(self._albums.order(sort))
         with self._guard:
             self._orders[sort] = (revision, order)
         return order
 
-    def _revision(self, sort: str) -> int:
-        revision = self._albums.revision(sort)
+    def _revision(self, sort: str, now: Revisions) -> int:
+        if sort != COLOUR or self._appearances is None:
+            return now.of(sort)
         # Both parts only go up, and the second one by far less than a part of the first.
-        return revision if sort != COLOUR or self._looks is None else revision << 40 | self._looks().revision()
+        return now.albums << 40 | self._appearances.revision()
 
-    def _by_colour(self) -> Iterator[tuple[int, int | None]]:
-        """Yield every album in the order by colour; those whose sleeves were not looked at, or that have none, at the end."""
-        shelf = self._order("artist").ids
-        left = set(shelf)
-        for album_id, band in self._looks().order() if self._looks else ():
-            if album_id in left:  # not one that was deleted a moment ago
-                left.discard(album_id)
-                yield album_id, band
-        yield from ((album_id, None) for album_id in shelf if album_id in left)
-
-    def _found(self, query: AlbumQuery) -> ShelfResult:
-        revision = self._revision(query.sort)
+    def _result(self, query: AlbumQuery, now: Revisions) -> ShelfResult:
+        revision = self._revision(query.sort, now)
         with self._guard:
             known = self._results.get(query)
             if known and known[0] == revision:
                 self._results.move_to_end(query)
                 return known[1]
-        found = keep(self._order(query.sort), self._albums.matching(query), query.sort, self._page_size)
+        found = filter_order(self._order(query.sort, now), self._albums.matching(query), query.sort, self.page_size)
         with self._guard:
             self._results[query] = (revision, found)
             while len(self._results) > MEMO_RESULTS:

@@ -1,15 +1,16 @@
-"""The table of albums in `catalog.db`: every statement about records. What the numbers mean is `records.library`'s business."""
+"""Table of albums in `catalog.db`: the statements of `Library` and of the imports."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
 
-# Order of the wall, and the token whose change begins a new group. Ties always end in `id`: a page never depends on luck.
+# Order of the wall, and the token whose change begins a new group. Ties always end in `id`, so that pages are deterministic.
 SORTS = {
     "artist": ("artist_sort, coalesce(year, 9999), title_sort, id", "substr(artist_sort, 1, 1)"),
     "title": ("title_sort, artist_sort, id", "substr(title_sort, 1, 1)"),
@@ -30,25 +31,35 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays."""
+
+    albums: int = 0
+    plays: int = 0
+
+    def of(self, sort: str) -> int:
+        """Return a number that changes whenever the order under `sort`, or what a filter finds, may have changed."""
+        return self.albums + self.plays if sort == "plays" else self.albums
+
+
 class AlbumTable:
-    """The table `albums` and what hangs on it: plays, facets, the words of the search. Any thread, several processes."""
+    """The table `albums` and its dependents: plays, facets, the words of the search. Any thread, several processes."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
 
-    def revision(self, sort: str) -> int:
-        """Return a number that changes whenever the order of the albums under `sort`, or what a filter finds, may have."""
-        # Both counters only go up, so two different states never have the same sum.
-        name = "plays" if sort == "plays" else "albums"
-        return int(self.db.rows("SELECT sum(value) AS n FROM revisions WHERE name IN ('albums', ?)", (name,))[0]["n"])
+    def revisions(self) -> Revisions:
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays')")
+        return Revisions(**{row["name"]: int(row["value"]) for row in rows})
 
     def order(self, sort: str) -> Iterator[tuple[int, str | int | None]]:
-        """Return every album id in order, each with its group token."""
+        """Yield every album id in order, each with its group token."""
         by, token = SORTS[sort]
         return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {by}")
 
     def matching(self, query: AlbumQuery) -> list[int] | None:
-        """Return the ids that the text and the filters of `query` leave, in no order; None when it has neither."""
+        """Return the ids that the text and the filters of `query` match, in no order; None if it has neither."""
         parts: list[str] = []
         values: list[object] = []
         if query.text.strip():
@@ -68,7 +79,7 @@ class AlbumTable:
         return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
 
     def albums(self, ids: Sequence[int]) -> list[Album]:
-        """Return the albums with these ids in this order; one that is gone is left out."""
+        """Return the albums with these ids in this order; one that was removed is left out."""
         found: dict[int, Album] = {}
         for start in range(0, len(ids), IDS_A_STATEMENT):
             chunk = ids[start : start + IDS_A_STATEMENT]
@@ -84,7 +95,7 @@ class AlbumTable:
         return album_from(row) if row else None
 
     def by_identity(self, source: str, source_id: str) -> Album | None:
-        """Return the album as its table knows it: `rating` is the table's, not the one that was given here."""
+        """Return the album as its source knows it: `rating` is the source's, not the one that was given here."""
         row = self.db.row(
             f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
         )
@@ -105,13 +116,13 @@ class AlbumTable:
         return sorted(found, key=lambda album: int(numbers[album.id]))
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
-        """Return up to `count` albums that stand at or behind a sort key, in artist order."""
+        """Return up to `count` albums at or after a sort key, in artist order."""
         by = SORTS["artist"][0]
         sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
         return [album_from(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
 
     def all_albums(self) -> Iterator[Album]:
-        """Yield every album by id. Reads in chunks, so that a slow reader holds no transaction open."""
+        """Yield every album, by id. Reads in chunks, so that a slow reader holds no transaction open."""
         last = 0
         while rows := self.db.rows(
             f"SELECT {_COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
@@ -121,12 +132,19 @@ class AlbumTable:
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
-        """Yield the address of every picture that is shown, by album id, in chunks."""
+        """Yield the URL of every cover that is shown, by album id, in chunks."""
         last = 0
         sql = "SELECT id, picture FROM albums WHERE id > ? AND picture IS NOT NULL ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
             yield from (row["picture"] for row in rows)
             last = rows[-1]["id"]
+
+    def sources_of_covers(self) -> Iterator[tuple[int, str]]:
+        """Yield (album id, cover URL) as the sources of the records say it, whatever is shown instead."""
+        return self.db.stream("SELECT id, cover_url FROM albums WHERE cover_url IS NOT NULL ORDER BY id")
+
+    def sources(self) -> frozenset[str]:
+        return frozenset(row["source"] for row in self.db.rows("SELECT DISTINCT source FROM albums"))
 
     def facets(self, kind: str) -> list[tuple[str, int]]:
         """Return the values of a kind (`genre`, `format`) with their counts, by name."""
@@ -138,34 +156,47 @@ class AlbumTable:
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
     def insert(self, conn: Connection, album: Album) -> int:
-        """Add an album; its `id` is ignored, the one that the catalogue gives is returned."""
+        """Insert an album; its `id` is ignored, the new one is returned."""
         values = _values(album)
         marks = ",".join("?" * len(values))
         sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
         return int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
-        """Write what differs, and only that: a trigger fires for each column that is named."""
+        """Write only the columns that differ: a trigger fires for each column that is named."""
         old = _values(before)
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
         names = ", ".join(f"{name} = ?" for name in changed)
         conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
 
     def plays_missing(self, album_id: int, played_at: Iterable[float]) -> list[float]:
-        """Return those of these moments at which no play of a record is noted."""
-        noted = {row["played_at"] for row in self.db.rows("SELECT played_at FROM plays WHERE album_id = ?", (album_id,))}
-        return [moment for moment in played_at if moment not in noted]
+        """Return those of these times at which no play of a record is stored."""
+        stored = {row["played_at"] for row in self.db.rows("SELECT played_at FROM plays WHERE album_id = ?", (album_id,))}
+        return [moment for moment in played_at if moment not in stored]
 
-    def note_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
-        """Add plays of long ago, which the count of the record has already."""
+    def add_plays(self, conn: Connection, album_id: int, played_at: Iterable[float]) -> None:
+        """Add plays of the past, which the record's count includes already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
+
+    def count(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM albums")[0][0])
+
+    def count_plays(self) -> int:
+        return int(self.db.rows("SELECT count(*) FROM plays")[0][0])
 
     def count_source(self, source: str) -> int:
         row = self.db.row("SELECT count(*) AS n FROM albums WHERE source = ?", (source,))
         return int(row["n"]) if row else 0
 
+    def gone(self, source: str, limit: int) -> tuple[int, list[Album]]:
+        """Return how many albums of a source are gone, and the first of them by artist."""
+        where = "source = ? AND gone_at IS NOT NULL"
+        count = self.db.row(f"SELECT count(*) AS n FROM albums WHERE {where}", (source,))
+        sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
+        return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
+
     def play(self, album_id: int, played_at: float) -> int | None:
-        """Note that a record was played; return how often by now, None when there is no such record."""
+        """Add a play; return how many there are, None if there is no such record."""
         with self.db.write() as conn:
             row = conn.execute(
                 "UPDATE albums SET plays = plays + 1, last_played_at = ? WHERE id = ? RETURNING plays", (played_at, album_id)
@@ -176,7 +207,7 @@ class AlbumTable:
             return int(row["plays"])
 
     def unplay(self, album_id: int) -> int | None:
-        """Take the last play noted here back; plays that came with an import stay. Returns the count, None for no record."""
+        """Remove the last play; plays that an import counted without a time stay. Returns the count, None if there is no such record."""
         with self.db.write() as conn:
             last = conn.execute("SELECT max(id) AS id FROM plays WHERE album_id = ?", (album_id,)).fetchone()["id"]
             if last is not None:
@@ -194,27 +225,27 @@ class AlbumTable:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
 
     def write_notes(self, conn: Connection, album: Album, text: str) -> None:
-        """Write the notes of one's own; no import changes them."""
+        """Write the owner's notes; no import changes them."""
         folded = _values(replace(album, own_notes=text))["folded"]
         conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
 
 
 def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the statement and values that find a visitor's words: every one of them, each as the beginning of a word.
+    """Return the statement and values that find all words of a search, each as the beginning of a word.
 
-    Words are quoted, so nothing in them is full-text syntax; length and number are bounded, so no text is dear.
+    Words are quoted, so nothing in them is full-text syntax; length and number are bounded, so no text is expensive.
     """
     text = _storable(text[:MAX_QUERY_CHARS])
     words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
     if not words:
         # "!!!" and "+/-" are bands, but no tokens. Their sort keys are the characters themselves, and a range of an index.
         first = sort_key(text)
-        behind = first + "\U0010ffff"
+        last = first + "\U0010ffff"
         sql = "SELECT id FROM albums WHERE artist_sort BETWEEN ? AND ? OR title_sort BETWEEN ? AND ?"
-        return sql, (first, behind, first, behind)
-    # "ab" is found wherever "abc" is; asking only for the longest is the same question, answered faster.
-    asked = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
-    terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(asked))[:MAX_QUERY_WORDS])
+        return sql, (first, last, first, last)
+    # "ab" is found wherever "abc" is: only the longest has to be looked up.
+    longest = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
+    terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(longest))[:MAX_QUERY_WORDS])
     return "SELECT rowid FROM words WHERE words MATCH ?", (terms,)
 
 
@@ -224,7 +255,7 @@ def _storable(text: str) -> str:
 
 
 def album_columns(*, own: bool = True) -> str:
-    """Return the columns of an album for a SELECT. Without `own`, `rating` is what the source says, not what was said here."""
+    """Return the columns of an album for a SELECT. Without `own`, `rating` is that of the source."""
     return _COLUMNS if own else _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
 
 
@@ -241,12 +272,13 @@ def album_from(row: Row) -> Album:
     )
 
 
+@lru_cache(maxsize=1024)  # a collection has a few hundred different lists of genres, styles and formats
 def _tuple(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(json.loads(text))
 
 
 def _values(album: Album) -> dict[str, object]:
-    """Return what an import may write. Plays are among it; what was said here (rating, cover) is not, notes only where there are none."""
+    """Return the columns that an import may write: the owner's rating and cover are not among them."""
     return {
         "source": album.source,
         "source_id": album.source_id,

@@ -1,1 +1,1 @@
-"""Table formats in and out: CSV, JSON, the original program's database."""
+"""Table formats: CSV, JSON and the database of the original program."""

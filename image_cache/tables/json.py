@@ -1,5 +1,9 @@
-"""JSON in, record by record: a list of objects, or an object with such a list under `albums`. Never the whole file at once."""
+"""JSON reader: a list of objects, or an object with such a list under `albums`, record by record in flat memory.
 
+It keeps what streaming parsers lose: the line of each record, and a bad number or text costs its record only (decision 0013).
+"""
+
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -11,127 +15,113 @@ from image_cache.models import AlbumRow
 from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_CHARS = 256 * 1024
-_CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
 _WRAPPED = re.compile(r'\{[ \t\r\n]*"albums"[ \t\r\n]*:[ \t\r\n]*\[')
 
 
 def read_json(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
-    """Yield the records of a JSON file; `line` is the line where a record begins, the reason names its number as well."""
-    text = _Text(file)
+    """Yield the records of a JSON file. `line` is where a record begins; the reason of a rejected one also has its number."""
+    records = _Records(file)
     number = 0
     try:
-        text.open()
-        while (found := text.next_value()) is not None:
+        records.open()
+        while (found := records.next()) is not None:
             number += 1
             line, value = found
             try:
                 yield _row(line, value)
             except ImportRejected as problem:
                 yield ImportRejected(line, f"record {number}: {problem.reason}")
-    except _Broken as problem:
+    except _BrokenJson as problem:
         if number == 0:
             raise TableRejected(str(path), str(problem)) from None
-        yield ImportRejected(text.line, f"{problem}; nothing behind it was read")
+        yield ImportRejected(records.line, f"{problem}; nothing behind it was read")
 
 
-class _Broken(ValueError):
-    """The text is not what it should be from here on."""
+class _BrokenJson(ValueError):
+    """The rest of the file cannot be read; the text says why."""
 
 
-class _Text:
-    """A window on the file's text that moves on record by record."""
+class _Records:
+    """A window on the text of a file that moves from record to record. `line` is the current line."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
-        self._bytes = b""  # the beginning of a letter that the last chunk cut in two
-        self._window = ""
-        self._at = 0
-        self._is_first = True
-        self._decoder = json.JSONDecoder()
         self.line = 1
+        self._file = file
+        self._utf_8 = codecs.getincrementaldecoder("utf-8")()  # keeps a letter that a chunk cuts in two
+        self._json = json.JSONDecoder()
+        self._window = ""
+        self._index = 0  # of the window: what is before it was read
+        self._is_first = True
 
     def open(self) -> None:
-        """Go behind the opening bracket."""
-        self._more()
+        """Skip the opening bracket. Raises `_BrokenJson`."""
+        self._read()
         self._window = self._window.removeprefix("\ufeff")
         self._skip_space()
-        wrapped = _WRAPPED.match(self._window, self._at)
+        wrapped = _WRAPPED.match(self._window, self._index)
         if wrapped:
-            self._go(wrapped.end())
-        elif self._window.startswith("[", self._at):
-            self._go(self._at + 1)
+            self._skip_to(wrapped.end())
+        elif self._window.startswith("[", self._index):
+            self._skip_to(self._index + 1)
         else:
-            raise _Broken("the JSON is neither a list of records nor an object with a list named albums")
+            raise _BrokenJson("the JSON is neither a list of records nor an object with a list named albums")
 
-    def next_value(self) -> tuple[int, Any] | None:
-        """Return the next record with its line, None behind the last one. Raises `_Broken`."""
+    def next(self) -> tuple[int, Any] | None:
+        """Return the line and the value of the next record, None after the last one. Raises `_BrokenJson`."""
         mark = self._peek()
         if mark == "]":
             return None
         if not self._is_first:
             if mark != ",":
-                raise _Broken("the JSON breaks off" if not mark else "the JSON has something between two records")
-            self._go(self._at + 1)
+                raise _BrokenJson("the JSON breaks off" if not mark else "the JSON has something between two records")
+            self._skip_to(self._index + 1)
             mark = self._peek()
         self._is_first = False
         line = self.line
         if mark and mark not in '{["0123456789-tfn':
-            raise _Broken("the JSON has something that is not a record")
-        # Trying again from the beginning for every chunk is bounded: four times and the record is too long.
+            raise _BrokenJson("the JSON has something that is not a record")
+        # Starting again with each chunk is bounded: after four chunks the record is too long.
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._window, self._at)
+                value, end = self._json.raw_decode(self._window, self._index)
             except RecursionError:
-                raise _Broken("the JSON is nested too deeply") from None
+                raise _BrokenJson("the JSON is nested too deeply") from None
             except ValueError:
-                if len(self._window) - self._at > MAX_RECORD_CHARS:
-                    raise _Broken(f"the JSON is broken, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
-                if not self._more():
-                    raise _Broken("the JSON breaks off or is broken") from None
+                if len(self._window) - self._index > MAX_RECORD_CHARS:
+                    raise _BrokenJson(f"the JSON is broken, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
+                if not self._read():
+                    raise _BrokenJson("the JSON breaks off or is broken") from None
                 continue
-            self._go(end)
+            self._skip_to(end)
             return line, value
 
     def _peek(self) -> str:
         self._skip_space()
-        while self._at == len(self._window) and self._more():
+        while self._index == len(self._window) and self._read():
             self._skip_space()
-        return self._window[self._at : self._at + 1]
+        return self._window[self._index : self._index + 1]
 
     def _skip_space(self) -> None:
-        found = _SPACE.match(self._window, self._at)
+        found = _SPACE.match(self._window, self._index)
         if found:
-            self._go(found.end())
+            self._skip_to(found.end())
 
-    def _go(self, end: int) -> None:
-        self.line += self._window.count("\n", self._at, end)
-        self._at = end
+    def _skip_to(self, end: int) -> None:
+        self.line += self._window.count("\n", self._index, end)
+        self._index = end
 
-    def _more(self) -> bool:
-        """Add a chunk to the window and forget what lies behind us; return False at the end of the file."""
-        chunk = next(self._chunks, b"")
-        data = self._bytes + chunk
-        cut = len(data) - _unfinished(data) if chunk else len(data)
+    def _read(self) -> bool:
+        """Add a chunk to the window and drop what was read; return False at the end of the file."""
+        chunk = self._file.read(CHUNK_BYTES)
         try:
-            text = data[:cut].decode("utf-8")
+            text = self._utf_8.decode(chunk, final=not chunk)
         except UnicodeDecodeError:
-            raise _Broken("the JSON is not UTF-8 text") from None
-        self._bytes = data[cut:]
-        self._window = self._window[self._at :] + text
-        self._at = 0
+            raise _BrokenJson("the JSON is not UTF-8 text") from None
+        self._window = self._window[self._index :] + text
+        self._index = 0
         return bool(chunk)
-
-
-def _unfinished(data: bytes) -> int:
-    """Return how many bytes at the end begin a UTF-8 letter that goes on in the next chunk."""
-    for back in range(1, min(4, len(data) + 1)):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        needs = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return back if needs > back else 0
-    return 0
 
 
 def _row(line: int, value: Any) -> AlbumRow:

@@ -1,7 +1,7 @@
-"""The database of the original program, `vinylvault.db`: records with their play counts, and plays where it kept them. Only read.
+"""Reader of `vinylvault.db`, the database of the original program: records with play counts and, if it has them, single plays.
 
 Its table `albums` has discogs_id, title, artist, year, cover_url, genres, styles and tracklist (JSON), notes, rating, date_added,
-play_count and last_played. Columns that a later edition added are taken where their meaning is plain; the rest is left.
+play_count and last_played. Columns of later versions are read if their meaning is clear; others are ignored.
 """
 
 import json
@@ -16,10 +16,10 @@ from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
 from image_cache.tables.rows import MAX_PLAYS, moment_from, row_from
 
-LONGEST_BYTES = 1_000_000  # of one value; the longest tracklist that is taken has some 150 KB
-MAX_PLAYS_OF_ONE = 10_000
+MAX_VALUE_BYTES = 1_000_000  # the longest tracklist that is accepted has about 150 KB
+MAX_PLAYS_PER_ALBUM = 10_000
 _NEEDED = {"title", "artist", "discogs_id"}
-# Our column -> what it may be called there, the first that is there counts.
+# Our column -> its names there; the first that exists is read.
 _NAMES = {
     "title": ("title",),
     "artist": ("artist",),
@@ -42,20 +42,20 @@ _HISTORIES = ("plays", "play_history", "listening_history", "history")
 _MOMENTS = ("played_at", "timestamp", "played_on", "created_at")
 
 
-def read_original(path: Path) -> Iterator[tuple[int, AlbumRow | ImportRejected]]:
-    """Yield (how many records there are, the next one). The line of a record is its number in the table.
+def read_legacy_database(path: Path) -> Iterator[tuple[int, AlbumRow | ImportRejected]]:
+    """Yield (number of all records, the next one). The line of a record is its number in the table.
 
-    Raises `TableRejected` when the file is damaged or of another program.
+    Raises `TableRejected` if the file is damaged or of another program.
     """
-    is_begun = False
+    has_rows = False
     try:
-        with open_untrusted(path, max_value_bytes=LONGEST_BYTES) as conn:
+        with open_untrusted(path, max_value_bytes=MAX_VALUE_BYTES) as conn:
             columns = _checked(path, conn)
             total = int(conn.execute("SELECT count(*) FROM albums").fetchone()[0])
             history = _history(conn) if "id" in columns else ""
             names = {ours: name for ours, theirs in _NAMES.items() if (name := next((n for n in theirs if n in columns), ""))}
             for number, row in enumerate(_rows(conn), 1):
-                is_begun = True
+                has_rows = True
                 try:
                     played = [found["at"] for found in conn.execute(history, (row["id"],))] if history else []
                     yield total, _album(number, row, names, played)
@@ -63,11 +63,11 @@ def read_original(path: Path) -> Iterator[tuple[int, AlbumRow | ImportRejected]]
                     yield total, problem
     except DatabaseError as error:
         reason = "a text in it is longer than 1 MB" if "too big" in str(error) else f"the database is damaged ({error})"
-        raise TableRejected(str(path), f"{reason}; what came before it went in" if is_begun else reason) from None
+        raise TableRejected(str(path), f"{reason}; what came before it went in" if has_rows else reason) from None
 
 
 def _checked(path: Path, conn: Connection) -> set[str]:
-    """Return the columns of its albums."""
+    """Return the columns of its albums. Raises `TableRejected`."""
     problem = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
         raise TableRejected(str(path), "the database is damaged or not whole")
@@ -84,7 +84,7 @@ def _checked(path: Path, conn: Connection) -> set[str]:
 
 
 def _rows(conn: Connection) -> Iterator[Row]:
-    """Yield the records by id, in short reads: somebody may write to the file meanwhile."""
+    """Yield the records by id, in short reads: another program may write to the file meanwhile."""
     last: Any = None
     while True:
         where, values = ("", ()) if last is None else ("WHERE rowid > ?", (last,))
@@ -96,13 +96,13 @@ def _rows(conn: Connection) -> Iterator[Row]:
 
 
 def _history(conn: Connection) -> str:
-    """Return the statement that lists the plays of an album, "" when it kept none."""
+    """Return the statement that lists the plays of an album, "" if the database has none."""
     for table in _HISTORIES:
         columns = {row["name"] for row in conn.execute(f"PRAGMA table_info({table})")}
         moment = next((name for name in _MOMENTS if name in columns), "")
         is_table = conn.execute("SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'", (table,)).fetchone()
         if is_table and moment and "album_id" in columns:
-            return f"SELECT {moment} AS at FROM {table} WHERE album_id = ? LIMIT {MAX_PLAYS_OF_ONE}"
+            return f"SELECT {moment} AS at FROM {table} WHERE album_id = ? LIMIT {MAX_PLAYS_PER_ALBUM}"
     return ""
 
 
@@ -117,7 +117,7 @@ def _album(number: int, row: Row, names: dict[str, str], history: list[Any]) -> 
     cells["tracks"] = _tracks(cells.get("tracks"))
     cells["notes"] = _notes(cells.get("notes"))
     if not str(cells.get("cover_url") or "").startswith(("http://", "https://")):
-        cells["cover_url"] = None  # a file of that machine
+        cells["cover_url"] = None  # a path on that computer
     cells["plays"] = min(cells["plays"], MAX_PLAYS) if isinstance(cells.get("plays"), int) else cells.get("plays")
     album = row_from(number, cells)
     played = tuple(sorted({moment_from(number, "played_at", moment) for moment in history}))
@@ -140,7 +140,7 @@ def _json(value: Any) -> Any:
 
 
 def _names(value: Any) -> Any:
-    """Return a list of names: JSON of texts, or of objects that have a name, or text with commas."""
+    """Return a list of names from JSON of texts or of objects with a name, or from text with commas."""
     found = _json(value)
     if isinstance(found, list):
         texts = [item.get("name") if isinstance(item, dict) else item for item in found]
@@ -156,7 +156,7 @@ def _tracks(value: Any) -> Any:
 
 
 def _notes(value: Any) -> Any:
-    """Return the notes as text: Discogs keeps them as fields with values."""
+    """Return the notes as text: those of Discogs are fields with values."""
     found = _json(value)
     if isinstance(found, list):
         return "\n".join(str(item["value"]) for item in found if isinstance(item, dict) and item.get("value"))

@@ -1,4 +1,4 @@
-"""Tables in: CSV, JSON and the database of the original program, told apart by how they begin. A file's size is no memory."""
+"""Table reader: CSV, JSON and the database of the original program, recognised by their first bytes. Memory is flat."""
 
 import codecs
 import io
@@ -10,9 +10,9 @@ from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
 from image_cache.tables.csv import read_csv
 from image_cache.tables.json import read_json
-from image_cache.tables.legacy_database import read_original
+from image_cache.tables.legacy_database import read_legacy_database
 
-# What people take for a table, by its first bytes.
+# Files that are no tables, by their first bytes.
 _KNOWN = (
     (b"PK\x03\x04", "this is a spreadsheet or an archive; save the table as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "this is an old Excel workbook; save the table as CSV (UTF-8)"),
@@ -25,21 +25,21 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Table:
-    """A file of records. Iterating yields a row, or the `ImportRejected` of one that cannot be used; once only, for one thread.
+    """A file of records. Iterating yields each row, or the `ImportRejected` of one that cannot be used; once, in one thread.
 
-    Raises `TableRejected`, before the first row, when the file cannot be read or is not a table at all. A file that
-    breaks off after some rows ends with an `ImportRejected` that says so.
+    Raises `TableRejected` before the first row if the file cannot be read or is no table at all. For a file that breaks off after
+    some rows, the last item is an `ImportRejected` with the reason.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = 0  # of what is read, in bytes or in rows of a database; 0 before the first row
+        self.size = 0  # in bytes, or in rows of a database; 0 before the first row
         self._file: BinaryIO | None = None
         self._done = 0
 
     @property
     def done(self) -> int:
-        """How much of `size` was read by now."""
+        """How much of `size` was read so far."""
         return min(self.size, self._file.tell() if self._file is not None and not self._file.closed else self._done)
 
     def __iter__(self) -> Iterator[AlbumRow | ImportRejected]:
@@ -53,8 +53,8 @@ class Table:
                     yield from self._rows(file, start)
                     self._done = self.size
                     return
-            # Closed first: SQLite's locks on a file end with any descriptor of it that this process closes.
-            for number, (total, row) in enumerate(read_original(self.path), 1):
+            # Close the file first: closing any descriptor of a file releases SQLite's locks on it.
+            for number, (total, row) in enumerate(read_legacy_database(self.path), 1):
                 self.size, self._done = total, number
                 yield row
         except OSError as error:
@@ -63,17 +63,17 @@ class Table:
     def _rows(self, file: BinaryIO, start: bytes) -> Iterator[AlbumRow | ImportRejected]:
         if not start:
             raise TableRejected(str(self.path), "the file is empty")
-        source, encoding = file, _wide(start)
+        source, encoding = file, _utf_16(start)
         if encoding:
-            source = io.BufferedReader(_Narrowed(file, encoding), _CHUNK_BYTES)
+            source = io.BufferedReader(_Utf8Reader(file, encoding), _CHUNK_BYTES)
             start = start.decode(encoding, errors="ignore").encode()
-        bare = start.removeprefix(codecs.BOM_UTF8).lstrip()
+        text = start.removeprefix(codecs.BOM_UTF8).lstrip()
         for magic, reason in _KNOWN:
-            if start.startswith(magic) or bare.startswith(magic):
+            if start.startswith(magic) or text.startswith(magic):
                 raise TableRejected(str(self.path), reason)
         if b"\0" in start:
             raise TableRejected(str(self.path), "this is not a text file")
-        yield from (read_json if bare[:1] in {b"[", b"{"} else read_csv)(self.path, source)
+        yield from (read_json if text[:1] in {b"[", b"{"} else read_csv)(self.path, source)
 
 
 def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
@@ -82,7 +82,7 @@ def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
 
 
 def is_database(path: Path) -> bool:
-    """Tell whether a file is a database, of whatever program."""
+    """Return True if a file is an SQLite database, of any program."""
     try:
         with path.open("rb") as file:
             return file.read(len(DATABASE)) == DATABASE
@@ -90,8 +90,8 @@ def is_database(path: Path) -> bool:
         return False
 
 
-def _wide(start: bytes) -> str:
-    """Return the encoding of text in letters of two bytes, by its mark or, as some programs leave it out, by the empty halves."""
+def _utf_16(start: bytes) -> str:
+    """Return the encoding of UTF-16 text, by its byte order mark or, because some programs omit it, by its zero bytes; else empty."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     halves = start[:64:2], start[1:64:2]
@@ -100,8 +100,8 @@ def _wide(start: bytes) -> str:
     return "utf-16-be" if len(start) >= 8 and not any(halves[0]) and all(halves[1]) else ""
 
 
-class _Narrowed(io.RawIOBase):
-    """UTF-16 read as UTF-8. What is no letter becomes the sign that stands for one."""
+class _Utf8Reader(io.RawIOBase):
+    """Reads UTF-16 as UTF-8. Bytes that are no character become the replacement character."""
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
@@ -114,7 +114,7 @@ class _Narrowed(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while not self._ready:
             chunk = self._file.read(_CHUNK_BYTES)
-            # Half of a surrogate pair is no letter, and cannot be written as UTF-8.
+            # Half of a surrogate pair is no character and cannot be encoded as UTF-8.
             self._ready = self._decoder.decode(chunk, final=not chunk).encode("utf-8", errors="replace")
             if not chunk:
                 break

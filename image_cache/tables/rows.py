@@ -1,4 +1,4 @@
-"""One row of a table, as text or JSON values under column names, to an `AlbumRow`. Every rule about a cell is here."""
+"""Row parser: the cells of one row, text or JSON values by column name, to an `AlbumRow`. It has every rule about cells."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from image_cache.errors import ImportRejected
 from image_cache.models import AlbumRow, Track
 
-# Order of the exported columns.
+# In the order of an export.
 COLUMNS = (
     *("id", "source", "source_id", "title", "artist", "year", "genres", "styles", "formats", "label", "catno", "rating"),
     *("media_condition", "sleeve_condition", "added", "notes", "cover_url", "plays", "last_played", "tracks"),
@@ -20,13 +20,13 @@ COLUMNS = (
 )
 MAX_CHARS = 200
 MAX_LONG_CHARS = 2000
-MAX_OWN_CHARS = 5000  # as many as the record's page takes
+MAX_OWN_CHARS = 5000  # as on the page of a record
 MAX_TRACKS = 500
 MAX_PLAYS = 1_000_000
 YEARS = (1800, 2199)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_WHOLE = re.compile(r"\d{1,15}(?:\.0{1,6})?")  # spreadsheets like to make 1973.0 of 1973
+_WHOLE = re.compile(r"\d{1,15}(?:\.0{1,6})?")  # some spreadsheets write 1973.0 for 1973
 _DATE = re.compile(r"(\d{4})-\d{2}(?:-\d{2})?")
 _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,9 +34,9 @@ _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 
 
 def row_from(line: int, cells: Mapping[str, Any], *, counts_copies: bool = False) -> AlbumRow:
-    """Return the row, or raise `ImportRejected`. Keys are column names, lower case for those we know.
+    """Return the row, or raise `ImportRejected`. Keys are column names, known ones in lower case.
 
-    Empty text, None and a missing column all mean: not said. Columns that we do not know become lines of the notes.
+    Empty text, None and a missing column all mean no value. Unknown columns become lines of the notes.
     """
 
     def get(name: str, read: Callable[[str, Any], Any]) -> Any:
@@ -81,7 +81,7 @@ def row_from(line: int, cells: Mapping[str, Any], *, counts_copies: bool = False
 
 
 class _BadCell(ValueError):
-    """A cell that cannot be used; its text is the reason, and never holds the whole cell."""
+    """A cell that cannot be used. Its text is the reason, and never has the whole cell."""
 
 
 def _text(name: str, value: Any, limit: int = MAX_LONG_CHARS) -> str:
@@ -93,7 +93,7 @@ def _text(name: str, value: Any, limit: int = MAX_LONG_CHARS) -> str:
     if _CONTROL.search(text):
         raise _BadCell(f"{name} has control characters")
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").strip()
-    if len(text) > limit:  # composing makes text shorter nearly always, not quite always
+    if len(text) > limit:  # composing (NFC) nearly always makes text shorter, but not always
         raise _BadCell(f"{name} is longer than {limit:,} characters")
     return text
 
@@ -135,7 +135,7 @@ def _mbid(name: str, value: Any) -> str:
 
 def _year(name: str, value: Any) -> int | None:
     date = _DATE.fullmatch(value.strip()) if isinstance(value, str) else None
-    return _number(name, date.group(1) if date else value, *YEARS) or None  # 0 is how Discogs writes an unknown year
+    return _number(name, date.group(1) if date else value, *YEARS) or None  # Discogs writes 0 for an unknown year
 
 
 def _rating(name: str, value: Any) -> int | None:
@@ -147,7 +147,7 @@ def _plays(name: str, value: Any) -> int:
 
 
 def moment_from(line: int, name: str, value: Any) -> float:
-    """Read an ISO date or time (UTC when it names no zone), or Unix seconds. Raises `ImportRejected`."""
+    """Read an ISO date or time (UTC unless it has a zone), or Unix seconds. Raises `ImportRejected`."""
     try:
         return _moment(name, value)
     except _BadCell as problem:
@@ -155,7 +155,7 @@ def moment_from(line: int, name: str, value: Any) -> float:
 
 
 def _moment(name: str, value: Any) -> float:
-    """Read an ISO date or time (UTC when it names no zone), or Unix seconds."""
+    """Read an ISO date or time (UTC unless it has a zone), or Unix seconds."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             moment = float(value)
@@ -173,20 +173,20 @@ def _url(name: str, value: Any) -> str:
     text = _text(name, value)
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s\"<>\\]", text)
-        login = "@" in parts.netloc
-        _ = parts.port  # raises when it is no number
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s\"<>\\]", text)
+        has_login = "@" in parts.netloc
+        _ = parts.port  # raises if it is no number
     except ValueError:
-        usable = login = False
-    if not usable:
+        is_usable = has_login = False
+    if not is_usable:
         raise _BadCell(f"{name} is not an http or https address: {_shown(value)}")
-    if login:
+    if has_login:
         raise _BadCell(f"{name} has a name or password in it")
     return text
 
 
 def _list(name: str, value: Any) -> tuple[str, ...]:
-    """Read a JSON list, or text with "; " between the values (a JSON list as text when a value has a semicolon)."""
+    """Read a JSON list, or text with "; " between the values (a JSON list as text if a value has a semicolon)."""
     if isinstance(value, str):
         text = _text(name, value)
         value = (_json(text) if text.startswith("[") else None) or text.split(";")
@@ -228,12 +228,12 @@ def _with_unknown_columns(line: int, notes: str | None, cells: Mapping[str, Any]
             continue
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         try:
-            # The name is data as well: it comes from the file.
+            # The name comes from the file too.
             label, shown = _line("a column's name", name), _line(_shown(name), text)
         except _BadCell as problem:
             raise ImportRejected(line, str(problem)) from None
         entry = f"{label}: {shown}"
-        # An exported table that gets its old columns back does not say things twice.
+        # An export to which its old columns were added again has them in the notes only once.
         if shown and entry not in "\n".join(found).split("\n"):
             found.append(entry)
     if sum(map(len, found)) + len(found) > MAX_LONG_CHARS + 1:

@@ -1,4 +1,4 @@
-"""Tables out: CSV and JSON that hold everything and import without a change. Written piece by piece; a collection's size is no memory."""
+"""Table writer: CSV and JSON that have everything and can be imported again without a change. Memory is flat."""
 
 import csv
 import io
@@ -14,19 +14,19 @@ from image_cache.models import Album
 from image_cache.tables.csv import FORMULA
 from image_cache.tables.rows import COLUMNS
 
-_ON_THE_NET = re.compile(r"https?:")
+_HTTP = re.compile(r"https?:")
 KINDS = ("csv", "json")
 
 
 def table_text(kind: str, albums: Iterable[Album]) -> Iterator[str]:
-    """Yield the text of a table, an album a piece, in UTF-8 once it is written."""
+    """Yield the text of a table, one album at a time."""
     return _csv(albums) if kind == "csv" else _json(albums)
 
 
 def write_table(path: Path, albums: Iterable[Album]) -> int:
-    """Write albums to `.csv` or `.json`, by the name; return how many. The file appears whole or not at all, readable by its owner.
+    """Write albums to a `.csv` or `.json` file, by its name; return how many. The write is atomic, the file readable by its owner.
 
-    Raises `TableRejected` when the name says neither or the disk refuses.
+    Raises `TableRejected` if the name ends in neither or the disk refuses.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in KINDS:
@@ -55,7 +55,7 @@ def _csv(albums: Iterable[Album]) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line)
     writer.writerow(COLUMNS)
-    yield "\ufeff" + line.getvalue()  # without the mark Excel reads UTF-8 as something else, and saves the damage
+    yield "\ufeff" + line.getvalue()  # without a byte order mark Excel does not read it as UTF-8, and saves the damage
     for album in albums:
         line.seek(0)
         line.truncate()
@@ -64,7 +64,7 @@ def _csv(albums: Iterable[Album]) -> Iterator[str]:
 
 
 def _json(albums: Iterable[Album]) -> Iterator[str]:
-    """One album a line, so that a line number means something and a difference can be read."""
+    """One album per line, so that line numbers and diffs are useful."""
     opening = "[\n"
     for album in albums:
         record = {name: value for name, value in _record(album).items() if value not in (None, "", [])}
@@ -75,16 +75,16 @@ def _json(albums: Iterable[Album]) -> Iterator[str]:
 
 def _record(album: Album) -> dict[str, object]:
     tracks = [{"position": t.position, "title": t.title, "duration_s": t.duration_s} for t in album.tracks]
-    # A picture that lies on this machine has no address for others, and the import would refuse it.
-    cover_url = album.cover_url if album.cover_url and _ON_THE_NET.match(album.cover_url) else None
+    # The address of an image on this server is of no use elsewhere, and an import would reject it.
+    cover_url = album.cover_url if album.cover_url and _HTTP.match(album.cover_url) else None
     values: dict[str, object] = {"added": _moment(album.added_at), "last_played": _moment(album.last_played_at)}
     values |= {"tracks": tracks, "cover_url": cover_url}
     values |= {name: list(getattr(album, name)) for name in ("genres", "styles", "formats")}
     return {name: values[name] if name in values else getattr(album, name) for name in COLUMNS}
 
 
-def _moment(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+def _moment(value: float | None) -> str | None:
+    return None if value is None else datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _cell(value: object) -> str:
@@ -92,5 +92,5 @@ def _cell(value: object) -> str:
     if isinstance(value, list) and value:
         plain = all(isinstance(item, str) and ";" not in item and not item.startswith("[") for item in value)
         text = "; ".join(value) if plain else json.dumps(value, ensure_ascii=False)
-    # A spreadsheet would run a cell that begins like a formula. The reader takes the apostrophe off again.
+    # A spreadsheet would evaluate a cell that begins like a formula. The reader removes the apostrophe.
     return f"'{text}" if FORMULA.match(text) else text

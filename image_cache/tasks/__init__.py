@@ -1,4 +1,4 @@
-"""Where the collection and its covers come from. Each source is a kind of task; `TaskRunner` runs them behind the requests."""
+"""Tasks: long runs that a user started, run in the background and resumed after a restart."""
 
 from image_cache.tasks.runner import Task, TaskCancelled, TaskRunner
 

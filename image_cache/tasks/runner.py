@@ -1,13 +1,13 @@
-"""What takes longer than a request: one thread a task, one task of a kind at a time over all processes, resumed after a stop.
+"""Task runner: one thread per task, one task of a kind at a time across all processes, resumed after a stop or a crash.
 
-A runner is a function of a `Task`. It saves where it is with `Task.progress` and goes on from `Task.position` when it is called
-again; it returns what came of it, as a mapping for JSON, and raises a `CacheError` that says why it failed.
+A runner is a function of a `Task`. It saves its position with `Task.save` and continues from `Task.position` when it is called
+again. It returns its outcome as a mapping for JSON, or raises a `CacheError` that says why it failed.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,23 @@ from image_cache.tasks.table import TaskTable
 
 logger = logging.getLogger(__name__)
 
-WRITE_S = 1.0  # progress reaches the disk at most so often, unless something has to be saved with it
-LOOK_S = 1.0  # how soon a cancel or a stop ends a pause
+WRITE_S = 1.0  # progress is written at most this often, unless something has to be saved with it
+POLL_S = 1.0  # how soon a cancel or a stop ends a pause
+AWAIT_POLL_S = 0.03
 
 Runner = Callable[["Task"], Mapping[str, Any]]
 
 
 class TaskCancelled(CacheError):
-    """Somebody cancelled the task. What it saved stays."""
+    """A user cancelled the task. What it saved stays."""
 
 
 class TaskStopped(CacheError):
-    """The program stops. The task goes on after the next start."""
+    """The service is stopping. The task continues after the next start."""
 
 
 class Task:
-    """A task that runs, in the hands of its runner. For one thread."""
+    """A running task, as its runner sees it. For one thread."""
 
     def __init__(self, rows: TaskTable, state: TaskState, stopping: threading.Event, clock: Callable[[], float]) -> None:
         self.id = state.id
@@ -48,45 +49,43 @@ class Task:
         self._written = 0.0
 
     def check(self) -> None:
-        """Raise `TaskCancelled` or `TaskStopped` when it is time to end. A runner calls it, or `progress`, at every step."""
+        """Raise `TaskCancelled` or `TaskStopped` when the task has to end. Runners call it, or `progress`, at every step."""
         if self._stopping.is_set():
-            raise TaskStopped("the program stops")
+            raise TaskStopped("the service is stopping")
         if self._rows.is_cancelled(self.id):
             raise TaskCancelled("cancelled")
 
-    def progress(self, done: int, total: int | None, says: str) -> None:
-        """Say how far it is, for people: written at most once a second. Raises as `check`."""
+    def progress(self, done: int, total: int | None, message: str) -> None:
+        """Report progress to users; written at most once a second. Raises as `check`."""
         self.check()
         if time.monotonic() - self._written >= WRITE_S:
-            self._rows.set(self.id, self.clock(), done=done, total=total, says=says)
+            self._rows.set(self.id, self.clock(), done=done, total=total, says=message)
             self._written = time.monotonic()
 
-    def save(self, conn: Connection, position: Mapping[str, Any], done: int, total: int | None, says: str) -> None:
-        """Write how far it is in the transaction that saves what was done, so that neither is lost or done twice."""
+    def save(self, conn: Connection, position: Mapping[str, Any], done: int, total: int | None, message: str) -> None:
+        """Write the position in the transaction that saves the work, so that nothing is lost or done twice."""
         self.position = dict(position)
-        self._rows.write(conn, self.id, self.clock(), position=self.position, done=done, total=total, says=says)
+        self._rows.write(conn, self.id, self.clock(), position=self.position, done=done, total=total, says=message)
         self._written = time.monotonic()
 
-    def pause(self, seconds: float, says: str) -> None:
-        """Wait, and say so. Raises as `check`."""
+    def pause(self, seconds: float, message: str) -> None:
+        """Wait, and show why. Raises as `check`."""
         until = self.clock() + seconds
-        self._rows.set(self.id, self.clock(), paused_until=until, says=says)
+        self._rows.set(self.id, self.clock(), paused_until=until, says=message)
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.check()
-            self._stopping.wait(min(LOOK_S, left))
+            self._stopping.wait(min(POLL_S, left))
         self.check()
         self._rows.set(self.id, self.clock(), paused_until=None)
 
 
 class TaskRunner:
-    """Runs tasks by their kind. Any thread; `tend` belongs to the housekeeper of a process that serves."""
+    """Runs tasks by kind. Importers register their runners when they are constructed. Any thread."""
 
-    def __init__(
-        self, catalog: CatalogDatabase, runners: Mapping[str, Runner], folder: Path, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, catalog: CatalogDatabase, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.rows = TaskTable(catalog)
-        self._runners = runners
+        self._runners: dict[str, Runner] = {}
         self._folder = folder
         self._clock = clock
         self._stopping = threading.Event()
@@ -94,8 +93,16 @@ class TaskRunner:
         self._threads: dict[str, threading.Thread] = {}
         self._is_serving = False
 
+    def register(self, kind: str, runner: Runner) -> None:
+        """Let tasks of a kind be run by `runner`, before any of them starts. Raises `ValueError` when the kind has a runner."""
+        if kind in self._runners:
+            raise ValueError(f"tasks of the kind {kind} have a runner")
+        self._runners[kind] = runner
+
+    # What pages and commands ask
+
     def start(self, kind: str, wanted: Mapping[str, Any]) -> int:
-        """Begin a task, or find the one of its kind that is not over yet; return its id. It runs soon, in a process that serves."""
+        """Start a task, unless one of its kind is not over yet; return the id of either. It runs soon, in a process that serves."""
         self._runners[kind]
         task_id, _ = self.rows.add(kind, wanted, self._clock())
         if self._is_serving:
@@ -103,7 +110,7 @@ class TaskRunner:
         return task_id
 
     def run(self, kind: str, wanted: Mapping[str, Any], progress: Callable[[TaskState], None] | None = None) -> TaskState:
-        """Begin a task and stay with it to its end, wherever it runs: for commands. `progress` gets its state now and then."""
+        """Start a task and wait for its end, wherever it runs: for commands. `progress` gets its state now and then."""
         task_id = self.start(kind, wanted)
         self.run_maintenance()
         while True:
@@ -115,25 +122,53 @@ class TaskRunner:
             with self._guard:
                 thread = self._threads.get(kind)
             if thread is not None:
-                thread.join(LOOK_S / 2)
-            if self._stopping.wait(0.0 if thread is not None else LOOK_S / 2):
+                thread.join(POLL_S / 2)
+            if self._stopping.wait(0.0 if thread is not None else POLL_S / 2):
                 return self._state(task_id)
             self.run_maintenance()
 
+    def wait(self, task_id: int, timeout_s: float) -> None:
+        """Wait for the end of a task, at most `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            state = self.get(task_id)
+            if state is None or state.is_over:
+                return
+            time.sleep(AWAIT_POLL_S)
+
     def cancel(self, task_id: int) -> bool:
-        """End a task at its next step; tell whether it was not over yet."""
+        """End a task at its next step; return True if it was not over yet."""
         return self.rows.cancel(task_id, self._clock())
 
+    def get(self, task_id: int) -> TaskState | None:
+        """Return a task, or None for an unknown id."""
+        return self.rows.get(task_id)
+
+    def latest(self, *kinds: str) -> TaskState | None:
+        """Return the newest task of these kinds, or None."""
+        found = [state for kind in kinds if (state := self.rows.latest(kind)) is not None]
+        return max(found, key=lambda state: state.id, default=None)
+
+    def open(self) -> list[TaskState]:
+        """Return the tasks that wait or run, oldest first."""
+        return self.rows.open()
+
+    def recent(self, count: int, without: Collection[str] = ()) -> list[TaskState]:
+        """Return the newest tasks, newest first, without those of some kinds."""
+        return self.rows.recent(count, without)
+
+    # What a process that serves does
+
     def serve(self) -> None:
-        """From now on this process runs tasks as they come, also those that a stop or a crash left."""
+        """Run tasks in this process from now on, also those that a stop or a crash left."""
         self._is_serving = True
 
     def run_maintenance(self) -> None:
-        """Run what waits, and what was left by a process that is gone."""
+        """Run waiting tasks, and those whose process died."""
         for state in self.rows.open():
             if state.kind not in self._runners:
                 continue
-            with self._guard:  # also while it starts: `close` joins what it finds, and what comes later must not begin
+            with self._guard:  # held while the thread starts: `close` joins what it finds, and nothing may start after it
                 thread = self._threads.get(state.kind)
                 if self._stopping.is_set() or (thread is not None and thread.is_alive()):
                     continue
@@ -142,7 +177,7 @@ class TaskRunner:
                 self._threads[state.kind] = thread
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Stop all tasks of this process at their next step and join; False when one did not end in time."""
+        """Stop all tasks of this process at their next step and join their threads; return False if one did not end in time."""
         self._stopping.set()
         deadline = time.monotonic() + timeout_s
         with self._guard:
@@ -153,15 +188,15 @@ class TaskRunner:
 
     def _state(self, task_id: int) -> TaskState:
         found = self.rows.get(task_id)
-        if found is None:  # so old that it was forgotten
+        if found is None:  # so old that its row was deleted
             raise UnknownTask(task_id)
         return found
 
     def _run(self, kind: str) -> None:
         try:
             with self._alone(kind) as is_alone:
-                # Under the lock, so that what another process ended a moment ago is not run again.
-                state = next((one for one in self.rows.open() if one.kind == kind), None) if is_alone else None
+                # Under the lock, so that a task that another process has just finished is not run again.
+                state = next((task for task in self.rows.open() if task.kind == kind), None) if is_alone else None
                 if state is not None:
                     self._run_one(state)
         except (DatabaseError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The table `tasks` of `catalog.db`: what takes longer than a request, how far it is, how it ended. Statements only."""
+"""Task table of `catalog.db`: each task with its state, position and outcome. Statements only."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, IntegrityError, Row, parameter_marks
 from image_cache.models import TaskState
 
-KEPT = 50  # ended tasks of a kind that are remembered
+KEPT = 50  # ended tasks of a kind
 
 
 class TaskTable:
@@ -18,7 +18,7 @@ class TaskTable:
         self.db = catalog
 
     def add(self, kind: str, wanted: Mapping[str, Any], now: float) -> tuple[int, bool]:
-        """Add a task and return (its id, True); or (the id of the one of this kind that is not over yet, False)."""
+        """Add a task and return (its id, True); if one of its kind is not over yet, return (the id of that, False)."""
         with self.db.write() as conn:
             try:
                 row = conn.execute(
@@ -40,7 +40,7 @@ class TaskTable:
         return _task(row) if row else None
 
     def open(self) -> list[TaskState]:
-        """Return what waits or runs, oldest first. A task whose process died still says that it runs."""
+        """Return the tasks that wait or run, oldest first. One whose process died still has the state `running`."""
         return [_task(row) for row in self.db.rows("SELECT * FROM tasks WHERE state IN ('waiting', 'running') ORDER BY id")]
 
     def latest(self, kind: str) -> TaskState | None:
@@ -48,12 +48,12 @@ class TaskTable:
         return _task(row) if row else None
 
     def before(self, kind: str, task_id: int) -> TaskState | None:
-        """Return the task of a kind that came before another one."""
+        """Return the task of a kind before another one."""
         row = self.db.row("SELECT * FROM tasks WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT 1", (kind, task_id))
         return _task(row) if row else None
 
     def recent(self, count: int = 20, without: Collection[str] = ()) -> list[TaskState]:
-        """Return the newest tasks, newest first, but none of the kinds in `without`."""
+        """Return the newest tasks, newest first, without those of the kinds in `without`."""
         sql = f"SELECT * FROM tasks WHERE kind NOT IN ({parameter_marks(len(without))}) ORDER BY id DESC LIMIT ?"
         return [_task(row) for row in self.db.rows(sql, (*without, count))]
 
@@ -63,21 +63,21 @@ class TaskTable:
             self.write(conn, task_id, now, **values)
 
     def write(self, conn: Connection, task_id: int, now: float, **values: Any) -> None:
-        """Write columns of a task in a transaction of the caller: what was saved and how far it is go in together."""
+        """Write columns of a task in a transaction of the caller, which also saves what the task did."""
         values = {name: json.dumps(value) if name in ("position", "outcome") else value for name, value in values.items()}
         names = ", ".join(f"{name} = ?" for name in values)
         conn.execute(f"UPDATE tasks SET {names}, updated_at = ? WHERE id = ?", (*values.values(), now, task_id))
 
     def cancel(self, task_id: int, now: float) -> bool:
-        """Ask for the end of a task; tell whether it was not over yet. One that nobody runs ends at once."""
+        """Cancel a task; return True if it was not over yet. A waiting one ends at once, a running one at its next step."""
         with self.db.write() as conn:
             conn.execute(
                 "UPDATE tasks SET state = 'cancelled', says = 'Cancelled before it began.', updated_at = ? WHERE id = ? AND state = 'waiting'",
                 (now, task_id),
             )
             ended = conn.execute("SELECT changes() AS n").fetchone()["n"]
-            asked = conn.execute("UPDATE tasks SET is_cancelled = 1 WHERE id = ? AND state = 'running'", (task_id,)).rowcount
-            return bool(ended or asked)
+            running = conn.execute("UPDATE tasks SET is_cancelled = 1 WHERE id = ? AND state = 'running'", (task_id,)).rowcount
+            return bool(ended or running)
 
     def is_cancelled(self, task_id: int) -> bool:
         row = self.db.row("SELECT is_cancelled FROM tasks WHERE id = ?", (task_id,))
@@ -93,7 +93,7 @@ def _task(row: Row) -> TaskState:
         position=json.loads(row["position"]),
         done=row["done"],
         total=row["total"],
-        says=row["says"],
+        message=row["says"],
         paused_until=row["paused_until"],
         outcome=json.loads(row["outcome"]),
         created_at=row["created_at"],

@@ -1,15 +1,12 @@
-"""What templates call: addresses of pictures and of our own files, and the wording of numbers and days."""
+"""What templates call: addresses of pictures, and the wording of numbers and days."""
 
 import datetime
-import hashlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any
 
-from flask import Flask, g, request
+from flask import Flask, Response, after_this_request, g, request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -17,19 +14,21 @@ from markupsafe import Markup
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
+from image_cache.units import size
 from image_cache.web import svg as drawing
+from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.highlight import places
 
-STATIC_DIR = Path(__file__).resolve().parents[2] / "static"
+logger = logging.getLogger(__name__)
+
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
 
-# The width of a sleeve at each width of the window, as the stylesheet lays the wall out.
+# The width of a cover at each width of the window, as the stylesheet lays out the wall.
 SIZES = {
     "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
-    "m": "(max-width: 349px) 46vw, (max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, "
-    "(max-width: 960px) 140px, 176px",
+    "m": "(max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, (max-width: 960px) 140px, 176px",
     "l": "(max-width: 640px) 46vw, (max-width: 960px) and (max-height: 512px) 23vw, (max-width: 960px) 30vw, 260px",
     "row": "52px",
     "near": "(max-width: 640px) 30vw, (max-width: 960px) 14vw, 150px",
@@ -37,7 +36,7 @@ SIZES = {
 
 
 def register_helpers(app: Flask) -> None:
-    """Make the helpers known to every template of `app`."""
+    """Register the helpers for every template of `app`."""
     app.jinja_env.globals.update(
         get_thumbnail_url=get_thumbnail_url,
         get_detail_image_url=get_detail_image_url,
@@ -45,6 +44,9 @@ def register_helpers(app: Flask) -> None:
         cover_srcset=cover_srcset,
         cover_sizes=SIZES,
         asset=asset,
+        stylesheet=stylesheet,
+        script=script,
+        preload=preload,
         drawing=drawing,
         mark=mark,
         token=token,
@@ -66,22 +68,22 @@ def register_helpers(app: Flask) -> None:
 
 
 def get_thumbnail_url(album: str | Album | Mapping[str, Any] | None) -> str:
-    """Return the address of the 150 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    """Return the address of the 150 px image of a cover URL, or of an album; the placeholder if there is no cover."""
     return _picture_url(album, "thumbnails")
 
 
 def get_detail_image_url(album: str | Album | Mapping[str, Any] | None) -> str:
-    """Return the address of the 600 px picture of a cover URL, or of an album; the placeholder when there is no cover."""
+    """Return the address of the 600 px image of a cover URL, or of an album; the placeholder if there is no cover."""
     return _picture_url(album, "detail")
 
 
 def get_placeholder_url(size_type: str = "thumbnails") -> str:
-    """Return the address of the picture that stands in for a cover. An unknown type gets the small one."""
+    """Return the address of the placeholder of a cover. An unknown type gets the small one."""
     return f"/cache/placeholders/placeholder_{size_type if size_type in PLACEHOLDERS else 'thumbnails'}.webp"
 
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
-    """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that spares data."""
+    """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
     return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
@@ -89,13 +91,13 @@ def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> st
 
 @pass_context
 def token(context: Context) -> Markup:
-    """Return the hidden field that every form carries against requests from elsewhere."""
+    """Return the hidden field that protects every form against requests from other sites."""
     make = context.get("csrf_token")
     return Markup('<input type="hidden" name="csrf_token" value="{}">').format(make() if make else "")
 
 
 def record_count() -> int:
-    """Return how many records there are, for the search field; 0 when that cannot be said, as on an error page."""
+    """Return how many records there are, for the search field; 0 if that is unknown, as on an error page."""
     try:
         return services().library.count()
     except (CacheError, DatabaseError):
@@ -103,18 +105,16 @@ def record_count() -> int:
 
 
 def viewer() -> dict[str, Account | bool | None]:
-    """Give templates `viewer`, who is logged in, and `may_change` and `operates`, what to offer; nobody when unknown."""
+    """Give templates `viewer`, the account that is logged in, and what it may do; None if that is unknown."""
     try:
         return {"viewer": account(), "may_change": may_change(), "operates": may_operate()}
     except DatabaseError:
         return {"viewer": None, "may_change": False, "operates": False}
 
 
-def know_covers(urls: Sequence[str | None]) -> list[Cover]:
-    """Look covers up once for the whole page, so that the helpers below need not ask again."""
-    covers = services().covers.peek(urls)
-    _known().update(zip(urls, covers, strict=True))
-    return covers
+def know_covers(covers: Mapping[str | None, Cover]) -> None:
+    """Let the helpers of this request know the covers that its view got, by URL."""
+    _known().update(covers)
 
 
 def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) -> str:
@@ -127,37 +127,32 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
     if not url:
         return get_placeholder_url(variant)
     cover = _known().get(url)
-    if cover is None:
-        services().covers.register([url])
-        cover = know_covers([url])[0]
+    if cover is None:  # in a custom template: the view did not know of it
+        cover = _known()[url] = services().covers.peek([url])[0]
+        if "unknown_covers" not in g:
+            g.unknown_covers = []
+            after_this_request(_register_unknown)
+        g.unknown_covers.append(url)
     return f"/cache/{variant}/{cover.digest}.webp" if cover.digest else get_placeholder_url(variant)
 
 
+def _register_unknown(answer: Response) -> Response:
+    """Register the covers that a template named on its own, now that it is rendered."""
+    try:
+        services().covers.register(g.unknown_covers)
+    except DatabaseError as error:
+        logger.warning("covers not registered reason=%s", error)
+    return answer
+
+
 def _known() -> dict[str | None, Cover]:
-    """Return the covers that this request has looked up already."""
-    if "covers" not in g:
-        g.covers = {}
-    return cast(dict[str | None, Cover], g.covers)
-
-
-def asset(name: str) -> str:
-    """Return the address of one of our own files. It carries a mark of all their contents, so it may be kept forever."""
-    return f"/assets/{assets_version()}/{quote(name)}"
-
-
-@lru_cache(maxsize=1)
-def assets_version() -> str:
-    """Return eight hex digits that change whenever a file of ours changes: modules that import each other must match."""
-    mark = hashlib.sha256()
-    for path in sorted(STATIC_DIR.rglob("*")):
-        if path.is_file():
-            mark.update(path.relative_to(STATIC_DIR).as_posix().encode())
-            mark.update(path.read_bytes())
-    return mark.hexdigest()[:8]
+    """Return the covers that this request knows, by URL."""
+    found: dict[str | None, Cover] = g.setdefault("covers", {})
+    return found
 
 
 def duration(seconds: int | None) -> str:
-    """Write a playing time as on a sleeve: 3:34, 1:02:10; empty when unknown."""
+    """Format a playing time: 3:34, 1:02:10; empty if unknown."""
     if seconds is None:
         return ""
     minutes, rest = divmod(int(seconds), 60)
@@ -166,7 +161,7 @@ def duration(seconds: int | None) -> str:
 
 
 def day(at: float | None) -> str:
-    """Write a point in time as a day: 3 November, with its year when that is not this one."""
+    """Format a point in time as a day: 3 November, with the year unless it is this one."""
     if not at:
         return "never"
     when = datetime.datetime.fromtimestamp(at).astimezone()
@@ -175,50 +170,40 @@ def day(at: float | None) -> str:
 
 
 def clock(at: float) -> str:
-    """Write a point in time as an hour of the day: 14:05."""
+    """Format a point in time as a time of day: 14:05."""
     return time.strftime("%H:%M", time.localtime(at))
 
 
 def moment(at: float) -> str:
-    """Write a point in time: 14:05 when it is of today, else 3 November, 14:05."""
+    """Format a point in time: 14:05 if it is today, else 3 November, 14:05."""
     is_today = time.localtime(at)[:3] == time.localtime()[:3]
     return clock(at) if is_today else f"{day(at)}, {clock(at)}"
 
 
 def thousands(number: int) -> str:
-    """Write 1243 as 1,243."""
+    """Format 1243 as 1,243."""
     return f"{number:,}"
 
 
 def records(number: int) -> str:
-    """Write a count with its noun: 1 record, 1,243 records."""
+    """Format a count with its noun: 1 record, 1,243 records."""
     return f"{number:,} {'record' if number == 1 else 'records'}"
 
 
 def times(number: int) -> str:
-    """Write how often: never, once, 12 times."""
+    """Format how often: never, once, 12 times."""
     return {0: "never", 1: "once"}.get(number, f"{number:,} times")
 
 
 def rough(seconds: float) -> str:
-    """Write a wait as people say it: 40 s, 3 min, 2 h."""
+    """Format a duration: 40 s, 3 min, 2 h."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
-def size(number: int) -> str:
-    """Write bytes as people say them: 812 B, 86.4 MB, 1.24 GB."""
-    value = float(number)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit in ("B", "KB") else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
-
-
 def mark(text: str, words: Sequence[str]) -> Markup:
-    """Escape `text` and mark every place where one of `words` occurs, whatever its case or accents."""
+    """Escape `text` and mark every occurrence of one of `words`, whatever its case or accents."""
     parts: list[str | Markup] = []
     end = 0
     for start, stop in places(text, words):

@@ -40,11 +40,12 @@ def is_of_the_browser(error: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder needs Chromium, and more than a second."""
+    """Everything below this folder needs Chromium, a server, and more than a second."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.server)
             item.add_marker(pytest.mark.slow)
 
 

@@ -64,7 +64,7 @@ def test_the_documented_template_works_when_another_page_uses_it(open_page: Open
     page = open_page("/")
     page.wait_for_selector(".wall .sleeve[data-state=ready] img")
     source = page.locator(".wall .sleeve[data-state=ready] img").first.get_attribute("data-src")
-    script = page.locator("script[src]").first.get_attribute("src")
+    script = page.locator("script[src$='app.js']").get_attribute("src")
     token = page.locator("meta[name=csrf-token]").get_attribute("content")
     html = f"""<!doctype html><meta charset=utf-8><meta name=csrf-token content="{token}"><script type=module src="{script}"></script>
       <img class="lazy-load" id=one data-src="{source}" data-original-src="x" data-size-type="thumbnails" alt=a loading=lazy>

@@ -97,17 +97,17 @@ def test_arrow_down_scrolls_as_ever_while_no_sleeve_is_chosen(open_page: Open) -
     assert focused(page) == "BODY"
 
 
-def test_keys_open_the_sheet_the_search_and_the_letters(open_page: Open) -> None:
+def test_keys_open_the_dialog_the_search_and_the_letters(open_page: Open) -> None:
     page = open_page("/")
     page.keyboard.press("?")
-    page.wait_for_selector("dialog.sheet[open]")
+    page.wait_for_selector("dialog.dialog[open]")
     page.keyboard.press("Escape")
-    page.wait_for_selector("dialog.sheet", state="detached")
+    page.wait_for_selector("dialog.dialog", state="detached")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.name") == "q"
     page.keyboard.press("?")
     page.wait_for_url("**/search?q=*")  # it was typed, and searched for
-    assert page.locator("dialog.sheet").count() == 0
+    assert page.locator("dialog.dialog").count() == 0
     page.goto("/")
     page.keyboard.press("Shift+B")
     page.wait_for_function("() => document.activeElement.closest('[data-group=B]') || location.search.includes('page=')")
@@ -120,7 +120,7 @@ def test_single_keys_can_be_switched_off(open_page: Open) -> None:
     page.keyboard.press("?")
     page.keyboard.press("s")
     page.wait_for_timeout(300)
-    assert page.locator("dialog.sheet").count() == 0
+    assert page.locator("dialog.dialog").count() == 0
     assert page.evaluate("location.pathname") == "/"
 
 
@@ -159,15 +159,15 @@ def test_the_ruler_points_at_what_stands_on_top(open_page: Open) -> None:
 
 def test_a_chosen_filter_acts_at_once(open_page: Open) -> None:
     page = open_page("/")
-    page.locator(".tools select[name=decade]").select_option(index=1)
+    page.locator(".toolbar select[name=decade]").select_option(index=1)
     page.wait_for_url("**decade=*")
     assert page.locator(".chosen").is_visible()
 
 
-def test_the_sort_sheet_opens_on_a_small_screen(open_page: Open) -> None:
+def test_the_sort_dialog_opens_on_a_small_screen(open_page: Open) -> None:
     page = open_page("/", 800, 480, touch=True)
     page.locator(".sorter").tap()
-    page.wait_for_selector("dialog.sheet[open]")
+    page.wait_for_selector("dialog.dialog[open]")
     page.locator("dialog .segments a", has_text="Year").tap()
     page.wait_for_url("**sort=year")
     assert page.complaints == []

@@ -14,9 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from image_cache.cli.main import ACTIONS
+from cache_monitor import ACTIONS, RENAMED
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.main import vinylvault
 from tests.maintenance.health.test_health import picture_of
 from tests.support.inside import Inside
 from tests.support.operator import Said, command, environment, operate
@@ -24,7 +27,14 @@ from tests.support.origin import Origin, jpeg
 from tests.support.vault import ROOT, Vault, wait_until
 
 COVERS = 5
-READING = [name for name, action in ACTIONS.items() if action.is_reading and name not in ("monitor", "selftest")]
+
+
+def is_reading(action: str) -> bool:
+    command = vinylvault.get_command(click.Context(vinylvault), RENAMED.get(action, action))
+    return isinstance(command, VaultCommand) and command.is_reading
+
+
+READING = [name for name in ACTIONS if is_reading(name) and name not in ("monitor", "selftest")]
 
 
 class Terminal(io.StringIO):
@@ -64,7 +74,7 @@ def stopped(tmp_path: Path, origin: Origin) -> tuple[dict[str, str], list[str]]:
     )
     with Inside(vault.folder, trusted=(origin.base,), settled=False) as inside:
         inside.services.library.import_table(table)
-        inside.services.covers.register_all(inside.services.library.cover_urls())
+        inside.services.covers.register(inside.services.library.cover_urls())
     return vault.env, urls
 
 

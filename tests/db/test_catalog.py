@@ -153,10 +153,10 @@ def test_filters_follow_every_change_of_the_values(catalog: CatalogDatabase) -> 
 )
 def test_the_revision_changes_with_the_order_that_depends_on_it(catalog: CatalogDatabase, change: str, moves: set[str]) -> None:
     store(catalog, album())
-    before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
+    before = {sort: AlbumTable(catalog).revisions().of(sort) for sort in ("artist", "plays")}
     with catalog.write() as conn:
         conn.execute(change)
-    assert {sort for sort in before if AlbumTable(catalog).revision(sort) != before[sort]} == moves
+    assert {sort for sort in before if AlbumTable(catalog).revisions().of(sort) != before[sort]} == moves
 
 
 def test_all_albums_are_read_in_chunks(catalog: CatalogDatabase) -> None:
@@ -186,7 +186,7 @@ def test_a_catalogue_of_a_newer_version_is_not_changed(tmp_path: Path) -> None:
     newer.rows("SELECT 1")
     newer.close()
     with pytest.raises(DatabaseError, match=f"schema {len(MIGRATIONS) + 1}"):
-        AlbumTable(CatalogDatabase(path)).revision("artist")
+        AlbumTable(CatalogDatabase(path)).revisions().of("artist")
 
 
 def _write_many(path: Path, prefix: str, barrier: "multiprocessing.synchronize.Barrier") -> None:
@@ -229,7 +229,7 @@ def test_a_new_catalogue_opens_while_another_process_is_creating_it(tmp_path: Pa
     release = threading.Timer(0.2, holder.rollback)
     release.start()
     catalog = CatalogDatabase(path)
-    assert AlbumTable(catalog).revision("artist") == 0
+    assert AlbumTable(catalog).revisions().of("artist") == 0
     release.join()
     holder.close()
     catalog.close()

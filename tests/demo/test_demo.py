@@ -20,6 +20,7 @@ from demo import sleeves
 from demo.entry import Entry
 from demo.painting import cast, paint
 from demo.records import entries, pictures, records, slug_of
+from tests.support.servers import about_to_start
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
@@ -118,6 +119,7 @@ class OriginProcess:
     """A running demo origin."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
+        about_to_start()
         command = [sys.executable, "-m", "demo.origin", "--port", "0", "--dir", str(folder), *arguments]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
@@ -149,6 +151,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OriginProcess]:
     assert running.stop() == (0, "")
 
 
+@pytest.mark.server
 def test_the_origin_draws_a_sleeve_and_says_what_it_is(origin: OriginProcess) -> None:
     status, headers, body = origin.get(f"/sleeves/{FIRST}")
     assert status == 200
@@ -160,6 +163,7 @@ def test_the_origin_draws_a_sleeve_and_says_what_it_is(origin: OriginProcess) ->
     assert Image.open(io.BytesIO(body)).size == (800, 800)
 
 
+@pytest.mark.server
 def test_the_origin_answers_304_to_whom_has_it(origin: OriginProcess) -> None:
     _, headers, _ = origin.get(f"/sleeves/{FIRST}")
     for condition in (
@@ -174,6 +178,7 @@ def test_the_origin_answers_304_to_whom_has_it(origin: OriginProcess) -> None:
     assert origin.get(f"/sleeves/{FIRST}", If_Modified_Since="yesterday")[0] == 200
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "path", ["/sleeves/nobody-nothing.jpg", "/sleeves/", "/sleeves/../../etc/passwd", "/", "/sleeves/%2e%2e/x"]
 )
@@ -181,6 +186,7 @@ def test_the_origin_answers_404_to_what_it_does_not_have(origin: OriginProcess, 
     assert origin.get(path)[0] == 404
 
 
+@pytest.mark.server
 def test_the_origin_keeps_the_connection_and_answers_head(origin: OriginProcess) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", origin.port, timeout=20)
     connection.request("HEAD", f"/sleeves/{FIRST}")
@@ -193,6 +199,7 @@ def test_the_origin_keeps_the_connection_and_answers_head(origin: OriginProcess)
     connection.close()
 
 
+@pytest.mark.server
 def test_a_png_of_the_collection_is_a_png(origin: OriginProcess) -> None:
     name = next(name for name in pictures() if name.endswith(".png"))
     _, headers, body = origin.get(f"/sleeves/{name}")
@@ -200,6 +207,7 @@ def test_a_png_of_the_collection_is_a_png(origin: OriginProcess) -> None:
     assert Image.open(io.BytesIO(body)).format == "PNG"
 
 
+@pytest.mark.server
 def test_many_at_once_get_one_drawing_and_no_half_file(tmp_path: Path) -> None:
     running = OriginProcess(tmp_path)
     start, bodies = threading.Barrier(8), []
@@ -218,6 +226,7 @@ def test_many_at_once_get_one_drawing_and_no_half_file(tmp_path: Path) -> None:
     assert running.stop(signal.SIGINT) == (0, "")
 
 
+@pytest.mark.server
 def test_the_origin_waits_as_a_far_one_would(tmp_path: Path) -> None:
     running = OriginProcess(tmp_path, "--delay-ms", "150")
     began = time.monotonic()
@@ -226,6 +235,7 @@ def test_the_origin_waits_as_a_far_one_would(tmp_path: Path) -> None:
     running.stop()
 
 
+@pytest.mark.server
 def test_the_origin_leaves_with_the_process_that_wanted_it(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     running = OriginProcess(tmp_path, "--parent", str(parent.pid))
@@ -237,6 +247,7 @@ def test_the_origin_leaves_with_the_process_that_wanted_it(tmp_path: Path) -> No
     running.stop()
 
 
+@pytest.mark.server
 def test_an_edition_of_another_day_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "edition-0000").mkdir()
     (tmp_path / "edition-0000" / "old.jpg").write_bytes(b"old")

@@ -14,13 +14,15 @@ import pytest
 
 from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
+from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import RECENCY_GRAIN_S
+from image_cache.engine.key import Key
 from image_cache.engine.maintenance import clear, clear_variant, rebuild_from_files, sweep
 from image_cache.errors import StorageError
 from tests.support.clock import FakeClock
 from tests.support.disk import disk_of
 from tests.support.engine import counted, files, key, open_cache, webp
-from tests.support.statements import traced
+from tests.support.statements import before_statement, traced
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -139,25 +141,68 @@ def test_a_file_that_is_not_what_its_row_says_is_a_miss_and_dropped(damage: Call
     assert cache.get(key(1)) == webp(1)
 
 
-def test_an_entry_that_is_replaced_while_it_is_read_is_not_dropped(cache: Cache) -> None:
-    """A reader between the row and the file of an entry that another process puts anew dropped what had just come."""
+def test_an_entry_that_is_replaced_while_it_is_read_is_not_dropped(cache: Cache, tmp_path: Path, clock: FakeClock) -> None:
+    """A reader that found the row and no file dropped what another process had stored in the meantime."""
+    other = open_cache(tmp_path, clock)
     cache.put({key(1): webp(1)})
+
+    def store() -> None:
+        other.put({key(1): webp(1)})
+
+    other.disk.delete(key(1))  # the first step of a delete
+    before_statement(cache.index.database, "BEGIN IMMEDIATE", store)
+    assert cache.get(key(1)) == webp(1)
+    assert cache.index.find(key(1)) is not None
+    assert files(cache) == {key(1).path}
+    other.index.close()
+
+
+class DiskBetweenReadAndRemoval(DiskTier):
+    """The real disk tier; after its second read another process replaces the file."""
+
+    reads = 0
+
+    def get(self, key: Key) -> bytes | None:
+        body = super().get(key)
+        self.reads += 1
+        if self.reads == 2:
+            DiskTier(self.namespace, self.root).put(key, webp(1))
+        return body
+
+
+def test_a_torn_file_that_is_replaced_before_it_is_removed_is_not_removed(cache: Cache) -> None:
+    cache.put({key(1): webp(1)})
+    truncated(cache.disk.root / key(1).path)
+    cache.disk = DiskBetweenReadAndRemoval("covers", cache.disk.root)
+    assert cache.get(key(1)) == webp(1)
+    assert cache.index.find(key(1)) is not None
+    assert files(cache) == {key(1).path}
+
+
+def test_readers_never_drop_what_a_writer_has_just_stored(cache: Cache, tmp_path: Path, clock: FakeClock) -> None:
+    """Only the writer removes anything here, so an entry that it has stored stays until it deletes it."""
+    other = open_cache(tmp_path, clock)
     stop = threading.Event()
-    path = cache.disk.root / key(1).path
 
-    def replace() -> None:
+    def read() -> None:
         while not stop.is_set():
-            path.unlink(missing_ok=True)
-            cache.disk.put(key(1), webp(1))
+            cache.memory.clear()
+            assert cache.get(key(1)) in (None, webp(1))
 
-    writer = threading.Thread(target=replace)
-    writer.start()
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    lost = 0
     for _ in range(300):
-        cache.memory.clear()
-        cache.get(key(1))
+        other.put({key(1): webp(1)})
+        time.sleep(0.0005)
+        lost += other.index.find(key(1)) is None or other.disk.get(key(1)) is None
+        other.delete([key(1)])
     stop.set()
-    writer.join()
-    assert cache.disk.get(key(1)) == webp(1)
+    for reader in readers:
+        reader.join()
+    other.index.close()
+    assert lost == 0
 
 
 def test_concurrent_loads_of_one_key_are_one_load(cache: Cache) -> None:
@@ -183,8 +228,31 @@ def test_concurrent_loads_of_one_key_are_one_load(cache: Cache) -> None:
     assert cache.get(key(1, "detail")) == webp(2)
 
 
-def test_bytes_that_cannot_be_stored_are_still_returned(tmp_path: Path) -> None:
-    """With a full disk, a JPEG for an old browser was an error page."""
+def test_a_load_that_ended_between_the_miss_and_the_flight_is_not_repeated(tmp_path: Path, clock: FakeClock) -> None:
+    open_cache(tmp_path, clock).index.close()
+    cache = open_cache(tmp_path, clock, is_adopted=False)  # complete, which it has to look up at the first miss
+    loads: list[str] = []
+
+    def load(name: str) -> Callable[[], dict[Key, bytes]]:
+        def run() -> dict[Key, bytes]:
+            loads.append(name)
+            return {key(1): webp(1)}
+
+        return run
+
+    def elsewhere() -> None:
+        thread = threading.Thread(target=cache.get_or_load, args=(key(1), load("another thread")))
+        thread.start()
+        thread.join()
+
+    before_statement(cache.index.database, "FROM meta", elsewhere)  # once the row was not found
+    assert cache.get_or_load(key(1), load("this thread")) == webp(1)
+    assert loads == ["another thread"]
+    cache.index.close()
+
+
+def test_a_load_that_cannot_be_stored_is_returned(tmp_path: Path) -> None:
+    """A JPEG made for an old browser was an error page when the disk was full."""
     cache = open_cache(tmp_path, floor_bytes=1 << 60)
     assert cache.get_or_load(key(1), lambda: {key(1): webp(1)}) == webp(1)
     assert counted(cache) == (0, 0)
@@ -236,7 +304,7 @@ def test_a_lower_budget_evicts_at_once(cache: Cache) -> None:
     assert len(files(cache)) == 4
 
 
-def test_unused_entries_are_evicted_up_to_a_limit(cache: Cache, clock: FakeClock) -> None:
+def test_unused_entries_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(250)})
     clock.advance(100_000)
     cache.put({key("new"): webp("new")})
@@ -276,8 +344,8 @@ def test_a_sweep_keeps_what_is_being_written(cache: Cache, clock: FakeClock) -> 
     assert (report.orphans, report.temporaries, report.lost) == (0, 1, 0)
 
 
-def test_a_sweep_removes_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
-    """Only existing folders were swept: the rows of a shard that had been deleted stayed, and filled the budget."""
+def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
+    """Only existing folders were checked: the rows of a deleted shard stayed and counted towards the budget."""
     cache.put({key(n): webp(n) for n in range(40)})
     for path in list((cache.disk.root / "thumbnails").iterdir())[:20]:
         for file in path.iterdir():
@@ -320,7 +388,7 @@ def test_clear_removes_everything_in_short_transactions(cache: Cache) -> None:
     assert cache.index.totals("covers").bytes == 0
 
 
-def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Cache) -> None:
+def test_clearing_a_variant_removes_its_jpeg_and_keeps_the_others(cache: Cache) -> None:
     cache.put({key(1, v): webp(v) for v in ("thumbnails", "detail", "detail-2x")})
     cache.put({key(1, "detail.jpg"): b"jpeg"})
     cache.get(key(1, "detail"))

@@ -1,4 +1,4 @@
-"""Disk tier: names, modes, and foreign files."""
+"""The disk tier: names, modes, foreign files, torn files."""
 
 import errno
 import os
@@ -37,8 +37,8 @@ def test_a_file_lies_in_a_shard_named_by_the_first_two_characters_of_its_digest(
     assert {key for _, _, shard in disk.shards() for key, _, _ in disk.files("thumbnails", shard)} == {KEY, jpeg}
 
 
-def test_files_and_every_folder_above_them_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """Only the innermost folder used to get the mode; its parents got that of the umask."""
+def test_only_the_owner_can_read_files_and_the_folders_above_them(tmp_path: Path) -> None:
+    """Only the innermost folder used to get the mode; those above it got what the umask left."""
     disk = DiskTier("covers", tmp_path / "var" / "cache" / "covers")
     before = os.umask(0)
     try:
@@ -63,8 +63,8 @@ def test_a_planted_link_is_removed_and_not_followed(disk: DiskTier, tmp_path: Pa
     assert (secret.read_bytes(), disk.get(KEY)) == (b"not yours", b"body")
 
 
-def test_a_planted_pipe_blocks_no_reader(disk: DiskTier) -> None:
-    """Opening a pipe for reading waits for a writer: it would have blocked a request thread forever."""
+def test_a_planted_pipe_does_not_block_a_reader(disk: DiskTier) -> None:
+    """Opening a pipe for reading waits for a writer, possibly for ever; the request thread would have hung."""
     path = disk.root / KEY.path
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
@@ -84,7 +84,30 @@ def test_equal_bytes_are_not_written_again(disk: DiskTier) -> None:
     assert path.stat().st_mtime > 1  # its time is updated, or a sweep would remove it before its row is written
 
 
-def test_a_file_torn_by_a_power_cut_is_replaced_and_open_readers_keep_theirs(disk: DiskTier) -> None:
+def test_discard_removes_a_bad_file_and_leaves_an_intact_one(disk: DiskTier) -> None:
+    assert disk.discard(KEY, lambda _: False) is None
+    disk.put(KEY, b"body")
+    assert disk.discard(KEY, b"body".__eq__) == b"body"
+    assert disk.get(KEY) == b"body"
+    assert disk.discard(KEY, lambda _: False) is None
+    assert list((disk.root / KEY.path).parent.iterdir()) == []
+
+
+def test_discard_leaves_what_is_stored_while_it_judges(disk: DiskTier) -> None:
+    """Reading a torn file and then unlinking its name removed the good file that had replaced it in between."""
+
+    def judge(body: bytes) -> bool:
+        disk.put(KEY, b"whole")
+        return body == b"whole"
+
+    disk.put(KEY, b"torn")
+    assert disk.discard(KEY, judge) is None
+    assert disk.get(KEY) == b"whole"
+    assert disk.discard(KEY, judge) == b"whole"
+    assert [path.name for path in (disk.root / KEY.path).parent.iterdir()] == [f"{KEY.digest}.webp"]
+
+
+def test_what_a_power_cut_left_under_the_name_is_replaced_and_open_readers_keep_theirs(disk: DiskTier) -> None:
     disk.put(KEY, b"torn")
     path = disk.root / KEY.path
     with path.open("rb") as reader:
@@ -155,7 +178,7 @@ def test_a_kill_between_writing_and_naming_leaves_a_temporary_file_only(disk: Di
     assert disk.get(KEY) is None
 
 
-def test_foreign_folders_are_skipped(disk: DiskTier) -> None:
+def test_foreign_folders_and_files_are_skipped(disk: DiskTier) -> None:
     disk.put(KEY, b"body")
     for folder in ("thumbnails/zz", "thumbnails/abc", "elsewhere"):
         (disk.root / folder).mkdir()

@@ -124,7 +124,7 @@ def test_visible_jobs_may_exceed_the_limit_by_a_tenth(queue: JobQueue) -> None:
     assert queue.depth() == 110
 
 
-def test_a_cover_scrolled_out_of_view_gets_the_lowest_priority(queue: JobQueue, clock: FakeClock) -> None:
+def test_a_demoted_job_waits_among_the_warm_ones(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish("seen")], VISIBLE)
     clock.advance(1)
     queue.put([wish("page")], PAGE)
@@ -238,7 +238,7 @@ def test_a_rescheduled_job_waits_and_its_attempts_start_again(queue: JobQueue, c
     assert claim(queue).attempts == 1
 
 
-def test_a_job_with_more_variants_requested_meanwhile_runs_again(queue: JobQueue) -> None:
+def test_a_job_that_is_asked_for_more_while_it_runs_runs_again(queue: JobQueue) -> None:
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     queue.put([wish(1, "", "detail-2x")], VISIBLE)
@@ -249,7 +249,7 @@ def test_a_job_with_more_variants_requested_meanwhile_runs_again(queue: JobQueue
     assert queue.depth() == 0
 
 
-def test_a_failed_job_does_not_run_again(queue: JobQueue) -> None:
+def test_a_job_that_failed_for_good_does_not_run_again(queue: JobQueue) -> None:
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     queue.put([wish(1, "", "detail-2x")], VISIBLE)
@@ -265,7 +265,18 @@ def test_one_image_can_be_claimed_ahead_of_the_queue_but_not_twice(queue: JobQue
     assert digest(4) not in [job.digest for job in (queue.claim(), queue.claim()) if job]
 
 
-def test_a_batch_reports_its_progress(queue: JobQueue, clock: FakeClock) -> None:
+def test_a_job_that_runs_again_for_another_size_counts_once_in_its_batch(queue: JobQueue) -> None:
+    queue.put([wish(1), wish(2)], WARM, batch="load")
+    job = claim(queue)
+    queue.put([LoadRequest(job.digest, job.lane, ("detail-2x",))], VISIBLE)  # while it runs
+    for _ in range(2):
+        with queue.database.write() as conn:
+            queue.finish(conn, job)
+        assert queue.batch("load") == (2, 1, 0)
+        job = claim(queue)
+
+
+def test_a_batch_tells_how_far_it_is(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1), wish(2), wish(3)], WARM, batch="load")
     finish(queue, claim(queue))
     finish(queue, claim(queue), failed=True)
@@ -301,7 +312,7 @@ def test_after_the_pause_one_job_at_a_time_is_claimed(queue: JobQueue, clock: Fa
     assert [claim(queue).lane, claim(queue).lane, queue.claim()] == ["down", "down", None]
 
 
-def test_a_success_in_between_resets_the_count(queue: JobQueue) -> None:
+def test_a_success_resets_the_failure_count(queue: JobQueue) -> None:
     lane_failed(queue, "down", TRIP_FAILURES - 1)
     with queue.database.write() as conn:
         queue.record_host_success(conn, "down")
@@ -309,8 +320,8 @@ def test_a_success_in_between_resets_the_count(queue: JobQueue) -> None:
     assert queue.paused_hosts() == []
 
 
-def test_an_origin_that_is_down_for_weeks_causes_no_overflow(queue: JobQueue, clock: FakeClock) -> None:
-    """The pause was doubled without limit: after a thousand consecutive failures the power overflowed."""
+def test_an_origin_that_is_down_for_weeks_does_not_overflow_the_pause(queue: JobQueue, clock: FakeClock) -> None:
+    """The pause was doubled without end: after a thousand failures in a row the power was no float any more."""
     lane_failed(queue, "down", 1100)
     assert paused_for(queue, clock) == MAX_PAUSE_S
 
@@ -358,7 +369,7 @@ def test_a_pause_written_by_a_wrong_clock_does_not_hide_a_real_one(queue: JobQue
     assert paused_for(queue, clock) == PAUSE_S * 2
 
 
-def test_states_are_waiting_and_running(queue: JobQueue) -> None:
+def test_states_tell_waiting_jobs_from_running_ones(queue: JobQueue) -> None:
     queue.put([wish(1), wish(2)], PAGE)
     running = claim(queue).digest
     states = queue.state_of([digest(1), digest(2), digest(3)])

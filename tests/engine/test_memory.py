@@ -130,8 +130,8 @@ def test_an_entry_put_again_for_one_page_stays_with_the_others() -> None:
     assert tier.clear_scope("gallery") == 1
 
 
-def test_a_page_without_entries_leaves_nothing() -> None:
-    """Page names come from requests; an empty set for each of them would accumulate."""
+def test_a_page_whose_entries_are_gone_leaves_no_scope() -> None:
+    """Page names come from outside; an empty set for each of them would pile up."""
     tier = MemoryTier(10_000)
     for number in range(100):
         tier.put(key(1), b"body", f"page-{number}")

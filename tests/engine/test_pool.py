@@ -56,7 +56,7 @@ def test_starting_twice_starts_once_and_closing_joins_all() -> None:
 
 
 def test_a_wake_is_never_lost() -> None:
-    """300 jobs, each added after the last one, for workers that would otherwise check only once an hour."""
+    """300 jobs, each after the last one is done; without the wake-up the workers would look again after an hour."""
     jobs = Jobs()
     pool = Pool(jobs, [], workers=3, idle_s=3600)
     pool.start()
@@ -67,7 +67,38 @@ def test_a_wake_is_never_lost() -> None:
     assert pool.close()
 
 
-def test_an_error_is_counted_and_logged_and_the_worker_continues(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_enqueuer_wakes_the_workers_by_the_shared_wakeup() -> None:
+    jobs, wakeup = Jobs(), threading.Event()
+    pool = Pool(jobs, [], workers=1, idle_s=3600, wakeup=wakeup)
+    pool.start()
+    for number in range(20):
+        jobs.add(number)
+        wakeup.set()
+        assert jobs.done.acquire(timeout=30)
+    assert pool.close()
+
+
+def test_a_wake_that_comes_while_a_worker_looks_is_not_lost() -> None:
+    """The job came after the worker had looked; the same look then cleared the wake-up."""
+    looks, has_looked, gate = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def look() -> bool:
+        looks.release()
+        has_looked.set()
+        assert gate.wait(30)
+        return False
+
+    pool = Pool(look, [], workers=1, idle_s=3600)
+    pool.start()
+    assert has_looked.wait(30)
+    pool.wake()
+    gate.set()
+    assert looks.acquire(timeout=30)
+    assert looks.acquire(timeout=30)
+    assert pool.close()
+
+
+def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs()
     jobs.add(ValueError("first"), 1, RuntimeError("second"), 2)
     pool = Pool(jobs, [], workers=1, error_pause_s=0.01)

@@ -1,4 +1,4 @@
-"""Image registry: its totals, and the rows of images that are registered again."""
+"""The register of images: its totals, and rows of images that are registered again."""
 
 import random
 from collections.abc import Iterator

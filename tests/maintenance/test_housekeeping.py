@@ -171,7 +171,7 @@ def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin
     housekeeping(covers).fill()
     assert covers.cache.jobs.depth() == 4
     covers.cache.enqueue_missing([seen])
-    covers.cache.loader.run_next()
+    covers.parts.loader.run_next()
     assert covers.states(seen, *unseen) == ["ready", "waiting", "waiting", "waiting"]
     covers.run()
     housekeeping(covers).fill()

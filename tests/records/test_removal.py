@@ -13,7 +13,7 @@ from image_cache.errors import StorageError, UnknownAlbum
 from image_cache.importers.artwork.table import ArtworkTable, CoverTries
 from image_cache.importers.discogs.table import SyncTable
 from image_cache.models import AlbumQuery, AlbumRow
-from image_cache.records.appearance import RecordAppearance, RecordAppearances
+from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import COLOUR, Library
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
 from image_cache.records.table import AlbumTable
@@ -28,9 +28,9 @@ BODY = b"a picture of one's own"
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Iterator[RecordAppearances]:
+def looks(tmp_path: Path) -> Iterator[RecordAppearanceTable]:
     index = Index(tmp_path / "index.db")
-    yield RecordAppearances(index.database)
+    yield RecordAppearanceTable(index.database)
     index.database.close()
 
 
@@ -40,8 +40,8 @@ def own(tmp_path: Path) -> OwnCovers:
 
 
 @pytest.fixture
-def library(catalog: CatalogDatabase, clock: FakeClock, looks: RecordAppearances, own: OwnCovers) -> Library:
-    return Library(catalog, clock=clock, looks=lambda: looks, own=own)
+def library(catalog: CatalogDatabase, clock: FakeClock, looks: RecordAppearanceTable, own: OwnCovers) -> Library:
+    return Library(catalog, clock=clock, appearances=looks, own=own)
 
 
 def row(title: str, **other: object) -> AlbumRow:
@@ -72,7 +72,7 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         SyncTable(catalog).enqueue_details(album_id, 1.0)
     with catalog.write() as conn:
         conn.executemany("INSERT INTO spins (album_id, spun_at) VALUES (?, 1)", [(one,), (other,)])
-    before = {sort: AlbumTable(catalog).revision(sort) for sort in ("artist", "plays")}
+    before = {sort: AlbumTable(catalog).revisions().of(sort) for sort in ("artist", "plays")}
     assert library.page(AlbumQuery(text="zugzwang"), 1).total == 1
     removed = library.remove([one])
     assert [(found.id, found.artist, found.title) for found in removed] == [(one, "Somebody", "Zugzwang")]
@@ -81,8 +81,9 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
         "facets": 2,
         "music_albums": 0,
     }
-    assert all(AlbumTable(catalog).revision(sort) > number for sort, number in before.items())
-    assert (library.genres(), library.decades(), library.count()) == ([("Jazz", 1)], [(1970, 1)], 1)
+    assert all(AlbumTable(catalog).revisions().of(sort) > number for sort, number in before.items())
+    facets = library.facets()
+    assert (facets.genres, facets.decades, library.count()) == ((("Jazz", 1),), ((1970, 1),), 1)
     for text, hits in (("zugzwang", []), (f"note{one}", []), ("other", [other]), (f"note{other}", [other])):
         assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
     assert library.random() == library.album(other)
@@ -184,7 +185,9 @@ def test_an_own_cover_that_cannot_be_deleted_keeps_no_record(
     assert library.count() == 0
 
 
-def test_what_sleeves_look_like_is_forgotten_at_once_and_groups_stay_counted(library: Library, looks: RecordAppearances) -> None:
+def test_what_sleeves_look_like_is_forgotten_at_once_and_groups_stay_counted(
+    library: Library, looks: RecordAppearanceTable
+) -> None:
     ids = fill(library, *(row(str(number)) for number in range(7)))
     with looks.database.write() as conn:
         looks.put(conn, [RecordAppearance(one, f"{one:064x}", one % 3, one) for one in ids])
@@ -203,8 +206,8 @@ def test_records_go_while_the_index_is_out_of_reach(catalog: CatalogDatabase, cl
     """The survey forgets the looks later; a full or broken card must not keep a record on the wall."""
     (tmp_path / "cache").write_text("no folder")
     index = Index(tmp_path / "cache" / "index.db")
-    broken = RecordAppearances(index.database)
-    library = Library(catalog, clock=clock, looks=lambda: broken)
+    broken = RecordAppearanceTable(index.database)
+    library = Library(catalog, clock=clock, appearances=broken)
     ids = fill(library, row("One"))
     assert len(library.remove(ids)) == 1
     assert library.count() == 0

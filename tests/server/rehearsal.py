@@ -26,7 +26,7 @@ from tests.support.stage import photo
 from tests.support.vault import ROOT, Vault, wait_until
 from tests.support.volumes import nifti
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 PORT, FRONT_PORT = 5000, 8080
 ENV = "/etc/vinylvault.env"

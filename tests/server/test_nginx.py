@@ -22,7 +22,7 @@ from tests.support.origin import Origin, jpeg
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Reply, Vault, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 COVERS = 12
 

@@ -18,7 +18,7 @@ import pytest
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import ROOT, SERVE, Vault, compiled_in, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 WAIT_S = 60.0
 LATE_S = 10.0  # slack for a busy machine; waiting for one of the slow clients below would take 15 s

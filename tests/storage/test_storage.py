@@ -45,7 +45,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(params=["local", "s3", "s3 below a prefix"])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.server) for name in ("s3", "s3 below a prefix"))])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "local":
         return StorageFactory.create_backend("local", root=tmp_path / "originals")

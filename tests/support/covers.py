@@ -30,7 +30,7 @@ class Covers:
     def run(self) -> int:
         """Run jobs until none is due; returns how many ran."""
         count = 0
-        while self.cache.loader.run_next():
+        while self.parts.loader.run_next():
             count += 1
         return count
 

@@ -40,7 +40,7 @@ def shelve(services: Services, folder: Path, urls: list[str], start: int = 0) ->
     rows = [{"artist": f"Artist {start + n}", "title": f"Title {start + n}", "cover_url": url} for n, url in enumerate(urls)]
     table.write_text(json.dumps(rows), encoding="utf-8")
     services.library.import_table(table)
-    services.covers.register_all(services.library.cover_urls())
+    services.covers.register(services.library.cover_urls())
 
 
 def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6, images: int = 3, edge_px: int = 40) -> None:
@@ -58,7 +58,7 @@ def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6,
             services.streams.uploads.store(stream, Upload(photo(seed), f"{seed}.jpg", ImageVisibility.PRIVATE, f"Title {seed}"))
         services._parts.own.store(photo(77))
         services.covers.enqueue_missing(urls)
-        while services.covers.loader.run_next():
+        while services.loader.run_next():
             pass
     (settings.state_dir / "service_token").write_text("sesame")
     (settings.state_dir / "imports").mkdir()

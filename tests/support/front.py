@@ -11,6 +11,7 @@ from typing import Any, Self
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.servers import about_to_start
 from tests.support.vault import ROOT, Reply, Vault, _reply, wait_until
 
 PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -55,10 +56,11 @@ class Front:
         self.stop()
 
     def start(self) -> None:
+        about_to_start()
         self.prefix.mkdir(exist_ok=True)
         path = self.prefix / "nginx.conf"
         path.write_text(configuration(self.port, self.vault.port, self.folder), encoding="utf-8")
-        # As root its workers would become somebody else; the unit starts it as the user of the service.
+        # Started as root it would switch its workers to another user; the unit starts it as the user of the service.
         owner = ["-g", "user root;"] if os.geteuid() == 0 else []
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

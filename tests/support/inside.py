@@ -9,11 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import Client, TestResponse
 
-from app import create_app
+from app import application, create_app
 from config import Settings
 from image_cache.bootstrap import ensure_directories
 from image_cache.services import Services, open_services
-from image_cache.web.app import build_app
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until
 
@@ -52,7 +51,7 @@ class Inside:
             self.app: Flask = create_app(chosen)
         else:
             ensure_directories(chosen)
-            self.app = build_app(open_services(chosen, clock=clock))
+            self.app = application(open_services(chosen, clock=clock))
         self.app.test_client_class = Visitor
         self.services: Services = self.app.extensions["vinylvault"]
         if settled:
@@ -68,7 +67,7 @@ class Inside:
     def client(
         self, *, address: str = "127.0.0.1", host: str = "localhost:5000", cookies: bool = True, **headers: str
     ) -> FlaskClient:
-        """Return somebody who asks: from the machine itself unless another address is given."""
+        """Return a client that sends requests: from the server itself unless another address is given."""
         client = self.app.test_client(use_cookies=cookies)
         assert isinstance(client, Visitor)
         client.host = host
@@ -77,7 +76,7 @@ class Inside:
         return client
 
     def stranger(self, **headers: str) -> FlaskClient:
-        """Return somebody on the local network, without an account, with a browser."""
+        """Return a browser on the local network, without an account."""
         return self.client(address=LAN, host="vault.local:5000", accept="text/html", **headers)
 
     def slow_way(self) -> Client:
@@ -88,7 +87,7 @@ class Inside:
         self.services.accounts.add(name, PASSWORD, role)
 
     def logged_in(self, role: str = "operator") -> FlaskClient:
-        """Return a browser on the local network in which somebody is logged in."""
+        """Return a browser on the local network that is logged in."""
         self.account(role)
         return self.logged_in_again()
 
@@ -103,14 +102,14 @@ class Inside:
         table = self.folder.parent / f"{title}.csv"
         table.write_text(f"artist,title,cover_url\nArtist,{title},{cover_url or ''}\n", encoding="utf-8")
         self.services.library.import_table(table)
-        self.services.covers.register_all(self.services.library.cover_urls())
+        self.services.covers.register(self.services.library.cover_urls())
         return max(album.id for album in self.services.library.albums())
 
     def cover(self, origin: Origin, path: str = "/cover.jpg", edge_px: int = 300) -> str:
         """Fetch a cover from the origin into the cache and return its digest."""
         url = origin.put(path, jpeg(edge_px, edge_px))
         assert self.services.covers.get_image(url) is not None
-        return self.services.covers.names.of(url)[1]
+        return self.services.covers.digest_of(url)
 
 
 def form_token(client: FlaskClient, page: str = "/login") -> str:
@@ -127,5 +126,5 @@ def page_token(client: FlaskClient) -> str:
 
 
 def shape(answer: TestResponse) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return everything of an answer that somebody could see."""
+    """Return everything of a response that its reader can see."""
     return answer.status_code, sorted(answer.headers.items()), answer.data

@@ -7,7 +7,7 @@
 
 The web service refuses what names no agent (403), answers 503 for a while when asked more than once a second, searches by the
 few fields that the program asks for, and links releases with Discogs. The archive answers 307 to a second host, which answers 302
-to a third, as the real one does; its originals are huge, so whoever asks for one has done wrong and is told so with 20 MB.
+to a third, as the real one does; its originals are huge, and a client that asks for one by mistake gets 20 MB.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.servers import about_to_start
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED_S = 0.95  # between two requests; the rule says one a second on the average
@@ -58,6 +60,7 @@ class Archive:
 
     def start(self) -> None:
         """Start it; after a stop under its old address."""
+        about_to_start()
         command = [sys.executable, "-m", "tests.support.musicbrainz", str(self.folder), "--port", str(self.port)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -250,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self.wfile.write(body)
-        except OSError:  # whoever asked has seen enough
+        except OSError:  # the client has hung up
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:

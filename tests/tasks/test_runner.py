@@ -30,13 +30,20 @@ def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., Tas
     made: list[TaskRunner] = []
 
     def one(**runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
-        tasks = TaskRunner(catalog, runners, tmp_path)
+        tasks = runner_of(catalog, tmp_path, **runners)
         made.append(tasks)
         return tasks
 
     yield one
     for tasks in made:
         assert tasks.close()
+
+
+def runner_of(catalog: CatalogDatabase, folder: Path, **runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
+    tasks = TaskRunner(catalog, folder)
+    for kind, runner in runners.items():
+        tasks.register(kind, runner)
+    return tasks
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -56,6 +63,13 @@ def test_a_task_runs_to_its_end_and_says_what_came_of_it(make: Callable[..., Tas
     tasks = make(count=lambda task: {"counted": task.wanted["to"]})
     ended = tasks.run("count", {"to": 3})
     assert (ended.state, ended.outcome) == ("done", {"counted": 3})
+
+
+def test_a_kind_has_one_runner(make: Callable[..., TaskRunner]) -> None:
+    tasks = make(count=lambda task: {"counted": 1})
+    with pytest.raises(ValueError, match="kind count"):
+        tasks.register("count", lambda task: {"counted": 2})
+    assert tasks.run("count", {}).outcome == {"counted": 1}
 
 
 def test_a_second_task_of_a_kind_is_the_first_one(make: Callable[..., TaskRunner]) -> None:
@@ -104,7 +118,7 @@ def test_a_cancel_ends_a_pause(make: Callable[..., TaskRunner]) -> None:
     tasks.serve()
     task_id = tasks.start("sleepy", {})
     until(lambda: state(tasks, task_id).paused_until is not None)
-    assert state(tasks, task_id).says == "Discogs asks for a pause."
+    assert state(tasks, task_id).message == "Discogs asks for a pause."
     tasks.cancel(task_id)
     until(lambda: state(tasks, task_id).state == "cancelled")
     assert state(tasks, task_id).paused_until is None
@@ -127,10 +141,10 @@ def test_a_failure_is_a_sentence_and_a_bug_is_not_shown(
         raise KeyError("secret")
 
     tasks = make(refuses=refuses, breaks=breaks)
-    assert tasks.run("refuses", {}).says.startswith("x.csv: it is a picture")
+    assert tasks.run("refuses", {}).message.startswith("x.csv: it is a picture")
     broken = tasks.run("breaks", {})
     assert broken.state == "failed"
-    assert "secret" not in broken.says
+    assert "secret" not in broken.message
     assert "secret" in caplog.text
 
 
@@ -143,13 +157,13 @@ def test_a_stop_leaves_the_task_for_the_next_start(catalog: CatalogDatabase, tmp
         task.pause(3600, "waits")
         return {}
 
-    first = TaskRunner(catalog, {"slow": slow}, tmp_path)
+    first = runner_of(catalog, tmp_path, slow=slow)
     first.serve()
     task_id = first.start("slow", {})
     until(lambda: state(first, task_id).paused_until is not None)
     assert first.close()
     assert state(first, task_id).state == "waiting"
-    second = TaskRunner(catalog, {"slow": slow}, tmp_path)
+    second = runner_of(catalog, tmp_path, slow=slow)
     second.run_maintenance()
     until(lambda: state(second, task_id).is_over)
     assert state(second, task_id).outcome == {"went on at": 3}
@@ -160,7 +174,7 @@ CRASHES = """
 import os, sys
 from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.tasks import Tasks
+from image_cache.tasks import TaskRunner
 
 catalog = CatalogDatabase(Path(sys.argv[1]))
 
@@ -170,7 +184,9 @@ def crash(task):
     print("saved", flush=True)
     sys.stdin.read()
 
-Tasks(catalog, {"crash": crash}, Path(sys.argv[1]).parent).run("crash", {})
+tasks = TaskRunner(catalog, Path(sys.argv[1]).parent)
+tasks.register("crash", crash)
+tasks.run("crash", {})
 """
 
 

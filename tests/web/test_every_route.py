@@ -18,6 +18,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from image_cache.logs import SingleLineFormatter
+from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
@@ -126,7 +127,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     urls = [origin.put(f"/{n}.jpg", jpeg(80, 80), gate=None) for n in range(3)]
     stranger_url = origin.put("/not-registered.jpg", jpeg())
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
-    digest = inside.services.covers.names.of(urls[0])[1]
+    digest = inside.services.covers.digest_of(urls[0])
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
     known |= {"digest": digest[:32], "action": "pause", "number": 0, "task_id": 1} | stream_arguments(inside)
     connects: list[object] = []
@@ -145,7 +146,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
         _listen("socket.connect", None)
     assert connects == []
     assert origin.count() == 0
-    while inside.services.covers.loader.run_next():
+    while inside.services.loader.run_next():
         pass
     assert sorted(asked.path for asked in origin.requests) == ["/0.jpg", "/1.jpg", "/2.jpg"]
 
@@ -223,14 +224,17 @@ def test_every_change_needs_a_page_of_ours(inside: Inside, origin: Origin) -> No
     )
     client = inside.logged_in_again()
     token = page_token(client)
-    for rule in routes(inside.app, "POST"):
+    changes = [(method, rule) for method in ("POST", "PUT", "PATCH", "DELETE") for rule in routes(inside.app, method)]
+    assert {method for method, _ in changes} >= {"POST", "PATCH", "DELETE"}
+    for method, rule in changes:
         path = next(addresses(rule, known))
         for headers in foreign:
-            answer = client.post(path, headers={**headers, "X-CSRFToken": token})
-            assert answer.status_code == 403, f"{path} {headers}"
+            answer = client.open(path, method=method, headers={**headers, "X-CSRFToken": token})
+            assert answer.status_code == 403, f"{method} {path} {headers}"
         for wrong in ({}, {"X-CSRFToken": "x"}, {"X-CSRFToken": page_token(inside.stranger())}):
-            assert client.post(path, headers=wrong).status_code == 403, path
-        assert client.post(path, data={"csrf_token": "x"}, headers={"Origin": "http://vault.local:5000"}).status_code == 403
+            assert client.open(path, method=method, headers=wrong).status_code == 403, f"{method} {path}"
+        own = {"Origin": "http://vault.local:5000"}
+        assert client.open(path, method=method, data={"csrf_token": "x"}, headers=own).status_code == 403, f"{method} {path}"
     assert inside.client().get(f"/cache/detail/{known['name']}.webp").status_code == 200
     assert client.get("/api/cache/stats").json["total_entries"] == 2
     album = inside.services.library.album(int(str(known["album_id"])))
@@ -325,6 +329,7 @@ def test_only_named_hosts_are_answered_when_some_are_named(tmp_path: Path) -> No
 
 
 def test_an_unexpected_error_carries_a_reference_and_tells_nothing_else(inside: Inside, caplog: pytest.LogCaptureFixture) -> None:
+    @access(read=Role.VISITOR)
     def broken() -> Response:
         raise RuntimeError(f"the secret is in {inside.folder}")
 

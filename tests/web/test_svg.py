@@ -60,7 +60,7 @@ def test_a_count_is_drawn_as_at_most_eleven_spines() -> None:
     assert drawing.spines(0).count("V14") == 0
     assert drawing.spines(5).count("V14") == 5
     assert drawing.spines(30, each=3).count("V14") == 10
-    assert drawing.spines(400).count("V14") == drawing.MOST_SPINES
+    assert drawing.spines(400).count("V14") == drawing.MAX_SPINES
 
 
 def test_sides_are_told_by_their_letters_and_numbers_make_one_list() -> None:
@@ -75,7 +75,7 @@ def test_sides_are_told_by_their_letters_and_numbers_make_one_list() -> None:
     [(0, 0.0, "000-00"), (358, 0.081, "000-08"), (47, 0.09, "045-08"), (242, 9.0, "240-40"), (None, 0.1, "")],
 )
 def test_a_tint_has_one_of_few_addresses(hue: int | None, chroma: float, name: str) -> None:
-    assert album_view.tint(Cover("0" * 64, "ready", hue=hue, chroma=chroma)) == name
+    assert album_view.tint_name(Cover("0" * 64, "ready", hue=hue, chroma=chroma)) == name
 
 
 def test_words_are_found_whatever_their_case_and_accents() -> None:
@@ -95,27 +95,27 @@ def test_a_search_finds_tracks_and_names() -> None:
 def test_the_ruler_shows_every_letter_and_leads_to_its_page() -> None:
     groups = (Group("A", "a", 61, 1), Group("C", "c", 2, 2), Group("Ж", "zhe", 1, 2))
     page = AlbumPage(AlbumQuery(), (), 2, 2, 64, groups)
-    cells = {cell.label: cell for cell in wall.ruler(page, wall.Wall(AlbumQuery(), page=2))}
+    cells = {cell.label: cell for cell in wall.ruler(page, wall.WallAddress(AlbumQuery(), page=2))}
     assert list(cells)[:3] == ["#", "A", "B"]
     assert list(cells)[-1] == "Ж"
     assert cells["A"].href == "/#a"
     assert cells["B"].href == ""
     assert cells["C"].href == "#c"
-    assert cells["A"].says == "A, 61 records"
-    assert cells["Ж"].says == "Ж, 1 record"
+    assert cells["A"].message == "A, 61 records"
+    assert cells["Ж"].message == "Ж, 1 record"
     assert wall.opening_group(page, 60) == "A"
 
 
 def test_no_more_than_three_sleeves_blink() -> None:
     albums = [album(number) for number in range(1, 7)]
-    tiles = wall.tiles(albums, [Cover("0" * 64, "working")] * 6)
+    tiles = wall.tiles(albums, {None: Cover("0" * 64, "working")})
     assert [tile.blinks for tile in tiles] == [True] * 3 + [False] * 3
-    assert {tile.says for tile in tiles} == {"cover on its way"}
+    assert {tile.message for tile in tiles} == {"cover on its way"}
 
 
 def test_the_address_of_a_wall_leaves_out_what_goes_without_saying() -> None:
-    here = wall.Wall(AlbumQuery(genre="R&B", sort="year"), page=3)
+    here = wall.WallAddress(AlbumQuery(genre="R&B", sort="year"), page=3)
     assert here.url() == "/?sort=year&genre=R%26B&page=3"
     assert here.url(density="s") == "/?sort=year&genre=R%26B&page=3&density=s"
     assert here.url(sort="artist") == "/?genre=R%26B"
-    assert wall.Wall(AlbumQuery()).url() == "/"
+    assert wall.WallAddress(AlbumQuery()).url() == "/"

@@ -1,4 +1,4 @@
-"""What people do about the cover of one record, and when the search for covers begins."""
+"""Cover editor: choose or upload the cover of a record, and start searches for missing ones."""
 
 import logging
 import time
@@ -11,20 +11,20 @@ from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.importers.artwork.audit import DEAD
+from image_cache.importers.artwork.search import KIND
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
 from image_cache.tasks.runner import TaskRunner
 
 logger = logging.getLogger(__name__)
 
-KIND = "covers"
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
-AFTER_CANCEL_S = 7 * 86400.0  # somebody did not want it; whoever asks for a cover begins a new one
+AFTER_CANCEL_S = 7 * 86400.0  # unless a user asks for a search before
 
 
 class CoverEditor:
-    """Own covers, choices, and the beginning of a search. Any thread, several processes."""
+    """What users do about covers. Any thread, several processes."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class CoverEditor:
         covers: ImageCache,
         own: OwnCovers,
         decoder: Decoder,
-        tasks: TaskRunner | None,
+        tasks: TaskRunner,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rows = rows
@@ -47,44 +47,44 @@ class CoverEditor:
         self._tasks = tasks
 
     def start_search_if_due(self) -> None:
-        """Start a search when a record's time has come. The chore; one that failed, or was cancelled, is not begun again at once."""
-        if not self._settings.FIND_COVERS or self._tasks is None or self.rows.due(self._clock()) is None:
+        """Start a search if a record is due. A periodic job; a search that failed or was cancelled is not repeated at once."""
+        if not self._settings.FIND_COVERS or self.rows.due(self._clock()) is None:
             return
-        last = self._tasks.rows.latest(KIND)
+        last = self._tasks.latest(KIND)
         rest_s = {"failed": AFTER_FAILURE_S, "cancelled": AFTER_CANCEL_S}.get(last.state, 0.0) if last else 0.0
         if last is not None and 0 <= self._clock() - last.updated_at < rest_s:
             return
         self._tasks.start(KIND, {})
 
     def search_again(self, album: Album | None = None) -> bool:
-        """Look for the cover of a record next, or of all that have none; tell whether a search runs now.
+        """Search for the cover of a record next, or of all that have none; return True if a search runs now.
 
-        Also for a record with a picture: then what is found is only offered. A source whose address leads nowhere is passed over.
+        For a record that has a cover, what is found is only offered. An address of the source that no longer works is rejected.
         """
         if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
-            self.rows.reject_url([(album.id, album.cover_url, "The address of its source leads to no picture")])
+            self.rows.reject_urls([(album.id, album.cover_url, "The address of its source leads to no picture")])
         self.rows.request_search(None if album is None else [album.id])
-        if not self._settings.FIND_COVERS or self._tasks is None:
+        if not self._settings.FIND_COVERS:
             return False
         self._tasks.start(KIND, {})
         return True
 
     def is_dead(self, address: str) -> bool:
-        """Tell whether the last fetch of an address said that there is no cover behind it."""
-        image = self._covers.registry.get(self._covers.names.of(address)[1])
+        """Return True if the last fetch of an address found that it has no cover."""
+        image = self._covers.registry.get(self._covers.digests.of(address)[1])
         return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
 
     def choose(self, album: Album, address: str) -> None:
-        """Let one of the pictures that were offered, or the source's own, be the cover. Raises `OfferGone` for any other."""
-        offered = {one.url for one in self.rows.tries(album.id).offers} | {album.cover_url, album.found_cover}
+        """Use one of the offered images, or that of the source, as the cover. Raises `OfferGone` for any other."""
+        offered = {offer.url for offer in self.rows.tries(album.id).offers} | {album.cover_url, album.found_cover}
         if not address or address not in offered:
             raise OfferGone
         self._put(album, address)
 
     def upload(self, album: Album, file: BinaryIO | bytes) -> None:
-        """Let an uploaded picture be the cover. It is decoded once, within the decoder's limits, before it is kept.
+        """Use an uploaded image as the cover. It is decoded once, within the limits of the decoder, before it is stored.
 
-        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `UnknownAlbum` or `StorageError`; then nothing has changed.
+        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `UnknownAlbum` or `StorageError`; nothing has changed then.
         """
         try:
             body = file if isinstance(file, bytes) else file.read(self.max_bytes + 1)
@@ -101,11 +101,11 @@ class CoverEditor:
         self._put(album, self._own.store(body), body)
 
     def remove(self, album: Album) -> None:
-        """Go by the source again. An uploaded picture that no record shows any more is deleted."""
-        self._forget(self.rows.choose(album.id, None))
+        """Use the cover of the source again. An uploaded image that no other record uses is deleted."""
+        self._delete_unused(self.rows.choose(album.id, None))
 
     def retry_source(self, album: Album) -> None:
-        """Ask the source's own address again, although it led to nothing."""
+        """Fetch the address of the source again although it was rejected."""
         self.rows.clear_rejection(album.id)
         if album.cover_url:
             self._covers.clear_failures([album.cover_url])
@@ -114,12 +114,12 @@ class CoverEditor:
     def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
         before = self.rows.choose(album.id, address)
         if self.rows.album(album.id) is None:  # it was removed a moment ago
-            self._forget(address)
+            self._delete_unused(address)
             raise UnknownAlbum(album.id)
-        if body is not None:  # the last other record with this picture may have been removed meanwhile, the file with it
+        if body is not None:  # the last other record with this image may have been removed meanwhile, and its file too
             self._own.store(body)
         if before != address:
-            self._forget(before)
+            self._delete_unused(before)
         self._covers.clear_failures([address])
         self._show(address)
         logger.info("cover chosen album=%s", album.id)
@@ -128,7 +128,7 @@ class CoverEditor:
         self._covers.register([address])
         self._covers.enqueue_missing([address], VISIBLE)
 
-    def _forget(self, address: str | None) -> None:
+    def _delete_unused(self, address: str | None) -> None:
         if address and address.startswith(SCHEME) and not self.rows.is_used(address):
             try:
                 self._own.delete(address)

@@ -1,14 +1,13 @@
-"""Covers for records that have none: a quiet queue, one record after the other, for as long as the net is there.
+"""Search for missing covers, a task: one record after the other, while the network is available.
 
-What was tried stands in `cover_tries`, so a stop, a crash or a pause costs one record's questions at most. Imported only when
-there is something to find.
+What was tried is in `cover_tries`, so a stop, a crash or a pause costs at most the requests of one record.
 """
 
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config import Settings
 from image_cache.covers import WARM, ImageCache
@@ -16,33 +15,33 @@ from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, Sou
 from image_cache.importers.artwork.cover_art_archive import INTERVAL_S as ARCHIVE_S
 from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz
-from image_cache.importers.artwork.strategies import WAYS, ArtworkClients
+from image_cache.importers.artwork.strategies import STRATEGIES, ArtworkClients
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer
+from image_cache.importers.discogs.client import DiscogsClient
+from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.models import Album
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
 from image_cache.tasks.runner import Task
 
-if TYPE_CHECKING:
-    from image_cache.importers.discogs.client import DiscogsClient
-
 logger = logging.getLogger(__name__)
 
-KIND = "covers"
+KIND = "covers"  # of the task
+SPARE_CALLS = 30  # of the 55 a minute that Discogs allows; a sync, whose user waits, goes first
 WEEK_S = 7 * 86400.0
-NOTHING_S = 4 * WEEK_S  # a record that nobody has a picture of is looked at again after so long; the archive grows
-BROKEN_S = 6 * 3600.0  # a record whose questions fail again and again lets the others go first
-MOST_OFFERS = 8
-FIRST_REST_S, LONGEST_REST_S = 60.0, 1800.0  # without a net, doubled each time
-PAUSED_S = 15.0  # how often it is asked whether an operator still wants nothing fetched
-MOST_FAILURES = 3  # in a row with one record
-STEP_S = 0.25  # how soon a cancel or a stop ends a wait for one's turn
-COUNT_S = 20.0  # how often the rest is counted; in between it is one less with each record
+NOTHING_S = 4 * WEEK_S  # before a record without any result is searched again: the archive grows
+BROKEN_S = 6 * 3600.0  # before a record whose requests keep failing is tried again
+MAX_OFFERS = 8
+FIRST_REST_S, MAX_REST_S = 60.0, 1800.0  # without a network, doubled each time
+PAUSED_S = 15.0  # how often it checks whether fetching is still paused by an operator
+MAX_FAILURES = 3  # in a row with one record
+STEP_S = 0.25  # how soon a cancel or a stop ends a wait for the rate limit
+COUNT_S = 20.0  # how often the rest is counted; in between it decreases by one per record
 
 
 class ArtworkSearch:
-    """Looks for covers. One runs at a time over all processes: it is a task."""
+    """Searches for covers. One runs at a time across all processes: it is a task."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class ArtworkSearch:
         covers: ImageCache,
         fetcher: LazyHttpClient,
         *,
-        discogs: Callable[[Task], "DiscogsClient"] | None = None,
+        discogs: DiscogsConnection | None = None,
         clock: Callable[[], float] = time.time,
         first_rest_s: float = FIRST_REST_S,
     ) -> None:
@@ -59,20 +58,20 @@ class ArtworkSearch:
         self._rows = rows
         self._covers = covers
         self._fetcher = fetcher
-        self._discogs = discogs  # gives a client, or raises `SourceRefused` without a token
+        self._discogs = discogs
         self._clock = clock
         self._first_rest_s = first_rest_s
 
     def run(self, task: Task) -> Mapping[str, Any]:
-        """Look at every record whose time has come. The runner of the task."""
-        services = self._services(task)
+        """Search for every record that is due. The runner of the task."""
+        clients = self._clients(task)
         done = found = failures = 0
         rest_s = self._first_rest_s
         left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
         while (album_id := self._rows.due(self._clock())) is not None:
             if time.monotonic() - counted_at > COUNT_S:
                 left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
-            if self._covers.loader.is_paused():
+            if self._covers.is_paused():
                 task.pause(PAUSED_S, "Fetching is paused by an operator.")
                 continue
             task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")
@@ -80,66 +79,66 @@ class ArtworkSearch:
             if album is None:  # deleted a moment ago
                 continue
             try:
-                found += self._look(services, album)
+                found += self._search(clients, album)
             except OriginUnavailable as error:
                 failures += 1
                 logger.info("finding covers waits reason=%s", error)
-                if error.status is not None and failures >= MOST_FAILURES:
-                    self._put_off(album, error)
+                if error.status is not None and failures >= MAX_FAILURES:
+                    self._postpone(album, error)
                     failures = 0
-                task.pause(max(rest_s, min(error.retry_after_s or 0.0, LONGEST_REST_S)), _why(error))
-                rest_s = min(2 * rest_s, LONGEST_REST_S)
+                task.pause(max(rest_s, min(error.retry_after_s or 0.0, MAX_REST_S)), _why(error))
+                rest_s = min(2 * rest_s, MAX_REST_S)
                 continue
             rest_s, failures = self._first_rest_s, 0
             done, left = done + 1, left - 1
-        says = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
-        return {"says": says, "looked_at": done, "found": found}
+        message = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
+        return {"says": message, "looked_at": done, "found": found}
 
-    def _look(self, services: ArtworkClients, album: Album) -> bool:
-        """Go all the ways of one record until a sure one leads to a picture; write what came of it. Tell whether one was found."""
+    def _search(self, clients: ArtworkClients, album: Album) -> bool:
+        """Try the strategies for a record until a sure one finds an image; save the result. Return True if a cover was found."""
         known = self._rows.tries(album.id)
-        barred = {*known.refused, album.cover_url}
-        wants_choice = album.picture is not None  # somebody is not content with the picture that it has
+        barred = {*known.rejected, album.cover_url}
+        wants_choice = album.picture is not None  # a user wants a better one than it has
         offers: dict[str, CoverOffer] = {}
         found: CoverOffer | None = None
-        refusals: list[str] = []
-        for way in WAYS:
-            if found is not None or len(offers) >= MOST_OFFERS or not way.fits(album):
+        rejections: list[str] = []
+        for strategy in STRATEGIES:
+            if found is not None or len(offers) >= MAX_OFFERS or not strategy.fits(album):
                 continue
             try:
-                for offer in way.find(services, album):
+                for offer in strategy.find(clients, album):
                     if offer.url in barred:
                         continue
                     offers.setdefault(offer.url, offer)
                     if offer.is_sure and not wants_choice:
                         found = offer
                         break
-                    if len(offers) >= MOST_OFFERS:
+                    if len(offers) >= MAX_OFFERS:
                         break
             except OriginUnavailable:
                 raise
             except OriginError as error:
-                refusals.append(_refused(error))
+                rejections.append(_rejection(error))
         tries = replace(
             known,
             tried_at=self._clock(),
             next_at=self._clock() + NOTHING_S,
-            way=found.way if found else "",
-            reason="" if found else _reason(offers, refusals),
+            strategy=found.strategy if found else "",
+            reason="" if found else _reason(offers, rejections),
             offers=tuple(offers.values()),
         )
         has_found = self._rows.record(album.id, tries, found.url if found else None)
         if has_found and found is not None:
-            logger.info("cover found album=%s way=%s", album.id, found.way)
+            logger.info("cover found album=%s way=%s", album.id, found.strategy)
             self._covers.register([found.url])
             self._covers.enqueue_missing([found.url], WARM)
         return has_found
 
-    def _put_off(self, album: Album, error: OriginUnavailable) -> None:
+    def _postpone(self, album: Album, error: OriginUnavailable) -> None:
         tries = replace(self._rows.tries(album.id), tried_at=self._clock(), next_at=self._clock() + BROKEN_S, reason=_why(error))
         self._rows.record(album.id, tries, None)
 
-    def _services(self, task: Task) -> ArtworkClients:
+    def _clients(self, task: Task) -> ArtworkClients:
         settings, folder = self._settings, self._settings.cache_dir
 
         def wait(seconds: float) -> None:
@@ -155,12 +154,12 @@ class ArtworkSearch:
             CoverArtArchive(
                 self._fetcher, settings.COVER_ART_URL, IntervalLimiter(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait
             ),
-            self._discogs_of(task),
+            self._discogs_client(task),
         )
 
-    def _discogs_of(self, task: Task) -> "DiscogsClient | None":
+    def _discogs_client(self, task: Task) -> DiscogsClient | None:
         try:
-            return self._discogs(task) if self._discogs else None
+            return self._discogs.client(task, spare=SPARE_CALLS) if self._discogs else None
         except SourceRefused:
             return None
 
@@ -171,7 +170,7 @@ def _why(error: OriginUnavailable) -> str:
     return "Waiting for the net."
 
 
-def _refused(error: OriginError) -> str:
+def _rejection(error: OriginError) -> str:
     if isinstance(error, OriginDenied):
         return f"Not asked: {error.reason}."
     if error.status == 403:
@@ -179,7 +178,7 @@ def _refused(error: OriginError) -> str:
     return f"Refused there: {error.reason}."
 
 
-def _reason(offers: Mapping[str, CoverOffer], refusals: list[str]) -> str:
+def _reason(offers: Mapping[str, CoverOffer], rejections: list[str]) -> str:
     if offers:
         return f"{len(offers)} to choose from" if len(offers) > 1 else "One to look at"
-    return refusals[0] if refusals else "Nobody has a picture of it"
+    return rejections[0] if rejections else "Nobody has a picture of it"

@@ -1,6 +1,7 @@
-"""The JSON of Discogs to rows of ours. Pure functions: whatever the answer holds, what comes out is bounded text and numbers.
+"""Discogs parser: JSON of the API to rows. Pure functions; whatever a response holds, the result is bounded text and numbers.
 
-A record is never refused for a long note or a strange letter: such a value is cut or left out, because nobody here can mend it.
+A record is never rejected for a long note or an illegal character: such a value is cut or left out, because users cannot correct it
+here.
 """
 
 import re
@@ -8,8 +9,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
-from urllib.parse import urlsplit
 
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import AlbumRow, Track
@@ -20,7 +21,7 @@ SOURCE = "discogs"
 MEDIA, SLEEVE, NOTES = "media", "sleeve", "notes"
 FIELDS: Mapping[str, str] = {"1": MEDIA, "2": SLEEVE, "3": NOTES}  # the three that every collection has
 MAX_FIELDS = 40
-MAX_PARTS = 60  # artists, labels, formats of one record
+MAX_PARTS = 60  # artists, labels or formats of one record
 MAX_ID = 2**53
 MAX_URL_CHARS = 2000
 
@@ -36,9 +37,9 @@ _BARCODE = re.compile(r"\d{8,14}")
 
 @dataclass(frozen=True, slots=True)
 class CollectionPage:
-    """One page of a collection. `pages` and `items` are what Discogs said with this page; `rows` are in its order.
+    """One page of a collection. `pages` and `items` are the totals that came with it; `rows` are in its order.
 
-    `instances` are the copies on it, also of entries that make no row: what cannot be read is not gone.
+    `instances` are the copies on it, also of rejected entries: what cannot be read has not gone.
     """
 
     number: int
@@ -50,7 +51,7 @@ class CollectionPage:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What only the release itself tells: tracks, digits of a barcode, the address of its first picture; empty when it has none."""
+    """What only the release itself has: tracks, the digits of a barcode, the address of its first image; empty if it has none."""
 
     tracks: tuple[Track, ...] = ()
     barcode: str = ""
@@ -58,7 +59,7 @@ class Details:
 
 
 def fields_from(data: Any) -> dict[str, str]:
-    """Return what the fields of notes mean: their id (as text) to `media`, `sleeve`, `notes`, or their own name."""
+    """Return the meaning of the notes fields: their id (as text) to `media`, `sleeve`, `notes`, or their own name."""
     found = dict(FIELDS)
     for field in _list(data.get("fields") if isinstance(data, dict) else None, MAX_FIELDS):
         number, name = _number(field.get("id"), 1, MAX_ID), _line(field.get("name"))
@@ -68,24 +69,24 @@ def fields_from(data: Any) -> dict[str, str]:
 
 
 def page_from(number: int, data: Any, fields: Mapping[str, str]) -> CollectionPage | None:
-    """Return a page of a collection, or None when the answer is none."""
+    """Return a page of a collection, or None if the response is no such page."""
     if not isinstance(data, dict) or not isinstance(data.get("pagination"), dict) or not isinstance(data.get("releases"), list):
         return None
-    told = data["pagination"]
-    items, pages = _number(told.get("items"), 0, MAX_ID), _number(told.get("pages"), 0, MAX_ID)
-    size = _number(told.get("per_page"), 1, 1000) or 100
+    totals = data["pagination"]
+    items, pages = _number(totals.get("items"), 0, MAX_ID), _number(totals.get("pages"), 0, MAX_ID)
+    size = _number(totals.get("per_page"), 1, 1000) or 100
     if items is None or pages is None:
         return None
     shown = data["releases"][:size]
-    rows = tuple(_row_or_reason((number - 1) * size + n, item, fields) for n, item in enumerate(shown, 1))
-    copies = (_number(item.get("instance_id"), 1, MAX_ID) for item in shown if isinstance(item, dict))
-    return CollectionPage(number, pages, items, rows, tuple(str(copy) for copy in copies if copy))
+    rows = tuple([_row_or_reason((number - 1) * size + n, item, fields) for n, item in enumerate(shown, 1)])
+    copies = [_number(item.get("instance_id"), 1, MAX_ID) for item in shown if isinstance(item, dict)]
+    return CollectionPage(number, pages, items, rows, tuple(map(str, filter(None, copies))))
 
 
 def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
-    """Return the row of a record in a collection. Everything that a listing tells is said, also that something is empty.
+    """Return the row of a record in a collection. A value that the listing has is set, even if it is empty.
 
-    Raises `ImportRejected` when it has no release or no title.
+    Raises `ImportRejected` if the entry has no release or no title.
     """
     basic = item.get("basic_information") if isinstance(item, dict) else None
     if not isinstance(basic, dict):
@@ -97,7 +98,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
     if not title:
         raise ImportRejected(line, f"release {release} has no title")
     labels = _list(basic.get("labels"), MAX_PARTS)
-    said = _notes(item.get("notes"), fields)
+    notes = _notes(item.get("notes"), fields)
     instance = _number(item.get("instance_id"), 1, MAX_ID)
     return AlbumRow(
         line=line,
@@ -110,29 +111,29 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
         genres=_texts(basic.get("genres")),
         styles=_texts(basic.get("styles")),
         formats=_formats(basic.get("formats")),
-        label=_joined(_NUMBERED.sub("", _line(label.get("name"))) for label in labels),
-        catno=_joined(catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"),
+        label=_joined([_NUMBERED.sub("", _line(label.get("name"))) for label in labels]),
+        catno=_joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"]),
         rating=_number(item.get("rating"), 1, 5),
         added_at=_moment(item.get("date_added")),
-        media_condition=said.pop(MEDIA, "")[:MAX_CHARS],
-        sleeve_condition=said.pop(SLEEVE, "")[:MAX_CHARS],
-        notes=_notes_text(said),
+        media_condition=notes.pop(MEDIA, "")[:MAX_CHARS],
+        sleeve_condition=notes.pop(SLEEVE, "")[:MAX_CHARS],
+        notes=_notes_text(notes),
         cover_url=cover_address(basic.get("cover_image")) or cover_address(basic.get("thumb")),
     )
 
 
 def details_from(data: Any) -> Details | None:
-    """Return what a release tells, or None when the answer is no release."""
+    """Return the details of a release, or None if the response is no release."""
     if not isinstance(data, dict) or _number(data.get("id"), 1, MAX_ID) is None:
         return None
     tracks: list[Track] = []
     for entry in _list(data.get("tracklist"), MAX_TRACKS):
         inner = _list(entry.get("sub_tracks"), MAX_TRACKS)
-        # A heading names what follows; an entry with parts is shown as its parts, unless it has the position itself.
+        # A heading names what follows it; an entry with parts is replaced by them, unless it has a position itself.
         if entry.get("type_") != "heading" and (not inner or _line(entry.get("position"))):
             inner = [entry]
         tracks += [track for part in inner if (track := _track(part)) is not None]
-    codes = ("".join(filter(str.isdigit, _line(one.get("value")))) for one in _identifiers(data))
+    codes = ("".join(filter(str.isdigit, _line(code.get("value")))) for code in _barcodes(data))
     images = sorted(_list(data.get("images"), MAX_PARTS), key=lambda image: image.get("type") != "primary")
     return Details(
         tracks=tuple(tracks[:MAX_TRACKS]),
@@ -142,7 +143,7 @@ def details_from(data: Any) -> Details | None:
 
 
 def artist_name(artists: Any) -> str:
-    """Return the artists of a record as its sleeve joins them: the spelling used there, and no numbers in brackets."""
+    """Return the artists of a record as printed on its sleeve: in that spelling, joined as there, without numbers in brackets."""
     text, glue = "", ""
     for artist in _list(artists, MAX_PARTS):
         name = _line(artist.get("anv")) or _NUMBERED.sub("", _line(artist.get("name")))
@@ -155,13 +156,12 @@ def artist_name(artists: Any) -> str:
 
 
 def cover_address(value: Any) -> str | None:
-    """Return the address of a picture, or None for what is no address, and for the pictures that stand for none."""
+    """Return the address of an image, or None for text that is no address, and for placeholders."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
         return None
     try:
-        parse_url(value)
-        name = urlsplit(value).path.rpartition("/")[2]
-    except (OriginDenied, ValueError):
+        name = parse_url(value).url.partition("?")[0].rpartition("/")[2]
+    except OriginDenied:
         return None
     return None if not name or _DUMMY.search(name) else value
 
@@ -174,26 +174,26 @@ def _row_or_reason(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow 
 
 
 def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
-    """Return what stands in the fields of a copy, by their meaning, in the order of their numbers."""
+    """Return the notes of a copy by the meaning of their fields, in the order of the field numbers."""
+    numbered = [(_number(note.get("field_id"), 1, MAX_ID), note.get("value")) for note in _list(notes, MAX_FIELDS)]
     found: dict[str, str] = {}
-    for note in sorted(_list(notes, MAX_FIELDS), key=lambda one: _number(one.get("field_id"), 1, MAX_ID) or MAX_ID):
-        number, text = _number(note.get("field_id"), 1, MAX_ID), _text(note.get("value"), MAX_LONG_CHARS)
-        if number is not None and text:
+    for number, value in sorted([(number, value) for number, value in numbered if number is not None], key=itemgetter(0)):
+        if text := _text(value, MAX_LONG_CHARS):
             found[fields.get(str(number), f"Field {number}")] = text
     return found
 
 
-def _notes_text(said: dict[str, str]) -> str:
-    """Return the notes with a line for each field of the collector's own, as the table of Discogs has them."""
-    lines = [said.pop(NOTES, ""), *(f"{name}: {' '.join(text.split())}" for name, text in said.items())]
-    return "\n".join(line for line in lines if line)[:MAX_LONG_CHARS].strip()
+def _notes_text(notes: dict[str, str]) -> str:
+    """Return the notes with a line for each custom field, as in the table that Discogs exports."""
+    lines = [notes.pop(NOTES, ""), *[f"{name}: {' '.join(text.split())}" for name, text in notes.items()]]
+    return "\n".join(filter(None, lines))[:MAX_LONG_CHARS].strip()
 
 
 def _formats(formats: Any) -> tuple[str, ...]:
     found: list[str] = []
-    for one in _list(formats, MAX_PARTS):
-        found += [_line(one.get("name")), *_texts(one.get("descriptions"))]
-    return tuple(dict.fromkeys(text for text in found if text))[:MAX_PARTS]
+    for entry in _list(formats, MAX_PARTS):
+        found += [_line(entry.get("name")), *_texts(entry.get("descriptions"))]
+    return tuple(dict.fromkeys(filter(None, found)))[:MAX_PARTS]
 
 
 def _track(entry: Mapping[str, Any]) -> Track | None:
@@ -208,12 +208,12 @@ def _track(entry: Mapping[str, Any]) -> Track | None:
     return Track(_line(entry.get("position"))[:20], shown[:MAX_CHARS], seconds)
 
 
-def _identifiers(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in _list(data.get("identifiers"), 200) if _line(one.get("type")).lower() == "barcode"]
+def _barcodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [code for code in _list(data.get("identifiers"), 200) if _line(code.get("type")).lower() == "barcode"]
 
 
 def _text(value: Any, limit: int) -> str:
-    """Return bounded text in one spelling; "" for what is no text."""
+    """Return bounded text, composed (NFC) and without control characters; "" for a value that is no text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     text = str(value)[: limit * 4] if isinstance(value, str) else str(value % MAX_ID)
@@ -222,20 +222,20 @@ def _text(value: Any, limit: int) -> str:
 
 
 def _line(value: Any) -> str:
-    return " ".join(_text(value, MAX_CHARS).split())
+    is_plain = isinstance(value, str) and len(value) <= MAX_CHARS and value.isascii() and value.isprintable()
+    return " ".join((value if is_plain else _text(value, MAX_CHARS)).split())
 
 
 def _texts(values: Any) -> tuple[str, ...]:
-    found = (_line(value) for value in (values if isinstance(values, list) else ())[:MAX_PARTS])
-    return tuple(dict.fromkeys(text for text in found if text))
+    return tuple(dict.fromkeys(filter(None, map(_line, values[:MAX_PARTS])))) if isinstance(values, list) else ()
 
 
-def _joined(texts: Any) -> str:
-    return ", ".join(dict.fromkeys(text for text in texts if text))[:MAX_CHARS].strip(" ,")
+def _joined(texts: list[str]) -> str:
+    return ", ".join(dict.fromkeys(filter(None, texts)))[:MAX_CHARS].strip(" ,")
 
 
-def _list(values: Any, most: int) -> list[dict[str, Any]]:
-    return [value for value in values[:most] if isinstance(value, dict)] if isinstance(values, list) else []
+def _list(values: Any, limit: int) -> list[dict[str, Any]]:
+    return [value for value in values[:limit] if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def _number(value: Any, low: int, high: int) -> int | None:

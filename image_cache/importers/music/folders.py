@@ -1,7 +1,6 @@
-"""Which folders of music there are: those of the settings, and those that operators chose. Looks after disks that come and go."""
+"""Music folders: those of the settings and those that operators chose, on disks that come and go."""
 
 import json
-import logging
 import os
 import re
 import time
@@ -12,20 +11,18 @@ from config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.errors import FolderRejected
 from image_cache.importers.music.mounts import TABLE, mounts_of, point_of
-from image_cache.importers.music.save import MUSIC, MusicRoot, MusicTable
-from image_cache.tasks.runner import TaskRunner
+from image_cache.importers.music.table import MusicRoot, MusicTable
+from image_cache.models import TaskState
 from image_cache.text import fold
 
-logger = logging.getLogger(__name__)
-
-CHOSEN = "music.dirs"  # the setting with what operators chose, a list in JSON
-NOWHERE = "none"
+CHOSEN = "music.dirs"  # the stored setting with the folders that operators chose, a JSON list
+NO_PARENT = "none"
 MAX_CHOSEN = 20
 _SYSTEM = ("/proc", "/sys", "/dev")
 
 
 class MusicRoots:
-    """The roots. Any thread, several processes: all of it stands in the catalogue. `table` is the kernel's list of mounts."""
+    """The roots of music folders. Any thread, several processes: its state is in the catalogue. `table` is the kernel's list of mounts."""
 
     def __init__(
         self, settings: Settings, catalog: CatalogDatabase, *, clock: Callable[[], float] = time.time, table: Path = TABLE
@@ -36,48 +33,48 @@ class MusicRoots:
         self._stored = SettingsTable(catalog)
         self._clock = clock
 
-    def given(self) -> list[str]:
-        """Return the folders that the settings name."""
+    def configured(self) -> list[str]:
+        """Return the folders of the settings."""
         return [_plain(path) for path in self._settings.MUSIC_DIRS]
 
     def chosen(self) -> list[str]:
-        """Return the folders that operators chose, which are not in the settings."""
+        """Return the folders that operators chose, without those of the settings."""
         found = json.loads(self._stored.values(CHOSEN).get(CHOSEN, "[]"))
-        given = self.given()
-        return [path for path in found if path not in given]
+        configured = self.configured()
+        return [path for path in found if path not in configured]
 
     def dirs(self) -> list[str]:
-        return [*self.given(), *self.chosen()]
+        return [*self.configured(), *self.chosen()]
 
     def known(self) -> list[MusicRoot]:
-        """Return the roots that are looked at, in order; those that were never scanned have no id yet."""
+        """Return the roots in use, in order; those that were never scanned have no id yet."""
         by_path = {root.path: root for root in self.rows.roots()}
         return [by_path.get(path) or MusicRoot(0, "", path, path) for path in self.dirs()]
 
     def active(self) -> dict[str, Path]:
-        """Return the path of each root by its name, free of links: where pictures may be read."""
+        """Return the path of each root by its name, free of links: where images may be read."""
         dirs = set(self.dirs())
-        return {root.name: Path(root.real_path) for root in self.rows.places() if root.path in dirs}
+        return {root.name: Path(root.real_path) for root in self.rows.root_paths() if root.path in dirs}
 
     def sync(self) -> list[MusicRoot]:
-        """Give every folder its name, once and for all, and return the roots. A folder that moved keeps the name of its old place."""
-        dirs, given = self.dirs(), set(self.given())
-        # What the settings name may be a link, and is followed. What was chosen on a page was free of links, and has to stay so:
-        # whoever writes to that disk must not lead us elsewhere.
-        real = {path: os.path.realpath(path) if path in given else path for path in dirs}
+        """Give every folder a permanent name and return the roots. A folder that moved keeps the name of its old path."""
+        dirs, configured = self.dirs(), set(self.configured())
+        # A folder of the settings may be a link, which is followed. One that was chosen on a page was free of links and has to stay
+        # so: a user who can write to that disk must not lead the scan elsewhere.
+        real = {path: os.path.realpath(path) if path in configured else path for path in dirs}
         with self.rows.db.write() as conn:
-            places = {root.name: root for root in self.rows.places()}
+            roots = {root.name: root for root in self.rows.root_paths()}
             for path in dirs:
-                name = next((root.name for root in places.values() if root.path == path), "")
+                name = next((root.name for root in roots.values() if root.path == path), "")
                 if not name:
-                    name = _free(slug_of(path), {root.name for root in places.values() if root.path in dirs})
-                if name not in places or (places[name].path, places[name].real_path) != (path, real[path]):
-                    self.rows.keep_root(conn, name, path, real[path])
-                    places[name] = MusicRoot(0, name, path, real[path])
+                    name = _free(slug_of(path), {root.name for root in roots.values() if root.path in dirs})
+                if name not in roots or (roots[name].path, roots[name].real_path) != (path, real[path]):
+                    self.rows.save_root(conn, name, path, real[path])
+                    roots[name] = MusicRoot(0, name, path, real[path])
         return [root for root in self.known() if root.id]
 
     def choose(self, text: str, *, is_trusted: bool = False) -> str:
-        """Add a folder; return its path. On a page only below the folders of the settings; `is_trusted` for the command line.
+        """Add a folder; return its path. Only below the folders of the settings, unless `is_trusted`: for the command line.
 
         Raises `FolderRejected` with the reason.
         """
@@ -106,15 +103,15 @@ class MusicRoots:
         return path
 
     def drop(self, path: str) -> bool:
-        """Look at a chosen folder no more; tell whether it was one. Its records stay on the wall."""
+        """Stop using a chosen folder; return False if it is none. Its records stay on the wall."""
         chosen = self.chosen()
         if path not in chosen:
             return False
-        self._stored.set({CHOSEN: json.dumps([one for one in chosen if one != path])})
+        self._stored.set({CHOSEN: json.dumps([other for other in chosen if other != path])})
         return True
 
     def check(self, path: str) -> None:
-        """Raise `FolderRejected` for a path that can never be a root."""
+        """Raise `FolderRejected` for a path that cannot be a root."""
         if not path.startswith("/") or "\0" in path or len(path) > 1000 or not path.isprintable():
             raise FolderRejected(path[:100], "a folder is given from the root on, such as /media/disk/music")
         try:
@@ -129,13 +126,13 @@ class MusicRoots:
                 raise FolderRejected(path, "VinylVault keeps its own files there")
 
     def own_folders(self) -> list[str]:
-        """Return the folders in which no music is looked for."""
+        """Return the folders of VinylVault itself, in which no music is looked for."""
         settings = self._settings
         folders = (settings.state_dir, settings.cache_dir, settings.covers_dir, settings.files_dir, settings.stream_images_dir)
         return [os.path.realpath(folder) for folder in folders]
 
     def offers(self) -> list[str]:
-        """Return disks that could be chosen: what is mounted below the folders of the settings. Asks no disk."""
+        """Return disks that could be chosen: what is mounted below the folders of the settings. Reads no disk."""
         dirs, found = self.dirs(), list[str]()
         for parent in self.parents():
             points = [point_of(mount) for mount in mounts_of(parent, self.table)]
@@ -147,31 +144,28 @@ class MusicRoots:
         ]
 
     def mounts(self, root: MusicRoot) -> tuple[str, ...]:
-        """Return what is mounted at a root now."""
+        """Return the current mounts of a root; see `mounts_of`."""
         return mounts_of(root.real_path, self.table)
 
-    def run_maintenance(self, tasks: TaskRunner) -> None:
-        """Start a scan when a disk came or went, or when it is time again. Asks no disk: one that hangs keeps nobody waiting."""
+    def is_scan_due(self, latest: TaskState | None) -> bool:
+        """Return True if a disk came or went since the latest scan, or if that was long ago. Reads no disk: one could hang."""
         dirs = self.dirs()
-        if not dirs:
-            return
-        latest = tasks.rows.latest(MUSIC)
-        if latest is not None and not latest.is_over:
-            return
+        if not dirs or (latest is not None and not latest.is_over):
+            return False
         age_s = None if latest is None else self._clock() - latest.updated_at
         every_s = self._settings.MUSIC_RESCAN_HOURS * 3600
         known = {root.path: root for root in self.rows.roots()}
-        is_due = age_s is None or (every_s > 0 and not 0 <= age_s < every_s) or any(path not in known for path in dirs)
-        if is_due or any(mounts_of(known[path].real_path, self.table) != known[path].mounts for path in dirs):
-            tasks.start(MUSIC, {})
+        if age_s is None or (every_s > 0 and not 0 <= age_s < every_s) or any(path not in known for path in dirs):
+            return True
+        return any(mounts_of(known[path].real_path, self.table) != known[path].mounts for path in dirs)
 
     def parents(self) -> list[str]:
-        """Return the folders below which a page may choose."""
-        return [_plain(parent) for parent in self._settings.MUSIC_PARENTS if parent != NOWHERE]
+        """Return the folders below which operators may choose on a page."""
+        return [_plain(parent) for parent in self._settings.MUSIC_PARENTS if parent != NO_PARENT]
 
 
 def slug_of(path: str) -> str:
-    """Return the name of a root in addresses: letters, digits and hyphens."""
+    """Return the name of a root for addresses: letters, digits and hyphens."""
     slug = re.sub(r"[^a-z0-9]+", "-", fold(os.path.basename(path))).strip("-")[:40].strip("-")
     return slug or "music"
 
@@ -185,14 +179,14 @@ def _free(slug: str, taken: set[str]) -> str:
 
 
 def below(root: str, path: str) -> tuple[str, ...] | None:
-    """Return the names that lead from a root to a folder in it, None when it is not in it."""
+    """Return the path from a root to a folder in it as names, or None if it is not in it."""
     if path == root:
         return ()
     return tuple(path[len(root.rstrip("/")) + 1 :].split("/")) if _is_below(path, root) else None
 
 
-def has_lost(mounts: Sequence[str], now: Sequence[str]) -> list[str]:
-    """Return the places where something was mounted and nothing is any more."""
+def lost_mount_points(mounts: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return the mount points of `mounts` where nothing is mounted now."""
     points = {point_of(mount) for mount in now}
     return [point for point in map(point_of, mounts) if point not in points]
 

@@ -1,4 +1,4 @@
-"""What is mounted at and below a folder, by the kernel's own list: looking asks no disk, so a share that hangs keeps nobody waiting."""
+"""Mounts at and below a folder, from the kernel's list. Reads no disk, so a network share that hangs blocks nothing."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 def mounts_of(folder: str, table: Path = TABLE) -> tuple[str, ...]:
-    """Return the mounts that decide what a folder shows, each as "device mount-point": the one it lies on, and all below it.
+    """Return the mount that a folder is on and all mounts below it, each as "device mount-point".
 
-    `folder` is an absolute path without links. Empty where the system has no such list.
+    `folder` is an absolute path without links. Empty if the system has no such list.
     """
     try:
         lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -17,7 +17,7 @@ def mounts_of(folder: str, table: Path = TABLE) -> tuple[str, ...]:
         return ()
     on, below = "", []
     device_on = ""
-    for line in lines:  # later ones cover earlier ones
+    for line in lines:  # later mounts cover earlier ones
         fields = line.split(" ")
         if len(fields) < 5:
             continue
@@ -31,7 +31,7 @@ def mounts_of(folder: str, table: Path = TABLE) -> tuple[str, ...]:
 
 
 def point_of(mount: str) -> str:
-    """Return where a mount of `mounts_of` is mounted."""
+    """Return the mount point of a mount of `mounts_of`."""
     return mount.partition(" ")[2]
 
 

@@ -1,7 +1,7 @@
-"""The scan of music folders, a task: walks, reads what changed, makes albums of it, marks what is gone. Writes to no folder.
+"""Scan of music folders, a task: walks the folders, reads changed files, saves albums, marks missing ones. Writes to no folder.
 
-What was read is remembered by folder, so that a scan that was stopped begins again from the front and reads nothing twice. Memory
-does not grow with the collection but for some bytes a folder.
+Folders are saved as they are read: a scan that was stopped starts again at the first folder and reads no file twice. Memory grows
+with the collection only by some bytes per folder.
 """
 
 import os
@@ -12,24 +12,24 @@ from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import DecoderFailed, FolderRejected
-from image_cache.importers.music.folders import MusicRoots, below, has_lost
+from image_cache.importers.music.folders import MusicRoots, below, lost_mount_points
 from image_cache.importers.music.mounts import point_of
-from image_cache.importers.music.save import MusicRoot
-from image_cache.importers.music.scan_folder import COUNTS, RootWalk, ScanContext, ScanStats
+from image_cache.importers.music.scan_folder import COUNTS, RootScan, ScanContext, ScanStats
+from image_cache.importers.music.table import MusicRoot
 from image_cache.importers.music.tag_reader import TagReader
 from image_cache.importers.music.walk import Names, holds_anything, opened, opened_root, reason_of
 from image_cache.tasks.runner import Task
 
 EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; what is on the wall stays."
-FIXED = "Read only, which is fine: nothing is written there."
-STRANGE = "Nothing of what was there is there now, and another disk is: nothing was marked as gone."
+READ_ONLY = "Read only, which is fine: nothing is written there."
+OTHER_MUSIC = "Nothing of what was there is there now, and another disk is: nothing was marked as gone."
 HINT = "Set VINYL_VAULT_MUSIC_DIRS, or choose a folder on the page of the import."
-BARE = "There is no music in it, and its disk is another one. When the right one is plugged in, it is looked at again."
+OTHER_DISK = "There is no music in it, and its disk is another one. When the right one is plugged in, it is looked at again."
 CHANGED = "A disk came or went meanwhile: nothing was marked as gone."
 
 
 class MusicScan:
-    """Runs scans. `remember` gets the addresses of pictures as they are found. One scan at a time, in one thread."""
+    """Runs scans. `register` is called with cover addresses as they are found. One scan at a time, in one thread."""
 
     def __init__(
         self,
@@ -37,15 +37,15 @@ class MusicScan:
         roots: MusicRoots,
         reader: TagReader,
         *,
-        remember: Callable[[Iterable[str | None]], object] = lambda urls: None,
+        register: Callable[[Iterable[str | None]], object] = lambda urls: None,
         max_picture_bytes: int = 20_000_000,
     ) -> None:
         self._roots = roots
         self._rows = roots.rows
-        self._means = ScanContext(catalog, roots.rows, reader, remember, max_picture_bytes, tuple(roots.own_folders()))
+        self._context = ScanContext(catalog, roots.rows, reader, register, max_picture_bytes, tuple(roots.own_folders()))
 
     def run(self, task: Task) -> Mapping[str, Any]:
-        """Scan all roots, or the folder that `wanted` names as `dir`. Raises `FolderRejected` when there is none."""
+        """Scan all roots, or the folder `dir` of `wanted`. Raises `FolderRejected` if there is none."""
         roots = self._roots.sync()
         only = str(task.wanted.get("dir") or "")
         chosen = [(root, names) for root in roots if (names := below(root.path, only) if only else ()) is not None]
@@ -53,67 +53,68 @@ class MusicScan:
             raise FolderRejected(only, "it lies in no music folder." if only else "No music folder is set.", hint=HINT)
         if only:
             self._check(chosen[0][0], chosen[0][1])
-        seen = ScanStats(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
-        seen.counts |= {name: int(task.position.get(name, 0)) for name in COUNTS}
-        seen.problems = list(task.position.get("problems", []))
+        stats = ScanStats(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
+        stats.counts |= {name: int(task.position.get(name, 0)) for name in COUNTS}
+        stats.problems = list(task.position.get("problems", []))
         for root, names in chosen:
             task.check()
             try:
-                self._scan_root(task, root, names, seen)
+                self._scan_root(task, root, names, stats)
             except DecoderFailed:
-                task.check()  # the reader is closed when the program stops: then nothing has failed
+                task.check()  # the reader is closed when the service stops: then nothing has failed
                 raise
-        known = [root for root in self._roots.known() if root.id in {one.id for one, _ in chosen}]
+        known = [root for root in self._roots.known() if root.id in {scanned.id for scanned, _ in chosen}]
         missing = [root.path for root in known if root.state == "gone"]
         left_out = sum(root.left_out for root in known)
         return {
-            "says": _sentence(seen, left_out, missing),
-            **seen.counts,
-            "files": seen.files,
-            "folders": seen.folders,
-            "links": seen.links,
-            "unread": seen.unread,
+            "says": _summary(stats, left_out, missing),
+            **stats.counts,
+            "files": stats.files,
+            "folders": stats.folders,
+            "links": stats.links,
+            "unread": stats.unread,
             "albums": sum(root.albums for root in known),
             "left_out": left_out,
-            "problems": seen.problems,
+            "problems": stats.problems,
         }
 
-    def _scan_root(self, task: Task, root: MusicRoot, names: Names, seen: ScanStats) -> None:
+    def _scan_root(self, task: Task, root: MusicRoot, names: Names, stats: ScanStats) -> None:
         mounts = self._roots.mounts(root)
         try:
             self._roots.check(root.path)
             with opened_root(Path(root.real_path)) as top:
-                says, lost = self._walk(task, root, names, top=top, seen=seen)
+                message, lost = self._walk(task, root, names, top=top, stats=stats)
         except FolderRejected as error:
-            says, lost = f"{error.reason[:1].upper()}{error.reason[1:]}.", None
+            message, lost = f"{error.reason[:1].upper()}{error.reason[1:]}.", None
         except OSError as error:
-            says, lost = f"It cannot be looked into: {reason_of(error)}. What is on the wall stays.", None
+            message, lost = f"It cannot be looked into: {reason_of(error)}. What is on the wall stays.", None
         if lost is None:
-            self._rows.looked(root.id, mounts, "gone", says)
+            self._rows.record_check(root.id, mounts, "gone", message)
         elif not names:
             kept = [mount for mount in root.whole_mounts if point_of(mount) in lost]
-            state = "well" if says in ("", FIXED) else "part"
-            self._rows.scanned(replace(root, state=state, says=says, mounts=mounts, whole_mounts=(*mounts, *kept)), task.clock())
+            state = "well" if message in ("", READ_ONLY) else "part"
+            scanned = replace(root, state=state, message=message, mounts=mounts, whole_mounts=(*mounts, *kept))
+            self._rows.record_scan(scanned, task.clock())
 
-    def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, seen: ScanStats) -> tuple[str, list[str] | None]:
-        """Walk through an open root. Returns a sentence about it, and which mounts in it are missing; None: all of it is."""
+    def _walk(self, task: Task, root: MusicRoot, names: Names, *, top: int, stats: ScanStats) -> tuple[str, list[str] | None]:
+        """Walk an open root. Return a message about it, and which mounts in it are missing; None if the root itself is missing."""
         mounts = self._roots.mounts(root)
         has_known = next(self._rows.folders(root.id), None) is not None
         if has_known and not holds_anything(top):
             return EMPTY, None
-        says = FIXED if os.fstatvfs(top).f_flag & os.ST_RDONLY else ""
-        self._rows.looked(root.id, mounts, "well", says)
-        walk = RootWalk(self._means, task, root, top=top, seen=seen)
+        message = READ_ONLY if os.fstatvfs(top).f_flag & os.ST_RDONLY else ""
+        self._rows.record_check(root.id, mounts, "well", message)
+        walk = RootScan(self._context, task, root, top=top, stats=stats)
         walk.walk(names)
-        lost = has_lost(root.whole_mounts[1:], mounts)
-        if not (walk.has_met or mounts == root.whole_mounts or not has_known):
-            return (STRANGE, lost) if walk.has_found else (BARE, None)
+        lost = lost_mount_points(root.whole_mounts[1:], mounts)
+        if not (walk.has_known or mounts == root.whole_mounts or not has_known):
+            return (OTHER_MUSIC, lost) if walk.has_music else (OTHER_DISK, None)
         if mounts != self._roots.mounts(root):
             return CHANGED, lost
         walk.mark_gone(names, [tuple(inside) for point in lost if (inside := below(root.real_path, point))])
         if lost:
-            says = f"Not there: {', '.join(lost)}. What is on the wall of it stays. {says}".strip()
-        return says, lost
+            message = f"Not there: {', '.join(lost)}. What is on the wall of it stays. {message}".strip()
+        return message, lost
 
     def _check(self, root: MusicRoot, names: Names) -> None:
         try:
@@ -123,18 +124,17 @@ class MusicScan:
             raise FolderRejected("/".join((root.path, *names)), reason_of(error)) from error
 
 
-def _sentence(seen: ScanStats, left_out: int, missing: list[str]) -> str:
-    """Say what a scan did, in a line."""
-    counts = seen.counts
+def _summary(stats: ScanStats, left_out: int, missing: list[str]) -> str:
+    counts = stats.counts
     done = [f"{counts[name]:,} {name}" for name in ("new", "changed", "moved", "back", "gone") if counts[name]]
-    files = f"{seen.files:,} {'file' if seen.files == 1 else 'files'} in {seen.folders:,} {'folder' if seen.folders == 1 else 'folders'}"
+    files = f"{stats.files:,} {'file' if stats.files == 1 else 'files'} in {stats.folders:,} {'folder' if stats.folders == 1 else 'folders'}"
     text = f"{files}: {', '.join(done) or 'nothing changed'}."
-    if seen.links:
-        text += f" {seen.links:,} {'link was' if seen.links == 1 else 'links were'} not followed."
+    if stats.links:
+        text += f" {stats.links:,} {'link was' if stats.links == 1 else 'links were'} not followed."
     if left_out:
         text += f" {left_out:,} without tags left out."
-    if seen.unread:
-        text += f" {seen.unread:,} {'folder' if seen.unread == 1 else 'folders'} could not be looked into."
+    if stats.unread:
+        text += f" {stats.unread:,} {'folder' if stats.unread == 1 else 'folders'} could not be looked into."
     if missing:
         text += f" Not there: {', '.join(missing)}."
     return text

@@ -1,95 +1,108 @@
-"""Music folders for whoever serves, made when they are used: a vault without any loads none of it."""
+"""Music folders for pages, commands and housekeeping: which there are, and when they are scanned. The task is `MusicScan`."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from config import Settings
-from image_cache.db.catalog import CatalogDatabase, SettingsTable
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob
-from image_cache.net.fetch_result import FetchResult
-
-if TYPE_CHECKING:
-    from image_cache.importers.music.folders import MusicRoots
-    from image_cache.importers.music.pictures import MusicPlace
-    from image_cache.tasks.runner import Task, TaskRunner
+from image_cache.importers.music.folders import MusicRoots
+from image_cache.importers.music.images import MusicImages
+from image_cache.importers.music.scan import MusicScan
+from image_cache.importers.music.table import MUSIC, MusicRoot
+from image_cache.models import Album, TaskState
+from image_cache.records.table import AlbumTable
+from image_cache.tasks.runner import Task, TaskRunner
 
 logger = logging.getLogger(__name__)
 
-LOOK_S, LOOK_FIRST_S = 60.0, 10.0  # how soon a disk with music is noticed that was plugged in
-BUDGET_BYTES = 128 << 20  # for one tag: 50 MB of picture fit, whatever holds them
+POLL_S, FIRST_POLL_S = 60.0, 10.0  # how soon a disk with music that was plugged in is noticed
+
+
+@dataclass(frozen=True, slots=True)
+class MusicStatus:
+    """What the page of music folders shows. `gone` are the first of the records that have gone, `gone_count` counts all."""
+
+    roots: tuple[MusicRoot, ...]
+    chosen: frozenset[str]
+    offers: tuple[str, ...]
+    parents: tuple[str, ...]
+    scan: TaskState | None
+    gone_count: int
+    gone: tuple[Album, ...]
 
 
 class MusicService:
-    """The roots, the scan, and the pictures in them. Any thread. `remember` gets the addresses that a scan finds."""
+    """The music folders of one vault. Any thread. `register` is called with the cover addresses that a scan finds."""
 
-    def __init__(self, settings: Settings, catalog: CatalogDatabase, clock: Callable[[], float] = time.time) -> None:
-        self.remember: Callable[[Iterable[str | None]], object] = lambda urls: None
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: CatalogDatabase,
+        images: MusicImages,
+        tasks: TaskRunner,
+        *,
+        register: Callable[[Iterable[str | None]], object],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.roots = MusicRoots(settings, catalog, clock=clock)
+        self._albums = AlbumTable(catalog)
         self._catalog = catalog
-        self._clock = clock
-        self._guard = threading.Lock()  # while the place is made
-        self._place: MusicPlace | None = None
-        self._is_closed = False
+        self._images = images
+        self._register = register
+        self._tasks = tasks
+        tasks.register(MUSIC, self._scan)
 
-    @property
-    def roots(self) -> "MusicRoots":
-        """Which folders there are. Keeps nothing, so that each caller may have its own."""
-        from image_cache.importers.music.folders import MusicRoots
-
-        return MusicRoots(self._settings, self._catalog, clock=self._clock)
-
-    def fetch(self, address: str) -> FetchResult:
-        """Read a picture; see `MusicPlace.fetch`."""
-        return self._made().fetch(address)
-
-    def run(self, task: "Task") -> Mapping[str, Any]:
-        """Scan; see `MusicScan.run`."""
-        from image_cache.importers.music.scan import MusicScan
-
-        scan = MusicScan(
-            self._catalog, self.roots, self._made().reader, remember=self.remember, max_picture_bytes=self._max_bytes()
+    def status(self, gone_limit: int) -> MusicStatus:
+        gone_count, gone = self._albums.gone(MUSIC, gone_limit)
+        return MusicStatus(
+            roots=tuple(self.roots.known()),
+            chosen=frozenset(self.roots.chosen()),
+            offers=tuple(self.roots.offers()),
+            parents=tuple(self.roots.parents()),
+            scan=self._tasks.latest(MUSIC),
+            gone_count=gone_count,
+            gone=tuple(gone),
         )
-        return scan.run(task)
 
-    def periodic_job(self, tasks: "TaskRunner") -> PeriodicJob:
-        """Start a scan when it is time, or when a disk came or went; see `MusicRoots.tend`."""
+    def scan(self) -> int:
+        """Start a scan of all folders, unless one is in progress; return the task."""
+        return self._tasks.start(MUSIC, {})
 
-        def tend() -> None:
-            try:
-                if self._settings.MUSIC_DIRS or SettingsTable(self._catalog).values("music."):
-                    self.roots.run_maintenance(tasks)
-            except (DatabaseError, OSError) as error:
-                logger.warning("music folders not looked after reason=%s", error)
+    def add_folder(self, path: str) -> None:
+        """Choose a folder and scan. Raises `FolderRejected`."""
+        self.roots.choose(path)
+        self.scan()
 
-        return PeriodicJob("music", LOOK_S, tend, first_s=LOOK_FIRST_S)
+    def remove_folder(self, path: str) -> bool:
+        """Stop using a chosen folder; return False if it is none. Its records stay."""
+        return self.roots.drop(path)
+
+    def periodic_job(self) -> PeriodicJob:
+        return PeriodicJob("music", POLL_S, self.run_maintenance, first_s=FIRST_POLL_S)
+
+    def run_maintenance(self) -> None:
+        """Start a scan if it is due, or if a disk came or went."""
+        try:
+            if self.roots.is_scan_due(self._tasks.latest(MUSIC)):
+                self.scan()
+        except (DatabaseError, OSError) as error:
+            logger.warning("music folders not looked after reason=%s", error)
 
     def close(self) -> None:
-        """End the reader of tags, also in the middle of a file."""
-        with self._guard:
-            self._is_closed = True
-            place = self._place
-        if place is not None:
-            place.close()
+        """Close the reader of tags, also in the middle of a file."""
+        self._images.close()
 
-    def _made(self) -> "MusicPlace":
-        with self._guard:
-            if self._place is None:
-                from image_cache.importers.music.pictures import MusicPlace
-                from image_cache.importers.music.tag_reader import TagReader
-
-                reader = TagReader(min(BUDGET_BYTES, self._settings.decode_budget_bytes))
-                self._place = MusicPlace(self._active, reader, self._max_bytes())
-                if self._is_closed:
-                    self._place.close()
-            return self._place
-
-    def _active(self) -> Mapping[str, Path]:
-        return self.roots.active()
-
-    def _max_bytes(self) -> int:
-        return self._settings.max_fetch_bytes
+    def _scan(self, task: Task) -> Mapping[str, Any]:
+        scan = MusicScan(
+            self._catalog,
+            self.roots,
+            self._images.reader,
+            register=self._register,
+            max_picture_bytes=self._images.max_bytes,
+        )
+        return scan.run(task)

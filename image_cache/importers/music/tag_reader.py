@@ -1,7 +1,7 @@
-"""Reads tags and embedded pictures in a limited child process, so that a hostile file can hurt nothing but itself.
+"""Tag reader: reads tags and embedded images in a limited child process, so that a hostile file can do no harm.
 
-This module belongs to the web process. It knows no mutagen: open files go to the child over a socket, values and bytes come back.
-The child is started with the first file, renewed after some thousands, and leaves by itself when nobody asks.
+This module belongs to the web process and does not import mutagen: open files are sent to the child over a socket, values and bytes
+come back. The child is started with the first file, replaced after some thousands, and exits when it is idle.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from image_cache.errors import DecoderFailed
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 ROOT = Path(__file__).resolve().parents[3]
-AT_A_TIME = 16  # files of one question; the child expects no more
-FILES_A_CHILD = 4000
+AT_A_TIME = 16  # files per request; the child expects no more
+FILES_PER_CHILD = 4000
 MAX_PICTURE_BYTES = 10_000_000
 IDLE_S = 20.0
 CPU_S, WALL_S, GRACE_S = 8, 15.0, 3.0  # for one file; a slow disk may take the wall time
@@ -41,7 +41,7 @@ _TEXTS = ("title", "artist", "albumartist", "album", "date", "label", "catno", "
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What the tags of one file say, as text: nothing is interpreted yet. `kind` is how it is coded, such as FLAC."""
+    """The tags of a file as text, not interpreted yet. `kind` is its format, such as FLAC."""
 
     kind: str
     title: str = ""
@@ -70,7 +70,7 @@ class TagReadRefused:
 
 
 class TagReader:
-    """Reads open files. Any thread; nothing is started before the first file. Files are the caller's, also to close."""
+    """Reads open files. Any thread; nothing is started before the first file. The caller closes the files."""
 
     def __init__(self, budget_bytes: int, *, cpu_s: int = CPU_S, wall_s: float = WALL_S, idle_s: float = IDLE_S) -> None:
         self._limits = {
@@ -78,16 +78,16 @@ class TagReader:
             "idle_s": idle_s,
             "cpu_s": cpu_s,
             "wall_s": wall_s,
-            "max_requests": FILES_A_CHILD,
+            "max_requests": FILES_PER_CHILD,
         }
         self._wall_s = wall_s
-        self._lock = threading.Lock()  # held while a question is answered: there is one child
+        self._lock = threading.Lock()  # held during a request: there is one child
         self._child: subprocess.Popen[bytes] | None = None
-        self._line: socket.socket | None = None
+        self._socket: socket.socket | None = None
         self._is_closed = False
 
     def tags(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
-        """Return what each open file says. Raises `DecoderFailed` when no child can be started."""
+        """Return the tags of each open file. Raises `DecoderFailed` if no child can be started."""
         answers: list[Tags | TagReadRefused] = []
         while len(answers) < len(files):
             part = files[len(answers) : len(answers) + AT_A_TIME]
@@ -96,9 +96,9 @@ class TagReader:
         return answers
 
     def picture(self, file: int) -> bytes | None:
-        """Return the picture that is embedded, at most 10 MB; None when there is none to use.
+        """Return the embedded image, at most 10 MB, or None if there is none.
 
-        Raises `DecoderFailed` when the file cannot be read, or the child died of it.
+        Raises `DecoderFailed` if the file cannot be read, or if the child crashed because of it.
         """
         with self._lock:
             try:
@@ -114,21 +114,21 @@ class TagReader:
         return body if head["has_picture"] is True and body else None
 
     def processes(self) -> tuple[int, ...]:
-        """Return the id of the child that was there last, for measuring."""
+        """Return the process id of the child, for measurements."""
         child = self._child
         return () if child is None else (child.pid,)
 
     def close(self) -> None:
-        """End the child, also in the middle of a file, and start none any more. May be called again."""
+        """Kill the child, also in the middle of a file, and start no other. Idempotent."""
         self._is_closed = True
         child = self._child
         if child is not None:
-            child.kill()  # whoever waits for it sees the line close, and lets go under the lock
+            child.kill()  # a thread that waits for it sees the socket close, and releases it under the lock
         with self._lock:
             self._release()
 
     def _request(self, files: Sequence[int]) -> list[Tags | TagReadRefused]:
-        """Return answers to the first of the files: to all of them, or up to the one that the child died of."""
+        """Return the answers for all files, or up to the one that crashed the child."""
         answers: list[Tags | TagReadRefused] = []
         try:
             channel = self._send("tags", files, 0)
@@ -142,18 +142,18 @@ class TagReader:
             answers.append(TagReadRefused("its tag takes too long to read"))
         return answers
 
-    def _send(self, do: str, files: Sequence[int], most_bytes: int) -> WorkerChannel:
-        """Ask, and wait until the child has begun. Raises `DecoderFailed` when none begins."""
-        question = json.dumps({"do": do}).encode()
-        for _ in range(2):  # one that was idle, or had enough files, may leave in this very moment
+    def _send(self, do: str, files: Sequence[int], max_bytes: int) -> WorkerChannel:
+        """Send a request and wait until the child starts on it. Raises `DecoderFailed` if none does."""
+        request = json.dumps({"do": do}).encode()
+        for _ in range(2):  # a child that was idle, or has read enough files, may exit at this moment
             line = self._ready()
-            if self._is_closed:  # while it was started: `close` found none that it could have ended, and waits for us
+            if self._is_closed:  # during its start: `close` found no child to kill, and waits for the lock
                 self._release()
                 raise DecoderFailed("the reader of tags was closed")
-            channel = WorkerChannel(line, max_body_bytes=most_bytes)
+            channel = WorkerChannel(line, max_body_bytes=max_bytes)
             try:
                 line.settimeout(START_S)
-                socket.send_fds(line, [question], list(files))
+                socket.send_fds(line, [request], list(files))
                 channel.receive_ack(deadline_at=time.monotonic() + START_S)
             except (OSError, ProtocolError):
                 self._release()
@@ -165,16 +165,16 @@ class TagReader:
         return time.monotonic() + self._wall_s + GRACE_S
 
     def _ready(self) -> socket.socket:
-        """Return the line to a child that waits for a question."""
+        """Return the socket of a child that waits for a request."""
         if self._is_closed:
             raise DecoderFailed("the reader of tags was closed")
-        # A line on which something waits although nothing was asked is one that closed.
-        if self._line is not None and not select.select([self._line], [], [], 0)[0]:
-            return self._line
+        # A socket that is readable although nothing was requested was closed.
+        if self._socket is not None and not select.select([self._socket], [], [], 0)[0]:
+            return self._socket
         self._release()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            line = theirs.fileno()
+        parent, child = socket.socketpair()
+        with child:
+            line = child.fileno()
             command = [sys.executable, "-I", "-c", _START, str(ROOT), str(line), str(os.getpid()), json.dumps(self._limits)]
             try:
                 self._child = subprocess.Popen(
@@ -188,25 +188,24 @@ class TagReader:
                     start_new_session=True,
                 )
             except OSError as error:
-                ours.close()
+                parent.close()
                 raise DecoderFailed(f"the reader of tags does not start: {error.strerror}") from error
-        self._line = ours
-        return ours
+        self._socket = parent
+        return parent
 
     def _release(self) -> None:
-        if self._line is not None:
-            self._line.close()
+        if self._socket is not None:
+            self._socket.close()
         if self._child is not None:
             self._child.kill()
-            with contextlib.suppress(
-                subprocess.TimeoutExpired
-            ):  # it hangs in a disk that does not answer; it dies when that does
+            # It may hang in a disk that does not respond; it exits when that does.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_S)
-        self._line = self._child = None
+        self._socket = self._child = None
 
 
 def _tags(head: dict[str, Any]) -> Tags | TagReadRefused:
-    """Build the value from an answer. The child handled hostile bytes, so its answer is checked like a stranger's."""
+    """Build the value from an answer, which is checked: the child has handled hostile bytes."""
     found = head.get("tags")
     if not isinstance(found, dict):
         return TagReadRefused(str(head.get("refused") or head.get("unreadable") or "it makes no sense")[:200])
@@ -223,5 +222,5 @@ def _tags(head: dict[str, Any]) -> Tags | TagReadRefused:
 
 
 def _text(value: object) -> str:
-    # Half of a surrogate pair can be said in JSON, and in no database.
+    # JSON can contain half of a surrogate pair, a database cannot.
     return str(value or "")[:300].encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""The process that reads tags. Started by `tag_reader.TagReader` only; everything here runs outside the web process.
+"""Tag worker: the process that reads tags, started by `tag_reader.TagReader` only. Nothing here runs in the web process.
 
-It opens nothing: each question brings the open files along. Questions and answers take turns on one socket, so that the files of
-a question never mix with those of the next.
+It opens no files: each request brings its open files. Requests and answers alternate on one socket, so that the files of two
+requests never mix.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from image_cache.importers.music import tags as music_tags
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
-AT_A_TIME = 16  # files of one question
-MAX_QUESTION_BYTES = 4096
+AT_A_TIME = 16  # files per request
+MAX_REQUEST_BYTES = 4096
 
 
 def main(line: int, parent: int, limits: ProcessLimits) -> NoReturn:
-    """Answer questions until the line closes, nobody asks for `idle_s`, or there were enough files."""
+    """Answer requests until the socket closes, there was none for `idle_s`, or enough files were read."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides: the line closes
+        signal.signal(number, signal.SIG_IGN)  # the parent decides: it closes the socket
     leave_network()
     with contextlib.suppress(OSError):
         os.nice(5)
@@ -33,19 +33,19 @@ def main(line: int, parent: int, limits: ProcessLimits) -> NoReturn:
     left = limits.max_requests
     try:
         while left > 0 and select.select([sock], [], [], limits.idle_s)[0]:
-            question, files, _, _ = socket.recv_fds(sock, MAX_QUESTION_BYTES, AT_A_TIME)
-            if not question:
+            request, files, _, _ = socket.recv_fds(sock, MAX_REQUEST_BYTES, AT_A_TIME)
+            if not request:
                 break
-            asked = json.loads(question)
-            sock.sendall(b"+")  # from here on a failure belongs to the files
+            do = json.loads(request)["do"]
+            sock.sendall(b"+")  # a failure after this is due to the files
             for file in files:
                 grant_time(limits)
-                head, body = _answer(asked["do"], file)
+                head, body = _answer(do, file)
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 channel.send(head, body)
                 left -= 1
     except (ProtocolError, OSError, ValueError):
-        pass  # the parent went away
+        pass  # the parent has exited
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
-"""Tags and embedded pictures of music files, by mutagen. Runs in the child of `tag_reader` only: such files may be hostile.
+"""Tags and embedded images of music files, by mutagen. Runs in the child of `tag_reader` only: such files may be hostile.
 
-mutagen takes whole tags into memory, unfolds compressed frames without a limit, and takes time that grows with the square of a
-tag of many small frames. The limits of the process are what holds that; here is only what the tags mean.
+mutagen reads whole tags into memory, decompresses frames without a limit, and needs time that grows with the square of the number
+of frames. The limits of the process guard against that; this module only knows what the tags mean.
 """
 
 import base64
@@ -24,12 +24,12 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
 MAX_PICTURE_BYTES = 10_000_000
-MAX_CHARS = 300  # of one value; the catalogue keeps less
+MAX_CHARS = 300  # of one value; the catalogue stores less
 MAX_VALUES = 8
 FRONT = 3  # the type of a front cover, in all formats that have types
-LINK = "-->"  # the MIME type of a picture that is only an address
+LINK = "-->"  # the MIME type of an image that is only an address
 
-# What mutagen lets through when a file is not what it says. MemoryError is not among them: that is the limit of the process.
+# What mutagen raises for malformed files. Not MemoryError: that is the limit of the process.
 BROKEN = (
     *(MutagenError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError),
     *(RecursionError, AssertionError, struct.error, zlib.error),
@@ -38,11 +38,11 @@ _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 
 
 class NotMusic(Exception):
-    """The file is not what its name says, or so broken that nothing of it can be told."""
+    """The file is no music file, or so broken that nothing of it can be read."""
 
 
 class Bounded(io.BufferedReader):
-    """An open file that is never asked for more than it has: a length in a tag may say four gigabytes, and memory is set aside for it."""
+    """An open file from which no more is read than it has: a tag may claim four gigabytes, for which memory would be reserved."""
 
     def __init__(self, file: int) -> None:
         super().__init__(io.FileIO(file))
@@ -55,11 +55,11 @@ class Bounded(io.BufferedReader):
 
 
 class _Picture(Picture):  # type: ignore[misc]
-    """A picture block of a FLAC file; a malformed one is empty instead of spoiling the file."""
+    """A picture block of a FLAC file; a malformed one is empty, and the rest of the file is read."""
 
     def load(self, data: Any) -> None:
         start = data.tell()
-        data.seek(start - 3)  # where the length of the block stands
+        data.seek(start - 3)  # the length of the block
         size = int.from_bytes(data.read(3), "big")
         try:
             super().load(data)
@@ -77,7 +77,7 @@ class _Bare(FileType):  # type: ignore[misc]
 
 
 def read(file: BinaryIO) -> dict[str, Any]:
-    """Return what the tags say: text as it stands there, numbers as text, `seconds` None when unknown. Raises `NotMusic`."""
+    """Return the tags: all values as text, `seconds` None if unknown. Raises `NotMusic`."""
     try:
         found = _open(file)
         kind, values = _values(found)
@@ -93,17 +93,19 @@ def read(file: BinaryIO) -> dict[str, Any]:
 
 
 def picture(file: BinaryIO) -> bytes | None:
-    """Return the front cover that is embedded, else the first picture; None when there is none to use. Raises `NotMusic`."""
+    """Return the embedded front cover, else the first image, or None if there is none. Raises `NotMusic`."""
     try:
         found = _open(file)
     except BROKEN as error:
         raise NotMusic(_reason(error)) from error
-    usable = [(type_ != FRONT, at, data) for at, (type_, mime, data) in enumerate(_pictures(found)) if _is_usable(mime, data)]
+    usable = [
+        (type_ != FRONT, index, data) for index, (type_, mime, data) in enumerate(_pictures(found)) if _is_usable(mime, data)
+    ]
     return min(usable)[2] if usable else None
 
 
 def _open(file: BinaryIO) -> Any:
-    """Parse a file by what it begins with, whatever its name says."""
+    """Parse a file by its first bytes; its name does not matter."""
     head = file.read(64)
     file.seek(0)
     if head[:4] == b"OggS":
@@ -142,7 +144,7 @@ def _has_flac_behind(file: BinaryIO, head: bytes) -> bool:
 
 
 def _values(found: Any) -> tuple[str, dict[str, Any]]:
-    """Return the kind of file and its values by our names."""
+    """Return the format of a file and its values under our names."""
     if isinstance(found, MP4):
         return _of_mp4(found)
     if isinstance(found, FLAC | OggFLAC | OggOpus | OggVorbis):
@@ -226,7 +228,7 @@ def _of_mp4(found: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _pick(table: Mapping[str, tuple[str, ...]], values: Callable[[str], Iterable[Any]]) -> dict[str, Any]:
-    """Return for each of our names the first of its keys that says something."""
+    """Return for each of our names the value of the first of its keys that has one."""
     picked: dict[str, Any] = {}
     for name, keys in table.items():
         texts = next((texts for key in keys if (texts := list(_texts(values(key))))), [])
@@ -242,7 +244,7 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (type, MIME type, bytes) of every picture that can be read; malformed ones are passed over."""
+    """Yield (type, MIME type, bytes) of every image that can be read; malformed ones are skipped."""
     tags = found.tags
     if isinstance(found, MP4):
         for cover in (tags or {}).get("covr", ()):
@@ -256,7 +258,7 @@ def _pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
                 continue
         for block in blocks:
             yield int(block.type), str(block.mime), block.data
-        for text in (tags or {}).get("coverart", ()):  # what came before picture blocks
+        for text in (tags or {}).get("coverart", ()):  # an older way than picture blocks
             try:
                 yield 0, "", base64.b64decode(text)
             except ValueError:

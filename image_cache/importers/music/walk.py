@@ -1,7 +1,7 @@
-"""Folders of music: what lies in them, file by file, and the pictures beside it. Links are never followed, only files are opened.
+"""Walk through a music folder: its music files and the images beside them. Follows no links, opens only regular files.
 
-Every step down is an `open` in the folder above with O_NOFOLLOW, so that no link leads out, also not one that appears while we walk.
-Names are what the system calls them; bytes that are no UTF-8 survive in them as surrogates.
+Every step down is an `open` in the parent folder with O_NOFOLLOW, so that no link leads out, not even one made during the walk.
+Names are those of the system; bytes that are not UTF-8 are surrogates in them.
 """
 
 import contextlib
@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MUSIC = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".wav", ".aif", ".aiff")
-PICTURE_NAMES = ("cover", "folder", "front", "art", "album")  # the first that is there is the cover,
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of two with one name the first of these
-NOT_OURS = frozenset({"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
+PICTURE_NAMES = ("cover", "folder", "front", "art", "album")  # the first that exists is the cover,
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # in the first of these formats
+SKIPPED = frozenset({"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
 MAX_DEPTH = 24
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DISC = re.compile(r"(?:cd|dis[ck]|vinyl)[\s._#-]*0*(\d{1,3})(?:[\s._:,(\[\u2013-].*)?", re.IGNORECASE)
 
-Names = tuple[str, ...]  # a path below the root, from the root down
+Names = tuple[str, ...]  # a path below the root, as names
 
 
 @dataclass(slots=True)
 class DiscFolder:
-    """One folder with music or pictures. `disc` is the number of a disc folder, None for the folder itself."""
+    """A folder with music or images. `disc` is the number of a disc folder, None for the folder of an album itself."""
 
     path: Names
     disc: int | None
@@ -38,7 +38,7 @@ class DiscFolder:
 
 @dataclass(slots=True)
 class Unit:
-    """A folder and its disc folders: what may be one album, or several. `mark` changes when any of its files does."""
+    """A folder and its disc folders: one album or several. `mark` changes if any of its files does."""
 
     path: Names
     parts: list[DiscFolder]
@@ -51,7 +51,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A folder that could not be looked into; what lies below it is not known."""
+    """A folder that could not be read; what is below it is unknown."""
 
     path: Names
     reason: str
@@ -67,10 +67,10 @@ class _Listing:
 
 
 class FolderWalk:
-    """One walk through a root. `links` counts the links that were passed over. For one thread.
+    """One walk through a root. `links` counts the links that were skipped. For one thread.
 
-    `leave_out` are (device, inode) of folders that are not looked into; `names` lead from the music folder to where the walk
-    begins. Memory: the names of one folder at a time.
+    `leave_out` are (device, inode) of folders that are skipped; `names` is the path from the root to where the walk starts. Memory:
+    the names of one folder at a time.
     """
 
     def __init__(self, root: int, leave_out: frozenset[tuple[int, int]] = frozenset(), names: Names = ()) -> None:
@@ -80,7 +80,7 @@ class FolderWalk:
         self._leave_out = leave_out
 
     def units(self) -> Iterator[Unit | Unread]:
-        """Yield what has music in it, from the root down, in the order of names. Raises `OSError` when the root itself fails."""
+        """Yield the folders with music, from the root down, by name. Raises `OSError` if the root itself cannot be read."""
         yield from self._below(self._root, self._names)
 
     def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread]:
@@ -123,14 +123,14 @@ class FolderWalk:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(".") or name in NOT_OURS:
+                if name.startswith(".") or name in SKIPPED:
                     continue
                 if entry.is_symlink():
                     self.links += 1
                 elif entry.is_dir(follow_symlinks=False):
                     found.folders.append(name)
                 elif is_music(name) or is_cover(name):
-                    with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                    with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                         facts = entry.stat(follow_symlinks=False)
                         if stat.S_ISREG(facts.st_mode):
                             (found.music if is_music(name) else found.pictures).append(name)
@@ -142,7 +142,7 @@ class FolderWalk:
 
 @contextlib.contextmanager
 def opened(folder: int, names: Sequence[str]) -> Iterator[int]:
-    """Open the folder that `names` lead to, step by step, following no link. Raises `OSError`."""
+    """Open the folder at the path `names`, step by step, following no link. Raises `OSError`."""
     inner = os.dup(folder) if not names else os.open(names[0], _FOLDER, dir_fd=folder)
     try:
         for name in names[1:]:
@@ -156,7 +156,7 @@ def opened(folder: int, names: Sequence[str]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def opened_root(path: Path) -> Iterator[int]:
-    """Open a root by an absolute path that is free of links. Raises `OSError`, also when one of its folders became a link."""
+    """Open a root by an absolute path that is free of links. Raises `OSError`, also if one of its folders became a link."""
     top = os.open("/", _FOLDER)
     try:
         with opened(top, path.parts[1:]) as root:
@@ -175,9 +175,9 @@ def open_file(folder: int, name: str) -> int:
 
 
 def holds_anything(folder: int) -> bool:
-    """Tell whether a folder has anything of its owner's in it. Raises `OSError`."""
+    """Return True if a folder has any files or folders of its owner. Raises `OSError`."""
     with os.scandir(folder) as entries:
-        return any(not entry.name.startswith(".") and entry.name not in NOT_OURS for entry in entries)
+        return any(not entry.name.startswith(".") and entry.name not in SKIPPED for entry in entries)
 
 
 def is_music(name: str) -> bool:
@@ -185,13 +185,13 @@ def is_music(name: str) -> bool:
 
 
 def is_cover(name: str) -> bool:
-    """Tell by its name whether a picture is meant as the cover of what lies beside it."""
+    """Return True if the name of an image is that of a cover of the music beside it."""
     stem, dot, suffix = name.lower().rpartition(".")
     return dot + suffix in PICTURE_SUFFIXES and stem in PICTURE_NAMES
 
 
 def disc_number(name: str) -> int | None:
-    """Return the number of a disc folder (`CD1`, `Disc 2 - Live`), None for any other."""
+    """Return the number of a disc folder (`CD1`, `Disc 2 - Live`), None for any other folder."""
     found = _DISC.fullmatch(name)
     return int(found[1]) if found else None
 
@@ -201,7 +201,7 @@ def reason_of(error: OSError) -> str:
 
 
 def _mark(path: Names, facts: os.stat_result) -> int:
-    """Return a number for a file as it is now. Those of a folder are added up, so that their order does not count."""
+    """Return a number for a file in its current state. Those of a folder are added, so that their order does not matter."""
     text = b"\0".join(map(os.fsencode, path)) + f"\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
 

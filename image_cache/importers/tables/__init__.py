@@ -1,1 +1,1 @@
-"""Tables (CSV, JSON) as import tasks, and the inbox folder `imports`."""
+"""Table importer: tables (CSV, JSON, the database of the original program) as tasks, uploads, the folder `imports`."""

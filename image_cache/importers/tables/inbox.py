@@ -1,4 +1,7 @@
-"""The folder `imports`: a table that is put there is taken in, and then lies in `done` or `refused` with a report beside it."""
+"""Tables that wait for their import: uploads, and the watched folder `imports`.
+
+A table that is put into `imports` is imported, then moved to `done` or `refused` with a report beside it.
+"""
 
 import logging
 import os
@@ -13,7 +16,14 @@ from typing import IO
 from image_cache.errors import StorageError
 from image_cache.filesystem import create_file, make_folder
 
-KEPT_S = 86400.0  # a table that nobody took in after a day was forgotten
+logger = logging.getLogger(__name__)
+
+KEPT_S = 86400.0  # an upload that was not imported within a day is deleted
+SUFFIXES = (".csv", ".json", ".db", ".txt", ".tsv")
+QUIET_S = 5.0  # a file that was not written to for this long is complete
+RETRY_S = 600.0  # before a file is imported again that stayed in the folder because of a full or broken disk
+
+_Shape = tuple[int, int]  # size and time of a file
 
 
 class UploadInbox:
@@ -25,10 +35,7 @@ class UploadInbox:
         self._floor_bytes = floor_bytes
 
     def store(self, file: IO[bytes]) -> Path:
-        """Copy an upload into the folder, readable by its owner only. What lies there from before is cleared away, when it is old.
-
-        Raises `StorageError`.
-        """
+        """Copy an upload into the folder, readable by its owner only, and delete expired ones. Raises `StorageError`."""
         path = self.folder / f"{secrets.token_hex(8)}.table"
         try:
             make_folder(self.folder)
@@ -48,11 +55,11 @@ class UploadInbox:
         return path
 
     def has(self, path: str) -> bool:
-        """Tell whether a path is that of an upload that is still here."""
+        """Return True if a path is that of an upload that still exists."""
         return Path(path).parent == self.folder and Path(path).is_file()
 
     def delete(self, path: str) -> None:
-        """Delete an upload. Any other path is left alone."""
+        """Delete an upload. Does nothing for any other path."""
         if Path(path).parent == self.folder:
             with suppress(OSError):
                 Path(path).unlink(missing_ok=True)
@@ -64,39 +71,30 @@ class UploadInbox:
                     path.unlink(missing_ok=True)
 
 
-logger = logging.getLogger(__name__)
-
-SUFFIXES = (".csv", ".json", ".db", ".txt", ".tsv")
-QUIET_S = 5.0  # a file that nobody wrote to for so long is whole
-AGAIN_S = 600.0  # before a file that stayed where it was, because the disk refused, is tried again
-
-_Shape = tuple[int, int]
-
-
 class ImportsFolder:
-    """Looks for tables in a folder. For one thread; `start` begins the import of one, and returns False when it has to wait."""
+    """Finds tables in a folder. For one thread. `start` starts the import of one, and returns False if another is in progress."""
 
     def __init__(self, folder: Path, start: Callable[[Path], bool], clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._start = start
         self._clock = clock
         self._is_made = False
-        self._seen: dict[str, tuple[_Shape, float]] = {}  # how a file looked, and since when
+        self._seen: dict[str, tuple[_Shape, float]] = {}  # the shape of each file, and since when
         self._tried: dict[str, tuple[_Shape, float]] = {}
 
     def poll(self) -> None:
-        """Begin the import of the first file that is whole. Another one has its turn when that is over."""
+        """Start the import of the first complete file, one at a time."""
         if not self._is_made:
             self._is_made = True
-            with suppress(OSError):  # a disk that takes no folder takes no table either
+            with suppress(OSError):  # a disk that refuses the folder has no tables either
                 make_folder(self._folder)
         shapes, before, now = _shapes(self._folder), self._seen, self._clock()
         self._seen = {name: (shape, self._since(name, shape, now)) for name, shape in shapes.items()}
         self._tried = {name: tried for name, tried in self._tried.items() if name in shapes}
         for name, (shape, since) in sorted(self._seen.items()):
             tried = self._tried.get(name)
-            is_waiting = tried is not None and tried[0] == shape and now - tried[1] < AGAIN_S
-            # Two looks at least: the clock of a Pi jumps, and a file of just now would seem to be of last year.
+            is_waiting = tried is not None and tried[0] == shape and now - tried[1] < RETRY_S
+            # Seen twice at least: the clock of a Pi jumps, and a new file may seem to be a year old.
             is_quiet = name in before and before[name][0] == shape and max(now - since, now - shape[1] / 1e9) >= QUIET_S
             if is_quiet and not is_waiting:
                 if self._start(self._folder / name):
@@ -109,8 +107,8 @@ class ImportsFolder:
         return known[1] if known and known[0] == shape else now
 
 
-def put_away(path: Path, *, is_refused: bool, report: str) -> None:
-    """Move a file that was read to `done` or `refused`, with its report beside it. One that cannot be moved is left, and said so."""
+def file_away(path: Path, *, is_refused: bool, report: str) -> None:
+    """Move a file to `done` or `refused`, with its report beside it. One that cannot be moved stays, with a line in the log."""
     folder = path.parent / ("refused" if is_refused else "done")
     try:
         make_folder(folder)
@@ -122,7 +120,7 @@ def put_away(path: Path, *, is_refused: bool, report: str) -> None:
 
 
 def _shapes(folder: Path) -> dict[str, _Shape]:
-    """Return size and time of the tables in a folder; hidden ones are somebody's half copies."""
+    """Return size and time of the tables in a folder. Hidden files are left out: some programs copy into them."""
     found: dict[str, _Shape] = {}
     try:
         with os.scandir(folder) as entries:
@@ -134,13 +132,13 @@ def _shapes(folder: Path) -> dict[str, _Shape]:
                 ):
                     stat = entry.stat(follow_symlinks=False)
                     found[entry.name] = (stat.st_size, stat.st_mtime_ns)
-    except OSError:  # not made yet, gone with its disk, or closed to us: nothing to take in
+    except OSError:  # not created yet, missing with its disk, or not readable: nothing to import
         return {}
     return found
 
 
 def _free(folder: Path, name: str) -> Path:
-    """Return a path in the folder that is not taken yet: a table of the same name comes every month."""
+    """Return an unused path in the folder: a table of the same name may come every month."""
     target, number = folder / name, 2
     while target.exists():
         target = folder / f"{Path(name).stem}-{number}{Path(name).suffix}"

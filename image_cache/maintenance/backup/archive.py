@@ -1,7 +1,7 @@
-"""The file of a backup: a plain tar that every tool can look into, read back with distrust.
+"""Backup archive: a plain tar that every tool can read, and a reader that trusts nothing in it.
 
-The first member says what it is, the last one lists every member with its SHA-256. In between there are regular files under
-relative names and nothing else; whatever else a tar can hold is refused by name.
+The first member is a header with the format, the last one lists every member with its SHA-256. In between there are regular
+files under relative names; anything else that a tar can hold is refused.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ HEAD, LIST = "vinylvault.json", "manifest.jsonl"
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 BLOCK = tarfile.BLOCKSIZE
-MOST_NAME_CHARS = 1000
-MOST_PART_BYTES = 255
-MOST_LINE_BYTES = 16384  # of the list, and of what a tar says about a name that its header has no room for
-MOST_HEAD_BYTES = 65536
-MOST_MEMBERS = 4_000_000
+MAX_NAME_CHARS = 1000
+MAX_PART_BYTES = 255
+MAX_LINE_BYTES = 16384  # of the list, and of the extension header of a long name
+MAX_HEAD_BYTES = 65536
+MAX_MEMBERS = 4_000_000
 KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder", b"6": "a pipe"}
 
 
@@ -36,15 +36,15 @@ class ArchiveMember:
 
 
 class SourceFailed(Exception):
-    """A file could not be read to its end: it became shorter meanwhile, or the disk that it lies on refuses."""
+    """A source file could not be read to its end: it became shorter meanwhile, or its disk failed."""
 
 
 class ArchiveWriter:
-    """Writes one archive to a file that can seek. One thread. Raises `OSError` as the disk does."""
+    """Writes one archive to a seekable file. One thread. Raises `OSError`."""
 
     def __init__(self, file: BinaryIO, head: dict[str, Any]) -> None:
         self._file = file
-        # Without a name on the disk, so that nothing is left of it whatever happens.
+        # Without a name on the disk, so that nothing is left behind.
         self._lines = tempfile.TemporaryFile(dir=Path(file.name).parent)  # noqa: SIM115  closed by `close`
         self.members = 0
         self.add_bytes(HEAD, json.dumps({"format": FORMAT, **head}, indent=1).encode())
@@ -53,15 +53,15 @@ class ArchiveWriter:
         self.add(name, len(body), [body])
 
     def add_stream(self, name: str, file: BinaryIO) -> None:
-        """Add all of a file that can seek."""
+        """Add all of a seekable file."""
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         self.add(name, size, chunks_of(file))
 
     def add(self, name: str, size_bytes: int, chunks: Iterable[bytes]) -> bytes:
-        """Add a member of exactly this size, what is longer is cut; returns its SHA-256.
+        """Add a member of exactly this size, cut if the source is longer; return its SHA-256.
 
-        Raises `SourceFailed` when there is less, or when the chunks raise it; the archive is as before then.
+        Raises `SourceFailed` when the source is shorter or cannot be read; the archive is as before then.
         """
         begin = self._file.tell()
         try:
@@ -102,27 +102,27 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads an archive once, from its beginning to its end. Raises `ArchiveRejected` for everything that is not as it must be.
+    """Reads an archive once, from beginning to end. Raises `ArchiveRejected` for every deviation from the format.
 
-    Memory does not grow with the members' sizes; what a header promises is never believed before it is there.
+    Memory does not grow with the size of members; no size in a header is trusted before the bytes are there.
     """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file
         self._path = path
         self._size = os.fstat(file.fileno()).st_size
-        self._found: dict[str, tuple[int, bytes]] = {}  # what passed: name -> (size, SHA-256)
+        self._found: dict[str, tuple[int, bytes]] = {}  # of the members that were read: name -> (size, SHA-256)
         self.head = self._read_head()
 
     def members(self) -> Iterator[tuple[ArchiveMember, Iterator[bytes]]]:
-        """Yield every member but first and last, with its bytes, which have to be read to their end. The list is compared last."""
+        """Yield every member but the first and the last, with its bytes, which must be read to their end. Check the list at the end."""
         while True:
             member = self._next()
             if member is None:
                 raise self._no("it ends without its list; it was cut short")
             if member.name == LIST:
                 break
-            if member.name in self._found or len(self._found) > MOST_MEMBERS:
+            if member.name in self._found or len(self._found) > MAX_MEMBERS:
                 raise self._no(f"{member.name!r} is in it twice")
             yield member, self._body(member)
             if member.name not in self._found:
@@ -140,7 +140,7 @@ class ArchiveReader:
             member = self._next()
         except ArchiveRejected as error:
             raise self._no("not a backup of VinylVault") from error
-        if member is None or member.name != HEAD or member.size_bytes > MOST_HEAD_BYTES:
+        if member is None or member.name != HEAD or member.size_bytes > MAX_HEAD_BYTES:
             raise self._no("not a backup of VinylVault")
         try:
             head = json.loads(b"".join(self._body(member)))
@@ -152,21 +152,21 @@ class ArchiveReader:
         return dict(head)
 
     def _next(self) -> ArchiveMember | None:
-        """Read a header, and the one that may stand before it with a longer name or size. None at the end."""
+        """Read a header, and the extension header that may precede it with a long name or size. None at the end."""
         info = self._header()
         if info is None:
             return None
-        longer: dict[str, str] = {}
+        extended: dict[str, str] = {}
         if info.type == tarfile.XHDTYPE:
-            if not 0 < info.size <= MOST_LINE_BYTES:
+            if not 0 < info.size <= MAX_LINE_BYTES:
                 raise self._no("a header is larger than any of ours")
-            longer = _records(self._exactly(info.size + -info.size % BLOCK)[: info.size])
+            extended = _records(self._exactly(info.size + -info.size % BLOCK)[: info.size])
             info = self._header()
             if info is None:
                 raise self._no("it ends in the middle")
-        name = longer.get("path", info.name)
+        name = extended.get("path", info.name)
         try:
-            size = int(longer.get("size", info.size))
+            size = int(extended.get("size", info.size))
         except ValueError:
             raise self._no(f"{name[:80]!r} has no size") from None
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
@@ -189,8 +189,8 @@ class ArchiveReader:
         parts = name.split("/")
         if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
             raise self._no(f"{name[:80]!r} leads out of the vault")
-        too_long = any(len(os.fsencode(part)) > MOST_PART_BYTES for part in parts)
-        if len(name) > MOST_NAME_CHARS or too_long:
+        too_long = any(len(os.fsencode(part)) > MAX_PART_BYTES for part in parts)
+        if len(name) > MAX_NAME_CHARS or too_long:
             raise self._no(f"{name[:80]!r} is too long a name")
 
     def _body(self, member: ArchiveMember) -> Iterator[bytes]:
@@ -204,16 +204,16 @@ class ArchiveReader:
         self._found[member.name] = (member.size_bytes, sha256.digest())
 
     def _compare(self, member: ArchiveMember) -> None:
-        """Compare what passed with the list: nothing more, nothing less, and every byte."""
+        """Compare the members that were read with the list: their names, sizes and hashes."""
         rest, seen = b"", 0
         for chunk in self._body(member):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > MOST_LINE_BYTES:
+            if len(rest) > MAX_LINE_BYTES:
                 raise self._no("its list is damaged")
             for line in lines:
                 self._compare_line(line)
                 seen += 1
-        if rest or seen != len(self._found) - 1:  # the list itself passed too
+        if rest or seen != len(self._found) - 1:  # which includes the list itself
             raise self._no("its list does not name what it holds")
 
     def _compare_line(self, line: bytes) -> None:
@@ -238,7 +238,7 @@ class ArchiveReader:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file begins like one of our archives."""
+    """Return True if a file begins like one of our archives."""
     try:
         with path.open("rb") as file:
             return file.read(len(HEAD) + 1) == HEAD.encode() + b"\0"
@@ -247,7 +247,7 @@ def is_archive(path: Path) -> bool:
 
 
 def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield all of a file. Raises `SourceFailed`, so that a disk that cannot be read is told from one that takes no more."""
+    """Yield all of a file. Raises `SourceFailed`, to tell a source that cannot be read from an archive that cannot be written."""
     while True:
         try:
             chunk = file.read(CHUNK_BYTES)
@@ -265,7 +265,7 @@ def _header(name: str, size_bytes: int) -> bytes:
 
 
 def _records(data: bytes) -> dict[str, str]:
-    """Take apart what a tar says before a header (POSIX.1-2001): lines of length, name and value. What is malformed is left out."""
+    """Parse an extension header (pax, POSIX.1-2001): lines of length, name and value. Malformed ones are left out."""
     found: dict[str, str] = {}
     while data:
         length, _, _ = data[:12].partition(b" ")

@@ -1,4 +1,4 @@
-"""What a backup holds besides the catalogue, by rule: every file of the state folder that is not a lock, a copy or a secret."""
+"""Contents of a backup besides the catalogue: every file of the state folder that is not a lock, a copy or a secret."""
 
 import os
 import re
@@ -9,29 +9,27 @@ from pathlib import Path
 from config import Settings
 from image_cache.maintenance.backup.archive import is_archive
 
-ASIDE = "before-restore-"  # what was there before a restore
-# What lets somebody in, told by its name: nobody writes a key into a file that does not say so.
+ASIDE = "before-restore-"  # folder of what a restore replaced
+# A credential is recognised by its name: a file that holds one says so.
 _SECRET = re.compile(r"secret|token|passw|credential|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
 
 
 def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Path, bool]]:
-    """Yield (name below the state folder, path, whether it is a secret) of each file. What is no file is named in `notes`."""
-    root = settings.state_dir
-    # Folders of their own, wherever somebody put them.
-    apart = {settings.stream_images_dir, settings.cache_dir, settings.covers_dir, settings.files_dir, settings.stream_cache_dir}
+    """Yield (name below the state folder, path, whether it is a secret) of each file. Anything else is named in `notes`."""
+    root, separate = settings.state_dir, separate_folders(settings)
     for folder, folders, names in os.walk(root, onerror=_raise):
         here = Path(folder)
         for name in list(folders):
             path = here / name
-            if name.startswith((".", ASIDE)) or path in apart or path.is_symlink():
+            if name.startswith((".", ASIDE)) or path in separate or path.is_symlink():
                 folders.remove(name)
-                if path.is_symlink() and path not in apart:
+                if path.is_symlink() and path not in separate:
                     notes.append(f"{path} is a link and was left out.")
         folders.sort()
         for name in sorted(names):
             path = here / name
             if name.startswith(".") or (here == root and name.startswith(settings.catalog_path.name)):
-                continue  # locks and what is being written; the catalogue, its log and its copies
+                continue  # locks and temporary files; the catalogue, its WAL and its copies
             try:
                 is_file = stat.S_ISREG(path.lstat().st_mode)
             except FileNotFoundError:
@@ -42,13 +40,20 @@ def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Pat
                 yield str(path.relative_to(root)), path, is_secret(settings, path)
 
 
+def separate_folders(settings: Settings) -> frozenset[Path]:
+    """Return the folders that have settings of their own: they may be inside the state folder, but are not part of the state."""
+    return frozenset(
+        (settings.stream_images_dir, settings.cache_dir, settings.covers_dir, settings.files_dir, settings.stream_cache_dir)
+    )
+
+
 def is_secret(settings: Settings, path: Path) -> bool:
-    """Tell whether a file of the state folder lets somebody in."""
+    """Return True if a file of the state folder is a credential."""
     return path in (settings.secret_key_path, settings.S3_SECRET_KEY_FILE) or bool(_SECRET.search(path.name))
 
 
 def cache_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (name below the folder, path) of what a cache keeps in its shards: `variant/ab/file`, or `ab/file`."""
+    """Yield (name below the folder, path) of the entries of a cache: `variant/ab/file`, or `ab/file`."""
     if not root.is_dir():
         return
     for folder, folders, names in os.walk(root):

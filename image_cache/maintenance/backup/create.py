@@ -1,7 +1,7 @@
-"""One file with everything that cannot be had again, written while the service runs.
+"""Backup: one file with everything that cannot be fetched again, written while the service runs.
 
-The catalogue is a copy of one moment; the originals that it names are all there, also when images came and went meanwhile.
-Covers are not in it: their addresses and hashes are, and a restored vault fetches them again.
+The catalogue is a snapshot; the originals that it names are all in the file, even if images were added and deleted meanwhile.
+Covers are not in it: their URLs and hashes are, and a restored vault fetches them again.
 """
 
 import logging
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from config import Settings
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, copy_into, open_unchanged
+from image_cache.db.integrity import schema_version
 from image_cache.errors import StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
 from image_cache.maintenance.backup.contents import cache_files, state_files
@@ -27,21 +28,21 @@ from image_cache.models import iso_utc
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import StoredOriginal, originals_in
+from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], object]  # (bytes written, bytes expected, name of what is written)
-MOMENTS = 5  # copies of the catalogue that are tried until every original that it names was there at that moment
-TRIES = 3  # for a file that changes while it is read
-_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MAX_SNAPSHOTS = 5  # of the catalogue, until every original that the last one names was there
+MAX_READS = 3  # of a file that changes while it is read
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
 class BackupReport:
-    """What a backup holds. `left_out` are secrets that were not asked for; `missing` and `damaged` originals were so before."""
+    """What a backup holds. `left_out` are secrets that were not requested; `missing` and `damaged` originals were so before."""
 
     path: str
     made_at: float
@@ -71,10 +72,10 @@ def back_up(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> BackupReport:
-    """Write a backup to `path`, mode 0600, whole or not at all; the service may run.
+    """Write a backup to `path`, mode 0600, complete or not at all; the service may run.
 
-    `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that lie in a bucket. Raises
-    `StorageError` (no room, a file of this name, a catalogue that cannot be read), `Busy`, or `ConfigError`.
+    `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that are in a bucket. Raises
+    `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
     """
     path = Path(path).absolute()
     part = path.with_name(f"{path.name}.part")
@@ -98,7 +99,7 @@ def back_up(
 
 
 class _Backup:
-    """One backup under way."""
+    """One running backup."""
 
     def __init__(
         self,
@@ -150,7 +151,7 @@ class _Backup:
 
     def _schema(self) -> int:
         with open_unchanged(self._settings.catalog_path) as conn:
-            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+            version = schema_version(conn)
         if version > len(MIGRATIONS):
             reason = f"its schema is {version}, this program knows {len(MIGRATIONS)}; use the program that made it"
             raise StorageError(str(self._settings.catalog_path), reason)
@@ -159,17 +160,17 @@ class _Backup:
     # --- the catalogue and the originals that it names
 
     def _add_catalog(self, writer: ArchiveWriter) -> None:
-        """Add the originals that a copy of the catalogue names, then that copy. One that is gone by then was deleted: copy anew."""
+        """Add the originals that a snapshot of the catalogue names, then the snapshot. If one was deleted meanwhile, take another."""
         absent: list[StoredOriginal] = []
-        for _ in range(MOMENTS):
+        for _ in range(MAX_SNAPSHOTS):
             self._copy_catalog()
             before, absent = absent, [o for o in self._originals() if not self._add_original(writer, o)]
             if not absent or absent == before:
                 break
-        self._report.missing = [original.file_path for original in absent]  # their rows are still there: they were lost before
+        self._report.missing = [original.file_path for original in absent]  # their rows still exist: they were lost before
         with self._copy.open("rb") as file:
             writer.add_stream("state/catalog.db", file)
-        self._tell("state/catalog.db")
+        self._report_progress("state/catalog.db")
 
     def _copy_catalog(self) -> None:
         self._copy.unlink(missing_ok=True)
@@ -177,17 +178,17 @@ class _Backup:
             copy_into(conn, self._copy)
 
     def _originals(self) -> list[StoredOriginal]:
-        """Return what the copy of the catalogue names."""
+        """Return the originals that the snapshot names."""
         with open_unchanged(self._copy) as conn:
             return list(originals_in(conn))
 
     @property
     def _is_carried(self) -> bool:
-        """Whether originals are in the archive: those of a bucket are safe where they are, unless all is wanted."""
+        """Whether originals go into the archive: those of a bucket are safe where they are, unless a full backup is wanted."""
         return self._is_full or isinstance(self._storage, LocalStorage)
 
     def _add_original(self, writer: ArchiveWriter, original: StoredOriginal) -> bool:
-        """Add an original; False when it is not there (any more)."""
+        """Add an original; return False if it does not exist (any more)."""
         if original.file_path in self._done:
             return True
         if not self._is_carried:
@@ -202,10 +203,10 @@ class _Backup:
         if sha256 is None:
             return False
         if sha256 != original.sha256:
-            self._report.damaged.append(original.file_path)  # it is all there is, so it goes along
+            self._report.damaged.append(original.file_path)  # there is no better copy, so it is included
         self._done.add(original.file_path)
         self._report.originals += 1
-        self._tell(name)
+        self._report_progress(name)
         return True
 
     # --- everything else
@@ -219,14 +220,14 @@ class _Backup:
                 report.state_files += not is_secret
                 if is_secret:
                     report.secrets.append(name)
-                self._tell(name)
+                self._report_progress(name)
         key = self._settings.secret_key_path
         if self._has_secrets and not key.is_relative_to(self._settings.state_dir) and key.is_file():
             self._add_file(writer, "secrets/secret_key", key)
             report.secrets.append("secret_key")
 
     def _add_register(self, writer: ArchiveWriter) -> None:
-        """Add what is known of the covers, one line each: enough to fetch them again and to see whether they are the same."""
+        """Add what is known of the covers, a line each: enough to fetch them again and to see whether they changed."""
         settings = self._settings
         names = settings.covers_dir / "names.json"
         if names.is_file():
@@ -267,29 +268,29 @@ class _Backup:
             ("streams", settings.stream_cache_dir),
             ("files", settings.files_dir),
         ):
-            recipe = folder / "recipe"  # without it what was rendered would count as made by another one
+            recipe = folder / "recipe"  # without it the variants would count as rendered by another recipe
             if recipe.is_file():
                 self._add_file(writer, f"{root}/recipe", recipe)
             for name, path in cache_files(folder):
                 if self._add_file(writer, f"{root}/{name}", path) is not None:
                     self._report.cache_files += 1
-                    self._tell(name)
+                    self._report_progress(name)
 
     def _add_file(self, writer: ArchiveWriter, name: str, path: Path) -> bytes | None:
-        """Add a file as it is now and return its SHA-256. None when it is gone, or cannot be read: a bad sector of a card that
-        dies must not cost the rest of it.
+        """Add a file as it is now and return its SHA-256. None if it was deleted or cannot be read: a bad sector of a failing
+        card must not cost the rest of the backup.
         """
         reason = ""
-        for _ in range(TRIES):  # one that is being written is read again
+        for _ in range(MAX_READS):  # a file that is being written is read again
             try:
-                with os.fdopen(os.open(path, _READING), "rb") as file:
+                with os.fdopen(os.open(path, _READ_FLAGS), "rb") as file:
                     return writer.add(name, os.fstat(file.fileno()).st_size, chunks_of(file))
             except FileNotFoundError:
                 return None
             except SourceFailed as error:
                 reason = str(error)
             except OSError as error:
-                if error.filename != str(path):  # the archive could not be written
+                if error.filename != str(path):  # not this file but the archive failed
                     raise
                 reason = error.strerror or str(error)
         self._report.notes.append(f"{path} could not be read and was left out: {reason}.")
@@ -309,7 +310,7 @@ class _Backup:
         return sum(sizes)
 
     def _check_room(self) -> None:
-        """Refuse what cannot fit before anything is written, and leave the vault its floor when the target is on its disk."""
+        """Refuse what cannot fit before anything is written; on the disk of the vault keep its reserve free."""
         folder = self._copy.parent
         free = shutil.disk_usage(folder).free
         if folder.stat().st_dev == self._settings.state_dir.stat().st_dev:
@@ -318,6 +319,6 @@ class _Backup:
             reason = f"about {self._expected / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
             raise StorageError(str(folder), reason)
 
-    def _tell(self, name: str) -> None:
+    def _report_progress(self, name: str) -> None:
         if self._progress is not None:
             self._progress(self._file.tell(), max(self._expected, self._file.tell()), name)

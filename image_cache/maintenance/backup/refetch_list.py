@@ -1,4 +1,4 @@
-"""What is not in a backup because it can be had again: its addresses are, and a restored vault has it fetched, behind everybody."""
+"""Refetch list: what a backup has instead of covers and large files, and how a restored vault enqueues them in the background."""
 
 import contextlib
 import json
@@ -11,51 +11,51 @@ from image_cache.covers import NAMESPACE
 from image_cache.covers.build import open_covers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
+from image_cache.engine.registry import cover_facts
 from image_cache.errors import CacheError, OriginDenied
-from image_cache.files.index import FileIndex
+from image_cache.files.index import FileIndex, file_facts
 from image_cache.files.paths import remote
 from image_cache.maintenance.backup.staging import Staging
 from image_cache.records.table import AlbumTable
 
-LINES_AT_A_TIME = 400
-MOST_LINE_BYTES = 16384
+CHUNK_LINES = 400
+MAX_LINE_BYTES = 16384
 
 
 def cover_lines(conn: Connection) -> Iterator[bytes]:
-    """Yield what the register knows of each cover, as lines of JSON."""
-    columns = "identity, url, revision, digest, body_sha256, etag, width, height"
-    return _lines(conn, f"SELECT {columns} FROM images WHERE namespace = '{NAMESPACE}' ORDER BY identity")
+    """Yield what the registry knows of each cover, as lines of JSON."""
+    return map(_line, cover_facts(conn, NAMESPACE))
 
 
 def file_lines(conn: Connection) -> Iterator[bytes]:
     """Yield what is known of each large file, as lines of JSON."""
-    return _lines(conn, "SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url")
+    return map(_line, file_facts(conn))
 
 
 def register_for_refetch(settings: Settings, staging: Staging, notes: list[str]) -> int:
-    """Register covers and large files; returns how many covers there are now. What cannot be done now is said in `notes`."""
+    """Register covers and large files; return how many covers there are. What failed is added to `notes`."""
     try:
-        _expect_files(settings, staging.path_of("files.jsonl"))
-        return _expect_covers(settings, staging.path_of("covers.jsonl"))
+        _register_files(settings, staging.path_of("files.jsonl"))
+        return _register_covers(settings, staging.path_of("covers.jsonl"))
     except (CacheError, DatabaseError, OSError) as error:
         notes.append(f"Covers are registered when the service starts, not now: {error}")
         return 0
 
 
-def _expect_covers(settings: Settings, path: Path) -> int:
-    """Register every cover with the hash that it had: a fetch that brings other bytes gives it another address."""
+def _register_covers(settings: Settings, path: Path) -> int:
+    """Register every cover with the hash that it had: a fetch that brings other bytes gives it another URL."""
     parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:
-        covers.register_all(AlbumTable(catalog).cover_urls())
-        for lines in _portions(path):
+        covers.register(AlbumTable(catalog).cover_urls())
+        for lines in _chunks(path):
             known: dict[str, bytes | None] = {}
             urls: list[str] = []
             for line in lines:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     known[str(line["identity"])] = bytes.fromhex(line["body_sha256"]) if line["body_sha256"] else None
                     urls.append(str(line["url"]))
-            covers.register_addresses(urls)  # those of the net alone: what lies on this machine, the catalogue names
+            covers.register_addresses(urls)  # remote ones only: the catalogue names the local ones
             with covers.cache.index.database.write() as conn:
                 covers.registry.register_for_refetch(conn, NAMESPACE, known)
         return covers.registry.summary(NAMESPACE)[0]
@@ -64,10 +64,10 @@ def _expect_covers(settings: Settings, path: Path) -> int:
         parts.close()
 
 
-def _expect_files(settings: Settings, path: Path) -> None:
+def _register_files(settings: Settings, path: Path) -> None:
     index = FileIndex(settings.files_dir / "files.db")
     try:
-        for lines in _portions(path):
+        for lines in _chunks(path):
             for line in lines:
                 with contextlib.suppress(ValueError, KeyError, TypeError, OriginDenied):
                     target = remote(str(line["url"]))
@@ -78,25 +78,24 @@ def _expect_files(settings: Settings, path: Path) -> None:
         index.close()
 
 
-def _portions(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield what was known, some hundred lines at a time; a line that makes no sense is passed over."""
+def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield the entries of a list, some hundred at a time; a line that is not an object is skipped."""
     if not path.is_file():
         return
-    portion: list[dict[str, Any]] = []
+    chunk: list[dict[str, Any]] = []
     with path.open("rb") as file:
-        while line := file.readline(MOST_LINE_BYTES):
+        while line := file.readline(MAX_LINE_BYTES):
             with contextlib.suppress(ValueError, RecursionError):
                 known = json.loads(line)
                 if isinstance(known, dict):
-                    portion.append(known)
-            if len(portion) >= LINES_AT_A_TIME:
-                yield portion
-                portion = []
-    if portion:
-        yield portion
+                    chunk.append(known)
+            if len(chunk) >= CHUNK_LINES:
+                yield chunk
+                chunk = []
+    if chunk:
+        yield chunk
 
 
-def _lines(conn: Connection, sql: str) -> Iterator[bytes]:
-    for row in conn.execute(sql):
-        facts = {name: value.hex() if isinstance(value, bytes) else value for name, value in dict(row).items()}
-        yield json.dumps(facts).encode() + b"\n"
+def _line(facts: dict[str, object]) -> bytes:
+    plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in facts.items()}
+    return json.dumps(plain).encode() + b"\n"

@@ -1,7 +1,7 @@
-"""A backup becomes a vault again: all of it is verified beside the place where it goes, and then renamed into it.
+"""Restore: a backup is verified in a staging folder beside the vault, and then renamed into place.
 
-Until the last byte was compared nothing of what is there is touched; what is replaced is kept. Covers are registered with what
-they were, so that the service fetches them again, politely, and notices those that have changed since.
+Nothing of the vault is touched before the last byte was compared; what is replaced is kept. Covers are registered with their
+old hashes, so that the service fetches them again within its limits, and notices those that changed since.
 """
 
 import logging
@@ -13,28 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
+from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged
+from image_cache.db.integrity import is_intact, row_counts, schema_objects, schema_version
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
-from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, state_files
+from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, separate_folders, state_files
 from image_cache.maintenance.backup.refetch_list import register_for_refetch
 from image_cache.maintenance.backup.staging import Moves, Staging
+from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
+from image_cache.streams.table import StreamTable
 from image_cache.vault_lock import exclusive, finish_moves, move_all
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], object]  # (bytes read, bytes in all, name of what is read)
-ADDRESSES_AT_A_TIME = 400
+# The tables that make a vault worth keeping, and what their rows are called.
+PRECIOUS = {"albums": "records", "accounts": "accounts", "streams": "streams"}
+SINGLE_FILES = ("index.db", "covers.jsonl", "files.jsonl")
 
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What came back. `missing` are originals that the catalogue names and the archive does not hold."""
+    """What was restored. `missing` are originals that the catalogue names and the archive does not hold."""
 
     path: str
     made_at: str = ""
@@ -60,7 +66,7 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
     """Put a backup in place of an empty vault; with `force` also of one that is not, which is kept beside it.
 
     Every session ends: one that was closed since the backup must not be open again. Raises `Busy` while a service uses the
-    vault, `VaultNotEmpty`, `ArchiveRejected` for what is no backup of ours or not whole, `StorageError`; then nothing changed.
+    vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`; then nothing changed.
     """
     path = Path(path).absolute()
     try:
@@ -77,7 +83,7 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
 
 
 class _Restore:
-    """One restore under way."""
+    """One running restore."""
 
     def __init__(self, settings: Settings, path: Path, *, is_forced: bool, progress: Progress | None) -> None:
         self._settings = settings
@@ -89,9 +95,9 @@ class _Restore:
 
     def run(self) -> RestoreReport:
         report, staging = self._report, self._staging
-        found = what_is_there(self._settings)
-        if found and not self._is_forced:
-            raise VaultNotEmpty(str(self._settings.state_dir), found)
+        content = content_of(self._settings)
+        if content and not self._is_forced:
+            raise VaultNotEmpty(str(self._settings.state_dir), content)
         staging.clean()
         try:
             with self._path.open("rb") as file:
@@ -103,67 +109,61 @@ class _Restore:
                 for member, chunks in reader.members():
                     self._check_place(member.name)
                     staging.write(member.name, chunks)
-                    self._tell(file.tell(), size, member.name)
+                    self._report_progress(file.tell(), size, member.name)
             self._check_catalog()
             self._check_originals()
             moves = self._moves()
-            os.sync()  # what was staged outlives a power cut before its name says that it is there
+            os.sync()  # the staged files are durable before a rename says that they are in place
             move_all(self._settings.state_dir, moves)
             report.covers = register_for_refetch(self._settings, self._staging, report.notes)
         finally:
             staging.clean()
-        if not found:
+        if not content:
             staging.forget_aside()
         if staging.aside.exists():
             report.aside = str(staging.aside)
         return report
 
     def _check_place(self, name: str) -> None:
-        """Refuse what no backup of ours puts there: it would be hidden, or stand where something else belongs."""
+        """Refuse a name that no backup has: the file would be hidden, or replace something else."""
         root, _, rest = name.partition("/")
-        settings, is_single = self._settings, root in ("index.db", "covers.jsonl", "files.jsonl")
-        is_well = root in self._staging.homes and bool(rest) is not is_single
-        if is_well and rest:
-            path = self._staging.homes[root] / rest
-            is_well = not any(part.startswith((".", ASIDE)) for part in rest.split("/"))
-            if root in ("state", "secrets"):
-                apart = (settings.stream_images_dir, settings.cache_dir, settings.covers_dir, settings.files_dir)
-                is_well = is_well and not any(path.is_relative_to(folder) for folder in apart)
-                is_well = is_well and is_secret(settings, path) is (root == "secrets")
-                # What SQLite would find beside the catalogue it would take for a part of it.
-                is_well = is_well and (rest == "catalog.db" or not rest.startswith(settings.catalog_path.name))
-        if not is_well:
+        is_allowed = root in self._staging.homes and bool(rest) is not (root in SINGLE_FILES)
+        if is_allowed and rest:
+            is_allowed = not any(part.startswith((".", ASIDE)) for part in rest.split("/"))
+            is_allowed = is_allowed and (root not in ("state", "secrets") or self._is_state(root, rest))
+        if not is_allowed:
             raise ArchiveRejected(str(self._path), f"{name[:80]!r} has no place in a vault")
+
+    def _is_state(self, root: str, rest: str) -> bool:
+        settings = self._settings
+        path = self._staging.homes[root] / rest
+        if any(path.is_relative_to(folder) for folder in separate_folders(settings)):
+            return False
+        # SQLite would take whatever is named like the catalogue for a part of it.
+        is_companion = rest != "catalog.db" and rest.startswith(settings.catalog_path.name)
+        return is_secret(settings, path) is (root == "secrets") and not is_companion
 
     # --- the catalogue
 
     def _check_catalog(self) -> None:
-        """See that it is whole and of our making, bring it to today's schema, and end its sessions."""
+        """Check that it is intact and has a schema of ours, migrate it, and end its sessions."""
         staged, report = self._staging.path_of("state/catalog.db"), self._report
         try:
             with open_unchanged(staged) as conn:
-                report.schema = int(conn.execute("PRAGMA user_version").fetchone()[0])
+                report.schema = schema_version(conn)
                 if not 0 < report.schema <= len(MIGRATIONS):
                     reason = f"its catalogue has schema {report.schema}, this program knows 1 to {len(MIGRATIONS)}"
                     raise ArchiveRejected(str(self._path), reason)
-                if conn.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                if not is_intact(conn):
                     raise ArchiveRejected(str(self._path), "its catalogue is damaged")
-                found = _objects(conn)
+                found = schema_objects(conn)
             self._compare_schema(found)
             catalog = CatalogDatabase(staged)
             try:
-                with catalog.write() as writing:
-                    writing.execute("DELETE FROM sessions")
-                    writing.execute("DELETE FROM tries")
-                for name, table in (
-                    ("albums", "albums"),
-                    ("plays", "plays"),
-                    ("accounts", "accounts"),
-                    ("streams", "streams"),
-                    ("images", "stream_images"),
-                ):
-                    row = catalog.row(f"SELECT count(*) FROM {table}")
-                    setattr(report, name, row[0] if row else 0)
+                albums, accounts = AlbumTable(catalog), AccountTable(catalog)
+                accounts.close_all_sessions()
+                report.albums, report.plays, report.accounts = albums.count(), albums.count_plays(), accounts.count()
+                report.streams, report.images = StreamTable(catalog).count_streams(), OriginalTable(catalog).count()
             finally:
                 catalog.close()
         except DatabaseError as error:
@@ -172,11 +172,11 @@ class _Restore:
             copy.unlink()
 
     def _compare_schema(self, found: dict[tuple[str, str], str]) -> None:
-        """Refuse a catalogue with triggers, views or tables that no version of ours has: they would run with every change."""
+        """Refuse a catalogue with triggers, views or tables that no version of ours has: a trigger would run with every change."""
         model = Database(self._staging.stages["state"] / ".model.db", MIGRATIONS[: self._report.schema], synchronous="OFF")
         try:
             with model.reading() as conn:
-                expected = _objects(conn)
+                expected = schema_objects(conn)
         finally:
             model.close()
             model.path.unlink()
@@ -191,7 +191,7 @@ class _Restore:
     # --- what goes with it
 
     def _check_originals(self) -> None:
-        """Compare the originals with the catalogue. One that it does not name was deleted while the backup was written: it goes."""
+        """Compare the originals with the catalogue. One that it does not name was deleted while the backup was written."""
         catalog = CatalogDatabase(self._staging.path_of("state/catalog.db"))
         try:
             expected = {f"{original.file_path}": original.sha256 for original in OriginalTable(catalog).originals()}
@@ -204,14 +204,14 @@ class _Restore:
                 continue
             self._report.originals += 1
             if not isinstance(storage, LocalStorage) and not storage.exists(name):
-                storage.upload_file(path, name)  # before anything is replaced: names are unique, so it can be in nobody's way
+                storage.upload_file(path, name)  # before anything is replaced: names are unique, so it overwrites nothing
         if isinstance(storage, LocalStorage):
             self._report.missing = sorted(expected)
         elif expected:
             self._report.notes.append(f"{len(expected):,} originals are not in the archive; they are looked for in the bucket.")
 
     def _moves(self) -> Moves:
-        """Return the renames: what is there goes aside, what was staged goes in."""
+        """Return the renames: what the vault has is put aside, what was staged is put in place."""
         settings, staging, report = self._settings, self._staging, self._report
         out, into = staging.moves_aside("state"), staging.moves_in("state")
         if isinstance(open_storage(settings), LocalStorage):
@@ -228,7 +228,7 @@ class _Restore:
             report.has_secrets = True
         has_covers = next((True for _ in cache_files(settings.covers_dir)), False)
         if report.has_cache or not has_covers:
-            # The numbers that the names of covers are made of come along, so that browsers keep theirs.
+            # The numbers that cover URLs are made of are restored too, so that browsers keep their cached covers.
             out += staging.moves_aside("covers")
             into += staging.moves_in("covers")
             index, aside = settings.index_path, staging.aside_of("index.db")
@@ -242,21 +242,19 @@ class _Restore:
                 into += staging.moves_in(root)
         return out + into
 
-    def _tell(self, done: int, total: int, name: str) -> None:
+    def _report_progress(self, done: int, total: int, name: str) -> None:
         if self._progress is not None:
             self._progress(done, total, name)
 
 
-def what_is_there(settings: Settings) -> str:
-    """Say what a vault holds that somebody would miss; empty when it is as new."""
+def content_of(settings: Settings) -> str:
+    """Return what a vault holds that would be missed, in words; empty for a new one."""
     try:
         if settings.catalog_path.exists():
             with open_unchanged(settings.catalog_path) as conn:
-                tables = {row[0] for row in conn.execute("SELECT name FROM sqlite_master")}
-                for table, word in (("albums", "records"), ("accounts", "accounts"), ("streams", "streams")):
-                    count = conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0] if table in tables else 0
+                for table, count in row_counts(conn, PRECIOUS).items():
                     if count:
-                        return f"it has {count:,} {word}"
+                        return f"it has {count:,} {PRECIOUS[table]}"
     except DatabaseError:
         return "it has a catalogue that cannot be read"
     folder = settings.stream_images_dir
@@ -268,8 +266,3 @@ def what_is_there(settings: Settings) -> str:
         if not is_key:
             return f"it has the file {name}"
     return ""
-
-
-def _objects(conn: Any) -> dict[tuple[str, str], str]:
-    rows = conn.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
-    return {(row["type"], row["name"]): row["sql"] or "" for row in rows}

@@ -1,4 +1,4 @@
-"""The backup of every day: one file a day in a folder, the last few kept. A timer calls it."""
+"""Rotation: one backup file per run in a folder, of which the last few stay. A timer runs it daily."""
 
 import contextlib
 import logging
@@ -30,10 +30,10 @@ def back_up_into(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> BackupReport:
-    """Write `vinylvault-YYYYMMDD-HHMMSS.tar` (local time) into the folder, then remove the oldest of these beyond `keep`.
+    """Write `vinylvault-YYYYMMDD-HHMMSS.tar` (local time) into the folder, then delete the oldest of these beyond `keep`.
 
-    Nothing is removed before the new one is whole, and nothing that is not an archive of ours. Raises what `back_up` raises, and
-    `ValueError` for a `keep` below 1.
+    Nothing is deleted before the new one is complete, and nothing that is not an archive of ours. Raises what `back_up` raises,
+    and `ValueError` for a `keep` below 1.
     """
     if keep < 1:
         raise ValueError("keep is at least 1")
@@ -45,8 +45,7 @@ def back_up_into(
     _clear_leftovers(folder)
     name = time.strftime("vinylvault-%Y%m%d-%H%M%S.tar", time.localtime(clock()))
     report = back_up(settings, folder / name, secrets=secrets, full=full, progress=progress, clock=clock)
-    # The newest by their names, not by their times: a copy on another disk has new ones. A clock that was wrong must not cost
-    # the one that was just written.
+    # By name, not by mtime, which a copy to another disk changes. A clock that was wrong must not cost the one just written.
     older = [path for path in sorted(folder.iterdir()) if _OURS.fullmatch(path.name) and path.name != name and is_archive(path)]
     for path in older[: max(0, len(older) - keep + 1)]:
         with contextlib.suppress(OSError):
@@ -56,7 +55,7 @@ def back_up_into(
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed backup left; one that is being written is locked."""
+    """Delete what a killed backup left; one that is being written is locked."""
     for path in folder.iterdir():
         if _LEFT.fullmatch(path.name) and not is_locked(folder / (path.name.lstrip(".").partition(".tar.part")[0] + ".tar.part")):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What comes out of an archive stands apart until all of it is verified, on the disk where it will be; then it is renamed."""
+"""Staging: the content of an archive is written beside its destination, on the same disk, and renamed when all of it is verified."""
 
 import contextlib
 import itertools
@@ -12,25 +12,25 @@ from config import Settings
 from image_cache.errors import Busy, StorageError
 from image_cache.filesystem import create_file, make_folder, sync_folder, try_lock
 from image_cache.maintenance.backup.archive import is_archive
-from image_cache.maintenance.backup.contents import ASIDE, is_secret
+from image_cache.maintenance.backup.contents import ASIDE, is_secret, separate_folders
 from image_cache.vault_lock import STAGE
 
 
 @contextlib.contextmanager
 def written_alone(part: Path) -> Iterator[BinaryIO]:
-    """Open the file that is being written, what a killed run left of it included. Raises `Busy` when another run writes it."""
+    """Open the partial file, also one that a killed run left. Raises `Busy` when another run writes it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(part, "rb+", opener=lambda name, _: os.open(name, flags, 0o600)) as file:
         if not try_lock(file.fileno()):
             raise Busy(f"another backup is being written to {part}")
-        with contextlib.suppress(OSError):  # what a killed run of somebody else left; a USB stick with FAT knows no rights
+        with contextlib.suppress(OSError):  # of another user's killed run; a USB stick with FAT has no permissions
             os.fchmod(file.fileno(), 0o600)
         file.truncate(0)
         yield file
 
 
 def publish(part: Path, path: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name. link() refuses an existing one, which rename() would replace."""
+    """Rename the finished file. link() refuses an existing name, which rename() would replace."""
     try:
         if overwrite:
             part.rename(path)
@@ -50,11 +50,11 @@ Moves = list[tuple[Path, Path]]
 
 
 class Staging:
-    """The folders of one restore. One thread; nobody else uses the vault meanwhile."""
+    """The folders of one restore. One thread, which has the vault to itself."""
 
     def __init__(self, settings: Settings, stamp: str) -> None:
         self.settings = settings
-        # A folder of its own even for two restores within a second: what is put aside never meets what was.
+        # A folder for each restore, also for two within a second.
         names = (f"{ASIDE}{stamp}" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
         self.aside = next(path for path in map(settings.state_dir.joinpath, names) if not path.exists())
         self.homes = {
@@ -71,12 +71,12 @@ class Staging:
         self.stages = {root: self._stage(root, home) for root, home in self.homes.items()}
 
     def clean(self) -> None:
-        """Remove what this restore, or one that was killed, left in the stages."""
+        """Remove what this restore, or one that was killed, left in the staging folders."""
         for path in {stage.parent for stage in self.stages.values()}:
             shutil.rmtree(path, ignore_errors=True)
 
     def write(self, name: str, chunks: Iterable[bytes]) -> int:
-        """Write a member to its stage, never over another; returns its size. Raises `OSError`."""
+        """Write a member to its staging folder, never over another; return its size. Raises `OSError`."""
         path = self.path_of(name)
         make_folder(path.parent)
         size = 0
@@ -90,7 +90,7 @@ class Staging:
         return self.stages[root] / (rest or root)
 
     def staged(self, root: str) -> Iterator[tuple[str, Path]]:
-        """Yield (name below the root, path) of what was staged."""
+        """Yield (name below the root, path) of each staged file."""
         stage = self.stages[root]
         for folder, folders, names in os.walk(stage):
             folders.sort()
@@ -99,21 +99,21 @@ class Staging:
                 yield str(path.relative_to(stage)), path
 
     def moves_in(self, root: str) -> Moves:
-        """Return the renames that put a stage in place: of its uppermost names."""
+        """Return the renames that put a staging folder in place: of its top-level names."""
         stage = self.stages[root]
         return [(path, self.homes[root] / path.name) for path in _inside(stage)]
 
     def moves_aside(self, root: str) -> Moves:
-        """Return the renames that put aside what stands where a stage goes to. Keys stay, and so do backups."""
+        """Return the renames that clear the destination of a staging folder. Keys stay, and so do backups."""
         aside, settings = self.aside_of(root), self.settings
         entries = [path for path in _inside(self.homes[root]) if not path.name.startswith((".", ASIDE))]
         if root == "state":
-            apart = {settings.stream_images_dir, settings.cache_dir, settings.covers_dir, settings.files_dir}
-            entries = [p for p in entries if p not in apart and not is_secret(settings, p) and not _holds_archives(p)]
+            separate = separate_folders(settings)
+            entries = [p for p in entries if p not in separate and not is_secret(settings, p) and not _holds_archives(p)]
         return [(path, aside / path.name) for path in entries]
 
     def aside_of(self, root: str) -> Path:
-        """Return where the old of a root goes. A folder of its own may be a disk of its own, which nothing can be renamed out of."""
+        """Return where the old content of a root is put. It stays on its disk: nothing can be renamed to another one."""
         home = self.homes[root]
         if root == "state":
             return self.aside
@@ -121,7 +121,7 @@ class Staging:
         return self.aside / root if is_near else home / f".{self.aside.name}"
 
     def forget_aside(self) -> None:
-        """Remove what an empty vault had: a catalogue without a record, an index without a cover. Anything else stays."""
+        """Delete what an empty vault had: a catalogue without records, an index without covers. Anything else stays."""
         names = {self.settings.catalog_path.name, self.settings.index_path.name, "names.json"}
         for path in sorted(self.aside.rglob("*"), reverse=True):
             with contextlib.suppress(OSError):
@@ -133,7 +133,7 @@ class Staging:
             self.aside.rmdir()
 
     def check_room(self, needed_bytes: int) -> None:
-        """Raise `StorageError` when that much does not fit beside what is there."""
+        """Raise `StorageError` when so much does not fit beside the vault."""
         path = self.settings.state_dir
         free = shutil.disk_usage(path).free - self.settings.floor_bytes
         if free < needed_bytes:

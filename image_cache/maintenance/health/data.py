@@ -1,58 +1,56 @@
-"""Checks of the three databases: readable, of a version that this program knows, whole; and what they say."""
+"""Checks of the stored data: databases (readable, of a known version, intact) and the files of the caches beside their rows."""
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
+from image_cache.db.integrity import page_fault
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
 from image_cache.engine.inspection import DiskInspection, inspect_disk
-from image_cache.maintenance.health.check import Check, megabytes, things
+from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-
-if TYPE_CHECKING:
-    from image_cache.services import Services
+from image_cache.units import counted, megabytes
 
 logger = logging.getLogger(__name__)
 
-WHOLE_BYTES = 256_000_000  # a database up to this size is read page by page; that takes some seconds on a card
-COLD_ASKED = 200  # fewer questions than this say nothing about a cache
-COLD_SHARE = 0.5  # less of the covers than this has been fetched: it is filling
+PAGE_CHECK_BYTES = 256_000_000  # a database up to this size is read page by page; that takes some seconds on a card
+COLD_REQUESTS = 200  # fewer requests than this say nothing about a cache
+COLD_SHARE = 0.5  # with less of the covers fetched than this, the cache is filling
 
 
-def catalog(reading: ReadonlyVault, *, is_deep: bool = False) -> Check:
-    """Say how many records there are, or why the catalogue cannot be read."""
-    path = reading.settings.catalog_path
+def catalog(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
+    """Check that the catalogue can be read."""
+    path = vault.settings.catalog_path
     try:
-        count = reading.count("SELECT count(*) FROM albums", catalog=True)
+        count = vault.count_records()
         if is_deep:
-            _read_all(reading.catalog, path)
+            _check_pages(vault.catalog, path)
     except DatabaseError as error:
         kind = kind_of(error)
         logger.warning("catalogue not readable reason=%s", error)
-        if kind == "missing" and not reading.settings.secret_key_path.exists():
-            return Check("Catalogue", "failed", "There is no vault here yet.", _no_vault(reading))
+        if kind == "missing" and not vault.settings.secret_key_path.exists():
+            return Check("Catalogue", "failed", "There is no vault here yet.", _no_vault(vault))
         if kind == "older":
             return Check("Catalogue", "warning", sentence_of(kind), advice_for(kind, path, is_precious=True))
         return Check("Catalogue", "failed", f"It cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=True))
-    return Check("Catalogue", "well", f"{things(count, 'record')}.")
+    return Check("Catalogue", "well", f"{counted(count, 'record')}.")
 
 
-def index(reading: ReadonlyVault, services: "Services | None" = None, *, is_deep: bool = False) -> Check:
-    """Say how full and how good the cache is, or why its index cannot be read."""
-    path = reading.settings.index_path
+def index(vault: ReadonlyVault, *, is_inside: bool = False, is_deep: bool = False) -> Check:
+    """Check the cache: how full it is, its hit rate, or why its index cannot be read. `is_inside`: the service itself asks."""
+    path = vault.settings.index_path
     try:
-        stats = reading.stats()
-        registered, fetched, given_up = reading.register.summary(reading.cache.namespace)
+        stats = vault.stats()
+        covers = vault.covers()
         if is_deep:
-            _read_all(reading.index.database, path)
+            _check_pages(vault.index.database, path)
     except DatabaseError as error:
-        return _unreadable(path, error, services)
-    if reading.cache.is_adopting:
+        return _unreadable(path, error, is_inside=is_inside)
+    if vault.cache.is_adopting:
         return Check("Cache", "working", "The index is being rebuilt from the files.")
-    used = f"{things(stats.total_entries, 'picture')}, {megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)}"
+    used = f"{counted(stats.total_entries, 'picture')}, {megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)}"
     if stats.total_size_bytes > stats.budget_bytes:
         return Check(
             "Cache",
@@ -60,62 +58,61 @@ def index(reading: ReadonlyVault, services: "Services | None" = None, *, is_deep
             f"{used}: more than its budget.",
             "The next picture that is stored makes room; so does: cache_monitor.py --action cleanup",
         )
-    if fetched + given_up < registered * COLD_SHARE:
-        return Check("Cache", "working", f"Warming up: {fetched:,} of {things(registered, 'cover')} fetched; {used}.")
-    if stats.hits + stats.misses < COLD_ASKED:
+    if covers.fetched + covers.given_up < covers.registered * COLD_SHARE:
+        registered = counted(covers.registered, "cover")
+        return Check("Cache", "working", f"Warming up: {covers.fetched:,} of {registered} fetched; {used}.")
+    if stats.hits + stats.misses < COLD_REQUESTS:
         return Check("Cache", "well", f"{used}; too few requests to say how good it is.")
     return Check("Cache", "well", f"{used}; {stats.hit_rate or 0:.0f} % of requests answered from it.")
 
 
-def _unreadable(path: Path, error: DatabaseError, services: "Services | None") -> Check:
+def _unreadable(path: Path, error: DatabaseError, *, is_inside: bool) -> Check:
     kind = kind_of(error)
     advice = advice_for(kind, path, is_precious=False)
-    if services is not None:
+    if is_inside:
         logger.warning("index not readable reason=%s", error)
-        said = "The index cannot be read; pictures are served from their files. The log says why."
+        message = "The index cannot be read; pictures are served from their files. The log says why."
     elif kind == "missing":
-        said = "There is no index."
+        message = "There is no index."
     else:
-        said = f"The index cannot be read. {sentence_of(kind)}"
-    is_grave = services is None and kind not in ("missing", "older")
-    return Check("Cache", "failed" if is_grave else "warning", said, advice)
+        message = f"The index cannot be read. {sentence_of(kind)}"
+    is_grave = not is_inside and kind not in ("missing", "older")
+    return Check("Cache", "failed" if is_grave else "warning", message, advice)
 
 
-def files(reading: ReadonlyVault, *, is_deep: bool = False) -> Check:
-    """Say what is kept of large files. A vault that never had one has no database for them, which is well."""
-    path = reading.settings.files_dir / "files.db"
+def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
+    """Check the large files. A vault that never had one has no database for them, which is well."""
+    path = vault.settings.files_dir / "files.db"
     if not path.exists():
         return Check("Files", "well", "No large files are kept.")
     try:
-        count, size = reading.files.totals()
-        corrupt = sum(kept.is_corrupt for kept in reading.files.files())
-        failed = sum(coming.state == "failed" for coming in reading.files.fetches())
+        count, size = vault.files.totals()
+        corrupt = sum(kept.is_corrupt for kept in vault.files.files())
+        failed = sum(coming.state == "failed" for coming in vault.files.fetches())
         if is_deep:
-            _read_all(reading.files.db, path)
+            _check_pages(vault.files.db, path)
     except DatabaseError as error:
         kind = kind_of(error)
         state = "warning" if kind in ("older", "missing") else "failed"
         return Check(
             "Files", state, f"Their index cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
         )
-    said = f"{things(count, 'large file')}, {megabytes(size)}"
+    message = f"{counted(count, 'large file')}, {megabytes(size)}"
     if corrupt or failed:
         wrong = ", ".join(part for n, part in ((corrupt, f"{corrupt} damaged"), (failed, f"{failed} did not arrive")) if n)
-        return Check("Files", "warning", f"{said}; {wrong}.", "The page /files names them; each can be fetched again there.")
-    return Check("Files", "well", f"{said}.")
+        return Check("Files", "warning", f"{message}; {wrong}.", "The page /files names them; each can be fetched again there.")
+    return Check("Files", "well", f"{message}.")
 
 
-def _read_all(database: Database, path: Path) -> None:
-    """Read a database of moderate size page by page. Raises `DatabaseError` when it is not whole."""
-    if path.stat().st_size <= WHOLE_BYTES:
-        row = database.row("PRAGMA quick_check(1)")
-        if row is not None and row[0] != "ok":
-            raise DatabaseError(f"{path}: {row[0]}")
+def _check_pages(database: Database, path: Path) -> None:
+    """Read a database of moderate size page by page. Raises `DatabaseError` when one is damaged."""
+    if path.stat().st_size <= PAGE_CHECK_BYTES and (fault := page_fault(database)):
+        raise DatabaseError(f"{path}: {fault}")
 
 
-def _no_vault(reading: ReadonlyVault) -> str:
+def _no_vault(vault: ReadonlyVault) -> str:
     return (
-        f"{reading.settings.state_dir} holds nothing. The first start of the service makes it; if there was one, look at"
+        f"{vault.settings.state_dir} holds nothing. The first start of the service makes it; if there was one, look at"
         " VINYL_VAULT_DATA_DIR, or give --database."
     )
 
@@ -133,45 +130,47 @@ WORDS = {
 }
 
 
-def pictures(reading: ReadonlyVault) -> Check:
-    return _check("Pictures", reading.cache.disk, reading.index, OURS, reading)
+def pictures(vault: ReadonlyVault) -> Check:
+    """Compare the files of the covers with their rows."""
+    return _check_files("Pictures", vault.cache.disk, vault.index, OURS, vault)
 
 
-def streams(reading: ReadonlyVault) -> Check:
-    return _check("Streams", reading.stream_disk, reading.streams, OURS_OF_STREAMS, reading)
+def streams(vault: ReadonlyVault) -> Check:
+    """Compare the files of stream images with their rows."""
+    return _check_files("Streams", vault.stream_disk, vault.streams, OURS_OF_STREAMS, vault)
 
 
-def _check(name: str, disk: DiskTier, index: Index, ours: frozenset[str], reading: ReadonlyVault) -> Check:
+def _check_files(name: str, disk: DiskTier, index: Index, ours: frozenset[str], vault: ReadonlyVault) -> Check:
     if not disk.root.is_dir():
         return Check(name, "well", "Nothing is stored yet.")
     try:
         rows = None if index.is_incomplete() else index
-        found = inspect_disk(disk, rows, ours, now=reading.clock())
+        found = inspect_disk(disk, rows, ours, now=vault.clock())
     except DatabaseError:
-        found = inspect_disk(disk, None, ours, now=reading.clock())
-    return _told(name, found, str(disk.root))
+        found = inspect_disk(disk, None, ours, now=vault.clock())
+    return _files_check(name, found, str(disk.root))
 
 
-def _told(name: str, found: DiskInspection, root: str) -> Check:
-    counted = {kind: found.counts[kind] for kind in WORDS if found.counts[kind]}
+def _files_check(name: str, found: DiskInspection, root: str) -> Check:
+    wrong = {kind: found.counts[kind] for kind in WORDS if found.counts[kind]}
     rest = "" if found.is_whole else " (not all were looked at)"
-    if not counted:
-        return Check(name, "well", f"{things(found.files, 'file')}, each as its row says{rest}.")
-    said = ", ".join(f"{count:,} {WORDS[kind][count != 1]}" for kind, count in counted.items())
-    named = "; ".join(", ".join(found.examples[kind][:3]) for kind in counted)
-    if set(counted) <= {"orphan", "temporary"}:
-        return Check(name, "well", f"{things(found.files, 'file')}; {said}: swept within a day.{rest}")
+    if not wrong:
+        return Check(name, "well", f"{counted(found.files, 'file')}, each as its row says{rest}.")
+    message = ", ".join(f"{count:,} {WORDS[kind][count != 1]}" for kind, count in wrong.items())
+    named = "; ".join(", ".join(found.examples[kind][:3]) for kind in wrong)
+    if set(wrong) <= {"orphan", "temporary"}:
+        return Check(name, "well", f"{counted(found.files, 'file')}; {message}: swept within a day.{rest}")
     # A link where none belongs was planted, or a copy went wrong; it is never followed.
     is_grave = bool(found.counts["link"]) or found.counts["foreign"] >= MANY_FOREIGN
-    mended = (
+    repair = (
         ""
-        if set(counted) <= {"foreign"}
+        if set(wrong) <= {"foreign"}
         else (" cache_monitor.py --action verify --repair removes links, and has what is torn or missing made again.")
     )
     kept = " What is not ours is never touched: move it elsewhere." if found.counts["foreign"] else ""
     return Check(
         name,
         "failed" if is_grave else "warning",
-        f"{things(found.files, 'file')}; {said}{rest}.",
-        f"In {root}: {named}.{mended}{kept}",
+        f"{counted(found.files, 'file')}; {message}{rest}.",
+        f"In {root}: {named}.{repair}{kept}",
     )

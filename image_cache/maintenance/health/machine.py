@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import stat
 import time
 from collections.abc import Iterable
@@ -9,22 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from image_cache.engine.disk import MIN_FREE_INODES
-from image_cache.maintenance.health.check import Check, megabytes
+from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.units import megabytes
 
-SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes everybody wait
+SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes every request wait
 PROBE_BYTES = 65536
-EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: before this program was written nobody can run it
+EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: this program is younger
 LATEST_AT = 4_102_444_800.0  # 2100-01-01
 DAY_S = 86400.0
 TIME_SERVICE = Path("/run/systemd/timesync")
 
 
-def space(reading: ReadonlyVault) -> Check:
-    """Say how much is free where state and cache lie; the worst of the disks decides."""
-    floor = reading.cache.disk.floor_bytes
+def space(vault: ReadonlyVault) -> Check:
+    """Check free space and inodes of the disks of state and cache; the worst one decides."""
+    floor = vault.cache.disk.floor_bytes
     worst: Check | None = None
-    for folder in _disks(_folders(reading).values()):
+    for folder in _disks(_folders(vault).values()):
         facts = os.statvfs(folder)
         free = facts.f_bavail * facts.f_frsize
         if facts.f_files and facts.f_favail < facts.f_files * MIN_FREE_INODES * 2:
@@ -56,9 +58,9 @@ def space(reading: ReadonlyVault) -> Check:
     return worst or Check("Disk", "failed", "There is no disk to look at.", "Look at VINYL_VAULT_DATA_DIR.")
 
 
-def rights(reading: ReadonlyVault) -> Check:
-    """Say whether our folders are there, ours, writable, and closed to others. The message names none: it is open to all."""
-    folders = _folders(reading)
+def rights(vault: ReadonlyVault) -> Check:
+    """Check that our folders exist, are ours, writable, and closed to others. The message names no path: it is public."""
+    folders = _folders(vault)
     missing = [name for name, path in folders.items() if not path.is_dir()]
     if missing:
         paths = ", ".join(str(folders[name]) for name in missing)
@@ -69,26 +71,24 @@ def rights(reading: ReadonlyVault) -> Check:
             f"The service makes them when it starts: {paths}. If they should be there, look whether their disk is mounted.",
         )
     closed = [name for name, path in folders.items() if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
-    if closed:  # their names are in the settings; where they are is nobody's business on a page that is open to all
+    if closed:  # the message has no paths: the page is public
         path = folders[closed[0]]
         if os.statvfs(path).f_flag & os.ST_RDONLY:
             advice = f"The disk of {path} is read-only: dmesg | tail says why. sudo mount -o remount,rw, or another card."
         else:
-            advice = f"sudo chown -R {_name(reading)}: {' '.join(str(folders[name]) for name in closed)}"
+            advice = f"sudo chown -R {_name(vault)}: {' '.join(str(folders[name]) for name in closed)}"
         return Check("Rights", "failed", f"These folders cannot be written: {', '.join(closed)}.", advice)
-    owner = reading.settings.state_dir.stat().st_uid
-    foreign = [path for path in _ours(reading, folders) if path.stat().st_uid != owner]
+    owner = vault.settings.state_dir.stat().st_uid
+    foreign = [path for path in _ours(vault, folders) if path.stat().st_uid != owner]
     if foreign:
         return Check(
             "Rights",
             "failed",
             "Something of ours is owned by somebody else.",
-            f"sudo chown -R {_name(reading)}: {' '.join(map(str, foreign[:5]))}",
+            f"sudo chown -R {_name(vault)}: {' '.join(map(str, foreign[:5]))}",
         )
-    secret = reading.settings.secret_key_path
-    opened = [
-        path for path in (reading.settings.state_dir, secret) if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
+    secret = vault.settings.secret_key_path
+    opened = [path for path in (vault.settings.state_dir, secret) if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     if opened:
         return Check(
             "Rights", "warning", "Other users of this machine can look into the state.", f"chmod go= {' '.join(map(str, opened))}"
@@ -96,10 +96,10 @@ def rights(reading: ReadonlyVault) -> Check:
     return Check("Rights", "well", "All folders can be read and written.")
 
 
-def writing(reading: ReadonlyVault) -> Check:
-    """Write a file that has no name, and say how long that took. It never appears in the folder and is gone at once."""
+def writing(vault: ReadonlyVault) -> Check:
+    """Measure how long a small write takes, with a file that has no name: it never appears in the folder."""
     worst_s = 0.0
-    for folder in (reading.settings.state_dir, reading.settings.cache_dir):
+    for folder in (vault.settings.state_dir, vault.settings.cache_dir):
         try:
             took_s = _write(folder)
         except OSError as error:
@@ -122,10 +122,10 @@ def writing(reading: ReadonlyVault) -> Check:
     return Check("Writing", "well", f"A small write took {worst_s * 1000:.0f} ms.")
 
 
-def clock(reading: ReadonlyVault) -> Check:
-    """Say whether the time can be right: a Pi has no clock of its own and starts in the past."""
-    now = reading.clock()
-    newest = max((path.stat().st_mtime for path in _databases(reading) if path.exists()), default=0.0)
+def clock(vault: ReadonlyVault) -> Check:
+    """Check that the time is plausible: a Pi has no battery-backed clock and starts in the past."""
+    now = vault.clock()
+    newest = max((path.stat().st_mtime for path in _databases(vault) if path.exists()), default=0.0)
     if not EARLIEST_AT < now < LATEST_AT or now < newest - DAY_S:
         since = "" if now < EARLIEST_AT or now > LATEST_AT else ", which is before what was written here last"
         return Check(
@@ -141,23 +141,23 @@ def clock(reading: ReadonlyVault) -> Check:
     return Check("Clock", "well", f"{_date(now)} UTC.")
 
 
-def _folders(reading: ReadonlyVault) -> dict[str, Path]:
-    settings = reading.settings
+def _folders(vault: ReadonlyVault) -> dict[str, Path]:
+    settings = vault.settings
     folders = {"state": settings.state_dir, "cache": settings.cache_dir, "covers": settings.covers_dir}
     if settings.STORAGE == "local" and settings.stream_images_dir.exists():
         folders["originals"] = settings.stream_images_dir
     return folders
 
 
-def _databases(reading: ReadonlyVault) -> list[Path]:
-    bases = (reading.settings.catalog_path, reading.settings.index_path)
+def _databases(vault: ReadonlyVault) -> list[Path]:
+    bases = (vault.settings.catalog_path, vault.settings.index_path)
     return [path.with_name(path.name + suffix) for path in bases for suffix in ("", "-wal")]
 
 
-def _ours(reading: ReadonlyVault, folders: dict[str, Path]) -> list[Path]:
-    shm = [path.with_name(path.name + "-shm") for path in (reading.settings.catalog_path, reading.settings.index_path)]
-    variants = [reading.settings.covers_dir / name for name in reading.variants]
-    others = [*_databases(reading), *shm, reading.settings.secret_key_path, *variants]
+def _ours(vault: ReadonlyVault, folders: dict[str, Path]) -> list[Path]:
+    shm = [path.with_name(path.name + "-shm") for path in (vault.settings.catalog_path, vault.settings.index_path)]
+    variants = [vault.settings.covers_dir / name for name in vault.variants]
+    others = [*_databases(vault), *shm, vault.settings.secret_key_path, *variants]
     return [*folders.values(), *(path for path in others if path.exists())]
 
 
@@ -182,11 +182,9 @@ def _write(folder: Path) -> float:
     return time.monotonic() - started
 
 
-def _name(reading: ReadonlyVault) -> str:
-    """Return the name of the user whose vault this is."""
-    import pwd
-
-    uid = reading.settings.state_dir.stat().st_uid
+def _name(vault: ReadonlyVault) -> str:
+    """Return the name of the user who owns the vault."""
+    uid = vault.settings.state_dir.stat().st_uid
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -1,75 +1,65 @@
-"""Checks of what is under way: the queue, the origins, the storage of originals."""
+"""Checks of the work in progress: the queue, the origins, the storage of originals."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, is_holder_alive
-from image_cache.maintenance.health.check import Check, things
+from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.units import counted
 
-if TYPE_CHECKING:
-    from image_cache.services import Services
-
-STUCK_S = 300.0  # a job that could run for so long while none runs
-READY = (
-    "SELECT count(*), min(ready_at) FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-    " AND lane NOT IN (SELECT lane FROM lanes WHERE paused_until > ? AND paused_until <= ?)"
-)
-HOLDERS = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
+STUCK_S = 300.0  # a job has been runnable for this long while none runs
 
 
-def queue(reading: ReadonlyVault, *, is_served: bool | None = None, errors: int = 0) -> Check:
-    """Say what waits, and whether it moves."""
+def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 0) -> Check:
+    """Check that the queue moves."""
     try:
-        waiting = reading.jobs.depth()
-        now = reading.clock()
-        dead = [(holder, count) for holder, count in reading.index.database.rows(HOLDERS, (now,)) if not is_holder_alive(holder)]
-        running = reading.jobs.running()
-        ready = reading.index.database.rows(READY, (now, now, now, now + MAX_ASKED_PAUSE_S))[0]
+        waiting = vault.jobs.depth()
+        held = vault.jobs.held_by_dead()
+        running = vault.jobs.running()
+        runnable, runnable_since = vault.jobs.runnable()
     except DatabaseError:
         return Check("Queue", "warning", "It cannot be read.")
-    said = f"{things(waiting, 'cover')} in line" if waiting else "Nothing in line"
-    if dead:
-        held = sum(count for _, count in dead)
+    message = f"{counted(waiting, 'cover')} in line" if waiting else "Nothing in line"
+    if held:
         return Check(
             "Queue",
             "warning",
-            f"{said}; {held:,} held by a process that ended in the middle of it.",
+            f"{message}; {held:,} held by a process that ended in the middle of it.",
             "The service frees them within half a minute; without it: cache_monitor.py --action doctor",
         )
     if errors:
         return Check(
             "Queue",
             "warning",
-            f"{said}; {things(errors, 'unexpected error')} since the start, see the log.",
+            f"{message}; {counted(errors, 'unexpected error')} since the start, see the log.",
             "journalctl -u vinylvault | grep 'unexpected error'",
         )
-    idle_s = now - ready[1] if ready[0] and not running and not reading.cache.is_adopting else 0.0
-    return _flow(reading, said, waiting, is_served, idle_s)
+    idle_s = vault.clock() - runnable_since if runnable and not running and not vault.cache.is_adopting else 0.0
+    return _flow(vault, message, waiting, is_served, idle_s)
 
 
-def _flow(reading: ReadonlyVault, said: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
-    """Judge a queue whose jobs are all free or at work; `idle_s`: how long one could have run while none did."""
-    if reading.limits().paused_at is not None:
-        return Check("Queue", "waiting", f"{said}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
+def _flow(vault: ReadonlyVault, message: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
+    """Check a queue whose jobs are all free or running. `idle_s`: for how long one could have run while none did."""
+    if vault.limits().paused_at is not None:
+        return Check("Queue", "waiting", f"{message}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
     if waiting and is_served is False:
-        return Check("Queue", "waiting", f"{said}, until the service runs.")
+        return Check("Queue", "waiting", f"{message}, until the service runs.")
     if idle_s > STUCK_S:
         return Check(
             "Queue",
             "warning",
-            f"{said}, and nothing has moved for {idle_s / 60:.0f} minutes.",
+            f"{message}, and nothing has moved for {idle_s / 60:.0f} minutes.",
             "sudo systemctl restart vinylvault; if it stands again, journalctl -u vinylvault says why.",
         )
-    return Check("Queue", "working" if waiting else "well", f"{said}.")
+    return Check("Queue", "working" if waiting else "well", f"{message}.")
 
 
-def origins(reading: ReadonlyVault) -> Check:
-    """Say how many hosts are paused; which ones they are stands in the advice."""
+def origins(vault: ReadonlyVault) -> Check:
+    """Check whether hosts are paused. Their names are in the advice only."""
     try:
-        paused = reading.jobs.paused_hosts()
-        _, _, given_up = reading.register.summary(reading.cache.namespace)
+        paused = vault.jobs.paused_hosts()
+        given_up = vault.covers().given_up
     except DatabaseError:
         return Check("Origins", "warning", "Unknown.")
     if paused:
@@ -80,21 +70,21 @@ def origins(reading: ReadonlyVault) -> Check:
             f"{len(paused)} paused after failures; tried again by themselves.",
             f"{named}. cache_monitor.py --action probe --url ADDRESS tries one now.",
         )
-    rest = f" {things(given_up, 'cover')} could not be had." if given_up else ""
+    rest = f" {counted(given_up, 'cover')} could not be had." if given_up else ""
     return Check("Origins", "well", f"No origin is in trouble.{rest}")
 
 
-def originals(reading: ReadonlyVault, services: "Services | None" = None) -> Check:
-    """Say whether the originals of streams can be reached."""
-    if reading.settings.STORAGE == "local":
+def originals(vault: ReadonlyVault, is_away: Callable[[], bool] | None = None) -> Check:
+    """Check that the storage of originals answers. `is_away` None: only the service knows, and it was not asked."""
+    if vault.settings.STORAGE == "local":
         return Check("Originals", "well", "They lie on this machine.")
-    if services is None:
+    if is_away is None:
         return Check("Originals", "well", "They lie in a store, which only the service asks.")
-    if services.streams.images.is_away():
+    if is_away():
         return Check(
             "Originals",
             "warning",
             "Their storage does not answer. What is cached is shown, uploads are refused.",
-            f"Look at {reading.settings.S3_ENDPOINT or 'the store'}; flask --app app storage doctor tries it.",
+            f"Look at {vault.settings.S3_ENDPOINT or 'the store'}; flask --app app storage doctor tries it.",
         )
     return Check("Originals", "well", "Their storage answers.")

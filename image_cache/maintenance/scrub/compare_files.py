@@ -3,10 +3,11 @@
 import time
 
 from image_cache.engine.maintenance import is_young
+from image_cache.files.cache import FileCache
+from image_cache.files.checksums import hash_file
 from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import hash_file, sweep, verify
+from image_cache.files.maintenance import sweep
 from image_cache.files.paths import digest_of_file
-from image_cache.files.store import FileCache
 from image_cache.maintenance.scrub.report import ScrubPass
 
 
@@ -48,7 +49,7 @@ def _wrong(walk: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
             return "link"
         if path.stat().st_size != kept.size_bytes:
             return "torn"
-        if walk.is_repair and verify(cache, kept, lambda _: walk.rest()):  # which its row knows from now on
+        if walk.is_repair and cache.verify(kept, lambda _: walk.rest()):  # which its row knows from now on
             return ""
         return "" if hash_file(path, lambda _: walk.rest())[0] == kept.sha256 else "altered"
     except FileNotFoundError:

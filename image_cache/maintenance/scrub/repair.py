@@ -7,17 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_cache.covers import NAMESPACE, WARM, ImageCache
-from image_cache.covers.registration import is_resting, wants_of
+from image_cache.covers.states import is_resting, wants_of
 from image_cache.engine.cache import is_intact
 from image_cache.engine.jobs import LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
+from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.maintenance.scrub.report import ScrubPass
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable, StoredOriginal
+from image_cache.streams.original_table import OriginalTable, StoredOriginal
 
 READ_BYTES = 1 << 20
 # An own cover is named by what it is.
@@ -36,15 +37,15 @@ class OriginalRepair:
         """Render an entry anew from its original. One of an image that is gone goes; one whose original is bad is all there is."""
         original = next((o for o in self._rows.originals() if self._pictures.cache.key(o.image_id, key.variant) == key), None)
         if original is None:
-            self._pictures.cache.drop([key])
+            self._pictures.cache.delete([key])
             return "removed"
         if what == "orphan":  # it has no row, so nobody is shown it
-            self._pictures.cache.drop([key])
+            self._pictures.cache.delete([key])
             return "removed"
         found = self._images.image(original.image_id)
         if found is None or _wrong(self._pictures.storage, original, lambda: None):
             return "kept"
-        self._pictures.cache.drop([key])
+        self._pictures.cache.delete([key])
         return "removed" if self._pictures.body(found[1], key.variant) is None else "rebuilt"
 
     def check_shard(self, walk: ScrubPass, shard: str) -> None:
@@ -131,9 +132,10 @@ def _sha256(path: Path, step: Callable[[], object]) -> str:
 class CoverRepair:
     """One run, one thread. Raises `StorageError`, `DatabaseError` or what the decoder raises."""
 
-    def __init__(self, covers: ImageCache) -> None:
+    def __init__(self, covers: ImageCache, decoder: Decoder) -> None:
         self._covers = covers
         self._cache = covers.cache
+        self._decoder = decoder
 
     def repair(self, key: Key, what: str) -> str:
         """Return what became of it."""
@@ -161,7 +163,7 @@ class CoverRepair:
         name, _, suffix = key.variant.partition(".")
         if suffix:
             whole = self._whole(Key(NAMESPACE, name, key.digest))
-            return None if whole is None else self._covers.loader.jpeg_of(whole)
+            return None if whole is None else self._decoder.jpeg(whole)
         variant = self._covers.variants.get(name)
         if variant is None:
             return None
@@ -169,7 +171,7 @@ class CoverRepair:
             body = self._whole(Key(NAMESPACE, larger.name, key.digest))
             if body is not None:
                 try:
-                    return self._covers.loader.render(body, [variant]).variants[name]
+                    return self._decoder.render(body, [variant]).variants[name]
                 except (ImageRejected, DecoderFailed):
                     continue
         return None
@@ -206,7 +208,7 @@ class CoverRepair:
         body = self._cache.disk.get(key)
         if body is not None and self._covers.registry.get(key.digest) is not None:
             try:
-                self._covers.loader.render(body, [next(iter(self._covers.variants.values()))])
+                self._decoder.render(body, [next(iter(self._covers.variants.values()))])
             except ImageRejected:
                 pass
             else:

@@ -10,7 +10,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
-from image_cache.files.store import FileCache
+from image_cache.files.cache import FileCache
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
@@ -18,7 +18,7 @@ from image_cache.maintenance.scrub.compare import check_shard
 from image_cache.maintenance.scrub.repair import CoverRepair, OriginalRepair, check_named
 from image_cache.maintenance.scrub.report import ImageChecker, Reports, ScrubPass, ScrubReport, ScrubStopped
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Scrub:
                 if self.covers.cache.is_adopting:
                     walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
                 else:
-                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers).repair)
+                    check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers, self._decoder).repair)
             elif place == "streams":
                 if not self.streams.cache.engine.is_adopting:
                     check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).repair)

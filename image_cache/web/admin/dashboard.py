@@ -1,35 +1,25 @@
 """`/admin/cache`: how the cache is, and what an operator can do about it. Strangers find the door, others are refused."""
 
 from flask import Blueprint, Response, redirect, render_template, request
-from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.covers.runtime_limits import EVICTING_S
 from image_cache.errors import ConfigError, QueueFull
+from image_cache.web.access import Role, access
 from image_cache.web.admin.dashboard_view import dashboard as shown
 from image_cache.web.admin.history_charts import SPANS
-from image_cache.web.context import account, may_operate, services
+from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 
-dashboard = Blueprint("dashboard", __name__, url_prefix="/admin/cache")
-
 HERE = "/admin/cache"
+
+dashboard = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE, login_below=Role.ACCOUNT)(
+    Blueprint("dashboard", __name__, url_prefix=HERE)
+)
+
 FIELDS = ("max_size_mb", "memory_mb", "ttl_hours")
 DAYS = 30.0  # unused for so long, unless somebody says another number
 MOST_DAYS = 36500.0
-
-
-@dashboard.before_request
-def check_operator() -> AnyResponse | None:
-    """Show strangers the way in; refuse whoever is logged in and does not run the machine."""
-    if may_operate():
-        return None
-    if account() is not None:
-        raise Forbidden("Only an operator may do that.")
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
-        raise Unauthorized("Log in first.")
-    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
-    return Response(render_template(form, next=HERE), 401)
 
 
 @dashboard.get("")

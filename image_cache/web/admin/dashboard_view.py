@@ -9,7 +9,7 @@ from image_cache.covers import NAMESPACE
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
 from image_cache.engine.stats.miss_ratio import reuse_curve
 from image_cache.files.listing import entries
-from image_cache.maintenance.health import verdict
+from image_cache.maintenance.health.check import verdict
 from image_cache.models import TaskState
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
@@ -261,7 +261,7 @@ def _host(found: HostFigures, now: float) -> Host:
 def _task(task: TaskState) -> JobRow:
     share = task.done / task.total if task.total and not task.is_over else None
     detail = f"{task.done:,} of {task.total:,}" if task.total else f"{task.done:,} so far" if task.done else ""
-    says = task.says or task.state.capitalize()
+    says = task.message or task.state.capitalize()
     return JobRow(task.kind.replace("_", " ").replace("-", " ").capitalize(), detail, TASK_LAMPS[task.state], says, share)
 
 

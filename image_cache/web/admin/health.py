@@ -3,11 +3,12 @@
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from image_cache.db.database import DatabaseError
-from image_cache.maintenance.health import Check, can_serve, examine_service, verdict
-from image_cache.web.context import is_on_this_machine, may_operate, services
+from image_cache.maintenance.health.check import Check, can_serve, verdict
+from image_cache.web.access import Role, access
+from image_cache.web.context import is_local_request, may_operate, services
 from image_cache.web.rate_limits import limiter
 
-ops = Blueprint("ops", __name__)
+ops = access(read=Role.VISITOR)(Blueprint("ops", __name__))
 
 SENTENCES = {
     "healthy": "All is well.",
@@ -43,11 +44,11 @@ def health() -> Response:
 
 def all_checks() -> list[Check]:
     """Look at everything that pages and pictures need."""
-    return examine_service(services())
+    return services().checks()
 
 
 def _may_see_advice() -> bool:
     try:
         return may_operate()
     except DatabaseError:  # nobody knows who is logged in
-        return is_on_this_machine()
+        return is_local_request()

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample, samples
+from image_cache.units import size
 from image_cache.web.admin import charts
 from image_cache.web.context import services
-from image_cache.web.template_helpers import size
 
 MONTH_S = 30 * DAY_S
 

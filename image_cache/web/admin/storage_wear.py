@@ -5,10 +5,10 @@ import time
 
 from image_cache.engine.stats.history import WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
+from image_cache.units import size
 from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import Chart, Span, short, unit_of
 from image_cache.web.context import services
-from image_cache.web.template_helpers import size
 
 NEAR = 0.6  # of the budget: from here on the chart shows it
 INODES_SHORT = 0.1  # of a file system's inodes free: time to look at it

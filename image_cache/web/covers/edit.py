@@ -1,58 +1,50 @@
-"""The covers of records: what is missing, what may be better, and the page on which one is chosen. For owners and operators."""
+"""Covers of records: which are missing, which could be better, and the page on which one is chosen. For owners and operators."""
 
 import logging
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.exceptions import NotFound, Unauthorized
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.covers import VISIBLE
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
 from image_cache.units import whole_number
+from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, services
+from image_cache.web.covers import view_models
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
 
-sleeves = Blueprint("sleeves", __name__)
 
-A_PAGE = 50
+def page_to_return_to() -> str:
+    return request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
+
+
+sleeves = access(read=Role.OWNER, change=Role.OWNER, login=page_to_return_to)(Blueprint("sleeves", __name__))
+
+PAGE_SIZE = 50
 AUDIT_FEW, AUDIT_PAGE = 12, 48
 FIELD = "picture"
-
-
-@sleeves.before_request
-def check_account() -> AnyResponse | None:
-    """Show strangers the way in: what is missing here is nobody else's business."""
-    if may_change():
-        return None
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
-        raise Unauthorized("Log in first.")
-    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
-    target = request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
-    return Response(render_template(form, next=target), 401)
 
 
 @sleeves.get("/covers/missing")
 def missing() -> str:
     """List the records without a cover, and what was tried for each."""
-    from image_cache.web.covers import view_models as sleeve_view  # these pages are seldom opened: what they say is loaded then
-
-    rows, total = services().artwork.editor.rows, services().artwork.editor.rows.count_missing()
-    pages = max(1, -(-total // A_PAGE))
+    total = services().cover_pages.count_missing()
+    pages = max(1, -(-total // PAGE_SIZE))
     number = _number(request.args.get("page", "1"), pages)
-    found = rows.missing((number - 1) * A_PAGE, A_PAGE)
+    found = services().cover_pages.missing((number - 1) * PAGE_SIZE, PAGE_SIZE)
     return render_template(
         "covers/missing.html",
-        rows=[sleeve_view.missing_row(album, tries) for album, tries in found],
+        rows=[view_models.missing_row(album, tries) for album, tries in found],
         total=total,
         page=number,
         pages=pages,
-        search=sleeve_view.search_line(services().artwork.search()),
+        search=view_models.search_line(services().artwork.search()),
         is_on=services().settings.FIND_COVERS,
     )
 
@@ -60,28 +52,26 @@ def missing() -> str:
 @sleeves.post("/covers/missing")
 @limiter.limit("20 per minute")
 def look_for_all() -> AnyResponse:
-    """Look for every cover that is missing, whenever it was last looked for."""
-    services().artwork.editor.search_again()
+    """Search for every missing cover, whenever the last search was."""
+    services().cover_editor.search_again()
     return redirect(url_for("sleeves.missing"), 303)
 
 
 @sleeves.get("/covers/audit")
 def audit() -> str:
     """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
-    from image_cache.web.covers import view_models as audit_view
-
-    counts = audit_view.counts()
+    counts = services().cover_pages.count_flaws()
     kind = request.args.get("kind", "")
-    if kind and kind not in audit_view.KINDS:
+    if kind and kind not in view_models.KINDS:
         raise NotFound(f"There is no flaw “{kind[:40]}”.")
     each = AUDIT_PAGE if kind else AUDIT_FEW
     pages = max(1, -(-counts.get(kind, 0) // each)) if kind else 1
     number = _number(request.args.get("page", "1"), pages)
-    shown = [one for one in audit_view.KINDS if one == kind or (not kind and counts.get(one, 0))]
+    shown = [flaw for flaw in view_models.KINDS if flaw == kind or (not kind and counts.get(flaw, 0))]
     return render_template(
         "covers/audit.html",
-        sections=[audit_view.section(one, counts.get(one, 0), (number - 1) * each, each) for one in shown],
-        missing=services().artwork.editor.rows.count_missing(),
+        sections=[_section(flaw, counts.get(flaw, 0), (number - 1) * each, each) for flaw in shown],
+        missing=services().cover_pages.count_missing(),
         total=sum(counts.values()),
         kind=kind,
         page=number,
@@ -91,24 +81,33 @@ def audit() -> str:
 
 @sleeves.get("/album/<int:album_id>/cover")
 def cover(album_id: int) -> str:
-    """Show the cover of one record, what else there is to choose from, and the ways to a better one."""
+    """Show the cover of one record, the choices, and the ways to a better one."""
     return _cover_page(_album(album_id))
 
 
+def cover_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded cover; None if this request may not send one."""
+    if not may_change():
+        return None
+    max_bytes = services().artwork.editor.max_bytes
+    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+
+
 @sleeves.post("/album/<int:album_id>/cover/upload")
+@larger_body(cover_body_limits)
 @limiter.limit("60 per minute")
 def upload(album_id: int) -> AnyResponse:
-    """Let an uploaded picture be the cover; the page says what is wrong with one that cannot be."""
+    """Use an uploaded image as the cover; the page says what is wrong with one that is rejected."""
     album, file = _album(album_id), request.files.get(FIELD)
     try:
         if file is None or not file.filename:
             raise ImageRejected("no file was chosen")
         if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
-                raise UploadTooLarge(services().artwork.editor.max_bytes, file.stream.size_bytes)
+                raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
                 raise StorageError("upload", "no space for the file on this machine")
-        services().artwork.editor.upload(album, file.stream)  # type: ignore[arg-type]
+        services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
     except StorageError as error:
@@ -123,16 +122,16 @@ def upload(album_id: int) -> AnyResponse:
 @sleeves.post("/album/<int:album_id>/cover/<action>")
 @limiter.limit("60 per minute")
 def act(album_id: int, action: str) -> AnyResponse:
-    """Choose an offered picture, look again, remove one's own, or believe the source again."""
-    album, desk = _album(album_id), services().artwork.editor
+    """Choose an offered image, search again, remove the uploaded one, or retry the source."""
+    album, editor = _album(album_id), services().cover_editor
     if action == "choose":
-        desk.choose(album, request.form.get("address", "")[:2048])
+        editor.choose(album, request.form.get("address", "")[:2048])
     elif action == "again":
-        desk.search_again(album)
+        editor.search_again(album)
     elif action == "remove":
-        desk.remove(album)
+        editor.remove(album)
     elif action == "believe":
-        desk.retry_source(album)
+        editor.retry_source(album)
     else:
         raise NotFound
     back = request.form.get("back", "")
@@ -142,30 +141,29 @@ def act(album_id: int, action: str) -> AnyResponse:
 
 
 def _cover_page(album: Album, wrong: str = "") -> str:
-    from image_cache.web.covers import view_models as sleeve_view
-
-    tries = services().artwork.editor.rows.tries(album.id)
-    offers = [one for one in tries.offers if one.url != album.picture]
-    addresses = [album.picture, *(one.url for one in offers)]
-    covers = services().covers
-    covers.register(addresses)  # what is offered is shown by our own cache, never by somebody else's server
-    looks = know_covers(addresses)
-    covers.enqueue_missing(addresses, VISIBLE)
+    choice = services().cover_pages.choice(album)
+    know_covers({album.picture: choice.cover})
     values: dict[str, Any] = {
         "album": album,
-        "cover": looks[0],
-        "origin": sleeve_view.origin(album, tries),
-        "note": sleeve_view.note(album, tries, looks[0]),
-        "size": sleeve_view.size_of(album.picture),
-        "offers": list(zip(offers, looks[1:], strict=True)),
+        "cover": choice.cover,
+        "origin": view_models.origin(album, choice.tries),
+        "note": view_models.note(album, choice),
+        "size": view_models.size_of(choice.image),
+        "offers": choice.offers,
         "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
-        "search": sleeve_view.search_line(services().artwork.search()),
+        "search": view_models.search_line(services().artwork.search()),
         "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
         "is_on": services().settings.FIND_COVERS,
-        "done": sleeve_view.DONE.get(request.args.get("done", ""), ""),
+        "done": view_models.DONE.get(request.args.get("done", ""), ""),
         "wrong": wrong,
     }
     return render_template("covers/edit.html", **values)
+
+
+def _section(flaw: str, count: int, first: int, limit: int) -> view_models.Section:
+    groups = services().cover_pages.flawed(flaw, first, limit)
+    know_covers({record.album.picture: record.cover for group in groups for record in group})
+    return view_models.section(flaw, count, groups)
 
 
 def _album(album_id: int) -> Album:

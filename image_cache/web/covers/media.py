@@ -1,4 +1,4 @@
-"""Pictures: `/cache/<variant>/<digest>.webp`, their JPEG siblings, and placeholders."""
+"""Covers over HTTP: `/cache/<variant>/<digest>.webp`, the same as JPEG, and placeholders."""
 
 import logging
 import re
@@ -8,91 +8,108 @@ from typing import Any
 from flask import Blueprint, Response, abort, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from image_cache.covers import NAMESPACE
+from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
-from image_cache.engine.memory import MemoryTier
 from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
+from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.responses import entry, entry_headers, matches, placeholder, validators
+from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, validators
 
 logger = logging.getLogger(__name__)
 
-media = Blueprint("media", __name__)
+media = access(read=Role.VISITOR)(Blueprint("media", __name__))
 limiter.exempt(media)
 
 PLACEHOLDER_DIR = STATIC_DIR / "placeholders"
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 
 
 class WarmCovers:
-    """Answers covers that are in memory before Flask is asked: no routing, no session, no limiter, no SQL.
+    """Answers requests for stored covers before Flask does: no routing, no session, no limiter, no SQL for those in memory.
 
-    A request is a dictionary lookup and a comparison of validators; everything else goes on to the application. What it answers
-    is the same to the last header as what the application would. The check of the Host is for pages only: a cover's address is a
-    hash that a foreign site cannot know.
+    Everything else goes on to the application. The responses are the same to the last header as those of the application. The
+    Host is checked for pages only: the URL of a cover is a hash that a foreign site cannot know.
     """
 
-    def __init__(self, app: WSGIApp, memory: MemoryTier) -> None:
+    def __init__(self, app: WSGIApp, covers: ImageCache) -> None:
         self._app = app
-        self._memory = memory
+        self._cache = covers.cache
+        self._memory = covers.cache.memory
+        self._variants = {name for variant in covers.variants for name in (variant, f"{variant}.jpg")}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if path.startswith("/cache/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            answer = self.look(path, environ.get("HTTP_IF_NONE_MATCH"))
+            if_none_match = environ.get("HTTP_IF_NONE_MATCH")
+            answer = self.look(path, if_none_match) or self._read(path, if_none_match)
             if answer is not None:
                 status, headers, body = answer
                 start_response(status, headers)
                 return (body,) if body and environ["REQUEST_METHOD"] == "GET" else ()
         return self._app(environ, start_response)
 
-    def look(self, path: str, if_none_match: str | None) -> tuple[str, list[tuple[str, str]], bytes] | None:
-        """Return (status, headers, body) for a path below `/cache/` that is in memory. Waits for nothing."""
-        variant, _, name = path[7:].partition("/")
-        digest, _, suffix = name.partition(".")
-        key = Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
-        # A variant of the address has no suffix of its own: `/cache/detail.jpg/….webp` is no address of the JPEG.
-        body = None if "." in variant else self._memory.get(key)
-        if body is None:
+    def look(self, path: str, if_none_match: str | None) -> Answer | None:
+        """Return the response for a path below `/cache/` that is in memory. Never blocks."""
+        key = _key_of(path)
+        body = self._memory.get(key) if key is not None else None
+        return _answer(key, body, if_none_match) if key is not None and body is not None else None
+
+    def _read(self, path: str, if_none_match: str | None) -> Answer | None:
+        """Return the response for a path that is on the disk."""
+        key = _key_of(path)
+        if key is None or key.variant not in self._variants or not DIGEST.fullmatch(key.digest):  # no path into other folders
             return None
-        if if_none_match and matches(if_none_match, key.etag):
-            return "304 NOT MODIFIED", validators(key), b""
-        return "200 OK", entry_headers(key, len(body)), body
+        body = self._cache.get_stored(key)
+        return _answer(key, body, if_none_match) if body is not None else None
+
+
+def _key_of(path: str) -> Key | None:
+    variant, _, name = path[7:].partition("/")
+    digest, _, suffix = name.partition(".")
+    # A variant in a URL has no suffix of its own: `/cache/detail.jpg/….webp` is not the URL of the JPEG.
+    return None if "." in variant else Key(NAMESPACE, variant if suffix == "webp" else f"{variant}.{suffix}", digest)
+
+
+def _answer(key: Key, body: bytes, if_none_match: str | None) -> Answer:
+    if if_none_match and matches(if_none_match, key.etag):
+        return "304 NOT MODIFIED", validators(key), b""
+    return "200 OK", entry_headers(key, len(body)), body
 
 
 @media.get("/cache/<variant>/<name>.webp")
 def cover(variant: str, name: str) -> Response:
-    """Answer a cover from the cache; on a miss a placeholder, and a job in front of all others. Nobody waits for an origin."""
+    """Answer with a cover from the cache; on a miss with a placeholder, and enqueue a job in front of all others."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
     body = covers.get(name, variant)
     if body is not None:
-        return entry(Key(NAMESPACE, variant, name), body)
-    return _stand_in(name, variant)
+        return entry_response(Key(NAMESPACE, variant, name), body)
+    return _placeholder(name, variant)
 
 
 @media.get("/cache/<variant>/<name>.jpg")
 def cover_as_jpeg(variant: str, name: str) -> Response:
-    """Answer the same picture as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
+    """Answer with the same cover as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
     try:
         body = covers.get_jpeg(name, variant)
         if body is not None:
-            return entry(Key(NAMESPACE, f"{variant}.jpg", name), body)
+            return entry_response(Key(NAMESPACE, f"{variant}.jpg", name), body)
     except (ImageRejected, DecoderFailed):
-        return placeholder(PLACEHOLDER_DIR, is_given_up=True)
-    return _stand_in(name, variant)
+        return placeholder_response(PLACEHOLDER_DIR, is_given_up=True)
+    return _placeholder(name, variant)
 
 
 @media.get("/cache/placeholders/placeholder_<kind>.webp")
 def drawn_placeholder(kind: str) -> Response:
-    """Answer the sleeve that stands in for a cover in templates that have nothing else to show."""
+    """Answer with the placeholder of a cover, for templates that have nothing else to show."""
     if not KIND.fullmatch(kind):
         raise NotFound
     answer = send_from_directory(PLACEHOLDER_DIR, f"placeholder_{kind}.webp", mimetype="image/webp", max_age=86400)
@@ -100,8 +117,8 @@ def drawn_placeholder(kind: str) -> Response:
     return answer
 
 
-def _stand_in(digest: str, variant: str) -> Response:
-    """Answer a miss: leave a job, say whether it is worth to come again. A database in trouble is a reason to come again."""
+def _placeholder(digest: str, variant: str) -> Response:
+    """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble."""
     try:
         state = services().covers.request(digest, variant).state
     except UnknownImage:
@@ -109,4 +126,4 @@ def _stand_in(digest: str, variant: str) -> Response:
     except DatabaseError as error:
         logger.warning("cover not asked for reason=%s", error)
         state = "waiting"
-    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+    return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

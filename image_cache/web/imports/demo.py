@@ -1,34 +1,37 @@
-"""The page of the demo collection: on the shelf with one button, gone with another."""
+"""Demo collection page: add its records, or remove them."""
 
 from flask import Response, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import may_operate, services
-from image_cache.web.imports import tasks as task_view
-from image_cache.web.imports.methods import ways
-from image_cache.web.imports.tables import wait
+from image_cache.web.imports import tasks
+from image_cache.web.imports.methods import available_methods
+from image_cache.web.rate_limits import limiter
 
-KIND = SOURCE = "demo"
+PATH = "/import/demo"
 
 
 def page() -> AnyResponse:
-    line = task_view.latest(KIND)
+    demo = services().demo
+    latest = demo.latest()
     values = {
-        "ways": ways(),
-        "running": [line] if line is not None and not line.is_over else [],
-        "on_shelf": services().library.count_source(SOURCE),
+        "ways": available_methods(),
+        "running": [tasks.line(latest)] if latest is not None and not latest.is_over else [],
+        "on_shelf": demo.count(),
         "total": services().library.count(),
         "may_operate": may_operate(),
     }
     return Response(render_template("imports/demo.html", **values))
 
 
-def take() -> AnyResponse:
-    wait(services().tasks.start(KIND, {}))
-    return redirect("/import/demo", 303)
+@limiter.limit("10 per minute")
+def start() -> AnyResponse:
+    """Add the demo collection."""
+    tasks.wait(services().demo.start())
+    return redirect(PATH, 303)
 
 
+@limiter.limit("10 per minute")
 def remove() -> AnyResponse:
-    """Delete the records. Their sleeves leave the cache when their place is needed."""
-    services().library.remove_source(SOURCE)
-    return redirect("/import/demo", 303)
+    services().demo.remove()
+    return redirect(PATH, 303)

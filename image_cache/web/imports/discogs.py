@@ -1,52 +1,38 @@
-"""The pages of Discogs: `/import/discogs`, for operators. A view starts a task or shows one; none of them speaks to Discogs.
+"""Discogs pages: `/import/discogs`, for operators. Views start or show tasks; none of them calls Discogs.
 
-What a page says about its age and where its data is from is asked here too, by the templates of other pages.
+Also what the templates of other pages show about the source and the age of the records.
 """
 
-from typing import cast
-
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
-from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.service import SYNC, TEST, DiscogsStatus
-from image_cache.web.context import may_operate, pop_flash, services
+from image_cache.importers.discogs.service import SYNC, TEST, DataAge
+from image_cache.web.access import Role, access
+from image_cache.web.context import pop_flash, services
+from image_cache.web.imports import methods, tasks
 from image_cache.web.rate_limits import limiter
-from image_cache.web.security import check_keeper
-
-discogs = Blueprint("discogs", __name__, url_prefix="/import/discogs")
 
 HERE = "/import/discogs"
+
+discogs = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(Blueprint("discogs", __name__, url_prefix=HERE))
 
 
 def register_discogs(app: Flask) -> None:
     """Let every template say whose data it shows, and how old it is."""
-    app.jinja_env.globals.update(discogs_status=discogs_status, discogs_shown=discogs_shown)
+    app.jinja_env.globals.update(discogs_age=discogs_age)
 
 
-def discogs_status() -> DiscogsStatus | None:
-    """Return how it stands with Discogs, looked up once a request; None when that cannot be said."""
-    if "discogs_status" not in g:
+def discogs_age() -> DataAge | None:
+    """Return how old the data from Discogs is, looked up once a request; None if that is unknown."""
+    if "discogs_age" not in g:
         try:
-            g.discogs_status = services().discogs.status()
+            g.discogs_age = services().discogs.age()
         except DatabaseError:
-            g.discogs_status = None
-    return cast(DiscogsStatus | None, g.discogs_status)
-
-
-def discogs_shown() -> bool:
-    """Tell whether records from Discogs can be on a page of the wall."""
-    return services().discogs.has_records()
-
-
-@discogs.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(HERE)
-    if refused is None and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return refused
+            g.discogs_age = None
+    found: DataAge | None = g.discogs_age
+    return found
 
 
 @discogs.get("")
@@ -57,7 +43,7 @@ def page() -> AnyResponse:
 @discogs.post("/token")
 @limiter.limit("20 per minute")
 def offer() -> AnyResponse:
-    """Take a token and test it behind; the page says what came of it. It is never shown again."""
+    """Store a token and test it in the background; the page shows the result. The token is never shown again."""
     try:
         services().discogs.offer(request.form.get("token", "")[:500])
     except FieldRejected as error:
@@ -81,7 +67,7 @@ def sync() -> AnyResponse:
 
 @discogs.get("/forget")
 def forget_page() -> str:
-    """Say what would go, before it goes."""
+    """Show what disconnecting does, and ask for confirmation."""
     return render_template("imports/discogs_forget.html", tie=services().discogs.status())
 
 
@@ -92,19 +78,16 @@ def forget() -> AnyResponse:
 
 
 def _page(status: int = 200, token_error: str = "") -> AnyResponse:
-    from image_cache.web.imports import methods as ways
-    from image_cache.web.imports import tasks as task_view
-
-    link = services().discogs
-    gone_count, gone = link.gone()
+    connected = services().discogs
+    gone_count, gone = connected.gone()
     values = {
-        "ways": ways.ways(),
-        "tie": link.status(),
-        "line": task_view.latest(SYNC, TEST),
+        "ways": methods.available_methods(),
+        "tie": connected.status(),
+        "line": tasks.latest(SYNC, TEST),
         "token_error": token_error,
         "gone_count": gone_count,
         "gone": gone,
         "notice": pop_flash(request.args.get("done", "")),
-        "refresh_hours": link.settings.DISCOGS_REFRESH_HOURS,
+        "refresh_hours": connected.refresh_hours,
     }
     return Response(render_template("imports/discogs.html", **values), status)

@@ -1,4 +1,4 @@
-"""The ways into the collection: what the first page and `/import` offer. A way is offered as soon as the application has its page."""
+"""Import methods: what the first page and `/import` offer. A method is offered if the application has its page."""
 
 from typing import NamedTuple
 
@@ -7,20 +7,20 @@ from werkzeug.exceptions import HTTPException
 
 
 class ImportMethod(NamedTuple):
-    """One way in. `kinds` are the tasks that it starts; `sleeve` names its drawing below `static/img/ways`, `cover` what stands on it."""
+    """A method. `kinds` are those of its tasks; `sleeve` is its drawing below `static/img/ways`, `cover` the text on it."""
 
     name: str
     title: str
     path: str
-    says: str
+    description: str
     kinds: tuple[str, ...]
     sleeve: str
     cover: str
-    is_first: bool = True  # offered when there is nothing on the wall yet
+    is_first: bool = True  # offered while the wall is empty
 
 
-# In the order of the page. A line here and a route are all that a further way needs.
-WAYS = (
+# In the order of the page. A further method needs a line here and a route.
+METHODS = (
     ImportMethod("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
         ("discogs", "discogs-test"), "discogs", "Discogs"),
     ImportMethod("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
@@ -32,28 +32,28 @@ WAYS = (
     ImportMethod("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
-QUIET = ("discogs-details",)  # tasks of moments, which no page tells of
+QUIET = ("discogs-details",)  # short tasks, which no page shows
 _NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 
-def ways() -> list[ImportMethod]:
-    """Return the ways whose page this application has."""
-    return [way for way in WAYS if _has_page(way.path)]
+def available_methods() -> list[ImportMethod]:
+    """Return the methods whose page this application has."""
+    return [way for way in METHODS if _has_page(way.path)]
 
 
-def first_ways() -> list[ImportMethod]:
-    """Return those that are offered when there is nothing on the wall yet."""
-    return [way for way in ways() if way.is_first]
+def first_methods() -> list[ImportMethod]:
+    """Return the methods that are offered while the wall is empty."""
+    return [way for way in available_methods() if way.is_first]
 
 
-def counted(number: int) -> str:
-    """Write how many ways there are, for the first page."""
+def count_label(number: int) -> str:
+    """Return how many methods there are in words, for the first page."""
     return _NUMBERS[min(number, len(_NUMBERS) - 1)]
 
 
-def way_of(kind: str) -> ImportMethod | None:
-    """Return the way that starts tasks of a kind."""
-    return next((way for way in WAYS if kind in way.kinds), None)
+def method_of(kind: str) -> ImportMethod | None:
+    """Return the method whose tasks are of a kind."""
+    return next((way for way in METHODS if kind in way.kinds), None)
 
 
 def _has_page(path: str) -> bool:

@@ -1,32 +1,33 @@
-"""What the pages and the API say about tasks: a lamp, a sentence, how far, what can be done."""
+"""Tasks on pages and in the API: their state, progress and message; cancelling one."""
 
 import time
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, jsonify, redirect, request
-from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
 from image_cache.models import TaskState
-from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.imports.methods import QUIET, way_of
+from image_cache.web.access import Role, access
+from image_cache.web.context import may_operate, services
+from image_cache.web.imports.methods import QUIET, method_of
 from image_cache.web.rate_limits import limiter
 
 LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
 RECENT = 8  # ended tasks that a page lists
+PATIENCE_S = 2.0  # how long a page waits for a short task
 
 
 class TaskLine(NamedTuple):
-    """One task on a page. `share` is None while nobody knows the end, and when it is over; `paused_s` how long it still waits."""
+    """One task on a page. `share` is None while its total is unknown, and when it is over; `paused_s` is how long it still waits."""
 
     id: int
     kind: str
     title: str
-    path: str  # of the page that started it
+    path: str  # of its page
     state: str
     lamp: str
-    says: str
+    message: str
     share: float | None
     done: int
     total: int | None
@@ -41,8 +42,8 @@ class TaskLine(NamedTuple):
 
 
 def line(state: TaskState) -> TaskLine:
-    """Say how far a task is. `says` of its outcome is the last word of one that is done."""
-    way = way_of(state.kind)
+    """Return a task for a page. A task that is done has its message in its outcome."""
+    way = method_of(state.kind)
     paused_s = None if state.paused_until is None or state.is_over else max(0, round(state.paused_until - time.time()))
     return TaskLine(
         id=state.id,
@@ -51,7 +52,7 @@ def line(state: TaskState) -> TaskLine:
         path=way.path if way else "/import",
         state=state.state,
         lamp="warning" if paused_s is not None else LAMPS[state.state],
-        says=_says(state),
+        message=_message(state),
         share=min(1.0, state.done / state.total) if state.total and not state.is_over else None,
         done=state.done,
         total=state.total,
@@ -63,60 +64,54 @@ def line(state: TaskState) -> TaskLine:
 
 
 def open_lines() -> list[TaskLine]:
-    """Return what waits or runs, oldest first."""
-    return [line(state) for state in services().tasks.rows.open() if state.kind not in QUIET]
+    """Return the tasks that wait or run, oldest first."""
+    return [line(state) for state in services().tasks.open() if state.kind not in QUIET]
 
 
 def latest(*kinds: str) -> TaskLine | None:
-    """Return the newest task of these kinds, for the page that starts them."""
-    found = [state for kind in kinds if (state := services().tasks.rows.latest(kind)) is not None]
-    return line(max(found, key=lambda state: state.id)) if found else None
+    """Return the newest task of these kinds."""
+    state = services().tasks.latest(*kinds)
+    return line(state) if state else None
 
 
 def recent(count: int = RECENT) -> list[TaskLine]:
     """Return the newest tasks, newest first."""
-    return [line(state) for state in services().tasks.rows.recent(count, QUIET)]
+    return [line(state) for state in services().tasks.recent(count, QUIET)]
+
+
+def wait(task_id: int) -> None:
+    """Wait a moment for the end of a task, so that the next page can show it."""
+    services().tasks.wait(task_id, PATIENCE_S)
 
 
 def as_json(found: TaskLine) -> dict[str, Any]:
-    return {**found._asdict(), "is_over": found.is_over}
+    values = found._asdict()
+    return {**values, "says": values.pop("message"), "is_over": found.is_over}
 
 
-def _says(state: TaskState) -> str:
+def _message(state: TaskState) -> str:
     if state.state == "done":
-        return str(state.outcome.get("says") or state.says or "Done.")
+        return str(state.outcome.get("says") or state.message or "Done.")
     if state.state == "waiting":
-        return state.says or "Waiting for its turn."
-    return state.says or "Begins."
+        return state.message or "Waiting for its turn."
+    return state.message or "Begins."
 
 
-jobs = Blueprint("jobs", __name__)
-
-
-@jobs.before_request
-def check_account() -> None:
-    if not may_change():
-        raise Unauthorized("Log in first.")
-    if request.method == "POST" and not may_operate():
-        raise Forbidden("Only an operator may do that.")
+jobs = access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))
 
 
 @jobs.get("/api/jobs")
 @limiter.limit("240 per minute")
 def every() -> Response:
-    """Answer the newest tasks, newest first."""
-    from image_cache.web.imports.tasks import as_json, recent
-
+    """Return the newest tasks, newest first."""
     return jsonify(jobs=[as_json(found) for found in recent(20)])
 
 
 @jobs.get("/api/jobs/<int:task_id>")
 @limiter.limit("240 per minute")
 def one(task_id: int) -> Response:
-    """Answer how far one task is, or how it ended."""
-    from image_cache.web.imports.tasks import as_json, line
-
-    state = services().tasks.rows.get(task_id)
+    """Return one task."""
+    state = services().tasks.get(task_id)
     if state is None:
         raise UnknownTask(task_id)
     return jsonify(as_json(line(state)))
@@ -125,10 +120,10 @@ def one(task_id: int) -> Response:
 @jobs.post("/tasks/<int:task_id>/cancel")
 @limiter.limit("60 per minute")
 def cancel(task_id: int) -> AnyResponse:
-    """End a task at its next step, then back to the page that said so. One that is over stays as it ended."""
-    if services().tasks.rows.get(task_id) is None:
+    """End a task at its next step, then return to the page that it was cancelled on. A task that is over stays as it is."""
+    if services().tasks.get(task_id) is None:
         raise UnknownTask(task_id)
     services().tasks.cancel(task_id)
     back = request.form.get("back", "")
-    is_ours = back.startswith("/") and back[1:2] not in ("/", "\\") and back.isprintable()
-    return redirect(back if is_ours else "/import", 303)
+    is_internal = back.startswith("/") and back[1:2] not in ("/", "\\") and back.isprintable()
+    return redirect(back if is_internal else "/import", 303)

@@ -1,28 +1,30 @@
-"""What is said here about a record: notes and stars of one's own, by the forms on its page."""
+"""Notes and rating of a record, by the forms on its page."""
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected
+from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.views import get_record_or_404, show_album
+from image_cache.web.records.album import record_page
+from image_cache.web.records.views import get_record_or_404, show_record
 
-notes = Blueprint("notes", __name__)
+notes = access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
 
-MOST_TYPED = 100_000  # characters of a text that is too long that are shown again
+MAX_TYPED_CHARS = 100_000  # of a rejected text that are shown again
 
 
 @notes.post("/album/<int:album_id>/notes")
 @limiter.limit("60 per minute")
 def write(album_id: int) -> AnyResponse:
-    """Keep what was written; what is too long is shown again, with the reason."""
+    """Save the notes; a text that is too long is shown again, with the reason."""
     record = get_record_or_404(album_id)
     typed = request.form.get("own_notes", "")
     try:
         services().library.write_notes(album_id, typed)
     except FieldRejected as error:
-        answer = show_album(record, is_writing=True, typed=typed[:MOST_TYPED], wrong=error.reason)
+        answer = show_record(record, is_writing=True, typed=typed[:MAX_TYPED_CHARS], wrong=error.reason)
         answer.status_code = 400
         return answer
     return redirect(url_for("pages.album", album_id=album_id, done="notes", _anchor="notes"), 303)
@@ -31,7 +33,7 @@ def write(album_id: int) -> AnyResponse:
 @notes.post("/album/<int:album_id>/stars")
 @limiter.limit("60 per minute")
 def rate(album_id: int) -> AnyResponse:
-    """Give stars, 1 to 5; 0 takes one's own back. Anything else is refused."""
+    """Rate with 1 to 5 stars; 0 removes the rating. Anything else is rejected."""
     get_record_or_404(album_id)
     stars = request.form.get("stars", type=int)
     if stars is None:

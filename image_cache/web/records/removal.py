@@ -1,24 +1,27 @@
-"""What the pages of removing say, worked out before the template: what goes with a record, and what would bring it back."""
+"""Removal pages: what goes with a record and what would bring it back, for one record and for all that are gone from a source."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
-from image_cache.records.removal import GoneRecords, RecordDependents, RemovalTable, Removed
-from image_cache.web.context import flash, may_operate, services
+from image_cache.records.removal import GoneRecords, RecordDependents, Removed
+from image_cache.units import counted
+from image_cache.web.access import Role, access, this_page
+from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
-from image_cache.web.security import check_keeper
 from image_cache.web.template_helpers import know_covers, records
 
+removing = access(read=Role.OPERATOR, change=Role.OPERATOR, login=this_page)(Blueprint("removing", __name__))
+
 SHOWN = 300  # records of each kind that are listed
-LONGEST_NAME = 120  # characters of an artist or a title in the sentence about a removed record
-LONGEST_QUOTE = 90
+MAX_NAME_CHARS = 120  # of an artist or a title in the sentence about a removed record
+MAX_QUOTE_CHARS = 90
 # source -> what its page is called, what happened to its records, and what would bring them back.
 GONE = {
     "discogs": (
@@ -35,174 +38,38 @@ GONE = {
 
 
 class GoneLine(NamedTuple):
-    """One record of a list. `has` names what is in it that no source knows, empty for nothing."""
+    """One record of a list. `has` names its dependents, empty for none."""
 
     album: Album
     has: str
 
 
-def of_album(album: Album) -> dict[str, object]:
-    """Return what the page of one record's removal shows."""
-    own = _rows().dependents([album.id]).get(album.id, RecordDependents())
-    services().covers.register([album.picture])
-    return {
-        "album": album,
-        "cover": know_covers([album.picture])[0],
-        "goes": [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)],
-        "back": _back(album),
-    }
-
-
-def of_gone(source: str) -> dict[str, object]:
-    """Return what the page shows on which the records that are gone from a source can be removed."""
-    rows = _rows()
-    count = rows.count_gone(source)
-    name, happened, back = GONE[source]
-    return {
-        "source": source,
-        "name": name,
-        "happened": happened,
-        "back": back,
-        "count": count,
-        "kept": _lines(rows, rows.gone(source, SHOWN, own=True)),
-        "plain": _lines(rows, rows.gone(source, SHOWN, own=False)),
-    }
-
-
-def only_gone(source: str, form: Mapping[str, str]) -> GoneRecords:
-    """Parse the form of that page. Raises `BadRequest` when it does not say which records it has shown."""
-    try:
-        until = float(form.get("until", ""))
-    except ValueError:
-        until = math.nan
-    if not math.isfinite(until):
-        raise BadRequest("The page is incomplete. Open it again, then try once more.")
-    return GoneRecords(source, until, spares_own="keep" in form)
-
-
-def remove_gone(only: GoneRecords) -> list[Removed]:
-    return services().library.remove(_rows().gone_ids(only), only)
-
-
-def named(album_ids: Sequence[int]) -> dict[int, str]:
-    """Return a line for each record that is there: who, what, and what is in it that no source knows."""
-    rows, found = _rows(), dict[int, str]()
-    for start in range(0, len(album_ids), SHOWN):
-        lines = _lines(rows, services().library.albums_by_id(album_ids[start : start + SHOWN]))
-        found |= {
-            line.album.id: f"{line.album.artist}, {line.album.title}" + (f" ({line.has})" if line.has else "") for line in lines
-        }
-    return found
-
-
-def told(removed: Sequence[Removed], source: str = "") -> str:
-    """Say what was removed; of a source also how many of its gone records stay."""
-    if not removed:
-        text = "Nothing was removed."
-    elif len(removed) == 1:
-        text = f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}."
-    else:
-        text = f"Removed: {records(len(removed))}."
-    stays = _rows().count_gone(source).total if source else 0
-    return f"{text} {stays:,} {'stays' if stays == 1 else 'stay'}." if stays else text
-
-
-def _rows() -> RemovalTable:
-    return RemovalTable(services().catalog)
-
-
-def _lines(rows: RemovalTable, albums: Sequence[Album]) -> list[GoneLine]:
-    own = rows.dependents([album.id for album in albums])
-    return [GoneLine(album, ", ".join(_parts(own.get(album.id, RecordDependents())))) for album in albums]
-
-
-def _parts(own: RecordDependents, album: Album | None = None) -> list[str]:
-    """Name what is in a record that no source knows; with `album` at length, as its owner is addressed."""
-    parts = [f"{own.plays:,} {'play' if own.plays == 1 else 'plays'}"] if own.plays else []
-    if own.has_notes:
-        parts.append(
-            f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}"
-            if album
-            else "notes"
-        )
-    if own.has_cover:
-        parts.append("your own cover" if album else "own cover")
-    if own.stars:
-        stars = f"{own.stars} {'star' if own.stars == 1 else 'stars'}"
-        parts.append(f"your {stars}" if album else stars)
-    return parts
-
-
-def _back(album: Album) -> str:
-    """Say what would bring a record back."""
-    if album.source == "music":
-        return _back_from_folder(album)
-    if album.source == "discogs":
-        return _back_from_discogs(album)
-    return f"{'Putting the demo on the shelf' if album.source == 'demo' else 'Importing the table'} again brings it back."
-
-
-def _back_from_folder(album: Album) -> str:
-    if album.gone_at is not None:
-        return "Its folder is gone. When it is there again, the next scan brings the record back."
-    if _rows().lies_in_a_folder(album.id, services().music.roots.dirs()):
-        return "Its folder is still there: the next scan brings it back."
-    return "Its folder is not looked at any more. Chosen again, the next scan brings the record back."
-
-
-def _back_from_discogs(album: Album) -> str:
-    has_token = services().discogs.tokens.exists()
-    if not album.instance_id:  # it came by table, and no sync has seen it yet
-        return "Importing the table again brings it back" + (", and so does a sync if Discogs lists it." if has_token else ".")
-    if album.gone_at is not None:
-        return "It left the collection at Discogs. Put back there, the next sync brings it back."
-    if has_token:
-        return "Discogs still lists it: the next sync brings it back."
-    return "Discogs is not connected. Connected again, a sync brings it back while Discogs lists it."
-
-
-def _quote(text: str) -> str:
-    return _cut(" ".join(text.split()), LONGEST_QUOTE)
-
-
-def _cut(text: str, most: int = LONGEST_NAME) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-
-
-removing = Blueprint("removing", __name__)
-
-
-@removing.before_request
-def check_account() -> AnyResponse | None:
-    refused = check_keeper(request.path)
-    if refused is None and not may_operate():
-        raise Forbidden("Only an operator may do that.")
-    return refused
-
-
 @removing.get("/album/<int:album_id>/remove")
 def ask(album_id: int) -> AnyResponse:
-    """Say what goes with a record, and what would bring it back, before it goes."""
-
-    return _page(render_template("records/remove_one.html", **of_album(get_record_or_404(album_id))))
+    """Say what goes with a record, and what would bring it back, before it is removed."""
+    album = get_record_or_404(album_id)
+    own = services().removal.dependents([album.id]).get(album.id, RecordDependents())
+    cover = services().pages.cover(album)
+    know_covers({album.picture: cover})
+    goes = [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)]
+    return _page(render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album)))
 
 
 @removing.post("/album/<int:album_id>/remove")
 @limiter.limit("60 per minute")
 def remove(album_id: int) -> AnyResponse:
     """Remove a record, then back to the wall."""
-
     get_record_or_404(album_id)
-    removed = services().library.remove([album_id])
-    if not removed:  # somebody else was faster
+    removed = services().removal.remove([album_id])
+    if not removed:  # removed by another request meanwhile
         raise NotFound(f"There is no record {album_id} on this shelf.")
-    flash(told(removed))
+    flash(removal_message(removed))
     return redirect(url_for("pages.grid", done="removed"), 303)
 
 
 @removing.get("/import/discogs/gone")
 def ask_discogs() -> AnyResponse:
-    """Say what would go of the records that left the collection at Discogs."""
+    """Say what would be removed of the records that left the collection at Discogs."""
     return _ask_gone("discogs")
 
 
@@ -214,7 +81,7 @@ def remove_discogs() -> AnyResponse:
 
 @removing.get("/import/music/gone")
 def ask_music() -> AnyResponse:
-    """Say what would go of the records whose folders are gone."""
+    """Say what would be removed of the records whose folders are gone."""
     return _ask_gone("music")
 
 
@@ -224,20 +91,105 @@ def remove_music() -> AnyResponse:
     return _remove_gone("music")
 
 
-def _ask_gone(source: str) -> AnyResponse:
+def removal_message(removed: Sequence[Removed], source: str = "") -> str:
+    """Return a sentence about what was removed; of a source also how many of its gone records stay."""
+    if not removed:
+        text = "Nothing was removed."
+    elif len(removed) == 1:
+        text = f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}."
+    else:
+        text = f"Removed: {records(len(removed))}."
+    stays = services().removal.count_gone(source).total if source else 0
+    return f"{text} {stays:,} {'stays' if stays == 1 else 'stay'}." if stays else text
 
-    return _page(render_template("records/remove_many.html", **of_gone(source)))
+
+def _ask_gone(source: str) -> AnyResponse:
+    gone = services().removal.gone(source, SHOWN)
+    name, happened, back = GONE[source]
+    values = {
+        "source": source,
+        "name": name,
+        "happened": happened,
+        "back": back,
+        "count": gone.count,
+        "kept": _lines(gone.own),
+        "plain": _lines(gone.plain),
+    }
+    return _page(render_template("records/remove_many.html", **values))
 
 
 def _remove_gone(source: str) -> AnyResponse:
-    """Remove what the page has shown and what is still gone; with `keep` nothing that has something of one's own."""
-
-    only = only_gone(source, request.form)
-    flash(told(remove_gone(only), source))
+    """Remove what the page has shown and what is still gone; with `keep` nothing that has dependents."""
+    removed = services().removal.remove_gone(_gone_records(source, request.form))
+    flash(removal_message(removed, source))
     return redirect(f"/import/{source}?done=removed", 303)
+
+
+def _gone_records(source: str, form: Mapping[str, str]) -> GoneRecords:
+    """Parse the form of that page. Raises `BadRequest` if it does not say which records it has shown."""
+    try:
+        until = float(form.get("until", ""))
+    except ValueError:
+        until = math.nan
+    if not math.isfinite(until):
+        raise BadRequest("The page is incomplete. Open it again, then try once more.")
+    return GoneRecords(source, until, spares_own="keep" in form)
 
 
 def _page(html: str) -> AnyResponse:
     answer = AnyResponse(html, mimetype="text/html")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _lines(albums: Sequence[Album]) -> list[GoneLine]:
+    own = services().removal.dependents([album.id for album in albums])
+    return [GoneLine(album, ", ".join(own.get(album.id, RecordDependents()).parts())) for album in albums]
+
+
+def _parts(own: RecordDependents, album: Album) -> list[str]:
+    """Name the dependents of a record, addressed to its owner."""
+    parts = [counted(own.plays, "play")] if own.plays else []
+    if own.has_notes:
+        parts.append(f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}")
+    if own.has_cover:
+        parts.append("your own cover")
+    if own.stars:
+        parts.append(f"your {counted(own.stars, 'star')}")
+    return parts
+
+
+def _back(album: Album) -> str:
+    """Return a sentence about what would bring a record back."""
+    if album.source == "music":
+        return _back_from_folder(album)
+    if album.source == "discogs":
+        return _back_from_discogs(album)
+    return f"{'Putting the demo on the shelf' if album.source == 'demo' else 'Importing the table'} again brings it back."
+
+
+def _back_from_folder(album: Album) -> str:
+    if album.gone_at is not None:
+        return "Its folder is gone. When it is there again, the next scan brings the record back."
+    if services().removal.is_in_folder(album.id, services().music.roots.dirs()):
+        return "Its folder is still there: the next scan brings it back."
+    return "Its folder is not looked at any more. Chosen again, the next scan brings the record back."
+
+
+def _back_from_discogs(album: Album) -> str:
+    has_token = services().discogs.status().has_token
+    if not album.instance_id:  # it came by table, and no sync has seen it yet
+        return "Importing the table again brings it back" + (", and so does a sync if Discogs lists it." if has_token else ".")
+    if album.gone_at is not None:
+        return "It left the collection at Discogs. Put back there, the next sync brings it back."
+    if has_token:
+        return "Discogs still lists it: the next sync brings it back."
+    return "Discogs is not connected. Connected again, a sync brings it back while Discogs lists it."
+
+
+def _quote(text: str) -> str:
+    return _cut(" ".join(text.split()), MAX_QUOTE_CHARS)
+
+
+def _cut(text: str, limit: int = MAX_NAME_CHARS) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"

@@ -1,127 +1,137 @@
-"""The pages that people look at: the wall, search, an album, and the few around them. Parse, ask one service, answer."""
+"""Pages of the collection: the wall, search, one record, plays, random."""
 
 import re
-import sys
 import time
 from collections.abc import Sequence
-from importlib import metadata
-from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, send_from_directory, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.covers import PAGE
 from image_cache.errors import UnknownPage
-from image_cache.models import Album, AlbumPage, Cover
-from image_cache.web.context import account, may_change, pop_flash, services
+from image_cache.models import Album
+from image_cache.records.pages import WallPage
+from image_cache.web.access import Role, access
+from image_cache.web.context import may_change, pop_flash, services
+from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.highlight import in_names, in_tracks
+from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
-from image_cache.web.responses import FOREVER
-from image_cache.web.template_helpers import STATIC_DIR, assets_version, know_covers
+from image_cache.web.records.first_run import readiness_checks
+from image_cache.web.responses import FOREVER, page_response
+from image_cache.web.template_helpers import know_covers
 
-if TYPE_CHECKING:
-    from image_cache.web.imports.tasks import TaskLine
-
-pages = Blueprint("pages", __name__)
+pages = access(read=Role.VISITOR)(Blueprint("pages", __name__))
 
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
-NEIGHBOURS = 20  # spines on each side of an album
+NEIGHBOURS = 20  # spines on each side of a record
 NEAR_IN_COLOUR = 6
-NEARBY = 7  # sleeves of an empty search: one row on a desk
-PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
+NEARBY = 7  # covers of an empty search: one row on a desktop
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
 
 @pages.get("/")
 def grid() -> AnyResponse:
-    """Show a page of the wall; the result of a search when there is something to search for."""
-    here = wall.read_wall(request.args, request.cookies.get("density"))
-    if here.query.text:
-        return _found(here)
-    if not services().library.count():
+    """Show a page of the wall; the result of a search if there is something to search for."""
+    address = wall.read_wall(request.args, request.cookies.get("density"))
+    if address.query.text:
+        return _search_results(address)
+    shown = _wall_page(address)
+    if not shown.count:
         return _first_run()
-    page, covers = _albums(here)
-    return _remember_density(_page(render_template("records/index.html", **_wall_values(here, page, covers), **_choices())), here)
+    return _remember_density(page_response(render_template("records/index.html", **_wall_values(address, shown))), address)
 
 
 @pages.get("/search")
 def search() -> AnyResponse:
-    """Show what answers a search; the bare input before anything was typed."""
-    here = wall.read_wall(request.args, request.cookies.get("density"), "/search")
-    if here.query.text:
-        return _found(here)
-    return _page(render_template("records/search.html", wall=here, tiles=[], found=None))
+    """Show the results of a search; only the input before anything was typed."""
+    address = wall.read_wall(request.args, request.cookies.get("density"), "/search")
+    if address.query.text:
+        return _search_results(address)
+    return page_response(render_template("records/search.html", wall=address, tiles=[], found=None))
 
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
     """Show order, filters and density as a page of their own, for small screens."""
-    here = wall.read_wall(request.args, request.cookies.get("density"))
-    return _page(render_template("records/sort.html", wall=here, sorts=wall.SORTS, densities=wall.DENSITIES, **_choices()))
+    address = wall.read_wall(request.args, request.cookies.get("density"))
+    facets = services().library.facets()
+    return page_response(
+        render_template(
+            "records/sort.html",
+            wall=address,
+            sorts=wall.SORTS,
+            densities=wall.DENSITIES,
+            genres=facets.genres,
+            decades=facets.decades,
+            formats=facets.formats,
+        )
+    )
 
 
 @pages.get("/album/<int:album_id>")
 def album(album_id: int) -> AnyResponse:
-    """Show one record: sleeve, disc, facts, tracks, and where it stands on the shelf."""
-    return show_album(get_record_or_404(album_id))
+    """Show one record: cover, disc, facts, tracks, and its neighbours on the shelf."""
+    return show_record(get_record_or_404(album_id))
 
 
-def show_album(record: Album, **other: object) -> AnyResponse:
-    """Answer the page of a record. `other` goes to the template, such as what was typed and could not be taken."""
-    library, covers = services().library, services().covers
-    shelf = album_view.with_own(library.neighbours(record.id, NEIGHBOURS), record)
-    covers.register([one.picture for one in shelf if one.picture])
-    looks = know_covers([one.picture for one in shelf])
-    if record.picture:
-        covers.enqueue_missing([record.picture], PAGE)
-    at = shelf.index(record)
-    chance = album_view.chance(request.args)
+def show_record(record: Album, **other: object) -> AnyResponse:
+    """Answer with the page of a record. `other` goes to the template, such as a rejected text."""
+    shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
+    know_covers(shown.covers)
+    shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
+    random_filter = album_view.parse_random_filter(request.args)
+    is_picked = "spun" in request.args
     values = {
         "album": record,
-        "cover": looks[at],
-        "tint": album_view.tint(looks[at]),
+        "cover": cover,
+        "tint": album_view.tint_name(cover),
         "sides": album_view.sides(record.tracks),
         "facts": album_view.facts(record),
-        "shelf": album_view.spines(shelf, looks, record),
-        "previous": shelf[at - 1] if at else None,
-        "next": shelf[at + 1] if at + 1 < len(shelf) else None,
-        "near": _near_in_colour(record.id),
-        "spun": "spun" in request.args,
-        "why": album_view.why(chance, library.why(record)) if "spun" in request.args else "",
-        "spin_again": album_view.spin_path(chance),
+        "shelf": album_view.spines(shelf, shown.covers, record),
+        "previous": shelf[index - 1] if index else None,
+        "next": shelf[index + 1] if index + 1 < len(shelf) else None,
+        "near": wall.tiles(shown.near, shown.covers, eager=0),
+        "spun": is_picked,
+        "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
+        "spin_again": album_view.spin_path(random_filter),
         "is_writing": "notes" in request.args and may_change(),
         "done": request.args.get("done", ""),
-        "details_coming": services().discogs.enqueue_details(record),
+        "details_coming": shown.has_details_queued,
     }
-    return _page(render_template("records/album_detail.html", **values | other))
+    return page_response(render_template("records/album_detail.html", **values | other))
 
 
 @pages.post("/album/<int:album_id>/played")
+@access(change=Role.OWNER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
-    """Count one more play, said by the listener; never a side effect of looking."""
+    """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
     services().library.record_play(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
 @pages.post("/album/<int:album_id>/unplayed")
+@access(change=Role.OWNER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
-    """Take the last play back."""
+    """Undo the last play."""
     get_record_or_404(album_id)
     services().library.unplay(album_id)
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
 @pages.get("/random")
-@limiter.limit("120 per minute")  # each leaves a line in the catalogue
+@limiter.limit("120 per minute")  # each is a row in the catalogue
 def spin() -> AnyResponse:
-    """Pick a record, of a genre or a decade when the address says so, and go there; to the wall when there is none."""
-    chance = album_view.chance(request.args)
-    picked = services().library.random(**chance)
-    target = url_for("pages.album", album_id=picked.id, spun=1, **chance) if picked else url_for("pages.grid", **chance)
+    """Pick a record, of a genre or a decade if the URL has one, and redirect to it; to the wall if there is none."""
+    random_filter = album_view.parse_random_filter(request.args)
+    picked = services().library.random(**random_filter)
+    target = (
+        url_for("pages.album", album_id=picked.id, spun=1, **random_filter) if picked else url_for("pages.grid", **random_filter)
+    )
     answer = redirect(target, 302)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -129,51 +139,13 @@ def spin() -> AnyResponse:
 
 @pages.get("/tint/<name>.css")
 def tint(name: str) -> Response:
-    """Answer two custom properties, a pure function of the address: the hue and chroma of a cover."""
+    """Answer with two custom properties, a pure function of the URL: the hue and chroma of a cover."""
     parts = TINT.fullmatch(name)
-    if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MOST_CHROMA:
+    if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MAX_CHROMA:
         abort(404)
     answer = Response(f":root{{--tint-h:{int(parts[1])};--tint-c:{int(parts[2]) / 100:g}}}\n", mimetype="text/css")
     answer.headers["Cache-Control"] = FOREVER
     return answer
-
-
-@pages.get("/assets/<version>/<path:name>")
-def assets(version: str, name: str) -> Response:
-    """Answer one of our own files; for good when the address carries the mark of what we have."""
-    answer = send_from_directory(STATIC_DIR, name, conditional=True)
-    answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
-    return answer
-
-
-@pages.get("/keys")
-def keys() -> AnyResponse:
-    return _page(render_template("keys.html", keys=KEYS))
-
-
-@pages.get("/more")
-def more() -> AnyResponse:
-    return _page(render_template("more.html"))
-
-
-@pages.get("/about")
-def about() -> AnyResponse:
-    versions = [("VinylVault", metadata_version("vinylvault") or "0.1.0"), ("Python", ".".join(map(str, sys.version_info[:3])))]
-    versions += [(name.capitalize(), found) for name in PARTS if (found := metadata_version(name))]
-    return _page(render_template("about.html", versions=versions, total=services().library.count()))
-
-
-def metadata_version(name: str) -> str:
-    """Return the installed version of a distribution, empty when it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _near_in_colour(album_id: int) -> list[wall.Tile]:
-    albums = services().library.near_in_colour(album_id, NEAR_IN_COLOUR)
-    return wall.tiles(albums, know_covers([one.picture for one in albums]), eager=0)
 
 
 def get_record_or_404(album_id: int) -> Album:
@@ -184,145 +156,87 @@ def get_record_or_404(album_id: int) -> Album:
     return record
 
 
-def _albums(here: wall.Wall) -> tuple[AlbumPage, list[Cover]]:
-    """Ask for the page, and queue the covers that are not here yet.
-
-    Raises: `NotFound` for a page after the last one.
-    """
+def _wall_page(address: wall.WallAddress) -> WallPage:
+    """Return the page of the wall at an address. Raises `NotFound` for a page after the last one."""
     try:
-        page = services().library.page(here.query, here.page)
+        shown = services().pages.wall(address.query, address.page)
     except UnknownPage as error:
-        raise NotFound(f"There is no page {here.page}. The last one is {error.pages}.") from None
-    return page, _covers(page.albums)
+        raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
+    know_covers(shown.covers)
+    return shown
 
 
-def _covers(albums: Sequence[Album]) -> list[Cover]:
-    covers, urls = services().covers, [one.picture for one in albums]
-    covers.register(urls)
-    looks = know_covers(urls)
-    covers.enqueue_missing(
-        urls, PAGE
-    )  # what is missing, and what is past its freshness: that one is shown, and revalidated behind
-    return looks
-
-
-def _wall_values(here: wall.Wall, page: AlbumPage, covers: list[Cover]) -> dict[str, object]:
-    first = (page.page - 1) * services().settings.PAGE_SIZE
+def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object]:
+    page, facets = shown.page, shown.facets
+    is_owner = may_change()
     return {
-        "wall": here,
+        "wall": address,
         "page": page,
-        "tiles": wall.tiles(page.albums, covers, page.heads),
-        "cells": wall.ruler(page, here),
-        "opening": wall.opening_group(page, services().settings.PAGE_SIZE),
-        "first": first + 1,
-        "last": first + len(page.albums),
+        "tiles": wall.tiles(page.albums, shown.covers, page.heads),
+        "cells": wall.ruler(page, address),
+        "opening": wall.opening_group(page, shown.page_size),
+        "first": (page.page - 1) * shown.page_size + 1,
+        "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS,
         "densities": wall.DENSITIES,
-        "progress": services().covers.progress(),
-        "tasks": _tasks(),
-        "search": None if may_change() else _search(),  # whoever may change things sees it among the tasks
+        "genres": facets.genres,
+        "decades": facets.decades,
+        "formats": facets.formats,
+        "sources": facets.sources,
+        "record_total": shown.count,
+        "progress": shown.progress,
+        "tasks": _tasks() if is_owner else (),
+        "search": None if is_owner else _search(),  # owners see it among the tasks
         "drawn_at": time.strftime("%H:%M"),
         "notice": pop_flash(request.args.get("done", "")),
     }
 
 
-def _tasks() -> Sequence["TaskLine"]:
-    """Return what runs behind, for those whom it concerns."""
-    if not may_change() or not services().tasks.rows.open():
-        return ()
-    from image_cache.web.imports.tasks import open_lines
-
-    return [line for line in open_lines() if line.kind != "covers"]  # the search for covers has a line of its own, for everybody
+def _tasks() -> Sequence[TaskLine]:
+    """Return the tasks in progress, but the search for covers, which has a line of its own for everyone."""
+    return [line for line in open_lines() if line.kind != "covers"]
 
 
-def _search() -> object:
-    """Return the line of the search for covers, None when none runs."""
-    state = services().artwork.search()
-    if state is None:
-        return None
-    from image_cache.web.covers.view_models import search_line
-
-    return search_line(state)
+def _search() -> SearchLine | None:
+    return search_line(services().artwork.search())
 
 
 def _first_run() -> AnyResponse:
-    """Show the ways in, and whether this machine is ready for them."""
-    from image_cache.web.imports import methods as ways
-    from image_cache.web.records import first_run
-
-    offered = ways.first_ways()
+    """Show the sources of records, and whether the server is ready for them."""
+    methods = first_methods()
     values = {
-        "ways": offered,
-        "count_of_ways": ways.counted(len(offered)),
+        "ways": methods,
+        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
-        "signs": first_run.signs(),
-        "tasks": _tasks(),
+        "signs": readiness_checks(),
+        "tasks": _tasks() if may_change() else (),
         "notice": pop_flash(request.args.get("done", "")),
     }
-    return _page(render_template("records/first_run.html", **values))
+    return page_response(render_template("records/first_run.html", **values))
 
 
-def _choices() -> dict[str, object]:
-    library = services().library
-    return {"genres": library.genres(), "decades": library.decades(), "formats": library.formats()}
-
-
-def _found(here: wall.Wall) -> AnyResponse:
-    """Show the records, and the tracks on them, that answer a search."""
+def _search_results(address: wall.WallAddress) -> AnyResponse:
+    """Show the records that match a search, and the tracks on them."""
     started = time.perf_counter()
-    page, covers = _albums(here)
+    shown = _wall_page(address)
     took_ms = 1000 * (time.perf_counter() - started)
-    words = here.query.text.split()
-    values = _wall_values(here, page, covers) | {"words": words, "took_ms": max(1, round(took_ms))}
+    page, words = shown.page, address.query.text.split()
+    values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
-        library = services().library
-        around = album_view.around(library, here.query.text, NEARBY)
-        values["nearby"] = wall.tiles(around, _covers(around))
-        return _page(render_template("records/nothing_found.html", **values, every=library.count()))
+        albums, covers = services().pages.nearby(address.query.text, NEARBY)
+        know_covers(covers)
+        return page_response(
+            render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
+        )
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
-    rows = wall.tiles(page.albums, covers, page.heads)
-    by_front = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
+    rows = wall.tiles(page.albums, shown.covers, page.heads)
+    found = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
     sleeves = {tile.album.id: tile for tile in rows}
-    return _page(render_template("records/search.html", **values, found=by_front, tracks=tracks, sleeves=sleeves))
+    return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 
 
-def _remember_density(answer: AnyResponse, here: wall.Wall) -> AnyResponse:
-    if request.args.get("density") == here.density:
-        answer.set_cookie("density", here.density, max_age=CHOICE_S, httponly=True, samesite="Lax")
+def _remember_density(answer: AnyResponse, address: wall.WallAddress) -> AnyResponse:
+    if request.args.get("density") == address.density:
+        answer.set_cookie("density", address.density, max_age=CHOICE_S, httponly=True, samesite="Lax")
     return answer
-
-
-def _page(html: str) -> AnyResponse:
-    """Answer a page that a browser may keep for going back and must ask for again otherwise; not one of somebody logged in."""
-    answer = make_response(html)
-    answer.headers["Cache-Control"] = "no-store" if account() else "private, no-cache"
-    return answer
-
-
-KEYS = (
-    (
-        "Go",
-        (
-            ("Search", ("/",)),
-            ("Spin a record", ("S",)),
-            ("Records", ("G", "R")),
-            ("Streams", ("G", "S")),
-            ("Dashboard", ("G", "D")),
-            ("About", ("G", "A")),
-        ),
-    ),
-    (
-        "On the wall",
-        (
-            ("Move", ("←", "↑", "→", "↓")),
-            ("Open", ("Enter",)),
-            ("First, last", ("Home", "End")),
-            ("Jump to a letter", ("Shift", "A to Z")),
-            ("Smaller, larger", ("-", "+")),
-        ),
-    ),
-    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
-    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
-    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
-)

@@ -1,4 +1,4 @@
-"""What a grid page shows, worked out before the template: its address, its tiles, its ruler. No SQL, no markup of its own."""
+"""View model of the wall: its address, its tiles, its ruler."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,21 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
+from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
 LETTERS = ("#", *string.ascii_uppercase)
-LAMPS = 3  # no more sleeves than this may blink at a time: as many as downloads run
-LONGEST_TEXT = 200  # letters of a search that are looked at
+MAX_BLINKING = 3  # covers at a time: as many as downloads run
+MAX_TEXT_CHARS = 200  # of a search that are used
+MESSAGES = {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}  # by the state of the cover
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
-    """The address of a grid page, parsed: everything that decides what it shows."""
+class WallAddress:
+    """The address of a page of the wall, parsed: everything that decides what it shows."""
 
     query: AlbumQuery
     page: int = 1
@@ -30,7 +32,7 @@ class Wall:
     path: str = "/"
 
     def url(self, **changes: str | int | None) -> str:
-        """Return the address of this wall with some things changed. A changed filter or order begins at page one again."""
+        """Return the URL of this wall with some values changed. A changed filter or order starts at page one."""
         values: dict[str, str | int | None] = {
             "q": self.query.text,
             "sort": self.query.sort,
@@ -39,8 +41,8 @@ class Wall:
             "format": self.query.format,
             "page": self.page if set(changes) <= {"density", "page"} else 1,
         } | changes
-        kept = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
-        return self.path + (f"?{urlencode(kept)}" if kept else "")
+        query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
+        return self.path + (f"?{urlencode(query)}" if query else "")
 
     @property
     def filters(self) -> int:
@@ -50,10 +52,10 @@ class Wall:
 _PLAIN = {("sort", "artist"), ("page", 1)}
 
 
-def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -> Wall:
-    """Parse the query string of a grid page. `density` is what the viewer chose last.
+def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -> WallAddress:
+    """Parse the query string of a page of the wall. `density` is what the viewer chose last.
 
-    Raises: `BadRequest` or `NotFound` with a sentence that names what cannot be shown.
+    Raises: `BadRequest` or `NotFound` with a sentence that names the invalid value.
     """
     sort = args.get("sort") or "artist"
     if sort not in SORTS:
@@ -67,74 +69,81 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
         raise NotFound(f"There is no page “{text[:40]}”.")
     chosen = args.get("density") or density or "m"
     query = AlbumQuery(
-        text=" ".join((args.get("q") or "").split())[:LONGEST_TEXT],
+        text=" ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS],
         sort=sort,
-        genre=(args.get("genre") or "")[:LONGEST_TEXT],
+        genre=(args.get("genre") or "")[:MAX_TEXT_CHARS],
         decade=int(decade) if decade else None,
-        format=(args.get("format") or "")[:LONGEST_TEXT],
+        format=(args.get("format") or "")[:MAX_TEXT_CHARS],
     )
-    return Wall(query, page, chosen if chosen in DENSITIES else "m", path)
+    return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One sleeve on the wall. `tab` is set on the first of its group; `blinks` while its cover is on its way."""
+    """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
+
+    `url` is the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
+    """
 
     album: Album
+    url: str | None
     cover: Cover
     tab: Group | None
     eager: bool
     blinks: bool
-
-    @property
-    def drawn(self) -> Markup:
-        return drawing.sleeve(self.cover, self.album.artist)
-
-    @property
-    def state(self) -> str:
-        return self.cover.state
-
-    @property
-    def says(self) -> str:
-        """Return what a screen reader adds to the name."""
-        return {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}.get(self.cover.state, "no cover yet")
+    drawn: Markup
+    message: str
 
 
 def tiles(
-    albums: Sequence[Album], covers: Sequence[Cover], heads: Mapping[int, Group] | None = None, *, eager: int = 8
+    albums: Sequence[Album],
+    covers: Mapping[str | None, Cover],
+    heads: Mapping[int, Group] | None = None,
+    *,
+    eager: int = 8,
 ) -> list[Tile]:
-    """Pair albums with their covers. The first `eager` are loaded at once, the rest as they come near."""
+    """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
     blinking = 0
     result = []
-    for at, (album, cover) in enumerate(zip(albums, covers, strict=True)):
-        blinks = cover.state == "working" and blinking < LAMPS
+    for index, album in enumerate(albums):
+        url = album.picture
+        cover = covers[url]
+        blinks = cover.state == "working" and blinking < MAX_BLINKING
         blinking += blinks
-        result.append(Tile(album, cover, (heads or {}).get(album.id), at < eager, blinks))
+        result.append(
+            Tile(
+                album=album,
+                url=url,
+                cover=cover,
+                tab=(heads or {}).get(album.id),
+                eager=index < eager,
+                blinks=blinks,
+                drawn=drawing.sleeve(cover, album.artist),
+                message=MESSAGES.get(cover.state, "no cover yet"),
+            )
+        )
     return result
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the ruler. `href` is empty when nothing is filed under it."""
+    """One cell of the ruler. `href` is empty if there is no record under it."""
 
     label: str
     href: str
-    says: str
+    message: str
     spines: Markup
-    is_here: bool = False
 
 
-def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
-    """Lay out the ruler: every letter, also the empty ones, or the decades or months that there are."""
+def ruler(page: AlbumPage, wall: WallAddress) -> list[Cell]:
+    """Lay out the ruler: every letter, also the empty ones, or the decades or months that occur."""
     groups = {group.label: group for group in page.groups}
     labels = list(groups)
     if wall.query.sort == "colour":
-        from image_cache.records.ordering import BANDS
-
         labels = [*BANDS, *(label for label in labels if label not in BANDS)]
     if wall.query.sort in ("artist", "title") and all(len(label) == 1 for label in labels):
         labels = [*LETTERS, *(label for label in labels if label not in LETTERS)]
-    each = max(1, -(-max((group.count for group in page.groups), default=0) // drawing.MOST_SPINES))
+    each = max(1, -(-max((group.count for group in page.groups), default=0) // drawing.MAX_SPINES))
     cells = []
     for label in labels:
         group = groups.get(label)
@@ -143,13 +152,13 @@ def ruler(page: AlbumPage, wall: Wall) -> list[Cell]:
             continue
         address = "" if group.page == page.page else wall.url(page=group.page)
         drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
-        says = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(Cell(label, f"{address}#{group.anchor}", says, drawn))
+        message = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
+        cells.append(Cell(label, f"{address}#{group.anchor}", message, drawn))
     return cells
 
 
 def opening_group(page: AlbumPage, page_size: int) -> str:
-    """Return the label of the group that the first record of this page stands in."""
+    """Return the label of the group of the first record on this page."""
     before = (page.page - 1) * page_size
     label = ""
     for group in page.groups:

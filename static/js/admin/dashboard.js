@@ -1,45 +1,46 @@
-/** @file The dashboard keeps itself up to date: parts whose contents changed are replaced, what somebody uses is left alone. */
+/** @file Keeps the dashboard up to date: parts whose contents changed are replaced, except a part that has the focus. */
 import { getPage } from "../shared/api.js";
 
-const SOON_MS = 5000; // while something is going on
-const LATER_MS = 30_000; // figures are written once a minute
+const ADDRESS = "/admin/cache";
+const BUSY_MS = 5000; // while a job runs
+const IDLE_MS = 30_000; // figures are stored once a minute
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
-if (parts().length) watch();
+if (parts().length) poll();
 
-async function watch() {
+async function poll() {
   for (;;) {
-    await pause(document.querySelector(".jobs .dots") ? SOON_MS : LATER_MS);
-    if (document.hidden) continue; // whoever comes back rings
+    await pauseOrReturn(document.querySelector(".jobs .dots") ? BUSY_MS : IDLE_MS);
+    if (document.hidden) continue;
     try {
-      refresh(await getPage(location.pathname === "/admin/cache" ? location.href : "/admin/cache"));
+      refresh(await getPage(location.pathname === ADDRESS ? location.href : ADDRESS));
     } catch {
-      await pause(LATER_MS); // the next look may succeed; the page stays as it was drawn
+      await pauseOrReturn(IDLE_MS); // the next poll may succeed; the page stays as it is
     }
   }
 }
 
-/** @param {Document} drawn */
-function refresh(drawn) {
+/** @param {Document} page */
+function refresh(page) {
   for (const part of parts()) {
-    const fresh = drawn.querySelector(`[data-live="${part.dataset.live}"]`);
+    const fresh = page.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!fresh || part.contains(document.activeElement)) continue;
     for (const open of part.querySelectorAll("details[open]")) fresh.querySelector(`[data-keep="${open.dataset.keep}"]`)?.setAttribute("open", "");
-    if (bare(fresh) !== bare(part)) part.replaceChildren(...fresh.childNodes);
+    if (withoutTokens(fresh) !== withoutTokens(part)) part.replaceChildren(...fresh.childNodes);
   }
 }
 
-/** The contents without the tokens of forms, which differ every time. @param {Element} part */
-function bare(part) {
+/** Return the HTML of a part without the CSRF tokens of its forms, which differ every time. @param {Element} part */
+function withoutTokens(part) {
   return part.innerHTML.replace(/name="csrf_token" value="[^"]*"/g, "");
 }
 
-/** Wait, or until somebody comes back to the page. @param {number} ms */
-function pause(ms) {
-  return new Promise((done) => {
-    const over = new AbortController();
-    over.signal.addEventListener("abort", () => done());
-    setTimeout(() => over.abort(), ms);
-    document.addEventListener("visibilitychange", () => document.hidden || over.abort(), { signal: over.signal });
+/** Wait, at most until the viewer returns to this tab. @param {number} ms */
+function pauseOrReturn(ms) {
+  return new Promise((resolve) => {
+    const end = new AbortController();
+    end.signal.addEventListener("abort", () => resolve());
+    setTimeout(() => end.abort(), ms);
+    document.addEventListener("visibilitychange", () => document.hidden || end.abort(), { signal: end.signal });
   });
 }

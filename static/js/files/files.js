@@ -1,62 +1,58 @@
-/** @file The page of files while something is on its way: the dots move, and the list is drawn anew when a file has arrived. */
+/** @file The list of files while one is being fetched: its dots move, and the list is rendered again when a file changes its state. */
 import { getJson, getPage } from "../shared/api.js";
+import { pause } from "../shared/time.js";
 
-const SOON_MS = 1000;
-const LATER_MS = 10_000;
+const BUSY_MS = 1000;
+const IDLE_MS = 10_000;
 
-const page = document.querySelector("[data-files]");
-if (page) watch();
+const list = document.querySelector("[data-files]");
+if (list) poll();
 
-async function watch() {
+async function poll() {
   for (;;) {
-    await pause(document.hidden ? LATER_MS : isMoving() ? SOON_MS : LATER_MS);
+    await pause(isFetching() && !document.hidden ? BUSY_MS : IDLE_MS);
     try {
-      await look();
+      await refresh();
     } catch {
-      await pause(LATER_MS); // the next look may succeed; the page stays as it was drawn
+      await pause(IDLE_MS); // the next poll may succeed; the page stays as it is
     }
   }
 }
 
-/** Ask how far everything is. A file that came, went or changed its state needs other buttons: then the list is drawn anew. */
-async function look() {
+/** Update the dots. A file that is new, gone or in another state needs other buttons, so the list is rendered again. */
+async function refresh() {
   const { files } = await getJson("/api/files");
-  const known = new Map([...page.querySelectorAll("[data-file]")].map((line) => [line.dataset.file, line]));
-  const isOther = files.length !== known.size || files.some((file) => known.get(file.digest)?.dataset.state !== stateOf(file));
-  if (isOther) {
-    await redraw(files);
+  const lines = new Map([...list.querySelectorAll("[data-file]")].map((line) => [line.dataset.file, line]));
+  const hasChanged = files.length !== lines.size || files.some((file) => lines.get(file.digest)?.dataset.state !== stateOf(file));
+  if (hasChanged) {
+    await renderAgain(files);
     return;
   }
   for (const file of files) {
-    const line = known.get(file.digest);
+    const line = lines.get(file.digest);
     const dots = line.querySelector("progress");
     if (dots && file.share !== null) dots.value = file.share;
     line.querySelector("[data-says]").textContent = file.says;
   }
 }
 
-/** @param {Array<{digest: string, name: string}>} files */
-async function redraw(files) {
-  const working = [...page.querySelectorAll('[data-state="working"]')].map((line) => line.dataset.file);
-  const drawn = (await getPage("/files")).querySelector("[data-files]");
-  if (!drawn) return; // logged out meanwhile
-  const focused = page.contains(document.activeElement) ? document.activeElement.closest("[data-file]")?.dataset.file : null;
-  page.replaceChildren(...drawn.childNodes);
-  if (focused) page.querySelector(`[data-file="${focused}"] :is(button, a)`)?.focus();
-  const arrived = files.filter((file) => working.includes(file.digest) && file.fetch === null).map((file) => file.name);
+/** @param {Array<{digest: string, name: string, fetch: object | null}>} files */
+async function renderAgain(files) {
+  const fetching = [...list.querySelectorAll('[data-state="working"]')].map((line) => line.dataset.file);
+  const fresh = (await getPage("/files")).querySelector("[data-files]");
+  if (!fresh) return; // logged out in the meantime
+  const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-file]")?.dataset.file : null;
+  list.replaceChildren(...fresh.childNodes);
+  if (focused) list.querySelector(`[data-file="${focused}"] :is(button, a)`)?.focus();
+  const arrived = files.filter((file) => fetching.includes(file.digest) && file.fetch === null).map((file) => file.name);
   if (arrived.length) document.querySelector("[data-files-said]").textContent = `${arrived.join(", ")} is here`;
 }
 
-function isMoving() {
-  return page.querySelector('[data-state="working"], [data-state="waiting"]') !== null;
+function isFetching() {
+  return list.querySelector('[data-state="working"], [data-state="waiting"]') !== null;
 }
 
 /** @param {{state: string, fetch: {state: string} | null}} file */
 function stateOf(file) {
   return file.fetch ? file.fetch.state : file.state;
-}
-
-/** @param {number} ms */
-function pause(ms) {
-  return new Promise((done) => setTimeout(done, ms));
 }

@@ -1,4 +1,4 @@
-/** @file A table on its way to this machine: dots for how much is out, and the page that it leads to. Without this the browser sends the form. */
+/** @file Uploads a table: dots while it is sent, then the page it leads to. Without scripts the browser sends the form. */
 import { sendForm } from "../shared/api.js";
 
 const main = document.querySelector("main");
@@ -6,31 +6,31 @@ main.addEventListener("submit", (event) => {
   const form = event.target.closest("[data-send]");
   if (!form) return;
   event.preventDefault();
-  send(form);
+  upload(form);
 });
 
 /** @param {HTMLFormElement} form */
-async function send(form) {
-  const [dots, says, button] = ["progress", "[data-send-says]", "button"].map((name) => form.querySelector(name));
-  const stay = (event) => event.preventDefault(); // leaving would cut the file
+async function upload(form) {
+  const [dots, message, button] = ["progress", "[data-send-says]", "button"].map((selector) => form.querySelector(selector));
+  const warn = (event) => event.preventDefault(); // leaving the page would abort the upload
   button.disabled = true;
   dots.hidden = false;
-  says.textContent = "Sending";
-  addEventListener("beforeunload", stay);
+  message.textContent = "Sending";
+  addEventListener("beforeunload", warn);
   try {
-    const { page } = await sendForm(form, (share) => {
+    const page = await sendForm(form, (share) => {
       dots.value = share;
-      says.textContent = share < 1 ? `Sending, ${Math.floor(share * 100)}%` : "Looking through it";
+      message.textContent = share < 1 ? `Sending, ${Math.floor(share * 100)}%` : "Looking through it";
     });
     main.replaceChildren(...page.querySelector("main").childNodes);
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
-    dispatchEvent(new Event("tasks-drawn"));
+    dispatchEvent(new Event("tasks-replaced"));
   } catch {
     button.disabled = false;
     dots.hidden = true;
-    says.textContent = "This machine cannot be reached. The file is still chosen.";
+    message.textContent = "This machine cannot be reached. The file is still chosen.";
   } finally {
-    removeEventListener("beforeunload", stay);
+    removeEventListener("beforeunload", warn);
   }
 }

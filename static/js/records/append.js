@@ -1,57 +1,54 @@
-/** @file The next page of the wall joins this one before its end is reached. The address follows; after ten pages a button waits. */
-import { getPage, sparesData } from "../shared/api.js";
-import { watch } from "../covers/watch.js";
+/** @file Appends the next page of the wall before the end of this one is reached. The address follows; after ten pages a link is shown. */
+import { getPage, savesData } from "../shared/api.js";
+import { observeCovers } from "../shared/cover_loader.js";
 
-const MOST_PAGES = 10; // a Pi has to hold all these sleeves at once
-const AHEAD = "1200px 0px";
+const MAX_PAGES = 10; // all these sleeves are in the memory of a small machine
+const LOOKAHEAD = "1200px 0px";
+const SCROLL_END_MS = 120;
 
 /** @param {AbortSignal} signal */
-export function wakeAppend(signal) {
+export function initAppend(signal) {
   const list = document.querySelector("[data-append]");
   if (!list || !pager()) return;
-  const marks = [{ item: list.firstElementChild, address: location.pathname + location.search }];
-  let isBusy = false;
+  const pages = [{ firstItem: list.firstElementChild, address: location.pathname + location.search }];
+  let isLoading = false;
 
-  const eyes = new IntersectionObserver(([entry]) => entry.isIntersecting && next(), { rootMargin: AHEAD });
-  signal.addEventListener("abort", () => eyes.disconnect());
-  if (!sparesData()) eyes.observe(pager());
-  whenScrolled(() => follow(marks), signal);
+  const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && appendNext(), { rootMargin: LOOKAHEAD });
+  signal.addEventListener("abort", () => observer.disconnect());
+  if (!savesData()) observer.observe(pager());
+  afterScroll(() => updateAddress(pages), signal);
 
-  async function next() {
+  async function appendNext() {
     const link = pager().querySelector("[data-next]");
-    if (!link || isBusy) return;
-    if (marks.length >= MOST_PAGES) return offerMore(link);
-    isBusy = true;
+    if (!link || isLoading) return;
+    if (pages.length >= MAX_PAGES) return showMoreLink(link);
+    isLoading = true;
     try {
       const page = await getPage(link.href, signal);
       const items = [...(page.querySelector("[data-append]")?.children ?? [])].map((item) => document.adoptNode(item));
       if (!items.length) return;
-      marks.push({ item: items[0], address: new URL(link.href).pathname + new URL(link.href).search });
+      pages.push({ firstItem: items[0], address: new URL(link.href).pathname + new URL(link.href).search });
       list.append(...items);
       replacePager(page.querySelector("[data-pager]"), list.dataset.first);
-      document.dispatchEvent(new CustomEvent("wall-grew"));
-      watch(list);
-      eyes.disconnect();
-      eyes.observe(pager());
+      document.dispatchEvent(new CustomEvent("wall-extended"));
+      observeCovers(list);
+      observer.disconnect();
+      observer.observe(pager());
     } catch {
-      eyes.disconnect(); // the link to the next page is still there
+      observer.disconnect(); // the link to the next page is still there
     } finally {
-      isBusy = false;
+      isLoading = false;
     }
   }
 }
 
 /** @param {HTMLAnchorElement} link */
-function offerMore(link) {
+function showMoreLink(link) {
   if (pager().querySelector(".more")) return;
-  const more = document.createElement("a");
-  more.className = "button primary more";
-  more.href = link.href;
-  more.textContent = "More";
-  pager().prepend(more);
+  pager().prepend(Object.assign(document.createElement("a"), { className: "button primary more", href: link.href, textContent: "More" }));
 }
 
-/** @param {Element | null} fresh @param {string} first number of the first record of this page */
+/** @param {Element | null} fresh @param {string} first the number of the first record on this page */
 function replacePager(fresh, first) {
   if (!fresh) return;
   const range = fresh.querySelector("[data-range]");
@@ -63,19 +60,19 @@ function pager() {
   return document.querySelector("[data-pager]");
 }
 
-/** Let the address name the page in the middle of the screen. @param {{item: Element, address: string}[]} marks */
-function follow(marks) {
-  const here = marks.findLast(({ item }) => item.getBoundingClientRect().top < innerHeight / 2) ?? marks[0];
-  if (here.address !== location.pathname + location.search) history.replaceState(history.state, "", here.address);
+/** Put the page in the middle of the screen into the address. @param {{firstItem: Element, address: string}[]} pages */
+function updateAddress(pages) {
+  const current = pages.findLast(({ firstItem }) => firstItem.getBoundingClientRect().top < innerHeight / 2) ?? pages[0];
+  if (current.address !== location.pathname + location.search) history.replaceState(history.state, "", current.address);
 }
 
-/** @param {() => void} act @param {AbortSignal} signal */
-function whenScrolled(act, signal) {
+/** Call `action` when scrolling has stopped. @param {() => void} action @param {AbortSignal} signal */
+function afterScroll(action, signal) {
   let timer = 0;
-  const later = () => {
+  const restart = () => {
     clearTimeout(timer);
-    timer = setTimeout(act, 120);
+    timer = setTimeout(action, SCROLL_END_MS);
   };
-  addEventListener("scroll", later, { passive: true, signal });
+  addEventListener("scroll", restart, { passive: true, signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
 }

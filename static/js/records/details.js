@@ -1,20 +1,21 @@
-/** @file The tracks of a record that was opened for the first time: they come from elsewhere, and appear when they are here. */
+/** @file The tracks of a record that is shown for the first time. They come from another server; the page adds them when they are here. */
 import { getPage } from "../shared/api.js";
+import { pause } from "../shared/time.js";
 
-const FIRST_MS = 1000;
-const LAST_MS = 16_000;
+const FIRST_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 16_000;
 
 const place = document.querySelector('[data-details="coming"]');
-if (place) watch();
+if (place) poll();
 
-/** Look again with growing pauses. What comes late, because the first try failed, is shown too; in the end the page says what it would. */
-async function watch() {
-  for (let wait = FIRST_MS; wait <= LAST_MS; wait *= 2) {
-    await new Promise((done) => setTimeout(done, wait));
+/** Poll with growing pauses. The last time, show what the page says even if there are no tracks. */
+async function poll() {
+  for (let pauseMs = FIRST_PAUSE_MS; pauseMs <= MAX_PAUSE_MS; pauseMs *= 2) {
+    await pause(pauseMs);
     const page = place.isConnected ? await getPage(location.href).catch(() => null) : null;
-    const drawn = page?.querySelector("[data-details]");
-    if (!drawn || (!drawn.querySelector(".sides") && wait < LAST_MS)) continue;
-    place.replaceChildren(...document.adoptNode(drawn).childNodes);
+    const fresh = page?.querySelector("[data-details]");
+    if (!fresh || (!fresh.querySelector(".sides") && pauseMs < MAX_PAUSE_MS)) continue;
+    place.replaceChildren(...document.adoptNode(fresh).childNodes);
     return;
   }
 }

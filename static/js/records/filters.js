@@ -1,8 +1,8 @@
-/** @file Filters that act when they are chosen, and sleeves that change their size without losing the place. */
+/** @file The toolbar of the wall: a filter acts when it is chosen, and the density changes without a reload or a loss of place. */
 
-export function listenForTools() {
+export function initFilters() {
   document.addEventListener("change", (event) => {
-    const form = event.target.closest?.(".tools [data-filters]");
+    const form = event.target.closest?.(".toolbar [data-filters]");
     if (!form) return;
     const chosen = [...new FormData(form)].filter(([, value]) => value);
     location.assign(form.getAttribute("action") + (chosen.length ? `?${new URLSearchParams(chosen)}` : ""));
@@ -11,20 +11,20 @@ export function listenForTools() {
     const link = event.target.closest?.("[data-density]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || !document.querySelector("[data-append]")) return;
     event.preventDefault();
-    resize(link);
+    changeDensity(link);
   });
 }
 
 /** @param {HTMLAnchorElement} link */
-function resize(link) {
-  const middle = [...document.querySelectorAll(".wall > li")].find((item) => item.getBoundingClientRect().bottom > innerHeight / 3);
+function changeDensity(link) {
+  const inView = [...document.querySelectorAll(".wall > li")].find((item) => item.getBoundingClientRect().bottom > innerHeight / 3);
   const { density, sizes } = link.dataset;
   document.body.className = document.body.className.replace(/density-\w/, `density-${density}`);
   for (const image of document.querySelectorAll(".wall img.lazy-load")) image.sizes = sizes;
-  for (const one of document.querySelectorAll("[data-density]")) {
-    one.dataset.density === density ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current");
+  for (const other of document.querySelectorAll("[data-density]")) {
+    other.dataset.density === density ? other.setAttribute("aria-current", "true") : other.removeAttribute("aria-current");
   }
-  document.querySelector("dialog.sheet")?.close();
-  if (scrollY > innerHeight / 2) middle?.scrollIntoView({ block: "center", behavior: "instant" });
-  fetch(link.href, { method: "HEAD", credentials: "same-origin" }).catch(() => {}); // so that the next page comes in this size
+  document.querySelector("dialog.dialog")?.close();
+  if (scrollY > innerHeight / 2) inView?.scrollIntoView({ block: "center", behavior: "instant" });
+  fetch(link.href, { method: "HEAD", credentials: "same-origin" }).catch(() => {}); // the server remembers it for the next page
 }

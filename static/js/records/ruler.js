@@ -1,41 +1,41 @@
-/** @file The ruler: which letter stands on top of the screen, and jumps to letters that are on this page already. */
+/** @file The ruler of the wall: it marks the letter at the top of the screen, and jumps to letters that are on this page. */
 
 /** @param {AbortSignal} signal */
-export function wakeRuler(signal) {
+export function initRuler(signal) {
   const cells = document.querySelector(".cells");
   if (!cells) return;
-  const passed = new Set();
-  const line = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) + 8; // where a jump brings its target to
+  const above = new Set(); // heads that were scrolled past the line
+  const line = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) + 8; // where a jump scrolls its target to
 
-  const eyes = new IntersectionObserver(
+  const observer = new IntersectionObserver(
     (entries) => {
       for (const { target, boundingClientRect, rootBounds } of entries) {
-        boundingClientRect.top < (rootBounds?.top ?? line) ? passed.add(target) : passed.delete(target);
+        boundingClientRect.top < (rootBounds?.top ?? line) ? above.add(target) : above.delete(target);
       }
-      const last = heads().findLast((head) => passed.has(head));
-      point(cells, (scrollY > 8 && last?.dataset.group) || cells.dataset.opening);
+      const last = groupHeads().findLast((head) => above.has(head));
+      markCurrent(cells, (scrollY > 8 && last?.dataset.group) || cells.dataset.opening);
     },
     { rootMargin: `-${line}px 0px 0px 0px`, threshold: [0, 1] },
   );
-  const look = () => heads().forEach((head) => eyes.observe(head));
-  look();
-  point(cells, cells.dataset.opening);
-  document.addEventListener("wall-grew", look, { signal });
-  signal.addEventListener("abort", () => eyes.disconnect());
+  const observeHeads = () => groupHeads().forEach((head) => observer.observe(head));
+  observeHeads();
+  markCurrent(cells, cells.dataset.opening);
+  document.addEventListener("wall-extended", observeHeads, { signal });
+  signal.addEventListener("abort", () => observer.disconnect());
   cells.addEventListener("click", jump, { signal });
 }
 
-/** @returns {HTMLElement[]} the sleeves that open a group */
-function heads() {
+/** @returns {HTMLElement[]} the first sleeve of each group */
+function groupHeads() {
   return [...document.querySelectorAll(".wall > [data-group]")];
 }
 
 /** @param {Element} cells @param {string | undefined} label */
-function point(cells, label) {
-  const now = cells.querySelector("[aria-current]");
+function markCurrent(cells, label) {
+  const current = cells.querySelector("[aria-current]");
   const next = [...cells.querySelectorAll("a")].find((cell) => cell.dataset.label === label);
-  if (now === next) return;
-  now?.removeAttribute("aria-current");
+  if (current === next) return;
+  current?.removeAttribute("aria-current");
   if (!next) return;
   next.setAttribute("aria-current", "true");
   if (cells.scrollWidth > cells.clientWidth) cells.scrollTo({ left: next.offsetLeft - cells.offsetLeft - cells.clientWidth / 2 + 22 });

@@ -1,8 +1,8 @@
-/** @file The one door to the server: every request of the page's scripts goes through here. */
+/** @file Requests to the server. All scripts make theirs here. */
 
-/** The server refused, or could not be reached (status 0). */
+/** The server answered with an error status, or could not be reached (status 0). */
 export class RequestFailed extends Error {
-  /** @param {number} status @param {number} retryAfterS seconds to wait, 0 when nobody said */
+  /** @param {number} status @param {number} retryAfterS seconds to wait before a retry, 0 if the server named none */
   constructor(status, retryAfterS) {
     super(status ? `the server answered ${status}` : "the server cannot be reached");
     this.status = status;
@@ -20,34 +20,24 @@ export async function postJson(path, body) {
   return sendJson("POST", path, body);
 }
 
-/** Change what `body` names. @param {string} path @param {object} body @returns {Promise<any>} */
+/** @param {string} path @param {object} body the fields to change @returns {Promise<any>} */
 export async function patchJson(path, body) {
   return sendJson("PATCH", path, body);
 }
 
 /**
- * Send a form with a file, told all the while which share of it is out. A refusal with its reason is an answer too.
- * @param {string} path @param {FormData} body @param {(share: number) => void} tell @returns {Promise<any>}
+ * Upload files and return the JSON response. A refusal that gives its reason is returned as well.
+ * @param {string} path @param {FormData} body @param {(share: number) => void} onProgress @returns {Promise<any>}
  */
-export function sendFile(path, body, tell) {
-  return new Promise((resolve, reject) => {
-    const asked = new XMLHttpRequest(); // fetch does not say how much of a body has been sent
-    asked.open("POST", path);
-    asked.setRequestHeader("Accept", "application/json");
-    asked.setRequestHeader("X-CSRFToken", token());
-    asked.responseType = "json";
-    asked.upload.addEventListener("progress", ({ loaded, total }) => total && tell(loaded / total));
-    asked.addEventListener("load", () => {
-      const isSaid = asked.response?.results || (asked.response?.error && asked.status < 429);
-      isSaid ? resolve(asked.response) : reject(new RequestFailed(asked.status, Number(asked.getResponseHeader("Retry-After")) || 0));
-    });
-    asked.addEventListener("error", () => reject(new RequestFailed(0, 0)));
-    asked.send(body);
-  });
+export async function sendFile(path, body, onProgress) {
+  const upload = await send(path, body, { Accept: "application/json", "X-CSRFToken": csrfToken() }, "json", onProgress);
+  const { response, status } = upload;
+  if (response?.results || (response?.error && status < 429)) return response;
+  throw new RequestFailed(status, Number(upload.getResponseHeader("Retry-After")) || 0);
 }
 
 /**
- * Fetch another page of ours as a document, to take parts of it. An error page is a page too: it is returned as one.
+ * Fetch another page as a document, to take parts of it. Throws `RequestFailed` for an error page.
  * @param {string} path @param {AbortSignal} [signal] @returns {Promise<Document>}
  */
 export async function getPage(path, signal) {
@@ -60,54 +50,62 @@ export async function postForm(form) {
 }
 
 /**
- * Send a form with a file as the browser would, told all the while which share of it is out; return the page it leads to, and its path.
- * @param {HTMLFormElement} form @param {(share: number) => void} tell @returns {Promise<{page: Document, path: string}>}
+ * Send a form with a file as the browser would, and return the page it leads to. An error page is returned as well.
+ * @param {HTMLFormElement} form @param {(share: number) => void} onProgress @returns {Promise<Document>}
  */
-export function sendForm(form, tell) {
-  return new Promise((resolve, reject) => {
-    const asked = new XMLHttpRequest();
-    asked.open("POST", form.action);
-    asked.setRequestHeader("Accept", "text/html");
-    asked.responseType = "document";
-    asked.upload.addEventListener("progress", ({ loaded, total }) => total && tell(loaded / total));
-    asked.addEventListener("load", () => {
-      if (asked.response) resolve({ page: asked.response, path: new URL(asked.responseURL).pathname });
-      else reject(new RequestFailed(asked.status, 0));
-    });
-    asked.addEventListener("error", () => reject(new RequestFailed(0, 0)));
-    asked.send(new FormData(form));
-  });
+export async function sendForm(form, onProgress) {
+  const upload = await send(form.action, new FormData(form), { Accept: "text/html" }, "document", onProgress);
+  if (!upload.response) throw new RequestFailed(upload.status, 0);
+  return upload.response;
 }
 
-/** @returns {boolean} whether the viewer asked to spare data */
-export function sparesData() {
+/** @returns {boolean} true if the browser is set to save data */
+export function savesData() {
   return navigator.connection?.saveData === true;
 }
 
 /** @param {string} method @param {string} path @param {object} body */
 async function sendJson(method, path, body) {
-  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token() };
+  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken() };
   return (await request(path, { method, headers, body: JSON.stringify(body) })).json();
 }
 
-/** @param {Response} answer */
-async function parse(answer) {
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+/**
+ * Post with XMLHttpRequest, because `fetch` does not report how much of a body has been sent.
+ * @param {string} path @param {FormData} body @param {Record<string, string>} headers @param {XMLHttpRequestResponseType} type
+ * @param {(share: number) => void} onProgress @returns {Promise<XMLHttpRequest>}
+ */
+function send(path, body, headers, type, onProgress) {
+  return new Promise((resolve, reject) => {
+    const upload = new XMLHttpRequest();
+    upload.open("POST", path);
+    for (const [name, value] of Object.entries(headers)) upload.setRequestHeader(name, value);
+    upload.responseType = type;
+    upload.upload.addEventListener("progress", ({ loaded, total }) => total && onProgress(loaded / total));
+    upload.addEventListener("load", () => resolve(upload));
+    upload.addEventListener("error", () => reject(new RequestFailed(0, 0)));
+    upload.send(body);
+  });
+}
+
+/** @param {Response} response */
+async function parse(response) {
+  return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
 /** @param {string} path @param {RequestInit} options @returns {Promise<Response>} */
 async function request(path, options) {
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new RequestFailed(0, 0);
   }
-  if (!answer.ok) throw new RequestFailed(answer.status, Number(answer.headers.get("Retry-After")) || 0);
-  return answer;
+  if (!response.ok) throw new RequestFailed(response.status, Number(response.headers.get("Retry-After")) || 0);
+  return response;
 }
 
-function token() {
+function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }

@@ -1,48 +1,49 @@
-/** @file Single keys. They come on top of Tab and Enter and replace neither; `/keys` lists them. */
-import { move } from "./arrow_keys.js";
-import { areKeysOn, openSheet } from "./sheet.js";
+/** @file Keyboard shortcuts. They supplement Tab and Enter and replace neither; the page `/keys` lists them. */
+import { moveFocus } from "./arrow_keys.js";
 
-const WAIT_MS = 1500; // between G and what follows
+const SEQUENCE_MS = 1500; // longest pause between G and the key after it
+const SETTING = "keys"; // in localStorage: "off", or absent
 
 /** @type {Record<string, () => void>} */
 const actions = {
   "/": () => focusSearch(),
-  "?": () => openSheet("/keys"),
+  "?": () => openKeys(),
   s: () => go("/random"),
   r: () => go("/random"),
-  p: () => press("[data-played] .primary"),
-  "-": () => resize(-1),
-  "+": () => resize(1),
-  "=": () => resize(1),
+  p: () => click("[data-played] .primary"),
+  "-": () => changeDensity(-1),
+  "+": () => changeDensity(1),
+  "=": () => changeDensity(1),
 };
 
-/** @type {Record<string, string>} */
+/** Where G and a second key lead. @type {Record<string, string>} */
 const places = { r: "/", s: "/streams", a: "/about", d: "/admin/cache" };
 
-let afterG = 0;
+let sequenceEndsAt = 0;
 
-export function listenForKeys() {
+export function initKeys() {
+  initSwitch(document);
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (document.querySelector("dialog[open], .pswp")) return;
-    if (isTyping(event.target)) return leaveField(event);
-    if (act(event)) event.preventDefault();
+    if (isTextField(event.target)) return leaveField(event);
+    if (handle(event)) event.preventDefault();
   });
 }
 
-/** @param {KeyboardEvent} event @returns {boolean} whether the key meant something */
-function act(event) {
+/** @param {KeyboardEvent} event @returns {boolean} true if the key is a shortcut */
+function handle(event) {
   const { key, shiftKey } = event;
-  if (key.startsWith("Arrow") || key === "Home" || key === "End") return move(key);
-  if (key === "Escape") return backToWall();
+  if (key.startsWith("Arrow") || key === "Home" || key === "End") return moveFocus(key);
+  if (key === "Escape") return leavePage();
   if (!areKeysOn()) return false;
-  if (shiftKey && /^[A-Z]$/.test(key)) return press(`.cells a[data-label="${key}"]`);
-  if (afterG > Date.now()) {
-    afterG = 0;
+  if (shiftKey && /^[A-Z]$/.test(key)) return click(`.cells a[data-label="${key}"]`);
+  if (sequenceEndsAt > Date.now()) {
+    sequenceEndsAt = 0;
     return go(places[key]);
   }
   if (key === "g") {
-    afterG = Date.now() + WAIT_MS;
+    sequenceEndsAt = Date.now() + SEQUENCE_MS;
     return true;
   }
   if (!actions[key]) return false;
@@ -51,7 +52,7 @@ function act(event) {
 }
 
 /** @param {EventTarget | null} target */
-function isTyping(target) {
+function isTextField(target) {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
 }
 
@@ -60,8 +61,9 @@ function leaveField(event) {
   if (event.key === "Escape" && event.target.matches(".find input")) event.target.blur();
 }
 
-function backToWall() {
-  if (document.body.matches(".picture")) return press("a[rel=up]");
+/** From an image to its stream, from a record or the search to the wall. */
+function leavePage() {
+  if (document.body.matches(".picture")) return click("a[rel=up]");
   if (!document.body.matches(".album, .found")) return false;
   const from = document.referrer && new URL(document.referrer);
   const cameFromWall = from && from.origin === location.origin && ["/", "/search"].includes(from.pathname);
@@ -77,11 +79,18 @@ function focusSearch() {
   return true;
 }
 
+/** Show the list of shortcuts in a dialog, which has the switch for them. */
+async function openKeys() {
+  const { openDialog } = await import("./dialog.js");
+  const dialog = await openDialog("/keys");
+  if (dialog) initSwitch(dialog);
+}
+
 /** @param {number} step */
-function resize(step) {
+function changeDensity(step) {
   const links = [...document.querySelectorAll(".head [data-density]")];
-  const at = links.findIndex((link) => link.hasAttribute("aria-current"));
-  links[at + step]?.click();
+  const current = links.findIndex((link) => link.hasAttribute("aria-current"));
+  links[current + step]?.click();
 }
 
 /** @param {string | undefined} address */
@@ -92,8 +101,32 @@ function go(address) {
 }
 
 /** @param {string} selector */
-function press(selector) {
+function click(selector) {
   const element = document.querySelector(selector);
   element?.click();
   return Boolean(element);
+}
+
+/** The switch for single keys; this browser remembers it. @param {ParentNode} root */
+function initSwitch(root) {
+  const label = root.querySelector("[data-keys-switch]");
+  if (!label) return;
+  label.hidden = false;
+  const box = label.querySelector("input");
+  box.checked = areKeysOn();
+  box.addEventListener("change", () => {
+    try {
+      box.checked ? localStorage.removeItem(SETTING) : localStorage.setItem(SETTING, "off");
+    } catch {
+      box.checked = true; // this browser stores nothing, so the keys stay on
+    }
+  });
+}
+
+function areKeysOn() {
+  try {
+    return localStorage.getItem(SETTING) !== "off";
+  } catch {
+    return true;
+  }
 }

@@ -1,25 +1,23 @@
 /**
- * @file Pictures of a gallery, one at a time, with zoom by fingers, wheel and keys. What shows them is fetched with the first
- * one that is opened. A link that is opened in a new window, or while it cannot be fetched, leads to the picture's own page.
+ * @file Images of a gallery, one at a time, with zoom by fingers, wheel and keys. PhotoSwipe is loaded with the first image that is
+ * opened. A link that is opened in a new window, or while PhotoSwipe cannot be loaded, leads to the page of the image.
  */
-const PHOTOSWIPE = "../vendor/photoswipe-5.4.4/";
+const PHOTOSWIPE = "../../vendor/photoswipe-5.4.4/";
 
-/** @typedef {HTMLAnchorElement} Frame a link around a picture; what is shown large stands in its data */
+/** @typedef {HTMLAnchorElement} Frame a link around an image; its data attributes say what the lightbox shows */
 
-/** @param {AbortSignal} signal */
-export function wakeLightbox(signal) {
-  document.addEventListener("click", opened, { signal });
-  const frames = document.querySelector("[data-shot]");
-  const soon = () => import(PHOTOSWIPE + "photoswipe.esm.min.js").catch(() => undefined);
-  if (frames) addEventListener("pointerdown", (event) => event.target.closest?.("[data-shot]") && soon(), { signal });
+export function initLightbox() {
+  document.addEventListener("click", handleClick);
+  // A finger on an image: its click is some 100 ms away.
+  addEventListener("pointerdown", (event) => event.target.closest?.("[data-shot]") && loadPhotoSwipe().catch(() => {}));
 }
 
 /** @param {MouseEvent} event */
-async function opened(event) {
+async function handleClick(event) {
   const frame = event.target.closest?.("[data-shot]");
   if (!frame || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  if (isVeiled(frame)) return unveil(frame);
+  if (isBlurred(frame)) return showSharp(frame);
   const frames = [...frame.closest("[data-gallery]").querySelectorAll("[data-shot]")];
   try {
     await open(frames.length ? frames : [frame], frame);
@@ -28,13 +26,13 @@ async function opened(event) {
   }
 }
 
-/** @param {Frame} frame @returns {boolean} whether only blurred bytes are shown */
-function isVeiled(frame) {
+/** @param {Frame} frame @returns {boolean} true if only the blurred image is shown */
+function isBlurred(frame) {
   return frame.dataset.blurred !== undefined && frame.dataset.shown === undefined;
 }
 
-/** Ask for the bytes that are not blurred. @param {Frame} frame */
-function unveil(frame) {
+/** Request the image that is not blurred. @param {Frame} frame */
+function showSharp(frame) {
   const image = frame.querySelector("img");
   frame.dataset.shown = "";
   frame.querySelector(".plate")?.remove();
@@ -44,11 +42,16 @@ function unveil(frame) {
   image.alt = frame.dataset.alt;
 }
 
+/** @returns {Promise<{default: any}>} */
+function loadPhotoSwipe() {
+  return import(PHOTOSWIPE + "photoswipe.esm.min.js");
+}
+
 /** @param {Frame[]} frames @param {Frame} first */
 async function open(frames, first) {
-  const [{ default: PhotoSwipe }] = await Promise.all([import(PHOTOSWIPE + "photoswipe.esm.min.js"), sheets()]);
-  const box = new PhotoSwipe({
-    dataSource: frames.map(slide),
+  const [{ default: PhotoSwipe }] = await Promise.all([loadPhotoSwipe(), loadSheets()]);
+  const lightbox = new PhotoSwipe({
+    dataSource: frames.map(slideOf),
     index: Math.max(0, frames.indexOf(first)),
     bgOpacity: 1,
     loop: false,
@@ -62,84 +65,81 @@ async function open(frames, first) {
     arrowPrevTitle: "Previous",
     arrowNextTitle: "Next",
   });
-  box.on("uiRegister", () => box.ui.registerElement(words(frames)));
-  box.on("destroy", () => removeEventListener("popstate", back));
-  const back = () => box.close();
-  history.pushState({ isLightbox: true }, ""); // so that Back closes it, as a thumb expects
-  addEventListener("popstate", back);
-  box.on("close", () => history.state?.isLightbox && history.back());
-  const look = () => sharpen(box.currSlide?.content.element, frames[box.currIndex]);
-  box.addFilter("placeholderSrc", (src, content) => content.data.msrc ?? src);
-  box.on("change", () => frames[box.currIndex].scrollIntoView({ block: "nearest" })); // closing leads back to it
-  for (const moment of ["change", "afterInit", "contentAppend"]) box.on(moment, look);
-  box.init();
-  box.element.setAttribute("aria-label", "Pictures");
+  const closeOnBack = () => lightbox.close();
+  lightbox.on("uiRegister", () => lightbox.ui.registerElement(captionOf(frames)));
+  lightbox.on("destroy", () => removeEventListener("popstate", closeOnBack));
+  history.pushState({ isLightbox: true }, ""); // Back closes the lightbox
+  addEventListener("popstate", closeOnBack);
+  lightbox.on("close", () => history.state?.isLightbox && history.back());
+  lightbox.addFilter("placeholderSrc", (src, content) => content.data.msrc ?? src);
+  lightbox.on("change", () => frames[lightbox.currIndex].scrollIntoView({ block: "nearest" })); // where closing leads to
+  const loadCurrent = () => loadLarge(lightbox.currSlide?.content.element, frames[lightbox.currIndex]);
+  for (const name of ["change", "afterInit", "contentAppend"]) lightbox.on(name, loadCurrent);
+  lightbox.init();
+  lightbox.element.setAttribute("aria-label", "Pictures");
 }
 
-/**
- * A slide begins with the bytes that the page has already. @param {Frame} frame
- */
-function slide(frame) {
+/** Return the slide of a frame. It starts with the image that the page shows already. @param {Frame} frame */
+function slideOf(frame) {
   const { width, height, blurred } = frame.dataset;
   const image = frame.querySelector("img");
-  const src = isVeiled(frame) ? blurred : image?.src;
+  const src = isBlurred(frame) ? blurred : image?.src;
   return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame, thumbCropped: frame.matches(".frame") };
 }
 
 /**
- * Only the picture that is looked at is asked for in full: its neighbours wait beside it, and nobody has seen them yet.
+ * Request the large image of the slide that is shown, not of its neighbours: a request counts as a view.
  * @param {HTMLElement | undefined} element @param {Frame} frame
  */
-function sharpen(element, frame) {
-  if (element instanceof HTMLImageElement && !isVeiled(frame) && element.getAttribute("src") !== frame.dataset.large) element.src = frame.dataset.large;
+function loadLarge(element, frame) {
+  if (element instanceof HTMLImageElement && !isBlurred(frame) && element.getAttribute("src") !== frame.dataset.large) element.src = frame.dataset.large;
 }
 
-/** The line below: title, description, the way to its page; for a blurred one the way to see it. @param {Frame[]} frames */
-function words(frames) {
+/** Return the line below the image: title, description, a link to its page; for a blurred image the button that shows it. @param {Frame[]} frames */
+function captionOf(frames) {
   return {
-    name: "words",
-    className: "says-it",
+    name: "caption",
+    className: "lightbox-caption",
     appendTo: "root",
     order: 9,
-    onInit(element, box) {
-      const tell = () => {
-        const frame = frames[box.currIndex];
-        const title = frame.dataset.title ? [made("b", frame.dataset.title)] : [];
-        const page = made("a", "Its page");
-        page.href = frame.href;
-        const show = made("button", "Blurred. Show it");
-        show.type = "button";
+    onInit(element, lightbox) {
+      const update = () => {
+        const frame = frames[lightbox.currIndex];
+        const title = frame.dataset.title ? [create("b", frame.dataset.title)] : [];
+        const text = frame.dataset.text ? [create("span", frame.dataset.text)] : [];
+        const page = Object.assign(create("a", "Its page"), { href: frame.href });
+        const show = Object.assign(create("button", "Blurred. Show it"), { type: "button" });
         show.addEventListener("click", () => {
-          unveil(frame);
-          box.options.dataSource[box.currIndex] = slide(frame);
-          box.refreshSlideContent(box.currIndex);
-          tell();
+          showSharp(frame);
+          lightbox.options.dataSource[lightbox.currIndex] = slideOf(frame);
+          lightbox.refreshSlideContent(lightbox.currIndex);
+          update();
         });
-        element.replaceChildren(...title, ...(frame.dataset.text ? [made("span", frame.dataset.text)] : []), ...(isVeiled(frame) ? [show] : []), page);
+        element.replaceChildren(...title, ...text, ...(isBlurred(frame) ? [show] : []), page);
         if (page.pathname === location.pathname || frame.matches(".viewed *")) page.remove();
       };
-      box.on("change", tell);
-      tell();
+      lightbox.on("change", update);
+      update();
     },
   };
 }
 
 /** @param {string} name @param {string} text */
-function made(name, text) {
+function create(name, text) {
   return Object.assign(document.createElement(name), { textContent: text });
 }
 
-/** @returns {Promise<unknown>} when both sheets are here; ours comes last and says the last word */
-function sheets() {
-  return Promise.all([sheet(PHOTOSWIPE + "photoswipe.css", "prepend"), sheet("../../css/streams/lightbox.css", "append")]);
+/** @returns {Promise<unknown>} when both style sheets are loaded; ours comes last, so its rules win */
+function loadSheets() {
+  return Promise.all([loadSheet(PHOTOSWIPE + "photoswipe.css", "prepend"), loadSheet("../../css/components/lightbox.css", "append")]);
 }
 
-/** @param {string} name @param {"prepend" | "append"} put @returns {Promise<void>} */
-function sheet(name, put) {
+/** @param {string} name @param {"prepend" | "append"} place in the head @returns {Promise<void>} */
+function loadSheet(name, place) {
   const href = new URL(name, import.meta.url).href;
   if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: () => resolve(), onerror: reject });
-    document.head[put](link);
+    document.head[place](link);
   });
 }

@@ -1,127 +1,124 @@
-/** @file Uploads, two at a time: a line for each file, how far it is, and why when it is refused. Without this the form sends them all. */
+/** @file Entry module of the uploader: two uploads at a time, a row for each file, the reason of a refusal. Without scripts the form sends all. */
 import { RequestFailed, sendFile } from "../shared/api.js";
-import { refresh } from "./stream.js";
-import { drawRow, mb, say } from "./upload_row.js";
+import { refresh } from "./refresh.js";
+import { addRow, megabytes, setOutcome } from "./upload_row.js";
 
-const AT_ONCE = 2; // as many as the server takes in at a time
-const SPOKEN = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
+const MAX_PARALLEL = 2; // as many as the server accepts at a time
+const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
 
 /** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"stored"|"refused"}} Upload */
 
-/** @param {AbortSignal} signal */
-export function wakeUploader(signal) {
-  for (const place of document.querySelectorAll("[data-uploader]")) wakeOne(place, signal);
-}
+for (const place of document.querySelectorAll("[data-uploader]")) initUploader(place);
 
-/** @param {HTMLElement} place @param {AbortSignal} signal */
-function wakeOne(place, signal) {
+/** @param {HTMLElement} place */
+function initUploader(place) {
   /** @type {Upload[]} */
   const uploads = [];
   const form = place.querySelector("form");
   const isBusy = () => uploads.some(({ state }) => state === "waiting" || state === "working");
   const add = (files) => {
-    for (const file of files) uploads.push({ file, form, row: drawRow(place, file), state: "waiting" });
+    for (const file of files) uploads.push({ file, form, row: addRow(place, file), state: "waiting" });
     for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, Number(place.dataset.maxBytes));
-    tell(place, uploads);
-    next();
+    updateSummary(place, uploads);
+    startWaiting();
   };
-  const next = () => {
-    while (uploads.filter(({ state }) => state === "working").length < AT_ONCE) {
+  const startWaiting = () => {
+    while (uploads.filter(({ state }) => state === "working").length < MAX_PARALLEL) {
       const upload = uploads.find(({ state }) => state === "waiting");
       if (!upload) break;
-      send(upload, place.dataset.uploader, again).then(() => {
-        tell(place, uploads);
+      send(upload, place.dataset.uploader, retry).then(() => {
+        updateSummary(place, uploads);
         if (!isBusy()) refresh();
-        next();
+        startWaiting();
       });
     }
   };
-  const again = (upload) => {
+  const retry = (upload) => {
     upload.state = "waiting";
-    next();
+    startWaiting();
   };
 
   for (const input of place.querySelectorAll("input[type=file]")) {
     input.addEventListener("change", () => {
       add([...input.files]);
       input.value = "";
-    }, { signal });
+    });
   }
-  form.addEventListener("submit", (event) => event.preventDefault(), { signal });
-  listenForDrops(place, add, signal);
-  addEventListener("beforeunload", (event) => isBusy() && event.preventDefault(), { signal });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  acceptDrops(place, add);
+  addEventListener("beforeunload", (event) => isBusy() && event.preventDefault());
 }
 
-/** A file that is dropped beside the field must not open in place of the page. */
-function listenForDrops(place, add, signal) {
+/** Accept files anywhere on the page: one that is dropped beside the field would open in place of the page. */
+function acceptDrops(place, add) {
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     place.classList.add("is-over");
-  }, { signal });
-  addEventListener("dragleave", (event) => event.relatedTarget === null && place.classList.remove("is-over"), { signal });
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && place.classList.remove("is-over"));
   addEventListener("drop", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     place.classList.remove("is-over");
     add([...event.dataTransfer.files]);
-  }, { signal });
+  });
 }
 
 /** @param {Upload} upload @param {number} maxBytes */
 function checkSize(upload, maxBytes) {
-  if (upload.file.size > maxBytes) refuse(upload, `${mb(upload.file.size)} is over the ${maxBytes / 1e6} MB limit.`);
+  if (upload.file.size > maxBytes) refuse(upload, `${megabytes(upload.file.size)} is over the ${maxBytes / 1e6} MB limit.`);
 }
 
-/** @param {Upload} upload @param {string} path @param {(upload: Upload) => void} again */
-async function send(upload, path, again) {
+/** @param {Upload} upload @param {string} path @param {(upload: Upload) => void} retry */
+async function send(upload, path, retry) {
   const { file, form, row } = upload;
   const body = new FormData();
   for (const [name, value] of new FormData(form)) if (typeof value === "string" && name !== "csrf_token") body.append(name, value);
   body.append("files", file, file.name);
   upload.state = "working";
-  const began = performance.now();
+  const startedAt = performance.now();
   const dots = row.querySelector("progress");
   row.querySelector(".why")?.remove();
   dots.hidden = false;
   try {
-    const answer = await sendFile(path, body, (share) => {
+    const response = await sendFile(path, body, (share) => {
       dots.value = share;
-      const leftS = ((performance.now() - began) / 1000) * (1 / share - 1);
-      say(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Looking at it");
+      const leftS = ((performance.now() - startedAt) / 1000) * (1 / share - 1);
+      setOutcome(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Looking at it");
     });
-    const [outcome] = answer.results ?? [];
-    if (!outcome?.ok) return refuse(upload, outcome?.reason ?? answer.error ?? "The machine did not say why.");
+    const [result] = response.results ?? [];
+    if (!result?.ok) return refuse(upload, result?.reason ?? response.error ?? "The machine did not say why.");
     upload.state = "stored";
     dots.value = 1;
     row.className = "is-stored";
-    say(row, "well", SPOKEN[outcome.visibility]);
+    setOutcome(row, "well", SAVED[result.visibility]);
   } catch (error) {
-    const isAway = error instanceof RequestFailed && !error.status;
-    refuse(upload, isAway ? "This machine cannot be reached." : "This machine is busy.", () => again(upload));
+    const isUnreachable = error instanceof RequestFailed && !error.status;
+    refuse(upload, isUnreachable ? "This machine cannot be reached." : "This machine is busy.", () => retry(upload));
   }
   return undefined;
 }
 
-/** @param {Upload} upload @param {string} why @param {() => void} [again] */
-function refuse(upload, why, again) {
+/** @param {Upload} upload @param {string} reason @param {() => void} [retry] */
+function refuse(upload, reason, retry) {
   const { row } = upload;
   upload.state = "refused";
   row.className = "is-refused";
   row.querySelector("progress").hidden = true;
-  const text = Object.assign(document.createElement("span"), { className: "why", textContent: `${why} ` });
-  if (again) text.append(Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Try again", onclick: again }));
+  const text = Object.assign(document.createElement("span"), { className: "why", textContent: `${reason} ` });
+  if (retry) text.append(Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Try again", onclick: retry }));
   row.querySelector("progress").after(text);
-  say(row, "failed", "Not uploaded");
+  setOutcome(row, "failed", "Not uploaded");
 }
 
-/** Said once at the start and once at the end, not for each file. @param {HTMLElement} place @param {Upload[]} uploads */
-function tell(place, uploads) {
+/** Say the start and the end, not each file. @param {HTMLElement} place @param {Upload[]} uploads */
+function updateSummary(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
   const open = count("waiting") + count("working");
   const refused = count("refused") ? `, ${count("refused")} refused` : "";
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "picture" : "pictures"}` : `${count("stored")} of ${uploads.length} stored${refused}`;
-  const said = place.querySelector("[data-uploads-said]");
-  if (said.textContent !== words) said.textContent = words;
+  const summary = place.querySelector("[data-uploads-said]");
+  if (summary.textContent !== words) summary.textContent = words;
 }

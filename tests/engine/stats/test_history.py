@@ -199,7 +199,7 @@ def test_the_maximum_of_queued_jobs_is_kept(cache: Cache, clock: FakeClock) -> N
 def test_bytes_written_by_a_forked_process_are_counted_from_zero(
     clock: FakeClock, io: Io, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker is forked from a process that has written already; its own count starts at zero."""
+    """The worker of a server is forked from a process that has written already; its own count starts from zero."""
     io.set(9_000_000)
     recorder = HistoryRecorder(clock, io.path)
     clock.advance(1)
@@ -208,7 +208,7 @@ def test_bytes_written_by_a_forked_process_are_counted_from_zero(
     assert recorder._unrecorded_bytes() == 2_000_000
 
 
-def test_bytes_written_by_an_import_are_recorded_without_any_request(cache: Cache, clock: FakeClock, io: Io) -> None:
+def test_what_an_import_wrote_is_counted_without_any_request(cache: Cache, clock: FakeClock, io: Io) -> None:
     cache.flush()
     io.set(900_000)
     clock.advance(120)

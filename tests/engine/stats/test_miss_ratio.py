@@ -11,11 +11,11 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.stats.miss_ratio import (
-    BELOW,
     ENOUGH_S,
     ENOUGH_USES,
     MAX_KEYS,
     MAX_PENDING,
+    TAG_SHIFT,
     ReuseSampler,
     ReuseState,
     reuse_curve,
@@ -148,7 +148,7 @@ def test_all_variants_of_a_cover_are_sampled_or_none() -> None:
         for variant in ("thumbnails", "detail", "thumbnails-2x", "detail-2x", "thumbnails.jpg", "detail.jpg")
     }
     assert len(tags) == 6
-    assert len({tag >> BELOW for tag in tags}) == 1
+    assert len({tag >> TAG_SHIFT for tag in tags}) == 1
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from image_cache.errors import ImageRejected
 from image_cache.imaging.color import Colour, oklab, packed, unpacked
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.palette import palette
-from image_cache.importers.artwork.audit import groups, split
+from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.models import Album, AlbumQuery, AlbumRow
-from image_cache.records.ordering import BANDS, PLACES, apart, band_of, place_of
+from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
@@ -59,7 +59,7 @@ def fetch(inside: Inside, *urls: str) -> None:
     covers = inside.services.covers
     covers.register(urls)
     covers.enqueue_missing(urls)
-    while covers.loader.run_next():
+    while inside.services.loader.run_next():
         pass
 
 
@@ -92,7 +92,7 @@ def test_a_packed_palette_comes_back_as_the_eye_saw_it() -> None:
     found = palette(noise("RGB", 48, 48).tobytes())
     again = unpacked(packed(found))
     assert len(packed(found)) == 4 * len(found)
-    assert apart(found, again) < 0.01
+    assert palette_distance(found, again) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -208,10 +208,10 @@ def test_a_colour_stands_in_the_band_that_people_call_it(colour: tuple[int, int,
 def test_the_wall_goes_on_where_two_bands_meet() -> None:
     """A band that goes from dark to light is followed by one that goes from light to dark."""
     dark, light = (Colour(1.0, *oklab(*colour)) for colour in ((90, 10, 20), (235, 120, 120)))
-    assert place_of([dark])[1] < place_of([light])[1]
+    assert colour_place([dark])[1] < colour_place([light])[1]
     dark, light = (Colour(1.0, *oklab(*colour)) for colour in ((110, 50, 5), (240, 170, 90)))
-    assert (BANDS[place_of([dark])[0]], place_of([dark])[1] > place_of([light])[1]) == ("Orange", True)
-    assert 0 <= place_of([dark])[1] <= PLACES
+    assert (BANDS[colour_place([dark])[0]], colour_place([dark])[1] > colour_place([light])[1]) == ("Orange", True)
+    assert 0 <= colour_place([dark])[1] <= PLACES
 
 
 def test_records_stand_by_colour_and_those_without_a_picture_at_the_end(vault: Inside, origin: Origin) -> None:
@@ -356,7 +356,7 @@ def test_a_found_cover_that_turns_out_blank_is_not_found_again(vault: Inside, or
     fetch(vault, url)
     survey(vault)
     assert album(vault, album_id).picture is None
-    assert rows.tries(album_id).refused == (url,)
+    assert rows.tries(album_id).rejected == (url,)
     assert rows.tries(album_id).next_at == 0
 
 

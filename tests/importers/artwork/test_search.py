@@ -12,7 +12,7 @@ from image_cache.importers.artwork.musicbrainz import phrase
 from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, AlbumRow, TaskState
-from image_cache.net.rate_limit import LONGEST_S, IntervalLimiter
+from image_cache.net.rate_limit import MAX_PAUSE_S, IntervalLimiter
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer
@@ -52,7 +52,9 @@ def searches(inside: Inside) -> TaskRunner:
     finder = ArtworkSearch(
         services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=0.1
     )
-    return TaskRunner(services.catalog, {"covers": finder.run}, inside.folder / "state")
+    tasks = TaskRunner(services.catalog, inside.folder / "state")
+    tasks.register("covers", finder.run)
+    return tasks
 
 
 def look(inside: Inside) -> TaskState:
@@ -94,7 +96,7 @@ def test_a_cover_is_found_by_each_way(opened: Inside, archive: Archive, way: str
     found = album(opened, album_id)
     assert found.picture == f"{archive.base}/caa/release/{mbid}/1000-1200.jpg"
     assert (found.own_cover, found.cover_url) == (None, None)
-    assert tries(opened, album_id).way == way
+    assert tries(opened, album_id).strategy == way
     covers = opened.services.covers
     wait_until(lambda: covers.peek([found.picture])[0].state == "ready")  # through both redirects
 
@@ -139,8 +141,8 @@ def test_a_moment_that_a_wrong_clock_wrote_keeps_nobody_waiting(tmp_path: Path) 
     IntervalLimiter(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).reserve()
     turns = IntervalLimiter(tmp_path / "turns", 1.0, clock=clock)
     assert turns.reserve() == 0.0
-    turns.back_off(10 * LONGEST_S)
-    assert turns.reserve() <= LONGEST_S
+    turns.back_off(10 * MAX_PAUSE_S)
+    assert turns.reserve() <= MAX_PAUSE_S
     (tmp_path / "turns").write_bytes(b"torn")
     assert turns.reserve() == 0.0
 
@@ -201,7 +203,7 @@ def test_without_a_net_it_waits_and_goes_on_by_itself(opened: Inside, archive: A
     tasks = searches(opened)
     tasks.serve()
     task_id = tasks.start("covers", {})
-    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.says == "Waiting for the net.")
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.message == "Waiting for the net.")
     assert tries(opened, album_id).tried_at is None
     archive.start()
     wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.is_over)
@@ -234,7 +236,7 @@ def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_p
     assert rows.count_due(time.time()) == 2
     look(opened)
     assert album(opened, has_one).picture == "http://covers.example/1.jpg"
-    assert [offer.way for offer in tries(opened, has_one).offers] == ["names"]
+    assert [offer.strategy for offer in tries(opened, has_one).offers] == ["names"]
 
 
 def test_nothing_is_asked_when_it_is_switched_off(archive: Archive, tmp_path: Path) -> None:
@@ -263,12 +265,12 @@ def test_the_release_at_discogs_goes_first_when_there_is_a_token(archive: Archiv
         with Inside(tmp_path / "vault", trusted=(archive.base, discogs.base), **settings) as inside:
             without = put(inside, source="discogs", source_id="900002")
             inside.services.tasks.run("covers", {})
-            assert tries(inside, without).way == "discogs-link"
+            assert tries(inside, without).strategy == "discogs-link"
             inside.services.discogs.tokens.write(TOKEN)
             album_id = put(inside, source="discogs", source_id="900001", title="Other")
             asked = len(archive.asked("/ws/2/"))
             inside.services.tasks.run("covers", {})
-            assert tries(inside, album_id).way == "discogs"
+            assert tries(inside, album_id).strategy == "discogs"
             assert album(inside, album_id).picture == "https://i.discogs.com/R-900001-1500000000-1234.jpeg"
             assert len(archive.asked("/ws/2/")) == asked
 

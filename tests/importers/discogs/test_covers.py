@@ -46,7 +46,7 @@ def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Inside]:
 def fetch_all(services: Services) -> None:
     """Do what the pool would: queue what is missing and run the jobs."""
     services.covers.enqueue_missing(list(services.library.cover_urls()))
-    while services.covers.loader.run_next():
+    while services.loader.run_next():
         pass
 
 
@@ -71,7 +71,7 @@ def test_covers_of_dead_addresses_are_fetched_again_after_the_next_sync(inside: 
     fetch_all(services)
     discogs.control(kill_signatures=True, forget=True)
     services.covers.clear()
-    services.covers.register_all(services.library.cover_urls())
+    services.covers.register(services.library.cover_urls())
     fetch_all(services)
     assert len(discogs.paths("/rs:fit/", 403)) == WITH_PICTURE
     assert sync(services).outcome["changed"] == WITH_PICTURE

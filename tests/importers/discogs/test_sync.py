@@ -11,7 +11,7 @@ import pytest
 from config import Settings
 from image_cache.bootstrap import ensure_directories
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.client import TokenFile
+from image_cache.importers.discogs.connection import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
 from image_cache.models import Album, TaskState
 from image_cache.records.table import AlbumTable
@@ -126,7 +126,7 @@ def test_a_token_is_tested_and_kept_for_nobody_else_to_read(tmp_path: Path, disc
 def test_a_token_that_is_not_known_is_forgotten_and_the_one_before_it_stays(services: Services, discogs: DiscogsServer) -> None:
     ended = connect(services, "X" * 40)
     assert ended.state == "failed"
-    assert ended.says == "Discogs does not know this token. It is 40 letters, from Settings, Developers."
+    assert ended.message == "Discogs does not know this token. It is 40 letters, from Settings, Developers."
     status = services.discogs.status()
     assert (status.has_token, status.has_untested, status.fault) == (True, False, "")
     assert sync(services).state == "done"
@@ -163,7 +163,7 @@ def test_a_token_that_was_revoked_ends_the_sync_with_a_sentence_and_is_not_tried
     sync(services)
     discogs.control(token="another", forget=True)
     ended = sync(services)
-    assert (ended.state, ended.says) == (
+    assert (ended.state, ended.message) == (
         "failed",
         "Discogs does not know this token. It is 40 letters, from Settings, Developers.",
     )
@@ -177,7 +177,7 @@ def test_a_token_that_was_revoked_ends_the_sync_with_a_sentence_and_is_not_tried
 
 def test_a_private_collection_and_an_empty_one_have_their_own_words(services: Services, discogs: DiscogsServer) -> None:
     discogs.control(private=True)
-    assert "it is private" in sync(services).says
+    assert "it is private" in sync(services).message
     discogs.control(reset=0)
     assert connect(services).outcome["says"] == f"Connected as {ACCOUNT}. The collection is empty."
     assert sync(services).outcome["says"] == f"Connected as {ACCOUNT}. The collection is empty."
@@ -197,8 +197,8 @@ def test_the_net_away_is_said_kept_and_over_when_it_is_back(tmp_path: Path, disc
         discogs.control(faults=[{"path": "", "kind": "reset"}])
         ended = sync(inside.services)
         assert ended.state == "failed"
-        assert ended.says.startswith("Discogs cannot be reached: ")
-        assert ended.says.endswith("What was saved stays; it goes on there.")
+        assert ended.message.startswith("Discogs cannot be reached: ")
+        assert ended.message.endswith("What was saved stays; it goes on there.")
         status = inside.services.discogs.status()
         assert (status.fault, status.is_offline) == ("away", True)
         discogs.control(faults=[])
@@ -216,7 +216,7 @@ def test_the_token_goes_to_the_api_alone_and_into_no_log(
     ):
         connect(inside.services)
         sync(inside.services)
-        while inside.services.covers.loader.run_next():
+        while inside.services.loader.run_next():
             pass
         inside.services.covers.preload_images(list(inside.services.library.cover_urls())[:3])
         own.control(faults=[{"kind": "500"}])
@@ -268,11 +268,11 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
 
 def test_a_second_sync_changes_nothing_not_even_a_row(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    before, revision = table(services), AlbumTable(services.catalog).revision("artist")
+    before, revision = table(services), AlbumTable(services.catalog).revisions().of("artist")
     registered = services.covers.registry.summary("covers")
     assert sync(services).outcome["same"] == 250
     assert table(services) == before
-    assert AlbumTable(services.catalog).revision("artist") == revision
+    assert AlbumTable(services.catalog).revisions().of("artist") == revision
     assert services.covers.registry.summary("covers") == registered
 
 
@@ -467,7 +467,7 @@ def test_a_cancel_is_a_cancel_and_the_next_sync_begins_anew(services: Services, 
     wait_until(lambda: state().paused_until is not None)
     paused = state()
     assert paused is not None
-    assert paused.says == "Discogs asks for a pause."
+    assert paused.message == "Discogs asks for a pause."
     assert services.tasks.cancel(task_id)
     wait_until(lambda: state().is_over)
     ended = state()
@@ -518,7 +518,7 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     sync(services)
     album = by_instance(services)["700000001"]
     assert album.cover_url is not None
-    digest = services.covers.names.of(album.cover_url)[1]
+    digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
         services.covers.registry.record_failure(conn, digest, "answered 403", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 1
@@ -534,7 +534,7 @@ def test_a_cover_that_cannot_be_had_for_another_reason_keeps_its_row(services: S
     sync(services)
     album = by_instance(services)["700000001"]
     assert album.cover_url is not None
-    digest = services.covers.names.of(album.cover_url)[1]
+    digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
         services.covers.registry.record_failure(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 0

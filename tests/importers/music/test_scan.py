@@ -3,7 +3,7 @@
 import os
 import threading
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots
+from image_cache.importers.music.images import MusicImages
+from image_cache.importers.music.scan import MusicScan
 from image_cache.importers.music.service import MusicService
 from image_cache.models import Album, TaskState
 from image_cache.records.library import Library
@@ -34,12 +36,24 @@ class Shelf:
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         self.catalog = CatalogDatabase(self.settings.catalog_path)
         self.library = Library(self.catalog, clock=self.clock)
-        self.music = MusicService(self.settings, self.catalog, self.clock)
-        self.tasks = TaskRunner(self.catalog, {"music": self.music.run}, self.settings.state_dir, clock=self.clock)
+        self.on_register: Callable[[Iterable[str | None]], None] = lambda urls: None
+        self.images = MusicImages(self.settings, self.catalog, self.clock)
+        self.tasks = TaskRunner(self.catalog, self.settings.state_dir, clock=self.clock)
+        self.music = MusicService(
+            self.settings,
+            self.catalog,
+            self.images,
+            self.tasks,
+            register=self._register,
+            clock=self.clock,
+        )
+
+    def _register(self, urls: Iterable[str | None]) -> None:
+        self.on_register(urls)
 
     def scan(self, **wanted: Any) -> dict[str, Any]:
         ended = self.tasks.run("music", wanted)
-        assert ended.state == "done", ended.says
+        assert ended.state == "done", ended.message
         return ended.outcome
 
     def albums(self) -> list[Album]:
@@ -95,7 +109,7 @@ def test_five_thousand_tagged_files_are_all_found_and_a_second_scan_reads_only_w
     pictured = [album.cover_url for album in albums if album.cover_url]
     assert len(pictured) == 250 + 63
     assert sum(url.endswith("&embedded") for url in pictured) == 63
-    assert all(shelf.music.fetch(url).body == PICTURE for url in pictured[:12])
+    assert all(shelf.images.fetch(url).body == PICTURE for url in pictured[:12])
 
     second = shelf.scan()
     assert outcome(second, "files", "read", "new", "changed", "gone") == (5000, 0, 0, 0, 0)
@@ -130,7 +144,7 @@ def test_disc_folders_belong_to_the_folder_above_and_so_do_their_pictures(shelf:
     assert album.title == "The Box"
     assert [track.position for track in album.tracks] == ["1-1", "1-2", "2-1", "2-2"]
     assert album.cover_url is not None
-    assert shelf.music.fetch(album.cover_url).body == PICTURE
+    assert shelf.images.fetch(album.cover_url).body == PICTURE
 
 
 def test_a_disc_that_is_an_album_of_its_own_takes_its_own_picture_first(shelf: Shelf, root: Path) -> None:
@@ -140,7 +154,7 @@ def test_a_disc_that_is_an_album_of_its_own_takes_its_own_picture_first(shelf: S
         (box / f"CD{number}" / "cover.jpg").write_bytes(data)
     (box / "cover.jpg").write_bytes(b"box")
     shelf.scan()
-    assert [shelf.music.fetch(shelf.album(f"Single {n}").cover_url or "").body for n in (1, 2)] == [b"one", b"two"]
+    assert [shelf.images.fetch(shelf.album(f"Single {n}").cover_url or "").body for n in (1, 2)] == [b"one", b"two"]
 
 
 def test_two_album_tags_in_a_folder_are_two_records_and_a_track_without_one_stays_with_its_own(shelf: Shelf, root: Path) -> None:
@@ -151,7 +165,7 @@ def test_two_album_tags_in_a_folder_are_two_records_and_a_track_without_one_stay
     song(root / "whole" / "03 - Found by its name.mp3")
     shelf.scan()
     assert sorted(album.title for album in shelf.albums()) == ["One", "Three", "Two"]
-    assert shelf.music.fetch(shelf.album("One").cover_url or "").body == PICTURE
+    assert shelf.images.fetch(shelf.album("One").cover_url or "").body == PICTURE
     assert [track.title for track in shelf.album("Three").tracks] == ["Song 1", "Song 2", "Found by its name"]
 
 
@@ -208,7 +222,7 @@ def test_names_that_are_no_utf_8_and_markup_in_tags_are_text(shelf: Shelf, root:
     shelf.scan()
     (album,) = shelf.albums()
     assert album.title == "<b>The Name</b>"
-    assert shelf.music.fetch(album.cover_url or "").body == PICTURE
+    assert shelf.images.fetch(album.cover_url or "").body == PICTURE
 
 
 def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: Shelf, root: Path) -> None:
@@ -304,12 +318,12 @@ def test_a_picture_that_comes_changes_or_goes_is_seen(shelf: Shelf, root: Path) 
     (folder / "cover.png").write_bytes(b"first")
     shelf.scan()
     first = shelf.album("The Name").cover_url or ""
-    assert shelf.music.fetch(first).body == b"first"
+    assert shelf.images.fetch(first).body == b"first"
     (folder / "cover.png").write_bytes(b"second")
     with pytest.raises(OriginNotFound, match="changed"):
-        shelf.music.fetch(first)
+        shelf.images.fetch(first)
     shelf.scan()
-    assert shelf.music.fetch(shelf.album("The Name").cover_url or "").body == b"second"
+    assert shelf.images.fetch(shelf.album("The Name").cover_url or "").body == b"second"
     (folder / "cover.png").unlink()
     shelf.scan()
     assert shelf.album("The Name").cover_url == embedded
@@ -322,14 +336,14 @@ def test_a_missing_or_empty_root_changes_nothing_and_is_said(shelf: Shelf, root:
     before = shelf.albums()
     away = root.rename(root.parent / "away")
     assert "Not there" in shelf.scan()["says"]
-    assert "no such file" in shelf.root().says
+    assert "no such file" in shelf.root().message
     with pytest.raises(OriginUnavailable, match="not there"):
-        shelf.music.fetch(before[0].cover_url or "")
+        shelf.images.fetch(before[0].cover_url or "")
     root.mkdir()
     shelf.scan()
-    assert shelf.root().says.startswith("It is empty")
+    assert shelf.root().message.startswith("It is empty")
     with pytest.raises(OriginUnavailable, match="empty"):
-        shelf.music.fetch(before[0].cover_url or "")
+        shelf.images.fetch(before[0].cover_url or "")
     assert shelf.albums() == before
     root.rmdir()
     away.rename(root)
@@ -355,12 +369,11 @@ class Mounted:
         self.roots = MusicRoots(shelf.settings, shelf.catalog, clock=shelf.clock, table=path)
 
     def scan(self) -> dict[str, Any]:
-        from image_cache.importers.music.scan import MusicScan
-
-        scan = MusicScan(self.shelf.catalog, self.roots, self.shelf.music._made().reader)
-        tasks = TaskRunner(self.shelf.catalog, {"music": scan.run}, self.shelf.settings.state_dir, clock=self.shelf.clock)
+        scan = MusicScan(self.shelf.catalog, self.roots, self.shelf.images.reader)
+        tasks = TaskRunner(self.shelf.catalog, self.shelf.settings.state_dir, clock=self.shelf.clock)
+        tasks.register("music", scan.run)
         ended = tasks.run("music", {})
-        assert ended.state == "done", ended.says
+        assert ended.state == "done", ended.message
         assert tasks.close()
         return ended.outcome
 
@@ -375,11 +388,11 @@ def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf:
     table(mounts)
     for _ in range(2):
         assert outcome(mounted.scan(), "gone") == (0,), "the disk is away, and somebody made a folder where it is mounted"
-        assert shelf.root().says.startswith("There is no music in it")
+        assert shelf.root().message.startswith("There is no music in it")
     record(root / "z", "Of another disk")
     table(mounts, ("8:33", root))
     assert outcome(mounted.scan(), "new", "gone") == (1, 0)
-    assert "another disk" in shelf.root().says
+    assert "another disk" in shelf.root().message
     assert outcome(mounted.scan(), "gone") == (1,), "from now on this is the disk"
 
 
@@ -396,7 +409,7 @@ def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: Shelf
     table(mounts)
     for _ in range(2):
         mounted.scan()
-        assert shelf.root().says == f"Not there: {inner}. What is on the wall of it stays."
+        assert shelf.root().message == f"Not there: {inner}. What is on the wall of it stays."
     assert [album.title for album in shelf.albums() if album.gone_at] == ["Goes"]
 
 
@@ -424,9 +437,9 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: Shelf, root: Path) -> None
     (root / "y" / "01.mp3").unlink()
     assert outcome(shelf.scan(dir=str(root / "x")), "new", "changed", "gone", "files") == (1, 0, 0, 6)
     ended = shelf.tasks.run("music", {"dir": str(root / "nowhere")})
-    assert (ended.state, ended.says) == ("failed", f"{root}/nowhere: no such file or directory.")
+    assert (ended.state, ended.message) == ("failed", f"{root}/nowhere: no such file or directory.")
     ended = shelf.tasks.run("music", {"dir": "/etc"})
-    assert ended.says.startswith("/etc: it lies in no music folder")
+    assert ended.message.startswith("/etc: it lies in no music folder")
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)
 
 
@@ -461,19 +474,19 @@ def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: Shelf, root: Path
     shelf.scan()
     address = shelf.album("The Name").cover_url or ""
     mark = address.partition("?")[2]
-    assert shelf.music.fetch(address).body == b"mine"
+    assert shelf.images.fetch(address).body == b"mine"
     # The very same address, after something on its way became a link.
     (inside / "front.jpg").rename(tmp_path / "front.jpg")
     (inside / "front.jpg").symlink_to(tmp_path / "front.jpg")
     with pytest.raises(OriginNotFound):
-        shelf.music.fetch(address)
+        shelf.images.fetch(address)
     inside.rename(tmp_path / "real")
     (tmp_path / "front.jpg").rename(tmp_path / "real" / "front2.jpg")
     (tmp_path / "real" / "front.jpg").unlink()
     (tmp_path / "real" / "front2.jpg").rename(tmp_path / "real" / "front.jpg")
     (root / "x").symlink_to(tmp_path / "real")
     with pytest.raises(OriginNotFound):
-        shelf.music.fetch(address)
+        shelf.images.fetch(address)
     for path in (
         "..%2Fx",
         "%2e%2e/x",
@@ -483,9 +496,9 @@ def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: Shelf, root: Path
         "x//cover.jpg",
     ):
         with pytest.raises(OriginNotFound):
-            shelf.music.fetch(f"music:music/{path}?{mark}")
+            shelf.images.fetch(f"music:music/{path}?{mark}")
     with pytest.raises(OriginNotFound, match="any more"):
-        shelf.music.fetch(f"music:elsewhere/x/front.jpg?{mark}")
+        shelf.images.fetch(f"music:elsewhere/x/front.jpg?{mark}")
 
 
 def test_a_root_of_the_settings_may_be_a_link_and_one_that_was_chosen_may_not_become_one(tmp_path: Path) -> None:
@@ -496,7 +509,7 @@ def test_a_root_of_the_settings_may_be_a_link_and_one_that_was_chosen_may_not_be
     shelf = Shelf(tmp_path, tmp_path / "link")
     try:
         assert shelf.scan()["albums"] == 1
-        assert shelf.music.fetch(shelf.album("The Name").cover_url or "").body == PICTURE
+        assert shelf.images.fetch(shelf.album("The Name").cover_url or "").body == PICTURE
     finally:
         shelf.close()
     shelf = Shelf(tmp_path / "2", MUSIC_PARENTS=(str(disk),))
@@ -510,7 +523,7 @@ def test_a_root_of_the_settings_may_be_a_link_and_one_that_was_chosen_may_not_be
         assert [album.title for album in shelf.albums()] == ["The Name"]
         assert shelf.root().state == "gone"
         with pytest.raises(OriginUnavailable):
-            shelf.music.fetch(address)
+            shelf.images.fetch(address)
     finally:
         shelf.close()
 
@@ -578,32 +591,31 @@ def test_a_disk_that_is_mounted_elsewhere_keeps_its_records(tmp_path: Path) -> N
 def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, root: Path, tmp_path: Path) -> None:
     mounts = table(tmp_path / "mountinfo", ("8:17", root))
     roots = MusicRoots(shelf.settings, shelf.catalog, clock=shelf.clock, table=mounts)
-    started: list[dict[str, Any]] = []
     mounted = Mounted(shelf, mounts)
 
-    def tended() -> bool:
-        tasks = TaskRunner(shelf.catalog, {"music": lambda task: {}}, shelf.settings.state_dir, clock=shelf.clock)
-        roots.run_maintenance(tasks)
-        waiting = tasks.rows.open()
-        for state in waiting:
-            tasks.cancel(state.id)
-            started.append(state.wanted)
-        return bool(waiting)
+    def is_due() -> bool:
+        return roots.is_scan_due(shelf.tasks.latest("music"))
 
-    assert tended(), "never scanned"
+    assert is_due(), "never scanned"
     mounted.scan()
-    assert not tended()
+    assert not is_due()
     table(mounts)
-    assert tended(), "the disk went"
+    assert is_due(), "the disk went"
     mounted.scan()
-    assert not tended()
+    assert not is_due()
     table(mounts, ("8:33", root))
-    assert tended(), "a disk came"
+    assert is_due(), "a disk came"
     mounted.scan()
     shelf.clock.advance(23 * 3600)
-    assert not tended()
+    assert not is_due()
     shelf.clock.advance(3600)
-    assert tended(), "a day later"
+    assert is_due(), "a day later"
+
+
+def test_housekeeping_starts_a_scan_that_is_due_and_only_one(shelf: Shelf) -> None:
+    shelf.music.run_maintenance()
+    shelf.music.run_maintenance()
+    assert [state.kind for state in shelf.tasks.open()] == ["music"]
 
 
 # Tasks
@@ -632,7 +644,7 @@ def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
             reached.set()
             go.wait(60)
 
-    shelf.music.remember = hold
+    shelf.on_register = hold
     task_id = shelf.tasks.start("music", {})
     shelf.tasks.run_maintenance()
     try:
@@ -669,6 +681,6 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
     try:
         ended = shelf.tasks.run("music", {})
         assert ended.state == "failed"
-        assert "No music folder is set." in ended.says
+        assert "No music folder is set." in ended.message
     finally:
         shelf.close()

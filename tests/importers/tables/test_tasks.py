@@ -10,8 +10,8 @@ import pytest
 
 from image_cache.covers.local_sources import DrawnCovers
 from image_cache.errors import OriginNotFound, OriginUnavailable, StorageError
-from image_cache.importers.registry import table_runners
-from image_cache.importers.tables.inbox import AGAIN_S, KEPT_S, QUIET_S, ImportsFolder, UploadInbox, put_away
+from image_cache.importers.tables.inbox import KEPT_S, QUIET_S, RETRY_S, ImportsFolder, UploadInbox, file_away
+from image_cache.importers.tables.service import TableService
 from image_cache.models import TaskState
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
@@ -90,17 +90,23 @@ def test_a_table_is_taken_in_and_its_file_is_gone(inside: Inside) -> None:
 def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -> None:
     path = kept(inside, "listing_id,title\n1,x\n")
     state = ran(inside, "table-look", path, name="stock.csv")
-    assert state.says == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
+    assert state.message == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
     assert not Path(path).exists()
     gone = ran(inside, "table", path, name="stock.csv")
-    assert (gone.state, gone.says) == ("failed", "stock.csv: No such file or directory.")
+    assert (gone.state, gone.message) == ("failed", "stock.csv: No such file or directory.")
 
 
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
     path, count = kept(inside, rows(8000)), 8000
     catalog = inside.services.catalog
-    runners = table_runners(inside.services.library, inside.services.covers, inside.services.settings.intray_dir)
-    first = TaskRunner(catalog, runners, inside.services.settings.state_dir)
+
+    def runner() -> TaskRunner:
+        services = inside.services
+        tasks = TaskRunner(catalog, services.settings.state_dir)
+        TableService(services.settings, services.library, services.covers, tasks)
+        return tasks
+
+    first = runner()
     first.serve()
     task_id = first.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
     in_the_middle(first, task_id, lambda: first.close(60)).join()
@@ -111,7 +117,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
     assert 0 < stopped.position["read"] < count
     assert inside.services.library.count() == stopped.position["read"]
     assert 0 < stopped.done < (stopped.total or 0)
-    second = TaskRunner(catalog, runners, inside.services.settings.state_dir)
+    second = runner()
     second.run_maintenance()
     wait_until(lambda: second.rows.get(task_id).is_over, 120)  # type: ignore[union-attr]
     ended = second.rows.get(task_id)
@@ -218,7 +224,7 @@ def test_a_file_that_was_tried_and_stays_is_tried_again_much_later_or_when_it_ch
     watched.is_free = True
     assert watched.look(1) == ["a.csv"]
     assert watched.look(QUIET_S) == ["a.csv"]
-    assert watched.look(AGAIN_S) == ["a.csv"] * 2
+    assert watched.look(RETRY_S) == ["a.csv"] * 2
     (watched.folder / "a.csv").write_text("title\nTwo\n")
     watched.look()
     assert watched.look(QUIET_S) == ["a.csv"] * 3
@@ -241,7 +247,7 @@ def test_only_plain_tables_are_taken_from_the_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_or_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ImportsFolder(tmp_path / "nowhere", lambda path: True).poll()
-    put_away(tmp_path / "gone.csv", is_refused=False, report="")
+    file_away(tmp_path / "gone.csv", is_refused=False, report="")
     assert "table not put away" in caplog.text
 
 

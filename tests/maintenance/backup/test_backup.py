@@ -30,7 +30,7 @@ from image_cache.maintenance.backup.create import back_up, restore
 from image_cache.maintenance.backup.rotate import back_up_into
 from image_cache.records.table import AlbumTable
 from image_cache.services import open_services
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
@@ -484,7 +484,7 @@ def test_a_vault_that_is_not_empty_is_kept_beside(
         n.removeprefix("stream_images/"): h for n, h in before.items() if n.startswith("stream_images")
     }
     kept = CatalogDatabase(aside / "catalog.db")
-    assert [album.title for album in kept.all_albums()] == ["Title 0", "Title 1"]
+    assert [album.title for album in AlbumTable(kept).all_albums()] == ["Title 0", "Title 1"]
     kept.close()
     assert (aside / "secret_key").exists()
     asides = {restore(new_card, archive, force=True).aside for _ in range(2)} | {report.aside}
@@ -929,7 +929,7 @@ def test_addresses_of_a_hostile_archive_are_judged_as_all_are(good: Path, card: 
         urls = {row[0] for row in services.covers.cache.index.database.rows("SELECT url FROM images")}
         assert not any(url.startswith(("file:", "own:")) for url in urls)
         services.covers.enqueue_missing(["http://169.254.169.254/latest"])
-        while services.covers.loader.run_next():
+        while services.loader.run_next():
             pass
         assert services.covers.peek(["http://169.254.169.254/latest"])[0].state == "failed"
 

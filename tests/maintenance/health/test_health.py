@@ -9,8 +9,9 @@ import pytest
 
 from config import Settings
 from image_cache.db.database import Database, DatabaseError
-from image_cache.maintenance.health import Check, can_serve, examine, examine_service, verdict
-from image_cache.maintenance.readonly_vault import open_reading
+from image_cache.maintenance.health.check import Check, can_serve, verdict
+from image_cache.maintenance.health.examine import examine
+from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 
@@ -22,7 +23,7 @@ def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 def look(folder: Path) -> dict[str, Check]:
-    reading = open_reading(Settings(DATA_DIR=folder))
+    reading = open_readonly(Settings(DATA_DIR=folder))
     try:
         return {check.name: check for check in examine(reading)}
     finally:
@@ -47,7 +48,7 @@ def settled(pristine: Path, tmp_path: Path) -> Path:
 
 def test_a_vault_that_is_well_is_healthy_from_inside_and_from_outside(inside: Inside, origin: Origin) -> None:
     inside.cover(origin)
-    for checks in (examine_service(inside.services), list(look(inside.folder).values())):
+    for checks in (inside.services.checks(), list(look(inside.folder).values())):
         assert [check for check in checks if check.state in ("warning", "failed")] == []
         assert verdict(checks) == "healthy"
         assert can_serve(checks)
@@ -67,7 +68,7 @@ def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: boo
 
 
 def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> None:
-    reading = open_reading(Settings(DATA_DIR=tmp_path / "nothing"))
+    reading = open_readonly(Settings(DATA_DIR=tmp_path / "nothing"))
     checks = {check.name: check for check in examine(reading)}
     assert not (tmp_path / "nothing").exists()
     assert checks["Catalogue"].message == "There is no vault here yet."
@@ -155,7 +156,7 @@ def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) ->
 
 
 def test_a_reader_refuses_to_write(settled: Path) -> None:
-    reading = open_reading(Settings(DATA_DIR=settled))
+    reading = open_readonly(Settings(DATA_DIR=settled))
     with pytest.raises(DatabaseError), reading.index.database.write() as conn:
         conn.execute("DELETE FROM entries")
     reading.close()
@@ -163,7 +164,7 @@ def test_a_reader_refuses_to_write(settled: Path) -> None:
 
 
 def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Path) -> None:
-    reading = open_reading(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
+    reading = open_readonly(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
     checks = {check.name: check for check in examine(reading)}
     reading.close()
     assert checks["Clock"].state == "failed"
@@ -173,7 +174,7 @@ def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Path) -> No
 
 def test_a_full_disk_is_unhealthy_and_pages_are_served_all_the_same(tmp_path: Path) -> None:
     with Inside(tmp_path / "vault", FREE_SPACE_FLOOR_MB=4_000_000) as inside:
-        checks = examine_service(inside.services)
+        checks = inside.services.checks()
         assert verdict(checks) == "unhealthy"
         assert can_serve(checks)
         assert inside.client().get("/health").status_code == 200

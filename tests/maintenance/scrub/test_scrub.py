@@ -91,7 +91,7 @@ def only(report: ScrubReport) -> tuple[str, str, str]:
 def is_served(services: Services, digest: str, variant: str = "thumbnails") -> bool:
     services.covers.cache.memory.clear()
     body = services.covers.get(digest, variant)
-    return body is not None and services.scrub.covers.loader.jpeg_of(body) != b""
+    return body is not None and services._parts.decoder.jpeg(body) != b""
 
 
 # --- what is well
@@ -152,7 +152,7 @@ def test_a_bad_cover_is_made_from_a_larger_one_or_fetched_again(
     assert only(services.scrub.run(repair=True)) == ("covers", what, outcome)
     assert not path_of(services, digest, variant).is_symlink()
     assert Path("/etc/hostname").exists()
-    while services.covers.loader.run_next():
+    while services.loader.run_next():
         pass
     assert origin.count() == asked + (variant == "detail")
     assert is_served(services, digest, variant)
@@ -190,7 +190,7 @@ def test_what_was_stored_right_but_is_no_picture_is_replaced(services: Services)
     undecodable(services, second, "detail")
     report = services.scrub.run(repair=True)
     assert sorted((d.what, d.outcome) for d in report.damages) == [("undecodable", "queued"), ("undecodable", "rebuilt")]
-    while services.covers.loader.run_next():
+    while services.loader.run_next():
         pass
     assert is_served(services, first)
     assert is_served(services, second, "detail")

@@ -1,12 +1,14 @@
 """The dashboard: operators see and change, strangers find the door; the charts say in words what they show; /metrics."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from image_cache.engine.jobs import WARM, LoadRequest
 from image_cache.engine.stats.history import DAY_S, Failure, Sample, samples, sd_wear, store_failure
@@ -306,6 +308,48 @@ def test_metrics_are_told_to_this_machine_and_to_whoever_has_the_token(inside: I
     stranger = inside.stranger()
     assert stranger.get("/metrics").status_code == 401
     assert stranger.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 401
+
+
+COUNTERS = (
+    "hits", "misses", "evictions", "fetches", "fetched_bytes", "failures", "renders", "written_bytes", "host_fetches", "host_failures"
+)  # fmt: skip
+GAUGES = (
+    "cache_bytes", "cache_budget_bytes", "cache_entries", "memory_bytes", "memory_budget_bytes", "queue_jobs", "running_jobs",
+    "fetching_paused", "disk_free_bytes", "disk_free_inodes", "host_paused",
+)  # fmt: skip
+
+
+def test_metrics_have_the_documented_names_types_and_labels_and_whole_numbers(inside: Inside, clock: FakeClock) -> None:
+    """Read as Prometheus reads it; and as a script does, that would trip over 2e+09."""
+    lived(inside, clock, hours=2)
+    inside.services.limits.pause()
+    text = inside.client().get("/metrics").text
+    families = list(text_string_to_metric_families(text))
+    counters, gauges = ([f"vinylvault_{name}" for name in names] for names in (COUNTERS, GAUGES))
+    assert {family.name: family.type for family in families} == {
+        **dict.fromkeys(counters, "counter"),
+        **dict.fromkeys(gauges, "gauge"),
+    }
+    samples = {(sample.name, *sample.labels.items()): sample.value for family in families for sample in family.samples}
+    assert {name for name, *labels in samples if labels} == {
+        "vinylvault_host_fetches_total",
+        "vinylvault_host_failures_total",
+        "vinylvault_host_paused",
+    }
+    assert samples["vinylvault_fetching_paused",] == 1
+    assert samples["vinylvault_cache_budget_bytes",] == inside.services.covers.cache.budget_bytes > 1e6
+    assert f"vinylvault_cache_budget_bytes {inside.services.covers.cache.budget_bytes}\n" in text
+    assert not re.search(r"\d(\.0|e\+\d+)$", text, re.MULTILINE)
+
+
+def test_without_the_extra_the_page_of_the_metrics_says_what_to_install(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("prometheus_client", "image_cache.web.admin.prometheus"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)  # as the import system marks what is not there
+    answer = inside.client().get("/metrics")
+    assert answer.status_code == 501
+    assert "pip install --require-hashes -r requirements-metrics.txt" in answer.text
+    assert inside.stranger().get("/metrics").status_code == 401
 
 
 def test_a_token_opens_the_metrics_from_elsewhere_and_a_wrong_one_does_not(origin: Origin, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_stranger_preloads_what_is_registered_and_nothing_else(inside: Inside,
         return documented(client.get(f"/api/cache/jobs/{said['job']}"), "get", "/api/cache/jobs/{name}").json
 
     assert job() == {"total": 1, "done": 0, "failed": 0}
-    assert inside.services.covers.loader.run_next()
+    assert inside.services.loader.run_next()
     assert job() == {"total": 1, "done": 1, "failed": 0}
     assert [asked.path for asked in origin.requests] == ["/known.jpg"]
 

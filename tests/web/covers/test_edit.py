@@ -9,10 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from image_cache.importers.artwork.strategies import SAYS
 from image_cache.importers.artwork.table import CoverOffer, CoverTries
 from image_cache.models import Album, AlbumRow
-from image_cache.web.covers.view_models import WAYS
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
 from tests.support.pictures import encoded, noise
@@ -193,10 +191,6 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         post(client, f"/album/{album_id}/cover/believe")
         assert album(inside, album_id).picture == url
         wait_until(lambda: inside.services.covers.peek([url])[0].state == "ready")
-
-
-def test_the_names_of_the_ways_are_those_of_the_search() -> None:
-    assert WAYS == SAYS
 
 
 def test_a_picture_with_a_place_in_it_is_shown_without_it(inside: Inside) -> None:

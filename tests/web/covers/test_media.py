@@ -136,7 +136,7 @@ def test_10000_warm_hits_run_no_sql(stocked: tuple[Inside, str]) -> None:
 def test_a_cold_cover_is_fetched_once_by_the_pool_whoever_asks(inside: Inside, origin: Origin) -> None:
     url = origin.put("/cold.jpg", jpeg(300, 300))
     inside.services.covers.register([url])
-    digest = inside.services.covers.names.of(url)[1]
+    digest = inside.services.covers.digest_of(url)
     client = inside.client()
     for method, variant, suffix in itertools.product(("GET", "HEAD"), ("thumbnails", "detail"), ("webp", "jpg")):
         answer = client.open(f"/cache/{variant}/{digest}.{suffix}", method=method)
@@ -167,7 +167,7 @@ def test_a_digest_that_nobody_registered_is_a_placeholder_and_no_job(inside: Ins
 def test_a_cover_that_does_not_exist_is_given_up_after_one_request(inside: Inside, origin: Origin) -> None:
     url = origin.put("/gone.jpg", status=404)
     inside.services.covers.register([url])
-    path = f"/cache/detail/{inside.services.covers.names.of(url)[1]}.webp"
+    path = f"/cache/detail/{inside.services.covers.digest_of(url)}.webp"
     client = inside.client()
     assert client.get(path).status_code == 202
     wait_until(lambda: client.get(path).status_code == 404)

@@ -8,12 +8,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from image_cache.importers.discogs.service import SYNC, TEST
+from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import albums, connect, inside_at, sync
 from tests.support.clock import FakeClock
 from tests.support.discogs import ACCOUNT, TOKEN, DiscogsServer
 from tests.support.inside import Inside, page_token
 from tests.support.vault import wait_until
-from tests.web.commands.test_commands import run
 
 HERE = "/import/discogs"
 NOTICE = "Data provided by "

@@ -56,7 +56,7 @@ def test_an_operator_chooses_a_folder_sees_what_was_found_and_takes_it_away(choo
     wall = client.get("/").text
     assert "The &lt;b&gt;Name&lt;/b&gt;" in wall
     assert "<b>Name" not in wall
-    digest = chooser.services.covers.names.of(next(chooser.services.library.albums()).picture or "")[1]
+    digest = chooser.services.covers.digest_of(next(chooser.services.library.albums()).picture or "")
     wait_until(lambda: chooser.services.covers.get(digest, "thumbnails") is not None, 30)
     again = send(client, "/import/music/scan")
     assert again.status_code == 303

@@ -3,7 +3,7 @@
 import pytest
 
 from image_cache.web.imports import tasks as task_view
-from image_cache.web.imports.methods import WAYS
+from image_cache.web.imports.methods import METHODS
 from image_cache.web.imports.tasks import TaskLine
 from tests.support.inside import Inside, form_token, page_token
 
@@ -42,7 +42,7 @@ def test_a_task_is_a_lamp_and_a_sentence(
     inside: Inside, values: dict[str, object], lamp: str, says: str, share: float | None
 ) -> None:
     line = shown(inside, begin(inside, **values))
-    assert (line.lamp, line.says, line.share) == (lamp, says, share)
+    assert (line.lamp, line.message, line.share) == (lamp, says, share)
     assert line.may_cancel is not line.is_over
 
 
@@ -121,6 +121,6 @@ def test_a_stranger_who_claims_the_vault_at_the_door_comes_to_the_page_he_asked_
 def test_a_way_is_offered_as_soon_as_its_page_is_there(inside: Inside) -> None:
     client = inside.logged_in("operator")
     page = client.get("/import").text
-    for way in WAYS:
+    for way in METHODS:
         has_page = client.get(way.path).status_code != 404
         assert (f'href="{way.path}"' in page) == has_page, way.path

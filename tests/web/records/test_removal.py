@@ -9,12 +9,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from image_cache.models import Album, AlbumRow
+from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import by_instance, connect, inside_at, sync
 from tests.importers.music.test_scan import Shelf, record
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.origin import jpeg
-from tests.web.commands.test_commands import run
 
 GONE = ("/import/discogs/gone", "/import/music/gone")
 

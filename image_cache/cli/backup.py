@@ -1,0 +1,90 @@
+"""`backup` and `restore`: one file with everything that cannot be fetched again, and back."""
+
+import click
+
+from image_cache.cli.command import MaintenanceCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.params import MAX_KEPT, AbsolutePath, Number, archive
+from image_cache.errors import CacheError
+from image_cache.maintenance.backup.create import back_up
+from image_cache.maintenance.backup.restore import restore as restore_archive
+from image_cache.maintenance.backup.rotate import KEEP, back_up_into
+from image_cache.units import counted, megabytes
+
+SHOWN_NAMES = 10
+
+
+@click.command("backup", cls=MaintenanceCommand)
+@click.argument("target", required=False, metavar="FILE")
+@archive("this file; or a folder, with a slash at its end")
+@click.option(
+    "--keep", type=Number(MAX_KEPT, least=1, kind=int), default=KEEP, metavar="N", help="in a folder: the last N stay (7)"
+)
+@click.option("--secrets", "has_secrets", is_flag=True, help="also the key of the sessions, and tokens")
+@click.option("--full", "is_full", is_flag=True, help="also the cache")
+def backup(
+    context: CommandContext, *, file: str | None, keep: int, has_secrets: bool, is_full: bool, target: str | None = None
+) -> int:
+    """Write records, plays, accounts, originals and settings to one file, while the service runs.
+
+    In a folder the file gets the date as its name, and the oldest ones go. The exit status is 1 when an original was missing.
+    """
+    name = file or target
+    if name is None:
+        raise CacheError("backup needs a file: cache_monitor.py --action backup --file /media/usb/vault.tar")
+    path = AbsolutePath().convert(name, None, None)
+    settings, out = context.settings, context.out
+    if name.endswith("/") or path.is_dir():
+        report = back_up_into(settings, path, keep=keep, secrets=has_secrets, full=is_full, progress=context.progress)
+    else:
+        report = back_up(settings, path, secrets=has_secrets, full=is_full, progress=context.progress)
+    out.end_bar()
+    cache = f", {counted(report.cache_files, 'file')} of the cache" if is_full else ""
+    out.wrapped(
+        "",
+        f"{megabytes(report.size_bytes)} written to {report.path}: the catalogue, {counted(report.originals, 'original')},"
+        f" {counted(report.state_files, 'other file')} of the state, what is known of {counted(report.covers, 'cover')}{cache}.",
+    )
+    if report.left_out:
+        out.wrapped("", f"Left out, because --secrets was not said: {', '.join(report.left_out)}.")
+    _print_notes(context, report.missing, report.damaged, report.notes)
+    out.json(report.to_dict())
+    return 1 if report.missing or report.damaged or report.notes else 0
+
+
+@click.command("restore", cls=MaintenanceCommand)
+@click.argument("source", required=False, metavar="FILE")
+@archive("this file")
+@click.option("--force", "is_forced", is_flag=True, help="also over a vault that is not empty; what it holds is kept beside it")
+def restore(context: CommandContext, file: str | None, is_forced: bool, source: str | None = None) -> int:
+    """Put a backup into an empty vault, while the service is stopped.
+
+    The exit status is 1 when the backup names originals that it does not hold.
+    """
+    name, out = file or source, context.out
+    if name is None:
+        raise CacheError("restore needs a file: cache_monitor.py --action restore --file /media/usb/vault.tar")
+    path = AbsolutePath().convert(name, None, None)
+    report = restore_archive(context.settings, path, force=is_forced, progress=context.progress)
+    out.end_bar()
+    out.wrapped(
+        "",
+        f"Restored, as it was on {report.made_at}: {counted(report.albums, 'record')}, {counted(report.plays, 'play')},"
+        f" {counted(report.accounts, 'account')}, {counted(report.streams, 'stream')},"
+        f" {counted(report.images, 'image')} with {counted(report.originals, 'original')}. Everybody logs in again.",
+    )
+    if report.aside:
+        out.wrapped("", f"What was there before is kept in {report.aside}.")
+    _print_notes(context, report.missing, [], report.notes)
+    out.wrapped("", "Start the service: sudo systemctl start vinylvault. Covers come back by themselves.")
+    out.json(report.to_dict())
+    return 1 if report.missing else 0
+
+
+def _print_notes(context: CommandContext, missing: list[str], damaged: list[str], notes: list[str]) -> None:
+    for word, names in (("Missing", missing), ("Damaged", damaged)):
+        if names:
+            rest = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+            context.out.wrapped("", f"{word} originals: {', '.join(names[:SHOWN_NAMES])}{rest}.")
+    for note in notes[:SHOWN_NAMES]:
+        context.out.wrapped("", note)

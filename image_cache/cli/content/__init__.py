@@ -1,0 +1,1 @@
+"""Commands that change what a vault holds: records, imports, accounts, streams, files."""

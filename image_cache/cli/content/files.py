@@ -1,0 +1,148 @@
+"""`files`: large remote files, fetched, listed, verified and imported."""
+
+import datetime
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.services import opened_services
+from image_cache.db.database import DatabaseError
+from image_cache.errors import CacheError, OriginError
+from image_cache.files.cache import FileCache
+from image_cache.files.legacy_import import import_layout
+from image_cache.files.listing import Entry, entries
+from image_cache.units import counted, size
+
+
+@click.command("get", cls=VaultCommand)
+@click.argument("url")
+@click.option("--sha256", default="", help="The checksum that the file must have.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Copy the file here as well.")
+def get(context: CommandContext, url: str, sha256: str, output: Path | None) -> None:
+    """Fetch the file of URL unless it is stored and fresh, and print where it is.
+
+    A fetch that was cut off goes on where it was.
+    """
+    with _opened(context) as cache:
+        path = cache.get(url, sha256=sha256, progress=_progress(context))
+    context.out.end_bar()
+    if output is not None:
+        try:
+            shutil.copyfile(path, output)
+        except OSError as error:
+            raise CacheError(f"{output}: {error.strerror}") from error
+    context.out.line(str(output or path))
+
+
+@click.command("list", cls=VaultCommand)
+def list_files(context: CommandContext) -> None:
+    """List what is stored and what is being fetched."""
+    with _opened(context) as cache:
+        listed = entries(cache)
+        _, used_bytes = cache.totals()
+        budget_bytes = cache.limits().budget_bytes
+    context.out.table(
+        ("Size", "State", "SHA-256", "File", "Until"), [_cells(entry) for entry in listed], right=(0,), aligned=(9, 16, 12)
+    )
+    context.out.line(f"{counted(len(listed), 'file')}, {size(used_bytes)} of {size(budget_bytes)}.")
+
+
+@click.command("verify", cls=VaultCommand)
+@click.option("--no-fetch", is_flag=True, help="Only say which files are corrupt, do not fetch them again.")
+def verify_files(context: CommandContext, no_fetch: bool) -> int:
+    """Read every file and compare it with its checksum.
+
+    A corrupt one is fetched again. The exit status is 1 when one stays corrupt.
+    """
+    out = context.out
+    with _opened(context) as cache:
+        cache.open()
+        stored = cache.index.files()
+        total = sum(file.size_bytes for file in stored)
+        done = 0
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            out.bar(done, total, f"{size(done)} of {size(total)} verified")
+
+        corrupt = [file for file in stored if not cache.verify(file, step)]
+        out.end_bar()
+        left = 0
+        for file in corrupt:
+            try:
+                if no_fetch:
+                    raise CacheError("not fetched again")
+                cache.get(file.url, file.ttl_s, progress=_progress(context))
+                out.end_bar()
+                out.line(f"{file.name}: was corrupt, fetched again")
+            except CacheError as error:
+                left += 1
+                out.note(f"{file.name}: corrupt, {_message(error)}")
+    intact, again = len(stored) - len(corrupt), len(corrupt) - left
+    out.line(f"{len(stored):,} files, {size(total)}: {intact:,} as they were, {again:,} fetched again, {left:,} corrupt.")
+    return 1 if left else 0
+
+
+@click.command("import", cls=VaultCommand)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+def import_files(context: CommandContext, folder: Path, dry_run: bool) -> int:
+    """Import the files of FOLDER, a cache that a `cache_metadata.json` describes.
+
+    Each is copied, and compared with its hash.
+    """
+    with _opened(context) as cache:
+        report = import_layout(cache, folder, dry_run=dry_run)
+    would = "would be " if dry_run else ""
+    context.out.line(
+        f"{report.read:,} files listed: {report.new:,} {would}taken in, {report.same:,} here already,"
+        f" {len(report.rejected):,} rejected."
+    )
+    for name, reason in report.rejected:
+        context.out.note(f"  {name}: {reason}")
+    return 1 if report.read and len(report.rejected) == report.read else 0
+
+
+@contextmanager
+def _opened(context: CommandContext) -> Iterator[FileCache]:
+    """Yield the cache; what it has in memory is written at the end. Raises `CacheError` with the URL in its message."""
+    with opened_services(context) as services:
+        try:
+            yield services.files.cache
+        except (CacheError, DatabaseError) as error:
+            raise CacheError(_message(error)) from error
+        finally:
+            services.close()
+
+
+def _progress(context: CommandContext) -> Callable[[int, int | None], None]:
+    def draw(done: int, total: int | None) -> None:
+        context.out.bar(done, total, f"{size(done)} of {size(total)}" if total else size(done))
+
+    return draw
+
+
+def _message(error: Exception) -> str:
+    """Return what went wrong, with the URL where the message does not have it."""
+    return f"{error.url.partition('?')[0]}: {error}" if isinstance(error, OriginError) else str(error)
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    fetch = entry.fetch
+    state = entry.state if fetch is None else f"{fetch.state} {size(fetch.done_bytes)}"
+    until = ""
+    if entry.expires_at and fetch is None:
+        until = "until " + datetime.datetime.fromtimestamp(entry.expires_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    return (
+        size(entry.size_bytes or (fetch.total_bytes or 0) if fetch else entry.size_bytes),
+        state,
+        entry.sha256[:12],
+        f"{entry.name} ({entry.host})",
+        until or (fetch.reason if fetch is not None else ""),
+    )

@@ -1,0 +1,114 @@
+"""`sync`, `discogs` and `scan`: records from Discogs and from music folders, as the tasks that the pages start too."""
+
+import time
+from pathlib import Path
+
+import click
+
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.output import Output
+from image_cache.cli.services import opened_services
+from image_cache.errors import CacheError
+from image_cache.importers.discogs.service import SYNC, TEST
+from image_cache.importers.music.folders import below
+from image_cache.models import TaskState
+
+SHOWN_PROBLEMS = 20
+
+
+@click.command("sync", cls=VaultCommand)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Store the token in this file first: on the command line others could read it.",
+)
+def sync(context: CommandContext, token_file: Path | None) -> int:
+    """Read the collection at Discogs.
+
+    When it is stopped it goes on where it was, here or in the server; a second run changes nothing.
+    """
+    out = context.out
+    with opened_services(context) as services:
+        if token_file is not None:
+            services.discogs.keep_untested(token_file.read_text(encoding="utf-8", errors="replace"))
+            if status := _print_end(out, services.tasks.run(TEST, {}, _Messages(out))):
+                return status
+        return _print_end(out, services.tasks.run(SYNC, {"by": "command"}, _Messages(out)))
+
+
+@click.command("discogs", cls=VaultCommand)
+@click.option("--forget", is_flag=True, help="Delete the token. Records stay.")
+def discogs(context: CommandContext, forget: bool) -> None:
+    """Show the connection to Discogs."""
+    out = context.out
+    with opened_services(context) as services:
+        if forget:
+            out.line("The token is forgotten." if services.discogs.forget() else "No token is kept here.")
+            return
+        state = services.discogs.status()
+    if not state.has_token:
+        out.line("No token is kept here.")
+        return
+    out.line(
+        f"Connected as {state.account}, {state.items or 0:,} items." if state.account else "A token is kept here, not tested yet."
+    )
+    if state.pass_at:
+        out.line(f"Read {time.strftime('%Y-%m-%d %H:%M', time.localtime(state.pass_at))}.")
+    if state.fault:
+        out.line(state.message)
+
+
+@click.command("scan", cls=VaultCommand)
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
+def scan(context: CommandContext, folder: str | None) -> None:
+    """Scan the music folders, or only DIR. A DIR that is in none of them becomes one."""
+    out = context.out
+
+    def draw(state: TaskState) -> None:
+        if not state.is_over:
+            out.bar(state.done, None, f"{state.done:,} files. {state.message}")
+
+    wanted = {}
+    with opened_services(context) as services:
+        if folder is not None:
+            folders = services.music.roots
+            if all(below(root.real_path, folder) is None for root in folders.sync()):
+                folders.choose(folder, is_trusted=True)
+            wanted = {"dir": folder}
+        ended = services.tasks.run("music", wanted, draw)
+    out.end_bar()
+    if ended.state != "done":
+        raise CacheError(ended.message)
+    out.line(ended.outcome["says"])
+    problems = ended.outcome["problems"]
+    for line in problems[:SHOWN_PROBLEMS]:
+        out.note(f"  {line}")
+    if len(problems) > SHOWN_PROBLEMS:
+        out.note(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
+
+
+def _print_end(out: Output, state: TaskState) -> int:
+    """Say how a task ended; return 1 if it did not end well."""
+    message = str(state.outcome.get("says") or state.message)
+    if state.state != "done":
+        out.note(message or "Stopped; it goes on with the next start.")
+        return 1
+    out.line(message)
+    return 0
+
+
+class _Messages:
+    """Prints each new message of a task once."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._last = ""
+
+    def __call__(self, state: TaskState) -> None:
+        if not state.message or state.message == self._last or state.is_over:
+            return
+        self._last = message = state.message
+        if state.paused_until is not None:
+            message = f"{message} On again in {max(1, round(state.paused_until - time.time()))} s."
+        self._out.note(message)

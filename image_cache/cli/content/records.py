@@ -1,0 +1,87 @@
+"""`import`, `export` and `remove`: records from and to tables, and away."""
+
+from pathlib import Path
+
+import click
+
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.services import opened_services
+from image_cache.errors import CacheError
+from image_cache.tables.read import is_database
+
+SHOWN_REJECTS = 20
+MAX_RECORD_ID = 2**63 - 1
+
+TABLE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+
+
+@click.command("import", cls=VaultCommand)
+@TABLE
+@DRY_RUN
+def import_records(context: CommandContext, file: Path, dry_run: bool) -> int:
+    """Import the records of a CSV or JSON FILE.
+
+    A row with an error is named and left out; a second run changes nothing.
+    """
+    return _import(context, file, dry_run=dry_run)
+
+
+@click.command("import-original", cls=VaultCommand)
+@TABLE
+@DRY_RUN
+def import_original(context: CommandContext, file: Path, dry_run: bool) -> int:
+    """Import the records, plays and history of FILE, the `vinylvault.db` of the original program. It is only read."""
+    if not is_database(file):
+        raise CacheError(f"{file}: this is no SQLite database.")
+    return _import(context, file, dry_run=dry_run)
+
+
+@click.command("export", cls=VaultCommand)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def export_records(context: CommandContext, file: Path) -> None:
+    """Write all records to FILE, as CSV or JSON by its name. It can be imported again."""
+    with opened_services(context) as services:
+        count = services.library.export_table(file)
+    context.out.line(f"{count:,} records written to {file}.")
+
+
+@click.command("remove", cls=VaultCommand)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(min=1, max=MAX_RECORD_ID))
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
+def remove_records(context: CommandContext, ids: tuple[int, ...], is_confirmed: bool) -> None:
+    """Remove the records with these numbers, with their plays, notes and own covers.
+
+    The number of a record is in the address of its page. If one is unknown it is named, and nothing is removed. What a source
+    still has comes back with the next sync or scan.
+    """
+    wanted = tuple(dict.fromkeys(ids))
+    with opened_services(context) as services:
+        titles = services.removal.titles(wanted)
+        if unknown := [str(record_id) for record_id in wanted if record_id not in titles]:
+            raise CacheError(f"There is no record {', '.join(unknown)}. Nothing was removed.")
+        if not is_confirmed:
+            for record_id in wanted:
+                context.out.line(f"{record_id}  {titles[record_id]}")
+            click.confirm(f"Remove {'this record' if len(wanted) == 1 else f'these {len(wanted):,} records'}?", abort=True)
+        for removed in services.removal.remove(wanted):
+            context.out.line(f"Removed: {removed.artist}, {removed.title}.")
+
+
+def _import(context: CommandContext, file: Path, *, dry_run: bool) -> int:
+    out = context.out
+    with opened_services(context) as services:
+        report = services.library.import_table(file, dry_run=dry_run)
+        if not dry_run:
+            services.covers.register(services.library.cover_urls())
+    would = "would be " if dry_run else ""
+    out.line(
+        f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same,"
+        f" {report.rejected_count:,} rejected."
+    )
+    for line, reason in report.rejected[:SHOWN_REJECTS]:
+        out.note(f"  line {line}: {reason}")
+    if report.rejected_count > SHOWN_REJECTS:
+        out.note(f"  and {report.rejected_count - SHOWN_REJECTS:,} more")
+    return 1 if report.read and report.rejected_count == report.read else 0

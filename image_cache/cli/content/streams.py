@@ -1,0 +1,94 @@
+"""`streams` and `storage`: streams listed, imported and checked, and the place of their originals."""
+
+from pathlib import Path
+
+import click
+
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.services import opened_services
+from image_cache.errors import CacheError
+from image_cache.storage.check import examine
+from image_cache.streams.legacy_import import import_original
+
+SHOWN_REJECTS = 20
+
+
+@click.command("list", cls=VaultCommand)
+def list_streams(context: CommandContext) -> None:
+    """List every stream with its owner and the number of its images."""
+    with opened_services(context) as services:
+        streams, tallies = services.streams.rows.streams(), services.streams.rows.totals()
+    rows = [
+        (stream.slug, stream.owner_name or "(nobody)", str(sum(n for n, _, _ in tallies.get(stream.id, {}).values())))
+        for stream in streams
+    ]
+    context.out.table(("Stream", "Owner", "Images"), rows, right=(2,), aligned=(40, 20, 5), gap=1)
+
+
+@click.command("import", cls=VaultCommand)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--owner", default="", help="The account that the new streams belong to.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+def import_streams(context: CommandContext, file: Path, owner: str, dry_run: bool) -> int:
+    """Import the streams of an images_metadata.json of the original layout.
+
+    The images are in the folders beside it.
+    """
+    out = context.out
+    with opened_services(context) as services:
+        viewer = services.streams.members.viewer(owner)
+        if owner and viewer.account_id is None:
+            raise CacheError(f"There is no account {owner}.")
+        report = import_original(services.streams, file, owner=viewer, dry_run=dry_run)
+    would = "would be " if dry_run else ""
+    out.line(
+        f"{report.read:,} images read: {report.new:,} {would}new in {len(report.streams):,} streams,"
+        f" {report.same:,} here already, {len(report.rejected):,} rejected."
+    )
+    for name, reason in report.rejected[:SHOWN_REJECTS]:
+        out.note(f"  {name}: {reason}")
+    if len(report.rejected) > SHOWN_REJECTS:
+        out.note(f"  and {len(report.rejected) - SHOWN_REJECTS:,} more")
+    return 1 if report.read and len(report.rejected) == report.read else 0
+
+
+@click.command("check", cls=VaultCommand)
+@click.argument("slug", required=False)
+def check(context: CommandContext, slug: str | None) -> int:
+    """Request everything that a stream (or each of them) gives out, as every kind of viewer.
+
+    The exit status is 1 when an answer is not what the visibility says.
+    """
+    from image_cache.web.app import build_app  # Flask, which no other command needs
+    from image_cache.web.streams.privacy_check import run_selftest
+
+    out = context.out
+    with opened_services(context) as services:
+        streams = [stream for stream in services.streams.rows.streams() if slug in (None, stream.slug)]
+        if slug and not streams:
+            raise CacheError(f"There is no stream {slug}.")
+        app = context.app or build_app(services)
+        reports = [run_selftest(app, stream) for stream in streams]
+    for report in reports:
+        out.line(f"{report.stream}: {report.asked:,} questions, {len(report.wrong)} wrong.")
+        for finding in report.wrong[:SHOWN_REJECTS]:
+            out.note(f"  as {finding.kind}: {finding.method} {finding.address} {finding.found}")
+    return 1 if any(report.wrong for report in reports) else 0
+
+
+@click.command("check", cls=VaultCommand)
+def check_storage(context: CommandContext) -> int:
+    """Try everything that a storage has to do, on names of its own.
+
+    The exit status is 1 when something that is needed does not work.
+    """
+    with opened_services(context) as services:
+        try:
+            findings = examine(services.streams.images.storage)
+        except CacheError as error:
+            raise CacheError(str(error)) from error
+    for finding in findings:
+        mark = "ok     " if finding.is_well else "MISSING" if finding.is_needed else "note   "
+        context.out.line(f"{mark} {finding.what}{finding.note}")
+    return 1 if any(finding.is_needed and not finding.is_well for finding in findings) else 0

@@ -1,0 +1,38 @@
+"""`users`: accounts, added and given passwords."""
+
+import sys
+
+import click
+
+from image_cache.accounts.service import ROLES
+from image_cache.cli.command import VaultCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.services import opened_services
+
+
+@click.command("add", cls=VaultCommand)
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), required=True)
+def add(context: CommandContext, name: str, role: str) -> None:
+    """Add an account for NAME.
+
+    The password comes from standard input, so that it is in no history and in no list of processes.
+    """
+    with opened_services(context) as services:
+        account = services.accounts.add(name, _password(), role)
+    context.out.line(f"{account.name} is now {'an' if role[0] in 'aeiou' else 'a'} {role}.")
+
+
+@click.command("password", cls=VaultCommand)
+@click.argument("name")
+def password(context: CommandContext, name: str) -> None:
+    """Change the password of NAME and end all its sessions. The new one comes from standard input."""
+    with opened_services(context) as services:
+        services.accounts.set_password(name, _password())
+    context.out.line(f"The password of {name} is changed.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,0 +1,60 @@
+"""Parameters of commands: value types, and the options that more than one command (or `cache_monitor.py`) has."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+LONGEST_DAYS, LONGEST_S, MAX_KEPT = 36_500.0, 86_400.0, 10_000
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class Number(click.ParamType[float]):
+    """A number within bounds."""
+
+    name = "number"
+
+    def __init__(self, limit: float, *, least: float = 0, kind: type[float] = float) -> None:
+        self.limit = limit
+        self.least = least
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = self.kind(value)
+        except ValueError:
+            self.fail(f"invalid number value: {value!r}", param, ctx)
+        if not self.least <= number <= self.limit:  # NaN is refused too
+            self.fail(f"{value} is outside {self.least:g} to {self.limit:g}", param, ctx)
+        return number
+
+
+class AbsolutePath(click.ParamType[Path]):
+    """A path that need not exist; `~` is the home folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(value).expanduser().absolute()
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return click.Path().shell_complete(ctx, param, incomplete)
+
+
+# Of every command that looks after the vault itself.
+JSON = click.Option(["--json", "is_json"], is_flag=True, help="one JSON object instead of text")
+CACHE_DIR = click.Option(
+    ["--cache-dir"], type=AbsolutePath(), metavar="DIR", help="the cache folder, when the settings do not name it"
+)
+DATABASE = click.Option(["--database"], type=AbsolutePath(), metavar="FILE", help="the catalogue (catalog.db), likewise")
+VAULT_OPTIONS = (JSON, CACHE_DIR, DATABASE)
+
+
+def urls(help: str) -> Callable[[C], C]:
+    return click.option("--url", "urls", multiple=True, metavar="U", help=help)
+
+
+def archive(help: str) -> Callable[[C], C]:
+    return click.option("--file", "file", metavar="F", help=help)

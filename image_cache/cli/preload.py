@@ -1,0 +1,117 @@
+"""`preload`: fetch missing covers, by the service when it runs, else by workers of this process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from image_cache.cli.command import MaintenanceCommand
+from image_cache.cli.context import CommandContext
+from image_cache.cli.covers import opened_cover_services
+from image_cache.cli.params import urls
+from image_cache.covers import WARM, ImageCache
+from image_cache.covers.build import CoverServices
+from image_cache.db.database import DatabaseError
+from image_cache.engine.maintenance import rebuild_from_files
+from image_cache.engine.pool import Pool
+from image_cache.errors import QueueFull
+from image_cache.records.table import AlbumTable
+from image_cache.units import counted
+
+POLL_S = 0.5
+BATCH = 500  # queued at a time: a full queue would keep waiting what somebody looks at meanwhile
+
+
+@click.command("preload", cls=MaintenanceCommand)
+@urls("only this address; repeatable")
+def preload(context: CommandContext, urls: tuple[str, ...]) -> int:
+    """Fetch every cover that is missing, or only some, with a progress bar.
+
+    The service fetches them when it runs, otherwise this command does. The exit status is 1 when some could not be fetched.
+    """
+    out = context.out
+    context.require("Cache", "Rights", "Disk")
+    is_served = context.service.answers()
+    wakeup = threading.Event()
+    with opened_cover_services(context, wakeup.set) as parts, _workers(context, parts, wakeup, is_served=is_served):
+        covers = parts.covers
+        refused = covers.register_addresses(list(urls)) if urls else {}
+        for url, why in refused.items():
+            out.line(f"{url}: {why}")
+        digests = [covers.digest_of(url) for url in urls if url not in refused]
+        if not urls:
+            _register_all(context, covers)
+        try:
+            done, total, failed = _watch(context, covers, digests)
+        except KeyboardInterrupt:
+            out.end_bar(is_done=False)
+            out.line("What is queued stays queued; the service goes on with it.")
+            raise
+    waiting = total - done - failed
+    result = f"{counted(done, 'cover')} here, {failed:,} could not be had"
+    rest = f", {waiting:,} wait for hosts that are paused or failed a moment ago" if waiting else ""
+    out.line(f"{result}{rest}.")
+    out.json({"total": total, "done": done, "failed": failed, "waiting": waiting, "refused": refused})
+    return 1 if failed or waiting or refused else 0
+
+
+def _watch(context: CommandContext, covers: ImageCache, digests: list[str]) -> tuple[int, int, int]:
+    """Keep the queue filled and draw the bar until no job can run; return (done, total, failed)."""
+    while True:
+        _enqueue(covers, digests)
+        done, total, failed = _progress(covers, digests)
+        context.out.bar(done + failed, total, f"{done:,} of {total:,}" + (f", {failed} failed" if failed else ""))
+        is_moving = covers.jobs.running() > 0 or covers.jobs.runnable()[0] > 0
+        if done + failed >= total or not is_moving:
+            context.out.end_bar(is_done=done + failed >= total)
+            return done, total, failed
+        covers.wake()
+        time.sleep(POLL_S)
+
+
+def _enqueue(covers: ImageCache, digests: list[str]) -> None:
+    try:
+        if digests:
+            covers.enqueue_digests(digests, WARM)
+        elif covers.jobs.depth() < BATCH:
+            covers.enqueue_digests(covers.registry.unfetched(covers.cache.namespace, covers.clock(), BATCH), WARM)
+    except QueueFull:
+        return  # those in the queue come first
+
+
+def _progress(covers: ImageCache, digests: list[str]) -> tuple[int, int, int]:
+    if not digests:
+        total, done, failed = covers.registry.summary(covers.cache.namespace)
+        return done, total, failed
+    states = [cover.state for cover in covers.states(digests)]
+    return states.count("ready"), len(states), states.count("failed")
+
+
+def _register_all(context: CommandContext, covers: ImageCache) -> None:
+    """Register the covers of the catalogue, as the service does; without it those that are registered are fetched."""
+    try:
+        covers.register(AlbumTable(context.vault.catalog).cover_urls())
+    except DatabaseError:
+        context.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
+
+
+@contextmanager
+def _workers(context: CommandContext, parts: CoverServices, wakeup: threading.Event, *, is_served: bool) -> Iterator[None]:
+    """Start workers when no service runs that would fetch."""
+    if is_served:
+        yield
+        return
+    covers = parts.covers
+    if covers.cache.is_adopting:
+        rebuild_from_files(covers.cache)
+    covers.jobs.release_dead()
+    pool = Pool(parts.loader.run_next, [], workers=context.settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
+    pool.start()
+    try:
+        yield
+    finally:
+        parts.loader.stop()
+        pool.close()
+        covers.jobs.release_own()

@@ -1,0 +1,171 @@
+"""`report`: everything that the figures say: what is stored, how fast the disk is, which hosts and covers are in trouble."""
+
+import os
+import statistics
+import time
+from datetime import datetime
+
+import click
+
+from image_cache.cli.command import MaintenanceCommand
+from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
+from image_cache.cli.status import StatusReport, collect, main_rows
+from image_cache.engine.key import Key
+from image_cache.engine.stats.history import HostFigures, WriteBudget
+from image_cache.engine.stats.miss_ratio import MissRatioCurve
+from image_cache.maintenance.health.check import verdict
+from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.units import megabytes
+
+SAMPLE = 100  # pictures that are read to measure the disk
+SAMPLE_LEAST = 10
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+SHOWN_HOSTS = 10
+DATE_TIME = "%Y-%m-%d %H:%M"
+
+
+@click.command("report", cls=MaintenanceCommand, is_reading=True)
+def report(context: CommandContext) -> int:
+    """Show everything that the figures say.
+
+    Sizes, the speed of the disk, hosts and covers in trouble, which size of the cache is enough, and what is written to the card.
+    """
+    checks, vault, out = context.checks(is_deep=False), context.vault, context.out
+    known = collect(vault, context.service.stats())
+    sizes, speed, curve = vault.by_variant(), read_speed(vault), vault.miss_ratio_curve()
+    out.line(f"VinylVault, {clock_time(context.clock(), DATE_TIME)}, {verdict(checks)}")
+    out.line()
+    out.rows([*main_rows(known), *_work_rows(known), *speed])
+    if sizes:
+        out.line()
+        out.table(
+            ("size", "pictures", "bytes", "mean", "last stored"),
+            [
+                (
+                    size.variant,
+                    f"{size.entries:,}",
+                    megabytes(size.bytes),
+                    f"{size.bytes / size.entries / 1e3:,.1f} KB",
+                    clock_time(size.last_stored_at, DATE_TIME),
+                )
+                for size in sizes
+            ],
+            right=(1, 2, 3),
+        )
+    if known.hosts:
+        out.line()
+        out.table(
+            ("fetches", "failed", "median", "bytes", "host"),
+            [
+                (f"{h.fetches:,}", f"{h.failures:,}", _ms(h.median_ms), megabytes(h.fetched_bytes), host_line(h))
+                for h in known.hosts[:SHOWN_HOSTS]
+            ],
+            right=(0, 1, 2, 3),
+        )
+    if known.failures:
+        out.line()
+        out.table(
+            ("when", "why", "what could not be fetched"),
+            [(clock_time(failure.at, "%d %b %H:%M"), failure.reason[:34], failure.what) for failure in known.failures],
+        )
+    out.line()
+    out.wrapped("", _curve_line(curve, known.stats.budget_bytes))
+    for sentence in _wear_lines(known.wear):
+        out.wrapped("", sentence)
+    out.line()
+    out.wrapped("", verdict_line(checks))
+    out.json(
+        {
+            "verdict": verdict(checks),
+            "reason": reason(checks),
+            "figures": known.to_dict(),
+            "sizes": [
+                {"size": size.variant, "pictures": size.entries, "bytes": size.bytes, "last_stored_at": size.last_stored_at}
+                for size in sizes
+            ],
+            "speed": dict(speed),
+            "curve": [{"bytes": size_bytes, "hit_ratio": share} for size_bytes, share in curve.points],
+        }
+    )
+    return EXITS[verdict(checks)]
+
+
+def host_line(host: HostFigures) -> str:
+    """Return the host, and its trouble when it is in some."""
+    until = f" paused until {clock_time(host.paused_until)}" if host.paused_until else ""
+    return f"{host.lane}{until}{' (' + host.reason + ')' if host.reason else ''}"
+
+
+def clock_time(at: float, shape: str = "%H:%M:%S") -> str:
+    """Return a moment in local time."""
+    try:
+        return datetime.fromtimestamp(at).strftime(shape)  # noqa: DTZ006
+    except (ValueError, OverflowError, OSError):
+        return "?"
+
+
+def read_speed(vault: ReadonlyVault) -> list[tuple[str, str]]:
+    """Measure how long it takes to read some pictures, those first that are least likely in the page cache of the system."""
+    took_ms = []
+    for key, _ in vault.index.victims(vault.cache.namespace, SAMPLE):
+        started = time.monotonic()
+        if _read(vault, key):
+            took_ms.append((time.monotonic() - started) * 1000)
+    if len(took_ms) < SAMPLE_LEAST:
+        return [("Reading from disk", "too few pictures to say")]
+    took_ms.sort()
+    median, p90 = statistics.median(took_ms), took_ms[int(len(took_ms) * 0.9)]
+    return [("Reading from disk", f"{median:.2f} ms, {p90:.2f} ms for the slowest tenth")]
+
+
+def _read(vault: ReadonlyVault, key: Key) -> bool:
+    try:
+        fd = os.open(vault.cache.disk.root / key.path, READ_FLAGS)
+    except OSError:
+        return False
+    try:
+        while os.read(fd, 1 << 20):
+            pass
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _work_rows(known: StatusReport) -> list[tuple[str, str]]:
+    stats = known.stats
+    cleaned = clock_time(stats.last_cleanup_at, DATE_TIME) if stats.last_cleanup_at else "never"
+    return [
+        ("Hits, misses", f"{stats.hits:,}, {stats.misses:,}"),
+        ("Fetches", f"{stats.fetches:,}, {megabytes(stats.fetched_bytes)}; {stats.failures:,} failed"),
+        ("Renders", f"{stats.renders:,}"),
+        ("Fresh for", f"{stats.ttl_hours:g} hours; {known.stale:,} stale, shown until they are revalidated"),
+        ("Last cleanup", cleaned),
+    ]
+
+
+def _curve_line(curve: MissRatioCurve, budget_bytes: int) -> str:
+    """Return how big the cache should be, or that too little is known."""
+    if not curve.is_enough:
+        return "How big should the cache be? Too little is known yet: that takes a day, and some hundred uses."
+    shares = ", ".join(f"{megabytes(size)} {share * 100:.0f} %" for size, share in curve.points)
+    here, best = dict(curve.points)[budget_bytes], max(share for _, share in curve.points)
+    if here < best - 0.005:
+        advice = f"{megabytes(curve.enough_bytes)} would answer {best * 100:.0f} %."
+    else:
+        advice = f"{megabytes(min(curve.enough_bytes, budget_bytes))} are enough."
+    return f"How big should the cache be? {shares}. {advice}"
+
+
+def _wear_lines(wear: WriteBudget) -> list[str]:
+    """Return what was written to the card, and how long it lasts at that rate."""
+    lines = [f"Written today: {megabytes(wear.today_bytes)} of a budget of {megabytes(wear.budget_bytes)}."]
+    if wear.per_day_bytes is not None:
+        rate = f"{megabytes(wear.per_day_bytes)} a day in the last whole days"
+        lines.append(f"{rate}; the card lasts {wear.years:,.0f} years at that." if wear.years is not None else f"{rate}.")
+    return lines
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} ms"

@@ -1,0 +1,89 @@
+"""State of a cover: ready, in work, given up; fresh or stale; and what a load still has to render. No I/O."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from image_cache.engine.jobs import LoadRequest
+from image_cache.engine.registry import ImageRecord
+from image_cache.imaging.variants import Variant
+from image_cache.models import Cover
+
+BASE_VARIANTS = ("thumbnails", "detail")  # rendered with every fetch; the others when a screen asks for them
+SETTLED_FRESH_S = 365 * 86400.0  # for identities whose bytes never change
+# A `retry_at` further ahead than any back-off was written by a wrong clock; it is ignored.
+LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
+
+_BASE = frozenset(BASE_VARIANTS)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImages:
+    """What is known about some images, by digest: their rows, which variants are stored, and whether a job runs now."""
+
+    images: Mapping[str, ImageRecord]
+    stored: Mapping[str, set[str]]
+    running: Mapping[str, bool]
+
+    def covers(self, digests: Sequence[str], now: float, *, unknown: str) -> list[Cover]:
+        """Return a cover for each digest, in order: `none` for "", the state `unknown` for one that is not registered."""
+        found = {
+            digest: cover_of(image, self.stored.get(digest, ()), self.running.get(digest, False), now)
+            for digest, image in self.images.items()
+        }
+        return [found.get(digest) or self._without_row(digest, unknown) for digest in digests]
+
+    def loads(self, digests: Iterable[str], now: float) -> list[LoadRequest]:
+        """Return what has to be loaded of the digests. Unknown ones and those given up are left out."""
+        return [
+            LoadRequest(digest, image.lane)
+            for digest in dict.fromkeys(digests)
+            if (image := self.images.get(digest)) is not None and needs_load(image, self.stored.get(digest, ()), now)
+        ]
+
+    def _without_row(self, digest: str, unknown: str) -> Cover:
+        if not digest:
+            return Cover("", "none")
+        return Cover(digest, "ready" if "thumbnails" in self.stored.get(digest, ()) else unknown)
+
+
+def cover_of(image: ImageRecord, stored: Collection[str], is_running: bool, now: float) -> Cover:
+    """Return what a page shows of an image: `stored` are its variants, `is_running` whether a job loads it now."""
+    if "thumbnails" in stored:
+        state = "ready"
+    elif is_running:
+        state = "working"
+    else:
+        state = "failed" if is_given_up(image, now) else "waiting"
+    edge_px = max(image.width or 0, image.height or 0) or None
+    return Cover(image.digest, state, image.average, image.hue, image.chroma, image.retry_at or None, edge_px)
+
+
+def needs_load(image: ImageRecord, stored: Collection[str], now: float) -> bool:
+    """Return True if a base variant is missing or the image is stale, and it may be tried now."""
+    return (not _BASE.issubset(stored) or is_stale(image, now)) and not is_resting(image, now)
+
+
+def is_stale(image: ImageRecord, now: float) -> bool:
+    """Return True if the image is past its freshness. A time further ahead than we ever set was written by a wrong clock."""
+    return image.fresh_until is None or not now < image.fresh_until <= now + SETTLED_FRESH_S + 1
+
+
+def is_resting(image: ImageRecord, now: float) -> bool:
+    """Return True if the last load failed and it is too early for a retry."""
+    longest_s = LONGEST_FINAL_REST_S if image.is_final else LONGEST_REST_S
+    return image.failures > 0 and now < image.retry_at <= now + longest_s
+
+
+def is_given_up(image: ImageRecord, now: float) -> bool:
+    """Return True if a page should say that there is no cover, until `retry_at`."""
+    return image.is_final and is_resting(image, now)
+
+
+def missing_variants(variants: Iterable[Variant], stored: Collection[str], wants: Collection[str] = ()) -> list[Variant]:
+    """Return the variants that a load with these wants has to render."""
+    return [v for v in variants if (v.name in _BASE or v.name in wants) and v.name not in stored]
+
+
+def wants_of(variant: str) -> tuple[str, ...]:
+    """Return what a job has to name so that the variant is rendered: nothing for one that every job renders."""
+    return () if variant in _BASE else (variant,)

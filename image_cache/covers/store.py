@@ -1,0 +1,60 @@
+"""What the parts of the cover cache share: where covers are stored, what is known about them, and the limits in force."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from image_cache.covers.digests import CoverDigests
+from image_cache.covers.states import KnownImages
+from image_cache.engine.cache import Cache
+from image_cache.engine.jobs import JobQueue
+from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.imaging.variants import Variant
+
+AT_A_TIME = 400  # digests per SQL statement
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """The limits in force. `paused_at` is when an operator paused fetching, None while it goes on."""
+
+    budget_bytes: int
+    memory_bytes: int  # of the memory tier of a process
+    ttl_hours: float
+    paused_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoverStore:
+    """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock."""
+
+    cache: Cache
+    registry: ImageRegistry
+    jobs: JobQueue
+    digests: CoverDigests
+    variants: Mapping[str, Variant]
+    limits: Callable[[], CacheLimits]
+    clock: Callable[[], float]
+
+    def images(self, digests: Iterable[str]) -> dict[str, ImageRecord]:
+        """Return those of the digests that are registered."""
+        return {digest: image for part in chunks(digests) for digest, image in self.registry.get_many(part).items()}
+
+    def stored_variants(self, digests: Iterable[str]) -> dict[str, set[str]]:
+        """Return which variants are stored, for each of the digests that has any."""
+        return {digest: names for part in chunks(digests) for digest, names in self.cache.index.variants_of(part).items()}
+
+    def known(self, digests: Collection[str], images: Mapping[str, ImageRecord]) -> KnownImages:
+        """Return what is known about the digests, of which `images` are the rows."""
+        running = {digest: runs for part in chunks(digests) for digest, runs in self.jobs.state_of(part).items()}
+        return KnownImages(images, self.stored_variants(digests), running)
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the values in lists that one SQL statement takes."""
+    rest = iter(values)
+    while part := list(islice(rest, AT_A_TIME)):
+        yield part

@@ -1,0 +1,25 @@
+"""Names of processes that hold jobs: pid and start time, so that a successor with the same pid is another holder."""
+
+import os
+from pathlib import Path
+
+
+def holder_name() -> str:
+    """Return the name of this process."""
+    return f"{os.getpid()}:{_start_time(os.getpid())}"
+
+
+def is_holder_alive(holder: str) -> bool:
+    """Return True if the process of this name still runs."""
+    pid, _, started = holder.partition(":")
+    return _start_time(int(pid)) == started
+
+
+def _start_time(pid: int) -> str:
+    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end. A process that
+    # ended and was not yet collected by its parent (state Z) does nothing any more.
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return "gone" if facts[0] in "ZX" else facts[19]
+    except (OSError, IndexError):
+        return "gone"

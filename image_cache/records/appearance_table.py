@@ -1,0 +1,157 @@
+"""Table of what the covers of records look like: `album_looks` in the index, disposable, written by the audit of covers."""
+
+import logging
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
+from image_cache.imaging.color import Colour, unpacked
+from image_cache.records.colours import palette_distance
+
+logger = logging.getLogger(__name__)
+
+REVISION = "album_looks"  # in `meta`: incremented with every change of an order or a flaw
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAppearance:
+    """The cover of one record. `band` and `place` None: not analysed yet; `flaw` is "", "small" or "oblong"."""
+
+    album_id: int
+    digest: str
+    band: int | None = None
+    place: int | None = None
+    flaw: str = ""
+
+
+class RecordAppearanceTable:
+    """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def revision(self) -> int:
+        """Return a number that changes with the order by colour; 0 if the index cannot be read."""
+        try:
+            row = self.database.row("SELECT value FROM meta WHERE name = ?", (REVISION,))
+        except DatabaseError:
+            return 0
+        return int(row[0]) if row else 0
+
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Yield (album id, band) in the order of the wall by colour. Nothing if the index cannot be read."""
+        try:
+            yield from self.database.stream(
+                "SELECT album_id, band FROM album_looks WHERE band IS NOT NULL ORDER BY band, place, album_id"
+            )
+        except DatabaseError as error:
+            logger.warning("no order by colour reason=%s", error)
+
+    def between(self, first: int, last: int) -> dict[int, RecordAppearance]:
+        """Return the rows of the albums with ids from `first` to `last`."""
+        rows = self.database.rows(
+            "SELECT album_id, digest, band, place, flaw FROM album_looks WHERE album_id BETWEEN ? AND ?", (first, last)
+        )
+        return {row[0]: RecordAppearance(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
+
+    def put(self, conn: Connection, appearances: Iterable[RecordAppearance]) -> None:
+        conn.executemany(
+            "INSERT INTO album_looks (album_id, digest, band, place, flaw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (album_id)"
+            " DO UPDATE SET digest = excluded.digest, band = excluded.band, place = excluded.place, flaw = excluded.flaw,"
+            " twins = CASE WHEN digest = excluded.digest THEN twins END",
+            [(row.album_id, bytes.fromhex(row.digest), row.band, row.place, row.flaw) for row in appearances],
+        )
+
+    def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
+        conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(album_id,) for album_id in album_ids])
+
+    def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
+        """Forget removed records. A cover that looked like theirs alone looks like no other now."""
+        self.forget(conn, album_ids)
+        conn.execute(
+            "UPDATE album_looks SET twins = NULL WHERE twins IN"
+            " (SELECT twins FROM album_looks WHERE twins IS NOT NULL GROUP BY twins HAVING count(*) = 1)"
+        )
+        # Groups are counted by their highest number, and paged by it: no number may be missing.
+        conn.execute(
+            "WITH renumbered AS (SELECT album_id, dense_rank() OVER (ORDER BY twins) AS number FROM album_looks WHERE twins IS NOT NULL)"
+            " UPDATE album_looks SET twins = renumbered.number"
+            " FROM renumbered WHERE renumbered.album_id = album_looks.album_id AND twins <> renumbered.number"
+        )
+
+    def changed(self, conn: Connection, now: float) -> None:
+        """Let all processes know that orders built from these rows are outdated. Higher than any number of an index that was lost."""
+        conn.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value)",
+            (REVISION, int(now)),
+        )
+
+    def hashes(self) -> tuple["array[int]", "array[int]"]:
+        """Return the albums that can be compared, and the hash of each: 16 bytes per album."""
+        pairs = self.database.stream(
+            "SELECT album_id, hash FROM album_looks JOIN looks USING (digest) WHERE hash IS NOT NULL ORDER BY album_id"
+        )
+        ids, hashes = array("q"), array("Q")
+        for album_id, shape in pairs:
+            ids.append(album_id)
+            hashes.append(int.from_bytes(shape, "big"))
+        return ids, hashes
+
+    def pair(self, conn: Connection, groups: Iterable[Sequence[int]]) -> None:
+        """Replace the groups of records whose covers look the same."""
+        conn.execute("UPDATE album_looks SET twins = NULL WHERE twins IS NOT NULL")
+        conn.executemany(
+            "UPDATE album_looks SET twins = ? WHERE album_id = ?",
+            [(number, album_id) for number, group in enumerate(groups, 1) for album_id in group],
+        )
+
+    def twins(self, first: int, count: int) -> list[list[int]]:
+        """Return `count` groups of albums that look the same, from the `first` on, counted from 0."""
+        rows = self.database.rows(
+            "SELECT twins, album_id FROM album_looks WHERE twins > ? AND twins <= ? ORDER BY twins, album_id",
+            (first, first + count),
+        )
+        groups: dict[int, list[int]] = {}
+        for number, album_id in rows:
+            groups.setdefault(number, []).append(album_id)
+        return list(groups.values())
+
+    def flawed(self, flaw: str, first: int, count: int) -> list[int]:
+        """Return the albums with a flaw, by id."""
+        sql = "SELECT album_id FROM album_looks WHERE flaw = ? ORDER BY album_id LIMIT ? OFFSET ?"
+        return [row[0] for row in self.database.rows(sql, (flaw, count, first))]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records have each flaw, and how many groups look the same (`twins`)."""
+        rows = self.database.rows("SELECT flaw, count(*) FROM album_looks WHERE flaw <> '' GROUP BY flaw")
+        highest = self.database.row("SELECT max(twins) FROM album_looks WHERE twins IS NOT NULL")
+        return {**{row[0]: row[1] for row in rows}, "twins": (highest[0] or 0) if highest else 0}
+
+    def nearest(self, album_id: int, others: Sequence[int], count: int) -> list[int]:
+        """Return up to `count` of the other albums whose covers are nearest in colour; one of several with the same image."""
+        digests = self.digests([*others, album_id])
+        mine = digests.get(album_id)
+        palettes = self._palettes(set(digests.values()))
+        if mine not in palettes:
+            return []
+        by_digest = {
+            digest: other for other, digest in sorted(digests.items(), reverse=True) if digest != mine and digest in palettes
+        }
+        nearest = sorted((palette_distance(palettes[mine], palettes[digest]), other) for digest, other in by_digest.items())
+        return [other for _, other in nearest[:count]]
+
+    def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
+        wanted = list(digests)
+        rows = self.database.rows(
+            f"SELECT digest, colours FROM looks WHERE digest IN ({parameter_marks(len(wanted))}) AND colours IS NOT NULL",
+            [bytes.fromhex(digest) for digest in wanted],
+        )
+        return {row[0].hex(): unpacked(row[1]) for row in rows}
+
+    def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return the digests of albums by id. At most some hundred."""
+        rows = self.database.rows(
+            f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({parameter_marks(len(album_ids))})", list(album_ids)
+        )
+        return {row[0]: row[1].hex() for row in rows}

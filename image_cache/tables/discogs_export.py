@@ -1,0 +1,92 @@
+"""Discogs exports as tables: recognised by their header, and the columns of a collection. Other exports are rejected with the reason."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from image_cache.models import AlbumRow
+from image_cache.tables.rows import row_from
+
+# Their column -> ours. Other columns, such as custom fields, become lines of the notes.
+_DISCOGS_COLUMNS = {
+    "catalog#": "catno",
+    "artist": "artist",
+    "title": "title",
+    "label": "label",
+    "format": "formats",
+    "rating": "rating",
+    "released": "year",
+    "release_id": "source_id",
+    "date_added": "added",
+    "collection_media_condition": "media_condition",
+    "collection_sleeve_condition": "sleeve_condition",
+    "collection_notes": "notes",
+}
+_IS_COLLECTION = {"catalog#", "release_id", "collectionfolder"}
+# Columns of tables that are something else -> the reason of the rejection.
+_FOREIGN = (
+    ({"listing_id"}, "this is a Discogs inventory, what you sell; export your collection instead"),
+    ({"order_id"}, "this is a list of Discogs orders; export your collection instead"),
+    ({"catalog#", "release_id"}, "this is a Discogs wantlist, what you do not have yet; export your collection instead"),
+    ({"isbn"}, "this is a list of books"),
+    ({"isbn13"}, "this is a list of books"),
+    ({"imdb_rating"}, "this is a list of films"),
+    ({"letterboxd_uri"}, "this is a list of films"),
+    ({"track_name"}, "this is a list of single tracks, not of records"),
+    ({"spotify_uri"}, "this is a list of single tracks, not of records"),
+)
+_TITLES = ("album", "album_title", "release", "release_title", "record", "name", "titel", "titre", "título", "titolo")
+_NUMBERED = re.compile(r" \(\d{1,3}\)(?=$|[\s,;])")  # how Discogs tells artists of one name apart
+_GRADE = re.compile(r".*\(([A-Z]{1,2}\+?)(?: or [^)]*)?\)")  # Near Mint (NM or M-)
+_YEAR = re.compile(r"(\d{4})(?:-\d\d){0,2}")
+_FOLDERS = ("", "all", "uncategorized")  # those of records that were put into no folder
+
+
+def is_collection(header: Sequence[str]) -> bool:
+    return _plain(header) >= _IS_COLLECTION
+
+
+def foreign_reason(header: Sequence[str]) -> str:
+    """Return the reason if a table is no list of the records of a collection, "" if it may be one."""
+    names = _plain(header)
+    return next((reason for columns, reason in _FOREIGN if columns <= names), "")
+
+
+def likely_title(header: Sequence[str]) -> str:
+    """Return the column that probably has the titles under another name, "" if there is none."""
+    plain = {"_".join(name.lower().split()): name.strip() for name in header}
+    return next((plain[name] for name in _TITLES if name in plain), "")
+
+
+def collection_row(line: int, cells: Mapping[str, str]) -> AlbumRow:
+    """Return the record of a row of a Discogs export. Raises `ImportRejected`."""
+    found: dict[str, str | list[str] | None] = {"source": "discogs"}
+    for name, cell in cells.items():
+        plain = "_".join(name.lower().split())
+        text = cell.strip()
+        if plain == "collectionfolder":
+            found["Folder"] = text if text.lower() not in _FOLDERS else ""
+        elif plain in _DISCOGS_COLUMNS:
+            found[_DISCOGS_COLUMNS[plain]] = _converted(_DISCOGS_COLUMNS[plain], text)
+        elif text:
+            found[re.sub(r"(?i)^collection ", "", name.strip())] = text
+    return row_from(line, found, counts_copies=bool(found.get("source_id")))
+
+
+def _converted(name: str, text: str) -> str | list[str] | None:
+    if name == "artist":
+        return _NUMBERED.sub("", text)
+    if name in ("label", "catno"):  # the same label twice, once for each disc
+        return ", ".join(dict.fromkeys(text.split(", ")))
+    if name == "formats":
+        return list(dict.fromkeys(part for chunk in text.split(" + ") for part in chunk.split(", ") if part))
+    if name == "year":  # "19??" is treated like no year
+        year = _YEAR.fullmatch(text)
+        return year[1] if year else None
+    if name.endswith("_condition"):
+        grade = _GRADE.fullmatch(text)
+        return grade[1] if grade else text
+    return text
+
+
+def _plain(header: Sequence[str]) -> set[str]:
+    return {"_".join(name.lower().split()) for name in header}

@@ -1,0 +1,138 @@
+"""Access control: each rule declares which role may read and which may change, and one hook checks it before the view runs.
+
+A view inherits the declaration of its blueprint unless it has one of its own. A rule without a declaration stops the start, and
+is never served.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import Blueprint, Flask, Response, current_app, render_template, request
+from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.web.context import account, has_owner_account, may_change, may_operate, services
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOG_IN_FIRST = "Log in first."
+_DECLARED = "_declared_access"
+
+Target = TypeVar("Target", bound=Blueprint | Callable[..., Any])
+
+
+class Role(enum.Enum):
+    """What a request must be allowed to do. The server itself counts as its operator: a terminal or a browser on it."""
+
+    VISITOR = "anyone"
+    ACCOUNT = "anyone who is logged in"
+    OWNER_ACCOUNT = "an owner or operator who is logged in: the server itself has no account that a stream could belong to"
+    OWNER = "an owner or operator, or the server itself"
+    OPERATOR = "an operator, or the server itself"
+    STREAM_POLICY = "the view decides with may_see, may_edit and may_own of the stream"
+    METRICS_POLICY = "the view decides: the server itself, or the bearer token of the metrics"
+
+
+MESSAGES = {
+    Role.OPERATOR: "Only an operator may do that.",
+    Role.OWNER: "Only owners and operators may do that.",
+    Role.OWNER_ACCOUNT: "Only owners and operators may do that.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A declaration. None as a role means that the blueprint decides, or that there is no such method.
+
+    Below `login_below` a refusal is 401 and asks to log in, from there on it is 403 with `message`. With `login` a browser gets the
+    login form itself and is sent to that path afterwards; the form is no redirect, so that scripts see the status.
+    """
+
+    read: Role | None = None
+    change: Role | None = None
+    login: str | Callable[[], str] | None = None
+    login_below: Role = Role.OWNER
+    message: str = ""
+
+    def role(self, method: str) -> Role | None:
+        return self.read if method in SAFE_METHODS else self.change
+
+
+def access(
+    *,
+    read: Role | None = None,
+    change: Role | None = None,
+    login: str | Callable[[], str] | None = None,
+    login_below: Role = Role.OWNER,
+    message: str = "",
+) -> Callable[[Target], Target]:
+    """Declare the access to a view, as its decorator, or to all views of a blueprint."""
+
+    def declare(target: Target) -> Target:
+        setattr(target, _DECLARED, Access(read, change, login, login_below, message))
+        return target
+
+    return declare
+
+
+def register_access(app: Flask) -> None:
+    """Check the access of every request to `app`."""
+    app.before_request(_check_access)
+
+
+def check_declarations(app: Flask) -> None:
+    """Raise `LookupError` if a rule of `app` has a method without a declared role."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            declared_access(app, rule.endpoint, method)
+
+
+def declared_access(app: Flask, endpoint: str, method: str) -> tuple[Role, Access]:
+    """Return the role that a method of an endpoint requires, and the declaration it comes from. Raises `LookupError`."""
+    declarations = [getattr(app.view_functions.get(endpoint), _DECLARED, None)]
+    declarations.append(getattr(app.blueprints.get(endpoint.rpartition(".")[0]), _DECLARED, None))
+    for declared in declarations:
+        if declared is not None and (role := declared.role(method)) is not None:
+            return role, declared
+    # OPTIONS is answered for every rule, also where there is nothing to read.
+    if method == "OPTIONS":
+        return declared_access(app, endpoint, "POST")
+    raise LookupError(f"no access declared for {method} {endpoint}")
+
+
+def this_page() -> str:
+    return request.path
+
+
+def _check_access() -> AnyResponse | None:
+    if request.endpoint is None:  # no such page, or not with this method: the router has the answer
+        return None
+    role, declared = declared_access(current_app, request.endpoint, request.method)
+    if _has(role):
+        return None
+    if _has(declared.login_below):
+        raise Forbidden(declared.message or MESSAGES[role])
+    if declared.login is None or not _wants_page():
+        raise Unauthorized(LOG_IN_FIRST)
+    form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
+    target = declared.login if isinstance(declared.login, str) else declared.login()
+    return Response(render_template(form, next=target), 401)
+
+
+def _has(role: Role) -> bool:
+    match role:
+        case Role.ACCOUNT:
+            return account() is not None
+        case Role.OWNER_ACCOUNT:
+            return has_owner_account()
+        case Role.OWNER:
+            return may_change()
+        case Role.OPERATOR:
+            return may_operate()
+        case Role.VISITOR | Role.STREAM_POLICY | Role.METRICS_POLICY:
+            return True
+
+
+def _wants_page() -> bool:
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

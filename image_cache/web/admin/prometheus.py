@@ -1,0 +1,80 @@
+"""Figures of a vault as metric families of Prometheus, in its text format."""
+
+import re
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from image_cache.engine.stats.history import written_bytes
+from image_cache.maintenance.readonly_vault import ReadonlyVault
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+MAX_HOSTS = 50
+# The library writes 78 as 78.0 and a million as 1e+06. Our numbers stay whole: scripts read this page as well.
+VALUE = re.compile(r"^([^#\n].* )([-+.0-9e]+)$", re.MULTILINE)
+
+
+def exposition(vault: ReadonlyVault) -> str:
+    """Return all figures in the text format 0.0.4."""
+    text = generate_latest(VaultCollector(vault)).decode()
+    return VALUE.sub(lambda sample: f"{sample[1]}{float(sample[2]):.15g}", text)
+
+
+class VaultCollector:
+    """Collects the figures anew for each scrape: they are counted elsewhere, so no metric object holds any."""
+
+    def __init__(self, vault: ReadonlyVault) -> None:
+        self._vault = vault
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families. Raises `DatabaseError`."""
+        yield from self._covers()
+        yield from self._machine()
+        yield from self._hosts()
+
+    def _covers(self) -> Iterator[Metric]:
+        stats = self._vault.stats()
+        yield _counter("hits_total", "Covers answered from the cache.", stats.hits)
+        yield _counter("misses_total", "Covers that were not there.", stats.misses)
+        yield _counter("evictions_total", "Entries removed for the budget.", stats.evictions)
+        yield _counter("fetches_total", "Answers of origins.", stats.fetches)
+        yield _counter("fetched_bytes_total", "Bytes that origins sent.", stats.fetched_bytes)
+        yield _counter("failures_total", "Loads that brought no picture.", stats.failures)
+        yield _counter("renders_total", "Variants rendered.", stats.renders)
+        yield _gauge("cache_bytes", "Bytes of the covers on disk.", stats.total_size_bytes)
+        yield _gauge("cache_budget_bytes", "Most that they may be.", stats.budget_bytes)
+        yield _gauge("cache_entries", "Covers on disk, by variant.", stats.total_entries)
+        yield _gauge("memory_bytes", "Bytes in the memory tier of the process that answers.", stats.memory_used_bytes)
+        yield _gauge("memory_budget_bytes", "Most that they may be.", stats.memory_budget_bytes)
+        yield _gauge("queue_jobs", "Covers in line.", stats.queued)
+        yield _gauge("running_jobs", "Covers on their way.", stats.running)
+        is_paused = self._vault.limits().paused_at is not None
+        yield _gauge("fetching_paused", "1 while an operator wants nothing fetched.", is_paused)
+        yield _gauge("disk_free_bytes", "Bytes that may still be written.", stats.disk_free_bytes)
+
+    def _machine(self) -> Iterator[Metric]:
+        free, total = self._vault.cache.disk.inodes()
+        if total:
+            yield _gauge("disk_free_inodes", "Files that may still be made.", free)
+        yield _counter("written_bytes_total", "Bytes that the process that answers caused to be written.", written_bytes())
+
+    def _hosts(self) -> Iterator[Metric]:
+        hosts = self._vault.hosts(MAX_HOSTS)
+        if hosts:
+            fetches = CounterMetricFamily("vinylvault_host_fetches_total", "Answers by origin.", labels=("host",))
+            failures = CounterMetricFamily("vinylvault_host_failures_total", "Failed fetches by origin.", labels=("host",))
+            paused = GaugeMetricFamily("vinylvault_host_paused", "1 while an origin is left alone.", labels=("host",))
+            for host in hosts:
+                fetches.add_metric((host.lane,), host.fetches)
+                failures.add_metric((host.lane,), host.failures)
+                paused.add_metric((host.lane,), host.paused_until > 0)
+            yield from (fetches, failures, paused)
+
+
+def _counter(name: str, help: str, value: float) -> Metric:
+    return CounterMetricFamily(f"vinylvault_{name}", help, value=value)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"vinylvault_{name}", help, value=value)

@@ -1,0 +1,69 @@
+"""Files below `static/` for templates: versioned addresses, style sheets, scripts with the modules they import."""
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from image_cache.web.context import STATIC_DIR
+
+STATIC_IMPORT = re.compile(r"""^import\s+(?:[^"';]+\s+from\s+)?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
+
+
+def asset(name: str) -> str:
+    """Return the address of a file below `static/`. It contains a digest of all of them, so browsers may keep it forever."""
+    return f"/assets/{assets_version()}/{quote(name)}"
+
+
+@lru_cache(maxsize=1)
+def assets_version() -> str:
+    """Return eight hex digits that change with any file below `static/`: modules that import each other must match."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC_DIR.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC_DIR).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def stylesheet(*names: str) -> Markup:
+    """Return the links to style sheets, for example `css/records.css`."""
+    return _lines(Markup('<link rel="stylesheet" href="{}">').format(asset(name)) for name in names)
+
+
+def script(*names: str) -> Markup:
+    """Return the tags of entry modules, for example `js/records/wall.js`, and links that preload what they import.
+
+    Without these links a browser learns of an import only when it has read the module before it, one round trip for each step.
+    """
+    imports = dict.fromkeys(module for name in names for module in imported_modules(name))
+    tags = (Markup('<script type="module" src="{}"></script>').format(asset(name)) for name in names)
+    return _lines([*map(_preload, imports), *tags])
+
+
+def preload(name: str) -> Markup:
+    """Return the links that preload a module, which a script of the page imports later, and what it imports."""
+    return _lines(_preload(module) for module in (name, *imported_modules(name)))
+
+
+@lru_cache(maxsize=64)
+def imported_modules(name: str) -> tuple[str, ...]:
+    """Return the modules that `name` imports statically, directly or through others, each once and without `name` itself."""
+    found = [name]
+    for module in found:  # grows while it is read
+        text = (STATIC_DIR / module).read_text(encoding="utf-8")
+        imports = [posixpath.normpath(posixpath.join(posixpath.dirname(module), path)) for path in STATIC_IMPORT.findall(text)]
+        found += [path for path in dict.fromkeys(imports) if path not in found]
+    return tuple(found[1:])
+
+
+def _preload(module: str) -> Markup:
+    return Markup('<link rel="modulepreload" href="{}">').format(asset(module))
+
+
+def _lines(tags: Iterable[Markup]) -> Markup:
+    return Markup("\n").join(tags)

@@ -1,0 +1,77 @@
+"""Pages without data: about, more, the list of keys; and the files of the pages themselves."""
+
+import sys
+from importlib import metadata
+
+from flask import Blueprint, Response, render_template, send_from_directory
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.web.access import Role, access
+from image_cache.web.assets import assets_version
+from image_cache.web.context import STATIC_DIR, services
+from image_cache.web.responses import FOREVER, page_response
+
+site = access(read=Role.VISITOR)(Blueprint("site", __name__))
+
+PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
+
+
+@site.get("/assets/<version>/<path:name>")
+def assets(version: str, name: str) -> Response:
+    """Answer with one of our own files; cached for ever if the URL carries the current version."""
+    answer = send_from_directory(STATIC_DIR, name, conditional=True)
+    answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
+    return answer
+
+
+@site.get("/keys")
+def keys() -> AnyResponse:
+    return page_response(render_template("keys.html", keys=KEYS))
+
+
+@site.get("/more")
+def more() -> AnyResponse:
+    return page_response(render_template("more.html"))
+
+
+@site.get("/about")
+def about() -> AnyResponse:
+    versions = [("VinylVault", metadata_version("vinylvault") or "0.1.0"), ("Python", ".".join(map(str, sys.version_info[:3])))]
+    versions += [(name.capitalize(), found) for name in PARTS if (found := metadata_version(name))]
+    return page_response(render_template("about.html", versions=versions, total=services().library.count()))
+
+
+def metadata_version(name: str) -> str:
+    """Return the installed version of a distribution, empty if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+KEYS = (
+    (
+        "Go",
+        (
+            ("Search", ("/",)),
+            ("Spin a record", ("S",)),
+            ("Records", ("G", "R")),
+            ("Streams", ("G", "S")),
+            ("Dashboard", ("G", "D")),
+            ("About", ("G", "A")),
+        ),
+    ),
+    (
+        "On the wall",
+        (
+            ("Move", ("←", "↑", "→", "↓")),
+            ("Open", ("Enter",)),
+            ("First, last", ("Home", "End")),
+            ("Jump to a letter", ("Shift", "A to Z")),
+            ("Smaller, larger", ("-", "+")),
+        ),
+    ),
+    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
+    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
+)

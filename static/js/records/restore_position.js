@@ -1,0 +1,47 @@
+/** @file Back from a record to its sleeve on the wall: the scroll position, and the transition of the sleeve between the two pages. */
+
+const ALBUM = /\/album\/(\d+)(?:$|[?#/])/;
+
+/** Remember in the history which sleeve was opened, and move it from page to page. */
+export function initTravellingSleeve() {
+  document.addEventListener("click", (event) => {
+    const album = ALBUM.exec(event.target.closest?.(".tile, .row")?.href ?? "")?.[1];
+    if (album) history.replaceState({ ...history.state, album }, "");
+  });
+  addEventListener("pageswap", (event) => nameSleeve(event.viewTransition, event.activation?.entry?.url));
+  addEventListener("pagereveal", (event) => nameSleeve(event.viewTransition, window.navigation?.activation?.from?.url));
+}
+
+/** After Back to a page that the browser had to load again, scroll the remembered sleeve to the middle of the screen. */
+export function restorePosition() {
+  const album = history.state?.album;
+  const type = performance.getEntriesByType("navigation")[0]?.type;
+  if (!album || type !== "back_forward") return;
+  const tile = sleeveOf(album)?.closest("a");
+  if (!tile) return;
+  history.scrollRestoration = "manual";
+  tile.scrollIntoView({ block: "center", behavior: "instant" });
+  tile.focus({ preventScroll: true });
+}
+
+/** @param {ViewTransition | null} transition @param {string | null | undefined} address of the other page */
+function nameSleeve(transition, address) {
+  for (const step of [transition?.ready, transition?.finished]) step?.catch(() => {}); // a slow page is shown without a transition
+  const album = ALBUM.exec(address ?? "")?.[1];
+  const sleeve = album && transition ? sleeveOf(album) : null;
+  if (!sleeve || !isOnScreen(sleeve)) return;
+  document.querySelector(".travels")?.classList.remove("travels");
+  sleeve.classList.add("travels");
+  transition.finished.catch(() => {}).finally(() => sleeve.classList.remove("travels"));
+}
+
+/** @param {string} album @returns {Element | null} */
+function sleeveOf(album) {
+  return document.querySelector(`.wall a[href="/album/${album}"] .sleeve, .rows a[href="/album/${album}"] .sleeve`);
+}
+
+/** @param {Element} element */
+function isOnScreen(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+}

@@ -1,0 +1,276 @@
+"""Which role may read and which may change, for every rule of the application: what is declared, and what is answered."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Blueprint, Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from image_cache.web.access import Role, access, check_declarations, declared_access
+from image_cache.web.rate_limits import limiter
+from tests.support.inside import PASSWORD, Inside, form_token, page_token
+from tests.web.streams.test_access_matrix import TABLE as STREAM_TABLE
+
+ROLES = ("visitor", "viewer", "owner", "operator", "server")
+ACCOUNTS = ROLES[1:4]
+# Statuses for each role. `server`: curl on the server itself, without an account. Requests carry no fields, so that what is allowed
+# may be answered with 400, 404 or 415 as well. Where the policy of a stream decides, `test_access_matrix` has the table.
+STATUSES = """
+GET    /                                             200 200 200 200 200
+GET    /about                                        200 200 200 200 200
+GET    /admin/cache                                  401 403 403 200 200
+GET    /admin/cache/cleanup                          401 403 403 200 200
+POST   /admin/cache/cleanup                          401 403 403 400 400
+GET    /admin/cache/clear                            401 403 403 200 200
+POST   /admin/cache/clear                            401 403 403 303 303
+POST   /admin/cache/limits                           401 403 403 303 303
+POST   /admin/cache/pause                            401 403 403 303 303
+POST   /admin/cache/preload                          401 403 403 303 303
+POST   /admin/cache/resume                           401 403 403 303 303
+GET    /album/<int:album_id>                         200 200 200 200 200
+GET    /album/<int:album_id>/cover                   401 401 200 200 200
+POST   /album/<int:album_id>/cover/<action>          401 401 404 404 404
+POST   /album/<int:album_id>/cover/upload            401 401 415 415 415
+POST   /album/<int:album_id>/notes                   401 401 303 303 303
+POST   /album/<int:album_id>/played                  401 401 303 303 303
+GET    /album/<int:album_id>/remove                  401 401 403 200 200
+POST   /album/<int:album_id>/remove                  401 401 403 303 303
+POST   /album/<int:album_id>/stars                   401 401 400 400 400
+POST   /album/<int:album_id>/unplayed                401 401 303 303 303
+POST   /api/cache/cleanup                            401 401 403 200 200
+POST   /api/cache/clear                              403 403 403 200 200
+POST   /api/cache/invalidate                         401 401 403 400 400
+GET    /api/cache/jobs/<name>                        404 404 404 404 404
+DELETE /api/cache/pages/<page>                       401 403 200 200 200
+GET    /api/cache/pages/<page>                       401 403 200 200 200
+POST   /api/cache/preload                            400 400 400 400 400
+POST   /api/cache/state                              200 200 200 200 200
+GET    /api/cache/stats                              200 200 200 200 200
+GET    /api/files                                    401 401 200 200 200
+POST   /api/files                                    401 401 403 400 400
+DELETE /api/files/<digest>                           401 401 403 404 404
+GET    /api/files/<digest>                           401 401 404 404 404
+POST   /api/files/<digest>/<action>                  401 401 403 404 404
+POST   /api/files/<digest>/ttl                       401 401 403 404 404
+POST   /api/files/bounds                             401 401 403 200 200
+POST   /api/files/clear                              401 401 403 200 200
+GET    /api/jobs                                     401 401 200 200 200
+GET    /api/jobs/<int:task_id>                       401 401 200 200 200
+POST   /api/streams                                  401 403 400 400 401
+GET    /assets/<version>/<path:name>                 404 404 404 404 404
+GET    /cache/<variant>/<name>.jpg                   404 404 404 404 404
+GET    /cache/<variant>/<name>.webp                  404 404 404 404 404
+GET    /cache/placeholders/placeholder_<kind>.webp   200 200 200 200 200
+GET    /claim                                        302 302 302 302 302
+POST   /claim                                        400 400 400 400 400
+GET    /covers/audit                                 401 401 200 200 200
+GET    /covers/missing                               401 401 200 200 200
+POST   /covers/missing                               401 401 303 303 303
+GET    /files                                        401 401 200 200 200
+POST   /files                                        401 401 403 400 400
+GET    /files/<digest>                               401 401 404 404 404
+POST   /files/<digest>/<action>                      401 401 403 404 404
+GET    /files/<digest>/download                      401 401 404 404 404
+GET    /files/<digest>/slice/<int:number>.webp       401 401 404 404 404
+POST   /files/bounds                                 401 401 403 303 303
+POST   /files/cleanup                                401 401 403 303 303
+GET    /files/clear                                  401 401 200 200 200
+POST   /files/clear                                  401 401 403 303 303
+GET    /health                                       200 200 200 200 200
+GET    /import                                       401 401 200 200 200
+GET    /import/demo                                  401 401 200 200 200
+POST   /import/demo                                  401 401 403 303 303
+POST   /import/demo/remove                           401 401 403 303 303
+GET    /import/discogs                               401 401 403 200 200
+GET    /import/discogs/forget                        401 401 403 200 200
+POST   /import/discogs/forget                        401 401 403 303 303
+GET    /import/discogs/gone                          401 401 403 200 200
+POST   /import/discogs/gone                          401 401 403 400 400
+POST   /import/discogs/sync                          401 401 403 303 303
+POST   /import/discogs/test                          401 401 403 303 303
+POST   /import/discogs/token                         401 401 403 400 400
+GET    /import/music                                 401 401 403 200 200
+POST   /import/music/folders                         401 401 403 400 400
+POST   /import/music/folders/remove                  401 401 403 404 404
+GET    /import/music/gone                            401 401 403 200 200
+POST   /import/music/gone                            401 401 403 400 400
+POST   /import/music/scan                            401 401 403 303 303
+GET    /import/records.<kind>                        401 401 404 404 404
+GET    /import/table                                 401 401 200 200 200
+POST   /import/table                                 401 401 403 400 400
+POST   /import/table/<int:task_id>/<action>          401 401 403 404 404
+GET    /invite/<token>                               404 404 404 404 404
+POST   /invite/<token>                               404 404 404 404 404
+GET    /keys                                         200 200 200 200 200
+GET    /login                                        200 302 302 302 200
+POST   /login                                        403 403 403 403 403
+POST   /logout                                       303 303 303 303 303
+GET    /metrics                                      401 401 401 401 200
+GET    /more                                         200 200 200 200 200
+POST   /pages/<page>/clear                           401 403 303 303 401
+GET    /random                                       302 302 302 302 302
+GET    /search                                       200 200 200 200 200
+GET    /sort                                         200 200 200 200 200
+POST   /streams                                      401 403 400 400 401
+POST   /tasks/<int:task_id>/cancel                   401 401 403 303 303
+GET    /tint/<name>.css                              404 404 404 404 404
+"""
+TABLE = {
+    (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])
+}
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """A vault with an account of each role, which tests change."""
+    with Inside(tmp_path_factory.mktemp("access") / "vault", METRICS=True) as inside:
+        for role in ACCOUNTS:
+            inside.account(role, role)
+        yield inside
+
+
+class Asker:
+    """The browser of one role, or curl on the server itself."""
+
+    def __init__(self, inside: Inside, role: str) -> None:
+        self.inside = inside
+        self.role = role
+        if role == "server":
+            self.client: FlaskClient = inside.client(cookies=False, accept="text/html")
+            return
+        address = f"192.168.1.{80 + ROLES.index(role)}"  # one for each: failed logins are counted by address
+        self.client = inside.client(address=address, host="vault.local:5000", accept="text/html")
+        if role in ACCOUNTS:
+            form = {"name": role, "password": PASSWORD, "csrf_token": form_token(self.client)}
+            assert self.client.post("/login", data=form).status_code == 303
+        self.token = page_token(self.client)
+
+    def ask(self, method: str, path: str, **headers: str) -> TestResponse:
+        limiter.storage.reset()
+        if method in UNSAFE and self.role != "server":
+            headers["X-CSRFToken"] = self.token
+        return self.client.open(path, method=method, headers=headers)
+
+
+def methods_of(app: Flask) -> Iterator[tuple[str, str, str]]:
+    """Yield (method, rule, endpoint); HEAD and OPTIONS come with the others."""
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            yield method, rule.rule, rule.endpoint
+
+
+def paths(inside: Inside, rule: str, number: int) -> str:
+    """Return a path of a rule: of a record of its own, because some requests remove it."""
+    values: dict[str, object] = {
+        "variant": "detail",
+        "name": "ab" * 16,
+        "kind": "detail",
+        "version": "x",
+        "digest": "0123456789abcdef" * 2,
+    }
+    values |= {"action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
+    if "album_id" in rule:
+        values["album_id"] = inside.album(title=f"T{number}")
+    if "task_id" in rule:
+        values["task_id"] = inside.services.tasks.rows.add(f"kind{number}", {}, 1.0)[0]
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule).format(**values)
+
+
+def test_every_method_of_every_rule_declares_a_role_and_has_a_row(used: Inside) -> None:
+    found = {(method, rule): declared_access(used.app, endpoint, method)[0] for method, rule, endpoint in methods_of(used.app)}
+    decided_by_stream = {key for key, role in found.items() if role is Role.STREAM_POLICY}
+    assert set(TABLE) == set(found) - decided_by_stream
+    assert decided_by_stream <= set(STREAM_TABLE)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_rule_answers_each_role_as_the_table_says(used: Inside, role: str) -> None:
+    asker = Asker(used, role)
+    wrong = []
+    for number, ((method, rule), statuses) in enumerate(sorted(TABLE.items(), key=lambda row: row[0][1] == "/logout")):
+        answer = asker.ask(method, paths(used, rule, 1000 * ROLES.index(role) + number))
+        if answer.status_code != statuses[role]:
+            wrong.append(f"{method} {rule}: {answer.status_code}, not {statuses[role]}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", ["visitor", "viewer", "owner"])
+def test_what_is_refused_tells_scripts_so_in_json(used: Inside, role: str) -> None:
+    asker = Asker(used, role)
+    for number, ((method, rule), statuses) in enumerate(TABLE.items()):
+        if statuses[role] in (401, 403) and (rule, role) != ("/metrics", role) and rule != "/login":
+            answer = asker.ask(method, paths(used, rule, 10_000 + 1000 * ROLES.index(role) + number), Accept="application/json")
+            assert answer.json is not None, rule
+            assert answer.json["status"] == answer.status_code == statuses[role], rule
+            assert answer.json["error"] == "Log in first." or answer.json["error"].startswith("Only "), rule
+
+
+@pytest.mark.parametrize(
+    ("method", "rule", "leads_to"),
+    [
+        ("GET", "/admin/cache/clear", "/admin/cache"),
+        ("GET", "/covers/audit", "/covers/audit"),
+        ("POST", "/covers/missing", "/covers/missing"),
+        ("POST", "/album/<int:album_id>/cover/upload", "/covers/missing"),
+        ("POST", "/album/<int:album_id>/played", "/album/{}"),
+        ("POST", "/album/<int:album_id>/stars", "/album/{}"),
+        ("GET", "/album/<int:album_id>/remove", "/album/{}/remove"),
+        ("GET", "/files/clear", "/files"),
+        ("GET", "/import/table", "/import/table"),
+        ("GET", "/import/discogs/forget", "/import/discogs"),
+        ("POST", "/import/music/scan", "/import/music"),
+    ],
+)
+def test_a_visitor_gets_the_login_form_and_comes_back_afterwards(used: Inside, method: str, rule: str, leads_to: str) -> None:
+    path = paths(used, rule, 20_000)
+    answer = Asker(used, "visitor").ask(method, path)
+    assert answer.status_code == 401
+    assert 'action="/login"' in answer.text
+    assert f'name="next" value="{leads_to.format(path.split("/")[2])}"' in answer.text
+
+
+def test_without_an_operator_the_form_claims_the_server(inside: Inside) -> None:
+    answer = inside.stranger().get("/admin/cache")
+    assert answer.status_code == 401
+    assert 'action="/claim"' in answer.text
+
+
+@pytest.mark.parametrize("method", ["GET", *UNSAFE])
+def test_a_rule_without_a_declaration_stops_the_start_and_is_never_served(inside: Inside, method: str) -> None:
+    def reached() -> str:
+        return "reached"
+
+    check_declarations(inside.app)
+    inside.app.add_url_rule("/undeclared", "undeclared", reached, methods=[method])
+    with pytest.raises(LookupError, match=f"no access declared for {method} undeclared"):
+        check_declarations(inside.app)
+    for client in (inside.logged_in(), inside.client(cookies=False)):
+        answer = client.open("/undeclared", method=method, headers={"X-CSRFToken": page_token(client)})
+        assert answer.status_code >= 400
+        assert "reached" not in answer.text
+
+
+def test_who_may_read_may_not_change_unless_it_is_declared(inside: Inside) -> None:
+    """A method that is added to a blueprint which only says who may read it."""
+    room = access(read=Role.VISITOR)(Blueprint("room", __name__))
+    room.add_url_rule("/room", "page", lambda: "reached", methods=["GET", "PATCH"])
+    inside.app.register_blueprint(room)
+    with pytest.raises(LookupError, match=r"no access declared for PATCH room\.page"):
+        check_declarations(inside.app)
+    client = inside.client(cookies=False)
+    assert client.get("/room").text == "reached"
+    assert "reached" not in client.patch("/room").text
+
+
+def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
+    """Clearing is allowed once in five minutes: a visitor who tries must not keep the operator waiting."""
+    inside.account()
+    visitor = inside.stranger()
+    for _ in range(3):
+        assert visitor.post("/api/cache/clear", headers={"X-CSRFToken": page_token(visitor)}).status_code == 403
+    operator = inside.logged_in_again()
+    assert operator.post("/api/cache/clear", headers={"X-CSRFToken": page_token(operator)}).status_code == 200
+    assert operator.post("/api/cache/clear", headers={"X-CSRFToken": page_token(operator)}).status_code == 429
