@@ -7,7 +7,7 @@ from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import hash_file, sweep, verify
 from image_cache.files.paths import digest_of_file
 from image_cache.files.store import FileCache
-from image_cache.maintenance.scrub.report import ScrubPass
+from image_cache.maintenance.scrub.checker import ScrubPass
 
 
 def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
