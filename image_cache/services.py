@@ -14,7 +14,7 @@ from config import Settings
 from image_cache.accounts.service import Accounts
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
-from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
+from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
@@ -93,6 +93,17 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_offline)
+
+    def resume_fetching(self) -> None:
+        """Fetch again after an operator's pause, at once."""
+        self.limits.resume()
+        self.pool.wake()
+        self.files.start()
+
+    def change_limits(self, **values: float) -> None:
+        """Change budgets and freshness; a lower budget evicts at once. Raises `ConfigError`, and changes nothing then."""
+        self.limits.change(**values)
+        self.limits.apply(self.covers, EVICTING_S)
 
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""

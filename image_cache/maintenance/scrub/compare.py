@@ -13,7 +13,7 @@ from image_cache.engine.index import IndexEntry
 from image_cache.engine.key import Key
 from image_cache.engine.maintenance import is_leftover, is_young
 from image_cache.errors import StorageError
-from image_cache.maintenance.scrub.report import ScrubPass
+from image_cache.maintenance.scrub.checker import ScrubPass
 
 Mend = Callable[[Key, str], str]  # what is done about an entry, given what is wrong with it; returns what became of it
 

@@ -8,7 +8,7 @@ from image_cache.files.checksums import hash_file
 from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import sweep
 from image_cache.files.paths import digest_of_file
-from image_cache.maintenance.scrub.report import ScrubPass
+from image_cache.maintenance.scrub.checker import ScrubPass
 
 
 def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:

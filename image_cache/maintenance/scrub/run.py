@@ -14,9 +14,11 @@ from image_cache.files.cache import FileCache
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
+from image_cache.maintenance.scrub.checker import ImageChecker, ScrubPass, ScrubStopped
 from image_cache.maintenance.scrub.compare import check_shard
-from image_cache.maintenance.scrub.repair import CoverRepair, OriginalRepair, check_named
-from image_cache.maintenance.scrub.report import ImageChecker, Reports, ScrubPass, ScrubReport, ScrubStopped
+from image_cache.maintenance.scrub.originals import OriginalRepair, check_named
+from image_cache.maintenance.scrub.repair_covers import CoverRepair
+from image_cache.maintenance.scrub.report import Reports, ScrubReport
 from image_cache.streams import StreamImageManager
 from image_cache.streams.original_table import OriginalTable
 

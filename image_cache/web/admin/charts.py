@@ -1,4 +1,4 @@
-"""Charts as inline SVG with classes: lines, bars, steps, fields of dots. Pure functions of numbers; colours are the stylesheet's."""
+"""Charts as inline SVG: lines, bars, steps, fields of dots. Pure functions of numbers; the stylesheet has the colours."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 540.0, 150.0  # of the plot; the scale stands to its right
+WIDTH, HEIGHT = 540.0, 150.0  # of the plot; the scale is to its right
 BOX = "0 -26 600 204"
 LINES = 3  # hairlines above the base
 NICE = (
@@ -33,7 +33,7 @@ Tick = tuple[float, str]  # where it stands, 0 left to 1 right, and what it says
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """One line of a chart: its values from left to right (None: not known), what it is called, and how it is drawn.
+    """One line of a chart: its values from left to right (None: unknown), its label, and its style.
 
     `kind` is `usual` (ink, with a fill), `plain` (ink alone) or `watch` (strobe).
     """
@@ -41,14 +41,14 @@ class LineChart:
     values: Sequence[Number]
     label: str = ""
     kind: str = "usual"
-    is_at_peak: bool = False  # where its name stands: at its highest point, else at its end
+    is_at_peak: bool = False  # the label is at the peak, else at the end
 
 
-def top_of(most: float, least_top: float = 1.0) -> float:
-    """Return where a scale ends that has room for `most`, so that its thirds are numbers one can read."""
-    most = max(most, least_top)
-    power = 10.0 ** math.floor(math.log10(most))
-    return next(nice * power for nice in NICE if nice * power >= most * (1 - 1e-9))
+def top_of(highest: float, least_top: float = 1.0) -> float:
+    """Return the end of a scale that has room for `highest` and whose thirds are short numbers."""
+    highest = max(highest, least_top)
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(nice * power for nice in NICE if nice * power >= highest * (1 - 1e-9))
 
 
 def lines_chart(
@@ -60,7 +60,7 @@ def lines_chart(
     write: Write = lambda value: f"{value:g}",
     mark: tuple[float, str] | None = None,
 ) -> Markup:
-    """Draw lines over time, up to now. `mark` is a dashed line and its name."""
+    """Draw lines over time, up to now. `mark` is a dashed line with a label."""
     parts = [_scale(top, write), _ticks(ticks)]
     for line in lines:
         parts.append(_line(line, top))
@@ -78,12 +78,12 @@ def bars_chart(
     write: Write,
     limit: tuple[float, str] | None = None,
 ) -> Markup:
-    """Draw a bar for each (name, value); those above the limit are to be watched. Names and values stand there while they fit."""
+    """Draw a bar for each (name, value), marked when above the limit. Names and values are written where they fit."""
     room = WIDTH / max(1, len(bars))
     width = min(36.0, room * BAR_SHARE) if len(bars) <= 12 else room * 0.7
     step = max(1, math.ceil(len(bars) / 8))
-    is_told = len(bars) <= 8  # there is room for the values; otherwise there is a scale
-    parts = [_rules() if is_told else _scale(top, write)]
+    has_values = len(bars) <= 8  # otherwise there is a scale
+    parts = [_rules() if has_values else _scale(top, write)]
     for number, (name, value) in enumerate(bars):
         middle, y = room * (number + 0.5), _y(value, top)
         kind = "bar over" if limit is not None and value > limit[0] else "bar"
@@ -95,7 +95,7 @@ def bars_chart(
         if (len(bars) - 1 - number) % step == 0:
             is_last = number == len(bars) - 1
             parts.append(_text(middle, HEIGHT + 20, name, "middle", "label" if is_last else ""))
-        if is_told:
+        if has_values:
             parts.append(_text(middle, y - 7, write(value), "middle", "label"))
     if limit is not None and limit[0] <= top:
         parts.append(_mark(_y(limit[0], top), limit[1]))
@@ -103,7 +103,7 @@ def bars_chart(
 
 
 def steps_chart(points: Sequence[tuple[str, float]], sentence: str, *, chosen: int | None = None) -> Markup:
-    """Draw shares from 0 to 1 of a few things side by side, with their values; `chosen` is the one that is in force."""
+    """Draw a few shares from 0 to 1 side by side, with their values; `chosen` is the one in use."""
     room = WIDTH / max(1, len(points))
     places = [(room * (number + 0.5), _y(share, 1.0)) for number, (_, share) in enumerate(points)]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
@@ -125,7 +125,7 @@ def steps_chart(points: Sequence[tuple[str, float]], sentence: str, *, chosen: i
 
 
 def dots(share: float, kind: str = "on") -> Markup:
-    """Draw a field of sixty dots of which a share is set, for the eye only: the figure beside it says the same."""
+    """Draw a field of sixty dots of which a share is set. Hidden from screen readers: the figure beside it says the same."""
     count = min(DOTS, max(0, math.ceil(share * DOTS - 1e-9)))
     path = {True: "", False: ""}
     for number in range(DOTS):
@@ -189,7 +189,7 @@ def _line(line: LineChart, top: float) -> Markup:
 
 
 def _labels(lines: Sequence[LineChart], top: float) -> Markup:
-    """Write the name of each line above it, at its peak or at its end; those at the end stand apart."""
+    """Label each line at its peak or at its end; labels at the end do not overlap."""
     found: list[tuple[float, str]] = []
     placed = Markup("")
     for line in lines:

@@ -1,12 +1,11 @@
-"""`/admin/cache`: how the cache is, and what an operator can do about it. Strangers find the door, others are refused."""
+"""`/admin/cache`: the dashboard of operators, and their controls of the cache."""
 
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.covers.runtime_limits import EVICTING_S
 from image_cache.errors import ConfigError, QueueFull
 from image_cache.web.access import Role, access
-from image_cache.web.admin.dashboard_view import dashboard as shown
+from image_cache.web.admin.dashboard_view import dashboard_values
 from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
@@ -18,8 +17,7 @@ dashboard = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE, login_b
 )
 
 FIELDS = ("max_size_mb", "memory_mb", "ttl_hours")
-DAYS = 30.0  # unused for so long, unless somebody says another number
-MOST_DAYS = 36500.0
+DEFAULT_DAYS, MIN_DAYS, MAX_DAYS = 30.0, 1.0, 36_500.0  # unused for so long
 
 
 @dashboard.get("")
@@ -29,23 +27,21 @@ def page() -> AnyResponse:
 
 @dashboard.post("/pause")
 def pause() -> AnyResponse:
-    """Fetch nothing by itself from now on, in all processes and after restarts."""
+    """Pause fetching in the background, in all processes and over restarts."""
     services().limits.pause()
     return redirect(HERE, 303)
 
 
 @dashboard.post("/resume")
 def resume() -> AnyResponse:
-    services().limits.resume()
-    services().pool.wake()
-    services().files.start()
+    services().resume_fetching()
     return redirect(HERE, 303)
 
 
 @dashboard.post("/preload")
 @limiter.limit("30 per minute")
 def preload() -> AnyResponse:
-    """Queue every cover that was never fetched."""
+    """Enqueue every cover that was never fetched."""
     try:
         services().covers.preload_missing()
     except QueueFull as error:
@@ -58,30 +54,27 @@ def change_limits() -> AnyResponse:
     """Change budgets and freshness; a lower budget evicts at once."""
     given = {name: request.form.get(name, "").strip()[:20] for name in FIELDS}
     try:
-        services().limits.change(**{name: float(text) for name, text in given.items() if text})
+        services().change_limits(**{name: float(text) for name, text in given.items() if text})
     except ValueError:
         return _page(400, **given, limits_error="Numbers only.")
     except ConfigError as error:
         return _page(400, **given, limits_error=f"{error}.")
-    services().limits.apply(services().covers, EVICTING_S)
     return redirect(HERE, 303)
 
 
 @dashboard.get("/cleanup")
 def cleanup_page() -> AnyResponse:
-    """Say what would go, before it goes."""
-    covers = services().covers
+    """Show what would be removed."""
     text = request.args.get("days", "").strip()[:20]
-    days = _days(text) if text else DAYS
+    days = _days(text) if text else DEFAULT_DAYS
     if days is None:
         return _page(400, days=text, cleanup_error="Days are a number from 1 to 36,500.")
-    unused = covers.cache.index.unused(covers.cache.namespace, covers.clock() - days * 86400)
-    return Response(render_template("admin/cleanup.html", days=f"{days:g}", unused=unused))
+    return Response(render_template("admin/cleanup.html", days=f"{days:g}", unused=services().vault.unused(days)))
 
 
 @dashboard.post("/cleanup")
 def cleanup() -> AnyResponse:
-    """Remove what nobody looked at for so many days."""
+    """Remove the covers that were not looked at for so many days."""
     days = _days(request.form.get("days", ""))
     if days is None:
         return _page(400, days=request.form.get("days", "")[:20], cleanup_error="Days are a number from 1 to 36,500.")
@@ -91,9 +84,8 @@ def cleanup() -> AnyResponse:
 
 @dashboard.get("/clear")
 def clear_page() -> str:
-    """Say what would go, before it goes."""
-    cache = services().covers.cache
-    return render_template("admin/clear.html", totals=cache.index.totals(cache.namespace))
+    """Show what would be removed."""
+    return render_template("admin/clear.html", totals=services().vault.totals())
 
 
 @dashboard.post("/clear")
@@ -105,7 +97,7 @@ def clear() -> AnyResponse:
 
 def _page(status: int = 200, **typed: str) -> AnyResponse:
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
-    answer = Response(render_template("admin/dashboard.html", **shown(span, services().covers.clock()), typed=typed), status)
+    answer = Response(render_template("admin/dashboard.html", **dashboard_values(services(), span), typed=typed), status)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -115,4 +107,4 @@ def _days(text: str) -> float | None:
         days = float(text)
     except ValueError:
         return None
-    return days if 1 <= days <= MOST_DAYS else None
+    return days if MIN_DAYS <= days <= MAX_DAYS else None

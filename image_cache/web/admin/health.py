@@ -1,9 +1,9 @@
-"""Is all well? `/health`, for people and for monitors."""
+"""`/health`, for people and for monitors."""
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from image_cache.db.database import DatabaseError
-from image_cache.maintenance.health.check import Check, can_serve, verdict
+from image_cache.maintenance.health.check import can_serve, verdict
 from image_cache.web.access import Role, access
 from image_cache.web.context import is_local_request, may_operate, services
 from image_cache.web.rate_limits import limiter
@@ -21,14 +21,14 @@ SENTENCES = {
 @limiter.exempt
 def health() -> Response:
     """Answer 200 while pages and pictures can be served, 503 when not; as a page or as JSON. Advice is for operators."""
-    checks = all_checks()
+    checks = services().checks()
     status, is_operator = verdict(checks), _may_see_advice()
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
         answer = make_response(
             render_template("admin/health.html", checks=checks, verdict=SENTENCES[status], may_see_advice=is_operator)
         )
     else:
-        told = {
+        shown = {
             check.name: {
                 "state": check.state,
                 "message": check.message,
@@ -36,19 +36,14 @@ def health() -> Response:
             }
             for check in checks
         }
-        answer = jsonify(status=status, checks=told)
+        answer = jsonify(status=status, checks=shown)
     answer.status_code = 200 if can_serve(checks) else 503
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def all_checks() -> list[Check]:
-    """Look at everything that pages and pictures need."""
-    return services().checks()
-
-
 def _may_see_advice() -> bool:
     try:
         return may_operate()
-    except DatabaseError:  # nobody knows who is logged in
+    except DatabaseError:  # the sessions cannot be read
         return is_local_request()

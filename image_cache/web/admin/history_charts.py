@@ -1,4 +1,4 @@
-"""The charts of the dashboard: samples of the history, gathered into points, and the sentence that says the same."""
+"""Charts over time for the dashboard: samples of the history as points, and the sentence that says the same."""
 
 import datetime
 import math
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from image_cache.engine.stats.counters import Latencies
-from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample, samples
+from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample
+from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import size
 from image_cache.web.admin import charts
-from image_cache.web.context import services
 
 MONTH_S = 30 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How far back the charts look: `key` is in the address, a point stands for `point_s` seconds."""
+    """Time range of the charts: `key` is in the URL, a point covers `point_s` seconds."""
 
     key: str
     name: str
@@ -35,7 +35,7 @@ SPANS = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The samples of one point together. `minutes` is how much of it has passed; levels are carried over from the point before."""
+    """The sum of the samples of one point. `minutes` is how much of it has passed; levels carry over from the point before."""
 
     at: float
     minutes: float
@@ -56,7 +56,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart of the page: drawing, sentence, and the table behind it. `svg` None: there is nothing to draw yet."""
+    """One chart of the page: drawing, sentence and table. `svg` None: there is nothing to draw yet."""
 
     title: str
     aside: str
@@ -64,12 +64,12 @@ class Chart:
     sentence: str
     head: tuple[str, ...] = ()
     rows: Sequence[tuple[str, ...]] = ()
-    advice: str = ""  # what follows from it, shown below
+    advice: str = ""  # shown below
 
 
-def points_of(span: Span, now: float) -> list[Point | None]:
+def points_of(vault: ReadonlyVault, span: Span) -> list[Point | None]:
     """Return the points of a span from left to right, the last one being now; None before the history begins."""
-    found = samples(services().covers.cache.index.database, now, span_s=span.sample_s, back_s=span.back_s)
+    now, found = vault.clock(), vault.samples(span_s=span.sample_s, back_s=span.back_s)
     end = math.ceil((now + 1) / span.sample_s) * span.sample_s
     count = span.back_s // span.point_s
     begin = end - count * span.point_s

@@ -1,21 +1,21 @@
-"""What the dashboard says about the card: how much is written, how long it lasts, how large a cache is worth it. Reads only."""
+"""SD card on the dashboard: how much is written, how long it lasts, how large a cache is worth it. Reads only."""
 
 import datetime
 import time
 
+from image_cache.engine.disk import DiskTier
 from image_cache.engine.stats.history import WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.units import size
 from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import Chart, Span, short, unit_of
-from image_cache.web.context import services
 
 NEAR = 0.6  # of the budget: from here on the chart shows it
-INODES_SHORT = 0.1  # of a file system's inodes free: time to look at it
+FEW_INODES = 0.1  # of a file system's inodes are free: a warning
 
 
 def wear_chart(span: Span, wear: WriteBudget) -> Chart:
-    """Return what was written by day, a week of it or a month, beside the budget."""
+    """Return a chart of what was written per day, over a week or a month, beside the budget."""
     days = wear.days[-7:] if span.key == "day" else wear.days[-30:]
     most = max(count for _, count in days)
     highest = max(most, wear.budget_bytes if most > wear.budget_bytes * NEAR else 0)
@@ -39,7 +39,7 @@ def wear_chart(span: Span, wear: WriteBudget) -> Chart:
 
 
 def curve_chart(curve: MissRatioCurve, budget_bytes: int) -> Chart:
-    """Return what other sizes of the cache would have answered; a sentence instead while too little is known."""
+    """Return a chart of what caches of other sizes would have answered; a sentence instead while too little is known."""
     title = "How big should the cache be?"
     if not curve.is_enough:
         if curve.uses < curve.needed:
@@ -49,7 +49,7 @@ def curve_chart(curve: MissRatioCurve, budget_bytes: int) -> Chart:
         return Chart(title, "", None, sentence)
     shares = dict(curve.points)
     here, best = shares[budget_bytes], max(shares.values())
-    told = ", ".join(f"{size(step)} {share * 100:.0f} %" for step, share in curve.points)
+    answered = ", ".join(f"{size(step)} {share * 100:.0f} %" for step, share in curve.points)
     if curve.enough_bytes < budget_bytes and here >= best - 0.005:
         advice = f"{size(curve.enough_bytes)} are enough; what is beyond gains nothing."
     elif here < best - 0.005:
@@ -58,14 +58,13 @@ def curve_chart(curve: MissRatioCurve, budget_bytes: int) -> Chart:
         advice = f"{size(budget_bytes)} is right."
     points = [(size(step), share) for step, share in curve.points]
     chosen = [step for step, _ in curve.points].index(budget_bytes)
-    svg = charts.steps_chart(points, f"A cache of this size would have answered: {told}.", chosen=chosen)
+    svg = charts.steps_chart(points, f"A cache of this size would have answered: {answered}.", chosen=chosen)
     rows = [(size(step), f"{share * 100:.1f} %") for step, share in curve.points]
-    return Chart(title, "", svg, f"{told}.", ("Size", "Answered"), rows, advice)
+    return Chart(title, "", svg, f"{answered}.", ("Size", "Answered"), rows, advice)
 
 
-def facts(wear: WriteBudget) -> list[tuple[str, str, str]]:
-    """Return the facts about the card, each with a lamp: what was written, how long it lasts, how many files fit."""
-    disk = services().covers.cache.disk
+def wear_facts(disk: DiskTier, wear: WriteBudget) -> list[tuple[str, str, str]]:
+    """Return (name, lamp, words) of each fact about the card: what was written, how long it lasts, how many files fit."""
     lamp = "warning" if wear.today_bytes > wear.budget_bytes else "well"
     found = [("Written today", lamp, f"{size(wear.today_bytes)} of a budget of {size(wear.budget_bytes)}")]
     if wear.per_day_bytes is None:
@@ -87,13 +86,13 @@ def facts(wear: WriteBudget) -> list[tuple[str, str, str]]:
     )
     files_free, files = disk.inodes()
     if files:
-        lamp = "well" if files_free > files * INODES_SHORT else "warning"
+        lamp = "well" if files_free > files * FEW_INODES else "warning"
         found.append(("Inodes", lamp, f"{files_free:,} of {files:,} free; nothing is stored below 2 %"))
     return found
 
 
 def curve_note(curve: MissRatioCurve) -> str:
-    """Say what the curve was made from; empty while it says nothing."""
+    """Return what the curve was made from; empty while there is none."""
     if not curve.is_enough:
         return ""
     share = "all covers are" if curve.rate >= 1 else f"{max(0.1, curve.rate * 100):.3g} % of the covers are"
@@ -101,14 +100,14 @@ def curve_note(curve: MissRatioCurve) -> str:
 
 
 def clock(at: float, *, with_day: bool = False) -> str:
-    """Write a point in time: 14:05, or its day."""
+    """Return a time of day, 14:05, or the day."""
     when = time.localtime(at)
     day = time.strftime("%d %B", when).lstrip("0")
     return day if with_day else time.strftime("%H:%M", when)
 
 
 def years(years: float) -> str:
-    """Write a time to come as people say it: about 14 months, about 30 years."""
+    """Return a long duration in round numbers: about 14 months, about 30 years."""
     if years * 365.25 < 60:
         return f"about {max(1, round(years * 365.25))} days"
     if years < 3:

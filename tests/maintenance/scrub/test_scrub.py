@@ -15,8 +15,8 @@ from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import Nightly, Scrub, ScrubReport
+from image_cache.maintenance.scrub.checker import MOST_BELIEVED, MOST_FAILURES
 from image_cache.maintenance.scrub.nightly import step_back
-from image_cache.maintenance.scrub.report import MOST_BELIEVED, MOST_FAILURES
 from image_cache.services import Services
 from tests.support.clock import FakeClock
 from tests.support.engine import key, webp

@@ -246,8 +246,7 @@ def test_points_carry_levels_over_and_begin_with_the_history(inside: Inside, clo
     cache.get(key(1))
     cache.flush()
     clock.advance(5 * 3600)
-    with inside.app.app_context():
-        points = figures.points_of(figures.SPANS["day"], clock.now)
+    points = figures.points_of(inside.services.vault, figures.SPANS["day"])
     assert len(points) == 96
     known = [point for point in points if point is not None]
     assert len(known) == 21
@@ -284,9 +283,9 @@ def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(i
         for day in range(6):
             at = int(NOW - day * DAY_S) // 3600 * 3600
             conn.execute("INSERT INTO samples VALUES (3600, ?, 0, 0, 0, 0, 0, 0, 2000000000, 0, 0, 0, '')", (at,))
-    with inside.app.app_context():
-        silent = {name: words for name, _, words in card_view.facts(sd_wear(database, clock.now, budget_bytes=10**9))}
-        told = card_view.facts(sd_wear(database, clock.now, budget_bytes=10**9, endurance_bytes=16 * 10**12))
+    disk = inside.services.covers.cache.disk
+    silent = {name: words for name, _, words in card_view.wear_facts(disk, sd_wear(database, clock.now, budget_bytes=10**9))}
+    told = card_view.wear_facts(disk, sd_wear(database, clock.now, budget_bytes=10**9, endurance_bytes=16 * 10**12))
     assert "Life" not in silent
     assert silent["Pace"].startswith("2 GB a day")
     lamps = {name: (lamp, words) for name, lamp, words in told}
