@@ -739,6 +739,16 @@ def test_an_invitation_makes_a_member_until_it_is_over(manager: StreamImageManag
     assert manager.members.viewer("bo").co_owns == frozenset()
 
 
+def test_an_invitation_takes_no_rights_away(manager: StreamImageManager) -> None:
+    """A co-owner who opens a link for subscribers stays a co-owner."""
+    stream = manager.create_stream("Evening", "evening", owner=account(manager, "ida"))
+    helper = account(manager, "bo")
+    manager.members.add(stream, "bo", "co-owner")
+    token, _ = manager.members.invite(stream, "subscriber")
+    assert manager.members.accept(token, helper.account_id or 0) == "evening"
+    assert manager.members.viewer("bo").co_owns == {stream.id}
+
+
 def test_a_number_is_an_account_and_a_name_is_not_a_number(manager: StreamImageManager) -> None:
     """An account that is called 1 must not be the account with the number 1."""
     first = account(manager, "first")

@@ -282,6 +282,7 @@ def bucket(tmp_path: Path) -> Iterator[dict[str, Any]]:
         }
 
 
+@pytest.mark.server
 def test_originals_in_a_bucket_stay_there_unless_all_is_wanted(
     good: Path, model: Settings, bucket: dict[str, Any], tmp_path: Path
 ) -> None:
