@@ -152,6 +152,14 @@ class QueueFull(CacheError):
         self.limit = limit
 
 
+class LeaseLost(CacheError):
+    """A worker ended a job that it no longer holds: its lease ended, and another worker claimed the job, or it was removed."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the job of {digest} is no longer held by this worker")
+        self.digest = digest
+
+
 class Busy(CacheError):
     """Another process is doing something that only one process may do at a time."""
 

@@ -16,7 +16,7 @@ from image_cache.engine.jobs import MAX_ATTEMPTS, Job
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.history import Failure, store_failure
-from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
+from image_cache.errors import CacheError, DecoderFailed, ImageRejected, LeaseLost, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
 from image_cache.net.fetch_result import FetchResult
@@ -74,6 +74,12 @@ class CoverLoader:
 
     def run(self, job: Job) -> None:
         """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
+        try:
+            self._run(job)
+        except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
+            logger.info("job left to its new holder digest=%s", job.digest)
+
+    def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
