@@ -51,10 +51,26 @@ class OriginNotFound(OriginError):
 
 
 class OriginUnavailable(OriginError):
-    """The origin is down, slow or busy, broke the connection, or sent another length than it announced. `retry_after_s`: its Retry-After."""
+    """The origin is down, slow or busy, broke the connection, or sent another length than it announced. `retry_after_s`: its Retry-After.
+
+    `is_host_fault` is False for a fault of this one response: other URLs of the host may well work.
+    """
 
     kind = "unavailable"
     retryable = True
+
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        kind: str = "",
+        is_host_fault: bool = True,
+    ) -> None:
+        super().__init__(url, reason, status=status, retry_after_s=retry_after_s, kind=kind)
+        self.is_host_fault = is_host_fault
 
 
 class OriginTooLarge(OriginError):

@@ -229,7 +229,7 @@ class CoverLoader:
             store_failure(
                 conn, Failure(self._clock(), image.lane, image.identity, reason, 0.0 if is_final else self._clock() + delay_s)
             )
-            if isinstance(error, OriginUnavailable):
+            if isinstance(error, OriginUnavailable) and error.is_host_fault:
                 self._jobs.record_host_failure(conn, image.lane, error.reason, pause_s=error.retry_after_s)
             elif isinstance(error, OriginError) and error.status is not None:
                 self._jobs.record_host_success(conn, image.lane)  # it answered

@@ -152,7 +152,8 @@ class JobQueue:
         now, key = self.clock(), bytes.fromhex(digest)
         with self.database.write() as conn:
             conn.execute(
-                "INSERT OR IGNORE INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?)", (key, VISIBLE, now)
+                "INSERT OR IGNORE INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?)",
+                (key, VISIBLE, now),
             )
             free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
             row = conn.execute(free, (key, now)).fetchone()

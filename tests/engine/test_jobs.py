@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -391,11 +392,11 @@ def test_a_worker_that_wakes_late_does_not_end_the_job_of_another(queue: JobQueu
     late = claim(queue)
     clock.now += LEASE_S + 1
     other = claim(queue)
-    with pytest.raises(LeaseLost), queue.database.write() as conn:
-        if ending == "reschedule":
-            queue.reschedule(conn, late, clock.now + 1000)
-        else:
-            queue.finish(conn, late, failed=ending == "fail")
+    with queue.database.write() as conn:
+        end = queue.reschedule if ending == "reschedule" else queue.finish
+        how: dict[str, Any] = {"finish": {}, "fail": {"failed": True}, "reschedule": {"ready_at": clock.now + 1000}}[ending]
+        with pytest.raises(LeaseLost):
+            end(conn, late, **how)
     assert queue.state_of([digest(1)]) == {digest(1): True}
     assert queue.batch("b") == (1, 0, 0)
     finish(queue, other)
