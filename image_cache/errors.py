@@ -95,13 +95,18 @@ class ImageRejected(CacheError):
 
 
 class DecoderFailed(CacheError):
-    """The decoder process died, or ran out of time or memory, while it rendered one image."""
+    """The decoder process died, or ran out of time or memory, while it rendered one image.
+
+    `retryable` is False if the image itself needs more CPU time or memory than one image may have.
+    """
 
     kind = "decoder"
+    retryable = True
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retryable = retryable
 
 
 class StorageError(CacheError):

@@ -214,10 +214,10 @@ class CoverLoader:
 
     def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
         failures = image.failures + 1
-        is_final = not error.retryable or failures >= GIVE_UP_FAILURES
+        is_final = not error.retryable or isinstance(error, DecoderFailed) or failures >= GIVE_UP_FAILURES
         if isinstance(error, OriginError):
             delay_s = self._retry_delay_s(failures, error)
-        elif isinstance(error, DecoderFailed) and failures < CRASHES:
+        elif isinstance(error, DecoderFailed) and error.retryable and failures < CRASHES:
             delay_s, is_final = CRASH_RETRY_S * 8.0 ** (failures - 1), False
         else:
             delay_s = REJECTED_RETRY_S * min(2.0 ** min(failures - 1, 5), 30.0)
