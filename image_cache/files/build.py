@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 WORKERS = 2  # large files at a time: more would only share the same bandwidth
 DAY_S = 86400.0
 FLUSH_S = 60.0
