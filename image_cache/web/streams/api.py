@@ -171,9 +171,9 @@ def clear_page(page: str) -> Response:
 
 
 def _json(**values: Any) -> Response:
-    answer = jsonify(values)
-    answer.headers["Cache-Control"] = "private, no-store"
-    return answer
+    response = jsonify(values)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _stream(slug: str) -> Stream:
