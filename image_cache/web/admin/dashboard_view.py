@@ -8,7 +8,6 @@ from markupsafe import Markup
 from image_cache.covers import NAMESPACE
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures, hosts, recent_failures, samples, sd_wear
 from image_cache.engine.stats.miss_ratio import reuse_curve
-from image_cache.files.listing import entries
 from image_cache.maintenance.health import verdict
 from image_cache.models import TaskState
 from image_cache.web.admin import charts
@@ -145,8 +144,8 @@ def jobs(now: float, *, is_paused: bool) -> list[JobRow]:
     found += [
         _task(task) for task in services().tasks.rows.recent(SHOWN_TASKS) if not task.is_over or now - task.updated_at < DAY_S
     ]
-    if (services().files.cache.root / "files.db").exists():
-        for row in map(file_row, entries(services().files.cache)):
+    if services().files.exists():
+        for row in map(file_row, services().files.entries()):
             if row.entry.fetch is not None:
                 found.append(JobRow(row.entry.name, row.entry.host, row.lamp, row.says, row.share))
     return found
