@@ -76,7 +76,7 @@ def _build(parts: CoverServices, entries: int) -> list[str]:
             url = f"https://covers.example/image/{number:08}/R-{number}-1234567890.jpeg"
             image = ImageRecord(digest, NAMESPACE, url, url, "covers.example")
             register.add(conn, [image])
-            register.fetched(
+            register.record_fetch(
                 conn,
                 replace(
                     image,
@@ -115,7 +115,7 @@ def _measured(parts: CoverServices, digests: list[str]) -> dict[str, tuple[float
     def evict() -> None:
         victims = [key for key, _ in index.victims(NAMESPACE, 100)]
         with index.database.write() as conn:
-            index.forget(conn, victims)
+            index.remove(conn, victims)
 
     def flush() -> None:
         with index.database.write() as conn:

@@ -22,8 +22,8 @@ from image_cache.imaging.color import Colour, packed
 from image_cache.importers.artwork.similar_covers import groups
 from image_cache.models import AlbumQuery, AlbumRow, Track
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.colours import colour_place
 from image_cache.records.library import Library
-from image_cache.records.ordering import color_position
 
 SYLLABLES = [
     "ka",
@@ -97,7 +97,7 @@ def look_at(looks: RecordAppearanceTable, count: int) -> float:
             conn.execute(
                 "INSERT INTO looks VALUES (?, 1, ?, ?, 0)", (digest, hashes[album_id - 1].to_bytes(8, "big"), packed(colours))
             )
-            looks.put(conn, [RecordAppearance(album_id, digest.hex(), *color_position(colours))])
+            looks.put(conn, [RecordAppearance(album_id, digest.hex(), *colour_place(colours))])
         looks.changed(conn, time.time())
     begun = time.perf_counter()
     groups(looks.hashes()[1])

@@ -18,7 +18,7 @@ from benchmarks.pictures import cover
 from config import Settings
 from image_cache.models import ImageVisibility, Stream, Viewer
 from image_cache.streams import Upload
-from image_cache.web.streams.viewer import PRETEND
+from image_cache.web.streams.viewer import IMPERSONATED
 
 SLUG = "evening"
 PHOTO_BYTES = 5_000_000
@@ -45,11 +45,11 @@ def measured(app: Flask, uploads: int, pages: int) -> list[tuple[object, ...]]:
     photos = iter([photo(number) for number in range(uploads + 1)])
 
     def upload() -> None:
-        image = streams.uploads.take(stream, Upload(next(photos), "photo.jpg", ImageVisibility.PRIVATE))
-        assert streams.pictures.body(image, "stream_thumb")
+        image = streams.uploads.store(stream, Upload(next(photos), "photo.jpg", ImageVisibility.PRIVATE))
+        assert streams.images.body(image, "stream_thumb")
 
     client = app.test_client()
-    stranger = {PRETEND: Viewer()}
+    stranger = {IMPERSONATED: Viewer()}
     thumbs = [image.image_id for image in streams.rows.images(stream.id)[:50]]
     rows: list[tuple[object, ...]] = [("upload of 5 MB to its thumbnail", *in_ms(timed(upload, uploads)))]
     rows.append(("gallery of 50, the page", *in_ms(timed(lambda: get(client, f"/streams/{SLUG}", stranger), pages))))
@@ -61,7 +61,7 @@ def fifty_images(app: Flask) -> Stream:
     streams = app.extensions["vinylvault"].streams
     stream: Stream = streams.create_stream("Evening", SLUG)
     for number in range(50):
-        streams.uploads.take(stream, Upload(cover(number, 800), f"{number}.jpg", ImageVisibility.PUBLIC))
+        streams.uploads.store(stream, Upload(cover(number, 800), f"{number}.jpg", ImageVisibility.PUBLIC))
     return stream
 
 

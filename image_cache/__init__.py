@@ -1,7 +1,4 @@
-"""VinylVault's engine: pictures kept close to the people who look at them.
-
-The documented functions are found here without loading anything before they are used.
-"""
+"""VinylVault: the documented names for scripts, each imported on first use."""
 
 from typing import TYPE_CHECKING, Any
 

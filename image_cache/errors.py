@@ -1,19 +1,19 @@
-"""Every error raised on purpose: one class, one sentence, its facts as attributes.
+"""Errors raised on purpose: one class, one sentence, facts as attributes.
 
-`retryable` says whether the same call can succeed later without anybody doing anything; `hint` tells the operator what to do.
+`retryable`: the same call can succeed later without anyone changing anything. `hint` tells the operator what to do.
 Only `web/errors.py` knows which HTTP status an error becomes.
 """
 
 
 class CacheError(Exception):
-    """Something VinylVault was asked to do did not happen, for a reason it can name."""
+    """Base class: something that VinylVault was asked to do failed for a known reason."""
 
     retryable = False
     hint = ""
 
 
 class ConfigError(CacheError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown or has an invalid value."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
@@ -22,7 +22,7 @@ class ConfigError(CacheError):
 
 
 class OriginError(CacheError):
-    """An origin did not give us a picture. `kind` is a short stable word for logs and the index; empty means that of the class."""
+    """A fetch from an origin failed. `kind` is a short stable word for logs and the index; empty means that of the class."""
 
     kind = "failed"
 
@@ -38,27 +38,27 @@ class OriginError(CacheError):
 
 
 class OriginDenied(OriginError):
-    """The address may not be spoken to: scheme, name, port, or a peer inside a network of ours."""
+    """The URL must not be fetched: its scheme, host name or port, or an address inside a local network."""
 
     kind = "denied"
     hint = "If this server is yours, list it in VINYL_VAULT_TRUSTED_ORIGINS as scheme://host:port."
 
 
 class OriginNotFound(OriginError):
-    """The origin says that there is no such picture (404, 410)."""
+    """The origin responded that there is nothing under this URL (404, 410)."""
 
     kind = "not-found"
 
 
 class OriginUnavailable(OriginError):
-    """The origin is down, slow, busy, cut the line or lied about the length. `retry_after_s` is what it asked for."""
+    """The origin is down, slow or busy, broke the connection, or sent another length than it announced. `retry_after_s`: its Retry-After."""
 
     kind = "unavailable"
     retryable = True
 
 
 class OriginTooLarge(OriginError):
-    """The origin sends more bytes than the limit allows."""
+    """The response of the origin has more bytes than the limit allows."""
 
     kind = "too-large"
 
@@ -69,7 +69,7 @@ class OriginTooLarge(OriginError):
 
 
 class ImageRejected(CacheError):
-    """The bytes are not a picture that we render: wrong format, broken, or dearer than the decode budget."""
+    """The bytes are not an image that can be rendered: wrong format, broken, or more expensive than the decode budget."""
 
     kind = "not-an-image"
 
@@ -79,7 +79,7 @@ class ImageRejected(CacheError):
 
 
 class DecoderFailed(CacheError):
-    """The decoder process died or ran out of time or memory while it rendered one picture."""
+    """The decoder process died, or ran out of time or memory, while it rendered one image."""
 
     kind = "decoder"
 
@@ -89,7 +89,7 @@ class DecoderFailed(CacheError):
 
 
 class StorageError(CacheError):
-    """The disk refused a read or a write."""
+    """A read or write failed on the disk or in a remote storage."""
 
     retryable = True
     hint = "Look at free space and permissions of the data directory."
@@ -101,7 +101,7 @@ class StorageError(CacheError):
 
 
 class ChecksumMismatch(CacheError):
-    """The bytes that came are not those that were promised, by the caller or by the origin. They are not kept."""
+    """The bytes do not have the checksum that the caller or the origin stated. They are discarded."""
 
     kind = "checksum"
     hint = "Fetch it again; when it differs again, ask whoever publishes the file for its checksum."
@@ -115,7 +115,7 @@ class ChecksumMismatch(CacheError):
 
 
 class FileRejected(CacheError):
-    """A large file is not what its name promises, or not one that can be shown. `expected` and `found` say how."""
+    """A large file is not what its name says, or cannot be shown. `expected` and `found` say why."""
 
     kind = "not-this-file"
 
@@ -127,7 +127,7 @@ class FileRejected(CacheError):
 
 
 class FetchStopped(CacheError):
-    """A fetch was ended before it was done: paused or cancelled by somebody, or the program stops. What came is kept for later."""
+    """A fetch was paused or cancelled, or the process stops. The bytes received so far are kept, to resume later."""
 
     kind = "stopped"
     retryable = True
@@ -139,11 +139,11 @@ class FetchStopped(CacheError):
 
 
 class UnknownFile(CacheError):
-    """No file of this name is kept or on its way."""
+    """No file of this name is cached or being fetched."""
 
 
 class QueueFull(CacheError):
-    """The job queue holds as many jobs as it may."""
+    """The job queue is at its limit."""
 
     retryable = True
 
@@ -153,13 +153,13 @@ class QueueFull(CacheError):
 
 
 class Busy(CacheError):
-    """Somebody else is doing what only one may do at a time."""
+    """Another process is doing something that only one process may do at a time."""
 
     retryable = True
 
 
 class ArchiveRejected(CacheError):
-    """A file is not a backup that can be restored. Nothing of it was put in place."""
+    """A file is not a backup that can be restored. Nothing was changed."""
 
     hint = "Take another backup; docs/BACKUP.md says what one holds."
 
@@ -170,7 +170,7 @@ class ArchiveRejected(CacheError):
 
 
 class VaultNotEmpty(CacheError):
-    """There is a collection where a backup should be restored to."""
+    """The target of a restore already holds a collection."""
 
     hint = "With --force what is there is kept beside it, in a folder of its own."
 
@@ -181,11 +181,11 @@ class VaultNotEmpty(CacheError):
 
 
 class UnknownImage(CacheError):
-    """No address was ever registered for this digest or URL."""
+    """No image is registered under this digest or URL."""
 
 
 class ImportRejected(CacheError):
-    """One row of an import cannot be used; the others go in. `line` counts from 1, with the header of a CSV as line 1."""
+    """One row of an import is invalid; the others are imported. `line` counts from 1, with the header of a CSV as line 1."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -194,7 +194,7 @@ class ImportRejected(CacheError):
 
 
 class TableRejected(CacheError):
-    """A file is not a table that can be read at all; nothing of it went in."""
+    """A file cannot be read as a table; nothing was imported."""
 
     hint = "docs/IMPORT.md describes the tables."
 
@@ -205,7 +205,7 @@ class TableRejected(CacheError):
 
 
 class FolderRejected(CacheError):
-    """A folder cannot be one of music. `path` is as it was given."""
+    """A folder cannot be used as a music folder. `path` is as it was given."""
 
     def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
         super().__init__(f"{path}: {reason}" if path else reason)
@@ -215,7 +215,7 @@ class FolderRejected(CacheError):
 
 
 class UnknownPage(CacheError):
-    """There is no grid page with this number; pages count from 1, and an empty wall has one."""
+    """The wall has no page with this number. Pages count from 1; an empty wall has one."""
 
     def __init__(self, number: int, pages: int) -> None:
         super().__init__(f"there is no page {str(number)[:20]}, the last one is {pages}")
@@ -232,14 +232,14 @@ class UnknownAlbum(CacheError):
 
 
 class OfferGone(CacheError):
-    """A picture was chosen that is not, or no longer, among those that are offered for the record."""
+    """The chosen image is not, or no longer, among the candidates for the record."""
 
     def __init__(self) -> None:
         super().__init__("This picture is no longer among those to choose from. Look at the list again.")
 
 
 class UnknownTask(CacheError):
-    """No task has this id, or it ended so long ago that it was forgotten."""
+    """No task has this id, or it ended long ago and was deleted."""
 
     def __init__(self, task_id: int) -> None:
         super().__init__(f"there is no task {str(task_id)[:20]}")
@@ -247,7 +247,7 @@ class UnknownTask(CacheError):
 
 
 class SourceRefused(CacheError):
-    """A service of records does not let us in. `kind` is `token`, `private`, `account` or `program`; asking again does not help."""
+    """A service such as Discogs refuses access. `kind` is `token`, `private`, `account` or `program`; a retry does not help."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -256,7 +256,7 @@ class SourceRefused(CacheError):
 
 
 class SourceAway(CacheError):
-    """A service of records cannot be reached, or does not answer as it should, although it was asked several times."""
+    """A service such as Discogs is unreachable, or its responses are invalid, after several attempts."""
 
     retryable = True
 
@@ -266,7 +266,7 @@ class SourceAway(CacheError):
 
 
 class AccountRejected(CacheError):
-    """An account cannot be made like this. `field` is `name`, `password` or `role`."""
+    """An account cannot be created with these values. `field` is `name`, `password` or `role`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
@@ -275,9 +275,9 @@ class AccountRejected(CacheError):
 
 
 class LoginFailed(CacheError):
-    """Name and password (or the setup code) were not accepted.
+    """The name and password, or the setup code, are wrong.
 
-    `tries_left` says how many more are heard before a pause; `retry_after_s` is the pause when none is.
+    `tries_left` is how many more attempts are allowed; `retry_after_s` how long to wait if there is none.
     """
 
     def __init__(self, reason: str, *, tries_left: int | None = None, retry_after_s: float | None = None) -> None:
@@ -288,14 +288,14 @@ class LoginFailed(CacheError):
 
 
 class NotVisible(CacheError):
-    """There is nothing here for this viewer. What is hidden and what never was are the same, to the letter."""
+    """This viewer may not see it, or it does not exist: the two must look exactly the same."""
 
     def __init__(self) -> None:
         super().__init__("There is nothing here.")
 
 
 class NotAllowed(CacheError):
-    """The viewer may see this but not do that with it. `needs_login` when nobody is logged in."""
+    """The viewer may see this but not change it. `needs_login` is True if nobody is logged in."""
 
     def __init__(self, reason: str, *, needs_login: bool = False) -> None:
         super().__init__(reason)
@@ -304,7 +304,7 @@ class NotAllowed(CacheError):
 
 
 class FieldRejected(CacheError):
-    """A name or text cannot be taken. `field` says which."""
+    """The value of a form field is invalid. `field` is its name."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
@@ -313,7 +313,7 @@ class FieldRejected(CacheError):
 
 
 class UploadTooLarge(CacheError):
-    """A file has more bytes than one may have. `got_bytes` is what was read until then."""
+    """An uploaded file is over the limit. `got_bytes` is what had been read by then."""
 
     def __init__(self, limit_bytes: int, got_bytes: int) -> None:
         super().__init__(f"{got_bytes / 1e6:.1f} MB is over the {limit_bytes / 1e6:g} MB limit.")
@@ -322,7 +322,7 @@ class UploadTooLarge(CacheError):
 
 
 class QuotaExceeded(CacheError):
-    """The stream holds as many images as it may."""
+    """The stream is at its limit of images."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The stream holds {limit} pictures, which is its limit.")
@@ -330,7 +330,7 @@ class QuotaExceeded(CacheError):
 
 
 class DuplicateImage(CacheError):
-    """The very same bytes are in this stream already."""
+    """The stream already holds an image with the same bytes."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__("The same picture is in this stream already.")
@@ -338,11 +338,11 @@ class DuplicateImage(CacheError):
 
 
 class InvitationRejected(CacheError):
-    """The link of an invitation is unknown, over, or used up."""
+    """The invite link is unknown, expired, or used up."""
 
 
 class ProgramMissing(CacheError):
-    """A program that this needs is not installed. `package` brings it."""
+    """A required program is not installed. `package` contains it."""
 
     def __init__(self, program: str, package: str) -> None:
         super().__init__(f"This needs the program {program}: install the package {package}.")
@@ -352,4 +352,4 @@ class ProgramMissing(CacheError):
 
 
 class VideoRejected(CacheError):
-    """No frame could be taken from a video."""
+    """No frame could be extracted from a video."""

@@ -1,4 +1,4 @@
-"""How a log line looks: one record, one line, whatever it quotes, no secrets in it, and not the same thing a thousand times."""
+"""Logging: one line per record, without secrets, with repeated messages limited."""
 
 import logging
 import re
@@ -13,13 +13,13 @@ LOGIN = re.compile(r"(https?://)[^\s/@]{1,512}@")
 SECRET = re.compile(
     r"(?i)\b(authorization|cookie|password|passwd|secret|token|api[_-]?key)(\s*[=:]\s*)(?:(?:bearer|basic|discogs)\s+)?\S+"
 )
-REPEATS = 10  # lines of one kind in
-WINDOW_S = 60.0  # this time; what comes beyond is counted and told once
-KINDS = 512  # that are told apart
+MAX_REPEATS = 10  # lines of one kind per window; further ones are counted and reported once
+WINDOW_S = 60.0
+MAX_KINDS = 512  # that are counted at a time
 
 
 class SingleLineFormatter(logging.Formatter):
-    """Escapes control characters, also those of a traceback, so that nobody writes a line of their own; cuts what is secret."""
+    """Escapes control characters, also in tracebacks, so that quoted text cannot forge a line; removes secrets."""
 
     def __init__(self, *, has_time: bool = False) -> None:
         super().__init__(f"{'%(asctime)s ' if has_time else ''}%(levelname)s %(name)s %(message)s")
@@ -29,64 +29,64 @@ class SingleLineFormatter(logging.Formatter):
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets the first lines of a kind through, and one a minute that says how many more there were. Thread-safe.
+    """Passes the first lines of a kind, and once a minute one that says how many more there were. Thread-safe.
 
-    A kind is a logger with a format string: a thousand covers of a host that is down are one kind. Debugging is not spared.
+    A kind is a logger with a format string: a thousand covers of a host that is down are one kind. DEBUG lines are not limited.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._lock = threading.Lock()  # protects _seen
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # kind -> (since when, how many)
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # kind -> (start of the window, lines in it)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno <= logging.DEBUG or hasattr(record, "is_spared"):  # judged by another handler already
-            return not getattr(record, "is_spared", False)
+        if record.levelno <= logging.DEBUG or hasattr(record, "is_suppressed"):  # decided for another handler already
+            return not getattr(record, "is_suppressed", False)
         kind, now = (record.name, str(record.msg)), self._clock()
         with self._lock:
             since, count = self._seen.get(kind, (now, 0))
             is_over = now - since > WINDOW_S
-            if is_over and count > REPEATS:
-                # Without arguments a message is not formatted again, whatever signs it holds.
-                record.msg, record.args = f"{record.getMessage()} and={count - REPEATS} more like it", None
+            if is_over and count > MAX_REPEATS:
+                # Without arguments a message is not formatted again, even if it contains a percent sign.
+                record.msg, record.args = f"{record.getMessage()} and={count - MAX_REPEATS} more like it", None
             if is_over:
                 since, count = now, 0
-            if len(self._seen) >= KINDS:
+            if len(self._seen) >= MAX_KINDS:
                 self._seen.clear()
             self._seen[kind] = (since, count + 1)
-        is_spared = record.__dict__["is_spared"] = count >= REPEATS
-        return not is_spared
+        is_suppressed = record.__dict__["is_suppressed"] = count >= MAX_REPEATS
+        return not is_suppressed
 
 
 def to_stderr(level: int, path: Path | None = None) -> None:
-    """Send every log record of this process to standard error, our own from `level` on; to a file too when one is named.
+    """Send all log records of this process to standard error, our own from `level` on, and to a file if a path is given.
 
-    Once; later calls change the level. Raises `OSError` when the file cannot be written. It may be moved away by logrotate.
+    Idempotent; later calls change the level. logrotate may move the file. Raises `OSError` if the file cannot be written.
     """
     root = logging.getLogger()
     if not any(isinstance(handler.formatter, SingleLineFormatter) for handler in root.handlers):
         handlers: list[logging.Handler] = [logging.StreamHandler()]
         handlers[0].setFormatter(SingleLineFormatter())
         if path is not None:
-            from logging.handlers import WatchedFileHandler  # 100 KB, in both processes
+            from logging.handlers import WatchedFileHandler  # costs 100 KB in both processes
 
             handlers.append(WatchedFileHandler(path, encoding="utf-8"))
             handlers[1].setFormatter(SingleLineFormatter(has_time=True))
-        sparing = RateLimitFilter()
+        rate_limit = RateLimitFilter()
         for handler in handlers:
-            handler.addFilter(sparing)
+            handler.addFilter(rate_limit)
             root.addHandler(handler)
     logging.getLogger("image_cache").setLevel(level)
 
 
 def printable(text: str) -> str:
-    """Return the text with every control character written out."""
+    """Return the text with every control character escaped."""
     return CONTROL.sub(_escape, text)
 
 
 def without_secrets(text: str) -> str:
-    """Return the text without query strings, logins in addresses, and values that are named like secrets."""
+    """Return the text without query strings, logins in URLs, and values that are named like secrets."""
     return SECRET.sub(r"\1\2…", LOGIN.sub(r"\1…@", QUERY.sub(r"\1…", text)))
 
 

@@ -1,4 +1,4 @@
-"""The nouns that travel between the layers. Plain values: no I/O, no rules but their own."""
+"""Domain models that all layers share: plain values without I/O, and the visibility policy of streams."""
 
 import datetime
 import enum
@@ -17,11 +17,11 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """One record on the shelf: a row of `catalog.db`.
+    """One record of the collection: a row of `catalog.db`.
 
-    `artist_sort` and `title_sort` are folded for order (no leading article, no diacritics, lower case). `added_at` and
-    `last_played_at` are Unix seconds; `year` None means unknown. `cover_url` is what the source says, `own_cover` what was chosen
-    here, `found_cover` what was looked up elsewhere, `refused_cover` a `cover_url` that is no cover; `picture` is what is shown.
+    `artist_sort` and `title_sort` are folded for sorting (no leading article, no diacritics, lower case). `added_at` and
+    `last_played_at` are Unix seconds; `year` is None if unknown. `cover_url` comes from the source, `own_cover` was chosen
+    here, `found_cover` was found elsewhere, `refused_cover` is a `cover_url` that is not a cover; `picture` is what is shown.
     """
 
     id: int
@@ -59,18 +59,18 @@ class Album:
 
     @property
     def release_id(self) -> str:
-        """The id of the release at its source: a second copy of one release is called `123-2` here."""
+        """The id of the release at its source. The second copy of a release has the id `123-2`."""
         return self.source_id.partition("-")[0] if self.source == "discogs" else self.source_id
 
     @property
     def picture(self) -> str | None:
-        """The address of the picture that is shown, None when there is none. `catalog.db` has a column of the same rule."""
+        """The URL of the cover that is shown, None if there is none. `catalog.db` has a generated column with the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """What a grid page shows. `sort` is one of artist, title, year, added, plays, colour; filters are exact values, decade like 1970."""
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
 
     text: str = ""
     sort: str = "artist"
@@ -81,7 +81,7 @@ class AlbumQuery:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A run of albums under one divider tab: a letter, a decade or a month. `page` is the grid page where it begins."""
+    """Consecutive records under one divider: a letter, a decade or a month. `page` is the page of the wall where it begins."""
 
     label: str
     anchor: str
@@ -91,7 +91,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPage:
-    """One grid page. `groups` covers the whole result (for the ruler); `heads` maps an album id of this page to the group it opens."""
+    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens."""
 
     query: AlbumQuery
     albums: tuple[Album, ...]
@@ -104,11 +104,11 @@ class AlbumPage:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What is known about an album's picture at the moment a page is drawn.
+    """The state of a record's cover when a page is rendered.
 
-    `state`: `ready` (the thumbnail is here), `waiting` (queued or not asked for yet), `working` (a fetch runs now),
-    `failed` (given up until `retry_at`), `none` (the album has no address). `digest` is "" for `none`. `average` is
-    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the album page; `edge_px` is the longer edge of the origin's picture.
+    `state`: `ready` (the thumbnail is cached), `waiting` (queued, or not requested yet), `working` (being fetched),
+    `failed` (no retry before `retry_at`), `none` (the record has no cover URL). `digest` is "" for `none`. `average` is
+    "#rrggbb"; `hue` (degrees, OKLCH) and `chroma` tint the page of the record; `edge_px` is the longer edge of the origin's image.
     These four are None until the first render.
     """
 
@@ -123,19 +123,19 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the fetching of covers is. `failed` ones are among the `done`; `eta_s` None while the pace is unknown."""
+    """Progress of fetching covers. `done` includes `failed`; `eta_s` is None while the speed is unknown."""
 
     total: int
     done: int
     working: int
     failed: int
     eta_s: float | None = None
-    is_paused: bool = False  # an operator wants nothing fetched
+    is_paused: bool = False  # by an operator
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who can log in. `role` is `operator` (runs the machine), `owner` (has streams) or `viewer` (was invited to one)."""
+    """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
 
     id: int
     name: str
@@ -144,10 +144,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AlbumRow:
-    """One good row of an import. None means that the file does not say, so what the catalogue knows stays.
+    """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
-    `source_id` "" asks the library for a stable identity made from the row itself. `line` is where the row begins.
-    `counts_copies` when rows with one id are copies on the shelf, not the same record said twice. `played_at` are single plays.
+    If `source_id` is "", the library derives a stable id from the row. `line` is where the row begins.
+    `counts_copies`: rows with the same id are several copies, not one record listed twice. `played_at` are single plays.
     """
 
     line: int
@@ -180,7 +180,7 @@ class AlbumRow:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, in rows. `rejected` pairs a line number with its reason, for the first thousand of them."""
+    """Result of an import, in rows. `rejected` pairs a line number with its reason, for the first thousand of them."""
 
     read: int
     new: int
@@ -195,10 +195,10 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """How far a task is that takes longer than a request. `state` is waiting, running, done, failed or cancelled.
+    """State of a task, such as an import. `state` is waiting, running, done, failed or cancelled.
 
-    `total` None is not known yet; `says` is a sentence for people; `paused_until` in Unix seconds while it waits for somebody else.
-    `wanted`, `position` and `outcome` are what its kind makes of them.
+    `total` is None while unknown; `says` is a message for people; `paused_until` (Unix seconds) is set while it waits for a service.
+    The contents of `wanted`, `position` and `outcome` depend on the kind.
     """
 
     id: int
@@ -220,7 +220,7 @@ class TaskState:
 
 
 class ImageVisibility(enum.Enum):
-    """Who may see an image besides those who edit its stream."""
+    """Who may see an image, besides the owner and co-owners of its stream."""
 
     PUBLIC = "public"
     PRIVATE = "private"
@@ -229,10 +229,10 @@ class ImageVisibility(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A series of images under one owner. `slug` is its name in addresses and on disk, and never changes.
+    """A stream of images. `slug` is its name in URLs and on disk, and never changes.
 
-    `visibility` is what a new image gets; a public stream is listed although it is empty. Without `owner_id` (a script made it)
-    operators take care of it.
+    `visibility` is the default of new images; a public stream is listed even while empty. One without `owner_id` (created by a
+    script) belongs to the operators.
     """
 
     id: int
@@ -247,10 +247,10 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class StreamImage:
-    """One uploaded image. The positional fields and the attributes below them are documented names.
+    """One uploaded image. The names of the fields are documented for scripts.
 
     `file_path` (the original) and `thumbnail_path` are relative to the folders of originals and of the image cache;
-    `dimensions` are (width, height) after turning upright; `created_at` and `last_accessed` are ISO 8601 in UTC.
+    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC.
     """
 
     image_id: str
@@ -275,9 +275,9 @@ class StreamImage:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, as the server knows it: the account of the session, and which streams are its own, shared with it, or followed.
+    """The viewer of a page: the account of the session, and the streams that it owns, co-owns or subscribes to.
 
-    Built from the catalogue only, never from anything that a request says.
+    Built from the catalogue only, never from values of a request.
     """
 
     account_id: int | None = None
@@ -288,23 +288,23 @@ class Viewer:
     follows: frozenset[int] = frozenset()
 
 
-STRANGER = Viewer()
+ANONYMOUS = Viewer()
 
 
 def may_edit(viewer: Viewer, stream: Stream) -> bool:
-    """Tell whether the viewer may upload to the stream and change or delete what is in it."""
+    """Return True if the viewer may upload to the stream, and change or delete its images."""
     if stream.owner_id is None and viewer.role == "operator":
         return True
     return stream.id in viewer.owns or stream.id in viewer.co_owns
 
 
 def may_own(viewer: Viewer, stream: Stream) -> bool:
-    """Tell whether the viewer may also say who edits and follows the stream, and delete it."""
+    """Return True if the viewer may manage the members of the stream, and delete it."""
     return stream.id in viewer.owns or (stream.owner_id is None and viewer.role == "operator")
 
 
 def may_see(viewer: Viewer, stream: Stream, image: StreamImage | ImageVisibility) -> bool:
-    """Tell whether the viewer may see an image of the stream, or any image of this visibility. The one rule for every surface."""
+    """Return True if the viewer may see this image of the stream, or images of this visibility. The only rule, for pages and API alike."""
     visibility = image.visibility if isinstance(image, StreamImage) else image
     if may_edit(viewer, stream) or visibility is ImageVisibility.PUBLIC:
         return True
@@ -312,10 +312,10 @@ def may_see(viewer: Viewer, stream: Stream, image: StreamImage | ImageVisibility
 
 
 def is_member(viewer: Viewer, stream: Stream) -> bool:
-    """Tell whether the viewer belongs to the stream in any way."""
+    """Return True if the viewer is the owner, a co-owner or a subscriber of the stream."""
     return may_edit(viewer, stream) or stream.id in viewer.follows
 
 
-def iso(at: float) -> str:
-    """Write a point in time as ISO 8601 in UTC, to the second."""
+def iso_utc(at: float) -> str:
+    """Format a point in time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds")

@@ -21,6 +21,7 @@ from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
+from image_cache.importers.artwork.choose import CoverEditor
 from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
@@ -40,8 +41,8 @@ from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
 from image_cache.server.nginx_links import NginxLinks
-from image_cache.streams import StreamImageManager
-from image_cache.streams.build import forget_streams, open_streams
+from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
+from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
 
@@ -63,12 +64,16 @@ class Services:
     library: Library
     pages: RecordPages
     cover_pages: CoverPages
+    cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
     streams: StreamImageManager
+    stream_queries: StreamQueries
+    stream_members: StreamMembers
+    stream_images: StreamImages
     files: FileServices
     tasks: TaskRunner
     tables: TableService
@@ -87,7 +92,7 @@ class Services:
 
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
-        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_away)
+        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_offline)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -120,7 +125,7 @@ class Services:
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
-        forget_streams(self.streams)
+        forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
@@ -198,7 +203,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         music.periodic_job(),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
         *artwork.periodic_jobs(),
-        *files.chores(),
+        *files.periodic_jobs(),
         nightly.periodic_job(),
     ]
     if settings.FRONT_DIR is not None:
@@ -209,6 +214,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         removal=library.removal,
+        cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=Accounts(catalog, clock=clock),
@@ -216,6 +222,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         loader=parts.loader,
         limits=limits,
         streams=streams,
+        stream_queries=streams.queries,
+        stream_members=streams.members,
+        stream_images=streams.images,
         files=files,
         tasks=tasks,
         tables=tables,

@@ -1,4 +1,4 @@
-"""The layers, read from the imports: they go down only, siblings do not know each other, every library has one home."""
+"""Architecture: imports go down only, siblings do not import each other, files form no cycles, each library has one home."""
 
 import ast
 import subprocess
@@ -43,7 +43,7 @@ HOMES = {
     "nibabel": {"image_cache.imaging.volume_worker"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
-# What a module above the layer may still name: words for the configuration error, the version.
+# Imports of the lowest layer.
 ALLOWED = {("config", "image_cache.errors"), ("config", "image_cache.units")}
 
 
@@ -86,7 +86,7 @@ def imports(path: Path, *, with_types: bool = False) -> tuple[tuple[str, int, bo
 
 
 def layer_of(module: str) -> str | None:
-    """Return the name in the table that the module belongs to."""
+    """Return the room in the table that the module belongs to."""
     parts = module.split(".")
     return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in LEVEL), None)
 
@@ -136,7 +136,7 @@ TABLES = {
     "config": 640,
     "image_cache.db.catalog_schema": 600,
     "image_cache.errors": 450,
-}  # tables that grow by a line for each thing they name
+}  # tables that grow with their entries
 
 
 def test_no_module_is_longer_than_330_lines() -> None:

@@ -1,4 +1,4 @@
-"""The log: no secrets, no flood, a file when one is wanted."""
+"""Logging: no secrets, limited repeats, an optional file."""
 
 import logging
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.logs import REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
+from image_cache.logs import MAX_REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
 from tests.support.clock import FakeClock
 from tests.support.vault import ROOT, SERVE, Vault
 
@@ -26,16 +26,16 @@ def record(text: str, *arguments: object, level: int = logging.WARNING) -> loggi
         ("cover failed identity=discogs:R-1.jpg failures=2", "cover failed identity=discogs:R-1.jpg failures=2"),
     ],
 )
-def test_a_line_names_no_secret(said: str, shown: str) -> None:
+def test_a_line_contains_no_secret(said: str, shown: str) -> None:
     assert SingleLineFormatter().format(record("%s", said)) == f"WARNING image_cache.x {shown}"
 
 
-def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard() -> None:
+def test_repeats_of_one_kind_are_reported_once_with_their_number_and_others_pass() -> None:
     clock = FakeClock()
     sparing = RateLimitFilter(clock)
     heard = [sparing.filter(record("cover failed identity=%s", number)) for number in range(1000)]
-    assert sum(heard) == REPEATS
-    assert heard[:REPEATS] == [True] * REPEATS
+    assert sum(heard) == MAX_REPEATS
+    assert heard[:MAX_REPEATS] == [True] * MAX_REPEATS
     assert sparing.filter(record("another event url=%s", 1))
     assert all(sparing.filter(record("cache hit", level=logging.DEBUG)) for _ in range(100))
     clock.advance(WINDOW_S + 1)
@@ -43,21 +43,21 @@ def test_a_flood_of_one_kind_is_told_once_with_its_number_and_others_are_heard()
     assert sparing.filter(last)
     assert (
         SingleLineFormatter().format(last)
-        == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - REPEATS} more like it"
+        == f"WARNING image_cache.x cover failed identity=100 %d and={1000 - MAX_REPEATS} more like it"
     )
     again = record("cover failed identity=%s", 1)
     assert sparing.filter(again)
     assert again.getMessage() == "cover failed identity=1"
 
 
-def test_two_handlers_hear_the_same_lines() -> None:
+def test_two_handlers_get_the_same_lines() -> None:
     sparing = RateLimitFilter(FakeClock())
-    for number in range(3 * REPEATS):
+    for number in range(3 * MAX_REPEATS):
         said = record("cover failed identity=%s", number)
-        assert sparing.filter(said) == sparing.filter(said) == (number < REPEATS)
+        assert sparing.filter(said) == sparing.filter(said) == (number < MAX_REPEATS)
 
 
-def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_path: Path) -> None:
+def test_a_log_file_has_the_lines_with_their_times_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "vinylvault.log"
     with Vault(tmp_path / "vault", trusted=("http://127.0.0.1:9",), VINYL_VAULT_LOG_FILE=str(path)) as vault:
         vault.get("/keys")
@@ -68,7 +68,7 @@ def test_a_log_file_has_the_lines_with_their_times_and_is_closed_to_others(tmp_p
         assert "origins trusted" in vault.log.read_text()
 
 
-def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_message(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault", VINYL_VAULT_LOG_FILE="/proc/nothing/a.log")
     done = subprocess.run(
         SERVE,

@@ -1,1 +1,1 @@
-"""Accounts: who may log in, sessions, the setup code."""
+"""Accounts, sessions and the setup code."""

@@ -1,6 +1,6 @@
-"""Who may change things: accounts, log-ins, sessions and the code that claims a new machine. Knows no cookie and no page.
+"""Accounts, logins, sessions, and the setup code that claims a new server. Knows no cookies and no pages.
 
-Passwords, tokens and the code never reach a log; neither does a name that was not found, for it may be a password typed
+Passwords, tokens and the code never reach a log; neither does an unknown name: it may be a password typed
 into the wrong field.
 """
 
@@ -23,19 +23,19 @@ from image_cache.text import account_key
 logger = logging.getLogger(__name__)
 
 ROLES = ("operator", "owner", "viewer")
-TRIES = 5
+MAX_ATTEMPTS = 5
 PAUSE_S = 15 * 60.0
 IDLE_S = 12 * 3600.0
-TOUCH_S = 5 * 60.0  # a session's last sight is written so often at most, not with every request
+TOUCH_S = 5 * 60.0  # the last use of a session is written at most this often, not with every request
 MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 1000
 MAX_NAME_CHARS = 40
 HASH_WAIT_S = 10.0
 
 _METHOD = "scrypt:32768:8:1"
-# Checked when a name is unknown, so that the answer takes as long as for a known one. No password has this hash.
-_NOBODY = f"{_METHOD}${'0' * 16}${'0' * 128}"
-_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read as something else; eight of them are 39 bits
+# Checked for an unknown name, so that the response takes as long as for a known one. No password has this hash.
+_UNKNOWN_ACCOUNT_HASH = f"{_METHOD}${'0' * 16}${'0' * 128}"
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no characters that look alike; eight of them are 39 bits
 _NUMBERS = ("No", "One", "Two", "Three", "Four")
 
 
@@ -50,7 +50,7 @@ class Accounts:
         self._clock = clock
 
     def add(self, name: str, password: str, role: str) -> Account:
-        """Make an account. Raises `AccountRejected` for a taken name and for what cannot be a name, password or role."""
+        """Create an account. Raises `AccountRejected` for a taken name and for an invalid name, password or role."""
         if role not in ROLES:
             raise AccountRejected("role", f"{role[:40]!r} is none of {', '.join(ROLES)}")
         name = _checked_name(name)
@@ -75,21 +75,21 @@ class Accounts:
         return self._rows.has_operator()
 
     def login(self, name: str, password: str, address: str) -> str:
-        """Return a new session token. Raises `LoginFailed`, alike for a wrong password and an unknown name.
+        """Return a new session token. Raises `LoginFailed`, the same for a wrong password and an unknown name.
 
-        Every log-in has a token of its own; whoever had one before closes it with `logout`.
+        Every login has a token of its own; an earlier one is closed with `logout`.
         """
         key = account_key(name)
-        who, used = self._try(f"login\n{key}", address)
+        client, used = self._count_attempt(f"login\n{key}", address)
         found = self._rows.account(key)
-        is_right = self._check(found[1] if found else _NOBODY, password)
+        is_right = self._check(found[1] if found else _UNKNOWN_ACCOUNT_HASH, password)
         if found is None or not is_right:
             logger.warning("login failed account_id=%s address=%r", found[0].id if found else None, address)
             raise _refusal(used)
-        return self._open(found[0], who)
+        return self._open(found[0], client)
 
     def account_for_session(self, token: str) -> Account | None:
-        """Return whose session a token is, None when it is nobody's (any more). Writes at most every five minutes."""
+        """Return the account of a session, None if there is no such session (any more). Writes at most every five minutes."""
         if not token or len(token) > 100:
             return None
         token_hash = _hash_token(token)
@@ -101,39 +101,39 @@ class Accounts:
         if now - seen_at > IDLE_S:
             self._rows.close_session(token_hash)
             return None
-        # A sight in the future is a clock that was set back: it counts as now, or the session would outlive its time.
+        # A last use in the future is a clock that was set back: it counts as now, or the session would live too long.
         if not 0 <= now - seen_at < TOUCH_S:
             self._rows.touch(token_hash, now)
         return account
 
     def logout(self, token: str) -> None:
-        """End a session. One that is over already is no error."""
+        """End a session. Idempotent."""
         self._rows.close_session(_hash_token(token))
 
     def revoke(self, account: Account) -> int:
-        """End all sessions of an account; return how many."""
+        """End all sessions of an account and return how many."""
         return self._rows.close_sessions_of(account.id)
 
     def setup_code(self) -> str | None:
-        """Return the code that claims this machine, the same until it is used; None when it has its operator.
+        """Return the code that claims this server, the same until it is used; None if there is an operator.
 
-        The caller prints it where only somebody with access to the machine reads.
+        The caller prints it where only people with access to the server can read it.
         """
         code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
         return self._rows.setup_code(f"{code[:4]}-{code[4:]}")
 
     def claim(self, code: str, name: str, password: str, address: str = "") -> str:
-        """Make the first operator with the setup code; return a session token.
+        """Create the first operator with the setup code; return a session token.
 
-        Raises `AccountRejected` for the name or password, `LoginFailed` for a wrong code and when there is an operator.
+        Raises `AccountRejected` for the name or password, `LoginFailed` for a wrong code or if there is an operator.
         """
         name = _checked_name(name)
         _check_password(name, password)
-        who, used = self._try("claim", address)
+        client, used = self._count_attempt("claim", address)
         right = self.setup_code()
         if right is None:
             raise LoginFailed("This machine has its operator already.")
-        if not hmac.compare_digest(_bare(code).encode(), _bare(right).encode()):
+        if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
             logger.warning("claim failed address=%r", address)
             raise _refusal(used)
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
@@ -142,45 +142,45 @@ class Accounts:
                 raise LoginFailed("This machine has its operator already.")
             raise AccountRejected("name", f"{name} has an account already")
         logger.info("machine claimed account_id=%d", account.id)
-        return self._open(account, who)
+        return self._open(account, client)
 
-    def _open(self, account: Account, who: bytes) -> str:
+    def _open(self, account: Account, client: bytes) -> str:
         token = secrets.token_urlsafe(32)
         now = self._clock()
-        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, who)
+        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, client)
         logger.info("login account_id=%d", account.id)
         return token
 
-    def _try(self, what: str, address: str) -> tuple[bytes, int]:
-        """Count a try of `what` from an address. Raises `LoginFailed` during a pause."""
-        who = hashlib.sha256(f"{what}\n{client_network(address)}".encode(errors="replace")).digest()
-        used, wait_s = self._rows.use_try(who, TRIES, PAUSE_S, self._clock())
-        if used > TRIES:
+    def _count_attempt(self, what: str, address: str) -> tuple[bytes, int]:
+        """Count an attempt at `what` from an address; return the client and its attempts. Raises `LoginFailed` during a pause."""
+        client = hashlib.sha256(f"{what}\n{client_network(address)}".encode(errors="replace")).digest()
+        used, wait_s = self._rows.count_attempt(client, MAX_ATTEMPTS, PAUSE_S, self._clock())
+        if used > MAX_ATTEMPTS:
             minutes = -(-int(wait_s) // 60) or 1
             reason = f"Too many tries. The next one is heard in {minutes} {'minute' if minutes == 1 else 'minutes'}."
             raise LoginFailed(reason, tries_left=0, retry_after_s=wait_s)
-        return who, used
+        return client, used
 
     def _hash(self, password: str) -> str:
         from werkzeug.security import generate_password_hash
 
         with self._hashing:
-            return generate_password_hash(_spelled(password), _METHOD)
+            return generate_password_hash(_normalized(password), _METHOD)
 
     def _check(self, password_hash: str, password: str) -> bool:
         from werkzeug.security import check_password_hash
 
-        # A flood of log-ins must not hold every request thread for minutes.
+        # A flood of logins must not block every request thread for minutes.
         if not self._hashing.acquire(timeout=HASH_WAIT_S):
             raise LoginFailed("Too many log-ins at once.", retry_after_s=HASH_WAIT_S)
         try:
-            return check_password_hash(password_hash, _spelled(password[: MAX_PASSWORD_CHARS + 1]))
+            return check_password_hash(password_hash, _normalized(password[: MAX_PASSWORD_CHARS + 1]))
         finally:
             self._hashing.release()
 
 
 def _refusal(used: int) -> LoginFailed:
-    left = TRIES - used
+    left = MAX_ATTEMPTS - used
     if left <= 0:
         return LoginFailed("That is not it. Now a pause of 15 minutes.", tries_left=0, retry_after_s=PAUSE_S)
     tries = f"{_NUMBERS[left]} {'try' if left == 1 else 'tries'} left"
@@ -205,12 +205,12 @@ def _check_password(name: str, password: str) -> None:
         raise AccountRejected("password", "the password is the name")
 
 
-def _spelled(text: str) -> str:
-    """Return the text as every keyboard would send it: one form of composed letters, and nothing that is no text."""
+def _normalized(text: str) -> str:
+    """Return the text in one Unicode form, whichever the keyboard sent, without lone surrogates."""
     return unicodedata.normalize("NFC", text).encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _bare(code: str) -> str:
+def _normalized_code(code: str) -> str:
     return "".join(char for char in code[:40].upper() if char.isalnum())
 
 

@@ -54,11 +54,11 @@ class AccountTable:
                 conn.execute("DELETE FROM sessions WHERE account_id = ?", (row["id"],))
             return row is not None
 
-    def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, who: bytes) -> None:
+    def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes) -> None:
         """Add a session, forget those that are over, and forgive the tries of `who`."""
         with self._db.write() as conn:
             conn.execute("DELETE FROM sessions WHERE seen_at < ?", (idle_since,))
-            conn.execute("DELETE FROM tries WHERE who = ?", (who,))
+            conn.execute("DELETE FROM tries WHERE who = ?", (client,))
             conn.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (token_hash, account_id, now, now))
 
     def session(self, token_hash: bytes) -> tuple[Account, float] | None:
@@ -87,7 +87,7 @@ class AccountTable:
         with self._db.write() as conn:
             return conn.execute("DELETE FROM sessions WHERE account_id = ?", (account_id,)).rowcount
 
-    def use_try(self, who: bytes, limit: int, pause_s: float, now: float) -> tuple[int, float]:
+    def count_attempt(self, client: bytes, limit: int, pause_s: float, now: float) -> tuple[int, float]:
         """Count a try before it is made, so that tries at the same moment cannot be more than the limit.
 
         Returns (how many this one makes, 0.0), or (limit + 1, seconds to wait) when it must not be made.
@@ -96,10 +96,10 @@ class AccountTable:
             # `last_at` in the future: the clock was set back. Counting it as now keeps a pause from lasting for years.
             conn.execute("UPDATE tries SET last_at = ? WHERE last_at > ?", (now, now))
             conn.execute("DELETE FROM tries WHERE last_at <= ?", (now - pause_s,))
-            row = conn.execute("SELECT used, last_at FROM tries WHERE who = ?", (who,)).fetchone()
+            row = conn.execute("SELECT used, last_at FROM tries WHERE who = ?", (client,)).fetchone()
             if row and row["used"] >= limit:
                 return limit + 1, row["last_at"] + pause_s - now
-            _count_try(conn, who, now)
+            _count_try(conn, client, now)
             return (row["used"] if row else 0) + 1, 0.0
 
     def setup_code(self, fresh: str) -> str | None:

@@ -32,22 +32,31 @@ STORAGE = {
 }
 COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
     "Watch": {
-        "status": ("image_cache.cli.status:status", "State at a glance, and the main figures"),
-        "health": ("image_cache.cli.status:health", "What is wrong, and what to do; --wait S after a start"),
-        "report": ("image_cache.cli.report:report", "Every figure: sizes, speed of the disk, hosts and covers in trouble"),
-        "monitor": ("image_cache.cli.monitor:monitor", "A live screen, or a line per interval when piped"),
-        "explain": ("image_cache.cli.explain:explain", "One cover: where its bytes are, why it is missing"),
-        "probe": ("image_cache.cli.probe:probe", "Try to fetch a URL; stores nothing"),
-        "selftest": ("image_cache.cli.selftest:selftest", "Try everything that happens to a cover in a temporary folder"),
+        "status": ("image_cache.cli.maintenance.status:status", "State at a glance, and the main figures"),
+        "health": ("image_cache.cli.maintenance.status:health", "What is wrong, and what to do; --wait S after a start"),
+        "report": (
+            "image_cache.cli.maintenance.report:report",
+            "Every figure: sizes, speed of the disk, hosts and covers in trouble",
+        ),
+        "monitor": ("image_cache.cli.maintenance.monitor:monitor", "A live screen, or a line per interval when piped"),
+        "explain": ("image_cache.cli.maintenance.explain:explain", "One cover: where its bytes are, why it is missing"),
+        "probe": ("image_cache.cli.maintenance.probe:probe", "Try to fetch a URL; stores nothing"),
+        "selftest": (
+            "image_cache.cli.maintenance.selftest:selftest",
+            "Try everything that happens to a cover in a temporary folder",
+        ),
     },
     "Maintain": {
-        "verify": ("image_cache.cli.verify:verify", "Read everything that is stored and compare it with its hash; --repair"),
-        "repair": ("image_cache.cli.repair:repair", "Repair what can be repaired without losing anything"),
-        "preload": ("image_cache.cli.preload:preload", "Fetch missing covers, with a progress bar"),
-        "cleanup": ("image_cache.cli.clear:cleanup", "Remove pictures that were not looked at for --days"),
-        "clear": ("image_cache.cli.clear:clear", "Remove every cached picture"),
-        "backup": ("image_cache.cli.backup:backup", "Write what cannot be fetched again to FILE, or into a folder"),
-        "restore": ("image_cache.cli.backup:restore", "Put a backup into an empty vault"),
+        "verify": (
+            "image_cache.cli.maintenance.verify:verify",
+            "Read everything that is stored and compare it with its hash; --repair",
+        ),
+        "repair": ("image_cache.cli.maintenance.repair:repair", "Repair what can be repaired without losing anything"),
+        "preload": ("image_cache.cli.maintenance.preload:preload", "Fetch missing covers, with a progress bar"),
+        "cleanup": ("image_cache.cli.maintenance.clear:cleanup", "Remove pictures that were not looked at for --days"),
+        "clear": ("image_cache.cli.maintenance.clear:clear", "Remove every cached picture"),
+        "backup": ("image_cache.cli.maintenance.backup:backup", "Write what cannot be fetched again to FILE, or into a folder"),
+        "restore": ("image_cache.cli.maintenance.backup:restore", "Put a backup into an empty vault"),
     },
     "Records": {
         "import": (f"{CONTENT}.records:import_records", "Import records from a CSV, JSON or vinylvault.db file"),

@@ -1,4 +1,4 @@
-"""Looking at sleeves: behind, one thumbnail after the other, through the decoder's child. Nothing here is in the way of a page."""
+"""Analysis of thumbnails in the background, one after the other, in the decoder's child process."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ from image_cache.imaging.decoder import Decoder
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME = 40  # looks written in one transaction
-RUN_S = 2.0  # how long one run may take: the housekeeper has other things to do
+AT_A_TIME = 40  # appearances written in one transaction
+RUN_S = 2.0  # of one run, so that other periodic jobs are not delayed
 
 
 class AppearanceJob:
-    """Looks at what was fetched. One process at a time is enough; two do the same work twice, and nothing worse."""
+    """Analyses fetched covers. One process at a time is enough; two do the same work twice, harmlessly."""
 
     def __init__(self, covers: ImageCache, decoder: Decoder) -> None:
         self.rows = AppearanceTable(covers.cache.index.database)
@@ -26,7 +26,7 @@ class AppearanceJob:
         self._decoder = decoder
 
     def run(self, run_s: float = RUN_S) -> int:
-        """Look at what is open, for so long; returns at how many. Raises `DatabaseError`."""
+        """Analyse what is open, for at most `run_s`; returns how many. Raises `DatabaseError`."""
         end, done = time.monotonic() + run_s, 0
         while time.monotonic() < end and (digests := self.rows.open(AT_A_TIME)):
             found: list[Appearance] = []
@@ -42,7 +42,7 @@ class AppearanceJob:
     def _analyse(self, digest: str) -> Appearance:
         try:
             body = self._covers.cache.read(Key(NAMESPACE, "thumbnails", digest))
-            if body is None:  # evicted; the next fetch asks again
+            if body is None:  # evicted; the next fetch opens it again
                 return Appearance(digest)
             seen = self._decoder.analyse(body)
         except (ImageRejected, DecoderFailed, StorageError) as error:

@@ -122,7 +122,7 @@ def _complete_if_empty(cache: Cache) -> None:
     """Mark the index of a cache without files as complete: there is nothing to rebuild it from."""
     try:
         if cache.is_adopting and next(cache.disk.shards(), None) is None:
-            cache.index.complete()
+            cache.index.mark_complete()
     except (DatabaseError, StorageError) as error:
         logger.warning("index not usable, files serve without it reason=%s", error)
 

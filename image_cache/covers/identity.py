@@ -1,7 +1,7 @@
-"""What an address means: the image it leads to, whatever host, size or signature stands in it, and the size worth asking for.
+"""Identity of a cover URL: the image it leads to, whatever host, size or signature it has, and the best size to fetch.
 
-A table of the services that covers come from. An unknown host is taken at its word: its exact address is the identity.
-Address shapes: developer documentation and addresses in public use; a rule that no longer fits falls back to the exact address.
+A table of the services that covers come from. For an unknown host the exact URL is the identity. URL shapes are from developer
+documentation and from URLs in public use; a URL that no rule matches falls back to the exact URL.
 """
 
 import base64
@@ -10,14 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from image_cache.net.url import HERE
+from image_cache.net.url import LOCAL_SCHEMES
+
+MAX_DUMMY_PX = 40  # no cover is as small as this; a blank is 1, an icon 16 or 32
+# Names that services give to the image they send when they have none; the star of Last.fm is known by its hash.
+_DUMMY = re.compile(
+    r"(?:^|[/_-])(?:spacer|blank|transparent|pixel|no[-_]?(?:cover|image|art|photo|picture)(?:[-_]?(?:available|found))?"
+    r"|default[-_](?:release|album|cover)[a-z0-9_-]*|missing[-_](?:cover|art|image)|placeholder)\.(?:gif|png|jpe?g|webp|svg)$"
+    r"|2a96cbd8b46e442fc41c2b86b821562f",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`name` is the canonical identity, `url` the address to fetch. `edge_px` is the edge that the address promises, 0 unknown.
+    """`name` is the canonical identity, `url` the URL to fetch. `edge_px` is the edge that the URL promises, 0 if unknown.
 
-    `is_settled` says that these bytes never change under this name, so that they need no revalidation.
+    `is_settled` means that the bytes never change under this name, so that they need no revalidation.
     """
 
     name: str
@@ -28,7 +37,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Hosts (a name, or `.name` with all below it) and how to read their paths; `read` returns None when the shape is another."""
+    """Hosts (a name, or `.name` with all subdomains) and how to read their paths; `read` returns None if the shape does not match."""
 
     service: str
     hosts: tuple[str, ...]
@@ -39,9 +48,9 @@ class Rule:
 
 
 def identify(url: str) -> Identity:
-    """Return what the address means. Pure; never raises."""
+    """Return what the URL means. Pure; never raises."""
     exact = url.split("#", 1)[0]
-    if exact.partition(":")[0] in HERE:  # the address changes with the file
+    if exact.partition(":")[0] in LOCAL_SCHEMES:  # the URL changes with the file
         return Identity(exact, exact, is_settled=True)
     try:
         parts = urlsplit(exact)
@@ -55,13 +64,23 @@ def identify(url: str) -> Identity:
     return Identity(exact, exact)
 
 
-# A letter for what it shows (release, artist, label), an id, a time, a serial number. In old addresses a size comes first.
+def is_dummy_address(url: str) -> bool:
+    """Return True if a URL names the image that a service sends when it has none."""
+    return _DUMMY.search(url.partition("?")[0].partition("#")[0]) is not None
+
+
+def is_dummy_size(width: int, height: int) -> bool:
+    """Return True if an image is too small to be a cover."""
+    return max(width, height) <= MAX_DUMMY_PX
+
+
+# A letter for what it shows (release, artist, label), an id, a time, a serial number. In old URLs a size comes first.
 _DISCOGS_NAME = re.compile(r"/([A-Z])-(?:(50|90|150)-)?(\d+-\d{9,10}(?:-\d+)?\.(?:jpe?g|png|gif|webp))")
 _DISCOGS_SIZE = re.compile(r"/[hw]:(\d{2,4})(?=/)|/(\d{2,4})x(\d{2,4})(?=/)")
 
 
 def _discogs(path: str, url: str) -> Identity | None:
-    """The file in the image store: in clear in old addresses, base64 with slashes strewn in (`czM6Ly9…`) in new ones."""
+    """The file in the image store: in clear in old URLs, base64 with slashes strewn in (`czM6Ly9…`) in new ones."""
     edges = [int(edge) for sizes in _DISCOGS_SIZE.findall(path) for edge in sizes if edge]
     store = path.find("/czM6Ly9")  # "s3://"
     text = path
@@ -79,20 +98,20 @@ def _discogs(path: str, url: str) -> Identity | None:
 
 
 def _cover_art_archive(path: str, _: str) -> Identity | None:
-    """`/release/ID/front-250` and `/release/ID/1234-500.jpg`: the number behind the hyphen is only a size."""
+    """`/release/ID/front-250` and `/release/ID/1234-500.jpg`: the number after the hyphen is only a size."""
     shape = re.fullmatch(
         r"/(release|release-group)/([0-9a-f-]{36})/(front|back|\d+)(?:-(?:250|500|1200))?(?:\.(?:jpg|png|gif))?", path
     )
     if shape is None:
         return None
-    kind, mbid, picture = shape.groups()
-    suffix = ".jpg" if picture.isdigit() else ""  # originals may have 50 MB: 1200 px serve every variant
-    url = f"https://coverartarchive.org/{kind}/{mbid}/{picture}-1200{suffix}"
-    return Identity(f"caa:{kind}/{mbid}/{picture}", url, 1200, is_settled=picture.isdigit())
+    kind, mbid, image = shape.groups()
+    suffix = ".jpg" if image.isdigit() else ""  # originals may have 50 MB: 1200 px serve every variant
+    url = f"https://coverartarchive.org/{kind}/{mbid}/{image}-1200{suffix}"
+    return Identity(f"caa:{kind}/{mbid}/{image}", url, 1200, is_settled=image.isdigit())
 
 
 def _internet_archive(path: str, _: str) -> Identity | None:
-    """The store behind the Cover Art Archive: `/download/mbid-ID/mbid-ID-1234_thumb500.jpg`, also below `/items/` on its nodes."""
+    """The store of the Cover Art Archive: `/download/mbid-ID/mbid-ID-1234_thumb500.jpg`, also below `/items/` on its nodes."""
     shape = re.search(r"/mbid-([0-9a-f-]{36})/mbid-\1-(\d+)(?:_thumb\d+|_itemimage)?\.(?:jpg|png|gif)$", path)
     if shape is None:
         return None
@@ -101,7 +120,7 @@ def _internet_archive(path: str, _: str) -> Identity | None:
 
 
 def _mzstatic(path: str, _: str) -> Identity | None:
-    """Apple's store: `/image/thumb/PATH/source/600x600bb.jpg`; host number, size, crop and format vary, PATH is the picture."""
+    """Apple's store: `/image/thumb/PATH/source/600x600bb.jpg`; host number, size, crop and format vary, PATH is the image."""
     shape = re.fullmatch(r"/image/thumb/(.+)/\d+x\d+[a-z-]*\d*\.(?:jpg|jpeg|png|webp)", path)
     if shape is None:
         return None
@@ -111,7 +130,7 @@ def _mzstatic(path: str, _: str) -> Identity | None:
 
 
 def _lastfm(path: str, _: str) -> Identity | None:
-    """`/i/u/300x300/HASH.png`: the hash is the picture."""
+    """`/i/u/300x300/HASH.png`: the hash is the image."""
     shape = re.fullmatch(r"/i/u/(?:[0-9a-z]+/)?([0-9a-f]{32})(?:\.(?:jpg|png|gif|webp))?", path)
     if shape is None:
         return None
@@ -122,7 +141,7 @@ _YOUTUBE_SIZES = {"default": 120, "mqdefault": 320, "hqdefault": 480, "0": 480, 
 
 
 def _youtube(path: str, _: str) -> Identity | None:
-    """`/vi/ID/hqdefault.jpg`: the named sizes are one picture, other names are other frames. hqdefault exists for every video."""
+    """`/vi/ID/hqdefault.jpg`: the named sizes are one image, other names are other frames. hqdefault exists for every video."""
     shape = re.fullmatch(r"/(?:vi|vi_webp)/([\w-]{11})/(\w+)\.(?:jpg|webp)", path)
     if shape is None:
         return None
@@ -134,7 +153,7 @@ def _youtube(path: str, _: str) -> Identity | None:
 
 
 def _bandcamp(path: str, _: str) -> Identity | None:
-    """`/img/a0123456789_16.jpg`: the number behind the underscore is a size, 10 is 1200 px."""
+    """`/img/a0123456789_16.jpg`: the number after the underscore is a size, 10 is 1200 px."""
     shape = re.fullmatch(r"/img/(a?\d{6,12})_\d+\.(?:jpg|png|gif)", path)
     if shape is None:
         return None
@@ -150,23 +169,3 @@ RULES = (
     Rule("YouTube", ("i.ytimg.com", "img.youtube.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com"), _youtube),
     Rule("Bandcamp", (".bcbits.com",), _bandcamp),
 )
-
-
-MOST_DUMMY_PX = 40  # no sleeve is as small as this; a blank is 1, an icon 16 or 32
-# Names that services give to the picture of nothing; the star of Last.fm is known by its hash.
-_NAMES = re.compile(
-    r"(?:^|[/_-])(?:spacer|blank|transparent|pixel|no[-_]?(?:cover|image|art|photo|picture)(?:[-_]?(?:available|found))?"
-    r"|default[-_](?:release|album|cover)[a-z0-9_-]*|missing[-_](?:cover|art|image)|placeholder)\.(?:gif|png|jpe?g|webp|svg)$"
-    r"|2a96cbd8b46e442fc41c2b86b821562f",
-    re.IGNORECASE,
-)
-
-
-def is_dummy_address(url: str) -> bool:
-    """Tell whether an address names the picture of nothing."""
-    return _NAMES.search(url.partition("?")[0].partition("#")[0]) is not None
-
-
-def is_dummy_size(width: int, height: int) -> bool:
-    """Tell whether a picture is too small to be a sleeve."""
-    return max(width, height) <= MOST_DUMMY_PX

@@ -15,7 +15,7 @@ from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
-from image_cache.engine.stats.history import Failure, note_failure
+from image_cache.engine.stats.history import Failure, store_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
@@ -87,7 +87,7 @@ class CoverLoader:
             now = self._clock()
             with self._cache.index.database.write() as conn:
                 self._jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
-                note_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
+                store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self._is_stopping:  # aborted by ourselves, so nothing has failed: the job is given back with the lease
                 logger.info("cover left for the next start identity=%s", image.identity)
@@ -99,7 +99,7 @@ class CoverLoader:
 
     def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self._cache.index.variants_of([image.digest]).get(image.digest, set())
-        missing = missing_variants(self._store.variants.values(), stored, job.wants)
+        missing = missing_variants(self._store.variants.values(), stored, job.variants)
         if missing and self._derive(image, missing, stored):
             stored, missing = {*stored, *(variant.name for variant in missing)}, []
         if not missing and not is_stale(image, self._clock()):
@@ -125,7 +125,7 @@ class CoverLoader:
         # Another image under the same identity gets a new digest, and all the variants that the old one had.
         is_changed = not is_same and (known is not None or bool(stored))
         if is_changed:
-            missing = missing_variants(self._store.variants.values(), (), {*job.wants, *stored})
+            missing = missing_variants(self._store.variants.values(), (), {*job.variants, *stored})
         rendered = self._decoder.render(fetched.body, missing)
         self._cache.counters.add("renders", len(rendered.variants))
         if is_changed and known is None:
@@ -143,12 +143,12 @@ class CoverLoader:
             fetched = self._fetcher.fetch(image.url, **validators)
         except OriginError:
             if recorder is not None and not self._is_stopping:
-                recorder.failed(image.lane)
+                recorder.record_failure(image.lane)
             raise
         self._cache.counters.add("fetches")
         self._cache.counters.add("fetched_bytes", len(fetched.body))
         if recorder is not None:
-            recorder.fetched(image.lane, time.monotonic() - began, len(fetched.body))
+            recorder.record_fetch(image.lane, time.monotonic() - began, len(fetched.body))
         return fetched
 
     def _save(self, job: Job, image: ImageRecord, rendered: Rendered, *, is_changed: bool) -> None:
@@ -202,7 +202,7 @@ class CoverLoader:
 
     def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
         if image is not None:
-            self._registry.fetched(conn, image)
+            self._registry.record_fetch(conn, image)
             self._jobs.record_host_success(conn, image.lane)
         self._jobs.finish(conn, job)
 
@@ -218,9 +218,9 @@ class CoverLoader:
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self._cache.counters.add("failures")
         with self._cache.index.database.write() as conn:
-            self._registry.failed(conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final)
+            self._registry.record_failure(conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final)
             reason = getattr(error, "reason", "") or str(error)
-            note_failure(
+            store_failure(
                 conn, Failure(self._clock(), image.lane, image.identity, reason, 0.0 if is_final else self._clock() + delay_s)
             )
             if isinstance(error, OriginUnavailable):

@@ -88,7 +88,7 @@ class RuntimeLimits:
         limits, cache = self(), covers.cache
         if cache.memory.budget_bytes != limits.memory_bytes:
             cache.memory.set_budget(limits.memory_bytes)
-        return cache.set_budget(limits.budget_bytes, most_s=most_s)
+        return cache.set_budget(limits.budget_bytes, timeout_s=most_s)
 
     def _set(self, values: dict[str, str]) -> None:
         self._rows.set(values)

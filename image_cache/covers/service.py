@@ -22,7 +22,7 @@ from image_cache.engine import maintenance as upkeep
 from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
-from image_cache.engine.stats.miss_ratio import forget_uses
+from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import Cover, Progress
@@ -249,12 +249,20 @@ class ImageCache:
         with self.cache.index.database.write() as conn:
             self.registry.clear(conn, NAMESPACE)
             self.jobs.clear(conn)
-            forget_uses(conn)  # every cover has another digest from now on
+            reset_uses(conn)  # every cover has another digest from now on
             self.digests.next_generation(conn)
             self.cache.index.set_meta(conn, "registered_at", 0)  # housekeeping registers the covers of the catalogue again
         self.digests.publish()
         self._demand.forget_recent()
         return upkeep.clear(self.cache)
+
+    def clear_scope(self, scope: str) -> int:
+        """Drop from memory what was held for one page; returns how many. Nothing is removed from the disk."""
+        return self.cache.memory.clear_scope(scope)
+
+    def free_space(self) -> tuple[int, int]:
+        """Return how many bytes may still be written on the file system of the covers, and how many have to stay free."""
+        return self.cache.disk.free_bytes(), self.cache.disk.floor_bytes
 
     def close(self) -> None:
         """Write what is only in memory. Does not end threads: they belong to the pool."""

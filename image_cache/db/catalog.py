@@ -1,4 +1,4 @@
-"""`catalog.db`, the precious database: opened, migrated, written durably. Also the settings that operators change at run time."""
+"""The catalogue, `catalog.db`: the precious database, written durably; and the settings in it that operators change at run time."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from image_cache.db.database import Database
 
 
 class CatalogDatabase(Database):
-    """The catalogue's file. Any thread, several processes; the tables of each room share it."""
+    """The database file, shared by the table modules of all rooms. Any thread, several processes."""
 
     def __init__(self, path: Path, *, is_reader: bool = False) -> None:
         super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
 
 
 class SettingsTable:
-    """Names and values. Any thread, several processes; a change holds for all of them."""
+    """Names and values. Any thread, several processes."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self._db = catalog
 
     def values(self, prefix: str) -> dict[str, str]:
-        """Return the settings whose names begin with the prefix."""
+        """Return the settings whose names start with the prefix."""
         rows = self._db.rows("SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
         return {str(name): str(value) for name, value in rows}
 

@@ -1,4 +1,4 @@
-"""SQLite, in one place: connections lent for a moment, pragmas, short IMMEDIATE writes, schema versions.
+"""A SQLite database: pooled connections, pragmas, short IMMEDIATE transactions, schema versions.
 
 Both databases use it: `index.db` (disposable, synchronous NORMAL) and `catalog.db` (precious, synchronous FULL). It knows no table.
 """
@@ -18,20 +18,20 @@ from image_cache.db.connection import (
     Connection,
     Cursor,
     DatabaseError,
-    FairLock,
     IntegrityError,
     Locked,
     OperationalError,
     Row,
     WrongVersion,
+    connect,
+    connect_read_only,
+    connect_reader,
     copy_into,
     is_broken,
-    linked,
-    looked_into,
-    opened,
-    read_only,
+    open_unchanged,
     use_wal,
 )
+from image_cache.db.fair_lock import FairLock
 from image_cache.db.migrations import migrate
 from image_cache.filesystem import create_file, inode_of, lock_folder, make_folder
 
@@ -47,46 +47,46 @@ __all__ = [
     "WrongVersion",
     "copy_into",
     "is_broken",
-    "marks",
-    "opened",
+    "open_unchanged",
+    "parameter_marks",
 ]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-KEPT_IDLE = 3  # connections of one file: each holds a schema of its own and a page cache, 200 to 800 KB
-WAL_BYTES = 4 << 20  # what a checkpoint leaves of the WAL; one large transaction would keep its size for ever
+MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a page cache, 200 to 800 KB
+WAL_BYTES = 4 << 20  # size of the WAL after a checkpoint; without this it would stay as large as the largest transaction
 
 
 class Database:
-    """One SQLite file, opened lazily, in WAL mode; on a disk that became read-only, for reading only.
+    """One SQLite file, opened lazily, in WAL mode; on a disk that became read-only, only for reading.
 
-    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file
-    that turns out to be broken is set aside wherever that shows: reads go on with a new, empty one, writes raise once.
-    A reader makes, moves and migrates nothing, whatever it finds, and leaves no file behind that was not there.
-    May be used by any thread and by several processes. A connection is lent to one thread at a time, and survives no fork.
+    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
+    is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
+    A reader creates, moves and migrates nothing, and leaves no new file.
+    Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
     """
 
     def __init__(
         self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
     ) -> None:
         self.path = path
-        self.inode = 0  # of the file in use; 0 before the first use. A successor may have the same one, once this file is closed
-        self.generation = 0  # another number for each file that was in use
+        self.inode = 0  # of the file in use; 0 before the first use. A new file may get the same one once this one is closed
+        self.generation = 0  # incremented whenever another file is used
         self._migrations = migrations
         self._synchronous = synchronous
         self._is_disposable = is_disposable and not is_reader
         self._is_reader = is_reader
-        # Protects what is above and below, and held while a connection opens, so that nobody opens a file that is being moved.
+        # Protects inode, generation and _idle. Held while a connection opens, so that no file is opened while it is being moved.
         self._guard = threading.Lock()
-        self._idle: list[Connection] = []  # another list from when the file is another one
-        self._writing = threading.local()  # .conn: the one this thread writes with, which sees what is not committed yet
-        self._turns = FairLock()  # to write: an import that writes in a loop would starve whoever wants to cancel it
+        self._idle: list[Connection] = []  # replaced by a new list when another file is used
+        self._writing = threading.local()  # .conn: the connection of this thread's transaction, which sees uncommitted changes
+        self._write_lock = FairLock()  # an import that writes in a loop would otherwise starve the request that cancels it
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Lend a connection for more than one statement. Raises `DatabaseError` when the file is not a usable database."""
+        """Borrow a connection for several statements. Raises `DatabaseError` if the file is not a usable database."""
         conn, home = self._borrow()
         try:
             yield conn
@@ -95,14 +95,14 @@ class Database:
 
     @contextlib.contextmanager
     def write(self, *, is_durable: bool = True) -> Iterator[Connection]:
-        """Run one IMMEDIATE transaction; commits at the end of the block, rolls back when it raises.
+        """Run one IMMEDIATE transaction: commit at the end of the block, roll back if it raises.
 
-        What is not `is_durable` does not wait for the disk: a power cut may lose it, and breaks nothing.
+        With `is_durable=False` the commit does not wait for the disk: a power cut may lose it, but does no other harm.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
-        without waiting when another process wrote in between. Raises `Locked` when the threads before this one take too long.
+        without waiting if another process wrote in between. Raises `Locked` if other threads hold the lock for too long.
         """
-        if not self._turns.take(BUSY_TIMEOUT_S):
+        if not self._write_lock.acquire(BUSY_TIMEOUT_S):
             raise Locked(self.path)
         try:
             conn, home = self._borrow()
@@ -116,12 +116,12 @@ class Database:
                 conn.commit()
                 if not is_durable:
                     conn.execute(f"PRAGMA synchronous = {self._synchronous}")
-            except BaseException as error:  # also of the commit: a full disk refuses it and leaves the transaction open
-                is_sound = is_durable  # nobody must take one that does not wait for the disk for one that does
+            except BaseException as error:  # also a commit that fails on a full disk, which leaves the transaction open
+                is_sound = is_durable  # a connection with reduced durability must not be reused
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
                 if isinstance(error, DatabaseError):
-                    self._is_replaced(error, home)
+                    self._set_aside_if_broken(error, home)
                 raise
             finally:
                 del self._writing.conn
@@ -130,21 +130,21 @@ class Database:
                 else:
                     conn.close()
         finally:
-            self._turns.leave()
+            self._write_lock.release()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        return self._asked(sql, parameters, Cursor.fetchall)
+        return self._fetch(sql, parameters, Cursor.fetchall)
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
-        """Return the first row only; the query stops there."""
-        found: Row | None = self._asked(sql, parameters, Cursor.fetchone)
+        """Return the first row, None if there is none; the query stops there."""
+        found: Row | None = self._fetch(sql, parameters, Cursor.fetchone)
         return found
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield plain tuples, one at a time: for results that should not be in memory at once."""
+        """Yield plain tuples, one at a time, for results that are too large for memory."""
         conn, home = self._borrow()
-        # One generator and no context manager in it: of two that are collected together the inner one may be ended first, and
-        # the connection would be lent to somebody else with the cursor still open.
+        # A single generator without a context manager: if two are collected together, the inner one may be closed first, and the
+        # connection would be reused while the cursor is still open.
         try:
             cursor = conn.execute(sql, parameters)
             cursor.row_factory = None
@@ -156,31 +156,31 @@ class Database:
         finally:
             self._give_back(conn, home)
 
-    def notice_replacement(self) -> None:
-        """Let go of a file that somebody deleted or replaced: SQLite would go on in the one that has no name any more."""
+    def drop_if_replaced(self) -> None:
+        """Close the connections if the file was deleted or replaced: SQLite would keep using the old, unlinked one."""
         with self._guard:
             if self.inode and inode_of(self.path) != self.inode:
-                self._forget()
+                self._drop_connections()
 
     def set_aside(self) -> None:
-        """Rename the file and its companions to `.broken`, in place of an older one; the next use makes a new file.
+        """Rename the file and its companions to `.broken`, replacing older ones; the next use creates a new file.
 
-        When another process was faster, its new file stays.
+        If another process was faster, its new file stays.
         """
         with self._guard, lock_folder(self.path.parent):
             self._set_aside()
 
     def close(self) -> None:
-        """Close what is idle; what is in use closes when it is given back: under a running statement that would end the process."""
+        """Close the idle connections. One in use is closed when it is returned: closing it under a running statement would crash."""
         with self._guard:
-            self._forget()
+            self._drop_connections()
 
-    def _is_replaced(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
-        """Set the file aside when the error says that it is broken and it is disposable; tell whether that was so.
+    def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
+        """Set a disposable file aside if the error means that it is broken; return True if it is.
 
-        Only the file that the connection was of: when another thread was faster, its new file stays, and the broken one as well.
+        Only the file that the connection belonged to: if another thread was faster, its new file stays.
         """
-        if not (self._is_disposable and is_broken(error)) or home is None:  # of a write block, which sees to it at its end
+        if not (self._is_disposable and is_broken(error)) or home is None:  # None in a write block, which does this at its end
             return False
         with contextlib.suppress(OSError):  # on a read-only disk it stays where it is
             with self._guard:
@@ -190,7 +190,7 @@ class Database:
             return True
         return False
 
-    def _forget(self) -> None:
+    def _drop_connections(self) -> None:
         idle, self._idle = self._idle, []
         self.inode = 0
         self.generation += 1
@@ -204,19 +204,19 @@ class Database:
                 with contextlib.suppress(FileNotFoundError):
                     source.rename(target)
             logger.error("database broken, set aside path=%s.broken", self.path)
-        self._forget()
+        self._drop_connections()
 
-    def _asked(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
+    def _fetch(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
         conn, home = self._borrow()
         try:
-            return self._ask(conn, home, sql, parameters, fetch)
+            return self._fetch_once(conn, home, sql, parameters, fetch)
         except DatabaseError as error:
-            if not self._is_replaced(error, home):
+            if not self._set_aside_if_broken(error, home):
                 raise
         conn, home = self._borrow()
-        return self._ask(conn, home, sql, parameters, fetch)
+        return self._fetch_once(conn, home, sql, parameters, fetch)
 
-    def _ask(
+    def _fetch_once(
         self,
         conn: Connection,
         home: "list[Connection] | None",
@@ -230,7 +230,7 @@ class Database:
             self._give_back(conn, home)
 
     def _borrow(self) -> tuple[Connection, "list[Connection] | None"]:
-        """Return a connection, and the list that it goes back to; none for the one that this thread is writing with."""
+        """Return a connection, and the list to return it to; no list for the connection of this thread's transaction."""
         conn: Connection | None = getattr(self._writing, "conn", None)
         if conn is not None:
             return conn, None
@@ -241,48 +241,48 @@ class Database:
             return self._connect()
 
     def _give_back(self, conn: Connection, home: "list[Connection] | None") -> None:
-        if home is None:  # the write block it was lent by gives it back
+        if home is None:  # the write block returns it
             return
-        if home is not self._idle or len(home) >= KEPT_IDLE or conn.in_transaction:  # of a rollback that failed
+        if home is not self._idle or len(home) >= MAX_IDLE or conn.in_transaction:  # after a rollback that failed
             conn.close()
             return
         home.append(conn)
-        if home is not self._idle:  # forgotten at this very moment
+        if home is not self._idle:  # replaced in the meantime
             _close_all(home)
 
     def _connect(self) -> tuple[Connection, list[Connection]]:
         with self._guard:
             try:
-                conn = looked_into(self.path, len(self._migrations)) if self._is_reader else self._made_or_opened()
+                conn = connect_reader(self.path, len(self._migrations)) if self._is_reader else self._open_or_replace()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
             return conn, self._idle
 
-    def _made_or_opened(self) -> Connection:
+    def _open_or_replace(self) -> Connection:
         make_folder(self.path.parent)
         with lock_folder(self.path.parent):
             try:
-                return self._opened()
+                return self._open()
             except DatabaseError as error:
                 if not (self._is_disposable and is_broken(error)):
                     raise
                 self._set_aside()
-                return self._opened()
+                return self._open()
 
-    def _opened(self) -> Connection:
-        """Open a connection, making the file and its schema when they are missing. The caller is alone in the folder."""
+    def _open(self) -> Connection:
+        """Open a connection; create the file and its schema if they are missing. The caller holds the lock of the folder."""
         if not self.path.exists():
-            # A WAL whose database is gone must not meet a new one: SQLite might take its pages for the new file's.
+            # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
             for suffix in COMPANIONS:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            # SQLite gives -wal and -shm the mode of the file, which it would make with the umask's. A file that is there must not
-            # be opened here: closing any descriptor of it drops all POSIX locks of this process, those of other connections too.
+            # Created with mode 0600, which SQLite copies to -wal and -shm. A file that exists must not be opened here: closing any
+            # descriptor of it drops all POSIX locks of this process, including those of other connections.
             create_file(self.path).close()
         if self.inode not in (0, inode_of(self.path)):  # another process put it there
-            self._forget()
+            self._drop_connections()
         is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
-        conn = linked(self.path, "rw") if is_writable else read_only(self.path)
+        conn = connect(self.path, "rw") if is_writable else connect_read_only(self.path)
         try:
             if is_writable:
                 use_wal(conn)
@@ -304,6 +304,6 @@ def _close_all(idle: list[Connection]) -> None:
             idle.pop().close()
 
 
-def marks(count: int) -> str:
-    """Return `count` parameter marks for an IN list."""
+def parameter_marks(count: int) -> str:
+    """Return `count` parameter marks for an IN list: `?,?,?`."""
     return ",".join("?" * count)

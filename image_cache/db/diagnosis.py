@@ -1,4 +1,4 @@
-"""What is wrong with a database, in a word and in a sentence. Knows no SQL."""
+"""Diagnosis of a broken database: the kind of fault, advice for the operator, and salvage of the catalogue's rows."""
 
 import errno
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, WrongVersion, is_broken
 
+_TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
+_COPIED_LAST = ("revisions",)  # incremented by the triggers of the copy
 _OF_ERRNO = {
     errno.ENOENT: "missing",
     errno.ENOTDIR: "missing",
@@ -15,7 +17,7 @@ _OF_ERRNO = {
     errno.EDQUOT: "full",
     errno.EROFS: "read-only",
 }
-# The first two words of SQLite's own name; the rest of it tells apart what comes to the same here.
+# By the first two words of SQLite's error name; the rest makes no difference here.
 _OF_NAME = {
     "SQLITE_BUSY": "locked",
     "SQLITE_LOCKED": "locked",
@@ -39,7 +41,7 @@ _SENTENCES = {
 
 
 def kind_of(error: DatabaseError) -> str:
-    """Return missing, closed, locked, newer, older, broken, full, read-only, or unknown."""
+    """Return the kind of fault: missing, closed, locked, newer, older, broken, full, read-only, or unknown."""
     if isinstance(error, WrongVersion):
         return "older" if error.version < error.known else "newer"
     if is_broken(error):
@@ -51,12 +53,12 @@ def kind_of(error: DatabaseError) -> str:
 
 
 def sentence_of(kind: str) -> str:
-    """Return a kind as a sentence about the file."""
+    """Return a sentence about a file with this kind of fault."""
     return _SENTENCES[kind]
 
 
 def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
-    """Return what an operator does about a database of this kind of fault. Precious: the catalogue; the others are caches."""
+    """Return what the operator can do about this kind of fault. The catalogue is precious, the others are caches."""
     shared = {
         "closed": f"Run this as the user that owns {path.parent}, or give the folder back: sudo chown -R vinylvault: {path.parent}",
         "locked": f"Find out who holds {path}: sudo fuser -v {path}. A backup or a shell on the file is waited for, or ended.",
@@ -77,23 +79,19 @@ def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
     return "Nothing is lost: the service sets it aside and makes it anew, from the files. cache_monitor.py --action doctor does it now."
 
 
-TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
-LAST = ("revisions",)  # triggers of the copy count in it
-
-
 def salvage(path: Path, copy: Path) -> int:
-    """Write every row of the catalogue into a new one at `copy`; returns how many records. The damaged file is only read.
+    """Copy every row of a damaged catalogue into a new one at `copy`; return the number of records. The damaged file is only read.
 
-    Raises `DatabaseError` when a row cannot be read, and leaves no copy then.
+    Raises `DatabaseError` if a row cannot be read; then there is no copy.
     """
     damaged, whole = CatalogDatabase(path, is_reader=True), CatalogDatabase(copy)
     try:
         with damaged.reading() as source, whole.write() as conn:
             conn.execute("PRAGMA defer_foreign_keys=ON")
-            names = [row[0] for row in conn.execute(TABLES)]
-            for name in sorted(names, key=lambda name: (name in LAST, name)):
+            names = [row[0] for row in conn.execute(_TABLES)]
+            for name in sorted(names, key=lambda name: (name in _COPIED_LAST, name)):
                 _copy(source, conn, name)
-            # Ids that were given once are never given again, also those of rows that are gone.
+            # Ids are never reused, not even those of deleted rows.
             numbers = damaged.rows("SELECT name, seq FROM sqlite_sequence")
             conn.execute("DELETE FROM sqlite_sequence")
             conn.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", map(tuple, numbers))
@@ -112,8 +110,8 @@ def salvage(path: Path, copy: Path) -> int:
 
 
 def _copy(damaged: Connection, whole: Connection, name: str) -> None:
-    # Generated columns are not among those of table_info.
+    # table_info does not list generated columns.
     columns = ",".join(row[0] for row in whole.execute("SELECT name FROM pragma_table_info(?)", (name,)))
-    cursor = damaged.execute(f"SELECT {columns} FROM {name} NOT INDEXED")  # in the order of the table, past its indexes
+    cursor = damaged.execute(f"SELECT {columns} FROM {name} NOT INDEXED")  # in table order, without using its indexes
     marks = ",".join("?" * len(cursor.description))
     whole.executemany(f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})", map(tuple, cursor))

@@ -1,4 +1,4 @@
-"""Schemas and their versions: a sequence of scripts, applied under the write lock; what is precious is copied before."""
+"""Schema migrations: a sequence of SQL scripts, applied under the write lock, after a copy of a precious file."""
 
 import contextlib
 import logging
@@ -10,16 +10,16 @@ from image_cache.db.connection import Connection, DatabaseError, WrongVersion, c
 
 logger = logging.getLogger(__name__)
 
-KEPT_COPIES = 2  # of a precious file, from before its schema changed
+MAX_COPIES = 2  # of a precious file, from before a migration
 
 
 def migrate(conn: Connection, path: Path, migrations: Sequence[str], *, keeps_copies: bool) -> None:
-    """Bring the schema up to the last of the scripts. Raises `WrongVersion` for one of the future, `DatabaseError`."""
+    """Apply the scripts that the file has not had yet. Raises `WrongVersion` for a file of a newer program, `DatabaseError`."""
     if conn.execute("PRAGMA user_version").fetchone()[0] == len(migrations):
         return
     if keeps_copies:
         _keep_copy(conn, path, len(migrations))
-    # A command may start beside the service: the version is read again under the write lock.
+    # A command may start at the same time as the service: the version is read again under the write lock.
     conn.execute("BEGIN IMMEDIATE")
     try:
         version = conn.execute("PRAGMA user_version").fetchone()[0]
@@ -37,22 +37,22 @@ def migrate(conn: Connection, path: Path, migrations: Sequence[str], *, keeps_co
 
 
 def _keep_copy(conn: Connection, path: Path, known: int) -> None:
-    """Keep the file as it is before its schema changes: `catalog.db.schema-3` is what a program that knows only 3 can use.
+    """Copy the file before its schema changes: `catalog.db.schema-3` can be used by a program that knows only version 3.
 
-    When there is no room for it, nothing is changed either.
+    If there is no room for the copy, the migration fails and changes nothing.
     """
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     if not 0 < version < known:
         return
     copy_into(conn, path.with_name(f"{path.name}.schema-{version}"))
     copies = [copy for copy in path.parent.glob(f"{path.name}.schema-*") if copy.name.rpartition("-")[2].isdigit()]
-    for old in sorted(copies, key=lambda copy: int(copy.name.rpartition("-")[2]))[:-KEPT_COPIES]:
+    for old in sorted(copies, key=lambda copy: int(copy.name.rpartition("-")[2]))[:-MAX_COPIES]:
         old.unlink(missing_ok=True)
     logger.info("schema changes, copy kept path=%s.schema-%s", path, version)
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Split a script at statement ends, trigger bodies kept whole (`executescript` would commit the open transaction)."""
+    """Split a script into statements, keeping trigger bodies together (`executescript` would commit the open transaction)."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,1 +1,1 @@
-"""Bytes by key: tiers, index, queue. Knows no HTTP, no pixels, no Flask."""
+"""Cache engine: bytes by key in two tiers, their index, the job queue. Knows no HTTP, no pixels, no Flask."""

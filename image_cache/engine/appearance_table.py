@@ -1,14 +1,14 @@
-"""What thumbnails look like: rows of `looks` in the index, so disposable. What the bytes in them mean is the caller's business."""
+"""Table of appearances: the palette and shape hash of each thumbnail, in the disposable index. Knows no colours, only bytes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.database import Connection, Database, marks
+from image_cache.db.database import Connection, Database, parameter_marks
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """One row. `hash` None: not comparable; `colours` None: it could not be looked at."""
+    """One row. `hash` is None if it cannot be compared, `colours` if it could not be analysed."""
 
     digest: str
     hash: int | None = None
@@ -17,42 +17,42 @@ class Appearance:
 
 
 class AppearanceTable:
-    """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
+    """Rows of `looks`. Thread-safe, process-safe; methods with a connection run in the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def open(self, count: int) -> list[str]:
-        """Return digests that are still to be looked at."""
+        """Return digests that have not been analysed yet."""
         rows = self.database.rows("SELECT digest FROM looks WHERE looked_at IS NULL LIMIT ?", (count,))
         return [row[0].hex() for row in rows]
 
     def count(self) -> int:
-        """Return how often looks were written since the index is there: a number that changes with each."""
+        """Return a number that changes with every `put`."""
         row = self.database.row("SELECT value FROM meta WHERE name = 'looked'")
         return int(row[0]) if row else 0
 
-    def put(self, conn: Connection, looks: Iterable[Appearance], now: float) -> None:
-        """Write what was seen; a digest that went meanwhile stays gone."""
+    def put(self, conn: Connection, appearances: Iterable[Appearance], now: float) -> None:
+        """Write appearances; a digest that was removed in the meantime is ignored."""
         conn.execute("INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
         conn.executemany(
             "UPDATE looks SET looked_at = ?, hash = ?, colours = ?, is_blank = ? WHERE digest = ?",
             [
                 (
                     now,
-                    None if one.hash is None else one.hash.to_bytes(8, "big"),
-                    one.colours,
-                    one.is_blank,
-                    bytes.fromhex(one.digest),
+                    None if item.hash is None else item.hash.to_bytes(8, "big"),
+                    item.colours,
+                    item.is_blank,
+                    bytes.fromhex(item.digest),
                 )
-                for one in looks
+                for item in appearances
             ],
         )
 
     def get_many(self, digests: Sequence[str]) -> dict[str, Appearance]:
-        """Return those of the digests that were looked at. At most some hundred."""
+        """Return the appearances of the digests that were analysed. For at most a few hundred digests."""
         rows = self.database.rows(
-            f"SELECT digest, hash, colours, is_blank FROM looks WHERE digest IN ({marks(len(digests))}) AND colours IS NOT NULL",
+            f"SELECT digest, hash, colours, is_blank FROM looks WHERE digest IN ({parameter_marks(len(digests))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in digests],
         )
         return {

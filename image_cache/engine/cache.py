@@ -1,4 +1,4 @@
-"""The one read path: memory, then disk; and the one way in: files first, then their rows."""
+"""Cache of one namespace: reads from memory, then disk; stores files first, then their rows."""
 
 import hashlib
 import logging
@@ -20,16 +20,16 @@ from image_cache.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
-VICTIMS_AT_A_TIME = 100  # bounds how long one eviction holds the write lock (1.4 ms at a million rows)
-TOLD_EVERY_S = 60.0
-UNKNOWN = -1  # the size of a file that has no row
+VICTIMS_AT_A_TIME = 100  # limits how long one eviction holds the write lock (1.4 ms with a million rows)
+WARN_EVERY_S = 60.0
+UNKNOWN = -1  # size of a file without a row
 Loader = Callable[[], Mapping[Key, bytes]]
 
 
 class Cache:
-    """One namespace: a memory tier and a disk tier with a byte budget, and the index that knows what is there.
+    """A memory tier, a disk tier with a byte budget, and the index of its entries.
 
-    `get` never loads; a request calls nothing else. Thread-safe and process-safe.
+    `get` never loads; request threads call nothing else. Thread-safe and process-safe.
     """
 
     def __init__(
@@ -51,85 +51,87 @@ class Cache:
         self.index = index
         self.counters = counters
         self.budget_bytes = budget_bytes
-        self.hit_log = hit_log  # what a web server in front sent without asking
-        self.recorder = recorder  # keeps the history of the figures; a cache without one has none
+        self.hit_log = hit_log  # hits that a reverse proxy served by itself
+        self.recorder = recorder  # records the history of statistics, if given
         self.uses = memory.uses
         self.clock = clock
         self.flight: SingleFlight[bytes | None] = SingleFlight()
-        self._told_at = -TOLD_EVERY_S  # when the log heard that the index is out of reach: not for each of a thousand reads
+        self._warned_at = (
+            -WARN_EVERY_S
+        )  # when it was last logged that the index is out of reach: not for each of a thousand reads
 
     @property
     def is_adopting(self) -> bool:
-        """Whether the index is being rebuilt: files count although they have no row."""
+        """True while the index is being rebuilt: files without rows are entries too."""
         return self.index.is_incomplete()
 
     def get(self, key: Key, scope: str = "") -> bytes | None:
-        """Return the bytes, or None on a miss. Reads the disk, never the network; writes only to drop a row that lied."""
+        """Return the bytes, or None on a miss. Reads the disk, never the network; writes only to drop a corrupt entry."""
         body = self.get_stored(key, scope)
         if body is None:
             self.counters.add("misses")
-            self._note(key, 0)
+            self._record_use(key, 0)
         return body
 
     def get_stored(self, key: Key, scope: str = "") -> bytes | None:
-        """Return the bytes as `get` does, but count no miss: for a caller that hands a miss on to one that calls `get`."""
+        """Return the bytes like `get`, but count no miss: for a caller that passes a miss on to one that calls `get`."""
         body = self.memory.get(key, scope)
         if body is not None:
             return body
         body = self._from_disk(key)
         if body is not None:
             self.counters.add("disk_hits")
-            self._note(key, len(body))
+            self._record_use(key, len(body))
             self.memory.put(key, body, scope)
         return body
 
     def read(self, key: Key) -> bytes | None:
-        """Return the bytes for a purpose of our own: it counts as no use, and takes no room in memory."""
+        """Return the bytes without counting a use or keeping them in memory."""
         return self._from_disk(key)
 
     def get_or_load(self, key: Key, loader: Loader, scope: str = "") -> bytes | None:
-        """Return the bytes, loading them when they are missing; concurrent callers share one load. Not for request threads.
+        """Return the bytes; on a miss load them. Concurrent callers share one load. Not for request threads.
 
-        Raises what the loader raises. None when the loader did not produce this key. What cannot be stored is returned all the same.
+        Raises what the loader raises. Return None if the loader did not produce this key. If storing fails, the bytes are still returned.
         """
         body = self.get(key, scope)
         return body if body is not None else self.flight.do(key, lambda: self._load(key, loader, scope))
 
     def check(self, key: Key) -> bool:
-        """Compare an entry's file with its row, past the memory tier; one that is not what the row says is dropped."""
+        """Compare an entry's file with its row, bypassing memory. Drop a corrupt entry and return False."""
         return self._from_disk(key) is not None
 
-    def put(self, bodies: Mapping[Key, bytes], also: Callable[[Connection], None] | None = None) -> None:
-        """Store all of the bodies: room is made, files are written, then one transaction records them.
+    def put(self, bodies: Mapping[Key, bytes], in_transaction: Callable[[Connection], None] | None = None) -> None:
+        """Store all of the bodies: evict if necessary, write the files, then record them in one transaction.
 
-        `also` runs inside that transaction. Raises `StorageError` (disk full, floor reached) or `DatabaseError`; files of a
-        failed put are orphans for the sweep.
+        `in_transaction` runs inside that transaction. Raises `StorageError` (disk full, floor reached) or `DatabaseError`; the sweep
+        removes the files of a failed put.
         """
         self._make_room(sum(map(len, bodies.values())))
         for key, body in bodies.items():
             self.disk.put(key, body)
-            self._note(key, len(body), is_use=False)
+            self._record_use(key, len(body), is_use=False)
         with self.index.database.write() as conn:
             for key, body in bodies.items():
                 self.index.record(conn, key, len(body), hashlib.sha256(body).digest())
-            if also is not None:
-                also(conn)
+            if in_transaction is not None:
+                in_transaction(conn)
 
     def delete(self, keys: Iterable[Key]) -> None:
-        """Remove entries from both tiers: the file first, because a full disk refuses the row."""
+        """Remove entries from both tiers: the file first, because on a full disk deleting the row fails."""
         keys = list(keys)
         for key in keys:
             self.memory.delete(key)
             self.disk.delete(key)
         with self.index.database.write() as conn:
-            self.index.forget(conn, keys)
+            self.index.remove(conn, keys)
 
-    def evict(self, *, unused_since: float, most: int | None = None) -> int:
-        """Remove the entries that were not used after the given time, at most `most`; returns how many."""
+    def evict(self, *, unused_since: float, limit: int | None = None) -> int:
+        """Remove entries that were not used after the given time, at most `limit`; return how many."""
         self.flush()
         removed = 0
-        while most is None or removed < most:
-            count = VICTIMS_AT_A_TIME if most is None else min(VICTIMS_AT_A_TIME, most - removed)
+        while limit is None or removed < limit:
+            count = VICTIMS_AT_A_TIME if limit is None else min(VICTIMS_AT_A_TIME, limit - removed)
             victims = self.index.victims(self.namespace, count, unused_since=unused_since)
             if not victims:
                 break
@@ -137,15 +139,15 @@ class Cache:
             removed += len(victims)
         return removed
 
-    def set_budget(self, budget_bytes: int, *, most_s: float = math.inf) -> bool:
-        """Change the disk budget; a lower one evicts at once, at most for so long. Returns whether the cache is within it."""
+    def set_budget(self, budget_bytes: int, *, timeout_s: float = math.inf) -> bool:
+        """Change the disk budget; a lower one evicts at once, for at most `timeout_s`. Return True if the cache is within it."""
         self.budget_bytes = budget_bytes
-        return self._make_room(0, most_s)
+        return self._make_room(0, timeout_s)
 
     def flush(self, *, is_last: bool = False) -> None:
-        """Write recency and counters of this process to the index, in one transaction; nothing to say, nothing written.
+        """Write recency and counters of this process to the index in one transaction, if there are any.
 
-        The history and the sampled uses go along when it is time for them, and when it is the last flush of this process.
+        The history and the sampled uses are written too when they are due, and with the last flush of this process.
         """
         self.counters.add("memory_hits", self.memory.drain_hits())
         touched = self.memory.drain_touched()
@@ -160,29 +162,29 @@ class Cache:
         if uses is not None:
             uses.count(sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "misses")))
         is_due = recorder is not None and recorder.is_due(is_last=is_last)
-        brings = uses is not None and uses.is_due(self.clock(), is_last=is_last)
-        if touched or counts or is_due or brings:
+        is_merge_due = uses is not None and uses.is_due(self.clock(), is_last=is_last)
+        if touched or counts or is_due or is_merge_due:
             with self.index.database.write() as conn:
                 self.index.touch(conn, touched)
                 self.index.add_counts(conn, counts)
                 if is_due and recorder is not None:
                     recorder.write(conn)
-                if brings and uses is not None:
+                if is_merge_due and uses is not None:
                     merge_uses(conn, uses, self.clock())
 
     def counts(self) -> dict[str, int]:
-        """Return the counters of all processes, with what this one has not written yet."""
+        """Return the counters of all processes, including those that this one has not written yet."""
         counts = self.index.counts()
         for name, count in {**self.counters.peek(), "memory_hits": self.memory.stats().hits}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
 
-    def _note(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
+    def _record_use(self, key: Key, size_bytes: int, *, is_use: bool = True) -> None:
         if self.uses is not None:
             self.uses.record(key, size_bytes, is_use=is_use)
 
     def _load(self, key: Key, loader: Loader, scope: str) -> bytes | None:
-        # Between the miss and this flight another one may have landed: look again before loading.
+        # Another load may have finished between the miss and this flight: read again before loading.
         body = self._from_disk(key)
         if body is None:
             bodies = loader()
@@ -218,7 +220,7 @@ class Cache:
         if body is None:
             logger.warning("entry lost or torn, dropped key=%s", key.path)
             self.memory.delete(key)
-            self.index.forget(conn, [key])
+            self.index.remove(conn, [key])
         return body
 
     def _look(self, key: Key) -> tuple[IndexEntry | None, bytes | None]:
@@ -227,8 +229,8 @@ class Cache:
             found = self.index.find(key)
         except DatabaseError as error:
             now = time.monotonic()
-            if now - self._told_at > TOLD_EVERY_S:
-                self._told_at = now
+            if now - self._warned_at > WARN_EVERY_S:
+                self._warned_at = now
                 logger.warning("index out of reach, files serve without it reason=%s", error)
             found = IndexEntry(UNKNOWN, None)
         if found is None:
@@ -242,11 +244,11 @@ class Cache:
             return None, None
         return found, body if body is not None and is_intact(body, found) else None
 
-    def _make_room(self, incoming: int, most_s: float = math.inf) -> bool:
+    def _make_room(self, incoming: int, timeout_s: float = math.inf) -> bool:
         if self.index.totals(self.namespace).bytes + incoming <= self.budget_bytes:
             return True
-        until = time.monotonic() + most_s
-        self.flush()  # so that the victims are those that are least recently used now, not a minute ago
+        until = time.monotonic() + timeout_s
+        self.flush()  # so that the victims are least recently used as of now, not of a minute ago
         while (over := self.index.totals(self.namespace).bytes + incoming - self.budget_bytes) > 0:
             victims: list[Key] = []
             for key, size in self.index.victims(self.namespace, VICTIMS_AT_A_TIME):
@@ -262,8 +264,8 @@ class Cache:
 
 
 def is_intact(body: bytes, found: IndexEntry) -> bool:
-    """Tell whether bytes are what their row says; without a hash in it they are judged by their shape."""
+    """Return True if the bytes match their row; without a hash in the row, if they look complete."""
     if found.sha256 is None:
         return file_is_plausible(body[:32], body[-32:], len(body)) and found.size_bytes in (UNKNOWN, len(body))
-    # The size is compared first: it is free, and a short file is what a power cut leaves.
+    # The size is compared first: that is cheap, and files cut short are what a power cut leaves.
     return len(body) == found.size_bytes and hashlib.sha256(body).digest() == found.sha256

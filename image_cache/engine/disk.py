@@ -1,4 +1,4 @@
-"""The disk tier: one file per key, in two-character shards, never half-written and never written over."""
+"""Disk tier: one file per key, in two-character shards, written atomically and never overwritten."""
 
 import contextlib
 import errno
@@ -12,16 +12,16 @@ from image_cache.errors import StorageError
 from image_cache.filesystem import create_file, make_folder, temp_path
 from image_cache.units import MEGABYTE
 
-INODES_KEPT = 0.02  # of a file system's; a card full of small files stops the whole machine while it has gigabytes free
+MIN_FREE_INODES = 0.02  # share of the file system's; a card without free inodes stops the whole server
 SHARD = re.compile(r"[0-9a-f]{2}")
-# A pipe that somebody planted would let an open wait for ever; for files the flag changes nothing.
+# With O_NONBLOCK opening a planted pipe does not wait forever; for files it makes no difference.
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class DiskTier:
-    """Files of one namespace below `root`. Thread-safe and process-safe: every name appears whole or not at all.
+    """Files of one namespace below `root`. Thread-safe and process-safe: a file appears with all of its bytes.
 
-    Nothing is fsynced: after a power cut a file may be short or empty, so readers compare with the size and SHA-256 in the index.
+    Nothing is fsynced: after a power cut a file may be truncated or empty, so readers compare the size and SHA-256 in the index.
     """
 
     def __init__(self, namespace: str, root: Path, floor_bytes: int = 0) -> None:
@@ -30,9 +30,9 @@ class DiskTier:
         self.floor_bytes = floor_bytes
 
     def get(self, key: Key) -> bytes | None:
-        """Return the file's bytes, or None when there is no such file. A symlink is not followed but removed.
+        """Return the file's bytes, or None if there is no such file. A symbolic link is not followed but removed.
 
-        Raises `StorageError` when the disk fails.
+        Raises `StorageError` if the disk fails.
         """
         path = self.root / key.path
         try:
@@ -40,24 +40,24 @@ class DiskTier:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno == errno.ELOOP:  # planted: nothing of ours is a link
+            if error.errno == errno.ELOOP:  # planted: we create no links
                 self.delete(key)
                 return None
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def put(self, key: Key, body: bytes) -> None:
-        """Store the bytes under the key's name. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
+        """Store the bytes. Raises `StorageError` if the disk fails, is full, or would have less free than the floor."""
         path = self.root / key.path
         temp = temp_path(path)
         try:
-            if self.get(key) == body and _is_made_young(path):  # left without a row, or another process was faster
+            if self.get(key) == body and _touch(path):  # stored without a row, or by another process
                 return
             make_folder(path.parent)
             self._check_room(len(body))
-            # Buffered, because a bare write() to a disk that fills up stores a part and says so in its result only.
+            # Buffered, because a bare write() to a full disk may store only a part, and reports that only in its result.
             with create_file(temp) as file:
                 file.write(body)
-            path.unlink(missing_ok=True)  # other bytes: cut short by a power cut before their row was written
+            path.unlink(missing_ok=True)  # other bytes, truncated by a power cut before their row was written
             _publish(temp, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -65,7 +65,7 @@ class DiskTier:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def delete(self, key: Key) -> None:
-        """Remove the key's file; none is fine. Raises `StorageError` when it stays."""
+        """Remove the key's file, if there is one. Raises `StorageError` if it cannot be removed."""
         path = self.root / key.path
         try:
             path.unlink(missing_ok=True)
@@ -73,9 +73,9 @@ class DiskTier:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def discard(self, key: Key, is_intact: Callable[[bytes], bool]) -> bytes | None:
-        """Remove the key's file unless it is intact; returns the bytes of one that stays. Raises `StorageError`.
+        """Remove the key's file unless it is intact; return its bytes if it stays. Raises `StorageError`.
 
-        The file is moved aside before it is judged, so that one that another process stores meanwhile is not touched.
+        It is moved aside before it is checked, so that a file that another process stores in the meantime is not touched.
         """
         path = self.root / key.path
         aside = temp_path(path)
@@ -93,12 +93,12 @@ class DiskTier:
         return None
 
     def free_bytes(self) -> int:
-        """Bytes that may still be written on this file system."""
+        """Return the free bytes of this file system."""
         state = self._state()
         return state.f_bavail * state.f_frsize
 
     def inodes(self) -> tuple[int, int]:
-        """Return how many files this file system can still take, and how many in all; (0, 0) where it has no such limit."""
+        """Return the free inodes of this file system, and all of them; (0, 0) if it has no such limit."""
         state = self._state()
         return state.f_favail, state.f_files
 
@@ -109,13 +109,13 @@ class DiskTier:
         state = self._state()
         if state.f_bavail * state.f_frsize - size_bytes < self.floor_bytes:
             raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // MEGABYTE} MB would be free")
-        if state.f_files and state.f_favail < state.f_files * INODES_KEPT:
-            raise OSError(errno.ENOSPC, f"less than {INODES_KEPT:.0%} of the inodes are free")
+        if state.f_files and state.f_favail < state.f_files * MIN_FREE_INODES:
+            raise OSError(errno.ENOSPC, f"less than {MIN_FREE_INODES:.0%} of the inodes are free")
 
     def shards(self) -> Iterator[tuple[str, str, Path]]:
-        """Yield (variant folder, shard, path) of every shard; what is not laid out by us is passed over.
+        """Yield (variant folder, shard, path) of every shard; foreign folders are skipped.
 
-        Raises `StorageError` when the disk fails.
+        Raises `StorageError` if the disk fails.
         """
         for folder in sorted(_scan(self.root), key=lambda entry: entry.name):
             if folder.is_dir(follow_symlinks=False):
@@ -124,15 +124,15 @@ class DiskTier:
                         yield folder.name, shard.name, Path(shard.path)
 
     def files(self, folder: str, shard: Path) -> Iterator[tuple[Key | None, Path, os.stat_result]]:
-        """Yield the files of one shard with their keys; key None for a leftover temporary or a name that is not ours."""
+        """Yield the files of one shard with their keys; the key is None for temporary and foreign files."""
         for entry in _scan(shard):
             with contextlib.suppress(FileNotFoundError):
                 if not entry.is_dir(follow_symlinks=False):
                     yield key_of_path(self.namespace, folder, entry.name), Path(entry.path), entry.stat(follow_symlinks=False)
 
 
-def _is_made_young(path: Path) -> bool:
-    """Give the file a new time, so that no sweep takes it before its row is written; False when it is gone by now."""
+def _touch(path: Path) -> bool:
+    """Update the file's time, so that no sweep removes it before its row is written. Return False if it is gone."""
     try:
         os.utime(path)
     except FileNotFoundError:
@@ -141,10 +141,10 @@ def _is_made_young(path: Path) -> bool:
 
 
 def _publish(temp: Path, path: Path) -> None:
-    # link() refuses an existing name, rename() would replace it (and make ext4 flush).
+    # link() fails if the name exists, rename() would replace it (and make ext4 flush).
     try:
         os.link(temp, path)
-    except FileExistsError:  # another process was faster, with the same bytes
+    except FileExistsError:  # stored by another process, with the same bytes
         pass
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
@@ -165,7 +165,7 @@ def _read(path: Path) -> bytes:
 def _read_all(fd: int) -> bytes:
     size = os.fstat(fd).st_size
     body = os.read(fd, size)
-    while len(body) < size and (chunk := os.read(fd, size - len(body))):  # read() may return less than asked for
+    while len(body) < size and (chunk := os.read(fd, size - len(body))):  # read() may return less than requested
         body += chunk
     return body
 

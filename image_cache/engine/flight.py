@@ -1,4 +1,4 @@
-"""Single flight: concurrent loads of one key become one, in this process."""
+"""Single flight: concurrent loads of one key share a single load, within this process."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -17,9 +17,9 @@ class _Call(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """The first caller of a key leads and runs the work; those who come meanwhile wait and share its value or its error.
+    """The first caller of a key is the leader and does the work; concurrent callers wait and get its value or its error.
 
-    Nothing is remembered after the flight. Across processes the job queue's lease does the same service.
+    Nothing is kept after the flight. Between processes the lease of the job queue has the same purpose.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class SingleFlight(Generic[T]):
         else:
             return call.value
         finally:
-            # Out of the table before the waiters wake: whoever comes now starts a new flight and looks in the tiers first.
+            # Removed before the waiters wake: later callers start a new flight and read the tiers first.
             with self._lock:
                 del self._calls[key]
             call.done.set()

@@ -9,7 +9,7 @@ def holder_name() -> str:
     return f"{os.getpid()}:{_start_time(os.getpid())}"
 
 
-def holder_lives(holder: str) -> bool:
+def is_holder_alive(holder: str) -> bool:
     """Return True if the process of this name still runs."""
     pid, _, started = holder.partition(":")
     return _start_time(int(pid)) == started

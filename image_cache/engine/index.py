@@ -1,20 +1,20 @@
-"""The index of the disk tier: which entries exist, how large, how recently used. Disposable; rebuilt from the files."""
+"""Index of the disk tier: its entries, their sizes and recency. Disposable; rebuilt from the files."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.db.database import Connection, Database, DatabaseError, marks
+from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
 
-RECENCY_GRAIN_S = 3600  # a use is written only when the last one on record is older: an hour decides no eviction
+RECENCY_GRAIN_S = 3600  # a use is written only if the recorded one is older: an hour decides no eviction
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What the index knows about an entry. `sha256` None: adopted from a file, its content was never known."""
+    """One entry. `sha256` is None if it was rebuilt from a file whose contents were never verified."""
 
     size_bytes: int
     sha256: bytes | None
@@ -39,16 +39,16 @@ class VariantTotals:
 class Index:
     """Rows of `entries`, `totals`, `counters` and `meta`. Thread-safe, process-safe; raises `DatabaseError` when SQLite does.
 
-    Methods that take a connection belong into a `write()` block of the caller, so that several tables change at once.
+    Methods with a connection run in a `write()` block of the caller, so that several tables change in one transaction.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, is_reader: bool = False) -> None:
         self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader)
         self.clock = clock
-        self._complete = -1  # the generation that was seen complete: asked again only of its successor
+        self._complete = -1  # the generation of the database that is known to be complete
 
     def is_incomplete(self) -> bool:
-        """Tell whether the index is new or out of reach, so that files without rows may be entries. Cheap once it is complete."""
+        """Return True if the index is new or out of reach, so that files without rows may be entries. Cheap once it is complete."""
         generation = self.database.generation
         if self._complete == generation:
             return False
@@ -60,8 +60,8 @@ class Index:
         self._complete = generation
         return False
 
-    def complete(self) -> None:
-        """Note, for all processes and the time after a crash, that every file has been looked at."""
+    def mark_complete(self) -> None:
+        """Record durably, for all processes, that every file has a row."""
         with self.database.write() as conn:
             self.set_meta(conn, "adopted_at", max(1, int(self.clock())))
 
@@ -72,9 +72,10 @@ class Index:
         return None if row is None else IndexEntry(row[0], row[1])
 
     def variants_of(self, digests: Sequence[str]) -> dict[str, set[str]]:
-        """Return which variants are stored, for each of the digests that has any. At most some hundred digests."""
+        """Return the stored variants of each digest that has any. For at most a few hundred digests."""
         rows = self.database.rows(
-            f"SELECT digest, variant FROM entries WHERE digest IN ({marks(len(digests))})", [bytes.fromhex(d) for d in digests]
+            f"SELECT digest, variant FROM entries WHERE digest IN ({parameter_marks(len(digests))})",
+            [bytes.fromhex(d) for d in digests],
         )
         stored: dict[str, set[str]] = {}
         for digest, variant in rows:
@@ -91,14 +92,14 @@ class Index:
             (bytes.fromhex(key.digest), key.variant, key.namespace, size_bytes, sha256, now, now),
         )
 
-    def forget(self, conn: Connection, keys: Iterable[Key]) -> None:
+    def remove(self, conn: Connection, keys: Iterable[Key]) -> None:
         """Remove the rows of files that are gone."""
         conn.executemany(
             "DELETE FROM entries WHERE digest = ? AND variant = ?", ((bytes.fromhex(k.digest), k.variant) for k in keys)
         )
 
     def rebuild_from_files(self, conn: Connection, files: Iterable[tuple[Key, int, float]]) -> int:
-        """Write rows for files (key, size, last changed) that have none; returns how many. What was put meanwhile stays."""
+        """Write rows for files (key, size, modification time) that have none; return how many. Existing rows stay."""
         now = int(self.clock())
         return conn.executemany(
             "INSERT OR IGNORE INTO entries (digest, variant, namespace, size_bytes, stored_at, used_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -106,18 +107,18 @@ class Index:
         ).rowcount
 
     def mark_verified(self, conn: Connection, known: Iterable[tuple[Key, bytes]]) -> None:
-        """Write the SHA-256 of adopted files that were looked at and are good: from now on a flipped bit shows."""
+        """Write the SHA-256 of rebuilt entries that were verified: from now on bit rot is detected."""
         conn.executemany(
             "UPDATE entries SET sha256 = ? WHERE digest = ? AND variant = ? AND sha256 IS NULL",
             ((sha256, bytes.fromhex(key.digest), key.variant) for key, sha256 in known),
         )
 
     def touch(self, conn: Connection, keys: Iterable[Key]) -> None:
-        """Remember that the keys were used now, for those whose last use on record is older than the grain."""
+        """Record that the keys were used now, for those whose recorded use is older than the grain."""
         now = int(self.clock())
         conn.executemany(
             "UPDATE entries SET used_at = ? WHERE digest = ? AND variant = ? AND used_at NOT BETWEEN ? AND ?",
-            # A use in the future is a clock that was wrong: it is clamped to now.
+            # A use in the future was written by a wrong clock: it is set to now.
             ((now, bytes.fromhex(k.digest), k.variant, now - RECENCY_GRAIN_S, now) for k in keys),
         )
 
@@ -125,13 +126,13 @@ class Index:
         """Return the least recently used keys with their sizes; with `unused_since` only those not used after it."""
         rows = self.database.rows(
             "SELECT digest, variant, size_bytes FROM entries WHERE namespace = ? AND used_at <= ? ORDER BY used_at LIMIT ?",
-            # A float without end: no clock, however wrong it was, has written a later time.
+            # Infinity, because a wrong clock may have written any time.
             (namespace, float("inf") if unused_since is None else unused_since, count),
         )
         return [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
 
     def unused(self, namespace: str, since: float) -> Totals:
-        """Count the entries that were not used after a time. Reads as many rows as there are."""
+        """Count the entries that were not used after a time. Reads all of their rows."""
         row = self.database.row(
             "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entries WHERE namespace = ? AND used_at <= ?", (namespace, since)
         )
@@ -159,15 +160,15 @@ class Index:
         return tuple(row or ())
 
     def shard(self, namespace: str, shard: str) -> dict[Key, int]:
-        """Return the keys of one shard (two hex characters, all variants) with their sizes, to compare with its files."""
+        """Return the keys of one shard (two hex characters, all variants) with their sizes, for comparison with its files."""
         rows = self.database.rows(
             "SELECT digest, variant, size_bytes FROM entries WHERE digest BETWEEN ? AND ? AND namespace = ?",
             (*_range(shard), namespace),
         )
         return {Key(namespace, variant, digest.hex()): size for digest, variant, size in rows}
 
-    def forget_shard(self, conn: Connection, namespace: str, shard: str) -> int:
-        """Remove the rows of one shard, which is some thousand of a million; returns how many."""
+    def remove_shard(self, conn: Connection, namespace: str, shard: str) -> int:
+        """Remove the rows of one shard; return how many. A shard has a few thousand of a million rows."""
         return conn.execute(
             "DELETE FROM entries WHERE digest BETWEEN ? AND ? AND namespace = ?", (*_range(shard), namespace)
         ).rowcount
@@ -197,8 +198,8 @@ def _range(shard: str) -> tuple[bytes, bytes]:
 
 
 def file_is_plausible(head: bytes, tail: bytes, size: int) -> bool:
-    """Tell whether a file that no row vouches for looks whole, from its first and last 32 bytes: a WebP of the length it
-    states, or a closed JPEG. A power cut leaves files short, empty, or with zeros at the end; all three are refused here.
+    """Return True if a file without a row looks complete, from its first and last 32 bytes: a WebP of the length that it
+    states, or a JPEG with an end marker. A power cut leaves files truncated, empty, or with zeros at the end; all three fail.
     """
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return size == int.from_bytes(head[4:8], "little") + 8 and any(tail)

@@ -1,4 +1,4 @@
-"""A look at the files of a cache beside its rows: what is torn, lost, without a row, or not ours. Changes nothing."""
+"""Inspection of a cache folder: compares the files with the rows of the index. Changes nothing."""
 
 import os
 import stat
@@ -12,59 +12,59 @@ from image_cache.engine.index import Index
 from image_cache.engine.key import Key, key_of_path
 from image_cache.filesystem import TEMP_PREFIX
 
-YOUNG_S = 120.0  # a file may stand without its row, and a temporary without its name, for as long as one put takes
+YOUNG_S = 120.0  # during a put a file has no row yet, and a temporary file not its name
 SHARDS = tuple(f"{number:02x}" for number in range(256))
-EXAMPLES = 5  # kept of each kind, unless more are asked for
+EXAMPLES = 5  # of each kind, unless more are requested
 
 
 @dataclass(slots=True)
 class DiskInspection:
-    """What was found. Kinds: torn (another size than its row says), lost (a row without a file), orphan (a file without a row),
-    temporary (left by a process that ended), foreign (not ours), link. `is_whole` False: the time ran out before the end.
+    """Result. Kinds: torn (another size than in its row), lost (a row without a file), orphan (a file without a row),
+    temporary (left by a killed process), foreign (not ours), link. `is_whole` is False if the time ran out before the end.
     """
 
     files: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     is_whole: bool = True
-    most_examples: int = EXAMPLES
+    max_examples: int = EXAMPLES
 
     def add(self, kind: str, path: str) -> None:
         self.counts[kind] += 1
-        if len(named := self.examples.setdefault(kind, [])) < self.most_examples:
+        if len(named := self.examples.setdefault(kind, [])) < self.max_examples:
             named.append(path)
 
 
 def inspect_disk(
     disk: DiskTier,
     index: Index | None,
-    ours: frozenset[str],
+    known_names: frozenset[str],
     *,
     now: float,
-    longest_s: float = 10.0,
-    examples: int = EXAMPLES,
+    timeout_s: float = 10.0,
+    max_examples: int = EXAMPLES,
 ) -> DiskInspection:
-    """Walk the folder of a cache, for `longest_s` at most. `ours`: names that belong at its top beside the folders of variants.
+    """Inspect the folder of a cache, for at most `timeout_s`. `known_names` belong at its top beside the folders of variants.
 
-    Without an index only what is not ours, and temporaries, are told. Raises `OSError`, and `DatabaseError` of the index.
+    Without an index only foreign and temporary files are found. Raises `OSError`, and `DatabaseError` of the index.
     """
-    found, deadline = DiskInspection(most_examples=examples), time.monotonic() + longest_s
-    shards = _shards(disk.root, ours, found)
+    found, deadline = DiskInspection(max_examples=max_examples), time.monotonic() + timeout_s
+    shards = _shards(disk.root, known_names, found)
     for name in sorted({*shards, *(SHARDS if index is not None else ())}):
         if time.monotonic() > deadline:
             found.is_whole = False
             break
         rows = index.shard(disk.namespace, name) if index is not None else None
         for path in shards.get(name, []):
-            _look_at(disk.namespace, path, rows, found, now)
+            _inspect_shard(disk.namespace, path, rows, found, now)
         for key in rows or ():
-            if not os.path.lexists(disk.root / key.path):  # else it was put meanwhile
+            if not os.path.lexists(disk.root / key.path):  # else it was stored in the meantime
                 found.add("lost", key.path)
     return found
 
 
-def _shards(root: Path, ours: frozenset[str], found: DiskInspection) -> dict[str, list[Path]]:
-    """Return the folders of each shard, one a variant; what does not belong there is added to what was found."""
+def _shards(root: Path, known_names: frozenset[str], found: DiskInspection) -> dict[str, list[Path]]:
+    """Return the folders of each shard, one per variant; add what does not belong there to `found`."""
     shards: dict[str, list[Path]] = {}
     for entry in _scan(root):
         if entry.is_dir(follow_symlinks=False):
@@ -75,13 +75,13 @@ def _shards(root: Path, ours: frozenset[str], found: DiskInspection) -> dict[str
                     found.add("link" if shard.is_symlink() else "foreign", f"{entry.name}/{shard.name}")
         elif entry.is_symlink():
             found.add("link", entry.name)
-        elif entry.name not in ours and not entry.name.startswith("."):
+        elif entry.name not in known_names and not entry.name.startswith("."):
             found.add("foreign", entry.name)
     return shards
 
 
-def _look_at(namespace: str, shard: Path, rows: dict[Key, int] | None, found: DiskInspection, now: float) -> None:
-    """Judge the files of one shard; what has a file is taken out of the rows."""
+def _inspect_shard(namespace: str, shard: Path, rows: dict[Key, int] | None, found: DiskInspection, now: float) -> None:
+    """Inspect the files of one shard. Rows that have a file are removed from `rows`."""
     for entry in _scan(shard):
         shown = f"{shard.parent.name}/{shard.name}/{entry.name}"
         key = key_of_path(namespace, shard.parent.name, entry.name)

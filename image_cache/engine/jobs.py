@@ -1,34 +1,34 @@
-"""The job queue: loads that somebody wants, kept in the index so that a restart loses nothing."""
+"""Job queue: requested loads, kept in the index so that they survive a restart."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.database import Connection, Database, marks
-from image_cache.engine.holder import holder_lives, holder_name
+from image_cache.db.database import Connection, Database, parameter_marks
+from image_cache.engine.holder import holder_name, is_holder_alive
 from image_cache.errors import QueueFull
 
-VISIBLE, PAGE, WARM = 0, 1, 2  # on a screen now; on a page that was drawn; anything else
-LEASE_S = 90.0  # longer than any fetch and decode may take; a dead holder's lease ends at once
-MAX_ATTEMPTS = 3  # a job that never came back so often may be what kills its worker: it counts as a failure and waits
+VISIBLE, PAGE, WARM = 0, 1, 2  # priorities: on a screen now; on a page that was rendered; anything else
+LEASE_S = 90.0  # longer than a fetch and decode may take; the lease of a dead holder ends at once
+MAX_ATTEMPTS = 3  # a job that was claimed so often and never finished may be killing its worker: it counts as failed
 
-TRIP_FAILURES = 5  # failures in a row after which a lane is paused,
-PAUSE_S = 60.0  # for so long, doubled with each further failure,
-MAX_PAUSE_S = 900.0  # up to this; one job at a time tries whether it is well again
-MAX_ASKED_PAUSE_S = 3600.0  # most that an origin can ask for with Retry-After
+TRIP_FAILURES = 5  # consecutive failures after which the circuit breaker of a host pauses it
+PAUSE_S = 60.0  # doubled with each further failure
+MAX_PAUSE_S = 900.0
+MAX_ASKED_PAUSE_S = 3600.0  # that an origin can request with Retry-After
 
 DEPTH = "SELECT entries FROM totals WHERE namespace = 'jobs'"
-# A pause further away than any of ours was written by a clock that was wrong: it does not count.
+# A pause that ends later than any of ours can was written by a wrong clock and is ignored.
 PAUSED = "SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ? AND paused_until <= ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job. `wants` are variants beyond the base ones."""
+    """A claimed job. `variants` are those beyond the base variants."""
 
     digest: str
-    wants: tuple[str, ...]
+    variants: tuple[str, ...]
     priority: int
     lane: str
     attempts: int
@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A preload, and how far it is."""
+    """A preload and its progress."""
 
     name: str
     total: int
@@ -56,18 +56,18 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """One line to queue: the image's digest, its lane, and variants beyond the base ones."""
+    """A load to enqueue: the image's digest, its host queue, and variants beyond the base variants."""
 
     digest: str
     lane: str
-    wants: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
 
 
 class JobQueue:
     """Rows of `jobs`, `batches` and `lanes`. Thread-safe and process-safe.
 
-    Politeness is decided in `claim`, over all processes: at most `total` jobs run, at most `per_lane` of one lane, none of a
-    lane that is paused. So no thread ever waits for a slot.
+    `claim` limits the concurrency of all processes: at most `total` jobs run, at most `per_lane` of one host, none of a paused
+    host. So no thread ever waits for a slot.
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class JobQueue:
         self.clock = clock
         self.holder = holder_name()
 
-    def put(self, wishes: Sequence[LoadRequest], priority: int, *, batch: str = "") -> int:
-        """Queue the wishes; one that waits already keeps the better priority and gets both wants. Returns how many are new.
+    def put(self, requests: Sequence[LoadRequest], priority: int, *, batch: str = "") -> int:
+        """Enqueue the requests; return how many are new. One that is queued already keeps the better priority and all variants.
 
-        Raises `QueueFull` when they do not all fit; none is queued then.
+        Raises `QueueFull` if they do not all fit; then none is enqueued.
         """
         now = self.clock()
         with self.database.write() as conn:
             room = self.limit - self._depth(conn)
-            # VISIBLE ones are what a person looks at now: they may pass the limit by a tenth.
+            # A person is looking at VISIBLE ones now: they may exceed the limit by a tenth.
             if priority == VISIBLE:
                 room += self.limit // 10
-            if len(wishes) > room:
-                digests = list({wish.digest for wish in wishes})
+            if len(requests) > room:
+                digests = list({request.digest for request in requests})
                 if len(digests) - self._waiting(conn, digests) > room:
                     raise QueueFull(self.limit)
             before = self._depth(conn)
@@ -101,7 +101,7 @@ class JobQueue:
                 " ON CONFLICT (digest) DO UPDATE SET priority = min(priority, excluded.priority), wants = CASE"
                 " WHEN excluded.wants = '' OR instr(' ' || wants || ' ', ' ' || excluded.wants || ' ') THEN wants"
                 " ELSE trim(wants || ' ' || excluded.wants) END",
-                [(bytes.fromhex(w.digest), " ".join(w.wants), priority, w.lane, batch, now) for w in wishes],
+                [(bytes.fromhex(r.digest), " ".join(r.variants), priority, r.lane, batch, now) for r in requests],
             )
             added = self._depth(conn) - before
             if batch:
@@ -109,7 +109,7 @@ class JobQueue:
         return added
 
     def demote(self, digests: Iterable[str]) -> None:
-        """What was visible scrolled away: it waits among the warm ones from now on."""
+        """Lower the priority of covers that were scrolled out of view to WARM."""
         now = self.clock()
         with self.database.write() as conn:
             conn.executemany(
@@ -118,7 +118,7 @@ class JobQueue:
             )
 
     def claim(self) -> Job | None:
-        """Take the next job that may run now, or None. The job is leased: no other worker gets it until the lease ends."""
+        """Claim the next job that may run now, or return None. It is leased: no other worker gets it until the lease ends."""
         now = self.clock()
         if not self.is_waiting():
             return None
@@ -130,12 +130,12 @@ class JobQueue:
                 return None
             closed = {lane for lane, count in active.items() if count >= self.per_lane}
             closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
-            # Half open: one job at a time tries whether a lane that tripped is well again.
+            # Half open: one job at a time tests a host whose breaker has tripped.
             tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
             closed.update(lane for (lane,) in tripped if active[lane])
             row = conn.execute(
                 "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-                f" AND lane NOT IN ({marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
+                f" AND lane NOT IN ({parameter_marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
                 (now, now, *closed),
             ).fetchone()
             if row is None:
@@ -147,12 +147,12 @@ class JobQueue:
         return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
 
     def is_waiting(self) -> bool:
-        """Tell whether any job could run now, were its lane free. No write lock: idle workers ask every few seconds."""
+        """Return True if any job is due, whether or not its host is free. Without write lock: idle workers call it every few seconds."""
         now = self.clock()
         return self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)) is not None
 
     def claim_one(self, digest: str) -> bool:
-        """Lease this very image for a caller that loads it itself, whatever stands before it; False while somebody else does."""
+        """Claim this image for a caller that loads it itself, ahead of the queue. Return False while another worker has it."""
         now = self.clock()
         with self.database.write() as conn:
             conn.execute(
@@ -168,35 +168,35 @@ class JobQueue:
             )
 
     def finish(self, conn: Connection, job: Job, *, failed: bool = False) -> None:
-        """The job is over, well or for good. When it was asked for more variants meanwhile, it goes round once more."""
+        """Remove a job that succeeded or failed. If more variants were requested in the meantime, it is queued again."""
         digest = bytes.fromhex(job.digest)
         row = conn.execute("SELECT wants, batch FROM jobs WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             return
         if row[1]:
             conn.execute(f"UPDATE batches SET {'failed = failed' if failed else 'done = done'} + 1 WHERE name = ?", (row[1],))
-        if not failed and set(row[0].split()) - set(job.wants):
+        if not failed and set(row[0].split()) - set(job.variants):
             conn.execute("UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, batch = '' WHERE digest = ?", (digest,))
         else:
             conn.execute("DELETE FROM jobs WHERE digest = ?", (digest,))
 
     def reschedule(self, conn: Connection, job: Job, ready_at: float) -> None:
-        """The job could not be done now through no fault of its own: it waits, and the attempt is not counted."""
+        """Put a job back that could not run now; the attempt is not counted."""
         conn.execute(
             "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
             (ready_at, bytes.fromhex(job.digest)),
         )
 
     def record_host_failure(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
-        """Note a failure of the whole lane. `pause_s` is what the origin asked for; else the breaker trips after some in a row."""
+        """Record a failure of a host. `pause_s` is its Retry-After; without one the breaker trips after consecutive failures."""
         now = self.clock()
         row = conn.execute("SELECT failures, paused_until FROM lanes WHERE lane = ?", (lane,)).fetchone()
         failures, until = (row[0] + 1, row[1]) if row else (1, 0.0)
         if pause_s is None:
-            over = min(failures - TRIP_FAILURES, 10)  # bounded: of a host that is down for weeks the power would pass every float
+            over = min(failures - TRIP_FAILURES, 10)  # bounded, because after weeks of failures the power would overflow
             pause_s = min(PAUSE_S * 2.0**over, MAX_PAUSE_S) if over >= 0 else 0.0
         ends_at = now + min(pause_s, MAX_ASKED_PAUSE_S)
-        if until <= now + MAX_ASKED_PAUSE_S:  # a longer one was written by a clock that was wrong
+        if until <= now + MAX_ASKED_PAUSE_S:  # a longer one was written by a wrong clock
             ends_at = max(ends_at, until)
         conn.execute("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?)", (lane, failures, ends_at, reason))
 
@@ -204,30 +204,30 @@ class JobQueue:
         conn.execute("DELETE FROM lanes WHERE lane = ?", (lane,))
 
     def paused_hosts(self) -> list[tuple[str, float, str]]:
-        """Return (lane, until, reason) of the lanes that are paused now."""
+        """Return (host, until, reason) of the hosts that are paused now."""
         now = self.clock()
         return [(row[0], row[1], row[2]) for row in self.database.rows(PAUSED, (now, now + MAX_ASKED_PAUSE_S))]
 
     def release_dead(self) -> int:
-        """Free the leases of holders on this machine that no longer run. Returns how many."""
+        """Release the jobs of processes on this server that have ended. Return how many."""
         holders = self.database.rows("SELECT DISTINCT holder FROM jobs WHERE leased_until > 0 AND holder != ''")
-        dead = [holder for (holder,) in holders if not holder_lives(holder)]
+        dead = [holder for (holder,) in holders if not is_holder_alive(holder)]
         if not dead:
             return 0
         with self.database.write() as conn:
             return conn.execute(
-                f"UPDATE jobs SET holder = '', leased_until = 0 WHERE holder IN ({marks(len(dead))})", dead
+                f"UPDATE jobs SET holder = '', leased_until = 0 WHERE holder IN ({parameter_marks(len(dead))})", dead
             ).rowcount
 
     def release_own(self) -> None:
-        """Give back what this process still holds (it stops); the attempt is not counted."""
+        """Release the jobs of this process, which stops; the attempts are not counted."""
         with self.database.write() as conn:
             conn.execute(
                 "UPDATE jobs SET holder = '', leased_until = 0, attempts = max(attempts - 1, 0) WHERE holder = ?", (self.holder,)
             )
 
     def fix_clock_skew(self) -> int:
-        """Bring times back that lie further ahead than any of ours: they were written by a clock that was wrong."""
+        """Correct times that are further ahead than any of ours: a wrong clock wrote them. Return how many."""
         now = self.clock()
         far = now + 2 * MAX_ASKED_PAUSE_S
         if not self.database.row("SELECT 1 FROM jobs WHERE ready_at > ? OR leased_until > ?", (far, far)):
@@ -236,23 +236,23 @@ class JobQueue:
             conn.execute("UPDATE jobs SET leased_until = 0, holder = '' WHERE leased_until > ?", (far,))
             return conn.execute("UPDATE jobs SET ready_at = ? WHERE ready_at > ?", (now, far)).rowcount
 
-    def forget_old(self, *, older_than_s: float) -> None:
-        """Remove preloads, and lanes in trouble, that nobody has touched for so long."""
+    def remove_old(self, *, older_than_s: float) -> None:
+        """Remove preloads and failures of hosts that are older than this."""
         now = self.clock()
         with self.database.write() as conn:
             for table, column in (("batches", "started_at"), ("lanes", "paused_until")):
                 conn.execute(f"DELETE FROM {table} WHERE {column} NOT BETWEEN ? AND ?", (now - older_than_s, now + older_than_s))
 
     def state_of(self, digests: Collection[str]) -> dict[str, bool]:
-        """Return, for those of the digests that have a job, whether it runs now."""
+        """Return, for the digests that have a job, whether it is running."""
         rows = self.database.rows(
-            f"SELECT digest, leased_until > ? FROM jobs WHERE digest IN ({marks(len(digests))})",
+            f"SELECT digest, leased_until > ? FROM jobs WHERE digest IN ({parameter_marks(len(digests))})",
             [self.clock(), *(bytes.fromhex(d) for d in digests)],
         )
         return {digest.hex(): bool(runs) for digest, runs in rows}
 
     def depth(self) -> int:
-        """How many jobs there are, waiting and running: a kept total, not a count."""
+        """Return the number of jobs, waiting and running, from a maintained total."""
         row = self.database.row(DEPTH)
         return row[0] if row else 0
 
@@ -278,21 +278,21 @@ class JobQueue:
     def held_by_dead(self) -> int:
         """Return how many jobs are leased to processes that have ended."""
         sql = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
-        return sum(count for holder, count in self.database.rows(sql, (self.clock(),)) if not holder_lives(holder))
+        return sum(count for holder, count in self.database.rows(sql, (self.clock(),)) if not is_holder_alive(holder))
 
     def running(self) -> int:
         row = self.database.row("SELECT count(*) FROM jobs WHERE leased_until > 0 AND leased_until > ?", (self.clock(),))
         return row[0] if row else 0
 
     def batch(self, name: str) -> tuple[int, int, int] | None:
-        """Return (total, done, failed) of a preload, or None when there is none of that name."""
+        """Return (total, done, failed) of a preload, or None if there is none of that name."""
         row = self.database.row("SELECT total, done, failed FROM batches WHERE name = ?", (name,))
         return None if row is None else (row[0], row[1], row[2])
 
-    def batches(self, most: int = 10) -> list[Batch]:
-        """Return the last preloads, the newest first."""
+    def batches(self, limit: int = 10) -> list[Batch]:
+        """Return the latest preloads, newest first."""
         rows = self.database.rows(
-            "SELECT name, total, done, failed, started_at FROM batches ORDER BY started_at DESC LIMIT ?", (most,)
+            "SELECT name, total, done, failed, started_at FROM batches ORDER BY started_at DESC LIMIT ?", (limit,)
         )
         return [Batch(*row) for row in rows]
 
@@ -309,6 +309,8 @@ class JobQueue:
     def _waiting(conn: Connection, digests: Sequence[str]) -> int:
         count = 0
         for start in range(0, len(digests), 500):
-            part = [bytes.fromhex(d) for d in digests[start : start + 500]]
-            count += conn.execute(f"SELECT count(*) FROM jobs WHERE digest IN ({marks(len(part))})", part).fetchone()[0]
+            chunk = [bytes.fromhex(d) for d in digests[start : start + 500]]
+            count += conn.execute(f"SELECT count(*) FROM jobs WHERE digest IN ({parameter_marks(len(chunk))})", chunk).fetchone()[
+                0
+            ]
         return count

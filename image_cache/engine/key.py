@@ -1,4 +1,4 @@
-"""Names of cached bytes. Equal keys mean equal bytes, so a key decides the address, the file and the ETag at once."""
+"""Cache keys. Equal keys mean equal bytes, so a key determines the URL, the file and the ETag."""
 
 import hashlib
 import re
@@ -8,10 +8,10 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Key(NamedTuple):
-    """One cached value: a part of the key space with a budget of its own, a variant, and the digest of what decides the bytes.
+    """The key of one entry: a namespace with its own budget, a variant, and the digest of everything that determines the bytes.
 
-    A variant may carry a file suffix (`detail.jpg`); without one it is WebP. A tuple, because a warm hit is three lookups of
-    it: a dataclass hashes and compares in Python, four times as slow.
+    A variant may have a file suffix (`detail.jpg`); without one it is WebP. A tuple, because a warm hit looks it up three times: a
+    dataclass hashes and compares in Python, four times as slow.
     """
 
     namespace: str
@@ -20,7 +20,7 @@ class Key(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The file below the namespace's folder. Two-character shards are enough to 400,000 files (a finer split gains nothing)."""
+        """The file below the namespace's folder. Two-character shards are sufficient for 400,000 files (more gain nothing)."""
         folder, _, suffix = self.variant.partition(".")
         return f"{folder}/{self.digest[:2]}/{self.digest}.{suffix or 'webp'}"
 
@@ -30,7 +30,7 @@ class Key(NamedTuple):
 
 
 def key_of_path(namespace: str, folder: str, name: str) -> Key | None:
-    """Return the key whose file is `name` in a variant's `folder`, or None when the name is not one of ours."""
+    """Return the key whose file is `name` in a variant's `folder`, or None if it is not the name of an entry."""
     digest, _, suffix = name.partition(".")
     if not DIGEST.fullmatch(digest) or suffix not in ("webp", "jpg"):
         return None
@@ -38,7 +38,7 @@ def key_of_path(namespace: str, folder: str, name: str) -> Key | None:
 
 
 def digest_of(*parts: str) -> str:
-    """Hash the parts, each with its length in front, so that ("ab", "c") and ("a", "bc") differ. Returns hex SHA-256."""
+    """Return the hex SHA-256 of the parts, each with its length in front, so that ("ab", "c") and ("a", "bc") differ."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()

@@ -1,4 +1,4 @@
-"""Upkeep of a cache: rows and files brought together, all of it removed. Walks shard by shard, so nothing grows with the cache."""
+"""Maintenance of a cache: clear, sweep, rebuild. Works shard by shard, so that memory does not grow with the cache."""
 
 import logging
 import os
@@ -13,15 +13,15 @@ from image_cache.filesystem import TEMP_PREFIX
 
 logger = logging.getLogger(__name__)
 
-# What was stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
+# Files stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
 UNSURE_S = 600.0
-ORPHAN_GRACE_S = 60.0  # a file may stand without its row for as long as one put takes; a minute is ages
+ORPHAN_GRACE_S = 60.0  # a file has no row until its put ends, which takes much less than a minute
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep removed: files without rows, leftover temporaries, rows without a file of their size."""
+    """What a sweep removed: files without rows, leftover temporary files, rows without a file of their size."""
 
     orphans: int = 0
     temporaries: int = 0
@@ -29,7 +29,7 @@ class SweepReport:
 
 
 def clear(cache: Cache) -> int:
-    """Remove every entry and its file; returns how many. Shard by shard, so that neither memory nor a transaction grows."""
+    """Remove every entry and its file; return how many. Shard by shard, to keep memory and transactions small."""
     cache.memory.clear()
     folders = _folders(cache)
     count = 0
@@ -40,12 +40,12 @@ def clear(cache: Cache) -> int:
                     if key is not None:
                         cache.disk.delete(key)
         with cache.index.database.write() as conn:
-            count += cache.index.forget_shard(conn, cache.namespace, shard)
+            count += cache.index.remove_shard(conn, cache.namespace, shard)
     return count
 
 
 def clear_variant(cache: Cache, variant: str) -> int:
-    """Remove the entries of one variant, and what was made from them in other formats; returns how many."""
+    """Remove the entries of one variant, in all formats; return how many."""
     count = 0
     for shard in SHARDS:
         keys = [k for k in cache.index.shard(cache.namespace, shard) if k.variant.partition(".")[0] == variant]
@@ -56,9 +56,9 @@ def clear_variant(cache: Cache, variant: str) -> int:
 
 
 def sweep(cache: Cache) -> SweepReport:
-    """Bring files and rows together: removes orphans and leftover temporaries, forgets rows without a file of their size.
+    """Remove orphans, leftover temporary files, and rows without a file of their size.
 
-    Goes shard by shard, so its memory does not grow with the cache. Does nothing while the index is being rebuilt.
+    Does nothing while the index is being rebuilt.
     """
     orphans = temporaries = lost = 0
     if cache.is_adopting:
@@ -80,7 +80,7 @@ def sweep(cache: Cache) -> SweepReport:
                 elif key not in rows and not is_young(facts.st_mtime, now):
                     cache.disk.delete(key)
                     orphans += 1
-        # A row whose file was put, or put anew, after the folder was read is not lost: look once more.
+        # The file of a row may have been stored after the folder was read: check again.
         gone = [key for key, size in rows.items() if _size(cache.disk.root / key.path) != size]
         if gone:
             cache.delete(gone)
@@ -92,9 +92,9 @@ def sweep(cache: Cache) -> SweepReport:
 
 
 def drop_torn(cache: Cache) -> int:
-    """Remove the files that a power cut may have left torn, before somebody sends them unread; returns how many.
+    """Remove files that a power cut may have torn, before the reverse proxy serves them without verification; return how many.
 
-    All sizes are compared, and the contents of what was stored last: minutes before the newest file, whatever the clock says now.
+    All sizes are compared, and the contents of the files from the last minutes before the newest one.
     """
     folders, dropped = _folders(cache), 0
     newest = max((facts.st_mtime for _, _, _, facts in _files(cache, folders)), default=0.0)
@@ -105,7 +105,7 @@ def drop_torn(cache: Cache) -> int:
             rows, read = cache.index.shard(cache.namespace, shard), shard
         if key is None:
             continue
-        if key not in rows:  # its row was lost, or is about to be written: a name appears with the whole file
+        if key not in rows:  # its row was lost, or is about to be written: a file appears with all of its bytes
             if not _file_is_plausible(path, facts.st_size):
                 cache.disk.delete(key)
                 dropped += 1
@@ -117,7 +117,7 @@ def drop_torn(cache: Cache) -> int:
 
 
 def rebuild_from_files(cache: Cache) -> int:
-    """Write rows for the files that have none, after the index was lost. Returns how many; again is fine."""
+    """Write rows for the files that have none, after the index was lost. Return how many. Idempotent."""
     adopted = 0
     for folder, _, shard in cache.disk.shards():
         found = [
@@ -127,20 +127,20 @@ def rebuild_from_files(cache: Cache) -> int:
         ]
         with cache.index.database.write() as conn:
             adopted += cache.index.rebuild_from_files(conn, found)
-    cache.index.complete()
+    cache.index.mark_complete()
     if adopted:
         logger.info("index rebuilt adopted=%s", adopted)
     return adopted
 
 
 def is_young(changed_at: float, now: float) -> bool:
-    """Tell whether a file may still be about to get its row."""
+    """Return True if the file may be about to get its row."""
     return now - ORPHAN_GRACE_S < changed_at <= now + ORPHAN_GRACE_S
 
 
 def is_leftover(path: Path, changed_at: float, now: float) -> bool:
-    """Tell whether a file is a temporary that nobody will finish."""
-    return path.name.startswith(TEMP_PREFIX) and not (is_young(changed_at, now) and _writer_lives(path.name))
+    """Return True if it is a temporary file whose writer has ended."""
+    return path.name.startswith(TEMP_PREFIX) and not (is_young(changed_at, now) and _is_writer_alive(path.name))
 
 
 def _files(cache: Cache, folders: dict[str, dict[str, Path]]) -> Iterator[tuple[str, Key | None, Path, os.stat_result]]:
@@ -176,6 +176,6 @@ def _size(path: Path) -> int:
         return UNKNOWN
 
 
-def _writer_lives(name: str) -> bool:
+def _is_writer_alive(name: str) -> bool:
     pid = name.removeprefix(TEMP_PREFIX).partition("-")[0]
     return pid.isdigit() and os.path.exists(f"/proc/{pid}")

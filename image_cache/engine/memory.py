@@ -1,4 +1,4 @@
-"""The memory tier: bytes by key, least recently used first out, never above its budget."""
+"""LRU memory tier, bounded in bytes."""
 
 import math
 import threading
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from image_cache.engine.key import Key
 from image_cache.engine.stats.miss_ratio import ReuseSampler
 
-HIGH_WATER = 0.9  # eviction begins when a put would pass this share of the budget,
-EVICT_SHARE = 0.2  # takes at least this share of the entries, so that a full tier does not evict on every put,
-LOW_WATER = 0.72  # and goes on until this share of the budget is left
-TOUCHED_KEPT = 65536  # of a process that never flushes, such as a long script
+HIGH_WATER = 0.9  # eviction starts when a put would exceed this share of the budget
+EVICT_SHARE = 0.2  # it removes at least this share of the entries, so that a full tier does not evict on every put
+LOW_WATER = 0.72  # and continues until at most this share of the budget is used
+MAX_TOUCHED = 65536  # for a process that never flushes, such as a long script
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class MemoryStats:
 
 
 class MemoryTier:
-    """One copy of the bytes, held for any number of page scopes.
+    """Entries with one copy of their bytes, held by any number of page scopes.
 
     A scope is a page that showed the entry. Scopes are references: clearing one frees only what no other scope holds.
     Thread-safe; no method does I/O. `used_bytes` never exceeds `budget_bytes`.
@@ -32,10 +32,10 @@ class MemoryTier:
 
     def __init__(self, budget_bytes: int, uses: ReuseSampler | None = None) -> None:
         self.budget_bytes = budget_bytes
-        self.uses = uses  # told of every hit, for the question how big the cache should be
+        self.uses = uses  # records every hit, for the miss-ratio curve
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
-        # scope -> what it holds, in order of use; the two tables say the same from either side
+        # scope -> its keys, in order of use; the two tables are the same relation in both directions
         self._keys_of: dict[str, OrderedDict[Key, None]] = {}
         self._scopes_of: dict[Key, set[str]] = {}
         self._scope_budgets: dict[str, int] = {}
@@ -45,24 +45,24 @@ class MemoryTier:
         self._touched: set[Key] = set()
 
     def get(self, key: Key, scope: str = "") -> bytes | None:
-        """Return the bytes and count the hit, or None. A scope, when given, holds the entry from now on."""
+        """Return the bytes and count the hit, or return None. If a scope is given, it holds the entry from now on."""
         with self._lock:
             body = self._bodies.get(key)
             if body is None:
                 return None
             self._bodies.move_to_end(key)
             self._hits += 1
-            self._use(key, scope)
+            self._hold(key, scope)
         if self.uses is not None:
             self.uses.record(key, len(body))
         return body
 
     def put(self, key: Key, body: bytes, scope: str = "") -> bool:
-        """Keep the bytes; False when they alone are larger than the tier accepts, which is not an error."""
+        """Keep the bytes. Return False if they alone are larger than the tier accepts, which is not an error."""
         if len(body) > self.budget_bytes * LOW_WATER:
             return False
         with self._lock:
-            # An entry that is put again, by a thread that missed it at the same time, stays with those who hold it.
+            # An entry that is put again, by a thread that missed it at the same time, keeps its scopes.
             holders = self._scopes_of.get(key, set()).copy()
             self._drop(key)
             if self._used_bytes + len(body) > self.budget_bytes * HIGH_WATER:
@@ -70,8 +70,8 @@ class MemoryTier:
             self._bodies[key] = body
             self._used_bytes += len(body)
             for holder in (*holders, scope):
-                if key in self._bodies:  # one that is larger than its scope may hold is gone at once
-                    self._use(key, holder)
+                if key in self._bodies:  # an entry larger than the budget of its scope is dropped at once
+                    self._hold(key, holder)
         return True
 
     def delete(self, key: Key) -> None:
@@ -79,7 +79,7 @@ class MemoryTier:
             self._drop(key)
 
     def clear(self) -> int:
-        """Forget every entry and every scope; returns how many entries there were."""
+        """Remove every entry and every scope; return how many entries there were."""
         with self._lock:
             count = len(self._bodies)
             self._bodies.clear()
@@ -89,7 +89,7 @@ class MemoryTier:
             return count
 
     def clear_scope(self, scope: str) -> int:
-        """Drop one scope's references; returns how many entries were freed because nothing else held them."""
+        """Drop the references of a scope; return how many entries were freed because no other scope held them."""
         with self._lock:
             freed = [key for key in self._keys_of.get(scope, ()) if len(self._scopes_of[key]) == 1]
             for key in freed:
@@ -106,24 +106,24 @@ class MemoryTier:
                 self._make_room(0)
 
     def set_scope_budget(self, scope: str, budget_bytes: int) -> None:
-        """Bound what one scope may hold; beyond it, its least recently used references go first."""
+        """Limit the bytes that a scope may hold; beyond it, its least recently used references are dropped."""
         with self._lock:
             self._scope_budgets[scope] = budget_bytes
             self._trim(scope)
 
     def scope_stats(self, scope: str) -> tuple[int, int]:
-        """Return how many entries a scope holds, and their bytes. Entries that others hold too count in full."""
+        """Return how many entries a scope holds, and their bytes. Entries that other scopes hold too count in full."""
         with self._lock:
             keys = self._keys_of.get(scope, ())
             return len(keys), sum(len(self._bodies[key]) for key in keys)
 
     def scopes(self) -> list[str]:
-        """Return the names of the scopes that hold something."""
+        """Return the names of the scopes that hold entries."""
         with self._lock:
             return sorted(self._keys_of)
 
     def drain_touched(self) -> set[Key]:
-        """Return the keys that were used since the last call, for the index to remember their recency."""
+        """Return the keys that were used since the last call, for their recency in the index."""
         with self._lock:
             touched, self._touched = self._touched, set()
             return touched
@@ -138,8 +138,8 @@ class MemoryTier:
         with self._lock:
             return MemoryStats(len(self._bodies), self._used_bytes, self.budget_bytes, self._hits, self._evictions)
 
-    def _use(self, key: Key, scope: str) -> None:
-        if len(self._touched) < TOUCHED_KEPT:
+    def _hold(self, key: Key, scope: str) -> None:
+        if len(self._touched) < MAX_TOUCHED:
             self._touched.add(key)
         if scope:
             keys = self._keys_of.setdefault(scope, OrderedDict())
@@ -156,7 +156,7 @@ class MemoryTier:
             key = next(iter(keys))
             over -= len(self._bodies[key])
             if len(self._scopes_of[key]) == 1:
-                self._drop(key)  # takes it out of `keys` too
+                self._drop(key)  # removes it from `keys` too
             else:
                 del keys[key]
                 self._scopes_of[key].discard(scope)

@@ -1,4 +1,4 @@
-"""The threads of a process: workers that run jobs, and one housekeeper. Started after the fork, joined at the end."""
+"""Thread pool: workers that run jobs, and one thread for periodic jobs. Started after the fork, joined at the end."""
 
 import logging
 import threading
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-IDLE_S = 2.0  # how often an idle worker looks for jobs whose time has come, or that another process left
+IDLE_S = 2.0  # how often an idle worker checks for jobs that became due, or that another process enqueued
 ERROR_PAUSE_S = 1.0  # after an unexpected error, so that a broken loop does not spin
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodicJob:
-    """Something the housekeeper does every `every_s` seconds, the first time after `first_s`."""
+    """Something that runs every `every_s` seconds, the first time after `first_s`."""
 
     name: str
     every_s: float
@@ -23,16 +23,16 @@ class PeriodicJob:
 
 
 class Pool:
-    """Workers call `work` until it returns False, then wait to be woken. `start` may be called often; only the first one counts.
+    """Workers call `work` until it returns False, then wait until they are woken. `start` and `close` are idempotent.
 
-    `wakeup` is what wakes the workers: whoever enqueues jobs may set it without knowing the pool. `name` is that of the thread that
-    does the chores. Must be started in the process that uses it: threads do not survive a fork.
+    `wakeup` wakes the workers: code that enqueues jobs can set it without knowing the pool. `name` is that of the thread for
+    periodic jobs. Start it in the process that uses it, because threads do not survive a fork.
     """
 
     def __init__(
         self,
         work: Callable[[], bool],
-        chores: Sequence[PeriodicJob],
+        periodic_jobs: Sequence[PeriodicJob],
         *,
         workers: int,
         error_pause_s: float = ERROR_PAUSE_S,
@@ -41,7 +41,7 @@ class Pool:
         wakeup: threading.Event | None = None,
     ) -> None:
         self._work = work
-        self._chores = chores
+        self._periodic_jobs = periodic_jobs
         self._workers = workers
         self._error_pause_s = error_pause_s
         self._idle_s = idle_s
@@ -50,15 +50,15 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._wakeup = wakeup or threading.Event()
-        self.errors = 0  # unexpected errors in a loop, for the health check
+        self.errors = 0  # unexpected errors, for the health check
 
     @property
     def is_running(self) -> bool:
         return bool(self._threads)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every thread that was started still runs; so is a pool that has not begun, or has ended."""
+    def is_healthy(self) -> bool:
+        """True if every started thread is still running; also before `start` and after `close`."""
         with self._lock:
             return all(thread.is_alive() for thread in self._threads)
 
@@ -66,18 +66,18 @@ class Pool:
         with self._lock:
             if self._threads or self._stop.is_set():
                 return
-            loops = [(f"worker-{n}", self._run_worker) for n in range(self._workers)] + [(self._name, self._run_chores)]
+            loops = [(f"worker-{n}", self._run_worker) for n in range(self._workers)] + [(self._name, self._run_periodic_jobs)]
             for name, loop in loops:
                 thread = threading.Thread(target=loop, name=name, daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
     def wake(self) -> None:
-        """Tell the workers that there is something to do. Cheap; from any thread."""
+        """Wake the workers, because there is work. Cheap; any thread."""
         self._wakeup.set()
 
     def close(self, timeout_s: float = 20.0) -> bool:
-        """Stop and join all threads; False when one did not end in time (it is a daemon and dies with the process)."""
+        """Stop and join all threads. Return False if one did not end in time (it is a daemon and dies with the process)."""
         self._stop.set()
         with self._lock:
             threads, self._threads = self._threads, []
@@ -89,17 +89,17 @@ class Pool:
 
     def _run_worker(self) -> None:
         while not self._stop.is_set():
-            self._wakeup.clear()  # before looking: what comes while we look rings again
+            self._wakeup.clear()  # before `work`: jobs that arrive while it runs set it again
             if not self._guarded("worker", self._work):
                 self._wakeup.wait(self._idle_s)
 
-    def _run_chores(self) -> None:
-        due = {chore.name: time.monotonic() + chore.first_s for chore in self._chores}
+    def _run_periodic_jobs(self) -> None:
+        due = {job.name: time.monotonic() + job.first_s for job in self._periodic_jobs}
         while not self._stop.is_set():
-            for chore in self._chores:
-                if time.monotonic() >= due[chore.name]:
-                    self._guarded(chore.name, chore.run)
-                    due[chore.name] = time.monotonic() + chore.every_s
+            for job in self._periodic_jobs:
+                if time.monotonic() >= due[job.name]:
+                    self._guarded(job.name, job.run)
+                    due[job.name] = time.monotonic() + job.every_s
             self._stop.wait(max(0.05, min(due.values(), default=time.monotonic() + 60) - time.monotonic()))
 
     def _guarded(self, name: str, run: Callable[[], object]) -> bool:

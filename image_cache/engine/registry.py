@@ -1,14 +1,14 @@
-"""The register: which images may be loaded, from where, and what is known about each. Part of the index, so disposable too."""
+"""Image registry: the images that may be loaded, their URLs, and facts about them. Part of the disposable index."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.database import Connection, Database, Row, marks
+from image_cache.db.database import Connection, Database, Row, parameter_marks
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A registered image. `url` is only where it is found now; `identity` is what it is. Facts are None before the first render."""
+    """A registered image. `url` is where it is fetched from at present, `identity` is permanent. Facts are None before the first render."""
 
     digest: str
     namespace: str
@@ -37,7 +37,7 @@ _IS_FINAL = list(ImageRecord.__dataclass_fields__).index("is_final") - 1
 
 
 class ImageRegistry:
-    """Rows of `images`. Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
+    """Rows of `images`. Thread-safe, process-safe; methods with a connection run in the caller's `write()` block."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -52,17 +52,17 @@ class ImageRegistry:
         return None if row is None else _image(row)
 
     def get_many(self, digests: Sequence[str]) -> dict[str, ImageRecord]:
-        """Return those of the digests that are registered. At most some hundred."""
+        """Return the registered images among the digests. For at most a few hundred digests."""
         rows = self.database.rows(
-            f"SELECT {COLUMNS} FROM images WHERE digest IN ({marks(len(digests))})", [bytes.fromhex(d) for d in digests]
+            f"SELECT {COLUMNS} FROM images WHERE digest IN ({parameter_marks(len(digests))})", [bytes.fromhex(d) for d in digests]
         )
         return {image.digest: image for image in map(_image, rows)}
 
     def add(self, conn: Connection, images: Iterable[ImageRecord]) -> None:
-        """Register images; one whose identity is known gets the new address, and the new digest.
+        """Register images; one whose identity is known gets the new URL and the new digest.
 
-        The digest of a known identity moves when the settings of the renderer changed. One of an older revision comes from a
-        process that has not heard of the change yet, and moves nothing.
+        The digest of a known identity changes with the settings of the renderer. A digest of an older revision comes from a
+        process that does not know the change yet, and is ignored.
         """
         conn.executemany(
             "INSERT INTO images (digest, namespace, identity, url, lane, revision) VALUES (?, ?, ?, ?, ?, ?)"
@@ -72,8 +72,8 @@ class ImageRegistry:
             [(bytes.fromhex(i.digest), i.namespace, i.identity, i.url, i.lane, i.revision) for i in images],
         )
 
-    def fetched(self, conn: Connection, image: ImageRecord) -> None:
-        """Write what a fetch brought: validators, facts, freshness. Clears the failure."""
+    def record_fetch(self, conn: Connection, image: ImageRecord) -> None:
+        """Write the result of a fetch: validators, facts, freshness. Clears the failure."""
         conn.execute(
             "UPDATE images SET etag = ?, last_modified = ?, body_sha256 = ?, fetched_at = ?, fresh_until = ?, width = ?, height = ?,"
             " average = ?, hue = ?, chroma = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
@@ -93,46 +93,46 @@ class ImageRegistry:
         )
 
     def register_for_refetch(self, conn: Connection, namespace: str, hashes: Mapping[str, bytes | None]) -> None:
-        """Note what the bytes of images were (identity -> SHA-256) that are still to be fetched: a fetch tells whether they changed."""
+        """Record the SHA-256 of the former bytes of unfetched images, by identity: a fetch then detects whether they changed."""
         conn.executemany(
             "UPDATE images SET body_sha256 = ? WHERE namespace = ? AND identity = ? AND fetched_at IS NULL",
             [(sha256, namespace, identity) for identity, sha256 in hashes.items()],
         )
 
-    def failed(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:
-        """Remember a bad load. Facts and freshness of the last good one stay: a stale picture is better than none."""
+    def record_failure(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:
+        """Record a failed load. Facts and freshness of the last successful one stay: a stale image is better than none."""
         conn.execute(
             "UPDATE images SET failures = failures + 1, failure = ?, retry_at = ?, is_final = ? WHERE digest = ?",
             (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
         )
 
     def retry_with_url(self, conn: Connection, image: ImageRecord) -> None:
-        """Give an image that failed another address, and let it be tried there at once."""
+        """Give a failed image another URL, from which it can be loaded at once."""
         conn.execute(
             "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
             (image.url, image.lane, bytes.fromhex(image.digest)),
         )
 
     def clear_failures(self, conn: Connection, digests: Iterable[str]) -> None:
-        """Forget the failures of images, and let their jobs run now."""
+        """Clear the failures of images, so that their jobs can run now."""
         keys = [(bytes.fromhex(digest),) for digest in digests]
         conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)
         conn.executemany("UPDATE jobs SET ready_at = 0 WHERE digest = ?", keys)
 
     def revise(self, conn: Connection, old_digest: str, new_digest: str, revision: int) -> None:
-        """The origin's picture changed: it lives under a new digest from now on."""
+        """Give an image a new digest, because the origin's bytes changed."""
         conn.execute(
             "UPDATE images SET digest = ?, revision = ? WHERE digest = ?",
             (bytes.fromhex(new_digest), revision, bytes.fromhex(old_digest)),
         )
 
     def revisions(self, namespace: str) -> dict[str, int]:
-        """Return the revision of each identity that has one above 0: few."""
+        """Return the revision of each identity that has one above 0, which are few."""
         rows = self.database.rows("SELECT identity, revision FROM images WHERE namespace = ? AND revision > 0", (namespace,))
         return {row[0]: row[1] for row in rows}
 
     def unfetched(self, namespace: str, now: float, count: int) -> list[str]:
-        """Return digests of images that were never fetched, have no job yet, and may be tried now."""
+        """Return digests of images that were never fetched, have no job, and may be loaded now."""
         rows = self.database.rows(
             "SELECT digest FROM images WHERE namespace = ? AND fetched_at IS NULL AND retry_at <= ?"
             " AND digest NOT IN (SELECT digest FROM jobs) LIMIT ?",
@@ -141,7 +141,7 @@ class ImageRegistry:
         return [row[0].hex() for row in rows]
 
     def summary(self, namespace: str) -> tuple[int, int, int]:
-        """Return (registered, fetched at least once, given up before that) of a namespace: kept totals."""
+        """Return the totals of a namespace: registered, fetched at least once, given up before that."""
         row = self.database.row("SELECT registered, fetched, given_up FROM image_totals WHERE namespace = ?", (namespace,))
         return (0, 0, 0) if row is None else (row[0], row[1], row[2])
 
@@ -168,6 +168,6 @@ def cover_facts(conn: Connection, namespace: str) -> Iterator[dict[str, object]]
 
 
 def _image(row: Row) -> ImageRecord:
-    digest, *facts = row  # in the order of COLUMNS, the fields of Image: a page makes 180 of them
+    digest, *facts = row  # in the order of COLUMNS, the fields of ImageRecord. Fast, because a page makes many of them
     facts[_IS_FINAL] = bool(facts[_IS_FINAL])
     return ImageRecord(digest.hex(), *facts)

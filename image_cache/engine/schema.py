@@ -1,6 +1,6 @@
-"""The tables of `index.db`, all on one page.
+"""Schema of `index.db`: script n takes it from version n to n + 1. A script that was released is never edited.
 
-The index may be deleted at any time: `entries` is rebuilt from the files, `images` from the catalogue, the rest starts anew.
+The index may be deleted at any time: `entries` is rebuilt from the files, `images` from the catalogue, the other tables start empty.
 Digests are stored as 32 bytes, half the size of their hex text; times are Unix seconds.
 """
 

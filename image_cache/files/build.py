@@ -1,10 +1,11 @@
-"""The large files of a vault: the cache, the pool that brings them, the chores, what operators may change. Knows no Flask."""
+"""Builds the large files of a vault from its settings: the cache, its queue and pool, its maintenance. Knows no Flask."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,27 +14,30 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import CacheError, ConfigError, OriginDenied, UnknownFile
+from image_cache.files import listing
+from image_cache.files.cache import FileCache
 from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import answers, remove_expired, sweep
+from image_cache.files.maintenance import remove_expired, sweep
+from image_cache.files.paths import DIGEST
 from image_cache.files.queue import FileQueue
-from image_cache.files.runtime_limits import TTL, FileRuntimeLimits, check_range
-from image_cache.files.store import FileCache, FileLimits
+from image_cache.files.runtime_limits import TTL, FileLimits, FileRuntimeLimits, check_range
 from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_policy
 from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
-    from image_cache.net.client import HttpResponse
+    from image_cache.net.client import HttpResponse  # imports requests
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 2  # large files at a time: two lines share what one would have, more share it into nothing
+MEGABYTE = 1_000_000
+WORKERS = 2  # large files at a time: more would only share the same bandwidth
 DAY_S = 86400.0
 FLUSH_S = 60.0
 
 
 class FileServices:
-    """Everything about files that serves. Opens nothing and starts no thread before somebody uses it."""
+    """The large files of a vault, for requests and commands. Opens nothing and starts no thread before its first use."""
 
     def __init__(
         self,
@@ -43,96 +47,155 @@ class FileServices:
         *,
         is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.bounds = FileRuntimeLimits(settings, catalog)
-        self.opener = FileOpener(settings)
-        self.cache = open_files(settings, self.opener, self.bounds, clock)
-        self.background = FileQueue(self.cache)
+        self.clock = clock
+        self.is_paused = is_paused  # True while an operator has paused fetching
+        self.limits = FileRuntimeLimits(settings, catalog)
+        self._opener = FileOpener(settings)
+        self.cache = open_files(settings, self._opener, self.limits, clock)
+        self._queue = FileQueue(self.cache)
         self._previewer = Previewer()
-        self.is_paused = is_paused  # whether an operator wants nothing fetched by itself
         self._pool = Pool(self._run_next, [], workers=WORKERS)
-        self._starting = threading.Lock()  # protects _has_looked
-        self._has_looked = False
+        self._starting = threading.Lock()  # protects _is_started
+        self._is_started = False
 
-    def preview(self, kept: StoredFile) -> Preview | None:
-        """Return what a volume shows; None for a file that is none by its name, or is not whole.
+    def entries(self) -> list[listing.Entry]:
+        """Return all files: those being fetched first, then the stored ones."""
+        return listing.entries(self.cache)
+
+    def entry(self, digest: str) -> listing.Entry:
+        """Return one file. Raises `UnknownFile`."""
+        found = listing.entry(self.cache, digest) if DIGEST.fullmatch(digest) else None
+        if found is None:
+            raise UnknownFile("No file of this name is kept or on its way.")
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Return the figures of the cache; `cache_dir` among them is for operators and scripts only."""
+        return listing.stats(self.cache)
+
+    def usable(self, digest: str) -> StoredFile:
+        """Return a stored file whose bytes may be handed out. Raises `UnknownFile`."""
+        self.cache.open()
+        stored = self.cache.index.find(digest)
+        if stored is None or self.cache.usable(stored.remote) is None:
+            raise UnknownFile("No file of this name is kept.")
+        return stored
+
+    def use(self, stored: StoredFile) -> Path:
+        """Count a use, and return the path of the file."""
+        return self.cache.use(stored)
+
+    def preview(self, digest: str) -> Preview | None:
+        """Return the preview of a volume; None for a file that is none by its name, or is not whole.
 
         Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
         """
-        if not is_volume(kept.name) or self.cache.usable(kept.remote) is None:
+        self.cache.open()
+        stored = self.cache.index.find(digest)
+        if stored is None or not is_volume(stored.name) or self.cache.usable(stored.remote) is None:
             return None
         if not is_installed():
             return Preview((), (), "the extra for previews is not installed (requirements-nifti.txt)")
-        return self._previewer.preview(self.cache.root / kept.path, kept.name, kept.sha256)
+        return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256)
 
-    def start(self) -> None:
-        """Go on with what was wanted before a restart; a vault without files gets no thread."""
-        with self._starting:
-            if self._has_looked:
-                return
-            self._has_looked = True
-        try:
-            if self.background.has_work():
-                self._pool.start()
-        except (CacheError, DatabaseError) as error:
-            logger.warning("files not looked at reason=%s", error)
+    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
+        """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
+        digest = self._queue.enqueue(url, sha256=sha256, ttl_s=ttl_s)
+        self.wake()
+        return digest
 
-    def wake(self) -> None:
-        """Bring what is wanted, soon."""
-        self._pool.start()
-        self._pool.wake()
+    def resume(self, digest: str) -> None:
+        """Resume a fetch that was paused, cut or failed, or fetch a stored file again. Raises `UnknownFile`."""
+        self._queue.enqueue_again(digest)
+        self.wake()
 
-    def change_bounds(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> int:
-        """Change budget or TTL; a lower budget evicts at once. Returns how many files went. Raises `ConfigError`."""
-        self.bounds.change(max_size_mb=max_size_mb, ttl_hours=ttl_hours)
+    def pause(self, digest: str) -> None:
+        """Pause a fetch. Raises `UnknownFile`."""
+        self._queue.pause(digest)
+
+    def cancel(self, digest: str) -> None:
+        """Cancel a fetch and remove the bytes received so far. Raises `UnknownFile`."""
+        self._queue.cancel(digest)
+
+    def remove(self, digest: str) -> None:
+        """Remove one file and its partial download. Raises `UnknownFile`."""
+        if not DIGEST.fullmatch(digest) or not self.cache.remove(digest):
+            raise UnknownFile("No file of this name is kept.")
+
+    def invalidate(self, url: str) -> bool:
+        """Remove the file of a URL; return True if there was one."""
+        return self.cache.invalidate(url)
+
+    def clear(self) -> int:
+        """Remove all files and return how many there were. Fetches under way continue."""
+        return self.cache.clear()
+
+    def remove_expired(self) -> int:
+        """Remove the files past their TTL whose origins answer; return how many."""
+        return remove_expired(self.cache)
+
+    def change_limits(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> int:
+        """Change budget or TTL; a lower budget evicts at once. Returns how many files were evicted. Raises `ConfigError`."""
+        self.limits.change(max_size_mb=max_size_mb, ttl_hours=ttl_hours)
         before = self.cache.totals()[0]
         with self.cache.alone():
-            self.cache.evict_to(self.bounds().budget_bytes)
+            self.cache.evict_to(self.limits().budget_bytes)
         return before - self.cache.totals()[0]
 
     def change_ttl(self, digest: str, hours: float | None) -> None:
-        """Change how long one file is fresh; None: as all of them. Raises `ConfigError`, or `UnknownFile`."""
+        """Change the TTL of one file; None: the default. Raises `ConfigError`, or `UnknownFile`."""
         if hours is not None:
             check_range(TTL, hours)
         self.cache.open()
         if not self.cache.index.update(digest, ttl_s=None if hours is None else hours * 3600):
             raise UnknownFile("No file of this name is kept.")
 
-    def remove_expired(self) -> int:
-        """Remove the files past their time whose origins answer; returns how many went."""
-        return remove_expired(self.cache, lambda kept: answers(self.cache, kept))
+    def start(self) -> None:
+        """Resume what was queued before a restart, once. A vault without files gets no thread."""
+        with self._starting:
+            if self._is_started:
+                return
+            self._is_started = True
+        try:
+            if self._queue.has_work():
+                self._pool.start()
+        except (CacheError, DatabaseError) as error:
+            logger.warning("files not looked at reason=%s", error)
 
-    def chores(self) -> list[PeriodicJob]:
+    def wake(self) -> None:
+        """Run the queue now."""
+        self._pool.start()
+        self._pool.wake()
+
+    def periodic_jobs(self) -> list[PeriodicJob]:
         return [
             PeriodicJob("files-mend", FLUSH_S, self._repair, first_s=FLUSH_S),
             PeriodicJob("files-sweep", DAY_S, self._sweep, first_s=600.0),
         ]
 
     def abort(self) -> None:
-        """End what is under way with origins; it is resumed after the next start."""
+        """Cut the fetches under way; they are resumed after the next start."""
         self.cache.stopping.set()
-        self.opener.close()
+        self._opener.close()
 
     def close(self, timeout_s: float = 20.0) -> bool:
-        """Stop, join the threads, leave the folder in order; False when a thread did not end in time."""
+        """Stop, join the threads, close the folder; return False if a thread did not end in time."""
         self.abort()
         has_ended = self._pool.close(timeout_s)
         self.cache.close()
         return has_ended
 
     def _run_next(self) -> bool:
-        return self.background.has_work() and not self.is_paused() and self.background.run_next()
+        return self._queue.has_work() and not self.is_paused() and self._queue.run_next()
 
     def _repair(self) -> None:
-        if self._is_used():
+        if self.cache.exists():
             self._guarded(self.cache.repair)
-            self.cache.tally.flush()
+            self.cache.usage.flush()
 
     def _sweep(self) -> None:
-        if self._is_used():
+        if self.cache.exists():
             self._guarded(lambda: sweep(self.cache))
-
-    def _is_used(self) -> bool:
-        return (self.cache.root / "files.db").exists()
 
     @staticmethod
     def _guarded(run: Callable[[], object]) -> None:
@@ -143,7 +206,7 @@ class FileServices:
 
 
 class FileOpener:
-    """The guarded fetch of large files. Beside the trusted origins it may speak to IMAGE_SERVER; covers may not."""
+    """The guarded HTTP client of large files. Besides the trusted origins it may connect to IMAGE_SERVER; covers may not."""
 
     def __init__(self, settings: Settings) -> None:
         host = urlsplit(settings.IMAGE_SERVER).hostname
@@ -163,13 +226,13 @@ class FileOpener:
 
 
 def open_files(
-    settings: Settings, opener: FileOpener, bounds: Callable[[], FileLimits], clock: Callable[[], float] = time.time
+    settings: Settings, opener: FileOpener, limits: Callable[[], FileLimits], clock: Callable[[], float] = time.time
 ) -> FileCache:
     """Build the file cache of the settings. Nothing is opened before its first use."""
     return FileCache(
         settings.files_dir,
         opener,
-        bounds,
+        limits,
         base_url=settings.IMAGE_SERVER,
         floor_bytes=settings.floor_bytes,
         clock=clock,
@@ -177,7 +240,7 @@ def open_files(
 
 
 def image_server(url: str) -> tuple[str, ...]:
-    """Return the origin of IMAGE_SERVER as a trusted one, nothing when it is not set. Raises `ConfigError`."""
+    """Return the origin of IMAGE_SERVER as a trusted one; empty if it is not set. Raises `ConfigError`."""
     if not url:
         return ()
     try:

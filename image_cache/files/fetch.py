@@ -1,4 +1,4 @@
-"""One fetch, from the first request to a file that is whole and checked: cuts are resumed, lies are found out."""
+"""One resumable download, from the first request to a partial file that is whole and verified."""
 
 import logging
 import time
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENOUGH_BYTES = 64 * 1024  # an attempt that brought so much was worth it
+PROGRESS_BYTES = 64 * 1024  # an attempt that received this much counts as progress
 SHORT_PAUSE_S, PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.2, 30.0
-FINAL = frozenset({"encoding", "tls", "changing"})  # the next attempt would end alike
-MAX_RESTARTS = 5  # of a file that is another one each time we ask
+FINAL = frozenset({"encoding", "tls", "changing"})  # the next attempt would fail the same way
+MAX_RESTARTS = 5  # of a file that changes with each request
 HEAD_BYTES = 64
-TELL_EVERY_S = 0.1
-PATIENCE_AFTER_BYTES = 6  # attempts in a row without a byte, once something came: the line may be back in seconds
+REPORT_EVERY_S = 0.1
+IDLE_ATTEMPTS_AFTER_PROGRESS = 6  # in a row, once something came: the connection may be back in seconds
 
 Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as far as known
 
 
 class Opener(Protocol):
-    """The guarded way to an origin, as `HttpClient.open`; `check` judges an address without going there (`OriginDenied`)."""
+    """Opens guarded connections to origins, as `HttpClient` does; `check` raises `OriginDenied` without connecting."""
 
     def check(self, url: str) -> None: ...
 
@@ -38,7 +38,7 @@ class Opener(Protocol):
 
 
 class FetchControl(Protocol):
-    """Who may end a fetch. `check` is called often and raises `FetchStopped`; `pause` waits and does the same."""
+    """Ends a fetch from outside. `check` is called often and raises `FetchStopped`; `pause` waits and does the same."""
 
     def check(self) -> None: ...
 
@@ -47,7 +47,7 @@ class FetchControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FetchOutcome:
-    """What a fetch ended with. `is_unchanged`: the origin still has what the conditions named, and no byte came."""
+    """The result of a fetch. `is_unchanged`: the origin responseed 304 to the conditions."""
 
     is_unchanged: bool
     sha256: str = ""
@@ -56,14 +56,14 @@ class FetchOutcome:
 
 
 class _Restart(Exception):
-    """What was there of the part belongs to another version: begin anew."""
+    """The partial file belongs to another version: start from nothing."""
 
 
 class Fetch:
-    """Brings one file into its part. `conditions` are the validators of a copy that is kept: (ETag, Last-Modified).
+    """Downloads one file into its part. `conditions` are the validators of a stored copy: (ETag, Last-Modified).
 
-    `patience`: how many attempts in a row may bring nothing. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
-    `StorageError`, or what `control` raises; then the part holds what may be resumed, and nothing that is known to be wrong.
+    `max_idle_attempts`: how many attempts in a row may make no progress. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
+    `StorageError`, or what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Fetch:
         max_bytes: int,
         sha256: str = "",
         conditions: tuple[str, str] = ("", ""),
-        patience: int = 3,
+        max_idle_attempts: int = 3,
         progress: Progress | None = None,
     ) -> None:
         self._remote = remote
@@ -86,34 +86,36 @@ class Fetch:
         self._max_bytes = max_bytes
         self._sha256 = sha256.lower()
         self._conditions = conditions
-        self._patience = patience
+        self._max_idle_attempts = max_idle_attempts
         self._progress = progress or (lambda _done, _total: None)
         self._was_resumed = False
         self._restarts = 0
-        self._brought_bytes = 0  # by the present attempt
+        self._received_bytes = 0  # by the present attempt
 
     def run(self) -> FetchOutcome:
         idle = 0
-        has_come = False
+        has_progressed = False
         if self._part.size and self._part.note.url != self._remote.url:
             self._part.begin(PartialMetadata())
         while True:
-            self._brought_bytes = 0
+            self._received_bytes = 0
             self._control.check()
             try:
-                arrived = self._attempt()
-                if not arrived.is_unchanged:
+                outcome = self._attempt()
+                if not outcome.is_unchanged:
                     self._verify()
             except _Restart as error:
                 logger.info("fetch restarted url=%s reason=%s", self._remote.shown, error)
                 self._restart()
             except OriginUnavailable as error:
-                is_enough = self._brought_bytes >= ENOUGH_BYTES
-                has_come = has_come or is_enough
-                idle = 0 if is_enough else idle + 1
+                is_progress = self._received_bytes >= PROGRESS_BYTES
+                has_progressed = has_progressed or is_progress
+                idle = 0 if is_progress else idle + 1
                 pause_s = max(error.retry_after_s or 0.0, PAUSE_S * 2.0**idle if idle else SHORT_PAUSE_S)
-                patience = max(self._patience, PATIENCE_AFTER_BYTES) if has_come else self._patience
-                if idle >= patience or pause_s > LONGEST_PAUSE_S or error.kind in FINAL:
+                allowed = (
+                    max(self._max_idle_attempts, IDLE_ATTEMPTS_AFTER_PROGRESS) if has_progressed else self._max_idle_attempts
+                )
+                if idle >= allowed or pause_s > LONGEST_PAUSE_S or error.kind in FINAL:
                     raise
                 logger.info(
                     "fetch cut url=%s bytes=%s reason=%s pause_s=%.1f", self._remote.shown, self._part.size, error.reason, pause_s
@@ -123,13 +125,13 @@ class Fetch:
                 self._part.begin(PartialMetadata())
                 raise
             else:
-                return arrived
+                return outcome
 
     def _attempt(self) -> FetchOutcome:
         part = self._part
         offset = part.size
         if offset and not part.note.validator and not self._sha256:
-            part.begin(PartialMetadata())  # nothing would tell a mix of two versions from the file
+            part.begin(PartialMetadata())  # nothing would reveal a mix of two versions
             offset = 0
         headers = self._headers(offset)
         accepted = frozenset({200, *((206, 416) if offset else ()), *((304,) if any(self._conditions) and not offset else ())})
@@ -140,21 +142,21 @@ class Fetch:
             headers=headers,
             accepted=accepted,
             max_bytes=self._max_bytes,
-            pace=LARGE_FILES,
+            min_speed=LARGE_FILES,
             encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
-        ) as answer:
-            if answer.status == 304:
+        ) as response:
+            if response.status == 304:
                 return FetchOutcome(is_unchanged=True)
-            if answer.status == 416:
-                if is_complete(answer.headers, offset, part.note.etag):
-                    return self._arrived()
+            if response.status == 416:
+                if is_complete(response.headers, offset, part.note.etag):
+                    return self._outcome()
                 raise _Restart("the range is outside the file")
-            if answer.status == 206:
-                self._go_on(answer, offset)
+            if response.status == 206:
+                self._resume(response, offset)
             else:
-                self._begin(answer)
-            self._receive(answer)
-        return self._arrived()
+                self._begin(response)
+            self._receive(response)
+        return self._outcome()
 
     def _headers(self, offset: int) -> dict[str, str]:
         headers = {"Accept": "*/*"}
@@ -171,63 +173,63 @@ class Fetch:
         return headers
 
     def _restart(self) -> None:
-        """Drop what is there: it belongs to another version. An origin that is a new one each time is given up."""
+        """Drop the part: it belongs to another version. Give up on an origin that sends a new one each time."""
         self._part.begin(PartialMetadata())
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise OriginUnavailable(self._remote.url, "is another file each time it is asked for", kind="changing")
 
-    def _begin(self, answer: "HttpResponse") -> None:
+    def _begin(self, response: "HttpResponse") -> None:
         self._was_resumed = False
         if self._part.size:
             self._restart()
         note = PartialMetadata(
             url=self._remote.url,
-            total_bytes=answer.length,
-            promised=announced(answer.headers, is_whole=True),
-            **validators(answer.headers),
+            total_bytes=response.length,
+            promised=announced(response.headers, is_whole=True),
+            **validators(response.headers),
         )
         self._part.begin(note)
-        self._part.check_room(answer.length or 0)
+        self._part.check_room(response.length or 0)
         self._part.hash({"sha256", *note.promised}, self._control.check)
 
-    def _go_on(self, answer: "HttpResponse", offset: int) -> None:
-        """Judge a 206: it must continue the same version exactly where the part ends."""
+    def _resume(self, response: "HttpResponse", offset: int) -> None:
+        """Accept a 206 only if it continues the same version exactly where the part ends."""
         note = self._part.note
-        found = content_range(answer.headers)
+        found = content_range(response.headers)
         if found is None or found.start != offset or found.end < offset:
             raise _Restart("the origin sent another range than the one asked for")
         total = found.total
-        etag = validators(answer.headers)["etag"]
+        etag = validators(response.headers)["etag"]
         if (etag and note.etag and etag != note.etag) or (None not in (total, note.total_bytes) and total != note.total_bytes):
             raise _Restart("the file changed")
-        if total is not None and found.end != total - 1 and answer.length is None:
+        if total is not None and found.end != total - 1 and response.length is None:
             raise _Restart("the origin sent less than the rest")
         if total is not None and total > self._max_bytes:
             raise OriginTooLarge(self._remote.url, self._max_bytes, total)
         self._was_resumed = True
-        promised = announced(answer.headers, is_whole=False)
+        promised = announced(response.headers, is_whole=False)
         if any(note.promised.get(name, value) != value for name, value in promised.items()):
             raise _Restart("the file changed")
         if total is not None and note.total_bytes is None:
-            self._part.know(total_bytes=total)
+            self._part.update_note(total_bytes=total)
         self._part.check_room(0 if total is None else total - offset)
 
-    def _receive(self, answer: "HttpResponse") -> None:
+    def _receive(self, response: "HttpResponse") -> None:
         part, note = self._part, self._part.note
         needs_head = part.size < HEAD_BYTES
-        told_at = 0.0
-        for chunk in answer.chunks():
+        reported_at = 0.0
+        for chunk in response.chunks():
             part.append(chunk)
-            self._brought_bytes += len(chunk)
+            self._received_bytes += len(chunk)
             if needs_head and part.size >= HEAD_BYTES:
                 check_head(self._remote.name, part.head(HEAD_BYTES))
                 needs_head = False
             if part.size > self._max_bytes:
                 raise OriginTooLarge(self._remote.url, self._max_bytes, part.size)
             now = time.monotonic()
-            if now - told_at > TELL_EVERY_S:
-                told_at = now
+            if now - reported_at > REPORT_EVERY_S:
+                reported_at = now
                 self._control.check()
                 self._progress(part.size, note.total_bytes)
         if needs_head:
@@ -239,7 +241,7 @@ class Fetch:
         self._progress(part.size, note.total_bytes or part.size)
 
     def _verify(self) -> None:
-        """Compare the finished part with all that was promised. A mismatch after a resume gets one fresh try."""
+        """Compare the finished part with all promised checksums. A mismatch after a resume gets one fresh try."""
         promised = dict(self._part.note.promised)
         if self._sha256:
             promised["sha256"] = self._sha256
@@ -253,7 +255,7 @@ class Fetch:
             self._part.begin(PartialMetadata())
             raise
 
-    def _arrived(self) -> FetchOutcome:
+    def _outcome(self) -> FetchOutcome:
         note = self._part.note
         self._part.hash({"sha256", *note.promised}, self._control.check)
         return FetchOutcome(False, self._part.hasher.sha256, note.etag, note.last_modified)

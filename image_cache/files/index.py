@@ -1,4 +1,4 @@
-"""The rows of `files.db`: what is kept, what is on its way, and the counters. Statements only; the rules are in `store`."""
+"""Table module of `files.db`: stored files, pending fetches and counters. SQL only; the rules are in `store`."""
 
 import logging
 import os
@@ -12,6 +12,9 @@ from pathlib import Path
 from image_cache.db.database import Connection, Database, DatabaseError, Row
 from image_cache.files.paths import Remote
 
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 60.0
 MIGRATIONS = (
     """
     -- `epoch`: raised after an unclean stop; a file that was not verified since is verified before it is handed out.
@@ -64,7 +67,7 @@ MIGRATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is kept. `ttl_s` None: the default. `epoch`: when its bytes were last compared with `sha256`."""
+    """A file in the store. `ttl_s` None: the default. `epoch`: in which its bytes were last compared with `sha256`."""
 
     digest: str
     url: str
@@ -91,7 +94,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class PendingFile:
-    """A file on its way, or one that did not arrive. `state`: waiting, working, paused or failed."""
+    """A fetch that is queued, under way, paused or failed. `state`: waiting, working, paused or failed."""
 
     digest: str
     url: str
@@ -113,8 +116,8 @@ class PendingFile:
         return Remote(self.url, self.digest, self.name)
 
 
-_KEPT = ", ".join(StoredFile.__slots__)
-_COMING = ", ".join(PendingFile.__slots__)
+_STORED = ", ".join(StoredFile.__slots__)
+_PENDING = ", ".join(PendingFile.__slots__)
 
 
 class FileIndex:
@@ -129,7 +132,7 @@ class FileIndex:
 
     @property
     def db(self) -> Database:
-        # A script may fork after it used the cache; a connection must not be used on both sides.
+        # A script may fork after it used the cache; a connection must not be used in both processes.
         if self._database is None or self._owner != os.getpid():
             self._database = Database(self._path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=self._is_reader)
             self._owner = os.getpid()
@@ -139,42 +142,46 @@ class FileIndex:
         if self._database is not None and self._owner == os.getpid():
             self._database.close()
 
-    # --- files
-
     def find(self, digest: str) -> StoredFile | None:
-        row = self.db.row(f"SELECT {_KEPT} FROM files WHERE digest = ?", (digest,))
+        row = self.db.row(f"SELECT {_STORED} FROM files WHERE digest = ?", (digest,))
         return _stored(row) if row else None
 
     def files(self) -> list[StoredFile]:
-        """Return all files, the last used first."""
-        return [_stored(row) for row in self.db.rows(f"SELECT {_KEPT} FROM files ORDER BY used_at DESC, digest")]
+        """Return all files, the most recently used first."""
+        return [_stored(row) for row in self.db.rows(f"SELECT {_STORED} FROM files ORDER BY used_at DESC, digest")]
 
-    def victims(self, count: int, but: str = "") -> list[StoredFile]:
-        """Return the least recently used files, without the one of digest `but`."""
+    def victims(self, count: int, keep: str = "") -> list[StoredFile]:
+        """Return the least recently used files, without the one of digest `keep`."""
         return [
             _stored(row)
-            for row in self.db.rows(f"SELECT {_KEPT} FROM files WHERE digest <> ? ORDER BY used_at, digest LIMIT ?", (but, count))
+            for row in self.db.rows(
+                f"SELECT {_STORED} FROM files WHERE digest <> ? ORDER BY used_at, digest LIMIT ?", (keep, count)
+            )
         ]
 
     def totals(self) -> tuple[int, int]:
-        """Return how many files there are, and their bytes."""
+        """Return the number of files and their bytes."""
         row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files")
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
-    def record(self, conn: Connection, kept: StoredFile) -> None:
-        values = [getattr(kept, name) for name in StoredFile.__slots__]
-        conn.execute(f"INSERT OR REPLACE INTO files ({_KEPT}) VALUES ({', '.join('?' * len(values))})", values)
+    def insert(self, stored: StoredFile, *, ends_fetch: bool = False) -> None:
+        """Write the row of a file, in place of its earlier version; with `ends_fetch` its fetch is done in the same transaction."""
+        values = [getattr(stored, name) for name in StoredFile.__slots__]
+        with self.db.write() as conn:
+            conn.execute(f"INSERT OR REPLACE INTO files ({_STORED}) VALUES ({', '.join('?' * len(values))})", values)
+            if ends_fetch:
+                conn.execute("DELETE FROM fetches WHERE digest = ?", (stored.digest,))
 
     def update(self, digest: str, **facts: object) -> bool:
-        """Change a file's row; False when there is none."""
+        """Change a file's row; return False if there is none."""
         with self.db.write() as conn:
             assigned = ", ".join(f"{name} = ?" for name in facts)
             return conn.execute(f"UPDATE files SET {assigned} WHERE digest = ?", (*facts.values(), digest)).rowcount > 0
 
-    def forget(self, kept: StoredFile) -> bool:
-        """Remove the row of a file that is gone, but not that of its successor. Tells whether there was one."""
+    def forget(self, stored: StoredFile) -> bool:
+        """Delete the row of a file that is gone, but not that of a newer version. Return True if there was one."""
         with self.db.write() as conn:
-            return conn.execute("DELETE FROM files WHERE digest = ? AND path = ?", (kept.digest, kept.path)).rowcount > 0
+            return conn.execute("DELETE FROM files WHERE digest = ? AND path = ?", (stored.digest, stored.path)).rowcount > 0
 
     def touch(self, uses: dict[str, tuple[float, int]], counts: dict[str, int]) -> None:
         """Write {digest: (last use, number of uses)} and the counters, in one transaction."""
@@ -185,17 +192,15 @@ class FileIndex:
             )
             self.add_counts(conn, counts)
 
-    # --- fetches
-
     def pending(self, digest: str) -> PendingFile | None:
-        row = self.db.row(f"SELECT {_COMING} FROM fetches WHERE digest = ?", (digest,))
+        row = self.db.row(f"SELECT {_PENDING} FROM fetches WHERE digest = ?", (digest,))
         return _pending(row) if row else None
 
     def fetches(self) -> list[PendingFile]:
-        return [_pending(row) for row in self.db.rows(f"SELECT {_COMING} FROM fetches ORDER BY added_at, digest")]
+        return [_pending(row) for row in self.db.rows(f"SELECT {_PENDING} FROM fetches ORDER BY added_at, digest")]
 
     def add_pending(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
-        """Write that a file is on its way; what was known of an earlier try stays."""
+        """Write that a file is to be fetched; what is known of an earlier attempt stays."""
         with self.db.write() as conn:
             conn.execute(
                 "INSERT INTO fetches (digest, url, name, sha256, ttl_s, is_wanted, state, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -206,7 +211,7 @@ class FileIndex:
             )
 
     def change(self, digest: str, **facts: object) -> bool:
-        """Change a fetch; False when there is none."""
+        """Change a fetch; return False if there is none."""
         with self.db.write() as conn:
             done = conn.execute(
                 f"UPDATE fetches SET {', '.join(f'{name} = ?' for name in facts)} WHERE digest = ?", (*facts.values(), digest)
@@ -218,22 +223,20 @@ class FileIndex:
             conn.executemany("DELETE FROM fetches WHERE digest = ?", [(digest,) for digest in digests])
 
     def claim(self, is_free: Callable[[PendingFile], bool]) -> PendingFile | None:
-        """Take the next fetch that the background shall bring: one that waits, or one whose process died while it worked on it."""
+        """Claim the next fetch of the queue: one that is waiting, or one whose process died while it worked on it."""
         now = self._clock()
         with self.db.write() as conn:
             rows = conn.execute(
-                f"SELECT {_COMING} FROM fetches WHERE is_wanted AND (state = 'working' OR (state = 'waiting' AND retry_at <= ?))"
+                f"SELECT {_PENDING} FROM fetches WHERE is_wanted AND (state = 'working' OR (state = 'waiting' AND retry_at <= ?))"
                 " ORDER BY added_at, digest",
                 (now,),
             ).fetchall()
             for row in rows:
-                coming = _pending(row)
-                if coming.state == "waiting" or is_free(coming):
-                    conn.execute("UPDATE fetches SET state = 'working', began_at = ? WHERE digest = ?", (now, coming.digest))
-                    return coming
+                pending = _pending(row)
+                if pending.state == "waiting" or is_free(pending):
+                    conn.execute("UPDATE fetches SET state = 'working', began_at = ? WHERE digest = ?", (now, pending.digest))
+                    return pending
         return None
-
-    # --- single values
 
     def add_counts(self, conn: Connection, counts: dict[str, int]) -> None:
         conn.executemany(
@@ -258,23 +261,8 @@ def file_facts(conn: Connection) -> Iterator[dict[str, object]]:
     return map(dict, conn.execute("SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url"))
 
 
-def _stored(row: Row) -> StoredFile:
-    values = dict(row)
-    return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"])})
-
-
-def _pending(row: Row) -> PendingFile:
-    values = dict(row)
-    return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})
-
-
-logger = logging.getLogger(__name__)
-
-FLUSH_S = 60.0
-
-
 class UsageCounters:
-    """What happened since the last flush. Thread-safe."""
+    """Uses and counters in memory until the next flush: reads write nothing. Thread-safe."""
 
     def __init__(self, index: FileIndex, clock: Callable[[], float]) -> None:
         self._index = index
@@ -285,7 +273,7 @@ class UsageCounters:
         self._flushed_at = time.monotonic()
 
     def use(self, digest: str) -> None:
-        """Note that a file was handed out."""
+        """Count that a file was handed out."""
         with self._lock:
             self._uses[digest] = (self._clock(), self._uses.get(digest, (0.0, 0))[1] + 1)
 
@@ -296,13 +284,13 @@ class UsageCounters:
             self.flush()
 
     def counts(self) -> dict[str, int]:
-        """Return the counters of all processes, with what this one has not written yet."""
+        """Return the counters of all processes, including what this one has not written yet."""
         with self._lock:
             mine = Counter(self._counts)
         return dict(Counter(self._index.counts()) + mine)
 
     def flush(self) -> None:
-        """Write uses and counts. A failure costs a minute of them, nothing else."""
+        """Write uses and counters. A failure loses a minute of them, nothing else."""
         with self._lock:
             uses, self._uses = self._uses, {}
             counts, self._counts = dict(self._counts), Counter()
@@ -312,3 +300,13 @@ class UsageCounters:
                 self._index.touch(uses, counts)
             except DatabaseError as error:
                 logger.warning("uses not written reason=%s", error)
+
+
+def _stored(row: Row) -> StoredFile:
+    values = dict(row)
+    return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"])})
+
+
+def _pending(row: Row) -> PendingFile:
+    values = dict(row)
+    return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})

@@ -1,4 +1,4 @@
-"""Takes over a cache folder that a `cache_metadata.json` describes: each file copied, compared with its hash, nothing fetched."""
+"""Imports a cache folder of the original layout, described by its `cache_metadata.json`: copies and verifies, fetches nothing."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from image_cache.files.index import StoredFile
 from image_cache.files.loader import publish
 from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import file_path, part_path
-from image_cache.files.store import FileCache
+from image_cache.files.store import FileStore
 
 TABLE = "cache_metadata.json"
 MAX_TABLE_BYTES = 64 << 20
@@ -25,7 +25,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(slots=True)
 class LegacyFileReport:
-    """What an import did: files listed, taken in, here already, and (name, reason) of the others."""
+    """Result of an import: files listed, imported, already stored, and (name, reason) of the rejected ones."""
 
     read: int = 0
     new: int = 0
@@ -33,32 +33,32 @@ class LegacyFileReport:
     rejected: list[tuple[str, str]] = field(default_factory=list)
 
 
-def import_layout(cache: FileCache, folder: Path, *, dry_run: bool = False) -> LegacyFileReport:
-    """Take in the files that the table of `folder` lists, the last used first, as long as the budget has room.
+def import_layout(store: FileStore, folder: Path, *, dry_run: bool = False) -> LegacyFileReport:
+    """Import the files that the table of `folder` lists, the most recently used first, as long as the budget has room.
 
-    The folder stays as it is; a second run changes nothing. Raises `TableRejected` when there is no such table.
+    The folder is not changed, and a second run changes nothing. Raises `TableRejected` if there is no such table.
     """
-    cache.open()
+    store.open()
     report = LegacyFileReport()
-    room = cache.bounds().budget_bytes - cache.totals()[1]
+    room = store.limits().budget_bytes - store.totals()[1]
     for url, facts in sorted(_entries(folder), key=lambda pair: -_number(pair[1].get("last_accessed"))):
         report.read += 1
         try:
-            room -= _take(cache, folder, url, facts, room=room, report=report, dry_run=dry_run)
+            room -= _import_file(store, folder, url, facts, room=room, report=report, dry_run=dry_run)
         except CacheError as error:
             report.rejected.append((url.partition("?")[0][:200], str(getattr(error, "reason", "") or error)))
     return report
 
 
-def _take(
-    cache: FileCache, folder: Path, url: str, facts: dict[str, Any], *, room: int, report: LegacyFileReport, dry_run: bool
+def _import_file(
+    store: FileStore, folder: Path, url: str, facts: dict[str, Any], *, room: int, report: LegacyFileReport, dry_run: bool
 ) -> int:
-    """Take one file in; returns how many bytes of the budget it used."""
-    remote = cache.remote(url)
-    if cache.index.find(remote.digest) is not None:
+    """Import one file and return how many bytes of the budget it uses."""
+    remote = store.remote(url)
+    if store.index.find(remote.digest) is not None:
         report.same += 1
         return 0
-    # The table may come from another machine: only the name of the file counts, and it lies in this folder.
+    # The table may come from another machine: only the file name of its path is used, and looked up in this folder.
     path = folder / Path(str(facts.get("local_path", ""))).name
     with _opened(path) as fd:
         size = os.fstat(fd).st_size
@@ -66,7 +66,7 @@ def _take(
             raise CacheError(f"{size} bytes, the budget has room for {max(room, 0)}")
         if facts.get("file_size") not in (None, size):
             raise FileRejected(remote.name, f"{facts['file_size']} bytes", f"{size}")
-        with PartialFile.locked(part_path(cache.root, remote.digest), _refuse, 0 if dry_run else cache.floor_bytes) as part:
+        with PartialFile.locked(part_path(store.root, remote.digest), _refuse, 0 if dry_run else store.floor_bytes) as part:
             part.begin(PartialMetadata())
             if not dry_run:
                 part.check_room(size)
@@ -78,7 +78,7 @@ def _take(
                 if not _HEX64.fullmatch(expected) or expected != sha256:
                     raise FileRejected(remote.name, f"SHA-256 {expected[:64] or 'in the table'}", sha256)
                 if not dry_run:
-                    publish(cache, part, _kept(cache, remote.url, facts, sha256, size))
+                    publish(store, part, _stored_file(store, remote.url, facts, sha256, size))
             finally:
                 if not part.is_published:
                     part.begin(PartialMetadata())
@@ -86,8 +86,8 @@ def _take(
     return size
 
 
-def _kept(cache: FileCache, url: str, facts: dict[str, Any], sha256: str, size: int) -> StoredFile:
-    remote, now = cache.remote(url), cache.clock()
+def _stored_file(store: FileStore, url: str, facts: dict[str, Any], sha256: str, size: int) -> StoredFile:
+    remote, now = store.remote(url), store.clock()
     created_at = min(now, _number(facts.get("created_at")))
     ttl_s = _number(facts.get("ttl_seconds"), -1.0)
     return StoredFile(
@@ -106,7 +106,7 @@ def _kept(cache: FileCache, url: str, facts: dict[str, Any], sha256: str, size: 
         used_at=min(now, max(created_at, _number(facts.get("last_accessed")))),
         hits=max(0, int(_number(facts.get("access_count")))),
         verified_at=now,
-        epoch=cache.epoch,
+        epoch=store.epoch,
         is_corrupt=False,
     )
 
@@ -128,7 +128,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _number(value: object, default: float = 0.0) -> float:
-    """Return a sane number of a table that anybody may have edited."""
+    """Return a number from a table that may have been edited by hand, the default if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e12 < value < 1e12:
         return default
     return float(value)

@@ -1,19 +1,21 @@
-"""What is kept and what is on its way, as one list for the page, the API and the command."""
+"""Overview of a file cache: its files and fetches in one list for page, API and command, and its figures."""
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
+from image_cache.files.cache import FileCache
 from image_cache.files.index import PendingFile, StoredFile
 from image_cache.files.paths import part_path
-from image_cache.files.store import FileCache
 from image_cache.filesystem import is_locked
+from image_cache.units import MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """How far a fetch is. `state`: waiting, working, paused, cut (whoever fetched it is gone) or failed.
+    """The progress of a fetch. `state`: waiting, working, paused, cut (its process is gone) or failed.
 
-    `bytes_per_s` and `eta_s` None while nothing can be said; `place` counts those that wait, from 1.
+    `bytes_per_s` and `eta_s` are None while they are unknown; `place` counts the waiting ones, from 1.
     """
 
     state: str
@@ -28,7 +30,7 @@ class Fetching:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file. `state` of what is kept: fresh, stale or corrupt; "" when nothing is. `expires_at` 0 without a file."""
+    """One file. `state` of a stored one: fresh, stale or corrupt, "" without one. `expires_at` is 0 without a stored file."""
 
     digest: str
     name: str
@@ -45,64 +47,87 @@ class Entry:
     fetch: Fetching | None
 
 
-def entries(files: FileCache) -> list[Entry]:
-    """Return all files: those on their way first, then the kept ones, the last used first. URLs are without their query."""
-    files.open()
-    kept = {one.digest: one for one in files.index.files()}
-    coming = files.index.fetches()
+def entries(cache: FileCache) -> list[Entry]:
+    """Return all files: those being fetched first, then the stored ones, the most recently used first. URLs are without their query."""
+    cache.open()
+    stored = {file.digest: file for file in cache.index.files()}
     place = 0
     listed = []
-    for one in coming:
-        place += one.state == "waiting" and not one.retry_at
-        listed.append(_entry(files, one, kept.pop(one.digest, None), one, place))
-    return listed + [_entry(files, one, one, None, 0) for one in kept.values()]
+    for pending in cache.index.fetches():
+        place += pending.state == "waiting" and not pending.retry_at
+        listed.append(_entry(cache, pending, stored.pop(pending.digest, None), pending, place))
+    return listed + [_entry(cache, file, file, None, 0) for file in stored.values()]
 
 
-def entry(files: FileCache, digest: str) -> Entry | None:
-    """Return one file, None when it is neither kept nor on its way."""
-    files.open()
-    kept, coming = files.index.find(digest), files.index.pending(digest)
-    one = coming or kept
-    return None if one is None else _entry(files, one, kept, coming, 0)
+def entry(cache: FileCache, digest: str) -> Entry | None:
+    """Return one file; None if it is neither stored nor to be fetched."""
+    cache.open()
+    stored, pending = cache.index.find(digest), cache.index.pending(digest)
+    known = pending or stored
+    return None if known is None else _entry(cache, known, stored, pending, 0)
+
+
+def stats(cache: FileCache) -> dict[str, Any]:
+    """Return the documented figures of a file cache, and some more."""
+    count, used_bytes = cache.totals()
+    counts, limits = cache.counts(), cache.limits()
+    hits, misses = counts.get("hits", 0), counts.get("misses", 0)
+    return {
+        "entries_count": count,
+        "current_size_mb": used_bytes / MEGABYTE,
+        "max_size_mb": limits.budget_bytes / MEGABYTE,
+        "default_ttl_hours": limits.ttl_s / 3600,
+        "hit_rate": hits / (hits + misses) if hits + misses else 0.0,
+        "hits": hits,
+        "misses": misses,
+        "evictions": counts.get("evictions", 0),
+        "total_downloads": counts.get("downloads", 0),
+        "total_bytes_cached": counts.get("downloaded_bytes", 0),
+        "revalidated": counts.get("revalidated", 0),
+        "served_stale": counts.get("stale", 0),
+        "corrupt": counts.get("corrupt", 0),
+        "coalesced": cache.flight.coalesced,
+        "cache_dir": str(cache.root),
+    }
 
 
 def _entry(
-    files: FileCache, one: StoredFile | PendingFile, kept: StoredFile | None, coming: PendingFile | None, place: int
+    cache: FileCache, known: StoredFile | PendingFile, stored: StoredFile | None, pending: PendingFile | None, place: int
 ) -> Entry:
     state, expires_at = "", 0.0
-    if kept is not None:
-        state = "corrupt" if kept.is_corrupt else "fresh" if files.is_fresh(kept) else "stale"
-        expires_at = kept.checked_at + (files.bounds().ttl_s if kept.ttl_s is None else kept.ttl_s)
+    if stored is not None:
+        state = "corrupt" if stored.is_corrupt else "fresh" if cache.is_fresh(stored) else "stale"
+        expires_at = stored.checked_at + (cache.limits().ttl_s if stored.ttl_s is None else stored.ttl_s)
     return Entry(
-        digest=one.digest,
-        name=one.name,
-        host=one.remote.host,
-        url=one.remote.shown,
+        digest=known.digest,
+        name=known.name,
+        host=known.remote.host,
+        url=known.remote.shown,
         state=state,
-        size_bytes=kept.size_bytes if kept else 0,
-        sha256=kept.sha256 if kept else "",
-        stored_at=kept.stored_at if kept else 0.0,
+        size_bytes=stored.size_bytes if stored else 0,
+        sha256=stored.sha256 if stored else "",
+        stored_at=stored.stored_at if stored else 0.0,
         expires_at=expires_at,
-        ttl_s=kept.ttl_s if kept else one.ttl_s,
-        used_at=kept.used_at if kept else 0.0,
-        hits=kept.hits if kept else 0,
-        fetch=_fetching(files, coming, place) if coming else None,
+        ttl_s=stored.ttl_s if stored else known.ttl_s,
+        used_at=stored.used_at if stored else 0.0,
+        hits=stored.hits if stored else 0,
+        fetch=_fetching(cache, pending, place) if pending else None,
     )
 
 
-def _fetching(files: FileCache, coming: PendingFile, place: int) -> Fetching:
-    part = part_path(files.root, coming.digest)
+def _fetching(cache: FileCache, pending: PendingFile, place: int) -> Fetching:
+    part = part_path(cache.root, pending.digest)
     try:
         done = part.stat().st_size
     except FileNotFoundError:
         done = 0
-    state = coming.state
+    state = pending.state
     now = time.time()
-    if state == "working" and not is_locked(part) and now - coming.began_at > 2:
+    if state == "working" and not is_locked(part) and now - pending.began_at > 2:
         state = "cut"
     speed = eta_s = None
-    if state == "working" and done > coming.began_bytes and now > coming.began_at > 0:
-        speed = (done - coming.began_bytes) / (now - coming.began_at)
-        if coming.total_bytes:
-            eta_s = max(0.0, (coming.total_bytes - done) / speed)
-    return Fetching(state, coming.reason, done, coming.total_bytes, speed, eta_s, coming.retry_at, place)
+    if state == "working" and done > pending.began_bytes and now > pending.began_at > 0:
+        speed = (done - pending.began_bytes) / (now - pending.began_at)
+        if pending.total_bytes:
+            eta_s = max(0.0, (pending.total_bytes - done) / speed)
+    return Fetching(state, pending.reason, done, pending.total_bytes, speed, eta_s, pending.retry_at, place)

@@ -1,35 +1,34 @@
-"""A miss: one fetch per file across threads and processes, published when it is whole and checked, else nothing changes."""
+"""Loads a missing file: one fetch per file across threads and processes, published once it is whole and verified."""
 
 import contextlib
 import logging
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from image_cache.errors import CacheError, OriginTooLarge, OriginUnavailable, StorageError
-from image_cache.files.control import RowControl
-from image_cache.files.fetch import Fetch, FetchOutcome, Progress
-from image_cache.files.index import StoredFile
+from image_cache.errors import CacheError, ChecksumMismatch, FetchStopped, OriginTooLarge, OriginUnavailable, StorageError
+from image_cache.files.fetch import Fetch, FetchOutcome, Opener, Progress
+from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.partial import PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
-
-if TYPE_CHECKING:
-    from image_cache.files.store import FileCache
+from image_cache.files.store import FileStore
+from image_cache.net.backoff import retry_delay_s
 
 logger = logging.getLogger(__name__)
 
 OFFLINE_PAUSE_S = 30.0  # after an origin did not answer, its stale files are handed out at once for so long
-PATIENCE, PATIENCE_WITH_STALE = 2, 1  # attempts before giving up; one is enough when there is something to hand out
+ATTEMPTS, ATTEMPTS_WITH_STALE = 2, 1  # without progress, before giving up; one is enough if there is a stale file to hand out
+CHECK_EVERY_S = 0.5  # how often a fetch looks at its row
 NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored_at", "checked_at", "ttl_s")
 
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """What a caller wants: which file, how long it shall be fresh (None: as before), which content (empty: any).
+    """The file a caller asks for, its TTL (None: as before) and its content (SHA-256, empty: any).
 
-    `is_wanted`: the background goes on with it when this fetch ends early. `is_forced`: the origin is asked although the file
-    is fresh.
+    `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh.
     """
 
     remote: Remote
@@ -39,127 +38,212 @@ class FileRequest:
     is_wanted: bool = False
     is_forced: bool = False
 
-    def fits(self, kept: StoredFile) -> bool:
-        return self.sha256 in ("", kept.sha256)
+    def fits(self, stored: StoredFile) -> bool:
+        return self.sha256 in ("", stored.sha256)
 
 
-def load(cache: "FileCache", order: FileRequest) -> Path:
-    """Bring the file, or see that another process just did. While the origin cannot be reached, hand out the stale one."""
-    remote = order.remote
-    before = cache.index.find(remote.digest)
-    control = RowControl(cache.index, remote, cache.stopping)
-    _expect(cache, order)
-    try:
-        with PartialFile.locked(part_path(cache.root, remote.digest), control.wait, cache.floor_bytes) as part:
-            # Whoever had the part may have brought the file: look again, once its row is written.
-            with cache.alone():
-                pass
-            kept = cache.usable(remote)
-            is_new = kept is not None and (before is None or kept.checked_at != before.checked_at)
-            if kept is not None and order.fits(kept) and (is_new or (cache.is_fresh(kept, order.ttl_s) and not order.is_forced)):
-                cache.index.drop([remote.digest])
-                return cache.use(kept)
-            _expect(cache, order)  # the other one dropped the row when it was done
-            return _fetch(cache, order, part, kept, control)
-    except CacheError as error:
-        control.finish(error)
-        if getattr(error, "reason", "") == "cancelled":
-            cache.discard_part(remote.digest)
-        raise
+class FileLoader:
+    """Fetches files into a store. Any thread, several processes."""
 
+    def __init__(self, store: FileStore, opener: Opener) -> None:
+        self.offline_until: dict[str, float] = {}  # by host, monotonic
+        self._store = store
+        self._opener = opener
 
-def _fetch(cache: "FileCache", order: FileRequest, part: PartialFile, kept: StoredFile | None, control: RowControl) -> Path:
-    remote = order.remote
-    stale = kept if kept is not None and order.fits(kept) else None
-    control.begin(part.size, part.note.total_bytes)
-    fetch = Fetch(
-        remote,
-        part,
-        cache.opener,
-        control,
-        max_bytes=cache.bounds().budget_bytes,
-        sha256=order.sha256,
-        conditions=(stale.etag, stale.last_modified) if stale is not None else ("", ""),
-        patience=PATIENCE if stale is None else PATIENCE_WITH_STALE,
-        progress=control.telling(order.progress),
-    )
-    try:
-        arrived = fetch.run()
-    except OriginUnavailable as error:
-        if stale is None:
+    def is_offline(self, host: str) -> bool:
+        """Return True if an origin did not answer a moment ago."""
+        return self.offline_until.get(host, 0) > time.monotonic()
+
+    def load(self, request: FileRequest) -> Path:
+        """Fetch the file unless another process just did. While the origin cannot be reached, return the stale one."""
+        store, remote = self._store, request.remote
+        before = store.index.find(remote.digest)
+        control = RowControl(store.index, remote, store.stopping)
+        self._announce(request)
+        try:
+            with PartialFile.locked(part_path(store.root, remote.digest), control.wait, store.floor_bytes) as part:
+                # The process that had the part locked may have fetched the file: look again, once its row is written.
+                with store.alone():
+                    pass
+                stored = store.usable(remote)
+                is_new = stored is not None and (before is None or stored.checked_at != before.checked_at)
+                is_fresh = stored is not None and store.is_fresh(stored, request.ttl_s) and not request.is_forced
+                if stored is not None and request.fits(stored) and (is_new or is_fresh):
+                    store.index.drop([remote.digest])
+                    return store.use(stored)
+                self._announce(request)  # the other process dropped the row when it was done
+                return self._fetch(request, part, stored, control)
+        except CacheError as error:
+            control.finish(error)
+            if getattr(error, "reason", "") == "cancelled":
+                store.discard_part(remote.digest)
             raise
-        logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
-        cache.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
-        cache.tally.count("stale")
-        control.finish(error)
-        return cache.use(stale)
-    finally:
-        if part.size and not part.is_published:
-            with contextlib.suppress(StorageError):
-                part.sync()
-    cache.offline_until.pop(remote.host, None)
-    if arrived.is_unchanged and stale is not None:
-        cache.index.update(remote.digest, checked_at=cache.clock(), **({} if order.ttl_s is None else {"ttl_s": order.ttl_s}))
-        cache.index.drop([remote.digest])
-        cache.tally.count("revalidated")
-        return cache.use(stale)
-    return _keep(cache, order, part, arrived)
+
+    def _fetch(self, request: FileRequest, part: PartialFile, stored: StoredFile | None, control: "RowControl") -> Path:
+        store, remote = self._store, request.remote
+        stale = stored if stored is not None and request.fits(stored) else None
+        control.begin(part.size, part.note.total_bytes)
+        fetch = Fetch(
+            remote,
+            part,
+            self._opener,
+            control,
+            max_bytes=store.limits().budget_bytes,
+            sha256=request.sha256,
+            conditions=(stale.etag, stale.last_modified) if stale is not None else ("", ""),
+            max_idle_attempts=ATTEMPTS if stale is None else ATTEMPTS_WITH_STALE,
+            progress=control.reporting(request.progress),
+        )
+        try:
+            outcome = fetch.run()
+        except OriginUnavailable as error:
+            if stale is None:
+                raise
+            logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
+            self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
+            store.usage.count("stale")
+            control.finish(error)
+            return store.use(stale)
+        finally:
+            if part.size and not part.is_published:
+                with contextlib.suppress(StorageError):
+                    part.sync()
+        self.offline_until.pop(remote.host, None)
+        if outcome.is_unchanged and stale is not None:
+            store.index.update(
+                remote.digest, checked_at=store.clock(), **({} if request.ttl_s is None else {"ttl_s": request.ttl_s})
+            )
+            store.index.drop([remote.digest])
+            store.usage.count("revalidated")
+            return store.use(stale)
+        return self._publish(request, part, outcome)
+
+    def _publish(self, request: FileRequest, part: PartialFile, outcome: FetchOutcome) -> Path:
+        store, remote = self._store, request.remote
+        before = store.index.find(remote.digest)
+        now = store.clock()
+        path = publish(
+            store,
+            part,
+            StoredFile(
+                digest=remote.digest,
+                url=remote.url,
+                name=remote.name,
+                path=file_path(remote.digest, remote.name, outcome.sha256),
+                sha256=outcome.sha256,
+                size_bytes=part.size,
+                mtime_ns=0,
+                etag=outcome.etag,
+                last_modified=outcome.last_modified,
+                stored_at=now,
+                checked_at=now,
+                ttl_s=request.ttl_s if request.ttl_s is not None or before is None else before.ttl_s,
+                used_at=now,
+                hits=before.hits if before else 0,
+                verified_at=now,
+                epoch=store.epoch,
+                is_corrupt=False,
+            ),
+        )
+        store.usage.count("downloads")
+        store.usage.count("downloaded_bytes", part.size)
+        logger.info("Cached file: %s (%s bytes)", path, part.size)
+        return path
+
+    def _announce(self, request: FileRequest) -> None:
+        self._store.index.add_pending(
+            request.remote, sha256=request.sha256, ttl_s=request.ttl_s, is_wanted=request.is_wanted, state="working"
+        )
 
 
-def _keep(cache: "FileCache", order: FileRequest, part: PartialFile, arrived: FetchOutcome) -> Path:
-    """Take a part that is whole and checked into the cache."""
-    remote = order.remote
-    before = cache.index.find(remote.digest)
-    now = cache.clock()
-    path = publish(
-        cache,
-        part,
-        StoredFile(
-            digest=remote.digest,
-            url=remote.url,
-            name=remote.name,
-            path=file_path(remote.digest, remote.name, arrived.sha256),
-            sha256=arrived.sha256,
-            size_bytes=part.size,
-            mtime_ns=0,
-            etag=arrived.etag,
-            last_modified=arrived.last_modified,
-            stored_at=now,
-            checked_at=now,
-            ttl_s=order.ttl_s if order.ttl_s is not None or before is None else before.ttl_s,
-            used_at=now,
-            hits=before.hits if before else 0,
-            verified_at=now,
-            epoch=cache.epoch,
-            is_corrupt=False,
-        ),
-    )
-    cache.tally.count("downloads")
-    cache.tally.count("downloaded_bytes", part.size)
-    logger.info("Cached file: %s (%s bytes)", path, part.size)
-    return path
+def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
+    """Make room, move the file to its place, write its row, remove the version before: a crash after any step is harmless.
 
-
-def publish(cache: "FileCache", part: PartialFile, new: StoredFile) -> Path:
-    """Make room, give the file its place, write its row, remove the version before it: a crash after any step is harmless.
-
-    Raises `OriginTooLarge` when it is larger than the budget is by now.
+    Raises `OriginTooLarge` if it is larger than the budget is by now.
     """
-    with cache.alone():  # two at a time would each make room, and together pass the budget
-        budget_bytes = cache.bounds().budget_bytes
+    with store.alone():  # two at a time would each make room, and together exceed the budget
+        budget_bytes = store.limits().budget_bytes
         if new.size_bytes > budget_bytes:
             raise OriginTooLarge(new.url, budget_bytes, new.size_bytes)
-        before = cache.index.find(new.digest)
-        cache.evict_to(budget_bytes - new.size_bytes + (before.size_bytes if before else 0), but=new.digest)
-        path = cache.root / new.path
+        before = store.index.find(new.digest)
+        store.evict_to(budget_bytes - new.size_bytes + (before.size_bytes if before else 0), keep=new.digest)
+        path = store.root / new.path
         mtime_ns = part.publish(path, {name: getattr(new, name) for name in NOTED})
-        with cache.index.db.write() as conn:
-            cache.index.record(conn, replace(new, mtime_ns=mtime_ns))
-            conn.execute("DELETE FROM fetches WHERE digest = ?", (new.digest,))
+        store.index.insert(replace(new, mtime_ns=mtime_ns), ends_fetch=True)
         if before is not None and before.path != new.path:
-            cache.unlink(before)
+            store.unlink(before)
     return path
 
 
-def _expect(cache: "FileCache", order: FileRequest) -> None:
-    cache.index.add_pending(order.remote, sha256=order.sha256, ttl_s=order.ttl_s, is_wanted=order.is_wanted, state="working")
+class RowControl:
+    """Links a fetch to its row: ends it when the row says so, or when `stopping` is set, and writes its progress there."""
+
+    def __init__(self, index: FileIndex, remote: Remote, stopping: threading.Event) -> None:
+        self._index = index
+        self._remote = remote
+        self._stopping = stopping
+        self._checked_at = 0.0
+        self._written_total: int | None = None
+
+    def check(self) -> None:
+        """Raise `FetchStopped` if the fetch was paused or cancelled, or the program stops."""
+        if self._stopping.is_set():
+            raise FetchStopped(self._remote.shown, "the program stops")
+        now = time.monotonic()
+        if now - self._checked_at < CHECK_EVERY_S:
+            return
+        self._checked_at = now
+        row = self._index.pending(self._remote.digest)
+        if row is None:
+            raise FetchStopped(self._remote.shown, "cancelled")
+        if row.state == "paused":
+            raise FetchStopped(self._remote.shown, "paused")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the fetch is to end."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.check()
+            self._stopping.wait(min(left, CHECK_EVERY_S))
+        self.check()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for another fetch of the same file; only the end of the program ends that."""
+        if self._stopping.wait(seconds):
+            raise FetchStopped(self._remote.shown, "the program stops")
+
+    def begin(self, size: int, total: int | None) -> None:
+        self._index.change(self._remote.digest, began_at=time.time(), began_bytes=size, total_bytes=total)
+
+    def reporting(self, progress: Progress | None) -> Callable[[int, int | None], None]:
+        """Return a progress callback that also writes the total to the row whenever it changes."""
+
+        def report(done: int, total: int | None) -> None:
+            if total is not None and total != self._written_total:
+                self._written_total = total
+                self._index.change(self._remote.digest, total_bytes=total)
+            if progress is not None:
+                progress(done, total)
+
+        return report
+
+    def finish(self, error: CacheError) -> None:
+        """Write how the fetch ended: to be retried at a time, paused, or failed."""
+        row = self._index.pending(self._remote.digest)
+        if row is None or row.state == "paused":
+            return
+        is_other = isinstance(error, ChecksumMismatch)
+        reason = "checksum differs, not kept" if is_other else str(getattr(error, "reason", "") or error)[:300]
+        if isinstance(error, FetchStopped):
+            state = {"state": "waiting", "retry_at": 0.0, "reason": ""}
+        elif row.is_wanted and error.retryable:
+            failures = row.failures + 1
+            state = {
+                "state": "waiting",
+                "reason": reason,
+                "failures": failures,
+                "retry_at": time.time() + retry_delay_s(failures, error),
+            }
+        else:
+            state = {"state": "failed", "reason": reason, "failures": row.failures + 1}
+        self._index.change(self._remote.digest, **state)

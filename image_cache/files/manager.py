@@ -1,4 +1,4 @@
-"""`ImageCacheManager` and the documented functions: the file cache for scripts, without Flask."""
+"""`ImageCacheManager` and its module functions: the documented file cache for scripts, without Flask."""
 
 import threading
 import weakref
@@ -11,14 +11,15 @@ from typing import Any, Self
 from config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.files.build import FileOpener, open_files
-from image_cache.files.maintenance import answers, remove_expired
-from image_cache.files.runtime_limits import FileRuntimeLimits
-from image_cache.files.store import FileCache, FileLimits
+from image_cache.files.cache import FileCache
+from image_cache.files.listing import stats
+from image_cache.files.maintenance import remove_expired
+from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.units import MEGABYTE
 
 
 class ImageCacheManager:
-    """Large remote files on this machine's disk: fetched once, verified, kept within a budget, there also without a network.
+    """Large remote files on disk: fetched once, verified, kept within a budget, available without a network.
 
     `cache_dir` None is the folder of the settings. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to
     `image_server_url`, or to IMAGE_SERVER; that server may be private. Any thread, and several processes on one folder.
@@ -31,28 +32,26 @@ class ImageCacheManager:
         max_cache_size_mb: float = 1024,
         default_ttl_hours: float = 24,
         image_server_url: str | None = None,
+        *,
+        limits: Callable[[], FileLimits] | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        settings = load_settings()
+        settings = settings or load_settings()
         if cache_dir is not None:
             settings = replace(settings, FILES_DIR=Path(cache_dir).expanduser().absolute())
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
-        bounds = FileLimits(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
-        self._build(settings, lambda: bounds)
-
-    def _build(self, settings: Settings, bounds: Callable[[], FileLimits]) -> None:
+        fixed = FileLimits(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
         opener = FileOpener(settings)
-        self.files = open_files(settings, opener, bounds)
-        # A script that just ends leaves its folder in order: else every file would be verified at the next use.
+        self.files = open_files(settings, opener, limits or (lambda: fixed))
+        # A script that just ends closes its folder cleanly: otherwise every file would be verified at its next use.
         self._finalizer = weakref.finalize(self, _close, self.files, opener)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build it with the budget and TTL of the settings, or as an operator changed them on the page of the files."""
+        """Build it with the budget and TTL of the settings, or as an operator changed them on the files page."""
         catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
-        manager = cls.__new__(cls)
-        manager._build(settings, FileRuntimeLimits(settings, catalog))
-        return manager
+        return cls(limits=FileRuntimeLimits(settings, catalog), settings=settings)
 
     @property
     def cache_dir(self) -> Path:
@@ -63,11 +62,11 @@ class ImageCacheManager:
         return self.files.get(url, ttl_seconds, **options)
 
     def get_cached_file(self, url: str, ttl_seconds: float | None = None) -> Path | None:
-        """Return the file of a URL when it is here and fresh, else None. Never asks the origin."""
+        """Return the file of a URL if it is stored and fresh, else None. Never asks the origin."""
         return self.files.peek(url, ttl_seconds)
 
     def download_and_cache(self, url: str, ttl_seconds: float | None = None, **options: Any) -> Path:
-        """Fetch the file of a URL, unless it is here and fresh. Raises when it cannot."""
+        """Fetch the file of a URL, unless it is stored and fresh. Raises if it cannot."""
         return self.files.get(url, ttl_seconds, **options)
 
     def invalidate(self, url: str) -> None:
@@ -79,15 +78,15 @@ class ImageCacheManager:
         self.files.clear()
 
     def cleanup(self) -> None:
-        """Remove the files past their TTL. Those whose origin cannot be reached stay: they could not be had again."""
-        remove_expired(self.files, lambda kept: answers(self.files, kept))
+        """Remove the files past their TTL. Those whose origin cannot be reached stay: they could not be fetched again."""
+        remove_expired(self.files)
 
     def get_stats(self) -> dict[str, Any]:
         """Return the figures of the cache; `hit_rate` is a fraction from 0 to 1."""
         return stats(self.files)
 
     def close(self) -> None:
-        """Write what is in memory and end what is being fetched. At the end of a script it happens by itself."""
+        """Write what is in memory and end fetches under way. Called automatically at the end of a script."""
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -97,36 +96,12 @@ class ImageCacheManager:
         self.close()
 
 
-def stats(files: FileCache) -> dict[str, Any]:
-    """Return the documented figures of a file cache, and those beside them."""
-    entries, used_bytes = files.totals()
-    counts, bounds = files.counts(), files.bounds()
-    hits, misses = counts.get("hits", 0), counts.get("misses", 0)
-    return {
-        "entries_count": entries,
-        "current_size_mb": used_bytes / MEGABYTE,
-        "max_size_mb": bounds.budget_bytes / MEGABYTE,
-        "default_ttl_hours": bounds.ttl_s / 3600,
-        "hit_rate": hits / (hits + misses) if hits + misses else 0.0,
-        "hits": hits,
-        "misses": misses,
-        "evictions": counts.get("evictions", 0),
-        "total_downloads": counts.get("downloads", 0),
-        "total_bytes_cached": counts.get("downloaded_bytes", 0),
-        "revalidated": counts.get("revalidated", 0),
-        "served_stale": counts.get("stale", 0),
-        "corrupt": counts.get("corrupt", 0),
-        "coalesced": files.flight.coalesced,
-        "cache_dir": str(files.root),
-    }
-
-
 _shared: ImageCacheManager | None = None
-_sharing = threading.Lock()  # protects _shared while it is made
+_sharing = threading.Lock()  # protects _shared while it is created
 
 
 def get_cache_manager() -> ImageCacheManager:
-    """Return the cache that the settings describe, made with the first call; the module functions use it."""
+    """Return the cache of the settings, created by the first call; the module functions use it."""
     global _shared  # noqa: PLW0603  the documented module functions need one place
     with _sharing:
         if _shared is None:

@@ -1,4 +1,4 @@
-"""A file while it comes: `.part` beside its place, locked by whoever fetches it, with a note that lets anybody go on."""
+"""Partial downloads: a locked `.part` beside the final place of a file, with a note from which any process can resume it."""
 
 import contextlib
 import errno
@@ -17,17 +17,17 @@ from image_cache.filesystem import make_folder, replacing, try_lock
 from image_cache.units import MEGABYTE
 
 READ_BYTES = 1 << 20
-FLOOR_EVERY_BYTES = 8 << 20  # how often the free space is looked at
-SYNC_EVERY_S = 30.0  # a power cut costs this much of a fetch, not all of it
-TURN_S = 0.1  # between two tries for a lock that another process holds
-_OPENING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FLOOR_EVERY_BYTES = 8 << 20  # how often the free space is checked
+SYNC_EVERY_S = 30.0  # a power cut costs this much of a download, not all of it
+LOCK_RETRY_S = 0.1  # between two tries for a lock that another process holds
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
 class PartialMetadata:
-    """What is known about the bytes of a part: which version of which URL they belong to.
+    """The note of a part: which version of which URL its bytes belong to.
 
-    `synced_bytes` are on the disk for sure; what is above counts only while `boot` is still the machine's present one.
+    `synced_bytes` have been synced to disk; bytes beyond them are valid only within the same `boot` of the machine.
     """
 
     url: str = ""
@@ -41,14 +41,14 @@ class PartialMetadata:
 
     @property
     def validator(self) -> str:
-        """What If-Range may name: a strong ETag, or a date that cannot hide two versions. Empty: go on with nothing but hope."""
+        """The strong validator for If-Range: an ETag or a date. Empty if a resumed download could mix two versions."""
         if self.etag and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified if self.is_strong_date else ""
 
 
 class PartialFile:
-    """One `.part`, open and locked. Use `Part.locked`; nobody else writes to it until it is closed or published."""
+    """One `.part`, open and locked. Use `PartialFile.locked`; only this object writes to it until it is closed or published."""
 
     def __init__(self, path: Path, fd: int, floor_bytes: int) -> None:
         self.path = path
@@ -58,15 +58,15 @@ class PartialFile:
         self._fd = fd
         self._floor_bytes = floor_bytes
         self._size = os.fstat(fd).st_size
-        self._looked_at = 0
+        self._checked_size = 0
         self._synced_at = time.monotonic()
         if self.note.boot != boot_id() and self._size > self.note.synced_bytes:
-            self._cut(self.note.synced_bytes)  # the machine went down meanwhile: the rest may be zeros
+            self._truncate(self.note.synced_bytes)  # the machine went down since: the rest may be zeros
 
     @classmethod
     @contextlib.contextmanager
     def locked(cls, path: Path, wait: Callable[[float], object], floor_bytes: int = 0) -> Iterator[Self]:
-        """Open the part alone. While another thread or process has it, `wait(seconds)` is called; what it raises ends the wait.
+        """Open the part exclusively. While another thread or process has it, call `wait(seconds)`; what that raises ends the wait.
 
         Raises `StorageError`.
         """
@@ -74,17 +74,17 @@ class PartialFile:
             make_folder(path.parent)
         while True:
             with _disk(path):
-                fd = os.open(path, _OPENING, 0o600)
+                fd = os.open(path, _OPEN_FLAGS, 0o600)
             try:
                 # Its last holder may have published it: then this is the finished file, and the part is another one.
-                is_ours = try_lock(fd) and os.fstat(fd).st_ino == _inode(path)
+                is_current = try_lock(fd) and os.fstat(fd).st_ino == _inode(path)
             except BaseException:
                 os.close(fd)
                 raise
-            if is_ours:
+            if is_current:
                 break
             os.close(fd)
-            wait(TURN_S)
+            wait(LOCK_RETRY_S)
         try:
             yield cls(path, fd, floor_bytes)
         finally:
@@ -100,18 +100,18 @@ class PartialFile:
 
     def begin(self, note: PartialMetadata) -> None:
         """Start from nothing, with a new version."""
-        self._cut(0)
+        self._truncate(0)
         self.note = note
         self._save()
 
-    def know(self, **facts: Any) -> None:
-        """Add what a later answer said about the same version."""
+    def update_note(self, **facts: Any) -> None:
+        """Add what a later response said about the same version."""
         for name, value in facts.items():
             setattr(self.note, name, value)
         self._save()
 
     def hash(self, algorithms: set[str], step: Callable[[], object]) -> None:
-        """Make sure that all bytes so far went through these algorithms; reads the file when they did not. `step` per MB."""
+        """Hash all bytes so far with these algorithms; reads the file again if one is new. `step` is called for each MB."""
         if algorithms <= self.hasher.algorithms and self.hasher.fed_bytes == self._size:
             return
         self.hasher = Hasher(algorithms | self.hasher.algorithms)
@@ -125,8 +125,8 @@ class PartialFile:
             step()
 
     def append(self, data: bytes) -> None:
-        """Write behind what is there. Raises `StorageError` when the disk refuses, is full, or would pass the floor."""
-        if self._size - self._looked_at >= FLOOR_EVERY_BYTES:
+        """Append. Raises `StorageError` if the disk refuses, is full, or would have less free than the floor."""
+        if self._size - self._checked_size >= FLOOR_EVERY_BYTES:
             self.check_room(0)
         with _disk(self.path):
             view = memoryview(data)
@@ -141,15 +141,15 @@ class PartialFile:
         return os.pread(self._fd, count, 0)
 
     def check_room(self, coming_bytes: int) -> None:
-        """Raise `StorageError` when that many further bytes would leave less free than the floor."""
-        self._looked_at = self._size
+        """Raise `StorageError` if that many further bytes would leave less free than the floor."""
+        self._checked_size = self._size
         with _disk(self.path):
             state = os.fstatvfs(self._fd)
             if state.f_bavail * state.f_frsize - coming_bytes < self._floor_bytes:
                 raise OSError(errno.ENOSPC, f"less than {self._floor_bytes // MEGABYTE} MB would be free")
 
     def sync(self) -> None:
-        """Put what has come so far on the disk for sure."""
+        """Sync what has been received so far to disk."""
         with _disk(self.path):
             os.fdatasync(self._fd)
         self._synced_at = time.monotonic()
@@ -157,9 +157,9 @@ class PartialFile:
         self._save()
 
     def publish(self, target: Path, note: dict[str, object]) -> int:
-        """Give the finished file its place, its note first. Returns its modification time in nanoseconds.
+        """Move the finished file to its place, its note first. Returns its modification time in nanoseconds.
 
-        Not synced: the index has its hash, and after a power cut it is compared before anybody gets the file.
+        Not synced: the index has its hash, and after a power cut the file is verified before it is handed out.
         """
         with _disk(target):
             write_note(note_path(target), note)
@@ -168,11 +168,11 @@ class PartialFile:
             note_path(self.path).unlink(missing_ok=True)
             return os.fstat(self._fd).st_mtime_ns
 
-    def _cut(self, size: int) -> None:
+    def _truncate(self, size: int) -> None:
         with _disk(self.path):
             os.ftruncate(self._fd, size)
         self._size = size
-        self._looked_at = min(self._looked_at, size)
+        self._checked_size = min(self._checked_size, size)
         self.hasher = Hasher()
         self.note.synced_bytes = min(self.note.synced_bytes, size)
 
@@ -183,14 +183,14 @@ class PartialFile:
 
 
 def write_note(path: Path, facts: dict[str, object]) -> None:
-    """Write a note whole or not at all. Raises `OSError`."""
-    # One name is enough: its writer holds the lock of the part.
+    """Write a note atomically. Raises `OSError`."""
+    # One name is enough: only the holder of the part's lock writes it.
     with replacing(path, temp=path.with_name(f"{path.name}.new")) as file:
         file.write(json.dumps(facts).encode())
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """Return what a note says; an empty dictionary when there is none that can be read."""
+    """Return the contents of a note; an empty dictionary if there is none that can be read."""
     try:
         with path.open(encoding="utf-8") as file:
             facts = json.loads(file.read(100_000))
@@ -200,7 +200,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def boot_id() -> str:
-    """Return what tells one run of the machine from the next; empty where the system does not say."""
+    """Return the id of this boot of the machine; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

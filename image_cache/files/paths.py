@@ -1,4 +1,4 @@
-"""What a URL is called here: its digest, a name for people, and the paths of its file and of what belongs to it."""
+"""Names of a file: its canonical URL and digest, a display name, and the paths of its file, part and note."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FILE = re.compile(r"([0-9a-f]{32})-([0-9a-f]{64})(?:\.[a-z0-9]{1,8}){0,2}")
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file of an origin, by its canonical URL."""
+    """A file at an origin, by its canonical URL."""
 
     url: str
     digest: str
@@ -37,7 +37,7 @@ class Remote:
 
 
 def remote(url: str, base_url: str = "") -> Remote:
-    """Name a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for what is no http(s) address."""
+    """Parse a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for anything but an http(s) URL."""
     if not _SCHEME.match(url):
         if not base_url:
             raise OriginDenied(url, "a relative address needs IMAGE_SERVER")
@@ -48,7 +48,7 @@ def remote(url: str, base_url: str = "") -> Remote:
 
 
 def name_of(url: str) -> str:
-    """Return a file name for people and downloads: the last part of the path, with nothing that a disk or header minds."""
+    """Return a file name for display and downloads: the last part of the path, safe for disks and headers."""
     last = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2], errors="replace")
     name = _UNSAFE.sub("_", last).lstrip(".")
     if len(name) > MAX_NAME_CHARS:
@@ -58,27 +58,27 @@ def name_of(url: str) -> str:
 
 
 def suffix(name: str) -> str:
-    """Return what a reader recognises the kind of file by: `.nii.gz`, `.mgz`; empty when there is nothing like it."""
+    """Return the suffix that readers recognise the file type by, such as `.nii.gz` or `.mgz`; empty if there is none."""
     found = _SUFFIX.search(name.lower())
     return found[0] if found and found.start() else ""
 
 
 def file_path(digest: str, name: str, sha256: str) -> str:
-    """Return where the file with this content stands, below the folder of all files."""
+    """Return the path of the file with this content, below the folder of all files."""
     return f"{digest[:2]}/{digest}-{sha256}{suffix(name)}"
 
 
 def part_path(root: Path, digest: str) -> Path:
-    """Return where a file stands while it comes: beside the place that it will have."""
+    """Return the path of a partial download: beside the final place of the file."""
     return root / digest[:2] / f"{digest}.part"
 
 
 def note_path(path: Path) -> Path:
-    """Return the note beside a file or part: what the index needs to know it again, and a fetch to go on."""
+    """Return the path of the note beside a file or part: what is needed to rebuild its row, or to resume it."""
     return path.with_name(path.name + ".note")
 
 
 def digest_of_file(name: str) -> tuple[str, str] | None:
-    """Return (digest of the URL, SHA-256 of the content) of a file's name, None for a name that is not one of ours."""
+    """Return (digest of the URL, SHA-256 of the content) from a file name, None for a name of another form."""
     found = _FILE.fullmatch(name)
     return (found[1], found[2]) if found else None

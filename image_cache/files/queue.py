@@ -1,14 +1,14 @@
-"""Files that come without anybody waiting: the wishes of operators, brought by a pool, paused, resumed and cancelled."""
+"""Background queue of file downloads: enqueue, pause, resume, cancel. A `Pool` runs it."""
 
 import logging
 import threading
 import time
 
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
+from image_cache.files.cache import FileCache
 from image_cache.files.checksums import is_sha256
 from image_cache.files.index import PendingFile
 from image_cache.files.paths import part_path
-from image_cache.files.store import FileCache
 from image_cache.filesystem import is_locked
 
 logger = logging.getLogger(__name__)
@@ -17,75 +17,74 @@ GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of
 
 
 class FileQueue:
-    """The wishes of one file cache. Any thread and process may ask; `run_next` is the work of a `Pool`."""
+    """The queue of one file cache. Any thread, several processes; `run_next` is the work of a `Pool`."""
 
-    def __init__(self, files: FileCache) -> None:
-        self.files = files
-        self._lock = threading.Lock()  # protects _mine
-        self._mine: set[str] = set()  # what threads of this process work on
+    def __init__(self, cache: FileCache) -> None:
+        self._cache = cache
+        self._lock = threading.Lock()  # protects _claimed
+        self._claimed: set[str] = set()  # digests that threads of this process work on
 
     def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
-        """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a checksum that can be none."""
+        """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
         if sha256 and not is_sha256(sha256):
             raise CacheError("A SHA-256 has 64 hexadecimal digits.")
-        remote = self.files.remote(url)
-        self.files.opener.check(remote.url)
-        self.files.open()
-        self.files.index.add_pending(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
+        remote = self._cache.remote(url)
+        self._cache.opener.check(remote.url)
+        self._cache.open()
+        self._cache.index.add_pending(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
         return remote.digest
 
     def enqueue_again(self, digest: str) -> None:
-        """Go on with a fetch that was paused, cut or failed, or fetch a file that is kept once more. Raises `UnknownFile`."""
-        self.files.open()
-        if self.files.index.change(digest, state="waiting", is_wanted=1, reason="", retry_at=0.0):
+        """Resume a fetch that was paused, cut or failed, or fetch a stored file again. Raises `UnknownFile`."""
+        self._cache.open()
+        if self._cache.index.change(digest, state="waiting", is_wanted=1, reason="", retry_at=0.0):
             return
-        kept = self.files.index.find(digest)
-        if kept is None:
+        stored = self._cache.index.find(digest)
+        if stored is None:
             raise UnknownFile("No file of this name is kept or on its way.")
-        self.files.index.add_pending(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
+        self._cache.index.add_pending(stored.remote, sha256="", ttl_s=stored.ttl_s, is_wanted=True, state="waiting")
 
     def pause(self, digest: str) -> None:
-        """Let a fetch rest; what came stays. Raises `UnknownFile`."""
-        self.files.open()
-        if not self.files.index.change(digest, state="paused", reason="", retry_at=0.0):
+        """Pause a fetch; the bytes received so far stay. Raises `UnknownFile`."""
+        self._cache.open()
+        if not self._cache.index.change(digest, state="paused", reason="", retry_at=0.0):
             raise UnknownFile("No file of this name is on its way.")
 
     def cancel(self, digest: str) -> None:
-        """Give a fetch up and remove what came of it. Raises `UnknownFile`."""
-        self.files.open()
-        if self.files.index.pending(digest) is None:
+        """Cancel a fetch and remove the bytes received so far. Raises `UnknownFile`."""
+        self._cache.open()
+        if self._cache.index.pending(digest) is None:
             raise UnknownFile("No file of this name is on its way.")
-        self.files.index.drop([digest])
-        self.files.discard_part(digest)  # one that is being fetched is removed by whoever fetches it
+        self._cache.index.drop([digest])
+        self._cache.discard_part(digest)  # that of a running fetch is removed by the fetch itself
 
     def run_next(self) -> bool:
-        """Bring the next wanted file; False when there is none."""
-        files = self.files
-        files.open()
+        """Fetch the next file of the queue; return False if there is none."""
+        self._cache.open()
         with self._lock:
-            coming = files.index.claim(self._is_left)
-            if coming is None:
+            pending = self._cache.index.claim(self._is_abandoned)
+            if pending is None:
                 return False
-            self._mine.add(coming.digest)
+            self._claimed.add(pending.digest)
         try:
-            files.get(coming.url, coming.ttl_s, sha256=coming.sha256, is_wanted=True, is_forced=True)
+            self._cache.get(pending.url, pending.ttl_s, sha256=pending.sha256, is_wanted=True, is_forced=True)
         except FetchStopped as error:
-            logger.info("fetch stopped url=%s reason=%s", coming.remote.shown, error.reason)
+            logger.info("fetch stopped url=%s reason=%s", pending.remote.shown, error.reason)
         except CacheError as error:
-            logger.warning("fetch failed url=%s reason=%s", coming.remote.shown, getattr(error, "reason", error))
+            logger.warning("fetch failed url=%s reason=%s", pending.remote.shown, getattr(error, "reason", error))
         finally:
             with self._lock:
-                self._mine.discard(coming.digest)
+                self._claimed.discard(pending.digest)
         return True
 
     def has_work(self) -> bool:
-        """Tell whether anything is wanted, now or later. Opens nothing when the folder was never used."""
-        if not (self.files.root / "files.db").exists():
+        """Return True if anything is queued, also for later. Opens nothing if the folder was never used."""
+        if not self._cache.exists():
             return False
-        self.files.open()
-        return any(coming.is_wanted and coming.state in ("waiting", "working") for coming in self.files.index.fetches())
+        self._cache.open()
+        return any(pending.is_wanted and pending.state in ("waiting", "working") for pending in self._cache.index.fetches())
 
-    def _is_left(self, coming: PendingFile) -> bool:
-        if coming.digest in self._mine or time.time() - coming.began_at < GRACE_S:
+    def _is_abandoned(self, pending: PendingFile) -> bool:
+        if pending.digest in self._claimed or time.time() - pending.began_at < GRACE_S:
             return False
-        return not is_locked(part_path(self.files.root, coming.digest))
+        return not is_locked(part_path(self._cache.root, pending.digest))

@@ -1,23 +1,31 @@
-"""The budget and the TTL of the files as they are now: the settings, then what an operator changed on the page."""
+"""Limits of the file cache that an operator can change while it runs: disk budget and TTL."""
 
 import math
 import threading
 import time
+from dataclasses import dataclass
 
 from config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
-from image_cache.files.store import FileLimits
 from image_cache.units import MEGABYTE, decimal_number
 
-AGAIN_S = 1.0  # how late another process notices a change
+REREAD_S = 1.0  # how late another process notices a change
 BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
 RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0)}
 
 
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """The disk budget, and how long a file is fresh."""
+
+    budget_bytes: int
+    ttl_s: float
+
+
 class FileRuntimeLimits:
-    """Called without arguments it returns the `FileLimits` of now. Without a catalogue, or with a broken one, those of the settings."""
+    """Call it for the `FileLimits` in force: the settings, then what an operator changed. Without a readable catalogue the settings."""
 
     def __init__(self, settings: Settings, catalog: CatalogDatabase | None) -> None:
         self._default = FileLimits(settings.files_budget_bytes, settings.files_ttl_s)
@@ -28,12 +36,12 @@ class FileRuntimeLimits:
 
     def __call__(self) -> FileLimits:
         with self._lock:
-            if self._rows is None or time.monotonic() - self._read_at < AGAIN_S:
+            if self._rows is None or time.monotonic() - self._read_at < REREAD_S:
                 return self._known
-        bounds = self._read(self._rows)
+        limits = self._read(self._rows)
         with self._lock:
-            self._known, self._read_at = bounds, time.monotonic()
-        return bounds
+            self._known, self._read_at = limits, time.monotonic()
+        return limits
 
     def change(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> None:
         """Change one or both, for good and for all processes. Raises `ConfigError` for what is out of range."""

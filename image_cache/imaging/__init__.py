@@ -1,1 +1,1 @@
-"""Images: formats recognised by their headers, the rendering recipe, and the child processes that decode."""
+"""Imaging: formats, variants, colours, and the processes that decode."""

@@ -1,7 +1,7 @@
-"""The decoder: renders pictures in a limited child process, so that a hostile one can hurt nothing but itself.
+"""Image decoder: renders images in a sandboxed child process.
 
-This module belongs to the web process. It knows no Pillow: bytes go to the child over a socket, and bytes come back.
-The child is started when the first picture comes and leaves by itself when none came for a while.
+This module runs in the web process and knows no Pillow: bytes are sent to the child over a socket, and rendered bytes come back.
+The child is started with the first image and exits after a while without any.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Varia
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ANSWER_BYTES = 64 << 20  # all variants of one picture together are a few hundred kilobytes
+MAX_RESPONSE_BYTES = 64 << 20  # all variants of one image together are a few hundred kilobytes
 START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Pillow
-GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that cannot even die
+GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that hangs in spite of it
 STOP_S = 2.0
 
 _START = (
@@ -36,17 +36,17 @@ _START = (
     "from image_cache.imaging.decoder_worker import main; from image_cache.sandbox.limits import ProcessLimits; "
     "main(int(fd), ProcessLimits(**json.loads(limits)))"
 )
-# Nothing of our environment is the child's business. One arena is enough for one thread and keeps its memory small.
+# The child gets nothing of our environment. One malloc arena is enough for one thread and saves memory.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
 class Decoder:
-    """Renders one picture at a time in a child process with limits of memory, CPU, wall time, files and network.
+    """Renders one image at a time in a child process with limits of memory, CPU, wall time, files and network.
 
-    Any thread may call it. Nothing is started by constructing it; it may be constructed before a fork. A picture that the
-    child refuses raises `ImageRejected`; one that kills it, or runs into a limit, raises `DecoderFailed`, and the next
-    picture gets a new child. After `idle_s` without pictures no process is left.
+    Any thread may call it. The constructor starts nothing, so it may run before a fork. An image that the child rejects raises
+    `ImageRejected`; one that kills the child, or exceeds a limit, raises `DecoderFailed`, and the next image gets a new child.
+    After `idle_s` without images the child exits.
     """
 
     def __init__(
@@ -63,46 +63,46 @@ class Decoder:
             "idle_s": idle_s,
             "cpu_s": cpu_s,
             "wall_s": wall_s,
-            "images": images_per_child,
+            "max_requests": images_per_child,
         }
         self._wall_s = wall_s
         self._cpu_s = cpu_s
-        # Held while a picture is decoded: there is one child, and two decodes at a time would need two budgets.
+        # Held while an image is decoded: there is one child, and two decodes at a time would need two budgets.
         self._lock = threading.Lock()
         self._closed = False
         self._owner = os.getpid()
-        self._nursery: subprocess.Popen[bytes] | None = None
+        self._fork_server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._worker: WorkerChannel | None = None
         self._worker_pid = 0
 
     def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
-        """Decode once and make every variant. Waits for the pictures of other threads first."""
+        """Decode once and render every variant. Waits for the images of other threads first."""
         head, blob = self._request({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body)
-        return _rendered(head, blob, {variant.name for variant in variants})
+        return _check_rendered(head, blob, {variant.name for variant in variants})
 
     def jpeg(self, webp: bytes, quality: int = 85) -> bytes:
-        """Return a rendered variant as JPEG, what is transparent on white."""
+        """Return a rendered variant as JPEG, with transparent pixels on white."""
         return self._request({"do": "jpeg", "quality": quality}, webp)[1]
 
     def analyse(self, webp: bytes) -> ImageAppearance:
-        """Return what a rendered variant looks like: its colours, a hash of its shapes, whether it is blank."""
-        head, _ = self._request({"do": "look"}, webp)
+        """Return the palette of a rendered variant, a hash of its shapes, and whether it is blank."""
+        head, _ = self._request({"do": "analyse"}, webp)
         try:
-            colours = tuple(Colour(*map(float, one)) for one in head["colours"])
-            seen = ImageAppearance(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
+            colours = tuple(Colour(*map(float, values)) for values in head["colours"])
+            appearance = ImageAppearance(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
         except (KeyError, TypeError, ValueError) as error:
             raise DecoderFailed("the decoder gave an answer that makes no sense") from error
         is_sane = 0 < len(colours) <= COLOURS and all(
-            0 <= one.share <= 1.001 and -0.01 <= one.lightness <= 1.01 and abs(one.a) < 0.5 and abs(one.b) < 0.5
-            for one in colours
+            0 <= colour.share <= 1.001 and -0.01 <= colour.lightness <= 1.01 and abs(colour.a) < 0.5 and abs(colour.b) < 0.5
+            for colour in colours
         )
-        if not is_sane or not 0 <= (seen.hash or 0) < 1 << 64:
+        if not is_sane or not 0 <= (appearance.hash or 0) < 1 << 64:
             raise DecoderFailed("the decoder gave an answer that makes no sense")
-        return seen
+        return appearance
 
     def probe(self, body: bytes) -> Facts:
-        """Read the header of a picture; refuse one that costs more than the budget."""
+        """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
         head, _ = self._request({"do": "probe"}, body)
         try:
             return Facts(str(head["format"]), int(head["width"]), int(head["height"]), str(head["mode"]), int(head["cost_bytes"]))
@@ -110,49 +110,49 @@ class Decoder:
             raise DecoderFailed("the decoder gave an answer that makes no sense") from error
 
     def processes(self) -> tuple[int, ...]:
-        """Return the ids of the child processes that were there last, for measuring."""
-        nursery = self._nursery
-        return () if nursery is None else (nursery.pid, *([self._worker_pid] if self._worker else []))
+        """Return the ids of the child processes, for measurements."""
+        server = self._fork_server
+        return () if server is None else (server.pid, *([self._worker_pid] if self._worker else []))
 
     def close_idle(self) -> None:
-        """Collect what an idle child left behind. Cheap, never waits; housekeeping calls it."""
+        """Clean up after a child that exited for being idle. Cheap, never waits; housekeeping calls it."""
         if self._lock.acquire(blocking=False):
             try:
-                if self._owner == os.getpid() and self._nursery is not None and self._nursery.poll() is not None:
-                    self._release()
+                if self._owner == os.getpid() and self._fork_server is not None and self._fork_server.poll() is not None:
+                    self._drop_child()
             finally:
                 self._lock.release()
 
     def close(self) -> None:
-        """End the child, also in the middle of a picture, and refuse all others. May be called again."""
+        """End the child, also in the middle of an image, and reject further ones. Idempotent."""
         self._closed = True
-        nursery, control = self._nursery, self._control
-        if nursery is None or control is None or self._owner != os.getpid():
+        server, control = self._fork_server, self._control
+        if server is None or control is None or self._owner != os.getpid():
             return
-        # Not under the lock, which a picture may hold for seconds: the child sees the line close, and its end frees the lock.
+        # Without the lock, which may be held for seconds: the child sees that the socket is closed, and its exit frees the lock.
         with contextlib.suppress(OSError):
             control.shutdown(socket.SHUT_RDWR)
-        _await_end(nursery)
+        _wait_or_kill(server)
         with self._lock:
-            self._release()
+            self._drop_child()
 
-    # --- one question, one answer
+    # --- request and response
 
     def _request(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        """Send a question and return the answer. Raises `ImageRejected` or `DecoderFailed`."""
+        """Send a request and return the response. Raises `ImageRejected` or `DecoderFailed`."""
         if len(body) > self._limits["budget_bytes"]:
             raise ImageRejected(f"{len(body)} bytes, the decode budget allows {self._limits['budget_bytes']}")
         with self._lock:
             try:
-                answer, blob = self._exchange(head, body)
+                response, blob = self._exchange(head, body)
             finally:
                 if self._closed:
-                    self._release()
-        if "rejected" in answer:
-            raise ImageRejected(str(answer["rejected"])[:300])
-        if "failed" in answer:
-            raise DecoderFailed(str(answer["failed"])[:300])
-        return answer, blob
+                    self._drop_child()
+        if "rejected" in response:
+            raise ImageRejected(str(response["rejected"])[:300])
+        if "failed" in response:
+            raise DecoderFailed(str(response["failed"])[:300])
+        return response, blob
 
     def _exchange(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         is_last_try = False
@@ -162,21 +162,21 @@ class Decoder:
             has_begun = False
             try:
                 channel.send(head, body, deadline_at=deadline_at)
-                has_begun = channel.receive_sign(deadline_at=deadline_at)
+                has_begun = channel.receive_ack(deadline_at=deadline_at)
                 return channel.receive(deadline_at=deadline_at)
             except ProtocolError as error:
                 is_late = time.monotonic() >= deadline_at
-                reason = self._reason(error, is_late)
+                reason = self._failure_reason(error, is_late)
                 if has_begun or is_late or is_last_try:
                     raise DecoderFailed(reason) from error
-                is_last_try = True  # the worker had left before it saw the picture: idle, or after its last one
+                is_last_try = True  # the worker had exited before it got the image: idle, or after its last one
 
-    def _reason(self, error: ProtocolError, is_late: bool) -> str:
-        """Say why a worker did not answer, and make sure that it is gone."""
+    def _failure_reason(self, error: ProtocolError, is_late: bool) -> str:
+        """Return why a worker did not respond, and make sure that it is gone."""
         if is_late or self._closed:
-            if self._nursery is not None:
-                self._nursery.kill()  # takes its worker with it
-            self._release()
+            if self._fork_server is not None:
+                self._fork_server.kill()  # its worker dies with it
+            self._drop_child()
             return "the decoder was closed" if self._closed else f"no answer within {self._wall_s:g} s"
         last = self._new_worker()
         if last == -signal.SIGXCPU:
@@ -187,19 +187,19 @@ class Decoder:
             return f"the decoder died of {signal.Signals(-last).name}"
         return f"the decoder left ({error})"
 
-    # --- the child
+    # --- the child processes
 
     def _ready_worker(self) -> WorkerChannel:
-        """Return the line to a worker that waits for a question; start what is missing."""
+        """Return the channel to an idle worker; start the processes that are missing."""
         if self._owner != os.getpid():
-            self._forget()
-        # A line on which something waits although nothing was asked is one that closed.
+            self._drop_after_fork()
+        # A socket that is readable although nothing was requested has been closed by the worker.
         if self._worker is not None and not select.select([self._worker.socket], [], [], 0)[0]:
             return self._worker
         for _ in range(2):
             if self._closed:
                 raise DecoderFailed("the decoder was closed")
-            if self._nursery is None:
+            if self._fork_server is None:
                 self._start()
             self._new_worker()
             if self._worker is not None:
@@ -207,27 +207,27 @@ class Decoder:
         raise DecoderFailed("the decoder does not start")
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            fd = theirs.fileno()
+        our_end, child_end = socket.socketpair()
+        with child_end:
+            fd = child_end.fileno()
             command = [sys.executable, "-I", "-c", _START, str(ROOT), str(fd), json.dumps(self._limits)]
             try:
-                self._nursery = subprocess.Popen(
+                self._fork_server = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env=_ENVIRONMENT,
                     cwd="/",
                     pass_fds=(fd,),
-                    start_new_session=True,  # Ctrl-C in a terminal is for us, not for a decode
+                    start_new_session=True,  # Ctrl-C in a terminal must not reach the child
                 )
             except OSError as error:
-                ours.close()
+                our_end.close()
                 raise DecoderFailed(f"the decoder does not start: {error.strerror}") from error
-        self._control = ours
+        self._control = our_end
 
     def _new_worker(self) -> int | None:
-        """Ask the nursery for a worker. Returns how the one before ended, None when the nursery itself is gone."""
+        """Ask the fork server for a worker. Return the exit code of the previous one, None if the fork server is gone."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -238,44 +238,44 @@ class Decoder:
             self._control.sendall(b"w")
             note, fds, _, _ = socket.recv_fds(self._control, 1024, 1)
             facts = json.loads(note)
-            os.set_inheritable(fds[0], False)  # Python leaves a received one open for the programs we start
-            self._worker = WorkerChannel(socket.socket(fileno=fds[0]), max_body_bytes=MAX_ANSWER_BYTES)
+            os.set_inheritable(fds[0], False)  # a received descriptor would otherwise be inherited by programs that we start
+            self._worker = WorkerChannel(socket.socket(fileno=fds[0]), max_body_bytes=MAX_RESPONSE_BYTES)
             self._worker_pid = int(facts["pid"])
             return int(facts["last"])
-        except (OSError, ValueError, IndexError):  # it left for being idle, or was killed
-            self._release()
+        except (OSError, ValueError, IndexError):  # it exited for being idle, or was killed
+            self._drop_child()
             return None
 
-    def _release(self) -> None:
-        """Drop the child and everything that leads to it."""
-        for line in (self._worker, self._control):
-            if line is not None:
-                line.close()
-        if self._nursery is not None:
-            _await_end(self._nursery)
-        self._nursery = self._control = self._worker = None
+    def _drop_child(self) -> None:
+        """Close the channels and end the child."""
+        for end in (self._worker, self._control):
+            if end is not None:
+                end.close()
+        if self._fork_server is not None:
+            _wait_or_kill(self._fork_server)
+        self._fork_server = self._control = self._worker = None
 
-    def _forget(self) -> None:
-        """After a fork: what there is belongs to the parent. Close our copies of the lines and touch nothing else."""
-        for line in (self._worker, self._control):
-            if line is not None:
-                line.close()
-        if self._nursery is not None:
-            self._nursery.returncode = 0  # not ours to wait for; else it complains when it is collected
-        self._nursery = self._control = self._worker = None
+    def _drop_after_fork(self) -> None:
+        """After a fork the child belongs to the parent: close our copies of the sockets and touch nothing else."""
+        for end in (self._worker, self._control):
+            if end is not None:
+                end.close()
+        if self._fork_server is not None:
+            self._fork_server.returncode = 0  # not ours to wait for; otherwise Popen would warn when it is collected
+        self._fork_server = self._control = self._worker = None
         self._owner = os.getpid()
 
 
-def _await_end(nursery: subprocess.Popen[bytes]) -> None:
+def _wait_or_kill(server: subprocess.Popen[bytes]) -> None:
     try:
-        nursery.wait(STOP_S)
+        server.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        nursery.kill()
-        nursery.wait()
+        server.kill()
+        server.wait()
 
 
-def _rendered(head: dict[str, Any], blob: bytes, names: set[str]) -> Rendered:
-    """Build the value from an answer. The child handled hostile bytes, so its answer is checked like a stranger's."""
+def _check_rendered(head: dict[str, Any], blob: bytes, names: set[str]) -> Rendered:
+    """Build the result from a response. The child decoded untrusted bytes, so its response is not trusted either."""
     try:
         sizes = {str(name): int(size) for name, size in head["sizes"].items()}
         average, hue, chroma = str(head["average"]), int(head["hue"]), float(head["chroma"])
@@ -283,13 +283,13 @@ def _rendered(head: dict[str, Any], blob: bytes, names: set[str]) -> Rendered:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DecoderFailed("the decoder gave an answer that makes no sense") from error
     variants: dict[str, bytes] = {}
-    at = 0
+    offset = 0
     for name, size in sizes.items():
-        variants[name] = blob[at : at + size]
-        at += size
+        variants[name] = blob[offset : offset + size]
+        offset += size
     is_sane = (
         set(variants) == names
-        and at == len(blob)
+        and offset == len(blob)
         and all(body[:4] == b"RIFF" and body[8:12] == b"WEBP" for body in variants.values())
         and _COLOUR.fullmatch(average)
         and 0 <= hue < 360

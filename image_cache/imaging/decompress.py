@@ -1,4 +1,4 @@
-"""The bytes of a file that may be compressed, with a cap on what is unfolded. Runs in the child that reads volumes."""
+"""Bounded decompression of gzip files. Runs in the process that reads volumes."""
 
 import os
 import zlib
@@ -7,12 +7,12 @@ from typing import Protocol
 from image_cache.errors import FileRejected
 
 MAX_DECOMPRESSED_BYTES = 64 << 20
-SLACK_BYTES = 1 << 20  # behind what a header promises; some writers leave a footer or zeros
+SLACK_BYTES = 1 << 20  # beyond what a header states; some programs append a footer or zeros
 CHUNK_BYTES = 256 << 10
 
 
 class Source(Protocol):
-    """The bytes of a volume as if it were not compressed."""
+    """Random access to the decompressed bytes of a volume."""
 
     def read(self, offset: int, count: int) -> bytes: ...
 
@@ -33,45 +33,45 @@ class Decompressed:
         return bytes(self._body[offset : offset + count])
 
 
-def decompressed(file: int, name: str, count: int, *, whole: int = 0, is_part: bool = False) -> bytes:
-    """Return the first `count` bytes of a gzip file, all members one after the other.
+def decompressed(file: int, name: str, count: int, *, expected_bytes: int = 0, is_part: bool = False) -> bytes:
+    """Return the first `count` decompressed bytes of a gzip file, with all its members.
 
-    Unless it is only a part that is wanted, unfolding goes on to the end as long as the cap allows, so that a wrong checksum, a
-    cut, and more than the header promises (`whole`) are found out.
+    Unless `is_part`, decompression continues to the end as far as the limit allows, so that a wrong checksum, a
+    truncated file, and one with more bytes than its header states (`expected_bytes`) are detected.
     """
     kept = bytearray()
-    seen, at = 0, 0
-    unfolder = zlib.decompressobj(wbits=31)
+    seen, offset = 0, 0
+    decompressor = zlib.decompressobj(wbits=31)
     has_ended = False
     pending = b""
     while True:
         if not pending:
-            pending = os.pread(file, CHUNK_BYTES, at)
-            at += len(pending)
+            pending = os.pread(file, CHUNK_BYTES, offset)
+            offset += len(pending)
             if not pending:
                 break
         if has_ended:
             if not pending.strip(b"\0"):  # padding of tapes and blocks
                 pending = b""
                 continue
-            unfolder, has_ended = zlib.decompressobj(wbits=31), False
+            decompressor, has_ended = zlib.decompressobj(wbits=31), False
         try:
-            data = unfolder.decompress(pending, CHUNK_BYTES)
+            data = decompressor.decompress(pending, CHUNK_BYTES)
         except zlib.error as error:
             raise FileRejected(name, "a whole gzip file", str(error).rpartition(": ")[2]) from error
-        pending = unfolder.unused_data if unfolder.eof else unfolder.unconsumed_tail
-        has_ended = unfolder.eof
+        pending = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
+        has_ended = decompressor.eof
         if len(kept) < count:
             kept += data[: count - len(kept)]
         seen += len(data)
         if is_part and len(kept) >= count:
             return bytes(kept)
-        if whole and seen > whole + SLACK_BYTES:
-            raise FileRejected(name, f"{whole} bytes unfolded, by its header", f"at least {seen}")
+        if expected_bytes and seen > expected_bytes + SLACK_BYTES:
+            raise FileRejected(name, f"{expected_bytes} bytes unfolded, by its header", f"at least {seen}")
         if seen > MAX_DECOMPRESSED_BYTES:
-            return bytes(kept)  # a long series: its first volume is whole, the rest is not looked at
+            return bytes(kept)  # a long series: its first volume is complete, the rest is not read
     if not has_ended and not is_part:
         raise FileRejected(name, "a whole gzip file", "one that ends early")
-    if whole and seen < whole:
-        raise FileRejected(name, f"{whole} bytes unfolded, by its header", f"{seen}")
+    if expected_bytes and seen < expected_bytes:
+        raise FileRejected(name, f"{expected_bytes} bytes unfolded, by its header", f"{seen}")
     return bytes(kept)

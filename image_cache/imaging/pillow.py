@@ -21,21 +21,21 @@ from image_cache.imaging.sniff import (
     canvas,
     decode_cost,
     jpeg_layout,
-    most_pixels,
+    max_pixels,
     sniff,
 )
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant, cover_variants, fit
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover kept for a year is worse than none
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would cost eight megabytes of stack each, and hide from the CPU limit
+ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a cover that is cached for a year is worse than none
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread would cost 8 MB of stack
 
-REDUCING_GAP = 3.0  # a box filter first, down to three times the result: not visible, and large PNGs cost a third
+REDUCING_GAP = 3.0  # first a box filter, down to three times the result: not visible, and a third of the cost for large PNGs
 STRIP_ROWS = 64
 BOX = Image.Resampling.BOX
-LOOK_PX = 48  # edge of what a palette is made from
-CHAIN_FACTOR = 3  # a variant is made from the smallest one that is at least so much larger
+PALETTE_PX = 48  # edge of the image from which a palette is computed
+CHAIN_FACTOR = 3  # a variant is made from the smallest image that is at least so many times larger
 
-# What Pillow and its codecs raise on bad bytes. A MemoryError is none of it: the child answers that one itself.
+# What Pillow and its codecs raise on invalid bytes. Not a MemoryError, which the worker handles.
 _BROKEN = (
     *(OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError),
     *(AssertionError, BufferError),
@@ -50,16 +50,16 @@ _PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
 
 
 def probe(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Facts:
-    """Read the header. Raises `ImageRejected` when this is no picture of ours or decoding it could exceed the budget."""
+    """Read the header. Raises `ImageRejected` if the format is not supported or decoding could exceed the budget."""
     with _rejecting(body):
         return _open(body, budget_bytes)[0]
 
 
 def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Rendered:
-    """Decode once and make every variant: turned upright, in sRGB, alpha kept, first frame, nothing but pixels in it.
+    """Decode once and render every variant: oriented, in sRGB, with alpha, only the first frame, without metadata.
 
-    The largest is made from the decoded pixels, the others from larger ones, so bytes depend a little on which variants are
-    asked for together: ask for the same set for the same kind of picture. Raises `ImageRejected`.
+    The largest is made from the decoded pixels, the others from larger variants, so the bytes depend slightly on which variants
+    are rendered together: request the same set for the same kind of image. Raises `ImageRejected`.
     """
     with _rejecting(body):
         facts, image = _open(body, budget_bytes)
@@ -70,7 +70,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             image.draft("RGB", (size[0] * largest.draft, size[1] * largest.draft))
         image.load()
         turn, profile = _orientation(image), image.info.get("icc_profile")
-        pixels = _srgb(_sized(image, size), profile)
+        pixels = _to_srgb(_resize(image, size), profile)
         if turn is not None:
             pixels = pixels.transpose(turn)
         width, height = (facts.height, facts.width) if _is_sideways(turn) else (facts.width, facts.height)
@@ -80,18 +80,18 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         blobs: dict[str, bytes] = {}
         for variant in order:
             goal = fit((width, height), variant.edge_px)
-            picture = _shrunk(made, goal)
+            image = _shrink(made, goal)
             recipe = (goal, variant.quality, variant.method, variant.blur_px)
-            if recipe not in encoded:  # a small original fills several variants with the same picture
-                encoded[recipe] = webp(picture, *recipe[1:])
+            if recipe not in encoded:  # several variants of a small original are the same image
+                encoded[recipe] = webp(image, *recipe[1:])
             blobs[variant.name] = encoded[recipe]
-        few = made[-1].convert("RGBA").resize((16, 16), BOX)
-        average, hue, chroma = tint(few.tobytes())
+        tiny = made[-1].convert("RGBA").resize((16, 16), BOX)
+        average, hue, chroma = tint(tiny.tobytes())
         return Rendered({v.name: blobs[v.name] for v in variants}, width, height, average, hue, chroma)
 
 
 def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> bytes:
-    """Return a rendered variant as JPEG for the browsers that know no WebP; what is transparent becomes white."""
+    """Return a rendered variant as JPEG for browsers without WebP; transparent pixels become white."""
     with _rejecting(webp):
         out = io.BytesIO()
         _on_white(_open(webp, budget_bytes)[1]).save(out, "JPEG", quality=quality, optimize=True)
@@ -99,11 +99,11 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
 
 
 def analyse(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> ImageAppearance:
-    """Return what a rendered variant looks like; what is transparent counts as white."""
+    """Analyse a rendered variant; transparent pixels count as white."""
     with _rejecting(webp):
         shown = _on_white(_open(webp, budget_bytes)[1])
-        few, grey = shown.resize((LOOK_PX, LOOK_PX), BOX), shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
-        return analyse_pixels(few.tobytes(), grey.tobytes())
+        small, grey = shown.resize((PALETTE_PX, PALETTE_PX), BOX), shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
+        return analyse_pixels(small.tobytes(), grey.tobytes())
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -112,20 +112,20 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def grey_webp(pixels: bytes, size: tuple[int, int], shown: tuple[int, int]) -> bytes:
-    """Return bytes of brightness, row by row, as a WebP of another size."""
-    picture = Image.frombytes("L", size, pixels)
-    return webp(picture.resize(shown, Image.Resampling.BICUBIC).convert("RGB"), 85, 4)
+    """Return grey pixels, row by row, as a WebP of the size `shown`."""
+    image = Image.frombytes("L", size, pixels)
+    return webp(image.resize(shown, Image.Resampling.BICUBIC).convert("RGB"), 85, 4)
 
 
 def render_pair(body: bytes) -> tuple[bytes, bytes]:
-    """Return (600 px, 150 px) by the default recipe. For benchmarks: the budget is wide enough for any of their pictures."""
+    """Return (600 px, 150 px) by the default recipe. For benchmarks: the budget is large enough for all of their images."""
     table = {variant.name: variant for variant in cover_variants()}
-    made = render(body, (table["detail"], table["thumbnails"]), budget_bytes=8 << 30).variants
-    return made["detail"], made["thumbnails"]
+    variants = render(body, (table["detail"], table["thumbnails"]), budget_bytes=8 << 30).variants
+    return variants["detail"], variants["thumbnails"]
 
 
 def warm_up() -> None:
-    """Import what Pillow imports on first use, so that processes forked from this one share it."""
+    """Import what Pillow imports on first use, so that forked processes share the memory."""
     from PIL import TiffImagePlugin as _reads_exif  # noqa: F401
 
     Image.preinit()
@@ -135,7 +135,7 @@ def warm_up() -> None:
 
 
 def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
-    """Open a picture up to its pixels, and refuse it when they would cost too much."""
+    """Open an image without decoding its pixels. Raises `ImageRejected` if that would cost too much."""
     format_ = sniff(body)
     if format_ is None:
         raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
@@ -149,7 +149,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
             kind, bytes_per_px = "JPEG in several scans", layout.coefficient_bytes * COEFFICIENT_SLACK
     if size is not None:
         decode_cost(size, kind, bytes_per_px, budget_bytes)
-    Image.MAX_IMAGE_PIXELS = most_pixels(budget_bytes)  # Pillow's own limit is the second line, behind ours
+    Image.MAX_IMAGE_PIXELS = max_pixels(budget_bytes)  # Pillow's own limit is a second line of defence
     image = Image.open(io.BytesIO(body), formats=(format_,))
     cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
     return Facts(format_, image.width, image.height, image.mode, cost), image
@@ -157,7 +157,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
 
 @contextlib.contextmanager
 def _rejecting(body: bytes) -> Iterator[None]:
-    """Turn what Pillow raises on bad bytes into `ImageRejected`; make its bomb warning an error and drop its other warnings."""
+    """Turn what Pillow raises on invalid bytes into `ImageRejected`; its bomb warning too, and ignore its other warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -169,18 +169,18 @@ def _rejecting(body: bytes) -> Iterator[None]:
                 f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
             ) from error
         except _BROKEN as error:
-            # The text of a Pillow error may quote the picture: only its type is ours to show.
+            # The message of a Pillow error may quote the image: only its type is shown.
             raise ImageRejected(f"broken {sniff(body) or 'picture'}: {type(error).__name__}") from error
 
 
 # --- pixels
 
 
-def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the decoded picture shrunk to `size`, in a mode that holds colours.
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the decoded image, resized, in a mode that can be filtered.
 
-    What has to be converted first is converted in strips and thinned on the way: a whole second copy, and a third one for
-    premultiplied alpha, would cost more memory than decoding.
+    Other modes are converted strip by strip and reduced on the way: a complete second copy, and a third one for premultiplied
+    alpha, would cost more memory than decoding.
     """
     if image.mode in _SHRINKABLE and not image.has_transparency_data:
         if image.size == size:
@@ -190,7 +190,7 @@ def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     factor = max(1, int(min(width / size[0], height / size[1]) / REDUCING_GAP))
     whole: Image.Image | None = None
     for top in range(0, height, STRIP_ROWS * factor):
-        strip = _plain(image.crop((0, top, width, min(height, top + STRIP_ROWS * factor))))
+        strip = _to_plain_mode(image.crop((0, top, width, min(height, top + STRIP_ROWS * factor))))
         if factor > 1:
             strip = strip.reduce(factor)
         if whole is None:
@@ -201,8 +201,8 @@ def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return whole.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width / factor, height / factor))
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Convert to L, RGB, CMYK, or RGBa: premultiplied, so that the colour of transparent pixels does not bleed."""
+def _to_plain_mode(image: Image.Image) -> Image.Image:
+    """Convert to L, RGB, CMYK, or premultiplied RGBA, so that the colour of transparent pixels does not bleed."""
     if image.mode.startswith("I;16"):
         return image.point(lambda value: value / 257).convert("L")
     if image.has_transparency_data:
@@ -217,7 +217,7 @@ def _plain(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     try:
         return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    except _BROKEN:  # broken metadata is no reason to refuse a picture
+    except _BROKEN:  # broken metadata is no reason to reject an image
         return None
 
 
@@ -225,8 +225,8 @@ def _is_sideways(turn: Image.Transpose | None) -> bool:
     return turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
 
 
-def _srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return RGB, or RGBA when something is transparent, converted to sRGB when the picture came with another usable profile."""
+def _to_srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return RGB, or RGBA if anything is transparent, converted to sRGB if the image has another usable profile."""
     alpha = None
     if pixels.mode == "RGBa":
         pixels = pixels.convert("RGBA")
@@ -235,7 +235,7 @@ def _srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
         if alpha.getextrema()[0] == 255:
             alpha = None
     if profile:
-        pixels = _converted(pixels, profile)
+        pixels = _apply_profile(pixels, profile)
     if pixels.mode != "RGB":
         pixels = pixels.convert("RGB")
     if alpha is not None:
@@ -243,11 +243,11 @@ def _srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
     return pixels
 
 
-def _converted(pixels: Image.Image, profile: bytes) -> Image.Image:
+def _apply_profile(pixels: Image.Image, profile: bytes) -> Image.Image:
     try:
         origin = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if pixels.mode not in _PROFILE_SPACES.get(origin.profile.xcolor_space, ()):
-            return pixels  # a profile of another colour space than the pixels says nothing about them
+            return pixels  # a profile of another colour space than that of the pixels is ignored
         if _SRGB_NAME.fullmatch(ImageCms.getProfileDescription(origin).strip("\0")):
             return pixels
         done = ImageCms.profileToProfile(pixels, origin, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -256,20 +256,23 @@ def _converted(pixels: Image.Image, profile: bytes) -> Image.Image:
     return pixels if done is None else done
 
 
-def _shrunk(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
-    """Return a picture of this size, made from the smallest one in `made` that is sharp enough for it, and add it to `made`."""
+def _shrink(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:
+    """Return an image of this size, made from the smallest one in `made` that is large enough, and add it to `made`."""
     if made[-1].size == size:
         return made[-1]
-    enough = [picture for picture in made if max(picture.size) >= CHAIN_FACTOR * max(size)]
-    made.append((enough or made)[-1 if enough else 0].resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP))
+    large_enough = [image for image in made if max(image.size) >= CHAIN_FACTOR * max(size)]
+    made.append(
+        (large_enough or made)[-1 if large_enough else 0].resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    )
     return made[-1]
 
 
-def webp(picture: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
-    if blur_px:  # made from so few of its pixels that what it shows cannot be brought back
-        few = picture.convert("RGBA").resize(fit(picture.size, blur_px), BOX)
-        soft = few.resize(picture.size, Image.Resampling.BICUBIC)
-        picture = soft.filter(ImageFilter.GaussianBlur(max(picture.size) / blur_px / 3)).convert(picture.mode)
+def webp(image: Image.Image, quality: int, method: int, blur_px: int = 0) -> bytes:
+    """Encode an image as WebP without metadata, blurred if `blur_px` is given; see `Variant`."""
+    if blur_px:  # made from so few pixels that the contents cannot be restored
+        tiny = image.convert("RGBA").resize(fit(image.size, blur_px), BOX)
+        soft = tiny.resize(image.size, Image.Resampling.BICUBIC)
+        image = soft.filter(ImageFilter.GaussianBlur(max(image.size) / blur_px / 3)).convert(image.mode)
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=quality, method=method, exif=b"", xmp=b"", icc_profile=b"")
+    image.save(out, "WEBP", quality=quality, method=method, exif=b"", xmp=b"", icc_profile=b"")
     return out.getvalue()

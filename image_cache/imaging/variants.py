@@ -1,20 +1,20 @@
-"""What a picture is rendered into, and what comes back. Plain values without Pillow, for both sides of the decoder's socket."""
+"""Variants and their recipes, and the results of rendering: plain values for both sides of the decoder's socket."""
 
 import math
 from dataclasses import dataclass
 
 from image_cache.imaging.color import Colour
 
-RENDERER_VERSION = 1  # goes up when the same origin bytes and the same settings would give other pixels
+RENDERER_VERSION = 1  # incremented when the same bytes with the same settings would give other pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A recipe for derived bytes: WebP, longest side at most `edge_px`, never larger than the original.
 
-    `method` is libwebp's effort (0 to 6). `draft` says how much sharper than the result a JPEG is decoded: 1 lets libjpeg
-    shrink to anything not smaller than the result, 2 to anything not smaller than twice of it. `blur_px` is how many pixels of
-    its longest side survive: the rest is thrown away before the picture is drawn large and soft again, so nobody can sharpen it.
+    `method` is libwebp's effort (0 to 6). `draft` is how much larger than the result a JPEG is decoded: with 1 libjpeg may
+    shrink it to any size not below the result, with 2 not below twice the result. `blur_px` is the longest side to which the
+    image is reduced before it is enlarged again, so that the blur cannot be undone.
     """
 
     name: str
@@ -26,20 +26,20 @@ class Variant:
 
     @property
     def spec(self) -> str:
-        """Canonical text of everything here that decides the bytes; a part of every key."""
+        """Canonical text of everything that determines the bytes; part of every key."""
         return (
             f"{self.name};edge={self.edge_px};quality={self.quality};method={self.method}"
             f";draft={self.draft};renderer={RENDERER_VERSION}"
         ) + (f";blur={self.blur_px}" if self.blur_px else "")
 
 
-BLUR_PX = 12  # of the longest side of a blurred picture: colours and rough shapes, no face, no word
+BLUR_PX = 12  # longest side of a blurred image before it is enlarged: colours and rough shapes, no faces, no words
 # recipe -> (method, draft)
 RECIPES = {"fast": (2, 1), "quality": (4, 2)}
 
 
 def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
-    """Return the table of all variants: two for covers, the same at twice the size for `srcset`, one for streams."""
+    """Return the variants of covers: two sizes, the same at twice the size for `srcset`, and one for streams."""
     method, draft = RECIPES[recipe]
     edges = {
         "thumbnails": thumbnail_px,
@@ -52,7 +52,7 @@ def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int =
 
 
 def stream_variants(quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
-    """Return the variants of a stream image: three sizes, and two of them blurred for what is marked as sensitive."""
+    """Return the variants of a stream image: three sizes, and two of them blurred for sensitive images."""
     method, draft = RECIPES[recipe]
     return (
         Variant("stream_thumb", 200, quality, method, draft),
@@ -64,20 +64,20 @@ def stream_variants(quality: int = 85, recipe: str = "fast") -> tuple[Variant, .
 
 
 def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
-    """Return the size inside a square of `edge_px`: never larger than it is, no side below one pixel, the nearest aspect ratio."""
+    """Return the size that fits a square of `edge_px`: never enlarged, no side below one pixel, the nearest aspect ratio."""
     longest, shortest = max(size), min(size)
     if longest <= edge_px:
         return size
     exact = shortest * edge_px / longest
     near = (max(1, math.floor(exact)), max(1, math.ceil(exact)))
-    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as a browser and every other tool would have it.
+    # Nearest in ratio, not in pixels: 4:3 at 150 px is 113 high, as in browsers and other tools.
     short = min(near, key=lambda side: abs(longest / shortest - edge_px / side))
     return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the header of a picture says. Sizes are those of the stored pixels; `cost_bytes` is what decoding it may need."""
+    """Facts from the header of an image. Width and height are before orientation; `cost_bytes` is what decoding may need."""
 
     format: str
     width: int
@@ -88,7 +88,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One picture, rendered. `variants` maps names to WebP; width and height are the original's after orientation.
+    """A rendered image. `variants` maps names to WebP bytes; width and height are those of the original after orientation.
 
     `average` is "#rrggbb" in sRGB. `hue` (OKLCH degrees, a multiple of 5 below 360) and `chroma` (a multiple of .02) tint a page.
     """

@@ -1,4 +1,4 @@
-"""A frame of a video, taken by the program ffmpeg in a process of its own with limits. Without the program a clear refusal."""
+"""Frames of a video, extracted by ffmpeg in a process with resource limits."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ WALL_S = 40.0
 FRAME_BYTES = 20_000_000
 MAX_TIMESTAMP_S = 24 * 3600.0
 
-# The limits are set in a process of their own that then becomes ffmpeg: doing it between fork and exec is not safe with threads.
+# The limits are set by a new process that then becomes ffmpeg: setting them between fork and exec is not safe with threads.
 _START = (
     "import json, os, resource, sys; limits = json.loads(sys.argv[1]);"
     "[resource.setrlimit(getattr(resource, name), (value, value)) for name, value in limits.items()];"
@@ -25,9 +25,9 @@ _LIMITS = {"RLIMIT_AS": MEMORY_BYTES, "RLIMIT_CPU": CPU_S, "RLIMIT_FSIZE": 0, "R
 
 
 def create_thumbnail_from_video(video_path: str | Path, timestamp: float = 5) -> bytes:
-    """Return the frame at so many seconds as JPEG; the first one of a video that is shorter.
+    """Return the frame at `timestamp` seconds as JPEG; the first one if the video is shorter.
 
-    Raises `ProgramMissing` when ffmpeg is not installed, `VideoRejected` when there is no frame to be had.
+    Raises `ProgramMissing` if ffmpeg is not installed, `VideoRejected` if there is no frame.
     """
     program = shutil.which(PROGRAM)
     if program is None:
@@ -47,7 +47,7 @@ def _frame(program: str, path: Path, timestamp: float) -> bytes:
     command = [
         *(sys.executable, "-I", "-c", _START, json.dumps(_LIMITS), program),
         *("-nostdin", "-v", "error", "-threads", "1", "-protocol_whitelist", "file,pipe", "-ss", f"{timestamp:g}"),
-        # A playlist could name other files of this machine: only what is a video by itself is opened.
+        # A playlist could name other files on this server: only self-contained formats are opened.
         *("-format_whitelist", "mov,mp4,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,m4v"),
         *("-i", f"file:{path}", "-an", "-frames:v", "1", "-q:v", "3", "-f", "image2pipe", "-c:v", "mjpeg", "pipe:1"),
     ]

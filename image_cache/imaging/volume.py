@@ -1,7 +1,7 @@
-"""Pictures of volumes: header facts and three middle slices of a NIfTI or MGH file, made by a limited child process.
+"""Previews of volumes: header facts and three middle slices of a NIfTI or MGH file, made by a sandboxed child process.
 
-This module belongs to the web process and knows no nibabel. The child opens nothing: it is given the open file, reads what it
-needs of it, and is gone afterwards. There is one at a time; what was made last is kept in memory.
+This module runs in the web process and knows no nibabel. The child opens nothing: it gets the open file, reads what it needs, and
+exits. There is one child at a time; the latest previews are cached in memory.
 """
 
 import importlib.util
@@ -24,15 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 WALL_S = 20.0
 CPU_S = 12
-BUDGET_BYTES = 192 << 20  # address space beyond the interpreter with its libraries: 64 MB unfolded, and room to draw
-MAX_ANSWER_BYTES = 4 << 20
-KEPT = 16  # previews in memory, at most 100 KB each
+BUDGET_BYTES = 192 << 20  # address space beyond the interpreter with its libraries: 64 MB decompressed, and room to render
+MAX_RESPONSE_BYTES = 4 << 20
+MAX_PREVIEWS = 16  # in memory, at most 100 KB each
 
 _START = (
     "import json, sys; root, limits = sys.argv[1:]; sys.path.insert(0, root); "
     "from image_cache.imaging.volume_worker import main; main(**json.loads(limits))"
 )
-# One thread each: the limits of the child allow no others.
+# One thread per library: the limits of the child allow no more.
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -44,11 +44,11 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One picture: which plane, where of how many, its size in px, and WebP bytes."""
+    """One image: the name of its plane, `index` (from 1) of `count` slices, its size in px, and WebP bytes."""
 
     name: str
-    at: int
-    of: int
+    index: int
+    count: int
     width: int
     height: int
     body: bytes
@@ -56,7 +56,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a volume shows. `refusal`: why there are no pictures although the header can be read."""
+    """A preview. `refusal`: why there are no slices although the header can be read."""
 
     facts: tuple[tuple[str, str], ...]
     slices: tuple[Slice, ...]
@@ -64,22 +64,22 @@ class Preview:
 
 
 class Previewer:
-    """Makes previews. Any thread; nothing is started before the first one."""
+    """Makes previews. Any thread."""
 
     def __init__(self) -> None:
-        self._making = threading.Lock()  # held while the child works: two would need two budgets
+        self._making = threading.Lock()  # held while the child works: two children would need two budgets
         self._lock = threading.Lock()  # protects _kept
         self._kept: OrderedDict[str, Preview | FileRejected] = OrderedDict()
 
     def preview(self, path: Path, name: str, sha256: str) -> Preview:
         """Return the preview of the file with this hash.
 
-        Raises `FileRejected` for what is no volume, or a broken one; `DecoderFailed` when the child died or took too long.
+        Raises `FileRejected` if it is not a volume, or broken; `DecoderFailed` if the child died or took too long.
         """
-        found = self._look(sha256)
+        found = self._peek(sha256)
         if found is None:
             with self._making:
-                found = self._look(sha256)
+                found = self._peek(sha256)
                 if found is None:
                     try:
                         found = _make(path, name)
@@ -87,13 +87,13 @@ class Previewer:
                         found = error
                     with self._lock:
                         self._kept[sha256] = found
-                        while len(self._kept) > KEPT:
+                        while len(self._kept) > MAX_PREVIEWS:
                             self._kept.popitem(last=False)
         if isinstance(found, FileRejected):
             raise FileRejected(found.name, found.expected, found.found)
         return found
 
-    def _look(self, sha256: str) -> Preview | FileRejected | None:
+    def _peek(self, sha256: str) -> Preview | FileRejected | None:
         with self._lock:
             found = self._kept.get(sha256)
             if found is not None:
@@ -102,12 +102,12 @@ class Previewer:
 
 
 def is_volume(name: str) -> bool:
-    """Tell by its name whether a file may be a volume."""
+    """Return True if the name is that of a volume."""
     return name.lower().endswith(SUFFIXES)
 
 
 def is_installed() -> bool:
-    """Tell whether the extra for previews is there."""
+    """Return True if the extra for previews is installed."""
     return importlib.util.find_spec("nibabel") is not None
 
 
@@ -116,11 +116,11 @@ def _make(path: Path, name: str) -> Preview:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise StorageError(str(path), error.strerror or str(error)) from error
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    our_end, child_end = socket.socketpair()
+    with our_end, child_end:
         limits = {
             "file": file,
-            "line": theirs.fileno(),
+            "line": child_end.fileno(),
             "name": name,
             "parent": os.getpid(),
             "budget_bytes": BUDGET_BYTES,
@@ -135,16 +135,18 @@ def _make(path: Path, name: str) -> Preview:
                 stderr=subprocess.DEVNULL,
                 env=_ENVIRONMENT,
                 cwd="/",
-                pass_fds=(file, theirs.fileno()),
+                pass_fds=(file, child_end.fileno()),
                 start_new_session=True,
             )
         except OSError as error:
             raise DecoderFailed(f"the preview does not start: {error.strerror}") from error
         finally:
             os.close(file)
-        theirs.close()
+        child_end.close()
         try:
-            head, blob = WorkerChannel(ours, max_body_bytes=MAX_ANSWER_BYTES).receive(deadline_at=time.monotonic() + WALL_S + 2)
+            head, blob = WorkerChannel(our_end, max_body_bytes=MAX_RESPONSE_BYTES).receive(
+                deadline_at=time.monotonic() + WALL_S + 2
+            )
         except ProtocolError as error:
             raise DecoderFailed(f"the preview left ({error})") from error
         finally:
@@ -154,23 +156,23 @@ def _make(path: Path, name: str) -> Preview:
 
 
 def _preview(name: str, head: dict[str, Any], blob: bytes) -> Preview:
-    """Build the value from an answer. The child handled hostile bytes, so its answer is checked like a stranger's."""
+    """Build the preview from a response. The child decoded untrusted bytes, so its response is not trusted either."""
     if "failed" in head:
         raise DecoderFailed(str(head["failed"])[:300])
     if "expected" in head:
         raise FileRejected(name, str(head["expected"])[:200], str(head.get("found"))[:200])
     try:
         facts = tuple((str(key)[:40], str(value)[:200]) for key, value in head["facts"][:20])
-        slices, at = [], 0
+        slices, offset = [], 0
         for title, index, count, width, height, size in head["slices"][:3]:
-            body = blob[at : at + int(size)]
-            at += int(size)
+            body = blob[offset : offset + int(size)]
+            offset += int(size)
             slices.append(Slice(str(title)[:20], int(index), int(count), int(width), int(height), body))
     except (KeyError, TypeError, ValueError) as error:
         raise DecoderFailed("the preview gave an answer that makes no sense") from error
-    is_sane = at == len(blob) and all(
-        one.body[:4] == b"RIFF" and one.body[8:12] == b"WEBP" and 0 < one.width <= 1000 and 0 < one.height <= 1000
-        for one in slices
+    is_sane = offset == len(blob) and all(
+        item.body[:4] == b"RIFF" and item.body[8:12] == b"WEBP" and 0 < item.width <= 1000 and 0 < item.height <= 1000
+        for item in slices
     )
     if not is_sane:
         raise DecoderFailed("the preview gave an answer that makes no sense")

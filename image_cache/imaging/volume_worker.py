@@ -1,7 +1,7 @@
-"""The process that reads one volume. Started by `volume.Previewer` only; everything here runs outside the web process.
+"""Volume process: reads one volume and renders its slices, started by `volume.Previewer`.
 
-nibabel reads the header; the voxels of three planes are read from where they stand. Of a compressed file only the first 64 MB
-are ever unfolded, and what is larger shows its header and no picture.
+nibabel reads the header; only the voxels of three planes are read. Of a compressed file at most 64 MB are decompressed; a larger one
+shows its header and no slices.
 """
 
 import contextlib
@@ -22,27 +22,27 @@ from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 
 from image_cache.errors import FileRejected
-from image_cache.imaging import pillow as imaging
+from image_cache.imaging import pillow
 from image_cache.imaging.decompress import MAX_DECOMPRESSED_BYTES, Decompressed, PlainFile, Source, decompressed
 from image_cache.sandbox.channel import WorkerChannel
 from image_cache.sandbox.limits import BASE_BYTES, ProcessLimits, confine, leave_network
 
 HEAD_BYTES = 4096
 MAX_DIM = 65_535
-MOST_SAMPLES = 320  # along an edge; a picture has no more pixels
+MAX_SAMPLES = 320  # along an edge; a slice has no more pixels
 EDGE_PX = 320
-MOST_STRETCH = 20.0
+MAX_STRETCH = 20.0
 PLANES = {"R": "Sagittal", "L": "Sagittal", "A": "Coronal", "P": "Coronal", "S": "Axial", "I": "Axial"}
 WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 
 
 class VolumeRejected(Exception):
-    """The header can be read, and there is a reason for no picture."""
+    """The header can be read, but the slices cannot be shown."""
 
 
 def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
-    """Answer one question and end. Everything that is needed is loaded before the limits come down."""
-    imaging.warm_up()
+    """Handle one request and exit. Everything that is needed is imported before the limits are applied."""
+    pillow.warm_up()
     leave_network()
     channel = WorkerChannel(socket.socket(fileno=line), max_body_bytes=0)
     loaded = _address_space()
@@ -56,30 +56,30 @@ def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu
     except MemoryError:
         head, blobs = {"failed": f"ran out of the {budget_bytes >> 20} MB it may read with"}, []
     channel.send(head, *blobs)
-    sys.stdout = None  # nothing is flushed into a closed pipe
+    sys.stdout = None  # so that nothing is flushed into a closed pipe
     os._exit(0)
 
 
 def read_volume(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the answer and the pictures. Raises `FileRejected` for what is no volume, or a broken one."""
-    is_folded = name.lower().endswith((".gz", ".mgz"))
-    start = decompressed(file, name, HEAD_BYTES, is_part=True) if is_folded else os.pread(file, HEAD_BYTES, 0)
+    """Return the response and the slices. Raises `FileRejected` if it is not a volume, or broken."""
+    is_compressed = name.lower().endswith((".gz", ".mgz"))
+    start = decompressed(file, name, HEAD_BYTES, is_part=True) if is_compressed else os.pread(file, HEAD_BYTES, 0)
     kind, header = _header(name, start)
     volume = Volume(name, header)
-    answer: dict[str, Any] = {"facts": [("Format", kind), *volume.facts()], "slices": []}
+    response: dict[str, Any] = {"facts": [("Format", kind), *volume.facts()], "slices": []}
     blobs: list[bytes] = []
     try:
-        source = _folded_source(file, name, volume) if is_folded else _plain_source(file, name, volume)
-        for title, at, of, size, body in volume.pictures(source):
-            answer["slices"].append((title, at, of, *size, len(body)))
+        source = _compressed_source(file, name, volume) if is_compressed else _plain_source(file, name, volume)
+        for title, index, count, size, body in volume.slices(source):
+            response["slices"].append((title, index, count, *size, len(body)))
             blobs.append(body)
     except VolumeRejected as error:
-        answer["refusal"] = str(error)
-    return answer, blobs
+        response["refusal"] = str(error)
+    return response, blobs
 
 
 class Volume:
-    """What a header says about the voxels: where they are, of which type, how they lie in the world."""
+    """The voxels according to a header: their position in the file, their type, their orientation in the world."""
 
     def __init__(self, name: str, header: Any) -> None:
         self._name = name
@@ -97,7 +97,7 @@ class Volume:
         self.total_bytes = self.dtype.itemsize
         for count in self.shape:
             self.total_bytes *= count
-        # Axes of length 1 are no axes of a picture; of a series the first volume is shown, which stands first in the file.
+        # Axes of length 1 are ignored. Of a series the first volume is shown, which comes first in the file.
         axes = [axis for axis, count in enumerate(self.shape) if count > 1] or [0]
         self._axes = axes[:3]
         self.first_bytes = self.dtype.itemsize
@@ -117,7 +117,7 @@ class Volume:
         ]
         return [(key, value) for key, value in facts if value]
 
-    def pictures(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
+    def slices(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
         """Yield (plane, index from 1, count, size, WebP) of the middle slices: three of a volume, one of a matrix."""
         if self.dtype.kind not in "biufc":
             raise VolumeRejected(f"voxels of type {self.dtype} are not drawn")
@@ -128,7 +128,7 @@ class Volume:
         for fixed in self._axes if len(self._axes) == 3 else [-1]:
             across, up = sorted((axis for axis in self._axes if axis != fixed), key=lambda axis: WORLD.get(codes[axis], axis))[:2]
             plane = self._plane(source, fixed, across, up)
-            if codes[up] in "RAS":  # up in the world is up in the picture
+            if codes[up] in "RAS":  # up in the world is up in the image
                 plane = plane[::-1]
             if codes[across] in "LPI":
                 plane = plane[:, ::-1]
@@ -138,20 +138,20 @@ class Volume:
             grey = np.clip((np.nan_to_num(plane, nan=low, posinf=high, neginf=low) - low) / (high - low), 0, 1)
             if self._is_inverted:
                 grey = 1 - grey
-            size = self._shown(across, up)
+            size = self._shown_size(across, up)
             pixels = np.ascontiguousarray((grey * 255).astype(np.uint8))
-            body = imaging.grey_webp(pixels.tobytes(), (plane.shape[1], plane.shape[0]), size)
-            of = self.shape[fixed] if fixed >= 0 else 1
+            body = pillow.grey_webp(pixels.tobytes(), (plane.shape[1], plane.shape[0]), size)
+            count = self.shape[fixed] if fixed >= 0 else 1
             yield (
                 (PLANES.get(codes[fixed], "Slice") if fixed >= 0 else "Matrix"),
-                (of // 2) + (fixed >= 0 and of > 1),
-                of,
+                (count // 2) + (fixed >= 0 and count > 1),
+                count,
                 size,
                 body,
             )
 
     def _plane(self, source: Source, fixed: int, across: int, up: int) -> Any:
-        """Return the middle plane as rows of `up`, columns of `across`; long edges are sampled, so a row at a time is held."""
+        """Return the middle plane, rows along `up`, columns along `across`. Long edges are sampled; one row at a time is in memory."""
         item = self.dtype.itemsize
         strides, step = {}, item
         for axis in self._axes:
@@ -162,11 +162,11 @@ class Volume:
         columns, rows = _samples(self.shape[fast]), _samples(self.shape[slow])
         plane = np.empty((len(rows), len(columns)), dtype=np.float32)
         for number, row in enumerate(rows):
-            at = start + row * strides[slow]
+            offset = start + row * strides[slow]
             if strides[fast] == item:
-                values = np.frombuffer(self._read(source, at, self.shape[fast] * item), self.dtype)[columns]
+                values = np.frombuffer(self._read(source, offset, self.shape[fast] * item), self.dtype)[columns]
             else:
-                cells = b"".join(self._read(source, at + column * strides[fast], item) for column in columns)
+                cells = b"".join(self._read(source, offset + column * strides[fast], item) for column in columns)
                 values = np.frombuffer(cells, self.dtype)
             with np.errstate(all="ignore"):
                 plane[number] = np.abs(values) if self.dtype.kind == "c" else values
@@ -178,19 +178,19 @@ class Volume:
             raise FileRejected(self._name, f"{count} bytes at {offset}", f"{len(data)}")
         return data
 
-    def _shown(self, across: int, up: int) -> tuple[int, int]:
-        """Return the size of a picture: voxels as wide and high as they are in the world, the longer edge `EDGE_PX`."""
+    def _shown_size(self, across: int, up: int) -> tuple[int, int]:
+        """Return the size of the image: with the proportions of the world, the longer edge `EDGE_PX`."""
         lengths = []
         for axis in (across, up):
             zoom = abs(self._zooms[axis]) if axis < len(self._zooms) else 1.0
             lengths.append(self.shape[axis] * (zoom if np.isfinite(zoom) and zoom > 0 else 1.0))
         longest = max(lengths)
-        least = longest / MOST_STRETCH
+        least = longest / MAX_STRETCH
         width, height = (max(1, round(EDGE_PX * max(length, least) / longest)) for length in lengths)
         return width, height
 
     def _codes(self) -> list[str]:
-        """Return where each axis points to in the world (R, A, S or the opposite), "?" where nothing says so."""
+        """Return the direction of each axis in the world (R, A, S or the opposite), "?" if it is unknown."""
         found: list[str] = []
         with contextlib.suppress(ValueError, np.linalg.LinAlgError):
             if np.isfinite(self._affine).all():
@@ -212,7 +212,7 @@ def _header(name: str, start: bytes) -> tuple[str, Any]:
     with _rejecting(name, f"a {kind} header"):
         if kind == "MGH":
             return kind, reader.from_fileobj(io.BytesIO(start))
-        # The bare header: extensions behind it may be long, and nothing here needs them.
+        # Without the extensions after the header, which may be long.
         return kind, reader(start[: reader.template_dtype.itemsize])
 
 
@@ -223,23 +223,23 @@ def _plain_source(file: int, name: str, volume: Volume) -> Source:
     return PlainFile(file)
 
 
-def _folded_source(file: int, name: str, volume: Volume) -> Source:
+def _compressed_source(file: int, name: str, volume: Volume) -> Source:
     if volume.offset < 0:
         raise FileRejected(name, "voxels behind the header", f"offset {volume.offset}")
     if volume.offset + volume.first_bytes > MAX_DECOMPRESSED_BYTES:
         raise VolumeRejected(f"its first volume unfolds to more than {MAX_DECOMPRESSED_BYTES >> 20} MB")
-    whole = volume.offset + volume.total_bytes
-    body = decompressed(file, name, volume.offset + volume.first_bytes, whole=whole)
+    expected_bytes = volume.offset + volume.total_bytes
+    body = decompressed(file, name, volume.offset + volume.first_bytes, expected_bytes=expected_bytes)
     return Decompressed(body)
 
 
 def _samples(count: int) -> Any:
-    """Return the indices that are looked at along an edge."""
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_SAMPLES)).round().astype(np.int64))
+    """Return the indices that are sampled along an edge."""
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_SAMPLES)).round().astype(np.int64))
 
 
 def _window(planes: list[Any]) -> tuple[float, float]:
-    """Return the values that are black and white: nearly all of what the planes have, without the outliers."""
+    """Return the values for black and white: the range of the planes without outliers."""
     values = np.concatenate([plane[np.isfinite(plane)].ravel() for plane in planes])
     if not values.size:
         return 0.0, 1.0

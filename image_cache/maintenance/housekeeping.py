@@ -49,7 +49,7 @@ class Housekeeping:
         self.decoder.close_idle()
         index, jobs = self.covers.cache.index, self.covers.jobs
         with self._logged_failures("mend"):
-            index.database.notice_replacement()
+            index.database.drop_if_replaced()
             if index.is_incomplete():
                 self._rebuild()
             if not index.meta("registered_at"):
@@ -76,7 +76,7 @@ class Housekeeping:
         with self._logged_failures("sweep"), self._leading() as leads:
             if leads:
                 maintenance.sweep(self.covers.cache)
-                self.covers.jobs.forget_old(older_than_s=DAY_S)
+                self.covers.jobs.remove_old(older_than_s=DAY_S)
 
     def retain(self) -> None:
         """Evict what was not used for the retention time, a little per day, and only while it could be fetched again."""
@@ -85,7 +85,7 @@ class Housekeeping:
                 return
             cache = self.covers.cache
             limit = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
-            removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, most=limit)
+            removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, limit=limit)
             if removed:
                 logger.info("retention removed=%s unused_days=%s", removed, self.retention_days)
 

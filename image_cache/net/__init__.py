@@ -1,1 +1,1 @@
-"""The guarded fetch: addresses, peer policy, HTTP client, rate limits."""
+"""The guarded HTTP client: URLs, peer policy, deadlines, retries, rate limits."""

@@ -1,7 +1,7 @@
-"""Fetch from an origin: bytes of a URL, within limits of size and time, or an error that says why not.
+"""HTTP client for origins, with limits of size and time.
 
-Redirects are walked here, so that every hop goes through `adapters/peer.py`. Importing this module costs 12 MB (requests);
-what the web process needs before the first fetch is in `adapters/policy.py`, `adapters/address.py` and `adapters/backoff.py`.
+Redirects are followed here, so that every hop passes the peer policy. Importing this module costs 12 MB (requests); processes that
+may never fetch import `net/lazy_client.py`.
 """
 
 import io
@@ -17,17 +17,17 @@ import urllib3.exceptions
 
 from image_cache import __version__
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
-from image_cache.net import deadline
+from image_cache.net.deadline import Deadline, DeadlineWatcher, MinimumSpeed, current_deadline
 from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.transport import guarded_session
 from image_cache.net.url import ILLEGAL, Target
 
 MAX_REDIRECTS = 3
-CHUNK_BYTES = 256 * 1024  # most at a time; usually what one read of the socket brings
+CHUNK_BYTES = 256 * 1024  # at most; usually a chunk is what one read of the socket returns
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-BUSY = frozenset({408, 425, 429})  # with 5xx: asking again later helps
-# JPEG first where an origin can choose: the decoder reads it at a fraction of its size, 3 bytes a pixel instead of 12 to 20.
+BUSY = frozenset({408, 425, 429})  # with 5xx: a retry can succeed
+# JPEG first where an origin can choose: it can be decoded at reduced size, with 3 bytes per pixel instead of 12 to 20.
 ACCEPT = "image/jpeg, image/png;q=0.9, image/*;q=0.8, */*;q=0.5"
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"')
@@ -39,28 +39,28 @@ _NOT_FRESH = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECA
 
 
 class HttpResponse:
-    """The head of an answer whose body is still to be read, in chunks, under the limits of its fetch."""
+    """Status and headers of a response; the body is read in chunks, under the limits of its fetch."""
 
     def __init__(
         self,
         url: str,
         response: requests.Response,
-        watch: deadline.Deadline,
+        deadline: Deadline,
         max_bytes: int,
-        pace: deadline.MinimumSpeed | None = None,
+        min_speed: MinimumSpeed | None = None,
     ) -> None:
         self.url = url
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.length = _length(url, response)
         self._response = response
-        self._watch = watch
+        self._deadline = deadline
         self._max_bytes = max_bytes
-        self._pace = pace
+        self._min_speed = min_speed
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it comes. Raises `OriginTooLarge` at the byte after the limit, `OriginUnavailable` when it ends early
-        or too late. What was yielded before an error is all that came: nothing is held back.
+        """Yield the body as it arrives. Raises `OriginTooLarge` at the first byte over the limit, `OriginUnavailable` if the body
+        is cut short or takes too long. Everything received before an error has been yielded.
         """
         got_bytes = window_bytes = 0
         while chunk := self._read():
@@ -68,29 +68,29 @@ class HttpResponse:
             if got_bytes > self._max_bytes:
                 raise OriginTooLarge(self.url, self._max_bytes, got_bytes)
             yield chunk
-            if self._pace is not None:
+            if self._min_speed is not None:
                 window_bytes += len(chunk)
-                if window_bytes >= self._pace.window_bytes:
-                    self._watch.renew()
+                if window_bytes >= self._min_speed.window_bytes:
+                    self._deadline.restart()
                     window_bytes = 0
         if self.length is not None and got_bytes != self.length:
             raise OriginUnavailable(self.url, f"announced {self.length} bytes and sent {got_bytes}")
 
     def _read(self) -> bytes:
-        with _our_errors(self.url, self._watch):
-            # `read1` goes through http.client, which bounds the lines of a chunked body; `stream` reads them without end. `read`
-            # would wait for a full chunk, and lose the beginning of one that a cut leaves unfinished.
+        with _translate_errors(self.url, self._deadline):
+            # `read1` uses http.client, which limits the length of lines in a chunked body; `stream` does not. `read` would wait
+            # for a full chunk, and lose the beginning of one that is cut off.
             chunk: bytes = self._response.raw.read1(CHUNK_BYTES, decode_content=False)
-        if self._watch.is_over:  # a cut line looks like the end of a body without a length
-            raise _too_slow(self.url, self._watch)
+        if self._deadline.is_over:  # a closed connection looks like the end of a body without a length
+            raise _too_slow(self.url, self._deadline)
         return chunk
 
 
 class HttpClient:
-    """Fetches URLs that `policy` allows. Any thread may call it; connections are kept for a while, threads are not.
+    """Fetches URLs that the policy allows. Any thread may call it; connections are pooled.
 
-    A fetch takes at most `deadline_s` in all, `connect_timeout_s` to each address tried, `read_timeout_s` from one byte to the next.
-    `contact` goes into the User-Agent. `private_cas`: host to certificate file, for hosts with an authority of their own.
+    A fetch takes at most `deadline_s` in total, `connect_timeout_s` per address, `read_timeout_s` between two bytes. `contact` is
+    part of the User-Agent. `private_cas`: host to certificate file, for hosts with a private certificate authority.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class HttpClient:
         printable = re.sub(r"[^ -~]|[()]", "", contact).strip()
         self._user_agent = f"VinylVault/{__version__}" + (f" (+{printable})" if printable else "")
         self._session = guarded_session(policy, private_cas)
-        self._watchdog = deadline.DeadlineWatcher()
+        self._watcher = DeadlineWatcher()
 
     def fetch(self, url: str, *, etag: str = "", last_modified: str = "") -> FetchResult:
-        """Return what `url` holds, or a 304 when it is still what the validators name.
+        """Fetch the body of `url`, or a 304 if the validators still hold.
 
         Raises `OriginDenied`, `OriginNotFound` (404, 410), `OriginTooLarge`, `OriginUnavailable`, or plain `OriginError` for other refusals.
         """
@@ -124,21 +124,21 @@ class HttpClient:
         if _DATE.fullmatch(last_modified):
             conditions["If-Modified-Since"] = last_modified
         accepted = frozenset({200, 304}) if conditions else frozenset({200})
-        with self.open(url, headers={"Accept": ACCEPT, **conditions}, accepted=accepted) as answer:
-            # BytesIO hands its buffer over without a copy; joining a list would hold a large body twice.
+        with self.open(url, headers={"Accept": ACCEPT, **conditions}, accepted=accepted) as response:
+            # BytesIO returns its buffer without a copy; joining a list would hold a large body twice.
             body = io.BytesIO()
-            if answer.status == 200:
-                body.writelines(answer.chunks())
-                if not body.tell():  # headers that were cut short look like this too
-                    raise OriginUnavailable(answer.url, "sent no bytes", status=200, kind="broken")
+            if response.status == 200:
+                body.writelines(response.chunks())
+                if not body.tell():  # headers that were cut off look like this too
+                    raise OriginUnavailable(response.url, "sent no bytes", status=200, kind="broken")
             return FetchResult(
-                url=answer.url,
-                status=answer.status,
+                url=response.url,
+                status=response.status,
                 body=body.getvalue(),
-                etag=_matching(_ETAG, answer.headers.get("ETag", "")),
-                last_modified=_matching(_DATE, answer.headers.get("Last-Modified", "")),
-                content_type=_matching(_CONTENT_TYPE, answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()),
-                fresh_s=_fresh_s(answer.headers),
+                etag=_matching(_ETAG, response.headers.get("ETag", "")),
+                last_modified=_matching(_DATE, response.headers.get("Last-Modified", "")),
+                content_type=_matching(_CONTENT_TYPE, response.headers.get("Content-Type", "").partition(";")[0].strip().lower()),
+                fresh_s=_fresh_s(response.headers),
             )
 
     @contextmanager
@@ -150,69 +150,69 @@ class HttpClient:
         accepted: frozenset[int] = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
-        pace: deadline.MinimumSpeed | None = None,
+        min_speed: MinimumSpeed | None = None,
         encodings: frozenset[str] = frozenset(),
         redirects: int = MAX_REDIRECTS,
     ) -> Iterator[HttpResponse]:
-        """Ask for `url` and yield the answer with one of the `accepted` statuses; its body is read with `HttpResponse.chunks`.
+        """Request `url` and yield the response if its status is one of `accepted`; read the body with `HttpResponse.chunks`.
 
-        The limits hold until the block ends, and the connection is closed there unless the body was read to its end. With a
-        `pace` there is no end to the time in all, as long as the body keeps that pace. `encodings` that the caller takes as they
-        are: nothing is ever decoded here. With `redirects=0` none is followed: headers that hold a secret go to `url` alone.
+        The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
+        `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
+        decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
         """
-        most = self._max_bytes if max_bytes is None else max_bytes
-        seconds = pace.window_s if pace is not None else self._deadline_s if deadline_s is None else deadline_s
-        with self._watchdog.watch(seconds) as watch:
-            if pace is not None:
-                watch.reason = f"slower than {pace}"
-            target, response = self._walk(url, headers or {}, watch, redirects)
+        limit_bytes = self._max_bytes if max_bytes is None else max_bytes
+        seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
+        with self._watcher.watch(seconds) as deadline:
+            if min_speed is not None:
+                deadline.reason = f"slower than {min_speed}"
+            target, response = self._send_following(url, headers or {}, deadline, redirects)
             try:
-                _check_answer(target.url, response, accepted, encodings)
-                answer = HttpResponse(target.url, response, watch, most, pace)
-                if answer.length is not None and answer.length > most:
-                    raise OriginTooLarge(target.url, most, answer.length)
-                yield answer
+                _check_response(target.url, response, accepted, encodings)
+                opened = HttpResponse(target.url, response, deadline, limit_bytes, min_speed)
+                if opened.length is not None and opened.length > limit_bytes:
+                    raise OriginTooLarge(target.url, limit_bytes, opened.length)
+                yield opened
             finally:
                 response.close()
 
     def close(self) -> None:
-        """Cut running fetches (they raise `OriginUnavailable`), drop the connections, end the threads."""
-        self._watchdog.close()
+        """Abort running fetches (they raise `OriginUnavailable`), close the connections, end the threads."""
+        self._watcher.close()
         self._session.close()
 
-    def _walk(
-        self, url: str, headers: Mapping[str, str], watch: deadline.Deadline, redirects: int
+    def _send_following(
+        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int
     ) -> tuple[Target, requests.Response]:
         target = self._policy.check(url)
         for _ in range(redirects + 1):
-            response = self._send(target, headers, watch)
+            response = self._send(target, headers, deadline)
             if response.status_code not in REDIRECTS:
                 return target, response
-            response.close()  # unread: its body may be endless, and the next hop resolves and dials anew
-            target = self._follow(target, response.headers.get("Location", ""))
+            response.close()  # unread, because its body may be endless
+            target = self._next_target(target, response.headers.get("Location", ""))
         reason = f"more than {redirects} redirects" if redirects else "a redirect where none belongs"
         raise OriginError(url, reason, status=response.status_code)
 
-    def _send(self, target: Target, headers: Mapping[str, str], watch: deadline.Deadline) -> requests.Response:
+    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline) -> requests.Response:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
-        token = deadline.current.set(watch)
+        token = current_deadline.set(deadline)
         try:
-            with _our_errors(target.url, watch):
-                # Prepared without the session, which would merge in cookies and passwords if it had any.
+            with _translate_errors(target.url, deadline):
+                # Prepared without the session, so that it cannot add cookies or passwords.
                 request = requests.Request("GET", target.url, headers=sent).prepare()
                 response = self._session.send(request, stream=True, allow_redirects=False, timeout=self._timeouts, proxies={})
         finally:
-            deadline.current.reset(token)
-        if watch.is_over:  # http.client takes a cut line for the end of the headers
+            current_deadline.reset(token)
+        if deadline.is_over:  # http.client takes a closed connection for the end of the headers
             response.close()
-            raise _too_slow(target.url, watch)
+            raise _too_slow(target.url, deadline)
         return response
 
-    def _follow(self, target: Target, location: str) -> Target:
+    def _next_target(self, target: Target, location: str) -> Target:
         with suppress(UnicodeError):
             location = location.encode("latin-1").decode("utf-8")  # http.client read the bytes as Latin-1
         try:
-            # urljoin would drop tabs and line ends silently
+            # urljoin would silently remove tabs and line breaks
             joined = "" if ILLEGAL.search(location) else urljoin(target.url, location)
         except ValueError:  # brackets without an IPv6 address
             joined = ""
@@ -222,19 +222,19 @@ class HttpClient:
         if target.peer.scheme == "https" and following.peer.scheme == "http":
             raise OriginDenied(target.url, f"a redirect from https to http, at {following.peer.host}")
         if self._policy.is_trusted(following.peer) and not self._policy.is_trusted(target.peer):
-            # The operator trusts that server to us, not to whoever can write a Location header.
+            # The operator trusts this server with our own requests, not with those of any origin that can redirect.
             raise OriginDenied(target.url, f"a redirect from outside to the trusted {following.peer}")
         return following
 
 
 @contextmanager
-def _our_errors(url: str, watch: deadline.Deadline) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into ours. Nothing that the origin sent goes into the sentence."""
+def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
+    """Turn the errors of requests and urllib3 into ours. Their messages contain nothing that the origin sent."""
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        if watch.is_over:
-            raise _too_slow(url, watch) from error
+        if deadline.is_over:
+            raise _too_slow(url, deadline) from error
         if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
             raise OriginUnavailable(url, "the TLS certificate or connection is not valid", kind="tls") from error
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
@@ -242,11 +242,11 @@ def _our_errors(url: str, watch: deadline.Deadline) -> Iterator[None]:
         raise OriginUnavailable(url, "the connection broke, or the answer is not HTTP", kind="broken") from error
 
 
-def _too_slow(url: str, watch: deadline.Deadline) -> OriginUnavailable:
-    return OriginUnavailable(url, watch.reason, kind="timeout")
+def _too_slow(url: str, deadline: Deadline) -> OriginUnavailable:
+    return OriginUnavailable(url, deadline.reason, kind="timeout")
 
 
-def _check_answer(url: str, response: requests.Response, accepted: frozenset[int], encodings: frozenset[str]) -> None:
+def _check_response(url: str, response: requests.Response, accepted: frozenset[int], encodings: frozenset[str]) -> None:
     status = response.status_code
     if status in {404, 410}:
         raise OriginNotFound(url, f"answered {status}", status=status)
@@ -263,7 +263,7 @@ def _check_answer(url: str, response: requests.Response, accepted: frozenset[int
 
 
 def _length(url: str, response: requests.Response) -> int | None:
-    """Return the announced length; None when the body ends by itself (chunked) or with the connection."""
+    """Return the announced length; None if the body is chunked or ends with the connection."""
     if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
     text = response.headers.get("Content-Length", "").strip()
@@ -277,9 +277,9 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     try:
-        # Against the origin's own clock: ours may be wrong.
+        # Relative to the origin's clock, because ours may be wrong.
         pause = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError, OverflowError):  # no date, or one with a time zone and one without
+    except (ValueError, TypeError, OverflowError):  # not a date, or only one of them with a time zone
         return None
     return max(0.0, pause.total_seconds())
 

@@ -1,7 +1,7 @@
-"""Which servers may be spoken to: the rules of one vault, from the URL down to the connected socket.
+"""Peer policy: which servers may be contacted, from the URL down to the connected socket.
 
-A name is resolved once for a connection, every answer must pass, one of those answers is dialled, and the connected peer is compared
-with it. Nothing here needs an HTTP library, so the rules can be checked when the service starts.
+A name is resolved once per connection, every address must pass, one of them is dialled, and the connected peer is compared with
+it. Needs no HTTP library, so that the rules can be checked when the service starts.
 """
 
 import logging
@@ -19,10 +19,10 @@ from image_cache.net.url import (
     Target,
     canonical_host,
     interface_networks,
+    ip_literal,
     is_private_name,
-    literal,
     parse_url,
-    refusal,
+    refusal_reason,
 )
 
 logger = logging.getLogger(__name__)
@@ -35,12 +35,12 @@ Connect = Callable[[str, int, float], socket.socket]
 
 
 def resolve_by_system(host: str, port: int) -> list[str]:
-    """Return the addresses of a name in the order that the system prefers. Blocks as long as the system's resolver likes."""
+    """Return the addresses of a name in the order of the system. Blocks as long as the system's resolver does."""
     return list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
 
 
 def connect_by_tcp(address: str, port: int, timeout_s: float) -> socket.socket:
-    """Open a TCP connection to an IP address; no name is looked up."""
+    """Open a TCP connection to an IP address."""
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
@@ -52,7 +52,7 @@ def connect_by_tcp(address: str, port: int, timeout_s: float) -> socket.socket:
 
 
 class HostList:
-    """Hosts by exact name, or with a leading dot a host and all below it. `.example.com` does not hold `evilexample.com`."""
+    """Host names; one with a leading dot includes its subdomains. `.example.com` does not contain `evilexample.com`."""
 
     def __init__(self, setting: str, entries: Iterable[str]) -> None:
         self._exact: set[str] = set()
@@ -74,11 +74,11 @@ class HostList:
 
 
 class PeerPolicy:
-    """The rules of one vault, and the only way to a socket. Any thread may use it.
+    """The rules of one vault, and the only way to get a socket. Any thread may use it.
 
-    `trusted_origins` are exact `scheme://host:port`; for them name, port and address are not judged. The denylist wins over
-    everything, the allowlist (when it has entries) holds for trusted origins too. `resolve`, `connect` and `own_networks` are the
-    edges of the process.
+    `trusted_origins` are exact `scheme://host:port`; their names, ports and addresses are not checked. The denylist overrides
+    everything, the allowlist (if not empty) applies to trusted origins too. `resolve`, `connect` and `local_networks` are what
+    tests replace.
     """
 
     def __init__(
@@ -89,15 +89,15 @@ class PeerPolicy:
         *,
         resolve: Resolve = resolve_by_system,
         connect: Connect = connect_by_tcp,
-        own_networks: Callable[[], list[Network]] = interface_networks,
+        local_networks: Callable[[], list[Network]] = interface_networks,
     ) -> None:
         allowlist = tuple(allowlist)
-        self._trusted = frozenset(_trusted(origin) for origin in trusted_origins)
+        self._trusted = frozenset(_parse_trusted(origin) for origin in trusted_origins)
         self._allowed = HostList("VINYL_VAULT_ORIGIN_ALLOWLIST", allowlist)
         self._denied = HostList("VINYL_VAULT_ORIGIN_DENYLIST", denylist)
         self._resolve = resolve
         self._connect = connect
-        self._own_networks = own_networks
+        self._local_networks = local_networks
         if self._allowed:
             logger.info("origins limited allowlist=%s", ",".join(allowlist))
         if self._trusted:
@@ -107,24 +107,24 @@ class PeerPolicy:
         return peer in self._trusted
 
     def check(self, url: str) -> Target:
-        """Take a URL apart and judge what can be judged before DNS. Raises `OriginDenied`."""
+        """Parse a URL and check what can be checked before DNS. Raises `OriginDenied`."""
         target = parse_url(url)
         self._check_peer(target.peer, url)
         return target
 
-    def dial(self, peer: Endpoint, timeout_s: float, watch: Deadline) -> socket.socket:
-        """Return a socket to an address of `peer` that was judged. Raises `OriginDenied`, or `OriginUnavailable` when none answers.
+    def dial(self, peer: Endpoint, timeout_s: float, deadline: Deadline) -> socket.socket:
+        """Return a socket connected to an allowed address of `peer`. Raises `OriginDenied`, or `OriginUnavailable` if none responds.
 
-        An address gets `timeout_s`, all together what is left of the watch.
+        Each address gets `timeout_s`, all together what is left of the deadline.
         """
         self._check_peer(peer, str(peer))
-        addresses = self._addresses(peer, watch)
+        addresses = self._addresses(peer, deadline)
         reason = "no address"
         for address in addresses[:MAX_DIALS]:
-            if watch.is_over:
+            if deadline.is_over:
                 break
             try:
-                sock = self._connect(str(address), peer.port, min(timeout_s, watch.remaining_s()))
+                sock = self._connect(str(address), peer.port, min(timeout_s, deadline.remaining_s()))
             except OSError as error:
                 reason = error.strerror or "timed out"
                 continue
@@ -145,7 +145,7 @@ class PeerPolicy:
             return
         if peer.port not in PORTS:
             raise OriginDenied(url, f"port {peer.port} is not a web port")
-        address = literal(peer.host)
+        address = ip_literal(peer.host)
         if address is not None:
             self._check_address(peer, address, url)
         elif is_private_name(peer.host):
@@ -154,33 +154,33 @@ class PeerPolicy:
     def _check_address(self, peer: Endpoint, address: Address, url: str) -> None:
         if str(address) in self._denied:
             raise OriginDenied(url, f"{address} is on the denylist")
-        if peer not in self._trusted and (reason := refusal(address, self._own_networks())):
+        if peer not in self._trusted and (reason := refusal_reason(address, self._local_networks())):
             shown = peer.host if peer.host == str(address) else f"{peer.host} leads to {address}"
             raise OriginDenied(url, f"{shown}: {reason}")
 
     def _check_connected(self, peer: Endpoint, address: Address, sock: socket.socket) -> None:
-        connected = literal(sock.getpeername()[0])
+        connected = ip_literal(sock.getpeername()[0])
         if connected != address:
             raise OriginDenied(str(peer), f"{peer.host} was dialled at {address} and answered from {connected}")
         self._check_address(peer, connected, str(peer))
 
-    def _addresses(self, peer: Endpoint, watch: Deadline) -> list[Address]:
-        address = literal(peer.host)
+    def _addresses(self, peer: Endpoint, deadline: Deadline) -> list[Address]:
+        address = ip_literal(peer.host)
         if address is not None:
             return [address]
         found: list[Address] = []
-        for answer in self._look_up(peer, watch):
-            address = literal(answer)  # a zone (fe80::1%eth0) is kept by the parser; link-local is refused with it
+        for answer in self._look_up(peer, deadline):
+            address = ip_literal(answer)  # the parser keeps a zone (fe80::1%eth0); such a link-local address is refused
             if address is None:
                 raise OriginDenied(str(peer), f"{peer.host} resolves to something that is no address")
             self._check_address(peer, address, str(peer))
             found.append(address)
-        # By turns, so that a broken IPv6 costs one connect timeout and not four.
+        # Alternating, so that broken IPv6 costs one connect timeout and not four.
         families = ([a for a in found if a.version == found[0].version], [a for a in found if a.version != found[0].version])
         return [a for a in chain.from_iterable(zip_longest(*families)) if a is not None]
 
-    def _look_up(self, peer: Endpoint, watch: Deadline) -> list[str]:
-        """Resolve in a thread of its own: the system's resolver cannot be interrupted, so it is left behind when the time is over."""
+    def _look_up(self, peer: Endpoint, deadline: Deadline) -> list[str]:
+        """Resolve in a separate thread: the system's resolver cannot be interrupted, so it is abandoned when the time is over."""
         answers: list[str] = []
         errors: list[Exception] = []
         done = threading.Event()
@@ -194,7 +194,7 @@ class PeerPolicy:
                 done.set()
 
         threading.Thread(target=look_up, name="fetch-resolve", daemon=True).start()
-        if not done.wait(watch.remaining_s()):
+        if not done.wait(deadline.remaining_s()):
             raise OriginUnavailable(str(peer), f"the name {peer.host} was not resolved in time", kind="dns")
         if errors or not answers:
             raise OriginUnavailable(str(peer), f"the name {peer.host} cannot be resolved", kind="dns") from next(
@@ -203,7 +203,7 @@ class PeerPolicy:
         return answers
 
 
-def _trusted(origin: str) -> Endpoint:
+def _parse_trusted(origin: str) -> Endpoint:
     try:
         target = parse_url(origin)
     except OriginDenied as error:

@@ -1,7 +1,7 @@
-"""How fast a service may be asked: so many calls in a moving window, counted for all threads, processes and restarts together.
+"""Rate limits of services that we call: calls per moving window, and intervals, shared by all threads and processes.
 
-The log of calls lies in `catalog.db`, so that nobody starts with an empty count. What the service says about its own count wins:
-calls of other programs on this line stand in it as well.
+The log of calls is kept in `catalog.db`, so that a restart does not reset the count. A service's own count overrides it, because
+that includes the calls of other programs.
 """
 
 import json
@@ -20,13 +20,23 @@ from image_cache.filesystem import lock_file, make_folder
 from image_cache.net.backoff import MAX_RETRY_AFTER_S
 from image_cache.units import whole_number
 
+logger = logging.getLogger(__name__)
+
+LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
+MAX_COUNT = 9_999_999  # in a header
+MARGIN = 12  # a twelfth of a limit is not used: its count lags behind, and is of when a call arrives, not of when it was sent
+LAST = 1  # if so few calls are left, another program is faster than our count of its calls
+SOON_S = 0.01
+STEPS = 12  # how often a window that other programs fill is checked again
+MAX_PAUSE_S = 3600.0  # of an interval; a time further ahead was written by a wrong clock
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """How it stands with a service. Points in time are None while there was none; `fault` is why the last call failed.
+    """State of a service. Points in time are None until there was one; `fault` is why the last call failed.
 
-    `fault`: `away` (no answer at all), `refused` (asking again does not help), `trouble` (answers, but not with what was asked
-    for), or "" when the last call went well.
+    `fault`: `away` (no response), `refused` (a retry does not help), `trouble` (an invalid response), or "" if the last call
+    succeeded. The names are those of the columns.
     """
 
     account: str = ""
@@ -43,7 +53,7 @@ _COLUMNS = ", ".join(ServiceState.__dataclass_fields__)
 
 
 class ServiceStateTable:
-    """One row a service. Any thread, several processes."""
+    """Rows of `services`, one per service. Any thread, several processes."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
@@ -53,6 +63,7 @@ class ServiceStateTable:
         return ServiceState(**dict(row)) if row else ServiceState()
 
     def set(self, name: str, **values: Any) -> None:
+        """Write columns."""
         with self.db.write() as conn:
             self.write(conn, name, **values)
 
@@ -66,31 +77,21 @@ class ServiceStateTable:
             (name, *values.values()),
         )
 
-    def forget(self, name: str) -> None:
-        """Forget on whose behalf it was asked, and what came of it. How often it was asked stays: its limit is not ours to reset."""
+    def reset(self, name: str) -> None:
+        """Clear the account and the results of calls. The log of calls stays, because the rate limit of the service does."""
         self.set(name, account="", items=None, contact_at=None, pass_at=None, failed_at=None, fault="", says="")
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[tuple[Connection, Row | None]]:
-        """Yield the row inside a transaction that no other writes in, in this process or another."""
+    def locked_row(self, name: str) -> Iterator[tuple[Connection, Row | None]]:
+        """Yield the row in a transaction; no other thread or process writes until the block ends."""
         with self.db.write() as conn:
             yield conn, conn.execute("SELECT * FROM services WHERE name = ?", (name,)).fetchone()
 
 
-MAX_COUNT = 9_999_999  # that a header can state
-LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
-MARGIN = (
-    12  # a twelfth of what a service allows is left alone: its numbers lag, and it counts when a call arrives, not when it left
-)
-LAST = 1  # so few calls left: somebody else is faster than our count of them
-SOON_S = 0.01
-STEPS = 12  # how often a window is looked at again when others fill it
-
-
 class RateLimiter:
-    """The pace of one service. Any thread, several processes.
+    """Rate limit of one service: never more than `calls` in `window_s` seconds. Any thread, several processes.
 
-    `calls` in `window_s` seconds are never exceeded; fewer when the service says that it allows fewer, or that others ask it too.
+    Fewer if the service states a lower limit, or counts calls that are not ours.
     """
 
     def __init__(
@@ -103,73 +104,68 @@ class RateLimiter:
         self._clock = clock
 
     def acquire(self, spare: int = 0) -> float:
-        """Count a call and return 0.0; or return the seconds after which it is worth asking again, and count nothing.
+        """Count a call and return 0.0; or count nothing and return the seconds to wait before the next attempt.
 
-        `spare` calls of a window are left to whoever is in more of a hurry.
+        `spare` calls per window are reserved for more urgent callers.
         """
         now = self._clock()
-        with self._rows.alone(self._name) as (conn, row):
+        with self._rows.locked_row(self._name) as (conn, row):
             if row is not None and self._is_ahead(row, now):
-                self._rows.write(conn, self._name, calls=json.dumps(self._ours(row, now)), paused_until=0.0)
+                self._rows.write(conn, self._name, calls=json.dumps(self._recent_calls(row, now)), paused_until=0.0)
                 return SOON_S
             if row is not None and row["paused_until"] > now:
                 return float(row["paused_until"] - now)
-            ours = self._ours(row, now)
+            calls = self._recent_calls(row, now)
             cap = max(1, min(self._calls, (row["cap"] if row else None) or self._calls) - spare)
-            over = len(ours) + self._others(row, now) - cap
+            over = len(calls) + self._foreign_calls(row, now) - cap
             if over < 0:
-                self._rows.write(conn, self._name, calls=json.dumps([*ours, now]))
+                self._rows.write(conn, self._name, calls=json.dumps([*calls, now]))
                 return 0.0
             step_s = self.window_s / STEPS
-            return max(SOON_S, ours[int(over)] + self.window_s - now) if int(over) < len(ours) else step_s
+            return max(SOON_S, calls[int(over)] + self.window_s - now) if int(over) < len(calls) else step_s
 
     def update_from_headers(self, headers: Mapping[str, str]) -> None:
-        """Take the word of a good answer: how many calls the service allows and counts; and note that it answered."""
+        """Record a successful call, and the limit and count that the service states in its headers."""
         now = self._clock()
         limit, remaining = (whole_number(headers.get(name, "").strip(), 0, MAX_COUNT) for name in (LIMIT, REMAINING))
-        with self._rows.alone(self._name) as (conn, row):
-            said: dict[str, Any] = {"contact_at": now, "failed_at": None, "fault": "", "says": ""}
+        with self._rows.locked_row(self._name) as (conn, row):
+            values: dict[str, Any] = {"contact_at": now, "failed_at": None, "fault": "", "says": ""}
             if limit and remaining is not None:
                 used = max(0, limit - remaining)
-                said |= {"cap": limit - max(1, limit // MARGIN), "others_at": now}
-                said["others"] = max(0, used - len(self._ours(row, now)))
-                if remaining <= LAST and said["others"]:
-                    said["paused_until"] = now + self.window_s / STEPS
-            self._rows.write(conn, self._name, **said)
+                values |= {"cap": limit - max(1, limit // MARGIN), "others_at": now}
+                values["others"] = max(0, used - len(self._recent_calls(row, now)))
+                if remaining <= LAST and values["others"]:
+                    values["paused_until"] = now + self.window_s / STEPS
+            self._rows.write(conn, self._name, **values)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody ask for a while: the service said so. An hour at most."""
+        """Allow no calls for a while, because the service asked for that. At most an hour."""
         self._rows.set(self._name, paused_until=self._clock() + min(max(seconds, 0.0), MAX_RETRY_AFTER_S))
 
-    def failed(self, fault: str, says: str) -> None:
-        """Note that a call failed, and why; see `ServiceState`."""
-        self._rows.set(self._name, failed_at=self._clock(), fault=fault, says=says)
+    def record_failure(self, fault: str, message: str) -> None:
+        """Record a failed call; see `ServiceState`."""
+        self._rows.set(self._name, failed_at=self._clock(), fault=fault, says=message)
 
-    def _ours(self, row: Row | None, now: float) -> list[float]:
-        """Return our calls of the window, oldest first. One from the future was made before the clock was set back: it counts as now."""
+    def _recent_calls(self, row: Row | None, now: float) -> list[float]:
+        """Return our calls of the window, oldest first. One in the future was made before the clock was set back: it counts as now."""
         found: list[float] = json.loads(row["calls"]) if row else []
         return [min(at, now) for at in found if at > now - self.window_s]
 
     def _is_ahead(self, row: Row, now: float) -> bool:
-        """Tell whether the row was written by a clock that was ahead of this one: then it is set right, or it would hold for ever."""
+        """Return True if the row was written by a clock that was ahead, and would otherwise block calls for too long."""
         calls: list[float] = json.loads(row["calls"])
         return bool(row["paused_until"] > now + MAX_RETRY_AFTER_S + 1 or (calls and calls[-1] > now + 1))
 
-    def _others(self, row: Row | None, now: float) -> float:
-        """Return how many calls of others are still in the window, by now: they leave it evenly until the next answer says better."""
+    def _foreign_calls(self, row: Row | None, now: float) -> float:
+        """Estimate how many calls of other programs are still in the window: they leave it evenly until the next count."""
         if row is None:
             return 0.0
         age: float = max(0.0, now - row["others_at"]) / self.window_s
         return float(row["others"] * max(0.0, 1.0 - age))
 
 
-logger = logging.getLogger(__name__)
-
-LONGEST_S = 3600.0  # a moment further ahead was written by a clock that was wrong; no service asks for more either
-
-
 class IntervalLimiter:
-    """Gives out moments. Any thread, several processes: whoever books first goes first."""
+    """Rate limit of one call per interval, kept in a small file. Any thread, several processes: first come, first served."""
 
     def __init__(self, path: Path, interval_s: float, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -177,31 +173,32 @@ class IntervalLimiter:
         self._clock = clock
 
     def reserve(self) -> float:
-        """Take the next free moment; return how many seconds it is away. A disk that refuses costs a whole interval each time."""
-        return self._move(lambda now, free_at: (max(now, free_at), max(now, free_at) + self._interval_s))
+        """Reserve the next free time; return the seconds until then. If the file cannot be written, every call waits an interval."""
+        return self._update(lambda now, free_at: (max(now, free_at), max(now, free_at) + self._interval_s))
 
     def back_off(self, seconds: float) -> None:
-        """Let nobody ask for so long: the service said that it was too much."""
-        self._move(lambda now, free_at: (now, max(free_at, now + min(seconds, LONGEST_S))))
+        """Allow no calls for so long, because the service asked for that."""
+        self._update(lambda now, free_at: (now, max(free_at, now + min(seconds, MAX_PAUSE_S))))
 
-    def _move(self, step: Callable[[float, float], tuple[float, float]]) -> float:
+    def _update(self, step: Callable[[float, float], tuple[float, float]]) -> float:
+        """Apply `step` to (now, next free time): it returns (reserved time, new next free time). Return the seconds until the former."""
         try:
             make_folder(self._path.parent)
             with lock_file(self._path) as fd:
                 now = self._clock()
-                free_at = _moment(os.pread(fd, 40, 0))
-                mine, next_at = step(now, free_at if free_at <= now + LONGEST_S else now)
+                free_at = _parse_time(os.pread(fd, 40, 0))
+                reserved_at, next_at = step(now, free_at if free_at <= now + MAX_PAUSE_S else now)
                 text = f"{next_at:.3f}\n".encode()
                 os.pwrite(fd, text, 0)
                 os.ftruncate(fd, len(text))
         except OSError as error:
             logger.warning("turns not kept in a file path=%s reason=%s", self._path, error)
             return self._interval_s
-        return max(0.0, mine - now)
+        return max(0.0, reserved_at - now)
 
 
-def _moment(text: bytes) -> float:
+def _parse_time(text: bytes) -> float:
     try:
         return float(text)
-    except ValueError:  # new, or cut by a power failure
+    except ValueError:  # a new file, or one cut short by a power failure
         return 0.0

@@ -1,6 +1,6 @@
-"""Connections that can only reach whom the policy allows: the rules of `adapters/policy.py`, put where urllib3 makes its sockets.
+"""HTTP transport for requests: the peer policy, applied where urllib3 makes its sockets.
 
-Redirects, retries and names that change their answer all come through here. TLS stays as it is: verified against the name, always.
+Redirects, retries and DNS rebinding all pass here. Certificates are always verified against the host name.
 """
 
 import logging
@@ -17,34 +17,32 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from image_cache.net import deadline
+from image_cache.net.deadline import current_deadline
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.url import Endpoint, canonical_host, parse_url
 
-__all__ = ["PeerPolicy", "guarded_session"]
-
 
 class _Guarded(HTTPConnection):
-    """A connection whose socket comes from the policy, and is known to the watch of the fetch that waits on it."""
+    """A connection whose socket comes from the policy, and is guarded by the deadline of its fetch."""
 
     policy: ClassVar[PeerPolicy]
     scheme: ClassVar[str]
 
     def _new_conn(self) -> socket.socket:
-        watch = deadline.current.get()
-        if watch is None:
+        deadline = current_deadline.get()
+        if deadline is None:
             raise RuntimeError("a guarded connection is only made inside a fetch")
         peer = Endpoint(self.scheme, self.host.strip("[]"), self.port)
-        timeout_s = float(self.timeout or watch.seconds)
-        sock = self.policy.dial(peer, timeout_s, watch)
-        sock.settimeout(min(timeout_s, max(watch.remaining_s(), 0.001)))  # of the TLS handshake, which counts in all
+        timeout_s = float(self.timeout or deadline.seconds)
+        sock = self.policy.dial(peer, timeout_s, deadline)
+        sock.settimeout(min(timeout_s, max(deadline.remaining_s(), 0.001)))  # for the TLS handshake, which is part of the time
         return sock
 
     def getresponse(self) -> Any:
-        # Here every connection passes, new or from the pool, and from here on it may wait for long.
-        watch = deadline.current.get()
-        if watch is not None and self.sock is not None:
-            watch.guard(self.sock)
+        # Every connection passes here, new or from the pool, and from here on it may wait.
+        deadline = current_deadline.get()
+        if deadline is not None and self.sock is not None:
+            deadline.guard(self.sock)
         return super().getresponse()
 
 
@@ -67,7 +65,7 @@ def _pool_classes(rules: PeerPolicy) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Takes every connection from our pools: no proxy, and certificates are verified whatever the caller says."""
+    """Takes every connection from the guarded pools: without proxies, and with certificates verified whatever the caller passes."""
 
     def __init__(self, policy: PeerPolicy, private_cas: Mapping[str, Path]) -> None:
         self._private_cas = {canonical_host(host): path for host, path in private_cas.items()}
@@ -84,7 +82,7 @@ class _GuardedAdapter(HTTPAdapter):
         return request.path_url
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing to do: the context of the pool decides, and is read once instead of for every connection."""
+        """Do nothing: the TLS context of the pool decides, and is loaded once instead of for every connection."""
 
     def _context(self, host: str) -> ssl.SSLContext:
         path = self._private_cas.get(host)
@@ -95,15 +93,15 @@ class _GuardedAdapter(HTTPAdapter):
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: Any) -> None:
-        """Never: `ShutdownMarker.send` would read the whole body of a redirect into memory to prepare the next request."""
+        """Return None: otherwise `Session.send` would read the whole body of a redirect into memory to prepare the next request."""
 
 
 def guarded_session(policy: PeerPolicy, private_cas: Mapping[str, Path] | None = None) -> requests.Session:
-    """Return a session that speaks only to whom the policy allows, and forgets cookies, proxies and passwords of its environment.
+    """Return a session that connects only where the policy allows, without cookies and the proxies and passwords of the environment.
 
-    `private_cas` names the certificate file of a host with an authority of its own.
+    `private_cas`: host to certificate file, for hosts with a private certificate authority.
     """
-    # urllib3 logs what an origin sent in broken headers, with a traceback; an origin does not write our log.
+    # urllib3 logs the contents of broken headers, with a traceback; an origin must not write to our log.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     session = _Session()
     session.trust_env = False

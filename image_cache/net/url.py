@@ -1,6 +1,6 @@
-"""What an address may look like and where it may lead: URLs taken apart strictly, IP addresses judged by table.
+"""URLs, parsed strictly, and IP addresses, checked against the registries of special-purpose networks.
 
-Knows no HTTP library and opens no connection, so the web process may use it. `adapters/policy.py` makes rules of it.
+Opens no connection. `net/policy.py` decides what may be contacted.
 """
 
 import ipaddress
@@ -19,6 +19,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LOCAL_SCHEMES = ("own", "music", "demo")  # of images on this server; only our own code writes such URLs into the catalogue
 
 # Parsers disagree about these (a browser reads a backslash as a slash, urllib drops tabs), so no URL may hold one.
 ILLEGAL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
@@ -28,7 +29,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PATH_SAFE = "!$%&'()*+,-./:;=?@[]_~"
 
-# Names that only mean something inside a house or a machine room; none of them is a public top-level domain.
+# Names that exist only in local networks and data centres; none of them is a public top-level domain.
 PRIVATE_SUFFIXES = frozenset(
     {"alt", "arpa", "corp", "domain", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost"}
     | {"mail", "onion", "private", "workgroup"}
@@ -36,7 +37,7 @@ PRIVATE_SUFFIXES = frozenset(
 
 
 class Endpoint(NamedTuple):
-    """Whom a connection is for. `host` is a lower-case ASCII name without a final dot, or an IP address without brackets."""
+    """The target of a connection. `host` is a lower-case ASCII name without a final dot, or an IP address without brackets."""
 
     scheme: str
     host: str
@@ -49,14 +50,14 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that was taken apart. `url` is rebuilt from the parts: ASCII, without fragment, so every later parser reads the same."""
+    """A parsed URL. `url` is rebuilt from its parts: ASCII, without fragment, so that every later parser reads the same."""
 
     url: str
     peer: Endpoint
 
 
 def parse_url(url: str) -> Target:
-    """Take an http(s) URL apart. Raises `OriginDenied` with the reason for anything that two parsers could read differently."""
+    """Parse an http(s) URL. Raises `OriginDenied` with the reason for anything that two parsers could read differently."""
     if len(url) > MAX_URL_CHARS:
         raise OriginDenied(url[:200], f"the address is longer than {MAX_URL_CHARS} characters")
     try:
@@ -92,13 +93,13 @@ def _parse(url: str) -> Target:
 
 @lru_cache(maxsize=256)  # most covers come from a few hosts
 def canonical_host(text: str) -> str:
-    """Return a host in its one spelling: lower case, IDNA A-labels, no final dot. Raises ValueError for any other spelling of an IPv4 address."""
+    """Return the canonical form of a host: lower case, IDNA A-labels, no final dot. Raises ValueError for a non-canonical IPv4 address."""
     name = text.lower()
     rooted = name.endswith(".")
     labels = (name[:-1] if rooted else name).split(".")
     if _NUMBER.fullmatch(labels[-1]):
         # WHATWG URL: a host that ends in a number is an IPv4 address. Octal, hex, short and dword forms are refused, not read.
-        if rooted or not isinstance(literal(name), ipaddress.IPv4Address):
+        if rooted or not isinstance(ip_literal(name), ipaddress.IPv4Address):
             raise ValueError("an IPv4 address in an unusual spelling")
         return name
     host = ".".join(_label(label) for label in labels)
@@ -108,7 +109,7 @@ def canonical_host(text: str) -> str:
 
 
 def _canonical_ipv6(text: str) -> str:
-    address = literal(text)
+    address = ip_literal(text)
     if not isinstance(address, ipaddress.IPv6Address):
         raise ValueError("brackets around something that is no IPv6 address")  # noqa: TRY004 - the text is wrong, not its type
     return address.compressed
@@ -119,13 +120,13 @@ def _label(label: str) -> str:
         if not _LABEL.fullmatch(label):
             raise ValueError("the host name has a part that no host name may have")
         return label
-    import idna  # its tables are 300 KB; most vaults never meet such a name
+    import idna  # its tables are 300 KB; most vaults never need them
 
-    # IDNA 2008 without the UTS 46 mapping: what would be mapped (full-width digits, soft hyphens) is refused instead.
+    # IDNA 2008 without the UTS 46 mapping: characters that it would map (full-width digits, soft hyphens) are refused.
     return (idna.alabel(idna.ulabel(label)) if label.isascii() else idna.alabel(label)).decode("ascii")
 
 
-def literal(host: str) -> Address | None:
+def ip_literal(host: str) -> Address | None:
     """Return the IP address that a canonical host is, or None for a name."""
     try:
         return ipaddress.ip_address(host)
@@ -134,20 +135,17 @@ def literal(host: str) -> Address | None:
 
 
 def is_private_name(host: str) -> bool:
-    """Tell whether a name (not an IP address) belongs to a house: a single label, or a suffix that is not public."""
+    """Return True if a name (not an IP address) is local: a single label, or a suffix that is not public."""
     _, dot, suffix = host.rpartition(".")
     return not dot or suffix in PRIVATE_SUFFIXES
 
 
-HERE = ("own", "music", "demo")  # schemes of pictures on this machine; only the catalogue's own code writes such addresses
-
-
 def host_queue(url: str) -> str:
-    """Return the queue lane of a URL, its lower-case `host[:port]`; empty when the URL is not one that is fetched. Never raises.
+    """Return the host queue of a URL, its lower-case `host[:port]`; empty if the URL cannot be fetched. Never raises.
 
-    What lies on this machine has lanes of its own, each music folder one: a slow disk keeps nobody else waiting.
+    Images on this server have queues of their own, one for each music folder: a slow disk delays nothing else.
     """
-    if (scheme := url.partition(":")[0]) in HERE:
+    if (scheme := url.partition(":")[0]) in LOCAL_SCHEMES:
         return url.partition("/")[0][:80] if scheme == "music" else scheme
     try:
         peer = parse_url(url).peer
@@ -156,7 +154,7 @@ def host_queue(url: str) -> str:
     return str(peer).removeprefix(f"{peer.scheme}://")
 
 
-# Source: IANA special-purpose address registries (IPv4, IPv6), 2026-10; what is not globally reachable, and old tunnels.
+# Source: IANA special-purpose address registries (IPv4, IPv6), 2026-10: networks that are not globally reachable, and old tunnels.
 _V4_REFUSED: tuple[tuple[ipaddress.IPv4Network, str], ...] = tuple(
     (ipaddress.IPv4Network(net), what)
     for net, what in (
@@ -198,8 +196,8 @@ _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)\n +/32 host LOCAL")
 _ISATAP = (0x00005EFE, 0x02005EFE)  # upper half of an interface identifier that hides an IPv4 address (RFC 5214)
 
 
-def refusal(address: Address, own: Iterable[Network] = ()) -> str:
-    """Return why an address may not be spoken to, or "" when it is public. `own`: networks of this machine."""
+def refusal_reason(address: Address, local: Iterable[Network] = ()) -> str:
+    """Return why an address must not be contacted, or "" if it is public. `local`: the networks of this server."""
     if isinstance(address, ipaddress.IPv4Address):
         reason = next((what for net, what in _V4_REFUSED if address in net), "")
     elif address not in _V6_GLOBAL:
@@ -208,31 +206,31 @@ def refusal(address: Address, own: Iterable[Network] = ()) -> str:
         reason = "ISATAP"
     else:
         reason = next((what for net, what in _V6_REFUSED if address in net), "")
-    return reason or ("a network of this machine" if any(address in net for net in own) else "")
+    return reason or ("a network of this machine" if any(address in net for net in local) else "")
 
 
 def client_network(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 that a household has in IPv6. Text of any other kind stays as it is."""
-    parsed = literal(address.partition("%")[0])
+    """Return what is counted as one client: an IPv4 address, or the /64 of an IPv6 address. Other text is returned unchanged."""
+    parsed = ip_literal(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
     return address
 
 
 def interface_networks() -> list[Network]:
-    """Return the networks that this machine is part of: its IPv4 addresses, and the IPv6 /64 around each of its addresses.
+    """Return the networks of this server: its IPv4 addresses, and the IPv6 /64 of each of its addresses.
 
-    Home networks have public IPv6 prefixes: a printer there is only told from the Internet by being beside us. Read on
-    every call (about 0.1 ms), because providers change the prefix at night. Empty where the system does not tell.
+    Home networks have public IPv6 prefixes: only the shared /64 tells a printer there from the Internet. Read on every call
+    (about 0.1 ms), because providers change the prefix at night. Empty if the system does not provide it.
     """
     found: list[Network] = [
-        ipaddress.IPv6Network((int(line.split()[0], 16), 64), strict=False) for line in _read("if_inet6").splitlines()
+        ipaddress.IPv6Network((int(line.split()[0], 16), 64), strict=False) for line in _read_proc_net("if_inet6").splitlines()
     ]
-    found += [ipaddress.IPv4Network(address) for address in set(_LOCAL_V4.findall(_read("fib_trie")))]
+    found += [ipaddress.IPv4Network(address) for address in set(_LOCAL_V4.findall(_read_proc_net("fib_trie")))]
     return found
 
 
-def _read(name: str) -> str:
+def _read_proc_net(name: str) -> str:
     # /proc instead of netlink: the service unit allows no netlink socket.
     try:
         return Path("/proc/self/net", name).read_text(encoding="ascii")

@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.database import Connection, Database, DatabaseError, marks
+from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
 from image_cache.imaging.color import Colour, unpacked
 from image_cache.records.colours import palette_distance
 
@@ -65,6 +65,10 @@ class RecordAppearanceTable:
 
     def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
         conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(album_id,) for album_id in album_ids])
+
+    def forget_from(self, conn: Connection, first: int) -> int:
+        """Forget the records with ids from `first` on; returns how many."""
+        return conn.execute("DELETE FROM album_looks WHERE album_id >= ?", (first,)).rowcount
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
         """Forget removed records. A cover that looked like theirs alone looks like no other now."""
@@ -144,7 +148,7 @@ class RecordAppearanceTable:
     def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
         wanted = list(digests)
         rows = self.database.rows(
-            f"SELECT digest, colours FROM looks WHERE digest IN ({marks(len(wanted))}) AND colours IS NOT NULL",
+            f"SELECT digest, colours FROM looks WHERE digest IN ({parameter_marks(len(wanted))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in wanted],
         )
         return {row[0].hex(): unpacked(row[1]) for row in rows}
@@ -152,6 +156,6 @@ class RecordAppearanceTable:
     def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
         """Return the digests of albums by id. At most some hundred."""
         rows = self.database.rows(
-            f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({marks(len(album_ids))})", list(album_ids)
+            f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({parameter_marks(len(album_ids))})", list(album_ids)
         )
         return {row[0]: row[1].hex() for row in rows}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, DatabaseError, marks
+from image_cache.db.database import Connection, DatabaseError, parameter_marks
 from image_cache.models import Album
 from image_cache.records.ordering import NOWHERE, ShelfOrder
 
@@ -166,7 +166,7 @@ class SpinTable:
 
     def histories(self, album_ids: Sequence[int]) -> dict[int, PlayHistory]:
         """Return the history of each album, at most some hundred."""
-        sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({marks(len(album_ids))})"
+        sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({parameter_marks(len(album_ids))})"
         return {
             row["id"]: PlayHistory(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, DatabaseError, OperationalError, marks
+from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearanceTable
@@ -192,7 +192,7 @@ class RemovalTable:
         """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
         sql = (
             "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
-            f" WHERE id IN ({marks(len(album_ids))})"
+            f" WHERE id IN ({parameter_marks(len(album_ids))})"
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
 
@@ -220,19 +220,19 @@ class RemovalTable:
         """Return True if the last scan found a record below one of these music folders."""
         sql = (
             "SELECT 1 FROM music_albums JOIN music_folders AS f ON f.id = folder_id JOIN music_roots AS r ON r.id = f.root_id"
-            f" WHERE album_id = ? AND r.path IN ({marks(len(dirs))})"
+            f" WHERE album_id = ? AND r.path IN ({parameter_marks(len(dirs))})"
         )
         return self.db.row(sql, (album_id, *dirs)) is not None
 
     def remove(self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None) -> list[Removed]:
         """Delete records, at most some hundred; return those that existed and match `only`."""
-        where, values = f"id IN ({marks(len(album_ids))})", list[object](album_ids)
+        where, values = f"id IN ({parameter_marks(len(album_ids))})", list[object](album_ids)
         if only is not None:
             where += f" AND {_GONE}" + (f" AND NOT {_OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
         removed = [Removed(*row) for row in found]
-        ids, these = [record.id for record in removed], marks(len(removed))
+        ids, these = [record.id for record in removed], parameter_marks(len(removed))
         # A scan skips unchanged folders. This one has to be read again: its record is missing now.
         conn.execute(
             f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",

@@ -1,1 +1,1 @@
-"""Child processes that read hostile bytes: resource limits and the channel to them."""
+"""Sandbox for processes that read untrusted bytes: resource limits, and the channel to them."""

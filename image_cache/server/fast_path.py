@@ -1,8 +1,8 @@
-"""Answers from the main loop, without a thread: pictures that are in memory, asked for in the plainest way there is.
+"""Fast path: responses from the main loop, without a thread, to plain requests for covers that are in memory.
 
-A browser that draws a wall sends sixty such requests. Parsing each with the full parser and handing it to a thread costs several
-times what the answer does. Here one pattern decides: what it does not match in full goes the usual way, so nothing is lost by
-its being strict. Knows HTTP and no application.
+A browser that shows the wall sends sixty such requests. Parsing each with the full parser and passing it to a thread costs several
+times as much as the response. Here one pattern decides: a request that it does not match completely is passed on, so it may be
+strict. Knows HTTP and no application.
 """
 
 import re
@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
-# (path, If-None-Match) -> (status, headers, body), or None: ask the application
-Look = Callable[[str, str | None], tuple[str, list[tuple[str, str]], bytes] | None]
+# (path, If-None-Match) -> (status, headers, body), or None if the application has to respond
+Lookup = Callable[[str, str | None], tuple[str, list[tuple[str, str]], bytes] | None]
 
-# One request and nothing behind it: no body, no folded lines, no control characters, not many headers. There is only one way to
-# read each byte (no optional blank after the colon), so a request that does not fit is given up in one pass.
+# One request and nothing after it: no body, no folded lines, no control characters, few headers. Each byte can match in one way
+# only (no optional space after the colon), so that a mismatch is found in a single pass.
 _PLAIN = re.compile(
     rb"GET (/cache/[a-z0-9-]{1,24}/[0-9a-f]{64}\.[a-z]{3,4}) HTTP/1\.1\r\n((?:[A-Za-z0-9-]{1,40}:[\t -~]{0,2000}\r\n){1,40})\r\n"
 )
-# Headers that make a request more than a question for a picture.
+# Headers of requests that are not plain.
 _NOT_PLAIN = tuple(
     b"\n" + name for name in (b"content-length:", b"transfer-encoding:", b"expect:", b"upgrade:", b"trailer:", b"range:")
 )
@@ -27,16 +27,16 @@ _KEPT = re.compile(rb"\nconnection: ?keep-alive\r")
 
 
 class FastPath:
-    """Turns the bytes of a plain request into those of its answer. For the main loop of a worker: nothing here waits."""
+    """Turns the bytes of a plain request into those of its response. For the main loop of a worker: nothing blocks."""
 
-    def __init__(self, look: Look, server: str) -> None:
-        self._look = look
+    def __init__(self, lookup: Lookup, server: str) -> None:
+        self._lookup = lookup
         self._server = server
         self._second = 0
-        self._opening = ""
+        self._common = ""
 
-    def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
-        """Return head and body of the answer, or None: this one is for the application."""
+    def respond(self, request: bytes) -> tuple[bytes, bytes] | None:
+        """Return head and body of the response, or None if the application has to respond."""
         found = _PLAIN.fullmatch(request)
         if found is None:
             return None
@@ -49,19 +49,19 @@ class FastPath:
         known = None
         if b"\nif-none-match:" in lower:
             tags = _IF_NONE_MATCH.findall(headers)
-            if len(tags) != 1:  # one list in two lines
+            if len(tags) != 1:  # a list in two lines
                 return None
             known = tags[0].decode().strip()
-        answer = self._look(found[1].decode(), known)
-        if answer is None:
+        response = self._lookup(found[1].decode(), known)
+        if response is None:
             return None
-        status, lines, body = answer
+        status, lines, body = response
         rest = "".join([f"{name}: {value}\r\n" for name, value in lines])
         return f"HTTP/1.1 {status}\r\n{self._date()}{rest}\r\n".encode("latin-1"), body
 
     def _date(self) -> str:
         now = int(time.time())
-        if now != self._second:  # once a second is often enough to write a date
+        if now != self._second:  # formatted once per second
             self._second = now
-            self._opening = f"Server: {self._server}\r\nDate: {formatdate(now, usegmt=True)}\r\nConnection: keep-alive\r\n"
-        return self._opening
+            self._common = f"Server: {self._server}\r\nDate: {formatdate(now, usegmt=True)}\r\nConnection: keep-alive\r\n"
+        return self._common

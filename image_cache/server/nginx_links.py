@@ -1,8 +1,8 @@
-"""What a web server in front may send: links in a folder in memory, put there once it is safe. `systemd/nginx.conf` reads them.
+"""Links for nginx: symbolic links, in a folder on tmpfs, to the folders that it may serve. `systemd/nginx.conf` uses them.
 
-Covers are public, so nginx sends them unasked, and without comparing their hashes as we do. The link to them therefore vanishes
-with the memory it lies in, and comes back after a start only when the files have been looked through. What is private is sent
-by nginx for a single answer, which the application gave after asking the policy.
+Covers are public, so nginx serves them by itself, without verifying their hashes as we do. Their link therefore disappears with a
+restart of the server, and is only created again once torn files were dropped. nginx serves private files only for single responses
+that the application has authorised.
 """
 
 import logging
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine import maintenance as upkeep
+from image_cache.engine import maintenance
 from image_cache.engine.cache import Cache
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import StorageError
@@ -21,40 +21,40 @@ from image_cache.filesystem import make_folder
 logger = logging.getLogger(__name__)
 
 COVERS = "covers"
-LOOK_S = 15.0
+CHECK_S = 15.0
 
 
 class NginxLinks:
-    """Keeps the links of one folder. `kept` names further folders: area of an internal address -> where it lies."""
+    """Maintains the links of one folder. `areas` maps further names, of internal locations of nginx, to their folders."""
 
-    def __init__(self, folder: Path, covers: Cache, kept: Mapping[str, Path]) -> None:
+    def __init__(self, folder: Path, covers: Cache, areas: Mapping[str, Path]) -> None:
         self.folder = folder
         self._covers = covers
-        self._kept = kept
+        self._areas = areas
 
     def periodic_jobs(self) -> list[PeriodicJob]:
-        return [PeriodicJob("front", LOOK_S, self.open)]
+        return [PeriodicJob("front", CHECK_S, self.open)]
 
     def open(self) -> None:
-        """Put the links that are missing or lead elsewhere; again is fine. Trouble is a warning: everything is served without."""
+        """Create links that are missing or wrong. Idempotent. On errors log a warning: the application serves everything itself."""
         try:
             make_folder(self.folder)
-            for area, path in self._kept.items():
+            for area, path in self._areas.items():
                 self._link(area, path)
             root = self._covers.disk.root
-            if not self._leads(COVERS, root) and not self._covers.is_adopting:
-                upkeep.drop_torn(self._covers)
+            if not self._points_to(COVERS, root) and not self._covers.is_adopting:
+                maintenance.drop_torn(self._covers)
                 self._link(COVERS, root)
                 logger.info("covers open to the server in front path=%s", self.folder)
         except (OSError, StorageError, DatabaseError) as error:
             logger.warning("nothing given to the server in front path=%s reason=%s", self.folder, error)
 
-    def _leads(self, name: str, target: Path) -> bool:
+    def _points_to(self, name: str, target: Path) -> bool:
         link = self.folder / name
         return link.is_symlink() and link.readlink() == target
 
     def _link(self, name: str, target: Path) -> None:
-        if not self._leads(name, target):
+        if not self._points_to(name, target):
             temp = self.folder / f".{name}-{secrets.token_hex(4)}"
             temp.symlink_to(target)
             os.replace(temp, self.folder / name)

@@ -1,6 +1,6 @@
-"""What the service manager is told: that we are ready, that we stop, and that we still answer. Nothing without one.
+"""systemd notifications: ready, stopping, and the watchdog. Does nothing without a service manager.
 
-The protocol is a datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)). Knows neither gunicorn nor Flask.
+The protocol is a datagram to the socket in `NOTIFY_SOCKET`; see sd_notify(3). Knows neither gunicorn nor Flask.
 """
 
 import logging
@@ -10,24 +10,24 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-ANSWER_S = 20.0  # the longest that a request of our own may wait; a Pi whose card is busy takes seconds
-SHARE = 4  # of the watchdog's time between two looks, so that one slow look does not cost the service
+RESPONSE_S = 20.0  # timeout of the health request; a Pi whose card is busy takes seconds
+CHECKS_PER_TIMEOUT = 4  # so that one slow check does not restart the service
 
 
 class Notifier:
-    """The line to the service manager. Any thread; without an address every call does nothing."""
+    """Sends notifications to the service manager. Any thread; without an address every call does nothing."""
 
     def __init__(self, address: str) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
-    def tell(self, state: str) -> bool:
-        """Send lines such as `READY=1`; False when nobody is there. A manager that does not listen is no reason to fail."""
+    def notify(self, state: str) -> bool:
+        """Send lines such as `READY=1`. Return False, and only log a warning, if they cannot be sent."""
         if not self._address:
             return False
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-                line.settimeout(ANSWER_S)
-                line.sendto(state.encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.settimeout(RESPONSE_S)
+                sock.sendto(state.encode(), self._address)
         except OSError as error:
             logger.warning("service manager not told state=%s reason=%s", state.partition("\n")[0], error)
             return False
@@ -35,15 +35,15 @@ class Notifier:
 
 
 class SystemdWatchdog:
-    """A thread that tells the service manager that all is well as long as `is_well` says so, within the time it allows.
+    """A thread that sends watchdog notifications while `is_healthy` returns True, several times within the timeout.
 
-    A service that answers with an error is alive: restarting would not mend its disk. One that does not answer is not.
+    A service that responds with an error is alive: a restart would not repair its disk. One that does not respond is not.
     """
 
-    def __init__(self, notifier: Notifier, allowed_s: float, is_well: Callable[[], bool]) -> None:
+    def __init__(self, notifier: Notifier, timeout_s: float, is_healthy: Callable[[], bool]) -> None:
         self._notifier = notifier
-        self._every_s = allowed_s / SHARE
-        self._is_well = is_well
+        self._every_s = timeout_s / CHECKS_PER_TIMEOUT
+        self._is_healthy = is_healthy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -54,24 +54,24 @@ class SystemdWatchdog:
         self._stop.set()
 
     def _run(self) -> None:
-        was_well = True
+        was_healthy = True
         while not self._stop.wait(self._every_s):
-            is_well = self._is_well()
-            if is_well:
-                self._notifier.tell("WATCHDOG=1")
-            elif was_well:
+            is_healthy = self._is_healthy()
+            if is_healthy:
+                self._notifier.notify("WATCHDOG=1")
+            elif was_healthy:
                 logger.error("own question not answered, the service manager starts us anew if that stays so")
-            was_well = is_well
+            was_healthy = is_healthy
 
 
-def answers(host: str, port: int, name: str = "localhost", timeout_s: float = ANSWER_S) -> bool:
-    """Ask `/health` as a client would; tell whether any answer begins in time. It passes the main loop, a thread, and SQLite."""
+def responds(host: str, port: int, name: str = "localhost", timeout_s: float = RESPONSE_S) -> bool:
+    """Request `/health` as a client would; return True if a response starts in time. Tests the main loop, a thread, and SQLite."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     request = f"GET /health HTTP/1.1\r\nHost: {name}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
     try:
-        with socket.create_connection((target, port), timeout_s) as line:
-            line.settimeout(timeout_s)
-            line.sendall(request.encode())
-            return line.recv(16).startswith(b"HTTP/1.1 ")
+        with socket.create_connection((target, port), timeout_s) as sock:
+            sock.settimeout(timeout_s)
+            sock.sendall(request.encode())
+            return sock.recv(16).startswith(b"HTTP/1.1 ")
     except OSError:
         return False

@@ -1,7 +1,7 @@
-"""The gunicorn worker: a thread is for those who have asked a whole question, and for as long as the answer takes.
+"""Buffering gunicorn worker: a request gets a thread once it is complete, and only until its response is sent.
 
-gunicorn's own threaded worker gives a connection to a thread as soon as it is accepted; six clients that send nothing, or half
-a request, or do not hang up, are enough to stop it. Here the main loop collects requests, and lets connections die out.
+gunicorn's own threaded worker passes a connection to a thread as soon as it is accepted; six clients that send nothing, or half a
+request, or do not close the connection, are enough to block it. Here the main loop buffers requests and closes connections.
 Knows no Flask; `systemd/gunicorn.conf.py` names it.
 """
 
@@ -19,59 +19,59 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from image_cache.server.fast_path import FastPath
 from image_cache.server.request_framing import RequestBuffer
 
-MOST_COLLECTED_BYTES = 16_000_000  # in all connections together
-ARRIVAL_S = 15.0  # from a connection, or the first byte of a further request, to its last byte
-ANSWER_S = 20.0  # the longest that one write of an answer may wait for a slow reader
-LINGER_S = 2.0  # how long the other side is given to hang up
-SEND_BUFFER_BYTES = 400_000  # nearly all answers fit, so that a slow reader does not hold a thread
+MAX_COLLECTED_BYTES = 16_000_000  # buffered for all connections
+COLLECT_S = 15.0  # from the connection, or the first byte of a further request, to the last byte
+WRITE_S = 20.0  # timeout of one write to a slow reader
+LINGER_S = 2.0  # for the client to close its side
+SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not occupy a thread
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """One client. `arrival` is the request that is being collected."""
+    """One client. `request` buffers its current request."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.arrival = RequestBuffer()
+        self.request = RequestBuffer()
         self.deadline = 0.0
         self.has_large_body = False
-        self.data_ready = True  # gunicorn must not wait on the socket for what was read from it already
+        self.data_ready = True  # gunicorn must not wait on the socket for data that was read already
 
     def init(self) -> None:
-        """Hand what was collected to the parser. Called in the thread, with a blocking socket."""
+        """Pass the buffered request to the parser. Called in the thread, with a blocking socket."""
         super().init()
-        self.sock.settimeout(ANSWER_S)
-        data, self.has_large_body = bytes(self.arrival.data), self.arrival.has_large_body
-        self.arrival = RequestBuffer()
+        self.sock.settimeout(WRITE_S)
+        data, self.has_large_body = bytes(self.request.data), self.request.has_large_body
+        self.request = RequestBuffer()
         if data:
             self.parser.unreader.unread(data)
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker with the waiting moved into the main loop. Only that loop touches the two tables below."""
+    """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the two tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # In order of their deadlines, because every connection gets the same time.
+        # In the order of their deadlines, because every connection gets the same time.
         self._collecting: dict[Connection, None] = {}
-        self._leaving: dict[Connection, None] = {}
+        self._lingering: dict[Connection, None] = {}
         self._collected_bytes = 0
-        self._is_hasty = False
-        self._keepalive_s = float(self.cfg.keepalive)  # gunicorn looks its settings up by name, each time
-        self.quick: FastPath | None = None  # set when the application is there
+        self._is_quitting = False
+        self._keepalive_s = float(self.cfg.keepalive)  # looking up a setting of gunicorn is slow
+        self.fast_path: FastPath | None = None  # set when the application is loaded
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """Stop without waiting for idle clients, on SIGINT and SIGQUIT.
 
         gunicorn's own handler takes the lock of the thread pool, and Ctrl-C reaches a worker twice, from the terminal and from the
-        arbiter: the second one would wait for the first for ever. Here a handler only leaves a note for the main loop.
+        arbiter: the second one would wait for the first forever. This handler only sets a flag for the main loop.
         """
-        self._is_hasty = True
+        self._is_quitting = True
         self.handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         try:
             sock, address = listener.accept()
-        except OSError:  # it hung up already, or we have no descriptor left: the others go on
+        except OSError:  # closed by the client already, or no file descriptor is left
             return
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -81,11 +81,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._collect(Connection(self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Connection, client: object) -> None:
-        """A connection that was kept alive asks again."""
+        """Read from a connection that was kept alive."""
         data = _receive(conn.sock)
         self.keepalived_conns.remove(conn)
-        if data and (rest := self._answer_quickly(conn, data)) is not None:
-            if not rest:  # it goes on listening as it was
+        if data and (rest := self._try_fast_path(conn, data)) is not None:
+            if not rest:  # it stays registered
                 self._keep(conn)
                 return
             self.poller.unregister(conn.sock)
@@ -102,7 +102,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.log.exception("Error handling a connection")
             keep = False
         if not keep:
-            self._leave(conn)
+            self._linger(conn)
             return
         ahead = conn.parser.unreader.take_buffered() if conn.parser else b""
         if ahead:
@@ -113,55 +113,55 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._listen(conn, self.on_client_socket_readable)
 
     def murder_pending(self) -> None:
-        """End what took too long; called at least once a second. When the worker stops, nobody is waited for any more."""
+        """Close connections whose time is over; called at least once a second. Once the worker stops, close all that are waiting."""
         now = time.monotonic()
-        if self._is_hasty:
+        if self._is_quitting:
             self.murder_keepalived(force=True)
         while (conn := next(iter(self._collecting), None)) and (conn.deadline <= now or not self.alive):
             self._stop_collecting(conn)
             self._close(conn)
-        while (conn := next(iter(self._leaving), None)) and conn.deadline <= now:
-            self._left(conn)
+        while (conn := next(iter(self._lingering), None)) and conn.deadline <= now:
+            self._end_linger(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         try:
             return super().handle_request(req, conn)
         except TimeoutError:
-            self.log.debug("A client did not read its answer in time.")
+            self.log.debug("A client did not read its response in time.")
             raise StopIteration from None
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        """Answer what never reached the application: in plain words, without a word of what was sent, and closed to browsers."""
-        is_ours = isinstance(exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName)
-        if isinstance(exc, errors.ParseException) and not is_ours:
+        """Respond to a request that did not reach the application, without quoting it, and with strict security headers."""
+        is_our_fault = isinstance(exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName)
+        if isinstance(exc, errors.ParseException) and not is_our_fault:
             self.log.debug("Invalid request from %s: %s", addr and addr[0], exc)
             status = next((status for kind, status in STATUSES if isinstance(exc, kind)), "400 Bad Request")
         else:
             self.log.error("Error handling request %s", getattr(req, "path", ""), exc_info=exc)
             status = "500 Internal Server Error"
-        _send(client, plain_answer(status))
+        _send(client, plain_response(status))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        # What is still to come of a body that was too large would have to be read before the next request.
+        # The rest of a body that is too large would have to be read before the next request.
         return keepalive and not conn.has_large_body and bool(super()._keepalive_after(conn, keepalive))
 
-    def _answer_quickly(self, conn: Connection, data: bytes) -> bytes | None:
-        """Answer a plain request for a warm picture here and now. Returns what the socket did not take, None when not answered."""
-        if self.quick is None or not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+    def _try_fast_path(self, conn: Connection, data: bytes) -> bytes | None:
+        """Respond to a plain request for a cover in memory. Return the unsent rest, None if there is no response."""
+        if self.fast_path is None or not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             return None
-        answer = self.quick.answer(data)
-        if answer is None:
+        response = self.fast_path.respond(data)
+        if response is None:
             return None
         try:
-            sent = conn.sock.sendmsg(answer)
+            sent = conn.sock.sendmsg(response)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it hung up: reading will say so
+        except OSError:  # closed by the client, as the next read will show
             return b""
-        return b"" if sent == len(answer[0]) + len(answer[1]) else b"".join(answer)[sent:]
+        return b"" if sent == len(response[0]) + len(response[1]) else b"".join(response)[sent:]
 
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
-        """Let a thread wait for a slow reader."""
+        """Send the rest in a thread, to a slow reader."""
         future = self.tpool.submit(_send_slowly, conn.sock, rest)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
@@ -173,61 +173,61 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.sock.setblocking(False)
         data = ahead or _receive(conn.sock)
         if data:
-            if (rest := self._answer_quickly(conn, data)) is not None:
+            if (rest := self._try_fast_path(conn, data)) is not None:
                 if rest:
                     self._send_rest(conn, rest)
                 else:
                     self._keep(conn)
                     self._listen(conn, self.on_client_socket_readable)
                 return
-            conn.arrival.feed(data)
-            if conn.arrival.is_whole:  # nearly every request is there at once, and costs no turn of the poller
+            conn.request.feed(data)
+            if conn.request.is_complete:  # nearly every request arrives at once, and needs no poll
                 self.enqueue_req(conn)
                 return
         elif data is not None:
             self._close(conn)
             return
-        conn.deadline = time.monotonic() + ARRIVAL_S
+        conn.deadline = time.monotonic() + COLLECT_S
         self._collecting[conn] = None
-        self._collected_bytes += len(conn.arrival.data)
+        self._collected_bytes += len(conn.request.data)
         self._listen(conn, self._read)
-        self._judge(conn)
+        self._dispatch(conn)
 
     def _read(self, conn: Connection, _: object) -> None:
         data = _receive(conn.sock)
         if data:
-            conn.arrival.feed(data)
+            conn.request.feed(data)
             self._collected_bytes += len(data)
-            self._judge(conn)
+            self._dispatch(conn)
         elif data is not None:
             self._stop_collecting(conn)
             self._close(conn)
 
-    def _judge(self, conn: Connection) -> None:
-        arrival = conn.arrival
-        if arrival.has_large_head:
+    def _dispatch(self, conn: Connection) -> None:
+        request = conn.request
+        if request.has_large_head:
             self._stop_collecting(conn)
-            _send(conn.sock, plain_answer("431 Request Header Fields Too Large"))
-            self._leave(conn)
-        elif arrival.is_whole:
+            _send(conn.sock, plain_response("431 Request Header Fields Too Large"))
+            self._linger(conn)
+        elif request.is_complete:
             self._stop_collecting(conn)
             self.enqueue_req(conn)
-        elif arrival.expects_continue:
-            arrival.expects_continue = False
+        elif request.expects_continue:
+            request.expects_continue = False
             _send(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
-        while self._collected_bytes > MOST_COLLECTED_BYTES:
+        while self._collected_bytes > MAX_COLLECTED_BYTES:
             self._make_room()
 
     def _stop_collecting(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         del self._collecting[conn]
-        self._collected_bytes -= len(conn.arrival.data)
+        self._collected_bytes -= len(conn.request.data)
 
     def _make_room(self) -> None:
-        """Give the longest-waiting client up: one that has not asked yet, else one that may ask again."""
-        conn = next(iter(self._leaving), None)
+        """Close the connection that has waited longest: one without a complete request, else an idle one."""
+        conn = next(iter(self._lingering), None)
         if conn is not None:
-            self._left(conn)
+            self._end_linger(conn)
         elif (conn := next(iter(self._collecting), None)) is not None:
             self._stop_collecting(conn)
             self._close(conn)
@@ -236,8 +236,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.poller.unregister(conn.sock)
             self._close(conn)
 
-    def _leave(self, conn: Connection) -> None:
-        """Hang up politely: closing at once would destroy an answer that is still on its way (RFC 9112, 9.6)."""
+    def _linger(self, conn: Connection) -> None:
+        """Close only our side first: closing both could destroy a response that is not delivered yet (RFC 9112, 9.6)."""
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
@@ -245,16 +245,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
             return
         conn.deadline = time.monotonic() + LINGER_S
-        self._leaving[conn] = None
+        self._lingering[conn] = None
         self._listen(conn, self._drain)
 
     def _drain(self, conn: Connection, _: object) -> None:
         if _receive(conn.sock) == b"":
-            self._left(conn)
+            self._end_linger(conn)
 
-    def _left(self, conn: Connection) -> None:
+    def _end_linger(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
-        del self._leaving[conn]
+        del self._lingering[conn]
         self._close(conn)
 
     def _close(self, conn: Connection) -> None:
@@ -266,7 +266,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def _receive(sock: socket.socket) -> bytes | None:
-    """Return what has come: None when nothing yet, empty when nothing will come any more."""
+    """Return the data received: None if there is none yet, empty if the connection is closed."""
     try:
         return sock.recv(65536)
     except BlockingIOError:
@@ -276,9 +276,9 @@ def _receive(sock: socket.socket) -> bytes | None:
 
 
 def _send_slowly(sock: socket.socket, data: bytes) -> bool:
-    """Send all of it, each piece within the time; tell whether the connection can be kept. In a thread."""
+    """Send all of it, with a timeout for each write. Return True if the connection can be kept. Runs in a thread."""
     try:
-        sock.settimeout(ANSWER_S)
+        sock.settimeout(WRITE_S)
         sock.sendall(data)
     except OSError:
         return False
@@ -298,8 +298,8 @@ STATUSES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def plain_answer(status: str) -> bytes:
-    """Return a whole answer that says only its status, with the headers that all our answers have."""
+def plain_response(status: str) -> bytes:
+    """Return a complete response that contains only its status, with the headers of all our responses."""
     body = f"{status[4:]}\n".encode()
     lines = (
         f"HTTP/1.1 {status}",

@@ -1,4 +1,4 @@
-"""Tries a storage: what we need of it, and what would be good to know. Leaves nothing behind."""
+"""Storage check: tests each required operation, and optional ones, and removes everything it stored."""
 
 import secrets
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from image_cache.errors import StorageError
 from image_cache.storage.base import Storage
 
-LARGE_BYTES = 6_000_000  # more than one part of an upload in parts
+LARGE_BYTES = 6_000_000  # more than one part of a multipart upload
 FOLDER = "doctor"
 
 
 @dataclass(frozen=True, slots=True)
 class StorageFinding:
-    """One thing that was tried. One that is not needed is only told."""
+    """Result of one test. If it is not needed, a failure is only reported."""
 
     what: str
     is_well: bool
@@ -22,7 +22,7 @@ class StorageFinding:
 
 
 def examine(storage: Storage) -> list[StorageFinding]:
-    """Return what was tried, in order; after a storage that does not answer at all nothing more is asked."""
+    """Run the tests in order; if storing fails, skip the others."""
     folder = f"{FOLDER}/{secrets.token_hex(8)}"
     name, large = f"{folder}/small.bin", f"{folder}/large.bin"
     body, large_body = secrets.token_bytes(1000), secrets.token_bytes(1000) * (LARGE_BYTES // 1000)

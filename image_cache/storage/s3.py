@@ -129,10 +129,10 @@ class S3Storage:
             yield
         except (self._library.exceptions.BaseError, OSError) as error:
             # The library's own text is debugging output that contains URLs.
-            raise StorageError(f"{self.name}{name}", _reason(error)) from error
+            raise StorageError(f"{self.name}{name}", _reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     kind = type(error).__name__.removesuffix("Error")
     words = {
         "PermissionDenied": "the store refuses these keys",

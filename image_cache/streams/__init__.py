@@ -1,10 +1,11 @@
-"""Streams: images that owners upload, for those whom they allow."""
+"""Streams: shared sets of images that owners upload, each with an audience."""
 
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
-from image_cache.streams.manager import StreamImageManager, UploadLimits, narrowed
-from image_cache.streams.queries import StreamCard, StreamQueries
-from image_cache.streams.uploads import EXTENSIONS, Upload, Uploads
+from image_cache.streams.manager import StreamImageManager
+from image_cache.streams.members import StreamMembers
+from image_cache.streams.queries import StreamCard, StreamQueries, without_edit_rights
+from image_cache.streams.uploads import EXTENSIONS, Upload, UploadLimits, Uploads
 from image_cache.streams.validation import checked_page
 
 __all__ = [
@@ -13,10 +14,11 @@ __all__ = [
     "StreamImageCache",
     "StreamImageManager",
     "StreamImages",
+    "StreamMembers",
     "StreamQueries",
     "Upload",
     "UploadLimits",
     "Uploads",
     "checked_page",
-    "narrowed",
+    "without_edit_rights",
 ]

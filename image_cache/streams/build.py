@@ -1,15 +1,15 @@
-"""Builds the streams from the settings, and answers the documented functions about them. Knows no Flask."""
+"""Builds the streams from the settings, and has the documented functions about them. Knows no Flask."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-from config import Settings
+from config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import STRANGER, StreamImage, Viewer
+from image_cache.models import ANONYMOUS, StreamImage, Viewer
 from image_cache.storage.base import Storage
 from image_cache.storage.factory import StorageFactory
 from image_cache.streams import StreamImageCache, StreamImageManager, UploadLimits, checked_page
@@ -19,7 +19,7 @@ _streams: StreamImageManager | None = None
 
 
 def open_storage(settings: Settings) -> Storage:
-    """Return where originals lie. Raises `ConfigError` or `StorageError`; asks nothing of the store yet."""
+    """Return the storage of originals. Raises `ConfigError` or `StorageError`; sends no request yet."""
     floor_bytes = settings.floor_bytes
     if settings.STORAGE == "local":
         return StorageFactory.create_backend("local", root=settings.stream_images_dir, floor_bytes=floor_bytes)
@@ -45,7 +45,7 @@ def open_storage(settings: Settings) -> Storage:
 def open_streams(
     settings: Settings, catalog: CatalogDatabase | None, decoder: Decoder | None, *, clock: Callable[[], float] = time.time
 ) -> StreamImageManager:
-    """Build the streams, on a catalogue and decoder of others or, without them, on their own."""
+    """Build the streams, with a shared catalogue and decoder or, without them, their own."""
     global _streams  # noqa: PLW0603  `get_image_manager` is documented to return the same one everywhere
     cache = StreamImageCache(
         settings.stream_cache_dir,
@@ -76,22 +76,20 @@ def open_streams(
 
 
 def get_image_manager() -> StreamImageManager:
-    """Return the streams of this process: those of the application when there is one, else of the settings, made once."""
+    """Return the manager of this process: that of the application if there is one, else one of the settings, built once."""
     if _streams is not None:
         return _streams
-    from config import load_settings
-
     return open_streams(load_settings(), None, None)
 
 
 def get_stream_image_stats(stream_id: str, page: str = "stream_details") -> dict[str, Any]:
-    """Return the numbers of a stream, at most half an hour old and newer than the last change."""
+    """Return the figures of a stream, at most half an hour old and newer than the last change."""
     checked_page(page)
-    return get_image_manager().remembered_stats(stream_id)
+    return get_image_manager().cached_stats(stream_id)
 
 
-def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: Viewer = STRANGER) -> str | None:
-    """Return the address of an image's detail if the viewer may see it, else None. Sensitive ones come blurred."""
+def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: Viewer = ANONYMOUS) -> str | None:
+    """Return the URL of the detail of an image if the viewer may see it, else None. Sensitive images are blurred."""
     checked_page(page)
     try:
         _, image = get_image_manager().queries.image(viewer, image_id, stream_id)
@@ -101,12 +99,12 @@ def get_cached_image_display(image_id: str, stream_id: str, page: str, viewer: V
 
 
 def image_address(image: StreamImage, size: str) -> str:
-    """Return the address of an image in one of its sizes. Whoever asks for it there is judged again."""
+    """Return the URL of an image in one of its sizes. The policy is checked again when it is requested."""
     return f"/streams/{image.stream_id}/images/{image.image_id}/{size}"
 
 
-def forget_streams(streams: StreamImageManager) -> None:
-    """No longer hand out this manager: it was closed."""
+def forget_image_manager(streams: StreamImageManager) -> None:
+    """Stop returning this manager, which was closed, from `get_image_manager`."""
     global _streams  # noqa: PLW0603
     if _streams is streams:
         _streams = None

@@ -1,7 +1,7 @@
-"""`StreamImageCache`: what was rendered of stream images, in memory for the pages that show it, and on disk.
+"""`StreamImageCache`: variants of stream images in memory, by the pages that show them, and on disk.
 
-The bytes are kept once. A page is a scope: it holds references, has its own numbers and may have its own budget; clearing it
-takes nothing from another page. Knows no policy: who may see an image is asked before anything is looked up here.
+The bytes are stored once. A page is a scope: it holds references, has figures of its own and may have a budget of its own;
+clearing it takes nothing from another page. Knows no policy: callers have checked that the viewer may see the image.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine import maintenance as upkeep
+from image_cache.engine import maintenance
 from image_cache.engine.cache import Cache, Loader
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index
@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "streams"
 THUMB = "stream_thumb"
-SINCE_KEPT = 16384
+MAX_LOADED_AT = 16384
 
 
 class StreamImageCache:
-    """Images by id for pages. Thread-safe and process-safe.
+    """Images by id, held for pages. Thread-safe and process-safe.
 
-    The memory tier never exceeds its limit; at 90 % of it the least recently used go, a fifth of them at least. After
-    `ttl_hours` an entry in memory is read from disk again. What is on disk stays, within `disk_budget_bytes`.
+    The memory tier never exceeds its budget; at 90% of it at least a fifth is evicted, the least recently used first. After
+    `ttl_hours` an entry in memory is read from disk again. Entries on disk stay, within `disk_budget_bytes`.
     """
 
     def __init__(
@@ -65,31 +65,31 @@ class StreamImageCache:
         for page, budget_bytes in (page_budgets or {}).items():
             self.engine.memory.set_scope_budget(checked_page(page), budget_bytes)
         self._lock = threading.Lock()  # protects _since
-        self._since: dict[Key, float] = {}  # when an entry came into memory; only ever a hint
+        self._loaded_at: dict[Key, float] = {}  # when an entry was put into memory; a hint only
 
     @staticmethod
     def key(image_id: str, variant: str = THUMB) -> Key:
-        """Return the name of a variant's bytes. It stands in no address: addresses carry the random id of the image."""
+        """Return the key of a variant. It is in no URL: those have the random id of the image."""
         return Key(NAMESPACE, variant, digest_of(NAMESPACE, image_id))
 
-    def use_recipe(self, recipe: str) -> None:
-        """Forget everything that another recipe made. The recipe is no part of a key, so that deleting an image finds all of it."""
-        note = self.cache_dir / "recipe"
+    def set_recipe(self, recipe: str) -> None:
+        """Clear the cache if another recipe rendered it. A key has no recipe, so that deleting an image finds all of its variants."""
+        path = self.cache_dir / "recipe"
         with contextlib.suppress(OSError):
-            if note.read_text(encoding="utf-8") == recipe:
+            if path.read_text(encoding="utf-8") == recipe:
                 return
-        upkeep.clear(self.engine)
-        note.write_text(recipe, encoding="utf-8")
+        maintenance.clear(self.engine)
+        path.write_text(recipe, encoding="utf-8")
 
     def cache_image(self, image_id: str, image_data: bytes, page: str) -> bool:
-        """Keep the bytes of an image for a page, in memory and on disk; False when neither takes them."""
-        return self.keep(self.key(image_id), image_data, page)
+        """Cache the bytes of an image for a page, in memory and on disk; return False if neither takes them."""
+        return self.put(self.key(image_id), image_data, page)
 
     def get_image(self, image_id: str, page: str) -> bytes | None:
-        """Return the bytes of an image, which the page holds from now on; None when they are not here."""
+        """Return the bytes of an image, which the page holds from now on; None on a miss."""
         return self.get(self.key(image_id), page)
 
-    def keep(self, key: Key, body: bytes, page: str = "") -> bool:
+    def put(self, key: Key, body: bytes, page: str = "") -> bool:
         scope = checked_page(page) if page else ""
         try:
             self.engine.put({key: body})
@@ -97,43 +97,43 @@ class StreamImageCache:
         except (StorageError, DatabaseError) as error:
             logger.warning("not stored key=%s reason=%s", key.path, error)
             is_stored = False
-        return self._remember(key, body, scope) or is_stored
+        return self._put_in_memory(key, body, scope) or is_stored
 
     def get(self, key: Key, page: str = "") -> bytes | None:
-        """Return the bytes; one that has been in memory for the TTL is read from disk again."""
+        """Return the bytes, None on a miss. An entry that has been in memory for the TTL is read from disk again."""
         scope = checked_page(page) if page else ""
         self._expire(key)
-        is_new = key not in self._since
+        is_new = key not in self._loaded_at
         body = self.engine.get(key, scope)
         if body is not None and is_new:
-            self._note(key)
+            self._note_loaded(key)
         return body
 
     def get_or_load(self, key: Key, loader: Loader, page: str = "") -> bytes | None:
-        """Like `get`, and load what is missing: once, however many ask at the same time. Raises what the loader raises."""
+        """Like `get`, and load a miss, once for all concurrent callers. Raises what the loader raises."""
         scope = checked_page(page) if page else ""
         self._expire(key)
         body = self.engine.get_or_load(key, loader, scope)
         if body is not None:
-            self._note(key)
+            self._note_loaded(key)
         return body
 
-    def drop(self, keys: list[Key]) -> None:
-        """Remove entries from memory and disk. Raises `StorageError` when a file stays."""
+    def delete(self, keys: list[Key]) -> None:
+        """Remove entries from memory and disk. Raises `StorageError` if a file cannot be removed."""
         with self._lock:
             for key in keys:
-                self._since.pop(key, None)
+                self._loaded_at.pop(key, None)
         try:
             self.engine.delete(keys)
         except DatabaseError as error:  # the files are gone; rows without a file are misses
             logger.warning("rows not removed reason=%s", error)
 
     def clear_page_cache(self, page: str) -> int:
-        """Drop what a page holds in memory; returns how many images nobody else held."""
+        """Drop what a page holds in memory and return how many images no other page held."""
         return self.engine.memory.clear_scope(checked_page(page))
 
     def get_cache_stats(self) -> dict[str, float | int | str]:
-        """Return the numbers of the memory tier."""
+        """Return the figures of the memory tier."""
         stats = self.engine.memory.stats()
         return {
             "memory_used_mb": round(stats.used_bytes / MEGABYTE, 3),
@@ -152,10 +152,10 @@ class StreamImageCache:
         return self.engine.memory.scopes()
 
     def repair(self) -> None:
-        """Rebuild the index when it is new or was lost. Housekeeping calls it."""
-        self.engine.index.database.notice_replacement()
+        """Rebuild the index if it is new or was lost."""
+        self.engine.index.database.drop_if_replaced()
         if self.engine.is_adopting:
-            upkeep.rebuild_from_files(self.engine)
+            maintenance.rebuild_from_files(self.engine)
 
     def close(self) -> None:
         try:
@@ -165,22 +165,22 @@ class StreamImageCache:
         self.engine.index.close()
 
     def _expire(self, key: Key) -> None:
-        since = self._since.get(key)
-        # An age below zero is a clock that was set back, which makes nothing old.
+        since = self._loaded_at.get(key)
+        # A negative age is a clock that was set back, and expires nothing.
         if since is not None and self._clock() - since > self.ttl_hours * 3600:
             with self._lock:
-                self._since.pop(key, None)
+                self._loaded_at.pop(key, None)
             self.engine.memory.delete(key)
 
-    def _remember(self, key: Key, body: bytes, scope: str) -> bool:
+    def _put_in_memory(self, key: Key, body: bytes, scope: str) -> bool:
         is_kept = self.engine.memory.put(key, body, scope)
         if is_kept:
             with self._lock:
-                self._since[key] = self._clock()
+                self._loaded_at[key] = self._clock()
         return is_kept
 
-    def _note(self, key: Key) -> None:
+    def _note_loaded(self, key: Key) -> None:
         with self._lock:
-            if len(self._since) > SINCE_KEPT:
-                self._since.clear()
-            self._since.setdefault(key, self._clock())
+            if len(self._loaded_at) > MAX_LOADED_AT:
+                self._loaded_at.clear()
+            self._loaded_at.setdefault(key, self._clock())

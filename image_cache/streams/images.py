@@ -1,15 +1,13 @@
-"""The bytes of stream images: rendered ones from the cache, made again from the original when they are missing; and their end.
+"""Bytes of stream images: variants from the cache, rendered from the original when they are missing, and their deletion.
 
-Whoever calls has asked the policy already.
+Knows no policy: callers have checked that the viewer may see the image.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from image_cache.db.database import Connection, Database
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageError
 from image_cache.imaging.decoder import Decoder
@@ -22,10 +20,10 @@ from image_cache.streams.table import StreamTable
 
 logger = logging.getLogger(__name__)
 
-RENDERING_MOST = 3  # request threads that may wait for the decoder at a time; the others are told to come again
-DOWN_S = 15.0  # a storage that did not answer is left alone for so long: nobody waits for it twice
-STRAY_S = 3600.0  # an upload is over by then, one way or the other
-# Rendered together, because one decode makes them all, and because together they always give the same bytes.
+MAX_RENDERING = 3  # request threads that may wait for the decoder at a time; others get 503 and retry
+OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
+ORPHAN_AGE_S = 3600.0  # an upload has ended by then
+# Rendered together: one decode makes them all, and together they always have the same bytes.
 SETS = (
     ("stream_thumb", "stream_detail"),
     ("stream_thumb_blurred", "stream_detail_blurred"),
@@ -34,7 +32,7 @@ SETS = (
 
 
 class StreamImages:
-    """Any thread, several processes."""
+    """The bytes of all streams. Any thread, several processes."""
 
     def __init__(
         self,
@@ -52,20 +50,20 @@ class StreamImages:
         self._rows = rows
         self._decoder = decoder
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(RENDERING_MOST)
-        self._down_until = 0.0  # monotonic; a plain float, because a lost race costs one more try
+        self._slots = threading.BoundedSemaphore(MAX_RENDERING)
+        self._offline_until = 0.0  # monotonic; unlocked, because a lost race costs one more attempt
 
     def body(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
-        """Return a variant; None when the image is gone, or its original is.
+        """Return a variant; None if the image or its original is gone.
 
-        Raises `StorageError` when the storage does not answer, `QueueFull` when too many wait for the decoder already.
+        Raises `StorageError` if the storage does not answer, `QueueFull` if too many wait for the decoder already.
         """
         key = self.cache.key(image.image_id, variant)
         found = self.cache.get(key, page)
         if found is not None:
             return found
         if not self._slots.acquire(blocking=False):
-            raise QueueFull(RENDERING_MOST)
+            raise QueueFull(MAX_RENDERING)
         try:
             body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
@@ -73,8 +71,8 @@ class StreamImages:
             return None
         finally:
             self._slots.release()
-        if self._rows.image(image.image_id) is None:  # deleted meanwhile: what was just stored must go as well
-            self.drop(image.image_id)
+        if self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too
+            self.delete_variants(image.image_id)
             return None
         return body
 
@@ -82,48 +80,55 @@ class StreamImages:
     def is_remote(self) -> bool:
         return not isinstance(self.storage, LocalStorage)
 
-    def is_away(self) -> bool:
-        """Tell whether the storage of the originals does not answer; asked at most once in a while."""
-        if time.monotonic() < self._down_until:
+    def is_offline(self) -> bool:
+        """Return True if the storage of the originals does not answer; probed at most every `OFFLINE_PAUSE_S`."""
+        if time.monotonic() < self._offline_until:
             return True
         try:
             self.storage.exists("probe")
         except StorageError:
-            self._down_until = time.monotonic() + DOWN_S
+            self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             return True
         return False
 
-    def cached(self, image: StreamImage, variant: str) -> bytes | None:
-        """Return a variant if it is here, and ask nobody for it."""
-        return self.cache.get(self.cache.key(image.image_id, variant))
+    def unavailable(self, images: Sequence[StreamImage], variant_of: Callable[[StreamImage], str]) -> set[str]:
+        """Return the ids of the images whose variant is not cached while the storage of its original does not answer."""
+        if not self.is_remote:
+            return set()
+        missing = {one.image_id for one in images if self.cache.get(self.cache.key(one.image_id, variant_of(one))) is None}
+        return missing if missing and self.is_offline() else set()
+
+    def path(self, image: StreamImage, variant: str) -> str:
+        """Return the path of a variant below the folder of the cache."""
+        return self.cache.key(image.image_id, variant).path
 
     def original(self, image: StreamImage) -> bytes | None:
         """Return the untouched bytes as they were uploaded. Raises `StorageError`."""
-        self._check_up()
+        self._check_online()
         try:
             return self.storage.get(image.file_path)
         except StorageError:
-            self._down_until = time.monotonic() + DOWN_S
+            self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             raise
 
     def render(self, body: bytes, names: Sequence[str]) -> tuple[dict[str, bytes], tuple[int, int], str]:
-        """Return the variants of these names, the size of the picture upright, and its average colour."""
+        """Return the named variants, the dimensions of the upright image, and its average colour."""
         made = self._decoder.render(body, [self.variants[name] for name in names])
         return made.variants, (made.width, made.height), made.average
 
-    def keep(self, image_id: str, bodies: dict[str, bytes], page: str = "") -> None:
-        """Put what was rendered into the cache; what it does not take is rendered again when it is asked for."""
+    def cache_variants(self, image_id: str, bodies: dict[str, bytes], page: str = "") -> None:
+        """Cache rendered variants; what the cache does not take is rendered again on request."""
         for variant, body in bodies.items():
-            self.cache.keep(self.cache.key(image_id, variant), body, page if variant == "stream_thumb" else "")
+            self.cache.put(self.cache.key(image_id, variant), body, page if variant == "stream_thumb" else "")
 
-    def drop(self, image_id: str) -> None:
-        """Remove everything that was rendered of an image, from memory and disk."""
-        self.cache.drop([self.cache.key(image_id, variant) for variant in self.variants])
+    def delete_variants(self, image_id: str) -> None:
+        """Remove all variants of an image from memory and disk."""
+        self.cache.delete([self.cache.key(image_id, variant) for variant in self.variants])
 
-    def destroy(self, image_id: str, file_path: str) -> bool:
-        """Remove every byte of an image that has no row any more; False when the storage does not answer: later then."""
+    def delete_bytes(self, image_id: str, file_path: str) -> bool:
+        """Remove every byte of an image that has no row any more; return False if the storage does not answer: retried later."""
         try:
-            self.drop(image_id)
+            self.delete_variants(image_id)
             self.storage.delete(file_path)
         except StorageError as error:
             logger.warning("bytes of a deleted image remain path=%s reason=%s", file_path, error.reason)
@@ -131,18 +136,18 @@ class StreamImages:
         self._rows.delete_orphan(file_path)
         return True
 
-    def forget_folder(self, slug: str) -> None:
-        """Remove what a deleted stream leaves of its folder."""
+    def remove_folder(self, slug: str) -> None:
+        """Remove the folder of a deleted stream."""
         if isinstance(self.storage, LocalStorage):
             self.storage.remove_folder(slug)
 
     def sweep(self) -> int:
-        """Remove the bytes of uploads that were never finished and of images deleted while the storage was away."""
+        """Remove the bytes of unfinished uploads, and of images deleted while the storage did not answer."""
         removed = 0
-        for file_path, image_id in self._rows.orphans(self._clock() - STRAY_S):
-            removed += self.destroy(image_id, file_path)
+        for file_path, image_id in self._rows.orphans(self._clock() - ORPHAN_AGE_S):
+            removed += self.delete_bytes(image_id, file_path)
         if isinstance(self.storage, LocalStorage):
-            removed += self.storage.sweep(older_than_s=STRAY_S, now=self._clock())
+            removed += self.storage.sweep(older_than_s=ORPHAN_AGE_S, now=self._clock())
         return removed
 
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
@@ -154,53 +159,6 @@ class StreamImages:
         bodies, _, _ = self.render(original, together)
         return {self.cache.key(image.image_id, name): body for name, body in bodies.items()}
 
-    def _check_up(self) -> None:
-        if time.monotonic() < self._down_until:
+    def _check_online(self) -> None:
+        if time.monotonic() < self._offline_until:
             raise StorageError(self.storage.kind, "the storage of the originals does not answer; it is asked again in a moment")
-
-
-IDS_A_STATEMENT = 500
-FIRST, LAST = "", "g"  # around every id: they are hexadecimal
-
-
-@dataclass(frozen=True, slots=True)
-class StoredOriginal:
-    """The untouched bytes of a stream image: where they lie in the storage, and what they are."""
-
-    image_id: str
-    file_path: str
-    size_bytes: int
-    sha256: bytes
-
-
-def originals_in(conn: Connection) -> Iterator[StoredOriginal]:
-    """Yield what any version of a catalogue names; one from before there were streams names nothing."""
-    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'stream_images'").fetchone():
-        for row in conn.execute("SELECT id, file_path, size_bytes, sha256 FROM stream_images ORDER BY id"):
-            yield StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
-
-
-class OriginalTable:
-    """Any thread, several processes."""
-
-    def __init__(self, database: Database) -> None:
-        self.db = database
-
-    def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[StoredOriginal]:
-        """Yield those of the image ids from `first` up to `last`, by id. Reads in chunks, so that no transaction stays open."""
-        sql = "SELECT id, file_path, size_bytes, sha256 FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-        while rows := self.db.rows(sql, (first, last, IDS_A_STATEMENT)):
-            yield from (StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"]) for row in rows)
-            first = rows[-1]["id"] + " "
-
-    def is_known(self, file_path: str) -> bool:
-        """Tell whether an image, or the note of one that comes or goes, speaks of this original."""
-        sql = "SELECT 1 FROM stream_images WHERE file_path = ? UNION ALL SELECT 1 FROM stray_originals WHERE file_path = ?"
-        return self.db.row(sql, (file_path, file_path)) is not None
-
-    def count(self) -> int:
-        return int(self.db.rows("SELECT count(*) FROM stream_images")[0][0])
-
-    def total_bytes(self) -> int:
-        row = self.db.row("SELECT coalesce(sum(size_bytes), 0) FROM stream_images")
-        return int(row[0]) if row else 0

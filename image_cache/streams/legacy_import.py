@@ -1,7 +1,7 @@
-"""Takes in streams of the original layout: `images_metadata.json`, and one folder of images for each stream beside it.
+"""Imports streams of the original layout: `images_metadata.json`, and one folder of images for each stream beside it.
 
-Two shapes of the file are known: a list of images, and an object of them by id. Paths in it are never followed: an image is the
-file of its name, or with its id in its name, in the folder of its stream.
+Two forms of the file are known: a list of images, and an object of them by id. Paths in it are never followed: an image is the
+file with its name, or with its id in the name, in the folder of its stream.
 """
 
 import datetime
@@ -25,7 +25,7 @@ MAX_IMAGES = 100_000
 
 @dataclass(slots=True)
 class LegacyStreamReport:
-    """What an import did, in images. `rejected` pairs a name with its reason."""
+    """Result of an import, in images. `rejected` pairs a name with its reason."""
 
     read: int = 0
     new: int = 0
@@ -35,7 +35,7 @@ class LegacyStreamReport:
 
 
 def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, dry_run: bool) -> LegacyStreamReport:
-    """Upload every image that the file names and that is there; a second run changes nothing. Raises `TableRejected`."""
+    """Upload every image that the file names and that exists; a second run changes nothing. Raises `TableRejected`."""
     report = LegacyStreamReport()
     for name, row in _rows(path):
         report.read += 1
@@ -46,17 +46,17 @@ def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, d
                 checked_description(str(row.get("description") or "")),
             )
             visibility = checked_visibility(str(row.get("visibility", "private")).rpartition(".")[2].lower())
-            data = _original(path.parent, slug, name, row, manager.uploads.max_bytes).read_bytes()
+            data = _original(path.parent, slug, name, row, manager.limits.max_bytes).read_bytes()
             report.streams.add(slug)
             if dry_run:
-                _tried(manager, slug, data, report)
+                _count_dry_run(manager, slug, data, report)
                 continue
             stream = manager.rows.stream(slug)
             if stream is None:
                 stream = manager.create_stream(slug, slug, visibility=ImageVisibility.PRIVATE, owner=owner)
             upload = Upload(data, str(row.get("filename") or "unnamed"), visibility, title, description)
             image = manager.uploads.store(stream, upload)
-            manager.rows.set_history(image.image_id, _when(row.get("created_at")), _views(row.get("view_count")))
+            manager.rows.set_history(image.image_id, _timestamp(row.get("created_at")), _views(row.get("view_count")))
             report.new += 1
         except DuplicateImage:
             report.same += 1
@@ -86,16 +86,16 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _original(root: Path, slug: str, image_id: str, row: dict[str, Any], max_bytes: int) -> Path:
-    """Return the file of an image. Raises `FieldRejected` when it is not where it has to be."""
+    """Return the file of an image. Raises `FieldRejected` if it is not in the folder of its stream."""
     folder = root / slug
     names = [str(row.get(field, "")).replace("\\", "/").rpartition("/")[2] for field in ("file_path", "filename")]
     for name in names:
         if name and not name.startswith(".") and _is_plain_file(folder / name):
-            return _bounded(folder / name, max_bytes)
+            return _checked_size(folder / name, max_bytes)
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda one: one.name):
             if entry.name.startswith(f"{image_id}_") and "_thumb" not in entry.name and entry.is_file(follow_symlinks=False):
-                return _bounded(Path(entry.path), max_bytes)
+                return _checked_size(Path(entry.path), max_bytes)
     raise FieldRejected("file_path", "its file is not in the folder of its stream")
 
 
@@ -106,22 +106,22 @@ def _is_plain_file(path: Path) -> bool:
         return False
 
 
-def _bounded(path: Path, max_bytes: int) -> Path:
+def _checked_size(path: Path, max_bytes: int) -> Path:
     if path.stat().st_size > max_bytes:
         raise FieldRejected("file_path", f"its file is over the {max_bytes / 1e6:g} MB limit")
     return path
 
 
-def _tried(manager: StreamImageManager, slug: str, data: bytes, report: LegacyStreamReport) -> None:
+def _count_dry_run(manager: StreamImageManager, slug: str, data: bytes, report: LegacyStreamReport) -> None:
     manager.uploads.check(data)
     stream = manager.rows.stream(slug)
-    if stream is not None and manager.uploads.twin(stream, data) is not None:
+    if stream is not None and manager.uploads.duplicate_of(stream, data) is not None:
         report.same += 1
     else:
         report.new += 1
 
 
-def _when(value: object) -> float | None:
+def _timestamp(value: object) -> float | None:
     try:
         found = datetime.datetime.fromisoformat(str(value))
     except ValueError:

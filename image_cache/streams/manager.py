@@ -1,13 +1,12 @@
-"""`StreamImageManager`: streams of images that owners upload, for those whom they allow. The documented class, and the way in.
+"""`StreamImageManager`: the documented class for streams, and the service that creates, changes and deletes them.
 
-The methods with a stream's name and no viewer are for scripts and trust their caller. What answers a request goes through
-`listing` with the viewer of the session, or asks `may_edit` first.
+Its methods trust their caller. Requests read through `queries` with the viewer of the session, and check `may_edit` before a change.
 """
 
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,17 @@ from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, FieldRejected, NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
-from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer
+from image_cache.imaging.video import create_thumbnail_from_video
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
-from image_cache.streams.members import MemberTable, StreamMembers
-from image_cache.streams.queries import StreamQueries
+from image_cache.streams.member_table import MemberTable
+from image_cache.streams.members import StreamMembers
+from image_cache.streams.queries import StreamQueries, without_edit_rights
 from image_cache.streams.table import StreamTable
-from image_cache.streams.uploads import Upload, Uploads
+from image_cache.streams.uploads import Upload, UploadLimits, Uploads
 from image_cache.streams.validation import (
     SLUG,
     checked_description,
@@ -43,20 +44,10 @@ logger = logging.getLogger(__name__)
 DECODE_BYTES = 256 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """What an owner may upload, and how it is rendered."""
-
-    max_bytes: int = 20_000_000
-    max_images: int = 50
-    quality: int = 85
-    recipe: str = "fast"
-
-
 class StreamImageManager:
-    """Everything about streams. Any thread, several processes. Made of two folders it brings the rest along by itself.
+    """Everything about streams. Any thread, several processes. Two folders are enough to build one.
 
-    `parts` gives it a catalogue, decoder, storage or cache that it shares with others; those it does not close.
+    A catalogue, decoder, storage or cache that is passed in is shared with others; the manager closes only its own.
     """
 
     def __init__(
@@ -69,10 +60,10 @@ class StreamImageManager:
         storage: Storage | None = None,
         cache: StreamImageCache | None = None,
         limits: UploadLimits | None = None,
-        windows: SharedCounters | None = None,
+        counters: SharedCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        limits = limits or UploadLimits()
+        self.limits = limits or UploadLimits()
         self.images_dir = Path(images_dir)
         self._own: list[Any] = []
         if catalog is None:
@@ -83,20 +74,16 @@ class StreamImageManager:
             self._own.append(decoder)
         self.rows = StreamTable(catalog)
         self.cache = cache or StreamImageCache(cache_dir, clock=clock)
-        variants = stream_variants(limits.quality, limits.recipe)
+        variants = stream_variants(self.limits.quality, self.limits.recipe)
         self.cache.repair()
-        self.cache.use_recipe("\n".join(variant.spec for variant in variants))
+        self.cache.set_recipe("\n".join(variant.spec for variant in variants))
         storage = storage or LocalStorage(self.images_dir)
         self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
-        self.uploads = Uploads(
-            self.rows, self.images, decoder, max_bytes=limits.max_bytes, max_images=limits.max_images, clock=clock
-        )
+        self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, clock=clock)
         self.members = StreamMembers(MemberTable(catalog), clock=clock)
         self.queries = StreamQueries(self.rows, self.cache, clock=clock)
-        self.view_counts = ViewCounts(self.rows, windows=windows, clock=clock)
+        self.view_counts = ViewCounts(self.rows, counters=counters, clock=clock)
         self._clock = clock
-
-    # Documented
 
     def upload_stream_image(  # noqa: PLR0917  the documented order
         self,
@@ -108,13 +95,13 @@ class StreamImageManager:
         description: str = "",
         page: str = "stream_details",
     ) -> str:
-        """Store an image; returns its id. A stream of this name is made when there is none. Raises what `Uploads.take` raises."""
-        stream = self._stream(stream_id, is_made=True)
+        """Store an image and return its id; create the stream if there is none. Raises what `Uploads.store` raises."""
+        stream = self._stream(stream_id, create=True)
         upload = Upload(image_data, filename, visibility, title, description, page=page)
-        return self.uploads.store(stream, upload).image_id
+        return self.upload(stream, upload).image_id
 
     def try_upload_stream_image(self, *arguments: Any, **named: Any) -> str | None:
-        """Like `upload_stream_image`, but None for whatever refuses it, as callers of old expect."""
+        """Like `upload_stream_image`, but return None if it is refused, as older callers expect."""
         try:
             return self.upload_stream_image(*arguments, **named)
         except CacheError as error:
@@ -124,16 +111,16 @@ class StreamImageManager:
     def get_stream_images(
         self, stream_id: str, user_id: int | str | None = None, is_owner: bool = True, page: str = "stream_gallery"
     ) -> list[StreamImage]:
-        """Return what an account may see of a stream, in its order. `user_id` is the name or number of the account.
+        """Return the images of a stream that an account may see, in order. `user_id` is the name or id of the account.
 
-        Whether it is the owner is looked up. `is_owner` can only take away: with False an owner sees what a stranger sees.
+        Ownership is looked up. `is_owner` can only take rights away: with False an owner sees what a stranger sees.
         """
         checked_page(page)
-        stream = self._find(stream_id)
+        stream = self.find_stream(stream_id)
         if stream is None:
             return []
         viewer = self.members.viewer(user_id)
-        return self.queries.images(viewer if is_owner else narrowed(viewer, stream), stream)
+        return self.queries.images(viewer if is_owner else without_edit_rights(viewer, stream), stream)
 
     def update_stream_image(
         self,
@@ -146,7 +133,7 @@ class StreamImageManager:
         is_sensitive: bool | None = None,
         position: int | None = None,
     ) -> StreamImage:
-        """Change what is not None; `position` counts from 1. Raises `NotVisible` or `FieldRejected`. Holds everywhere at once."""
+        """Change what is not None; `position` counts from 1. Applies everywhere at once. Raises `NotVisible` or `FieldRejected`."""
         stream, image = self._image(stream_id, image_id)
         changed = replace(
             image,
@@ -157,42 +144,41 @@ class StreamImageManager:
         )
         if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 1):
             raise FieldRejected("position", "A position is a whole number from 1.")
-        if not self.rows.update_image(changed, stream.id, at=position):
+        if not self.rows.update_image(changed, stream.id, position=position):
             raise NotVisible
         return self._image(stream_id, image_id)[1]
 
     def delete_stream_image(self, stream_id: str, image_id: str) -> bool:
-        """Remove an image and every byte of it; False when there is none. Bytes in a storage that is away go when it is back."""
+        """Remove an image and every byte of it; return False if there is none. A storage that does not answer is retried later."""
         try:
             _, image = self._image(stream_id, image_id)
         except NotVisible:
             return False
         if not self.rows.delete_image(image.image_id):
             return False
-        self.images.destroy(image.image_id, image.file_path)
+        self.images.delete_bytes(image.image_id, image.file_path)
         logger.info("deleted image=%s stream=%s", image_id, stream_id)
         return True
 
     def get_image_stats(self, stream_id: str) -> dict[str, Any]:
-        """Return the numbers of all images of a stream; zeros for one that is empty or not there."""
-        stream = self._find(stream_id)
+        """Return the figures of all images of a stream; zeros for one that is empty or does not exist."""
+        stream = self.find_stream(stream_id)
         return self.queries.stats(stream or Stream(0, "", ""))
 
-    def remembered_stats(self, stream_id: str) -> dict[str, Any]:
-        """Like `get_image_stats`, kept for half an hour or until something changes."""
-        stream = self._find(stream_id)
-        return self.queries.remembered_stats(stream) if stream else self.get_image_stats(stream_id)
+    def cached_stats(self, stream_id: str) -> dict[str, Any]:
+        """Like `get_image_stats`, cached for half an hour or until something changes."""
+        stream = self.find_stream(stream_id)
+        return self.queries.cached_stats(stream) if stream else self.get_image_stats(stream_id)
 
     def create_stream_thumbnail_from_video(self, stream_id: str, video_path: str | Path, timestamp: float = 5) -> str:
-        """Upload a frame of a video as a public image; returns its id. Raises `ProgramMissing` or `VideoRejected` as well."""
-        from image_cache.imaging.video import create_thumbnail_from_video
-
+        """Upload a frame of a video as a public image and return its id. May also raise `ProgramMissing` or `VideoRejected`."""
         frame = create_thumbnail_from_video(video_path, timestamp=timestamp)
         return self.upload_stream_image(
             stream_id, frame, "auto_thumbnail.jpg", ImageVisibility.PUBLIC, title="Stream Thumbnail", page="stream_auto"
         )
 
-    # Streams
+    def find_stream(self, slug: str) -> Stream | None:
+        return self.rows.stream(slug) if isinstance(slug, str) and SLUG.fullmatch(slug) else None
 
     def create_stream(
         self,
@@ -201,14 +187,14 @@ class StreamImageManager:
         *,
         description: str = "",
         visibility: ImageVisibility | str = ImageVisibility.PUBLIC,
-        owner: Viewer = STRANGER,
+        owner: Viewer = ANONYMOUS,
     ) -> Stream:
-        """Make a stream. Without a slug one is made from the title. Raises `FieldRejected`."""
+        """Create a stream; without a slug, one is made from the title. Raises `FieldRejected`."""
         title = checked_title(title)
         if not title:
             raise FieldRejected("title", "A stream needs a title.")
         base = slug or slug_of(title) or "stream"
-        made = Stream(
+        new = Stream(
             0,
             checked_slug(base),
             title,
@@ -218,13 +204,13 @@ class StreamImageManager:
             created_at=self._clock(),
         )
         for number in range(1, 2 if slug else 100):
-            named = made if number == 1 else replace(made, slug=f"{base[:60]}-{number}")
+            named = new if number == 1 else replace(new, slug=f"{base[:60]}-{number}")
             if self.rows.add_stream(named):
                 return self._stream(named.slug)
         raise FieldRejected("slug", "There is a stream with this address already.")
 
     def update_stream(self, stream: Stream, changes: Mapping[str, object]) -> Stream:
-        """Change title, description or visibility (that of new images). Raises `FieldRejected`."""
+        """Change title, description or the visibility of new images. Raises `FieldRejected`."""
         values: dict[str, str] = {}
         for name, value in changes.items():
             if name == "title":
@@ -242,18 +228,38 @@ class StreamImageManager:
         return self._stream(stream.slug)
 
     def delete_stream(self, stream: Stream) -> int:
-        """Remove a stream with every byte of its images; returns how many there were."""
-        gone = self.rows.delete_stream(stream.id)
-        for image_id, file_path in gone:
-            self.images.destroy(image_id, file_path)
-        self.images.forget_folder(stream.slug)
-        logger.info("deleted stream=%s images=%d", stream.slug, len(gone))
-        return len(gone)
+        """Remove a stream with every byte of its images; return how many there were."""
+        deleted = self.rows.delete_stream(stream.id)
+        for image_id, file_path in deleted:
+            self.images.delete_bytes(image_id, file_path)
+        self.images.remove_folder(stream.slug)
+        logger.info("deleted stream=%s images=%d", stream.slug, len(deleted))
+        return len(deleted)
+
+    def upload(self, stream: Stream, upload: Upload) -> StreamImage:
+        """Store one image. Raises what `Uploads.store` raises."""
+        return self.uploads.store(stream, upload)
+
+    def get_page_stats(self, page: str) -> dict[str, float | int | str]:
+        """Return what one page holds of the memory tier. Raises `FieldRejected`."""
+        return self.cache.get_page_stats(checked_page(page))
+
+    def clear_page_cache(self, page: str) -> int:
+        """Drop what a page holds in memory and return how many images no other page held. Raises `FieldRejected`."""
+        return self.cache.clear_page_cache(checked_page(page))
+
+    def record_view(self, image_id: str, viewer: str) -> None:
+        """Count a view, once for each viewer in half an hour; `viewer` is any text that identifies one."""
+        self.view_counts.record(image_id, viewer)
+
+    def view_count(self, image: StreamImage) -> int:
+        """Return the views of an image, including those not yet written."""
+        return image.view_count + self.view_counts.pending(image.image_id)
 
     def run_maintenance(self) -> None:
-        """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads and of what was deleted.
+        """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads and deleted images.
 
-        For a housekeeper, in any number of processes. A disk or storage that refuses costs this run only.
+        May run in several processes. A disk or storage that refuses fails this run only.
         """
         try:
             self.cache.repair()
@@ -264,7 +270,7 @@ class StreamImageManager:
             logger.warning("streams left untended reason=%s", error)
 
     def close(self) -> None:
-        """Write what is only in memory, and close what belongs to nobody else."""
+        """Write what is only in memory, and close what was not passed in."""
         try:
             self.view_counts.flush()
         except DatabaseError as error:
@@ -273,14 +279,11 @@ class StreamImageManager:
         for part in self._own:
             part.close()
 
-    def _find(self, slug: str) -> Stream | None:
-        return self.rows.stream(slug) if isinstance(slug, str) and SLUG.fullmatch(slug) else None
-
-    def _stream(self, slug: str, *, is_made: bool = False) -> Stream:
-        stream = self._find(checked_slug(slug))
-        if stream is None and is_made:
+    def _stream(self, slug: str, *, create: bool = False) -> Stream:
+        stream = self.find_stream(checked_slug(slug))
+        if stream is None and create:
             self.rows.add_stream(Stream(0, slug, slug, created_at=self._clock()))
-            stream = self._find(slug)
+            stream = self.find_stream(slug)
         if stream is None:
             raise NotVisible
         return stream
@@ -290,9 +293,3 @@ class StreamImageManager:
         if found is None or found[0].slug != slug:
             raise NotVisible
         return found
-
-
-def narrowed(viewer: Viewer, stream: Stream) -> Viewer:
-    """Return the viewer without any right to edit the stream."""
-    role = "" if stream.owner_id is None else viewer.role
-    return replace(viewer, role=role, owns=viewer.owns - {stream.id}, co_owns=viewer.co_owns - {stream.id})

@@ -1,4 +1,4 @@
-"""What a viewer finds: lists, searches and numbers, made of nothing but what the policy lets him see."""
+"""Queries for a viewer: streams, images, searches and figures of exactly what the policy lets the viewer see."""
 
 import datetime
 import time
@@ -13,10 +13,10 @@ from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import SLUG, checked_image_id
 
 STATS_S = 1800.0
-SHOWN_OF_EACH = 4
-FOUND_MOST = 200
+IMAGES_PER_CARD = 4
+MAX_FOUND = 200
 DAY_S = 86400.0
-MEMOS_KEPT = 1024
+MAX_CACHED_STATS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class StreamCard:
 
 
 class StreamQueries:
-    """Any thread, several processes."""
+    """Reads streams for viewers. Any thread, several processes."""
 
     def __init__(self, rows: StreamTable, cache: StreamImageCache, *, clock: Callable[[], float] = time.time) -> None:
         self._rows = rows
         self._cache = cache
         self._clock = clock
-        self._memo: dict[int, tuple[int, float, dict[str, Any]]] = {}  # replaced whole, so unlocked
+        self._memo: dict[int, tuple[int, float, dict[str, Any]]] = {}  # values are replaced whole, so unlocked
 
     def stream(self, viewer: Viewer, slug: str) -> Stream:
         """Return a stream whose page the viewer may open. Raises `NotVisible`."""
@@ -44,7 +44,7 @@ class StreamQueries:
         if stream is None:
             raise NotVisible
         if stream.visibility is not ImageVisibility.PUBLIC and not is_member(viewer, stream):
-            counts = self._rows.tallies(stream.id).get(stream.id, {})
+            counts = self._rows.totals(stream.id).get(stream.id, {})
             if not any(kind in counts for kind in _kinds(viewer, stream)):
                 raise NotVisible
         return stream
@@ -57,49 +57,53 @@ class StreamQueries:
         stream, image = found
         if (slug is not None and slug != stream.slug) or not may_see(viewer, stream, image):
             raise NotVisible
-        return stream, self._placed(image)
+        return stream, self._with_thumbnail_path(image)
 
     def images(self, viewer: Viewer, stream: Stream, text: str = "") -> list[StreamImage]:
-        """Return the images of a stream that the viewer may see, in their order; those that answer a search, best first."""
-        rows = self._rows.matching(text, stream.id) if text.strip() else self._rows.images(stream.id)
-        return [self._placed(image) for image in rows if may_see(viewer, stream, image)]
+        """Return the images of a stream that the viewer may see, in order; with `text` those that match it, best first."""
+        rows = self._rows.search(text, stream.id) if text.strip() else self._rows.images(stream.id)
+        return [self._with_thumbnail_path(image) for image in rows if may_see(viewer, stream, image)]
+
+    def all_images(self, stream: Stream) -> list[StreamImage]:
+        """Return the images of a stream whoever may see them: for the privacy check only."""
+        return self._rows.images(stream.id)
 
     def streams(self, viewer: Viewer) -> list[StreamCard]:
-        """Return the streams that the viewer may open, the newest first, without pictures."""
-        tallies, cards = self._rows.tallies(), []
+        """Return the streams that the viewer may open, the newest first, without their images."""
+        totals, cards = self._rows.totals(), []
         for stream in self._rows.streams():
-            counts = tallies.get(stream.id, {})
+            counts = totals.get(stream.id, {})
             count = sum(counts[kind][0] for kind in _kinds(viewer, stream) if kind in counts)
             if count or stream.visibility is ImageVisibility.PUBLIC or is_member(viewer, stream):
                 cards.append(StreamCard(stream, count, (), may_edit(viewer, stream)))
         return cards
 
     def with_images(self, viewer: Viewer, cards: Sequence[StreamCard]) -> list[StreamCard]:
-        """Return the cards with the first images of each stream: for those of one page."""
+        """Return the cards with the first images of each stream: call it for those of one page."""
         full = []
         for card in cards:
-            rows = self._rows.first_images(card.stream.id, _kinds(viewer, card.stream), SHOWN_OF_EACH)
-            seen = tuple(self._placed(image) for image in rows if may_see(viewer, card.stream, image))
+            rows = self._rows.first_images(card.stream.id, _kinds(viewer, card.stream), IMAGES_PER_CARD)
+            seen = tuple(self._with_thumbnail_path(image) for image in rows if may_see(viewer, card.stream, image))
             full.append(replace(card, images=seen))
         return full
 
     def search(self, viewer: Viewer, text: str) -> list[tuple[Stream, StreamImage]]:
-        """Return the images of all streams that answer a search and that the viewer may see, best first."""
+        """Return the images of all streams that match a search and that the viewer may see, best first."""
         streams = {stream.slug: stream for stream in self._rows.streams()}
         found: list[tuple[Stream, StreamImage]] = []
-        for image in self._rows.matching(text):
+        for image in self._rows.search(text):
             stream = streams.get(image.stream_id)
             if stream is not None and may_see(viewer, stream, image):
-                found.append((stream, self._placed(image)))
-                if len(found) == FOUND_MOST:
+                found.append((stream, self._with_thumbnail_path(image)))
+                if len(found) == MAX_FOUND:
                     break
         return found
 
     def stats(self, stream: Stream, viewer: Viewer | None = None) -> dict[str, Any]:
-        """Return the numbers of a stream: of everything in it, or of what a viewer may see."""
-        tallies = self._rows.tallies(stream.id).get(stream.id, {})
+        """Return the figures of a stream: of everything in it, or of what a viewer may see."""
+        totals = self._rows.totals(stream.id).get(stream.id, {})
         kinds = list(ImageVisibility) if viewer is None else _kinds(viewer, stream)
-        seen = {kind: tallies.get(kind, (0, 0, 0)) for kind in kinds}
+        seen = {kind: totals.get(kind, (0, 0, 0)) for kind in kinds}
         counts = {kind.value: seen[kind][0] if kind in seen else 0 for kind in ImageVisibility}
         return {
             "total": sum(counts.values()),
@@ -110,27 +114,33 @@ class StreamQueries:
             "most_viewed": max((most for _, _, most in seen.values()), default=0),
         }
 
-    def remembered_stats(self, stream: Stream) -> dict[str, Any]:
-        """Return the numbers of a whole stream, kept for 30 minutes or until an image comes, goes or changes its visibility."""
+    def cached_stats(self, stream: Stream) -> dict[str, Any]:
+        """Return the figures of a whole stream, cached for 30 minutes or until an image is added, deleted or changes visibility."""
         revision, now = self._rows.revision(), self._clock()
         kept = self._memo.get(stream.id)
         if kept is not None and kept[0] == revision and 0 <= now - kept[1] < STATS_S:
             return dict(kept[2])
         stats = self.stats(stream)
-        if len(self._memo) >= MEMOS_KEPT:
+        if len(self._memo) >= MAX_CACHED_STATS:
             self._memo.clear()
         self._memo[stream.id] = (revision, now, stats)
         return dict(stats)
 
     def views_by_day(self, image_ids: Sequence[str], days: int = 30) -> dict[str, list[tuple[str, int]]]:
-        """Return, for each image, (day, views) of the last days, the oldest first, days without views included."""
+        """Return (day, views) of the last days for each image, the oldest first, including days without views."""
         today = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date()
         names = [(today - datetime.timedelta(days=back)).isoformat() for back in range(days - 1, -1, -1)]
         found = self._rows.views(image_ids, names[0])
         return {image_id: [(day, found.get(image_id, {}).get(day, 0)) for day in names] for image_id in image_ids}
 
-    def _placed(self, image: StreamImage) -> StreamImage:
+    def _with_thumbnail_path(self, image: StreamImage) -> StreamImage:
         return replace(image, thumbnail_path=self._cache.key(image.image_id).path)
+
+
+def without_edit_rights(viewer: Viewer, stream: Stream) -> Viewer:
+    """Return the viewer without any right to edit the stream."""
+    role = "" if stream.owner_id is None else viewer.role
+    return replace(viewer, role=role, owns=viewer.owns - {stream.id}, co_owns=viewer.co_owns - {stream.id})
 
 
 def _kinds(viewer: Viewer, stream: Stream) -> list[ImageVisibility]:

@@ -1,11 +1,11 @@
-"""The rows of streams and their images in `catalog.db`. Statements only; who may what is decided in `models`."""
+"""Table module of streams and their images in `catalog.db`. SQL only; the access policy is in `models`."""
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, Row, marks
-from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+from image_cache.db.database import Connection, Row, parameter_marks
+from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
 
 _STREAM = (
@@ -13,17 +13,17 @@ _STREAM = (
     " streams.created_at FROM streams LEFT JOIN accounts ON accounts.id = owner_id"
 )
 _IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
-IDS_A_STATEMENT = 500
+IDS_PER_STATEMENT = 500
 
 
 class StreamTable:
-    """Streams and images. Any thread, several processes. Methods that take a connection belong into a `write()` block."""
+    """Streams and images. Any thread, several processes. Methods that take a connection are called within a `write()` block."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
 
     def revision(self) -> int:
-        """Return a number that goes up whenever an image comes, goes, or changes who may see it."""
+        """Return a number that grows whenever an image is added, deleted, or changes its visibility."""
         row = self.db.row("SELECT value FROM revisions WHERE name = 'streams'")
         return int(row["value"]) if row else 0
 
@@ -38,7 +38,7 @@ class StreamTable:
         return _stream(row) if row else None
 
     def add_stream(self, stream: Stream) -> bool:
-        """Add a stream, its id given by the catalogue; False when the slug is taken."""
+        """Add a stream; return False if the slug is taken."""
         with self.db.write() as conn:
             return (
                 conn.execute(
@@ -62,7 +62,7 @@ class StreamTable:
             conn.execute(f"UPDATE streams SET {names} WHERE id = ?", (*values.values(), stream_id))
 
     def delete_stream(self, stream_id: int) -> list[tuple[str, str]]:
-        """Remove a stream with all that belongs to it; returns (image id, file path) of what lies in the storage now as strays."""
+        """Delete a stream with its images; return (image id, file path) of their originals, which are orphans from now on."""
         with self.db.write() as conn:
             rows = conn.execute("SELECT id, file_path FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchall()
             conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
@@ -74,12 +74,12 @@ class StreamTable:
     # Images
 
     def images(self, stream_id: int) -> list[StreamImage]:
-        """Return the images of a stream in its order."""
+        """Return the images of a stream in order."""
         rows = self.db.rows(f"{_IMAGE} WHERE stream_id = ? ORDER BY position, number", (stream_id,))
         return [_image(row) for row in rows]
 
     def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
-        """Return an image with its stream: one question, whether there is such an image or not."""
+        """Return an image with its stream, by one statement whether it exists or not: timing reveals nothing."""
         row = self.db.row(
             "SELECT i.*, s.slug, s.title AS s_title, s.description AS s_description, s.visibility AS s_visibility, s.owner_id,"
             " s.created_at AS s_created_at, coalesce(a.name, '') AS owner_name FROM stream_images AS i"
@@ -100,17 +100,17 @@ class StreamTable:
         )
         return stream, _image(row)
 
-    def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], most: int) -> list[StreamImage]:
+    def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], limit: int) -> list[StreamImage]:
         """Return the first images of a stream that have one of these visibilities."""
         rows = self.db.rows(
-            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({marks(len(kinds))})"
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))})"
             " ORDER BY position, number LIMIT ?",
-            (stream_id, *(kind.value for kind in kinds), most),
+            (stream_id, *(kind.value for kind in kinds), limit),
         )
         return [_image(row) for row in rows]
 
-    def tallies(self, stream_id: int | None = None) -> dict[int, dict[ImageVisibility, tuple[int, int, int]]]:
-        """Return, for each stream and visibility, (images, bytes, most views of one)."""
+    def totals(self, stream_id: int | None = None) -> dict[int, dict[ImageVisibility, tuple[int, int, int]]]:
+        """Return (images, bytes, most views of one image) for each stream and visibility."""
         where, values = ("", ()) if stream_id is None else (" WHERE stream_id = ?", (stream_id,))
         found: dict[int, dict[ImageVisibility, tuple[int, int, int]]] = {}
         for row in self.db.rows(
@@ -121,8 +121,8 @@ class StreamTable:
             found.setdefault(row["stream_id"], {})[ImageVisibility(row["visibility"])] = (row["n"], row["bytes"], row["most"])
         return found
 
-    def matching(self, text: str, stream_id: int | None = None) -> list[StreamImage]:
-        """Return the images whose title or description has every word, as the beginning of a word; best first."""
+    def search(self, text: str, stream_id: int | None = None) -> list[StreamImage]:
+        """Return the images whose title or description has every search word, or a word that begins with it; best first."""
         terms = search_terms(text)
         if not terms:
             return []
@@ -140,13 +140,13 @@ class StreamTable:
     def count(self, conn: Connection, stream_id: int) -> int:
         return int(conn.execute("SELECT count(*) FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchone()[0])
 
-    def twin(self, conn: Connection, stream_id: int, sha256: bytes) -> str | None:
-        """Return the image of the stream that has the same bytes."""
+    def duplicate_of(self, conn: Connection, stream_id: int, sha256: bytes) -> str | None:
+        """Return the id of the image in the stream that has the same bytes."""
         row = conn.execute("SELECT id FROM stream_images WHERE stream_id = ? AND sha256 = ?", (stream_id, sha256)).fetchone()
         return row["id"] if row else None
 
     def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes) -> None:
-        """Add an image behind the others; its original is no stray any more."""
+        """Append an image; its original is no orphan any more."""
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
             " position, size_bytes, width, height, format, sha256, average, created_at, view_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
@@ -173,8 +173,8 @@ class StreamTable:
         )
         conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
 
-    def update_image(self, image: StreamImage, stream_id: int, *, at: int | None = None) -> bool:
-        """Write what may change of an image; `at` moves it to this place (from 1). False when it is gone."""
+    def update_image(self, image: StreamImage, stream_id: int, *, position: int | None = None) -> bool:
+        """Write the changeable columns of an image; `position` (from 1) moves it. Return False if it is gone."""
         with self.db.write() as conn:
             changed = conn.execute(
                 "UPDATE stream_images SET visibility = ?, title = ?, description = ?, folded = ?, is_sensitive = ? WHERE id = ?",
@@ -187,14 +187,14 @@ class StreamTable:
                     image.image_id,
                 ),
             ).rowcount
-            if changed and at is not None:
+            if changed and position is not None:
                 rows = conn.execute(
                     "SELECT number, id FROM stream_images WHERE stream_id = ? ORDER BY position, number", (stream_id,)
                 )
                 order = [(row["id"], row["number"]) for row in rows]
-                own = next(entry for entry in order if entry[0] == image.image_id)
-                order.remove(own)
-                order.insert(max(0, at - 1), own)
+                moved = next(entry for entry in order if entry[0] == image.image_id)
+                order.remove(moved)
+                order.insert(max(0, position - 1), moved)
                 conn.executemany(
                     "UPDATE stream_images SET position = ? WHERE number = ? AND position != ?",
                     ((place, number, place) for place, (_, number) in enumerate(order, 1)),
@@ -202,7 +202,7 @@ class StreamTable:
             return bool(changed)
 
     def set_history(self, image_id: str, created_at: float | None, views: int) -> None:
-        """Give an imported image the time and the views that it had before."""
+        """Set the creation time and the views of an imported image."""
         with self.db.write() as conn:
             conn.execute(
                 "UPDATE stream_images SET created_at = coalesce(?, created_at), view_count = ? WHERE id = ?",
@@ -210,7 +210,7 @@ class StreamTable:
             )
 
     def delete_image(self, image_id: str) -> bool:
-        """Remove an image; from now on its original is a stray. False when there is none."""
+        """Delete an image; its original is an orphan from now on. Return False if there is none."""
         with self.db.write() as conn:
             row = conn.execute("DELETE FROM stream_images WHERE id = ? RETURNING file_path", (image_id,)).fetchone()
             if row is not None:
@@ -224,7 +224,7 @@ class StreamTable:
             conn.execute("INSERT OR REPLACE INTO stray_originals VALUES (?, ?, ?)", (file_path, image_id, now))
 
     def orphans(self, before: float) -> list[tuple[str, str]]:
-        """Return (file path, image id) of the strays noted before a time, and of those from the future: a clock was set back."""
+        """Return (file path, image id) of the orphans recorded before a time, and of those from the future: a clock was set back."""
         rows = self.db.rows(
             "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
             (before, before + 86400 * 366),
@@ -238,7 +238,7 @@ class StreamTable:
     # Views
 
     def add_views(self, views: Mapping[tuple[str, str], int], last_at: Mapping[str, float]) -> None:
-        """Count views: (image id, day) -> how many. Those of images that are gone are dropped."""
+        """Add views, given as {(image id, day): count}. Those of deleted images are dropped."""
         with self.db.write() as conn:
             for (image_id, day), count in views.items():
                 row = conn.execute(
@@ -252,14 +252,14 @@ class StreamTable:
                     )
 
     def views(self, image_ids: Iterable[str], since_day: str) -> dict[str, dict[str, int]]:
-        """Return, for each image that has any, day -> views."""
+        """Return {day: views} for each image that has any."""
         found: dict[str, dict[str, int]] = {}
         ids = list(image_ids)
-        for start in range(0, len(ids), IDS_A_STATEMENT):
-            chunk = ids[start : start + IDS_A_STATEMENT]
+        for start in range(0, len(ids), IDS_PER_STATEMENT):
+            chunk = ids[start : start + IDS_PER_STATEMENT]
             for row in self.db.rows(
                 "SELECT id, day, views FROM image_views JOIN stream_images ON number = image_number"
-                f" WHERE id IN ({marks(len(chunk))}) AND day >= ? ORDER BY day",
+                f" WHERE id IN ({parameter_marks(len(chunk))}) AND day >= ? ORDER BY day",
                 (*chunk, since_day),
             ):
                 found.setdefault(row["id"], {})[row["day"]] = row["views"]
@@ -267,7 +267,7 @@ class StreamTable:
 
 
 def search_terms(text: str) -> str:
-    """Return a visitor's words as a full-text question; each is quoted, so nothing in them is syntax. Empty when there is no word."""
+    """Return a full-text query for a visitor's words; each is quoted, so nothing in them is syntax. Empty without a word."""
     text = "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text[:MAX_QUERY_CHARS])
     words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
     return " ".join(f'"{word}" *' for word in list(dict.fromkeys(words))[:MAX_QUERY_WORDS])
@@ -289,8 +289,8 @@ def _image(row: Row) -> StreamImage:
         size_bytes=row["size_bytes"],
         dimensions=(row["width"], row["height"]),
         view_count=row["view_count"],
-        created_at=iso(row["created_at"]),
-        last_accessed=iso(row["last_viewed_at"]) if row["last_viewed_at"] else None,
+        created_at=iso_utc(row["created_at"]),
+        last_accessed=iso_utc(row["last_viewed_at"]) if row["last_viewed_at"] else None,
         is_sensitive=bool(row["is_sensitive"]),
         position=row["position"],
         format=row["format"],

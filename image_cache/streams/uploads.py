@@ -1,7 +1,7 @@
-"""The way of an upload: read, judged, rendered, its original made durable, and only then shown.
+"""Uploads: read, validate, render, store the original durably, and only then show the image.
 
-The order makes a crash harmless. A note of the original's name comes first, the row last: a row without bytes cannot be, and
-bytes without a row are found by their note and removed. An upload that was acknowledged has its row.
+The order makes a crash harmless. The original's path is recorded as an orphan first, and the row comes last: there is no row
+without bytes, and bytes without a row are found and removed as orphans. An acknowledged upload has its row.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from image_cache.errors import DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import ImageVisibility, Stream, StreamImage, iso
+from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.streams.images import SETS, StreamImages
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
@@ -30,15 +30,15 @@ from image_cache.streams.validation import (
 
 logger = logging.getLogger(__name__)
 
-# What the documented list of file names means, by what decoding says.
+# Format as decoded -> suffix of the stored file.
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}
-AT_A_TIME = 2  # uploads that are in memory, each with up to its limit of bytes
+MAX_CONCURRENT = 2  # uploads in memory at a time, each up to the size limit
 WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file and what was said about it. Without a visibility it gets that of the stream."""
+    """One file and its metadata. Without a visibility it gets that of the stream."""
 
     data: bytes | BinaryIO
     filename: str
@@ -49,45 +49,53 @@ class Upload:
     page: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What an owner may upload, and how it is rendered."""
+
+    max_bytes: int = 20_000_000
+    max_images: int = 50
+    quality: int = 85
+    recipe: str = "fast"
+
+
 class Uploads:
-    """Any thread, several processes."""
+    """Stores uploads of all streams. Any thread, several processes."""
 
     def __init__(
         self,
         rows: StreamTable,
-        pictures: StreamImages,
+        images: StreamImages,
         decoder: Decoder,
         *,
-        max_bytes: int,
-        max_images: int,
+        limits: UploadLimits,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.max_bytes = max_bytes
-        self.max_images = max_images
+        self.limits = limits
         self._rows = rows
-        self._pictures = pictures
+        self._images = images
         self._decoder = decoder
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(AT_A_TIME)
+        self._slots = threading.BoundedSemaphore(MAX_CONCURRENT)
 
     def store(self, stream: Stream, upload: Upload) -> StreamImage:
-        """Store one image. Whoever calls has asked whether the viewer may.
+        """Store one image. The caller has checked that the viewer may edit the stream.
 
         Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
-        `StorageError`, `QueueFull` or `DatabaseError`; then nothing of it is stored.
+        `StorageError`, `QueueFull` or `DatabaseError`; nothing of the upload is stored then.
         """
         title, description = checked_title(upload.title), checked_description(upload.description)
         visibility = stream.visibility if upload.visibility is None else checked_visibility(upload.visibility)
         page = checked_page(upload.page) if upload.page else ""
         if not self._slots.acquire(timeout=WAIT_S):
-            raise QueueFull(AT_A_TIME)
+            raise QueueFull(MAX_CONCURRENT)
         try:
             body = self._read(upload.data)
             sha256 = hashlib.sha256(body).digest()
-            self._check_room(stream, sha256)
+            self._check_quota(stream, sha256)
             format_ = self._format(body)
             names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
-            bodies, dimensions, average = self._pictures.render(body, names)
+            bodies, dimensions, average = self._images.render(body, names)
             image_id = new_image_id(secrets.token_bytes(16))
             image = StreamImage(
                 image_id=image_id,
@@ -99,8 +107,8 @@ class Uploads:
                 description=description,
                 size_bytes=len(body),
                 dimensions=dimensions,
-                thumbnail_path=self._pictures.cache.key(image_id).path,
-                created_at=iso(self._clock()),
+                thumbnail_path=self._images.cache.key(image_id).path,
+                created_at=iso_utc(self._clock()),
                 is_sensitive=upload.is_sensitive,
                 format=format_,
                 average=average,
@@ -110,13 +118,13 @@ class Uploads:
             self._slots.release()
 
     def check(self, data: bytes) -> None:
-        """Refuse what could not be uploaded, by its size and its header. Raises what `take` raises."""
+        """Check size and header of a file as `store` does, and raise what it raises."""
         self._format(self._read(data))
 
-    def twin(self, stream: Stream, data: bytes) -> str | None:
-        """Return the image of the stream that has the same bytes."""
+    def duplicate_of(self, stream: Stream, data: bytes) -> str | None:
+        """Return the id of the image in the stream that has the same bytes; None if there is none."""
         with self._rows.db.reading() as conn:
-            return self._rows.twin(conn, stream.id, hashlib.sha256(data).digest())
+            return self._rows.duplicate_of(conn, stream.id, hashlib.sha256(data).digest())
 
     def _format(self, body: bytes) -> str:
         format_ = self._decoder.probe(body).format
@@ -129,41 +137,41 @@ class Uploads:
     ) -> StreamImage:
         self._rows.record_orphan(image.file_path, image.image_id, self._clock())
         try:
-            self._pictures.storage.put(image.file_path, body)
-            self._pictures.keep(image.image_id, bodies, page)
+            self._images.storage.put(image.file_path, body)
+            self._images.cache_variants(image.image_id, bodies, page)
             with self._rows.db.write() as conn:
-                # Looked at again under the write lock: uploads at the same moment cannot be more than the quota.
-                twin = self._rows.twin(conn, stream.id, sha256)
-                if twin is not None:
-                    raise DuplicateImage(twin)
-                if self._rows.count(conn, stream.id) >= self.max_images:
-                    raise QuotaExceeded(self.max_images)
+                # Checked again under the write lock: concurrent uploads cannot exceed the quota.
+                duplicate = self._rows.duplicate_of(conn, stream.id, sha256)
+                if duplicate is not None:
+                    raise DuplicateImage(duplicate)
+                if self._rows.count(conn, stream.id) >= self.limits.max_images:
+                    raise QuotaExceeded(self.limits.max_images)
                 self._rows.add_image(conn, stream.id, image, sha256)
         except BaseException:
             with contextlib.suppress(Exception):
-                self._pictures.destroy(image.image_id, image.file_path)
+                self._images.delete_bytes(image.image_id, image.file_path)
             raise
         logger.info("uploaded image=%s stream=%s bytes=%d", image.image_id, stream.slug, len(body))
         return image
 
     def _read(self, data: bytes | BinaryIO) -> bytes:
         body = data if isinstance(data, bytes) else self._read_file(data)
-        if len(body) > self.max_bytes:
-            raise UploadTooLarge(self.max_bytes, len(body))
+        if len(body) > self.limits.max_bytes:
+            raise UploadTooLarge(self.limits.max_bytes, len(body))
         if not body:
             raise ImageRejected("an empty file")
         return body
 
     def _read_file(self, file: BinaryIO) -> bytes:
         try:
-            return file.read(self.max_bytes + 1)
+            return file.read(self.limits.max_bytes + 1)
         except OSError as error:
             raise StorageError("upload", error.strerror or str(error)) from error
 
-    def _check_room(self, stream: Stream, sha256: bytes) -> None:
+    def _check_quota(self, stream: Stream, sha256: bytes) -> None:
         with self._rows.db.reading() as conn:
-            twin, count = self._rows.twin(conn, stream.id, sha256), self._rows.count(conn, stream.id)
-        if twin is not None:
-            raise DuplicateImage(twin)
-        if count >= self.max_images:
-            raise QuotaExceeded(self.max_images)
+            duplicate, count = self._rows.duplicate_of(conn, stream.id, sha256), self._rows.count(conn, stream.id)
+        if duplicate is not None:
+            raise DuplicateImage(duplicate)
+        if count >= self.limits.max_images:
+            raise QuotaExceeded(self.limits.max_images)

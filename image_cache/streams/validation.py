@@ -1,4 +1,4 @@
-"""Which names and texts are taken: bounded, plain, told apart from what cannot be one. No regular expression here backtracks."""
+"""Validation of names and texts: bounded, plain text only. No regular expression here backtracks."""
 
 import re
 import unicodedata
@@ -42,7 +42,7 @@ def checked_page(text: str) -> str:
 
 
 def checked_visibility(value: object) -> ImageVisibility:
-    """Return the visibility that a word means. Raises `FieldRejected`."""
+    """Parse a visibility. Raises `FieldRejected`."""
     if isinstance(value, ImageVisibility):
         return value
     try:
@@ -52,34 +52,34 @@ def checked_visibility(value: object) -> ImageVisibility:
 
 
 def checked_image_id(text: str) -> str:
-    """Return the id of an image. Raises `NotVisible`: what cannot be an id is as missing as any other."""
+    """Return the id of an image. Raises `NotVisible`: a malformed id is like one that does not exist."""
     if not isinstance(text, str) or not IMAGE_ID.fullmatch(text):
         raise NotVisible
     return text
 
 
 def new_image_id(random: bytes) -> str:
-    """Spell 16 random bytes as a UUID. All 128 bits are random; a version 4 UUID has 122."""
+    """Format 16 random bytes as a UUID. All 128 bits are random; a version 4 UUID has 122."""
     return str(uuid.UUID(bytes=random))
 
 
 def slug_of(title: str) -> str:
-    """Return a name made from a title, empty when nothing of it can be used."""
+    """Return a slug made from a title, empty if nothing of it can be used."""
     ascii_ = unicodedata.normalize("NFKD", title[:MAX_TITLE_CHARS]).encode("ascii", "ignore").decode().lower()
     return _GAPS.sub("-", ascii_).strip("-")[:64].rstrip("-")
 
 
 def shown_filename(name: str) -> str:
-    """Return the name that a file had where it came from, fit to be shown. It never becomes a name on our disk."""
+    """Return the uploaded file name, safe to display. It is never used as a path."""
     bare = name.replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in _encodable(bare) if char.isprintable())[:MAX_FILENAME_CHARS] or "unnamed"
 
 
-def _plain(field: str, text: str, most: int, *, lines: bool) -> str:
+def _plain(field: str, text: str, limit: int, *, lines: bool) -> str:
     if not isinstance(text, str):
         raise FieldRejected(field, f"The {field} is not text.")
-    if len(text) > most:
-        raise FieldRejected(field, f"The {field} has {len(text):,} characters; {most:,} are allowed.")
+    if len(text) > limit:
+        raise FieldRejected(field, f"The {field} has {len(text):,} characters; {limit:,} are allowed.")
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip()
     if text != _encodable(text) or any(not (c.isprintable() or (lines and c in _LINE_ENDS) or c == "\u200d") for c in text):
         raise FieldRejected(field, f"The {field} holds control characters.")

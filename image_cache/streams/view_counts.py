@@ -1,4 +1,4 @@
-"""Counts views: once for each viewer and image in half an hour, in memory first, one transaction a minute."""
+"""View counts: once per viewer and image in half an hour, collected in memory, one transaction a minute."""
 
 import datetime
 import hashlib
@@ -10,43 +10,43 @@ from collections.abc import Callable, Mapping
 from image_cache.engine.shared_counters import SharedCounters
 from image_cache.streams.table import StreamTable
 
-ONCE_IN_S = 30 * 60.0
-WAITING_MOST = 4096  # different (image, day) pairs that wait for the next flush
+COUNT_ONCE_IN_S = 30 * 60.0
+MAX_PENDING = 4096  # (image, day) pairs until the next flush
 
 
 class ViewCounts:
-    """The views of one process, or of all workers of a server when they share `windows`. Thread-safe."""
+    """The views of one process, or of all workers of a server if they share `counters`. Thread-safe."""
 
     def __init__(
-        self, rows: StreamTable, *, windows: SharedCounters | None = None, clock: Callable[[], float] = time.time
+        self, rows: StreamTable, *, counters: SharedCounters | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
         self._clock = clock
-        self.windows = windows or SharedCounters()
-        self._salt = secrets.token_hex(8)  # what identifies a viewer is forgotten with the process
+        self.counters = counters or SharedCounters()
+        self._salt = secrets.token_hex(8)  # viewers cannot be identified once the process has ended
         self._lock = threading.Lock()  # protects the two below
         self._counts: dict[tuple[str, str], int] = {}
         self._last_at: dict[str, float] = {}
 
-    def share(self, windows: SharedCounters, salt: str) -> None:
-        """Tell viewers apart together with the other workers of a server. Before the first view."""
-        self.windows, self._salt = windows, salt
+    def share(self, counters: SharedCounters, salt: str) -> None:
+        """Recognise viewers together with the other workers of a server. Call it before the first view."""
+        self.counters, self._salt = counters, salt
 
     def record(self, image_id: str, viewer: str) -> bool:
-        """Note that a viewer got the picture; `viewer` is any text that tells one from another. False when it counts no more."""
+        """Count a view unless this viewer was counted lately; `viewer` is any text that identifies one. Return True if it counts."""
         name = hashlib.sha256(f"{self._salt}\n{image_id}\n{viewer}".encode(errors="replace")).hexdigest()
-        if self.windows.add(f"view:{name}", ONCE_IN_S) > 1:
+        if self.counters.add(f"view:{name}", COUNT_ONCE_IN_S) > 1:
             return False
         now = self._clock()
         day = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
         with self._lock:
-            if len(self._counts) < WAITING_MOST or (image_id, day) in self._counts:
+            if len(self._counts) < MAX_PENDING or (image_id, day) in self._counts:
                 self._counts[image_id, day] = self._counts.get((image_id, day), 0) + 1
                 self._last_at[image_id] = now
         return True
 
     def flush(self) -> int:
-        """Write what waits; returns how many views. Raises `DatabaseError`, and then they wait on."""
+        """Write the pending views and return how many. Raises `DatabaseError`, and then they stay pending."""
         with self._lock:
             counts, self._counts = self._counts, {}
             last_at, self._last_at = self._last_at, {}

@@ -1,6 +1,6 @@
 """JSON reader: a list of objects, or an object with such a list under `albums`, record by record in flat memory.
 
-It keeps what streaming parsers lose: the line of each record, and a bad number or text costs its record only (decision 0014).
+It keeps what streaming parsers lose: the line of each record, and a bad number or text costs its record only (decision 0013).
 """
 
 import codecs

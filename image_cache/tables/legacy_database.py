@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_cache.db.connection import foreign
+from image_cache.db.connection import open_untrusted
 from image_cache.db.database import Connection, DatabaseError, Row
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
@@ -49,7 +49,7 @@ def read_legacy_database(path: Path) -> Iterator[tuple[int, AlbumRow | ImportRej
     """
     has_rows = False
     try:
-        with foreign(path, longest_bytes=MAX_VALUE_BYTES) as conn:
+        with open_untrusted(path, max_value_bytes=MAX_VALUE_BYTES) as conn:
             columns = _checked(path, conn)
             total = int(conn.execute("SELECT count(*) FROM albums").fetchone()[0])
             history = _history(conn) if "id" in columns else ""

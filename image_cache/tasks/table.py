@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, IntegrityError, Row, marks
+from image_cache.db.database import Connection, IntegrityError, Row, parameter_marks
 from image_cache.models import TaskState
 
 KEPT = 50  # ended tasks of a kind
@@ -54,7 +54,7 @@ class TaskTable:
 
     def recent(self, count: int = 20, without: Collection[str] = ()) -> list[TaskState]:
         """Return the newest tasks, newest first, without those of the kinds in `without`."""
-        sql = f"SELECT * FROM tasks WHERE kind NOT IN ({marks(len(without))}) ORDER BY id DESC LIMIT ?"
+        sql = f"SELECT * FROM tasks WHERE kind NOT IN ({parameter_marks(len(without))}) ORDER BY id DESC LIMIT ?"
         return [_task(row) for row in self.db.rows(sql, (*without, count))]
 
     def set(self, task_id: int, now: float, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Logging in and out, and claiming a machine that has no operator yet."""
+"""Login, logout, and claiming a server that has no operator yet."""
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, session
 from werkzeug.wrappers import Response
@@ -25,13 +25,13 @@ def login_page() -> Response | str:
 @accounts.post("/login")
 @limiter.limit("10 per minute")
 def login() -> Response | Refusal:
-    """Open a session. The tries of a name are counted by the accounts, those of an address, whatever the name, by the limiter."""
+    """Open a session. Attempts at one name are counted by `Accounts`, those of a client at any name by the rate limit."""
     name = request.form.get("name", "")
     try:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "")
     except LoginFailed as error:
         return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
-    return _enter(token)
+    return _open_session(token)
 
 
 @accounts.get("/claim")
@@ -44,13 +44,13 @@ def claim_page() -> Response | str:
 @accounts.post("/claim")
 @limiter.limit("10 per minute")
 def claim() -> Response | Refusal:
-    """Make the first operator, for whoever can read the code in the log."""
+    """Create the first operator, with the setup code from the log."""
     code, name = request.form.get("code", ""), request.form.get("name", "")
     try:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
-    return _enter(token)
+    return _open_session(token)
 
 
 @accounts.post("/logout")
@@ -62,8 +62,8 @@ def logout() -> Response:
     return redirect("/", 303)
 
 
-def _enter(token: str) -> Response:
-    """Begin a session under a new cookie: nothing of what an anonymous visitor had is carried over, the CSRF token neither."""
+def _open_session(token: str) -> Response:
+    """Start a session with a new cookie: nothing of the anonymous session is carried over, not even the CSRF token."""
     old = session.get(SESSION_TOKEN)
     if old:
         services().accounts.logout(old)
@@ -75,13 +75,13 @@ def _enter(token: str) -> Response:
 
 
 def _next() -> str:
-    """Return where to go after logging in: a path of ours, never another site (`//host` and `/\\host` are such)."""
+    """Return the path to go to after the login, never another site (as `//host` and `/\\host` are)."""
     target = request.values.get("next", "")
     return target if target.startswith("/") and target[1:2] not in ("/", "\\") and target.isprintable() else "/"
 
 
 def _refusal(error: Exception) -> tuple[int, dict[str, str]]:
-    """Return status and headers: 429 during a pause, 400 for what cannot be a name or password, else 403."""
+    """Return status and headers: 429 during a pause, 400 for an invalid name or password, else 403."""
     pause_s = getattr(error, "retry_after_s", None)
     if pause_s:
         return 429, {"Retry-After": str(max(1, round(pause_s)))}

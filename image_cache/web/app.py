@@ -1,4 +1,4 @@
-"""Flask, and only here: routes that parse, call one service, and answer."""
+"""The Flask application: blueprints, checks of every request, and the fast path for warm covers."""
 
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -30,7 +30,7 @@ from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import UploadRequest
-from image_cache.web.security import register_guard
+from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
@@ -41,10 +41,10 @@ from image_cache.web.template_helpers import register_helpers
 
 
 def build_app(services: Services) -> Flask:
-    """Assemble the application: blueprints, guards, helpers, and the short way for warm covers in front of it all."""
+    """Build the application. Raises `LookupError` if a rule declares no access."""
     settings = services.settings
     app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
-    app.url_map.merge_slashes = False  # one address per thing: a doubled slash is a 404, not a redirect that quotes the Host
+    app.url_map.merge_slashes = False  # one URL per resource: a doubled slash is a 404, not a redirect that quotes the Host
     app.request_class = UploadRequest
     app.extensions[EXTENSION] = services
     app.config.update(
@@ -53,7 +53,7 @@ def build_app(services: Services) -> Flask:
         TRUSTED_HOSTS=list(settings.TRUSTED_HOSTS) or None,
     )
     prepare_session(app, secret_key(settings.secret_key_path))
-    register_guard(app)  # before the limits: what a foreign page causes, or is refused, must not use up those of the visitor
+    register_security(app)  # limits are counted inside the views: what was refused before uses none up
     register_access(app)
     register_limits(app)
     register_errors(app)

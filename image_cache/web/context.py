@@ -1,4 +1,4 @@
-"""What every route may ask: the services, who looks, and the rate limiter."""
+"""The context of a request: the services, the account that is logged in, what it may do, its session."""
 
 import ipaddress
 from pathlib import Path
@@ -11,14 +11,16 @@ from image_cache.models import Account
 from image_cache.services import Services
 
 EXTENSION = "vinylvault"
-WARM = "vinylvault.warm"  # the look that answers warm covers, for the server's main loop
+WARM = "vinylvault.warm"  # the lookup that serves warm covers in the main loop of the server
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"
-KEEPERS = ("operator", "owner")  # not those who were only invited to look
+OWNER_ROLES = ("operator", "owner")  # not viewers, who were only invited to a stream
 FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+FLASH = "notice"
+MAX_FLASH_CHARS = 300  # a cookie takes 4 KB, escaped
 
 
 def services() -> Services:
@@ -28,7 +30,7 @@ def services() -> Services:
 
 
 def account() -> Account | None:
-    """Return who is logged in, looked up once a request."""
+    """Return the account that is logged in, looked up once per request."""
     if "account" not in g:
         token = session.get(SESSION_TOKEN)
         g.account = services().accounts.account_for_session(token) if token else None
@@ -36,59 +38,69 @@ def account() -> Account | None:
     return found
 
 
-def is_on_this_machine() -> bool:
-    """Tell whether the request comes from the machine itself, and from nobody who stands behind a proxy or a foreign page on it.
+def may_operate() -> bool:
+    """Return True if the request may operate the server: from an operator, or from the server itself."""
+    found = account()
+    return (found is not None and found.role == "operator") or is_local_request()
 
-    A page on another site can make a browser on this machine send requests here; those carry a foreign Origin, or, when its
-    name was bent to this address, a foreign Host. A proxy on this machine has to send a forwarding header, whichever.
+
+def may_change() -> bool:
+    """Return True if the request may change the collection: from an owner or operator, or from the server itself."""
+    return has_owner_account() or is_local_request()
+
+
+def has_owner_account() -> bool:
+    """Return True if an owner or operator is logged in, not just an account that was invited to a stream."""
+    found = account()
+    return found is not None and found.role in OWNER_ROLES
+
+
+def is_local_request() -> bool:
+    """Return True if the request comes from the server itself, not from behind a proxy or a foreign page on it.
+
+    A page of another site can make a browser on the server send requests here. Those have a foreign Origin or, after DNS
+    rebinding, a foreign Host. A proxy on the server has to send a forwarding header of some kind.
     """
-    if "local" not in g:
-        g.local = (
+    if "is_local" not in g:
+        g.is_local = (
             _is_loopback(request.environ.get("REMOTE_ADDR", ""))
-            # Not `request.host`: it raises for one that is not ours, on the page that says so, too.
+            # Not `request.host`: it raises for an untrusted host, also on the page that reports it.
             and _host_name(request.environ.get("HTTP_HOST", "")) in LOOPBACK_HOSTS
             and not any(name.lower() in FORWARDING or name.lower().startswith("x-forwarded") for name, _ in request.headers)
             and is_same_origin(request)
         )
-    return bool(g.local)
+    return bool(g.is_local)
 
 
-def is_same_origin(asked: Request) -> bool:
-    """Tell whether a browser says that the request comes from one of our own pages, or says nothing (no browser).
+def is_same_origin(request: Request) -> bool:
+    """Return True if a browser says that the request comes from one of our own pages, or says nothing (no browser).
 
-    Sec-Fetch-Site cannot be set by a page. Where it is missing, as over plain HTTP, the Origin must be ours in full.
+    A page cannot set Sec-Fetch-Site. Where it is missing, as over plain HTTP, the whole Origin must be ours.
     """
-    site, origin = asked.headers.get("Sec-Fetch-Site"), asked.headers.get("Origin")
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None and site not in ("none", "same-origin"):
         return False
-    if origin is None or origin == f"{asked.scheme}://{asked.host}":
+    if origin is None or origin == f"{request.scheme}://{request.host}":
         return True
-    # Behind a proxy that ends TLS and is not named in the settings, our own idea of the scheme is wrong; the browser's is not.
+    # Behind a TLS proxy that the settings do not name, our own idea of the scheme is wrong; the browser's is not.
     try:
-        return site == "same-origin" and urlsplit(origin).netloc == asked.host
+        return site == "same-origin" and urlsplit(origin).netloc == request.host
     except ValueError:
         return False
 
 
-def may_operate() -> bool:
-    """Tell whether the request may run the machine: an operator who is logged in, or somebody on the machine itself."""
-    who = account()
-    return (who is not None and who.role == "operator") or is_on_this_machine()
+def flash(text: str) -> None:
+    """Keep a message for the next page, whose URL has `done=removed`."""
+    session[FLASH] = text if len(text) <= MAX_FLASH_CHARS else text[: MAX_FLASH_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def may_change() -> bool:
-    """Tell whether the request may change the collection: owners and operators, or somebody on the machine itself."""
-    return has_owner_account() or is_on_this_machine()
-
-
-def has_owner_account() -> bool:
-    """Return True if an owner or operator is logged in, not just an account that was invited to look."""
-    who = account()
-    return who is not None and who.role in KEEPERS
+def pop_flash(done: str) -> str:
+    """Return the message once, if the URL has this `done`; empty if there is none."""
+    return str(session.pop(FLASH, "")) if done == "removed" and FLASH in session else ""
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Signed cookies that are Secure exactly when the page came over TLS: on a home network it mostly does not.
+    """Signed cookies that are Secure exactly if the page came over TLS: on a home network it mostly does not.
 
     The prefix `__Host-` makes a browser refuse such a cookie from a sibling host or over plain HTTP.
     """
@@ -101,7 +113,7 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def prepare_session(app: Flask, key: bytes) -> None:
-    """Sign the sessions of the app with this key."""
+    """Sign the sessions of `app` with this key."""
     app.secret_key = key
     app.session_interface = Sessions()
     app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_PATH="/")
@@ -119,17 +131,3 @@ def _is_loopback(address: str) -> bool:
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return (mapped or parsed).is_loopback
-
-
-FIELD = "notice"
-MAX_CHARS = 300  # a cookie takes 4 KB, escaped
-
-
-def flash(text: str) -> None:
-    """Leave a sentence for the page that this answer leads to; its address says `done=removed`."""
-    session[FIELD] = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def pop_flash(done: str) -> str:
-    """Return the sentence that was left, once, when the address has this `done`; empty when there is none."""
-    return str(session.pop(FIELD, "")) if done == "removed" and FIELD in session else ""

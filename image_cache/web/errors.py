@@ -1,4 +1,4 @@
-"""Which HTTP status an error becomes, and how it is told: a page to people, JSON to scripts. Only this module knows."""
+"""Error responses: the HTTP status of each exception, as a page for browsers and as JSON for scripts."""
 
 import logging
 import secrets
@@ -71,68 +71,69 @@ STATUSES: list[tuple[type[Exception], int]] = [
 
 
 def register_errors(app: Flask) -> None:
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(RateLimitExceeded, _too_many)
+    """Handle every exception of `app`."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(RateLimitExceeded, _rate_limit_exceeded)
     for kind, _ in STATUSES:
-        app.register_error_handler(kind, _ours)
-    app.register_error_handler(Exception, _unexpected)
+        app.register_error_handler(kind, _known_error)
+    app.register_error_handler(Exception, _unexpected_error)
 
 
-def _http(error: HTTPException) -> Any:
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of a `CacheError` or `DatabaseError`."""
+    if isinstance(error, NotAllowed) and error.needs_login:
+        return 401
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    # A sentence of ours is told; for those that the library brings, the page has better words.
-    is_ours = error.description and error.description != type(error).description
-    answer = _answer(error.code, (error.description or "") if is_ours else "")
+    # Show a message of our own; for those of werkzeug the page has better words.
+    is_own = error.description and error.description != type(error).description
+    response = _response(error.code, (error.description or "") if is_own else "")
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
-            answer.headers[name] = value
-    return answer
+            response.headers[name] = value
+    return response
 
 
-def _too_many(_: RateLimitExceeded) -> Response:
+def _rate_limit_exceeded(_: RateLimitExceeded) -> Response:
     wait_s = seconds_to_wait()
-    answer = _answer(429, f"Too many, too fast. Try again in {wait_s} {'second' if wait_s == 1 else 'seconds'}.")
-    answer.headers["Retry-After"] = str(wait_s)
-    return answer
+    response = _response(429, f"Too many, too fast. Try again in {wait_s} {'second' if wait_s == 1 else 'seconds'}.")
+    response.headers["Retry-After"] = str(wait_s)
+    return response
 
 
-def _csrf(_: CSRFError) -> Response:
-    return _answer(403, NOT_ALLOWED[1])
+def _csrf_error(_: CSRFError) -> Response:
+    return _response(403, NOT_ALLOWED[1])
 
 
-def _ours(error: Exception) -> Response:
+def _known_error(error: Exception) -> Response:
     status = status_of(error)
     if isinstance(error, DatabaseError):
         reference = _reference()
         logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
-        return _answer(503, "The disk or the database does not answer. Nothing was lost.", reference)
-    # Where the disk refused is for the log, not for a visitor.
-    answer = _answer(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
+        return _response(503, "The disk or the database does not answer. Nothing was lost.", reference)
+    # The path of a storage error is for the log, not for a visitor.
+    response = _response(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
     if status == 429:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return answer
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
-def _unexpected(error: Exception) -> Response:
+def _unexpected_error(error: Exception) -> Response:
     reference = _reference()
     logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
-    return _answer(500, "Something broke here, nothing was lost.", reference)
-
-
-def status_of(error: Exception) -> int:
-    """Return the HTTP status of an error of ours, or of the database."""
-    if isinstance(error, NotAllowed) and error.needs_login:
-        return 401
-    return next(status for kind, status in STATUSES if isinstance(error, kind))
+    return _response(500, "Something broke here, nothing was lost.", reference)
 
 
 def _reference() -> str:
     return secrets.token_hex(4)
 
 
-def _answer(status: int, sentence: str, reference: str = "") -> Response:
+def _response(status: int, sentence: str, reference: str = "") -> Response:
     wants_json = (
         request.path.startswith("/api/") or request.accept_mimetypes.best_match(["text/html", "application/json"]) != "text/html"
     )
@@ -142,9 +143,9 @@ def _answer(status: int, sentence: str, reference: str = "") -> Response:
             "status": status,
             **({"reference": reference} if reference else {}),
         }
-        answer = jsonify(facts)
+        response = jsonify(facts)
     else:
-        answer = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))
-    answer.status_code = status
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+        response = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response

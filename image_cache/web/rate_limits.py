@@ -1,4 +1,4 @@
-"""How often one visitor may ask. The counts are shared by all workers of a server, and start no thread."""
+"""Rate limits of requests. All workers of a server share the counters, which start no thread."""
 
 import time
 from typing import cast
@@ -14,44 +14,44 @@ SCHEME = "windows"
 
 
 class SharedCounterStorage(Storage):
-    """Where flask-limiter keeps its counts: `engine.windows`, private to the process until `share` is called."""
+    """Storage of flask-limiter in `SharedCounters`, private to the process until `share` is called."""
 
     STORAGE_SCHEME = [SCHEME]
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        self._windows = SharedCounters()
+        self._counters = SharedCounters()
 
-    def share(self, windows: SharedCounters) -> None:
-        """Count in this table from now on: one that the processes before the fork made for all of them."""
-        self._windows = windows
+    def share(self, counters: SharedCounters) -> None:
+        """Count in this table from now on: one created before the fork, for all workers."""
+        self._counters = counters
 
     @property
     def base_exceptions(self) -> type[Exception]:
         return OSError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self._windows.add(key, expiry, amount)
+        return self._counters.add(key, expiry, amount)
 
     def get(self, key: str) -> int:
-        return self._windows.peek(key)[0]
+        return self._counters.peek(key)[0]
 
     def get_expiry(self, key: str) -> float:
-        return time.time() + self._windows.peek(key)[1]
+        return time.time() + self._counters.peek(key)[1]
 
     def check(self) -> bool:
         return True
 
     def reset(self) -> int | None:
-        self._windows.clear()
+        self._counters.clear()
         return None
 
     def clear(self, key: str) -> None:
-        self._windows.forget(key)
+        self._counters.reset(key)
 
 
 def limit_key() -> str:
-    """Return whose requests are counted together."""
+    """Return the client whose requests are counted together."""
     return client_network(request.remote_addr or "unknown")
 
 
@@ -62,12 +62,12 @@ def register_limits(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def share_limits(windows: SharedCounters) -> None:
-    """Let all workers of a server count together; called in each of them after the fork, before the first request."""
-    cast(SharedCounterStorage, limiter.storage).share(windows)
+def share_limits(counters: SharedCounters) -> None:
+    """Let all workers of a server count together. Called in each of them after the fork, before the first request."""
+    cast(SharedCounterStorage, limiter.storage).share(counters)
 
 
 def seconds_to_wait() -> int:
-    """Return when the limit that refused this request is over."""
+    """Return how long the limit that refused this request still lasts."""
     current = limiter.current_limit
     return max(1, int(current.reset_at - time.time())) if current else 60

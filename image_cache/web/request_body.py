@@ -1,34 +1,35 @@
-"""Files that a request sends, while they are read: how much of each, and how much in all.
+"""Request bodies: JSON objects, and uploads within the limits of their view.
 
-A file over its limit is thrown away as it comes, so that it can be refused alone and the others of the same form go in.
+A file over its limit is discarded while it is received, so that it can be refused alone and the others of the same form are stored.
 """
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from typing import IO, Any, cast
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar, cast
 
-from flask import Request, request
+from flask import Request, current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from image_cache.db.database import DatabaseError
-from image_cache.errors import NotVisible
-from image_cache.models import may_edit
-from image_cache.units import MEGABYTE
-from image_cache.web.context import may_change, may_operate, services
-from image_cache.web.streams.viewer import viewer
+from image_cache.web.context import services
 
-MOST_URLS = 500  # in one request; a preload of thousands comes in parts
-LONGEST_TEXT = 2048
+MAX_URLS = 500  # per request; a preload of thousands is sent in several
+MAX_TEXT_CHARS = 2048
+FORM_OVERHEAD_BYTES = 100_000  # what a form with one file has besides the file
+IN_MEMORY_BYTES = 500_000
+_DECLARED = "_declared_body_limits"
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 def read_body(known: Collection[str]) -> dict[str, Any]:
-    """Return the JSON object of the request; an empty body is an empty object. A name that is not known is a typing error."""
+    """Return the JSON object of the request; an empty body is an empty object. An unknown name is refused as a typing error."""
     data = request.get_data(cache=True)
     if not data:
         return {}
     if request.max_content_length and len(data) >= request.max_content_length:
-        raise RequestEntityTooLarge("The body is too large.")  # one that came in chunks is cut there without a word
+        raise RequestEntityTooLarge("The body is too large.")  # werkzeug silently truncates a chunked one there
     if not request.is_json:
         raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
     try:
@@ -44,35 +45,71 @@ def read_body(known: Collection[str]) -> dict[str, Any]:
 
 
 def read_texts(body: dict[str, Any], name: str) -> list[str]:
+    """Return a list of texts of the body without duplicates. Raises `BadRequest` or `RequestEntityTooLarge`."""
     values = body.get(name, [])
     if not isinstance(values, list):
         raise BadRequest(f"{name} is not a list.")
-    if len(values) > MOST_URLS:
-        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MOST_URLS} at a time are allowed.")
+    if len(values) > MAX_URLS:
+        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MAX_URLS} at a time are allowed.")
     return list(dict.fromkeys(read_text(value, name) for value in values))
 
 
 def read_text(value: object, name: str) -> str:
-    # JSON may spell half of a surrogate pair, which is no character and has no bytes.
+    """Return a text of the body. Raises `BadRequest`."""
+    # JSON may contain half of a surrogate pair, which is no character and has no bytes.
     is_text = isinstance(value, str) and value.encode(errors="replace").decode() == value
-    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= LONGEST_TEXT:
-        raise BadRequest(f"{name} holds something that is no text of 1 to {LONGEST_TEXT} characters.")
+    if not is_text or not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_CHARS:
+        raise BadRequest(f"{name} holds something that is no text of 1 to {MAX_TEXT_CHARS} characters.")
     return value
 
 
-TABLES = "importing.upload"
-ENDPOINTS = ("streams.upload", "stream_api.upload")
-OWN_COVER = "sleeves.upload"
-AROUND_BYTES = 100_000  # what a form with one file has besides the file
-IN_MEMORY_BYTES = 500_000
-OTHER_PARTS = 20  # fields of the form besides its files
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Limits of one upload. `request_bytes` is somewhat above what is allowed, so that the view can say what is too large."""
+
+    file_bytes: int
+    request_bytes: int
+    form_parts: int | None = None
+
+
+def larger_body(limits: Callable[[], BodyLimits | None]) -> Callable[[View], View]:
+    """Let a view receive uploads. `limits` returns None if this request may not send one: then the usual limit applies.
+
+    It runs before anything reads the body.
+    """
+
+    def declare(view: View) -> View:
+        setattr(view, _DECLARED, limits)
+        return view
+
+    return declare
+
+
+def declared_limits(view: Callable[..., Any] | None) -> Callable[[], BodyLimits | None] | None:
+    """Return what `larger_body` declared for a view; None if the usual limit applies."""
+    found: Callable[[], BodyLimits | None] | None = getattr(view, _DECLARED, None)
+    return found
+
+
+def set_body_limits() -> None:
+    """Apply the limits that the view of this request declares. For `before_request`, before the body is read."""
+    declared = declared_limits(current_app.view_functions.get(request.endpoint or ""))
+    limits = declared() if declared is not None else None
+    if limits is None:
+        return
+    upload = cast(UploadRequest, request)
+    upload.max_content_length = limits.request_bytes
+    if limits.form_parts is not None:
+        upload.max_form_parts = limits.form_parts
+    # In a folder of the vault, not in /tmp, which is memory on many machines.
+    upload.file_limit_bytes, upload.buffer_dir = limits.file_bytes, str(services().settings.cache_dir)
 
 
 class UploadBuffer:
     """The file object of one uploaded file: in memory while it is small, then on disk, never more than the limit."""
 
     def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
-        # In a folder of the vault, not in /tmp, which is memory on many machines. It has no name there: a crash leaves nothing.
+        # The file has no name on disk: a crash leaves nothing.
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=folder)  # noqa: SIM115
         self._limit_bytes = limit_bytes
         self.size_bytes = 0
@@ -85,19 +122,14 @@ class UploadBuffer:
     def write(self, data: bytes) -> int:
         self.size_bytes += len(data)
         if self.is_too_large or self.has_failed:
-            self._forget()
+            self._discard()
             return len(data)
         try:
             return self._file.write(data)
         except OSError:  # the disk is full
             self.has_failed = True
-            self._forget()
+            self._discard()
             return len(data)
-
-    def _forget(self) -> None:
-        with suppress(OSError, ValueError):
-            self._file.seek(0)
-            self._file.truncate()
 
     def close(self) -> None:
         self._file.close()
@@ -108,17 +140,22 @@ class UploadBuffer:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._file)
 
+    def _discard(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.seek(0)
+            self._file.truncate()
+
 
 class UploadRequest(Request):
-    """A request whose files are read into spools."""
+    """A request whose files are received into `UploadBuffer`s."""
 
     file_limit_bytes = IN_MEMORY_BYTES
-    spool_folder: str | None = None
+    buffer_dir: str | None = None
 
     def close(self) -> None:
         super().close()
-        for spool in self.__dict__.get("spools", ()):  # of a form that was cut in the middle of a file, too
-            spool.close()
+        for buffer in self.__dict__.get("buffers", ()):  # also those of a form that was cut in the middle of a file
+            buffer.close()
 
     def _get_file_stream(
         self,
@@ -127,42 +164,6 @@ class UploadRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        spool = UploadBuffer(self.file_limit_bytes, self.spool_folder)
-        self.__dict__.setdefault("spools", []).append(spool)
-        return spool  # type: ignore[return-value]  # all that the parser and FileStorage ask of a file
-
-
-def admit() -> None:
-    """Let an upload be as large as one may be, if whoever sends it may upload there; all others are cut at the usual size.
-
-    Runs before anything reads the body.
-    """
-    if request.method == "POST" and request.endpoint == OWN_COVER and may_change():
-        upload, settings = cast(UploadRequest, request), services().settings
-        upload.file_limit_bytes, upload.spool_folder = services().artwork.editor.max_bytes, str(settings.cache_dir)
-        # Somewhat larger than one may be: so that the page can say that it is too large.
-        request.max_content_length = 2 * upload.file_limit_bytes + AROUND_BYTES
-    if request.endpoint == TABLES:
-        _admit_table()
-    if request.endpoint not in ENDPOINTS or request.method != "POST":
-        return
-    try:
-        stream = services().streams.queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
-    except (NotVisible, DatabaseError):
-        return
-    if may_edit(viewer(), stream):
-        settings, manager = services().settings, services().streams
-        request.max_content_length = int(settings.MAX_UPLOAD_REQUEST_MB * MEGABYTE)
-        request.max_form_parts = manager.uploads.max_images + OTHER_PARTS
-        upload = cast(UploadRequest, request)
-        upload.file_limit_bytes, upload.spool_folder = manager.uploads.max_bytes, str(settings.cache_dir)
-
-
-def _admit_table() -> None:
-    """Let a table be as large as one may be, from those who may bring one."""
-    if may_operate():
-        upload, most_bytes = cast(UploadRequest, request), services().settings.max_import_bytes
-        upload.max_content_length = (
-            most_bytes * 2
-        )  # a little over the limit is read to its end, and told so; the disk keeps none of it
-        upload.file_limit_bytes, upload.spool_folder = most_bytes, str(services().settings.cache_dir)
+        buffer = UploadBuffer(self.file_limit_bytes, self.buffer_dir)
+        self.__dict__.setdefault("buffers", []).append(buffer)
+        return buffer  # type: ignore[return-value]  # all that the parser and FileStorage need of a file

@@ -1,32 +1,28 @@
-"""What holds for every request: who may change things, and the headers of every answer."""
-
-import logging
+"""CSRF protection of every change, and the security headers of every response."""
 
 from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
-from image_cache.web.context import is_on_this_machine, is_same_origin
-from image_cache.web.request_body import admit
-
-logger = logging.getLogger(__name__)
+from image_cache.web.context import is_local_request, is_same_origin
+from image_cache.web.request_body import set_body_limits
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )
 IMAGE_POLICY = "default-src 'none'; sandbox"
 NOT_ALLOWED = ("Only pages of this vault may do that.", "The page is too old. Load it again, then try once more.")
-BROWSER_SIGNS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
+BROWSER_HEADERS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
 
 csrf = CSRFProtect()
 
 
-def register_guard(app: Flask) -> None:
-    """Check the origin and the token of every change; set the security headers of every answer, errors included."""
+def register_security(app: Flask) -> None:
+    """Check origin and token of every change; set the security headers of every response, errors included."""
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
-    app.before_request(admit)  # before the token is looked for, which reads the body
+    app.before_request(set_body_limits)  # before the token is looked for, which reads the body
     app.before_request(_check_change)
     app.after_request(_set_headers)
 
@@ -37,20 +33,20 @@ def _check_change() -> None:
         return
     if not is_same_origin(request):
         raise Forbidden(NOT_ALLOWED[0])
-    # curl on the machine itself has neither a session nor a token. A browser there gives itself away, and has to know the token.
-    if is_on_this_machine() and not any(sign in request.headers for sign in BROWSER_SIGNS):
+    # curl on the server itself has neither a session nor a token. A browser there sends one of these, and needs the token.
+    if is_local_request() and not any(name in request.headers for name in BROWSER_HEADERS):
         return
     csrf.protect()
 
 
-def _set_headers(answer: Response) -> Response:
-    headers = answer.headers
-    is_image = (answer.mimetype or "").startswith("image/")
+def _set_headers(response: Response) -> Response:
+    headers = response.headers
+    is_image = (response.mimetype or "").startswith("image/")
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = headers.setdefault("Content-Security-Policy", IMAGE_POLICY if is_image else PAGE_POLICY)
     if policy != IMAGE_POLICY:
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Cache-Control", "no-store" if answer.status_code >= 400 or "account" in g else "private, no-cache")
-    return answer
+        headers.setdefault("Cache-Control", "no-store" if response.status_code >= 400 or "account" in g else "private, no-cache")
+    return response

@@ -1,6 +1,6 @@
-"""Small inline SVG: sleeves that have no picture yet, spines over a letter, the label of a disc.
+"""Small inline SVG: sleeves without a cover, spines over a letter, the label of a disc.
 
-Colours stand in presentation attributes, which a strict content policy does not touch. Knows nothing of requests.
+Colours are presentation attributes, which a strict content policy allows. Knows nothing of requests.
 """
 
 import math
@@ -27,7 +27,7 @@ _PLAIN = Markup(
 
 
 def sleeve(cover: Cover, name: str) -> Markup:
-    """Draw what stands where the picture will be: the average colour with initials, or a die-cut inner sleeve when there is none."""
+    """Draw what is seen until the cover is loaded: its average colour with initials, or a die-cut inner sleeve if there is none."""
     if cover.state in ("failed", "none"):
         return die_cut(cover.average, name)
     if cover.average is None or not is_hex(cover.average):
@@ -48,7 +48,7 @@ def die_cut(average: str | None = None, name: str = "") -> Markup:
 
 
 def initials(name: str) -> str:
-    """Return one or two letters for a name: its first and its second word, `The` left out."""
+    """Return the initials of the first two words of a name, without `The`."""
     words = [word for word in name.replace("&", " ").split() if word[0].isalnum()]
     if len(words) > 1 and words[0].lower() == "the":
         words = words[1:]
@@ -56,7 +56,7 @@ def initials(name: str) -> str:
 
 
 def spines(count: int, each: int = 1) -> Markup:
-    """Draw `count` records as spines, one per `each` records, of slightly different heights as on a shelf."""
+    """Draw `count` records as spines, one for `each` records, of slightly different heights as on a shelf."""
     shown = max(1, min(MAX_SPINES, -(-count // each))) if count else 0
     lines = "".join(f"M{4 * at + 1} {(0, 1, 0, 2, 1)[(at * 7 + count) % 5]}V14" for at in range(shown))
     width = max(2, 4 * shown - 2)
@@ -67,7 +67,7 @@ def spines(count: int, each: int = 1) -> Markup:
 
 
 def coloured(band: str, count: int, each: int = 1) -> Markup:
-    """Draw the records of a colour as spines, one per `each`, in the colours that the band goes through on the wall."""
+    """Draw the records of a colour as spines, one for `each` records, in the colours of the band on the wall."""
     shown = max(1, min(MAX_SPINES, -(-count // each))) if count else 0
     lines = [
         Markup('<path d="M{at} 0V14" stroke="{colour}"/>').format(at=4 * at + 1, colour=colour)
@@ -79,7 +79,7 @@ def coloured(band: str, count: int, each: int = 1) -> Markup:
 
 
 def spine(cover: Cover) -> tuple[Markup, str]:
-    """Return the coloured back of a record on the shelf, and the class of the ink that reads on it."""
+    """Return the coloured spine of a record on the shelf, and the class of the ink that is legible on it."""
     if not is_hex(cover.average):
         return Markup(""), "plain"
     back = Markup(
@@ -101,7 +101,7 @@ def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3") 
 
 
 def album_label(album: Album) -> Markup:
-    """Draw the label of an album's first side; 45 for a single, no speed for what does not turn at one."""
+    """Draw the label of an album's first side; 45 for a single, no speed for a CD or cassette."""
     formats = " ".join(album.formats).lower()
     if any(word in formats for word in ('7"', "single", "45")):
         speed = "45"
@@ -112,7 +112,7 @@ def album_label(album: Album) -> Markup:
 
 
 def _svg(kind: str, *parts: str | Markup) -> Markup:
-    """Join parts that are markup already; every text in them came through `Markup.format`."""
+    """Join parts that are markup already; every text in them was escaped by `Markup.format`."""
     names = f"drawn {kind}".strip()
     body = "".join(str(part) for part in parts)
     return Markup(f'<svg class="{names}" viewBox="0 0 150 150" aria-hidden="true" focusable="false">{body}</svg>')  # noqa: S704
@@ -127,8 +127,8 @@ def _initials(name: str, ground: str | None) -> Markup:
     return Markup('<text x="9" y="139" font-size="34"{}>{}</text>').format(paint, letters)
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 @lru_cache(maxsize=1024)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
 
-# The width of a sleeve at each width of the window, as the stylesheet lays the wall out.
+# The width of a cover at each width of the window, as the stylesheet lays out the wall.
 SIZES = {
     "s": "(max-width: 640px) 24vw, (max-width: 960px) 92px, 98px",
     "m": "(max-width: 640px) 31vw, (max-width: 960px) and (max-height: 512px) 15vw, (max-width: 960px) 140px, 176px",
@@ -36,7 +36,7 @@ SIZES = {
 
 
 def register_helpers(app: Flask) -> None:
-    """Make the helpers known to every template of `app`."""
+    """Register the helpers for every template of `app`."""
     app.jinja_env.globals.update(
         get_thumbnail_url=get_thumbnail_url,
         get_detail_image_url=get_detail_image_url,
@@ -127,7 +127,7 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
     if not url:
         return get_placeholder_url(variant)
     cover = _known().get(url)
-    if cover is None:  # in a template of somebody else: the view did not know of it
+    if cover is None:  # in a custom template: the view did not know of it
         cover = _known()[url] = services().covers.peek([url])[0]
         if "unknown_covers" not in g:
             g.unknown_covers = []
@@ -152,7 +152,7 @@ def _known() -> dict[str | None, Cover]:
 
 
 def duration(seconds: int | None) -> str:
-    """Write a playing time as on a sleeve: 3:34, 1:02:10; empty when unknown."""
+    """Format a playing time: 3:34, 1:02:10; empty if unknown."""
     if seconds is None:
         return ""
     minutes, rest = divmod(int(seconds), 60)
@@ -161,7 +161,7 @@ def duration(seconds: int | None) -> str:
 
 
 def day(at: float | None) -> str:
-    """Write a point in time as a day: 3 November, with its year when that is not this one."""
+    """Format a point in time as a day: 3 November, with the year unless it is this one."""
     if not at:
         return "never"
     when = datetime.datetime.fromtimestamp(at).astimezone()
@@ -170,40 +170,40 @@ def day(at: float | None) -> str:
 
 
 def clock(at: float) -> str:
-    """Write a point in time as an hour of the day: 14:05."""
+    """Format a point in time as a time of day: 14:05."""
     return time.strftime("%H:%M", time.localtime(at))
 
 
 def moment(at: float) -> str:
-    """Write a point in time: 14:05 when it is of today, else 3 November, 14:05."""
+    """Format a point in time: 14:05 if it is today, else 3 November, 14:05."""
     is_today = time.localtime(at)[:3] == time.localtime()[:3]
     return clock(at) if is_today else f"{day(at)}, {clock(at)}"
 
 
 def thousands(number: int) -> str:
-    """Write 1243 as 1,243."""
+    """Format 1243 as 1,243."""
     return f"{number:,}"
 
 
 def records(number: int) -> str:
-    """Write a count with its noun: 1 record, 1,243 records."""
+    """Format a count with its noun: 1 record, 1,243 records."""
     return f"{number:,} {'record' if number == 1 else 'records'}"
 
 
 def times(number: int) -> str:
-    """Write how often: never, once, 12 times."""
+    """Format how often: never, once, 12 times."""
     return {0: "never", 1: "once"}.get(number, f"{number:,} times")
 
 
 def rough(seconds: float) -> str:
-    """Write a wait as people say it: 40 s, 3 min, 2 h."""
+    """Format a duration: 40 s, 3 min, 2 h."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
 def mark(text: str, words: Sequence[str]) -> Markup:
-    """Escape `text` and mark every place where one of `words` occurs, whatever its case or accents."""
+    """Escape `text` and mark every occurrence of one of `words`, whatever its case or accents."""
     parts: list[str | Markup] = []
     end = 0
     for start, stop in places(text, words):

@@ -26,7 +26,7 @@ def live(folder: Path) -> None:
     for hour in range(30):
         for number in range(50):
             cache.get(key(number % 31))
-        cache.recorder.fetched("covers.example", 0.1 + hour / 50, 1000)
+        cache.recorder.record_fetch("covers.example", 0.1 + hour / 50, 1000)
         cache.flush()
         clock.advance(3600)
     services.covers.register(["https://covers.example/one.jpg"])

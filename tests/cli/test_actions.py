@@ -239,6 +239,7 @@ def test_clear_asks_on_a_terminal_and_not_a_script(
     assert operate(env, "clear").out.startswith("2 pictures removed")
 
 
+@pytest.mark.server
 def test_clear_beside_the_service_gives_every_cover_a_new_address_and_they_come_back(tmp_path: Path, origin: Origin) -> None:
     """The documented curl does the same; both work on the machine itself, without a login."""
     url = origin.put("/a.jpg", jpeg(200, 200))
@@ -398,6 +399,7 @@ def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.server
 def test_health_waits_for_a_service_that_starts(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault")
     waiting = subprocess.Popen(

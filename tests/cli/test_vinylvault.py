@@ -261,7 +261,7 @@ def test_the_status_of_a_vault_needs_neither_flask_nor_the_services() -> None:
     found = loaded(
         "from image_cache.cli.main import main; main(['status', '--cache-dir', '/nonexistent', '--database', '/nonexistent'])"
     )
-    assert "image_cache.cli.status" in found
+    assert "image_cache.cli.maintenance.status" in found
     assert not {"PIL", "requests", "flask", "werkzeug", "mutagen", "argparse", "image_cache.services"} & found
 
 

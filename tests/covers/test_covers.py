@@ -65,7 +65,7 @@ def test_a_cold_cover_is_one_fetch_and_one_decode_for_both_sizes(covers: Covers,
     assert covers.run() == 0
 
 
-def test_nobody_can_have_fetched_what_nobody_registered(covers: Covers, origin: Origin) -> None:
+def test_an_unregistered_address_is_never_fetched(covers: Covers, origin: Origin) -> None:
     with pytest.raises(UnknownImage):
         covers.cache.request("0" * 64, "thumbnails")
     assert covers.cache.enqueue_digests(["0" * 64]) == 0
@@ -85,7 +85,7 @@ def test_two_hundred_viewers_of_a_cold_cover_leave_one_job(covers: Covers, origi
     assert origin.count() == 1
 
 
-def test_what_is_looked_at_comes_before_what_is_preloaded(covers: Covers, origin: Origin) -> None:
+def test_a_cover_on_screen_comes_before_a_preload(covers: Covers, origin: Origin) -> None:
     urls = [origin.put(f"/{n}.jpg", jpeg(20, 20, (n, n, n))) for n in range(4)]
     covers.cache.preload(urls)
     covers.cache.request(covers.digests(urls[3])[0], "thumbnails")
@@ -93,14 +93,14 @@ def test_what_is_looked_at_comes_before_what_is_preloaded(covers: Covers, origin
     assert covers.states(*urls) == ["waiting", "waiting", "waiting", "ready"]
 
 
-def test_a_page_knows_what_it_has_not_registered_yet_as_waiting_and_a_script_as_none(covers: Covers, origin: Origin) -> None:
+def test_an_unregistered_cover_is_waiting_for_a_page_and_none_for_a_script(covers: Covers, origin: Origin) -> None:
     url = origin.url("/new.jpg")
     (cover, nothing) = covers.cache.peek([url, None])
     assert (cover.state, nothing.state, nothing.digest) == ("waiting", "none", "")
     assert [c.state for c in covers.cache.states([cover.digest, "", "../etc/passwd"])] == ["none", "none", "none"]
 
 
-def test_remembering_known_addresses_writes_nothing(covers: Covers, origin: Origin) -> None:
+def test_registering_known_addresses_writes_nothing(covers: Covers, origin: Origin) -> None:
     urls = [origin.url(f"/{n}.jpg") for n in range(100)]
     assert covers.cache.register([*urls, None, ""]) == 100
     seen = traced(covers.cache.cache.index.database)
@@ -125,7 +125,7 @@ def test_two_addresses_of_one_picture_are_one_image_under_the_larger(covers: Cov
 
 
 def test_an_address_that_cannot_be_fetched_does_not_stop_a_page(covers: Covers, origin: Origin) -> None:
-    """Such an address raised out of the page that showed the record."""
+    """Such an address raised an error on the page that showed the record."""
     strange = ["http://a:99999/x.jpg", "ftp://example.org/x.jpg", "no address", "http://[::1"]
     good = origin.put("/a.jpg", jpeg())
     covers.show(*strange, good)
@@ -255,7 +255,7 @@ def test_a_jpeg_is_made_once_and_kept(covers: Covers, origin: Origin) -> None:
 # Stale
 
 
-def test_a_stale_cover_is_shown_and_revalidated_behind_with_its_etag(covers: Covers, origin: Origin) -> None:
+def test_a_stale_cover_is_shown_and_revalidated_in_the_background_with_its_etag(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg(), etag='"v1"', last_modified="Wed, 21 Oct 2026 07:28:00 GMT")
     (digest,) = covers.show(url)
     covers.clock.advance(25 * HOUR_S)
@@ -311,6 +311,22 @@ def test_a_changed_picture_has_a_new_address_and_the_old_one_still_serves(covers
     assert origin.requests[-1].headers["if-none-match"] == '"v2"'
 
 
+@pytest.mark.parametrize("validator", ["etag", "last_modified"])
+def test_validators_of_the_old_picture_are_not_kept_for_the_new_one(covers: Covers, origin: Origin, validator: str) -> None:
+    """The origin would answer 304 to a date from before, and the picture that changed again would not be seen."""
+    said = {"etag": '"v1"', "last_modified": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    url = origin.put("/a.jpg", jpeg(90, 90, RED), **{validator: said[validator]})  # type: ignore[arg-type]
+    (old,) = covers.show(url)
+    origin.put("/a.jpg", jpeg(90, 90, BLUE))
+    covers.clock.advance(25 * HOUR_S)
+    (new,) = covers.show(url)
+    assert new != old
+    covers.clock.advance(25 * HOUR_S)
+    covers.show(url)
+    assert origin.count() == 3
+    assert not {"if-none-match", "if-modified-since"} & set(origin.requests[-1].headers)
+
+
 @pytest.mark.parametrize("answer", [503, 500, 404, 403, 200])
 def test_a_stale_cover_stays_when_its_origin_fails(covers: Covers, origin: Origin, answer: int) -> None:
     url = origin.put("/a.jpg", jpeg())
@@ -357,7 +373,7 @@ def test_a_missing_picture_is_remembered_for_an_hour_and_longer_each_time(covers
     assert covers.cache.peek([url])[0].retry_at is None
 
 
-def test_an_origin_in_trouble_is_asked_again_later_and_later(covers: Covers, origin: Origin) -> None:
+def test_retries_of_a_failing_origin_come_later_and_later(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", status=500)
     covers.show(url)
     assert covers.states(url) == ["waiting"]
@@ -404,7 +420,17 @@ def test_a_dead_host_is_left_alone_after_five_failures(covers: Covers, origin: O
     assert origin.count() == 6
 
 
-def test_what_is_no_picture_is_given_up_for_a_day(covers: Covers, origin: Origin) -> None:
+def test_a_host_that_answers_404_is_not_in_trouble(covers: Covers, origin: Origin) -> None:
+    """Five failures in a row pause a host; an answer in between, whatever it says, starts the count again."""
+    for n in range(4):
+        covers.show(origin.put(f"/{n}.jpg", status=500))
+    covers.show(origin.url("/gone.jpg"))
+    covers.show(origin.put("/5.jpg", status=500))
+    assert origin.count() == 6
+    assert covers.cache.jobs.paused_hosts() == []
+
+
+def test_a_file_that_is_no_image_is_given_up_for_a_day(covers: Covers, origin: Origin) -> None:
     url = origin.put("/a.jpg", b"this is not a picture", content_type="image/jpeg")
     covers.show(url)
     cover = covers.cache.peek([url])[0]
@@ -414,7 +440,7 @@ def test_what_is_no_picture_is_given_up_for_a_day(covers: Covers, origin: Origin
 
 
 def test_a_job_that_never_came_back_waits_a_minute_and_is_not_lost(covers: Covers, origin: Origin) -> None:
-    """After four kills it was given up for a day: whatever stood at the front of the queue when the power went paid for it."""
+    """After four kills it was given up for a day: a power cut cost the cover at the front of the queue."""
     url = origin.put("/a.jpg", jpeg())
     covers.cache.register([url])
     covers.cache.enqueue_missing([url])
@@ -487,9 +513,7 @@ def test_a_full_disk_puts_the_cover_off_and_it_comes_when_there_is_room(tmp_path
 
 
 @pytest.mark.parametrize("jump_s", [10 * YEAR_S, -10 * YEAR_S])
-def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
-    covers: Covers, origin: Origin, jump_s: float
-) -> None:
+def test_a_clock_that_jumps_ten_years_removes_nothing_and_blocks_no_fetch(covers: Covers, origin: Origin, jump_s: float) -> None:
     good, broken = origin.put("/a.jpg", jpeg(), etag='"v1"'), origin.put("/b.jpg", status=500)
     (digest, _) = covers.show(good, broken)
     covers.clock.advance(jump_s)
@@ -502,8 +526,19 @@ def test_a_clock_that_jumps_ten_years_removes_nothing_and_keeps_nobody_away(
     assert covers.cache.get(digest, "thumbnails") is not None
 
 
+def test_freshness_that_a_wrong_clock_put_years_ahead_does_not_count(covers: Covers, origin: Origin) -> None:
+    url = origin.put("/a.jpg", jpeg())
+    covers.clock.advance(10 * YEAR_S)
+    covers.show(url)
+    covers.clock.advance(-10 * YEAR_S)
+    covers.show(url)
+    assert origin.count() == 2
+    covers.show(url)
+    assert origin.count() == 2
+
+
 @pytest.mark.parametrize(("status", "state"), [(404, "failed"), (500, "waiting")])
-def test_a_failure_that_a_wrong_clock_put_years_ahead_keeps_nobody_away(
+def test_a_retry_that_a_wrong_clock_put_years_ahead_blocks_no_fetch(
     covers: Covers, origin: Origin, status: int, state: str
 ) -> None:
     url = origin.put("/a.jpg", status=status)
@@ -546,7 +581,7 @@ def test_one_size_can_be_cleared_and_an_unknown_one_is_a_key_error(covers: Cover
         covers.cache.clear("huge")
 
 
-def test_cleanup_removes_what_nobody_looked_at(covers: Covers, origin: Origin) -> None:
+def test_cleanup_removes_unused_covers(covers: Covers, origin: Origin) -> None:
     old, new = origin.put("/old.jpg", jpeg()), origin.put("/new.jpg", jpeg())
     covers.show(old)
     covers.clock.advance(31 * DAY_S)
@@ -575,7 +610,7 @@ def test_get_image_fetches_once_and_names_the_file(covers: Covers, origin: Origi
 
 
 def test_get_image_does_not_ask_again_for_what_is_missing(covers: Covers, origin: Origin) -> None:
-    """The script's way went past the memory of failures: each run asked every dead address again."""
+    """Scripts ignored remembered failures: each run asked every dead address again."""
     url = origin.url("/gone.jpg")
     assert [covers.cache.get_image(url) for _ in range(3)] == [None] * 3
     assert origin.count() == 1
@@ -652,7 +687,7 @@ def test_a_full_queue_refuses_a_preload_but_no_page(tmp_path: Path, origin: Orig
         assert covers.cache.jobs.depth() == 101
 
 
-def test_what_scrolled_away_is_demoted_and_may_come_back(covers: Covers, origin: Origin) -> None:
+def test_a_cover_that_scrolled_away_is_demoted_and_can_come_back(covers: Covers, origin: Origin) -> None:
     urls = [origin.put(f"/{n}.jpg", jpeg(20, 20)) for n in range(2)]
     covers.cache.register(urls)
     first, _second = covers.digests(*urls)
@@ -809,7 +844,7 @@ def test_two_processes_that_want_one_cold_cover_cause_one_request(tmp_path: Path
 
 
 def test_when_the_fetching_process_is_killed_another_one_takes_over(tmp_path: Path, origin: Origin) -> None:
-    """The lease of the dead one outlasted the patience of the one that waited: it went away with nothing."""
+    """The lease of the killed process outlasted the wait of the other one, which returned nothing."""
     gate = threading.Event()
     url = origin.put("/a.jpg", jpeg(), gate=gate)
     first, second = (Script(tmp_path, origin, url) for _ in range(2))

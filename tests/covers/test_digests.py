@@ -130,6 +130,6 @@ def test_a_mirror_that_cannot_be_read_costs_new_names_only(tmp_path: Path) -> No
     assert json.loads(mirror.read_text())["revisions"] == {}
 
 
-def test_the_mirror_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_mirror(tmp_path: Path) -> None:
     open_names(tmp_path)
     assert (tmp_path / "covers" / "names.json").stat().st_mode & 0o777 == 0o600

@@ -119,7 +119,7 @@ def test_the_cover_art_archive_means_a_picture_of_a_release_and_is_asked_for_120
     assert (found.name, found.url, found.edge_px) == (name, f"https://coverartarchive.org/{fetched}", 1200)
 
 
-def test_a_front_may_be_chosen_anew_and_a_numbered_picture_never_changes() -> None:
+def test_a_front_may_be_replaced_and_a_numbered_picture_never_changes() -> None:
     assert not identify(f"https://coverartarchive.org/release/{MBID}/front").is_settled
     assert identify(f"https://coverartarchive.org/release/{MBID}/829521842.jpg").is_settled
 
@@ -243,7 +243,7 @@ def test_a_fragment_says_nothing_about_the_picture() -> None:
 
 @pytest.mark.parametrize("url", ["http://a:99999/x", "http://[::1", "http://a:b/x", "http://[v1.x]/", "//", "https://", "\ud800"])
 def test_no_string_is_too_strange(url: str) -> None:
-    """A port beyond 65535 raised out of every page that showed the record."""
+    """A port beyond 65535 raised an error on every page that showed the record."""
     assert identify(url).name == url
 
 

@@ -52,7 +52,7 @@ def test_a_change_in_another_process_holds_here_soon(inside: Inside, origin: Ori
     assert image.fresh_until - image.fetched_at == pytest.approx(7 * 3600, abs=5)
 
 
-def test_a_change_that_takes_long_is_gone_on_with_later(inside: Inside) -> None:
+def test_a_change_that_takes_long_is_finished_later(inside: Inside) -> None:
     services = inside.services
     fill(inside, 30, 100_000)
     services.limits.change(max_size_mb=1)
@@ -61,7 +61,7 @@ def test_a_change_that_takes_long_is_gone_on_with_later(inside: Inside) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, 1e12])
-def test_a_budget_that_can_be_none_is_refused_and_changes_nothing(inside: Inside, value: float) -> None:
+def test_an_impossible_budget_is_refused_and_changes_nothing(inside: Inside, value: float) -> None:
     limits = inside.services.limits
     before = limits()
     with pytest.raises(ConfigError, match="outside"):
@@ -95,7 +95,7 @@ def test_while_paused_nothing_is_fetched_and_afterwards_all_of_it_over_processes
         assert origin.count("/a.jpg") == 1
 
 
-def test_what_an_operator_wrote_by_hand_and_is_no_number_counts_for_nothing(inside: Inside) -> None:
+def test_a_handwritten_limit_that_is_not_a_number_is_ignored(inside: Inside) -> None:
     limits = inside.services.limits
     limits._set({"covers.max_size_mb": "much", "covers.ttl_hours": "-4", "fetching.paused_at": "x"})
     assert limits() == limits.default

@@ -1,4 +1,4 @@
-"""The catalogue's file: schema, rights, triggers, two writers at once."""
+"""Catalogue: schema, permissions, triggers, two concurrent writers."""
 
 import json
 import multiprocessing
@@ -56,12 +56,12 @@ def test_only_the_owner_of_the_files_may_read_them(catalog: CatalogDatabase) -> 
     assert files == {"catalog.db": 0o600, "catalog.db-wal": 0o600, "catalog.db-shm": 0o600}
 
 
-def test_it_is_as_safe_as_sqlite_can_be(catalog: CatalogDatabase) -> None:
+def test_it_uses_the_safest_settings_of_sqlite(catalog: CatalogDatabase) -> None:
     assert catalog.row("PRAGMA synchronous")[0] == 2
     assert catalog.row("PRAGMA journal_mode")[0] == "wal"
 
 
-def test_an_album_comes_back_as_it_was_stored(catalog: CatalogDatabase) -> None:
+def test_an_album_is_read_as_it_was_stored(catalog: CatalogDatabase) -> None:
     stored = album(
         year=1969,
         genres=("Jazz", "Funk / Soul"),
@@ -84,14 +84,14 @@ def test_an_album_comes_back_as_it_was_stored(catalog: CatalogDatabase) -> None:
     assert AlbumTable(catalog).albums([7, 1]) == [found]
 
 
-def test_a_source_id_is_there_once(catalog: CatalogDatabase) -> None:
+def test_a_source_id_is_unique(catalog: CatalogDatabase) -> None:
     store(catalog, album(1))
     with pytest.raises(IntegrityError):
         store(catalog, album(1))
     store(catalog, album(1, source="discogs"))
 
 
-def test_an_id_is_never_given_to_another_record(catalog: CatalogDatabase) -> None:
+def test_an_id_is_never_reused(catalog: CatalogDatabase) -> None:
     store(catalog, album(1), album(2))
     with catalog.write() as conn:
         conn.execute("DELETE FROM albums WHERE id = 2")
@@ -100,7 +100,7 @@ def test_an_id_is_never_given_to_another_record(catalog: CatalogDatabase) -> Non
 
 
 @pytest.mark.parametrize("album_id", [0, -1, 99, 2**63, 10**30])
-def test_an_id_that_nobody_has_is_no_album(catalog: CatalogDatabase, album_id: int) -> None:
+def test_an_unknown_id_is_no_album(catalog: CatalogDatabase, album_id: int) -> None:
     store(catalog, album())
     assert AlbumTable(catalog).album(album_id) is None
 
@@ -124,7 +124,7 @@ def test_search_follows_every_change_of_the_words(catalog: CatalogDatabase) -> N
         conn.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
-def test_search_does_not_find_the_json_that_tracks_are_kept_as(catalog: CatalogDatabase) -> None:
+def test_search_does_not_find_the_json_of_the_tracks(catalog: CatalogDatabase) -> None:
     store(catalog, album(tracks=(Track("A1", "Tide", 100),)))
     assert hits(catalog, "null") == hits(catalog, "a1") == hits(catalog, "100") == []
 
@@ -151,7 +151,7 @@ def test_filters_follow_every_change_of_the_values(catalog: CatalogDatabase) -> 
         ("UPDATE albums SET own_rating = 3", set()),
     ],
 )
-def test_the_revision_moves_with_the_order_it_stands_for(catalog: CatalogDatabase, change: str, moves: set[str]) -> None:
+def test_the_revision_changes_with_the_order_that_depends_on_it(catalog: CatalogDatabase, change: str, moves: set[str]) -> None:
     store(catalog, album())
     before = {sort: AlbumTable(catalog).revisions().of(sort) for sort in ("artist", "plays")}
     with catalog.write() as conn:
@@ -165,7 +165,7 @@ def test_all_albums_are_read_in_chunks(catalog: CatalogDatabase) -> None:
     assert sum(1 for _ in AlbumTable(catalog).cover_urls()) == 601
 
 
-def test_a_catalogue_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_catalogue_of_an_older_version_is_migrated(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     old = Database(path, MIGRATIONS[:1], synchronous="FULL")
     with old.write() as conn:
@@ -180,7 +180,7 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -
     catalog.close()
 
 
-def test_a_catalogue_from_the_future_is_left_alone(tmp_path: Path) -> None:
+def test_a_catalogue_of_a_newer_version_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     newer = Database(path, (*MIGRATIONS, "CREATE TABLE tomorrow (x);"), synchronous="FULL")
     newer.rows("SELECT 1")
@@ -199,7 +199,7 @@ def _write_many(path: Path, prefix: str, barrier: "multiprocessing.synchronize.B
 
 
 def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    """Also the first opening races: both find no file and bring the schema."""
+    """The first opening is a race too: both find no file and create the schema."""
     path = tmp_path / "state" / "catalog.db"
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(2)
@@ -214,18 +214,18 @@ def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None
     assert {row["source"]: row["n"] for row in counts} == {"left": 50, "right": 50}
     played = AlbumTable(catalog).album(1)
     assert played is not None
-    # The very first play of a process may have come before album 1 was there; all others count.
+    # The first play of a process may have been before album 1 existed; all others count.
     assert catalog.row("SELECT count(*) FROM plays")[0] == played.plays == 100
     assert catalog.row("PRAGMA integrity_check")[0] == "ok"
     catalog.close()
 
 
-def test_a_new_catalogue_opens_while_another_process_is_about_to_make_it(tmp_path: Path) -> None:
-    """Switching to WAL does not wait for a writer by itself: of two workers that started on an empty folder, one died of it."""
+def test_a_new_catalogue_opens_while_another_process_is_creating_it(tmp_path: Path) -> None:
+    """Switching to WAL does not wait for a writer: of two workers that started with an empty folder, one crashed."""
     path = tmp_path / "catalog.db"
     holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
-    # Nothing tells us when the other side meets the lock; too early a release would only make the test easier to pass.
+    # There is no way to see when the other process meets the lock; releasing it too early only makes the test easier.
     release = threading.Timer(0.2, holder.rollback)
     release.start()
     catalog = CatalogDatabase(path)

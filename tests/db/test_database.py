@@ -1,4 +1,4 @@
-"""What both databases rely on: locks that hold, files nobody else can read, writes that wait for each other."""
+"""Database: locks, private files, writes that wait for each other, broken files, migrations."""
 
 import contextlib
 import sqlite3
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.connection import FairLock
-from image_cache.db.database import KEPT_IDLE, Database, Locked
+from image_cache.db.database import MAX_IDLE, Database, Locked
 from image_cache.db.diagnosis import kind_of
+from image_cache.db.fair_lock import FairLock
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -51,9 +51,9 @@ sys.exit(f"{len(errors)} errors, the first {errors[0]!r}" if errors else 0)
 """
 
 
-def test_a_visiting_process_does_not_take_the_log_away(tmp_path: Path) -> None:
-    """Opening the file beside SQLite, and closing it, dropped the locks of the whole process: the next process that closed
-    believed itself alone and removed the write-ahead log under our connections. The database looked torn from then on.
+def test_a_second_process_does_not_remove_the_write_ahead_log(tmp_path: Path) -> None:
+    """Opening and closing the file without SQLite dropped the locks of the whole process: the next process that closed it
+    considered itself the last one and removed the write-ahead log under our connections. The database looked torn from then on.
     """
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with database.write() as conn:
@@ -66,66 +66,66 @@ def test_a_visiting_process_does_not_take_the_log_away(tmp_path: Path) -> None:
     database.close()
 
 
-def test_closing_leaves_alone_what_other_threads_are_reading(tmp_path: Path) -> None:
-    """A connection that was closed under a running statement crashed the process, at a stop that found a thread still busy."""
+def test_closing_does_not_close_what_other_threads_are_reading(tmp_path: Path) -> None:
+    """Closing a connection under a running statement crashed the process, when a thread was still busy at the stop."""
     done = subprocess.run(
         [sys.executable, "-c", BUSY, str(tmp_path / "db")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_whoever_comes_first_writes_first() -> None:
-    """SQLite's own lock goes to whoever asks when it is free: an import in a loop kept everybody else waiting to its end."""
-    turns, order = FairLock(), list[str]()
-    assert turns.take(1)
+def test_the_write_lock_is_first_come_first_served() -> None:
+    """SQLite's own lock goes to the thread that asks when it is free: an import in a loop blocked all others until its end."""
+    lock, order = FairLock(), list[str]()
+    assert lock.acquire(1)
 
     def wait(name: str) -> None:
-        assert turns.take(30)
+        assert lock.acquire(30)
         order.append(name)
-        turns.leave()
+        lock.release()
 
     others = [threading.Thread(target=wait, args=(name,)) for name in ("second", "third")]
     for n, other in enumerate(others, 1):
         other.start()
-        wait_until(lambda n=n: len(turns._waiting) == n)  # type: ignore[misc]
-    turns.leave()
+        wait_until(lambda n=n: len(lock._waiting) == n)  # type: ignore[misc]
+    lock.release()
     wait("first again")
     for other in others:
         other.join()
     assert order == ["second", "third", "first again"]
 
 
-def test_a_turn_that_does_not_come_is_not_waited_for_any_longer() -> None:
-    turns = FairLock()
-    assert turns.take(1)
-    assert not turns.take(0.01)
-    turns.leave()
-    assert turns.take(1)  # whoever gave up does not hold it
+def test_a_wait_that_timed_out_does_not_get_the_lock_later() -> None:
+    lock = FairLock()
+    assert lock.acquire(1)
+    assert not lock.acquire(0.01)
+    lock.release()
+    assert lock.acquire(1)  # it was not granted to the wait that timed out
 
 
-def test_a_turn_that_a_signal_ends_the_wait_for_is_handed_on() -> None:
-    """Whoever was interrupted stayed in the line: the turn came to him, and nobody could write any more."""
+def test_a_lock_granted_to_an_interrupted_wait_is_passed_on() -> None:
+    """An interrupted wait stayed in the queue: the lock was granted to it, and no other thread could write any more."""
     program = (
         "import signal, threading\n"
-        "from image_cache.db.connection import FairLock\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests behind may have it ignored\n"
-        "turns, main = FairLock(), threading.get_ident()\n"
-        "assert turns.take(1)\n"
+        "from image_cache.db.fair_lock import FairLock\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background may ignore it\n"
+        "lock, main = FairLock(), threading.get_ident()\n"
+        "assert lock.acquire(1)\n"
         "def interrupt():\n"
-        "    while not turns._waiting: pass\n"
+        "    while not lock._waiting: pass\n"
         "    signal.pthread_kill(main, signal.SIGINT)\n"
         "threading.Thread(target=interrupt).start()\n"
-        "try: turns.take(30)\n"
+        "try: lock.acquire(30)\n"
         "except KeyboardInterrupt: pass\n"
         "else: raise SystemExit('not interrupted')\n"
-        "turns.leave()\n"
-        "assert turns.take(0.01)\n"
+        "lock.release()\n"
+        "assert lock.acquire(0.01)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_thread_that_writes_too_long_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_writes_for_too_long_raises_locked_in_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened_in, "BUSY_TIMEOUT_S", 0.05)
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
     refused = list[Locked]()
@@ -148,8 +148,8 @@ def test_a_thread_that_writes_too_long_is_a_lock(tmp_path: Path, monkeypatch: py
     database.close()
 
 
-def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
-    """With the last connection SQLite removes the log, also when other threads had made some of them."""
+def test_a_closed_database_is_a_single_complete_file(tmp_path: Path) -> None:
+    """With the last connection SQLite removes the log, also if other threads created some of them."""
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
     have_read = threading.Barrier(8)
 
@@ -165,13 +165,13 @@ def test_a_closed_database_is_whole_and_alone(tmp_path: Path) -> None:
         other.start()
     for other in others:
         other.join()
-    assert len(database._idle) == KEPT_IDLE
+    assert len(database._idle) == MAX_IDLE
     assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == list(range(8))
     database.close()
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
-def test_who_writes_sees_it_and_nobody_else_does(tmp_path: Path) -> None:
+def test_uncommitted_changes_are_visible_to_their_writer_only(tmp_path: Path) -> None:
     database, seen = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL"), []
     with database.write() as conn:
         conn.execute("INSERT INTO t VALUES (1)")
@@ -184,7 +184,7 @@ def test_who_writes_sees_it_and_nobody_else_does(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_connection_whose_write_failed_is_as_good_as_any(tmp_path: Path) -> None:
+def test_a_connection_whose_write_failed_can_be_used_again(tmp_path: Path) -> None:
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     for is_durable in (True, False):
         with pytest.raises(sqlite3.IntegrityError), database.write(is_durable=is_durable) as conn:
@@ -215,8 +215,8 @@ def test_a_result_that_is_not_read_to_its_end_holds_nothing(tmp_path: Path) -> N
     database.close()
 
 
-def test_a_result_that_outlives_the_write_it_was_asked_in_belongs_to_nobody_else(tmp_path: Path) -> None:
-    """It was read from the connection that had been given back meanwhile, and closed that under the next one who had it."""
+def test_a_result_that_outlives_its_write_block_does_not_affect_others(tmp_path: Path) -> None:
+    """It was read from a connection that had been returned, and closed it while another thread was using it."""
     database, counted = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL"), list[int]()
     with database.write() as conn:
         conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(1000)])
@@ -240,8 +240,8 @@ def test_a_result_that_outlives_the_write_it_was_asked_in_belongs_to_nobody_else
     database.close()
 
 
-def test_of_two_who_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Path) -> None:
-    """The second one took the new file of the first for the broken one: what stood in it by then was gone, and the broken one too."""
+def test_of_two_threads_that_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Path) -> None:
+    """The second one took the new file for the broken one: its contents were lost, and the broken file too."""
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL", is_disposable=True)
     with database.write() as conn:
         conn.execute("INSERT INTO t VALUES (1)")
@@ -259,13 +259,13 @@ def test_of_two_who_find_a_file_broken_only_the_first_sets_it_aside(tmp_path: Pa
         inode = database.inode
         conn.execute("SELECT n FROM missing")
     assert (database.inode, (tmp_path / "db").stat().st_ino) == (inode, inode)
-    with opened_in.opened(tmp_path / "db.broken") as kept:
+    with opened_in.open_unchanged(tmp_path / "db.broken") as kept:
         assert [row[0] for row in kept.execute("SELECT n FROM t")] == [1]
     database.close()
 
 
-def test_a_read_in_a_write_that_finds_the_file_broken_leaves_it_to_the_write(tmp_path: Path) -> None:
-    """Both set it aside: the second time removed what the first had kept."""
+def test_a_read_in_a_write_block_leaves_setting_a_broken_file_aside_to_the_block(tmp_path: Path) -> None:
+    """Both set it aside: the second time overwrote what the first had kept."""
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL", is_disposable=True)
     database.rows("SELECT n FROM t")
     with pytest.raises(sqlite3.OperationalError, match="no such table"), database.write():
@@ -275,7 +275,7 @@ def test_a_read_in_a_write_that_finds_the_file_broken_leaves_it_to_the_write(tmp
     database.close()
 
 
-def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_files_are_private(tmp_path: Path) -> None:
     database = Database(tmp_path / "deep" / "db", SCHEMA, synchronous="NORMAL")
     with database.write() as conn:
         conn.execute("INSERT INTO t VALUES (1)")
@@ -292,7 +292,7 @@ def test_a_write_that_raises_leaves_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_schema_of_the_future_is_refused(tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
     database.rows("SELECT * FROM t")
     with database.reading() as conn:
@@ -309,14 +309,14 @@ def copies(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if ".schema-" in path.name)
 
 
-def test_a_precious_file_is_kept_as_it_was_before_its_schema_changes(tmp_path: Path) -> None:
-    """An upgrade that goes wrong is taken back with the program before, which cannot read the new schema."""
+def test_a_precious_file_is_copied_before_its_migration(tmp_path: Path) -> None:
+    """A failed update is rolled back to the previous program, which cannot read the new schema."""
     for known in range(1, len(LATER) + 1):
         database = Database(tmp_path / "db", LATER[:known], synchronous="FULL")
         with database.write() as conn:
             conn.execute("INSERT INTO t VALUES (?)", (known,))
         database.close()
-    assert copies(tmp_path) == ["db.schema-2", "db.schema-3"]  # no more than two, the newest
+    assert copies(tmp_path) == ["db.schema-2", "db.schema-3"]  # only the two newest
     assert (tmp_path / "db.schema-3").stat().st_mode & 0o777 == 0o600
     (tmp_path / "db.schema-3").rename(tmp_path / "db")
     before = Database(tmp_path / "db", LATER[:3], synchronous="FULL")
@@ -324,7 +324,7 @@ def test_a_precious_file_is_kept_as_it_was_before_its_schema_changes(tmp_path: P
     before.close()
 
 
-def test_a_new_file_and_a_disposable_one_leave_no_copies(tmp_path: Path) -> None:
+def test_new_and_disposable_files_are_not_copied(tmp_path: Path) -> None:
     for known in (1, 4):
         database = Database(tmp_path / "index", LATER[:known], synchronous="NORMAL", is_disposable=True)
         database.rows("SELECT * FROM t")
@@ -335,11 +335,11 @@ def test_a_new_file_and_a_disposable_one_leave_no_copies(tmp_path: Path) -> None
     assert copies(tmp_path) == []
 
 
-def test_without_room_for_the_copy_the_schema_stays_as_it_is(tmp_path: Path) -> None:
+def test_without_room_for_the_copy_there_is_no_migration(tmp_path: Path) -> None:
     old = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     old.rows("SELECT * FROM t")
     old.close()
-    (tmp_path / ".db.schema-1.part").mkdir()  # what a copy is written to cannot be written
+    (tmp_path / ".db.schema-1.part").mkdir()  # the copy cannot be written
     new = Database(tmp_path / "db", LATER, synchronous="FULL")
     with pytest.raises(sqlite3.DatabaseError, match="schema-1"):
         new.rows("SELECT * FROM t")
@@ -350,7 +350,7 @@ def test_without_room_for_the_copy_the_schema_stays_as_it_is(tmp_path: Path) -> 
     new.close()
 
 
-def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: Path) -> None:
+def test_two_processes_that_migrate_at_once_keep_one_copy_of_the_old_file(tmp_path: Path) -> None:
     old = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with old.write() as conn:
         conn.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(500)])
@@ -369,7 +369,7 @@ def test_two_processes_that_upgrade_at_once_keep_one_copy_of_the_old(tmp_path: P
     kept.close()
 
 
-def test_a_file_that_another_process_put_in_place_is_the_only_one_in_use(tmp_path: Path) -> None:
+def test_a_file_replaced_by_another_process_is_used_at_once(tmp_path: Path) -> None:
     database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
     with database.reading() as conn:
         conn.execute("INSERT INTO t VALUES (1)")

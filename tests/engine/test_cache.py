@@ -1,4 +1,4 @@
-"""The one read path and the one way in: order of writes, torn files, the budget, sweeps, disks that refuse."""
+"""Cache: the order of reads and writes, torn files, the budget, sweeps, failing disks."""
 
 import contextlib
 import os
@@ -73,7 +73,7 @@ def test_hits_are_written_by_a_flush_and_a_flush_without_news_writes_nothing(cac
 
 
 def test_a_put_writes_files_first_and_then_all_rows_at_once(cache: Cache) -> None:
-    """When the transaction fails, there are files without rows, never rows without files."""
+    """If the transaction fails, there are files without rows, never rows without files."""
 
     def fail(_: object) -> None:
         assert {key(1).path, key(1, "detail").path} <= files(cache)
@@ -95,7 +95,7 @@ def test_a_delete_removes_files_first(cache: Cache) -> None:
         cache.delete([key(2), key(1)])
     assert not (cache.disk.root / key(2).path).exists()
     assert counted(cache)[0] == 2
-    assert cache.get(key(2)) is None  # and the row that lies goes with the first look
+    assert cache.get(key(2)) is None  # and the next read drops the row
     assert counted(cache)[0] == 1
 
 
@@ -180,7 +180,7 @@ def test_a_torn_file_that_is_replaced_before_it_is_removed_is_not_removed(cache:
 
 
 def test_readers_never_drop_what_a_writer_has_just_stored(cache: Cache, tmp_path: Path, clock: FakeClock) -> None:
-    """Nobody but the writer removes anything here, so what it has put is there until it deletes it."""
+    """Only the writer removes anything here, so an entry that it has stored stays until it deletes it."""
     other = open_cache(tmp_path, clock)
     stop = threading.Event()
 
@@ -251,7 +251,7 @@ def test_a_load_that_ended_between_the_miss_and_the_flight_is_not_repeated(tmp_p
     cache.index.close()
 
 
-def test_what_cannot_be_stored_is_returned_all_the_same(tmp_path: Path) -> None:
+def test_a_load_that_cannot_be_stored_is_returned(tmp_path: Path) -> None:
     """A JPEG made for an old browser was an error page when the disk was full."""
     cache = open_cache(tmp_path, floor_bytes=1 << 60)
     assert cache.get_or_load(key(1), lambda: {key(1): webp(1)}) == webp(1)
@@ -266,7 +266,7 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path, clock: 
         size = chance.randrange(200, 2000)
         cache.put({key(name): webp(name, size)})
         clock.advance(RECENCY_GRAIN_S + 1)
-        cache.get(key(0))  # looked at all the time
+        cache.get(key(0))  # used all the time
         totals = cache.index.totals("covers")
         assert (totals.entries, totals.bytes) == counted(cache)
         assert totals.bytes <= 20_000
@@ -278,7 +278,7 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path, clock: 
     cache.index.close()
 
 
-def test_two_threads_never_pass_the_budget_by_more_than_what_they_bring(tmp_path: Path) -> None:
+def test_two_threads_never_exceed_the_budget_by_more_than_they_store(tmp_path: Path) -> None:
     cache = open_cache(tmp_path, budget_bytes=20_000)
     peak: list[int] = []
 
@@ -304,11 +304,11 @@ def test_a_lower_budget_evicts_at_once(cache: Cache) -> None:
     assert len(files(cache)) == 4
 
 
-def test_entries_that_nobody_used_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
+def test_unused_entries_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(250)})
     clock.advance(100_000)
     cache.put({key("new"): webp("new")})
-    assert cache.evict(unused_since=clock.now - 1, most=7) == 7
+    assert cache.evict(unused_since=clock.now - 1, limit=7) == 7
     assert cache.evict(unused_since=clock.now - 1) == 243
     assert files(cache) == {key("new").path}
 
@@ -319,7 +319,7 @@ def age(cache: Cache, clock: FakeClock, seconds: float) -> None:
             os.utime(path, (clock.now - seconds, clock.now - seconds))
 
 
-def test_a_sweep_removes_orphans_and_dead_temporaries_and_forgets_lost_rows(cache: Cache, clock: FakeClock) -> None:
+def test_a_sweep_removes_orphans_leftover_temporaries_and_lost_rows(cache: Cache, clock: FakeClock) -> None:
     cache.put({key(n): webp(n) for n in range(10)})
     cache.disk.put(key("orphan"), webp("orphan"))
     shard = (cache.disk.root / key("orphan").path).parent
@@ -334,7 +334,7 @@ def test_a_sweep_removes_orphans_and_dead_temporaries_and_forgets_lost_rows(cach
     assert sweep(cache) == type(report)()
 
 
-def test_a_sweep_leaves_what_is_just_being_written(cache: Cache, clock: FakeClock) -> None:
+def test_a_sweep_keeps_what_is_being_written(cache: Cache, clock: FakeClock) -> None:
     cache.disk.put(key("young"), webp("young"))
     shard = (cache.disk.root / key("young").path).parent
     (shard / f".part-{os.getpid()}-abc").write_bytes(b"half")
@@ -345,7 +345,7 @@ def test_a_sweep_leaves_what_is_just_being_written(cache: Cache, clock: FakeCloc
 
 
 def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None:
-    """Only folders that exist were looked into: rows of a shard that somebody removed stayed, and filled the budget."""
+    """Only existing folders were checked: the rows of a deleted shard stayed and counted towards the budget."""
     cache.put({key(n): webp(n) for n in range(40)})
     for path in list((cache.disk.root / "thumbnails").iterdir())[:20]:
         for file in path.iterdir():
@@ -356,7 +356,7 @@ def test_a_sweep_forgets_the_rows_of_a_folder_that_is_gone(cache: Cache) -> None
     assert counted(cache) == (left, left * 1000)
 
 
-def test_a_sweep_is_not_upset_by_folders_that_are_not_ours(cache: Cache) -> None:
+def test_a_sweep_ignores_foreign_folders(cache: Cache) -> None:
     cache.put({key(1): webp(1)})
     (cache.disk.root / "thumbnails" / "zz").mkdir()
     (cache.disk.root / "lost+found").mkdir()
@@ -364,7 +364,7 @@ def test_a_sweep_is_not_upset_by_folders_that_are_not_ours(cache: Cache) -> None
     assert clear_variant(cache, "thumbnails") == 1
 
 
-def test_an_index_that_was_deleted_is_rebuilt_without_what_is_torn(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_deleted_index_is_rebuilt_without_torn_files(tmp_path: Path, clock: FakeClock) -> None:
     cache = open_cache(tmp_path, clock)
     cache.put({key(n): webp(n) for n in range(30)} | {key(1, "detail.jpg"): b"\xff\xd8" + bytes(50) + b"\xff\xd9"})
     cache.index.close()
@@ -388,7 +388,7 @@ def test_clear_removes_everything_in_short_transactions(cache: Cache) -> None:
     assert cache.index.totals("covers").bytes == 0
 
 
-def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Cache) -> None:
+def test_clearing_a_variant_removes_its_jpeg_and_keeps_the_others(cache: Cache) -> None:
     cache.put({key(1, v): webp(v) for v in ("thumbnails", "detail", "detail-2x")})
     cache.put({key(1, "detail.jpg"): b"jpeg"})
     cache.get(key(1, "detail"))
@@ -397,7 +397,7 @@ def test_clearing_a_variant_takes_its_jpeg_along_and_leaves_the_others(cache: Ca
     assert cache.get(key(1, "detail")) is None
 
 
-# Disks that refuse
+# Failing disks
 
 
 @pytest.fixture
@@ -406,7 +406,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_keeps_serving_and_recovers_by_itself(small_disk: Path) -> None:
+def test_with_a_full_disk_the_cache_keeps_serving_and_recovers(small_disk: Path) -> None:
     cache = open_cache(small_disk, budget_bytes=1 << 30)
     stored: list[int] = []
     with contextlib.suppress(StorageError, DatabaseError):
@@ -445,7 +445,7 @@ print(cache.index.totals("covers").entries)
 """
 
 
-def test_a_disk_that_is_read_only_is_read_all_the_same(small_disk: Path) -> None:
+def test_a_read_only_disk_is_still_read(small_disk: Path) -> None:
     cache = open_cache(small_disk)
     cache.put({key(n): webp(n) for n in range(20)})
     cache.index.close()
@@ -509,7 +509,7 @@ def test_three_processes_race_without_an_error_or_a_torn_body(tmp_path: Path) ->
         for n in range(3)
     ]
     errors = [process.communicate(timeout=240)[1] for process in others]
-    # A reader between the file and the row of an entry that another process removes may say so; nothing else is said.
+    # A reader may log that an entry was lost while another process removes it; nothing else may be logged.
     assert [line for error in errors for line in error.splitlines() if not line.startswith("entry lost or torn")] == []
     cache = open_cache(tmp_path)
     cache.clock = lambda: time.time() + 3600

@@ -1,4 +1,4 @@
-"""The disk tier: names, modes, and what happens to files that somebody else left there."""
+"""The disk tier: names, modes, foreign files, torn files."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ def test_a_file_lies_in_a_shard_named_by_the_first_two_characters_of_its_digest(
     assert {key for _, _, shard in disk.shards() for key, _, _ in disk.files("thumbnails", shard)} == {KEY, jpeg}
 
 
-def test_files_and_every_folder_above_them_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_files_and_the_folders_above_them(tmp_path: Path) -> None:
     """Only the innermost folder used to get the mode; those above it got what the umask left."""
     disk = DiskTier("covers", tmp_path / "var" / "cache" / "covers")
     before = os.umask(0)
@@ -63,8 +63,8 @@ def test_a_planted_link_is_removed_and_not_followed(disk: DiskTier, tmp_path: Pa
     assert (secret.read_bytes(), disk.get(KEY)) == (b"not yours", b"body")
 
 
-def test_a_planted_pipe_holds_nobody_up(disk: DiskTier) -> None:
-    """Opening a pipe for reading waits for a writer, for ever; a request thread would have been lost to it."""
+def test_a_planted_pipe_does_not_block_a_reader(disk: DiskTier) -> None:
+    """Opening a pipe for reading waits for a writer, possibly for ever; the request thread would have hung."""
     path = disk.root / KEY.path
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
@@ -81,7 +81,7 @@ def test_equal_bytes_are_not_written_again(disk: DiskTier) -> None:
     os.utime(path, (1, 1))
     disk.put(KEY, b"body")
     assert path.stat().st_ino == before
-    assert path.stat().st_mtime > 1  # young again, or a sweep would take it before its row is there
+    assert path.stat().st_mtime > 1  # its time is updated, or a sweep would remove it before its row is written
 
 
 def test_discard_removes_a_bad_file_and_leaves_an_intact_one(disk: DiskTier) -> None:
@@ -142,7 +142,7 @@ def test_the_floor_refuses_before_anything_is_written(tmp_path: Path) -> None:
 
 
 def test_a_write_that_stops_in_the_middle_stores_nothing(disk: DiskTier) -> None:
-    """A bare write() to a disk that fills up writes a part and does not complain; the torn file was published as whole."""
+    """A bare write() to a full disk writes a part without an error; the torn file was published."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
@@ -178,7 +178,7 @@ def test_a_kill_between_writing_and_naming_leaves_a_temporary_file_only(disk: Di
     assert disk.get(KEY) is None
 
 
-def test_what_is_not_laid_out_by_us_is_passed_over(disk: DiskTier) -> None:
+def test_foreign_folders_and_files_are_skipped(disk: DiskTier) -> None:
     disk.put(KEY, b"body")
     for folder in ("thumbnails/zz", "thumbnails/abc", "elsewhere"):
         (disk.root / folder).mkdir()
@@ -190,7 +190,7 @@ def test_what_is_not_laid_out_by_us_is_passed_over(disk: DiskTier) -> None:
 @pytest.mark.parametrize(
     "name", ["x.webp", f"{KEY.digest}.png", f"{KEY.digest}", f"{KEY.digest.upper()}.webp", f"{KEY.digest}.webp.jpg"]
 )
-def test_names_that_are_not_ours_have_no_key(name: str) -> None:
+def test_foreign_names_have_no_key(name: str) -> None:
     assert key_of_path("covers", "thumbnails", name) is None
 
 
@@ -209,13 +209,13 @@ def test_parts_of_a_name_cannot_be_moved_between_them() -> None:
 
 
 def test_nothing_is_stored_when_the_inodes_run_out(disk: DiskTier, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A card full of small files stops the whole machine while it has gigabytes free."""
+    """A card without free inodes stops the whole server while it has gigabytes free."""
     free, files = disk.inodes()
     if not files:
         return  # a file system without such a limit
     assert 0 < free <= files
     disk.put(KEY, b"body")
-    monkeypatch.setattr("image_cache.engine.disk.INODES_KEPT", 1.1)
+    monkeypatch.setattr("image_cache.engine.disk.MIN_FREE_INODES", 1.1)
     with pytest.raises(StorageError, match="inodes"):
         disk.put(Key("covers", "thumbnails", digest_of("two")), b"body")
     assert disk.get(KEY) == b"body"

@@ -1,4 +1,4 @@
-"""Single flight: one runs, the others share what comes of it."""
+"""Single flight: one load runs, the others share its result."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tests.support.vault import wait_until
 
 
 class Held:
-    """Work that waits at a gate and counts how often it was begun."""
+    """Work that waits for an event and counts how often it was started."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.begun = threading.Semaphore(0)
@@ -28,7 +28,7 @@ class Held:
 
 
 def wait_for_waiters(flight: SingleFlight[int], number: int) -> None:
-    """Waiters are counted before they wait, so the counter is all there is to look at."""
+    """Waiters are counted before they wait, so the counter is all that can be checked."""
     wait_until(lambda: flight.coalesced == number, every_s=0.001)
 
 
@@ -56,7 +56,7 @@ def test_waiters_get_the_leaders_error() -> None:
     assert work.runs == 1
 
 
-def test_nothing_is_remembered_after_the_flight() -> None:
+def test_nothing_is_kept_after_the_flight() -> None:
     flight: SingleFlight[int] = SingleFlight()
     work = Held()
     work.gate.set()
@@ -66,7 +66,7 @@ def test_nothing_is_remembered_after_the_flight() -> None:
     assert flight.do("key", lambda: 7) == 7
 
 
-def test_other_keys_fly_alone() -> None:
+def test_other_keys_have_flights_of_their_own() -> None:
     flight: SingleFlight[int] = SingleFlight()
     held = Held()
     with ThreadPoolExecutor(1) as pool:
@@ -77,6 +77,48 @@ def test_other_keys_fly_alone() -> None:
         assert first.result() == 1
 
 
-def test_a_leader_may_fly_another_key_on_its_way() -> None:
+def test_a_leader_may_load_another_key() -> None:
     flight: SingleFlight[int] = SingleFlight()
     assert flight.do("outer", lambda: flight.do("inner", lambda: 3) + 1) == 4
+
+
+class SlowToLeave:
+    """A key whose removal from the table takes a while: the leader hashes it to look, to enter it, and to take it out."""
+
+    def __init__(self) -> None:
+        self.leader = 0
+        self.hashed = 0
+        self.has_waiter_returned = threading.Event()
+        self.was_early = False
+
+    def __hash__(self) -> int:
+        if threading.get_ident() == self.leader:
+            self.hashed += 1
+            if self.hashed == 3:
+                self.was_early = self.has_waiter_returned.wait(0.2)
+        return 1
+
+
+def test_waiters_return_when_the_flight_is_out_of_the_table() -> None:
+    """A waiter that returned earlier and asked again got the value of the flight that was over."""
+    flight: SingleFlight[int] = SingleFlight()
+    key, work = SlowToLeave(), Held()
+
+    def lead() -> int:
+        key.leader = threading.get_ident()
+        return flight.do(key, work)
+
+    def wait() -> int:
+        value = flight.do(key, work)
+        key.has_waiter_returned.set()
+        return value
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(lead)
+        assert work.begun.acquire(timeout=30)
+        waiter = pool.submit(wait)
+        wait_for_waiters(flight, 1)
+        work.gate.set()
+        assert (leader.result(), waiter.result()) == (1, 1)
+    assert key.hashed == 3
+    assert not key.was_early

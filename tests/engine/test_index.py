@@ -1,4 +1,4 @@
-"""The index: kept totals, recency by the hour, the order of victims, and ten ways to break its file."""
+"""Index: maintained totals, recency by the hour, the order of victims, and ten ways to break its file."""
 
 import os
 import random
@@ -57,7 +57,7 @@ def test_a_use_is_written_only_when_the_last_one_on_record_is_older_than_the_gra
     assert used_at(cache, 1) == int(clock.now)
 
 
-def test_a_use_in_the_future_is_brought_back_with_the_next_one(cache: Cache, clock: FakeClock) -> None:
+def test_a_use_in_the_future_is_corrected_by_the_next_one(cache: Cache, clock: FakeClock) -> None:
     clock.advance(10 * YEAR_S)
     cache.put({key(1): webp(1)})
     clock.advance(-10 * YEAR_S)
@@ -78,14 +78,14 @@ def test_victims_are_the_least_recently_used(cache: Cache, clock: FakeClock) -> 
 
 
 def test_victims_are_found_by_a_clock_that_starts_in_1970(cache: Cache, clock: FakeClock) -> None:
-    """A Pi without a clock starts in the past: every entry lay in the future, none was a victim, and the budget was passed."""
+    """A Pi without a clock starts in the past: every entry was in the future, none was a victim, and the budget was exceeded."""
     cache.put({key(1): webp(1)})
     clock.now = 300.0
     assert cache.index.victims("covers", 9) == [(key(1), 1000)]
 
 
-def test_a_closed_database_is_no_broken_one(tmp_path: Path) -> None:
-    """The stop of a service closed connections that a thread still used; its error used to throw the whole index away."""
+def test_a_closed_database_is_not_broken(tmp_path: Path) -> None:
+    """A stopping service closed connections that a thread was using; the error made it discard the whole index."""
     conn = sqlite3.connect(tmp_path / "index.db")
     conn.close()
     with pytest.raises(sqlite3.ProgrammingError) as closed:
@@ -93,7 +93,7 @@ def test_a_closed_database_is_no_broken_one(tmp_path: Path) -> None:
     assert not is_broken(closed.value)
 
 
-def test_a_locked_database_is_no_broken_one(cache: Cache) -> None:
+def test_a_locked_database_is_not_broken(cache: Cache) -> None:
     other = sqlite3.connect(cache.index.database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with cache.index.database.reading() as conn:
@@ -105,7 +105,7 @@ def test_a_locked_database_is_no_broken_one(cache: Cache) -> None:
     assert not list(cache.index.database.path.parent.glob("*.broken*"))
 
 
-def test_a_constraint_is_no_broken_database(cache: Cache) -> None:
+def test_a_violated_constraint_does_not_mean_a_broken_database(cache: Cache) -> None:
     with pytest.raises(sqlite3.IntegrityError), cache.index.database.write() as conn:
         conn.execute("INSERT INTO counters VALUES ('a', 1), ('a', 2)")
     assert not list(cache.index.database.path.parent.glob("*.broken*"))
@@ -113,13 +113,13 @@ def test_a_constraint_is_no_broken_database(cache: Cache) -> None:
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
-    """A full disk refuses the commit; the transaction stayed open, and every later write of that thread failed."""
+    """On a full disk the commit failed, the transaction stayed open, and every later write of that thread failed."""
     index = Index(tmp_path / "index.db")
     with index.database.write() as conn:
         conn.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
         conn.execute("CREATE TABLE child (id INTEGER REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(sqlite3.IntegrityError), index.database.write() as conn:
-        conn.execute("INSERT INTO child VALUES (7)")  # refused by the commit, as a full disk would be
+        conn.execute("INSERT INTO child VALUES (7)")  # fails in the commit, as with a full disk
     with index.database.write() as conn:
         conn.execute("INSERT INTO parent VALUES (1)")
     assert len(index.database.rows("SELECT * FROM parent")) == 1
@@ -140,7 +140,7 @@ def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
         (b"GIF89a" + bytes(100), False),
     ],
 )
-def test_a_file_without_a_row_is_judged_by_its_shape(body: bytes, whole: bool) -> None:
+def test_a_file_without_a_row_is_checked_by_its_shape(body: bytes, whole: bool) -> None:
     assert file_is_plausible(body[:32], body[-32:], len(body)) is whole
 
 
@@ -249,7 +249,7 @@ def test_a_broken_index_is_set_aside_and_rebuilt_from_the_files(
             assert cache.get(key(name)) == webp(name)
             assert cache.get(key(name, "detail")) == webp(f"{name} large", 3000)
         cache.memory.clear()
-        counted(cache)  # damage shows where it is read
+        counted(cache)  # damage is found where it is read
         if cache.is_adopting:
             rebuild_from_files(cache)
         assert not cache.is_adopting
@@ -261,7 +261,7 @@ def test_a_broken_index_is_set_aside_and_rebuilt_from_the_files(
 
 
 @pytest.mark.parametrize("damage", [random_bytes, truncated, pages_scribbled, a_text])
-def test_an_index_that_breaks_while_it_is_open_is_replaced_where_it_shows(
+def test_an_index_that_breaks_while_it_is_open_is_replaced(
     damage: Callable[[Path], None], tmp_path: Path, clock: FakeClock
 ) -> None:
     names = filled(tmp_path, clock)
@@ -281,13 +281,13 @@ def test_an_index_that_breaks_while_it_is_open_is_replaced_where_it_shows(
 
 
 def test_an_index_that_is_deleted_while_open_is_noticed_and_rebuilt(tmp_path: Path, clock: FakeClock) -> None:
-    """SQLite goes on in the file that has no name any more; everything written from then on was lost at the next start."""
+    """SQLite keeps using an unlinked file; everything written from then on was lost at the next start."""
     names = filled(tmp_path, clock)
     cache = open_cache(tmp_path, clock)
     assert cache.get(key(names[0])) is not None
     for path in tmp_path.glob("index.db*"):
         path.unlink()
-    cache.index.database.notice_replacement()
+    cache.index.database.drop_if_replaced()
     assert cache.is_adopting
     assert cache.get(key(names[1])) == webp(names[1])
     assert rebuild_from_files(cache) == 240
@@ -296,7 +296,7 @@ def test_an_index_that_is_deleted_while_open_is_noticed_and_rebuilt(tmp_path: Pa
 
 
 def test_only_the_last_broken_index_is_kept(tmp_path: Path, clock: FakeClock) -> None:
-    """Each had a name of its own: an SD card that goes bad filled up with them."""
+    """Each had a different name, so that they filled up a failing SD card."""
     for _ in range(3):
         cache = open_cache(tmp_path, clock)
         cache.index.close()
@@ -305,8 +305,8 @@ def test_only_the_last_broken_index_is_kept(tmp_path: Path, clock: FakeClock) ->
     assert sorted(path.name for path in tmp_path.glob("index.db*")) == ["index.db", "index.db.broken"]
 
 
-def test_a_rebuild_that_was_killed_is_done_again_and_its_files_are_no_orphans(tmp_path: Path, clock: FakeClock) -> None:
-    """The index counted as complete from its first moment: after a kill in the middle, a sweep removed what had no row yet."""
+def test_a_killed_rebuild_is_repeated_and_its_files_are_not_orphans(tmp_path: Path, clock: FakeClock) -> None:
+    """The index counted as complete from the start: after a kill, a sweep removed the files that had no row yet."""
     names = filled(tmp_path, clock)
     (tmp_path / "index.db").unlink()
     half = open_cache(tmp_path, clock, is_adopted=False)

@@ -1,4 +1,4 @@
-"""The job queue: order, politeness to origins, leases over processes, and clocks that jump."""
+"""Job queue: order, concurrency per host, leases over processes, and clocks that jump."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ from image_cache.engine.jobs import (
     Job,
     JobQueue,
     LoadRequest,
-    holder_lives,
     holder_name,
+    is_holder_alive,
 )
 from image_cache.engine.key import digest_of
 from image_cache.engine.schema import MIGRATIONS
@@ -89,31 +89,31 @@ def test_visible_goes_before_page_before_warm_and_each_in_order(queue: JobQueue,
     assert queue.claim() is None
 
 
-def test_one_image_is_one_job_with_the_better_priority_and_all_wants(queue: JobQueue) -> None:
+def test_one_image_is_one_job_with_the_better_priority_and_all_variants(queue: JobQueue) -> None:
     assert queue.put([wish(1, "h", "detail-2x")], WARM) == 1
     assert queue.put([wish(1, "h")], VISIBLE) == 0
     assert queue.put([wish(1, "h", "stream_thumb")], PAGE) == 0
     assert queue.put([wish(1, "h", "detail-2x")], PAGE) == 0
     assert queue.depth() == 1
     job = claim(queue)
-    assert (job.priority, sorted(job.wants)) == (VISIBLE, ["detail-2x", "stream_thumb"])
+    assert (job.priority, sorted(job.variants)) == (VISIBLE, ["detail-2x", "stream_thumb"])
 
 
-def test_a_full_queue_is_an_answer_and_takes_nothing_of_the_rest(queue: JobQueue) -> None:
+def test_a_full_queue_raises_and_enqueues_nothing(queue: JobQueue) -> None:
     queue.put([wish(n) for n in range(90)], WARM)
     with pytest.raises(QueueFull):
         queue.put([wish(n) for n in range(90, 101)], WARM)
     assert queue.depth() == 90
-    assert queue.put([wish(n) for n in range(100)], WARM) == 10  # those that wait already need no room
+    assert queue.put([wish(n) for n in range(100)], WARM) == 10  # queued ones need no room
 
 
-def test_the_same_image_named_twice_needs_one_place(queue: JobQueue) -> None:
+def test_the_same_image_twice_is_one_job(queue: JobQueue) -> None:
     queue.put([wish(n) for n in range(98)], WARM)
     assert queue.put([wish("a"), wish("a"), wish("b"), wish("b")], WARM) == 2
     assert queue.depth() == 100
 
 
-def test_what_is_visible_may_pass_the_limit_by_a_tenth(queue: JobQueue) -> None:
+def test_visible_jobs_may_exceed_the_limit_by_a_tenth(queue: JobQueue) -> None:
     queue.put([wish(n) for n in range(100)], WARM)
     with pytest.raises(QueueFull):
         queue.put([wish("page")], PAGE)
@@ -124,7 +124,7 @@ def test_what_is_visible_may_pass_the_limit_by_a_tenth(queue: JobQueue) -> None:
     assert queue.depth() == 110
 
 
-def test_what_scrolled_away_waits_among_the_warm_ones(queue: JobQueue, clock: FakeClock) -> None:
+def test_a_demoted_job_waits_among_the_warm_ones(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish("seen")], VISIBLE)
     clock.advance(1)
     queue.put([wish("page")], PAGE)
@@ -132,7 +132,7 @@ def test_what_scrolled_away_waits_among_the_warm_ones(queue: JobQueue, clock: Fa
     assert claim(queue).digest == digest("page")
 
 
-def test_a_job_whose_lease_ran_out_can_be_demoted(queue: JobQueue, clock: FakeClock) -> None:
+def test_a_job_whose_lease_has_expired_can_be_demoted(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish("seen")], VISIBLE)
     claim(queue)
     clock.advance(LEASE_S + 1)
@@ -141,7 +141,7 @@ def test_a_job_whose_lease_ran_out_can_be_demoted(queue: JobQueue, clock: FakeCl
     assert claim(queue).digest == digest("page")
 
 
-def test_two_jobs_of_a_lane_and_three_in_all_run_at_a_time(queue: JobQueue) -> None:
+def test_two_jobs_of_a_host_and_three_in_total_run_at_a_time(queue: JobQueue) -> None:
     queue.put([wish(n, "slow") for n in range(5)] + [wish(f"o{n}", "other") for n in range(5)], PAGE)
     jobs = [claim(queue), claim(queue), claim(queue)]
     assert sorted(job.lane for job in jobs) == ["other", "slow", "slow"]
@@ -167,7 +167,7 @@ sys.stdin.read()
 
 
 class Other:
-    """Another process that claims and holds."""
+    """Another process that claims jobs and keeps them."""
 
     def __init__(self, queue: JobQueue, clock: FakeClock, claims: int) -> None:
         self.process = subprocess.Popen(
@@ -188,7 +188,7 @@ class Other:
         self.process.communicate("")
 
 
-def test_lanes_are_shared_with_another_process(queue: JobQueue, clock: FakeClock) -> None:
+def test_host_limits_are_shared_with_another_process(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(n, "slow") for n in range(5)] + [wish(f"o{n}", "other") for n in range(5)], PAGE)
     mine = claim(queue)
     other = Other(queue, clock, 3)
@@ -197,7 +197,7 @@ def test_lanes_are_shared_with_another_process(queue: JobQueue, clock: FakeClock
     other.end()
 
 
-def test_the_leases_of_a_killed_process_are_free_at_once(queue: JobQueue, clock: FakeClock) -> None:
+def test_the_leases_of_a_killed_process_end_at_once(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1, "h"), wish(2, "h")], PAGE)
     other = Other(queue, clock, 2)
     assert queue.release_dead() == 0
@@ -207,13 +207,13 @@ def test_the_leases_of_a_killed_process_are_free_at_once(queue: JobQueue, clock:
     assert claim(queue).attempts == 2
 
 
-def test_a_holder_is_told_from_a_successor_with_its_number() -> None:
-    assert holder_lives(holder_name())
-    assert not holder_lives(f"{os.getpid()}:1")
-    assert not holder_lives("4194999:123")
+def test_a_holder_differs_from_a_later_process_with_the_same_pid() -> None:
+    assert is_holder_alive(holder_name())
+    assert not is_holder_alive(f"{os.getpid()}:1")
+    assert not is_holder_alive("4194999:123")
 
 
-def test_a_lease_that_ran_out_is_free_and_the_attempt_counts(queue: JobQueue, clock: FakeClock) -> None:
+def test_an_expired_lease_ends_and_the_attempt_counts(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1)], PAGE)
     for attempt in (1, 2, 3, 4):
         assert claim(queue).attempts == attempt
@@ -221,14 +221,14 @@ def test_a_lease_that_ran_out_is_free_and_the_attempt_counts(queue: JobQueue, cl
         clock.advance(LEASE_S + 1)
 
 
-def test_what_this_process_gives_back_does_not_count_as_an_attempt(queue: JobQueue) -> None:
+def test_a_released_job_does_not_count_as_an_attempt(queue: JobQueue) -> None:
     queue.put([wish(1)], PAGE)
     claim(queue)
     queue.release_own()
     assert claim(queue).attempts == 1
 
 
-def test_a_job_put_off_waits_and_begins_anew(queue: JobQueue, clock: FakeClock) -> None:
+def test_a_rescheduled_job_waits_and_its_attempts_start_again(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     with queue.database.write() as conn:
@@ -238,18 +238,18 @@ def test_a_job_put_off_waits_and_begins_anew(queue: JobQueue, clock: FakeClock) 
     assert claim(queue).attempts == 1
 
 
-def test_a_job_that_was_asked_for_more_meanwhile_goes_round_once_more(queue: JobQueue) -> None:
+def test_a_job_that_is_asked_for_more_while_it_runs_runs_again(queue: JobQueue) -> None:
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     queue.put([wish(1, "", "detail-2x")], VISIBLE)
     finish(queue, job)
     again = claim(queue)
-    assert (again.wants, again.priority) == (("detail-2x",), VISIBLE)
+    assert (again.variants, again.priority) == (("detail-2x",), VISIBLE)
     finish(queue, again)
     assert queue.depth() == 0
 
 
-def test_a_job_that_failed_for_good_does_not_go_round(queue: JobQueue) -> None:
+def test_a_job_that_failed_for_good_does_not_run_again(queue: JobQueue) -> None:
     queue.put([wish(1)], PAGE)
     job = claim(queue)
     queue.put([wish(1, "", "detail-2x")], VISIBLE)
@@ -257,12 +257,23 @@ def test_a_job_that_failed_for_good_does_not_go_round(queue: JobQueue) -> None:
     assert queue.depth() == 0
 
 
-def test_one_image_can_be_claimed_past_the_queue_but_not_twice(queue: JobQueue) -> None:
+def test_one_image_can_be_claimed_ahead_of_the_queue_but_not_twice(queue: JobQueue) -> None:
     queue.put([wish(n) for n in range(5)], VISIBLE)
     assert queue.claim_one(digest("mine"))
     assert not queue.claim_one(digest("mine"))
     assert queue.claim_one(digest(4))
     assert digest(4) not in [job.digest for job in (queue.claim(), queue.claim()) if job]
+
+
+def test_a_job_that_runs_again_for_another_size_counts_once_in_its_batch(queue: JobQueue) -> None:
+    queue.put([wish(1), wish(2)], WARM, batch="load")
+    job = claim(queue)
+    queue.put([LoadRequest(job.digest, job.lane, ("detail-2x",))], VISIBLE)  # while it runs
+    for _ in range(2):
+        with queue.database.write() as conn:
+            queue.finish(conn, job)
+        assert queue.batch("load") == (2, 1, 0)
+        job = claim(queue)
 
 
 def test_a_batch_tells_how_far_it_is(queue: JobQueue, clock: FakeClock) -> None:
@@ -272,11 +283,11 @@ def test_a_batch_tells_how_far_it_is(queue: JobQueue, clock: FakeClock) -> None:
     assert queue.batch("load") == (3, 1, 1)
     assert queue.batch("another") is None
     clock.advance(86401)
-    queue.forget_old(older_than_s=86400)
+    queue.remove_old(older_than_s=86400)
     assert queue.batch("load") is None
 
 
-def test_the_breaker_trips_after_failures_in_a_row_and_pauses_longer_each_time(queue: JobQueue, clock: FakeClock) -> None:
+def test_the_breaker_trips_after_consecutive_failures_and_pauses_longer_each_time(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1, "down"), wish(2, "well")], PAGE)
     lane_failed(queue, "down", TRIP_FAILURES - 1)
     assert queue.paused_hosts() == []
@@ -289,7 +300,7 @@ def test_the_breaker_trips_after_failures_in_a_row_and_pauses_longer_each_time(q
         assert paused_for(queue, clock) == pause_s
 
 
-def test_after_the_pause_one_job_at_a_time_tries(queue: JobQueue, clock: FakeClock) -> None:
+def test_after_the_pause_one_job_at_a_time_is_claimed(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(n, "down") for n in range(4)], PAGE)
     lane_failed(queue, "down", TRIP_FAILURES)
     clock.advance(PAUSE_S + 1)
@@ -301,7 +312,7 @@ def test_after_the_pause_one_job_at_a_time_tries(queue: JobQueue, clock: FakeClo
     assert [claim(queue).lane, claim(queue).lane, queue.claim()] == ["down", "down", None]
 
 
-def test_a_success_in_between_begins_the_count_anew(queue: JobQueue) -> None:
+def test_a_success_resets_the_failure_count(queue: JobQueue) -> None:
     lane_failed(queue, "down", TRIP_FAILURES - 1)
     with queue.database.write() as conn:
         queue.record_host_success(conn, "down")
@@ -309,24 +320,24 @@ def test_a_success_in_between_begins_the_count_anew(queue: JobQueue) -> None:
     assert queue.paused_hosts() == []
 
 
-def test_an_origin_that_is_down_for_weeks_is_no_error_of_ours(queue: JobQueue, clock: FakeClock) -> None:
+def test_an_origin_that_is_down_for_weeks_does_not_overflow_the_pause(queue: JobQueue, clock: FakeClock) -> None:
     """The pause was doubled without end: after a thousand failures in a row the power was no float any more."""
     lane_failed(queue, "down", 1100)
     assert paused_for(queue, clock) == MAX_PAUSE_S
 
 
-def test_retry_after_pauses_the_whole_lane_for_as_long_as_asked(queue: JobQueue, clock: FakeClock) -> None:
+def test_retry_after_pauses_the_whole_host_for_as_long_as_requested(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1, "busy"), wish(2, "busy")], PAGE)
     lane_failed(queue, "busy", pause_s=120)
     assert queue.claim() is None
-    lane_failed(queue, "busy")  # a later failure without a wish does not shorten it
+    lane_failed(queue, "busy")  # a later failure without Retry-After does not shorten it
     assert paused_for(queue, clock) == 120
     clock.advance(121)
     assert claim(queue).lane == "busy"
 
 
-def test_no_origin_can_ask_for_more_than_an_hour(queue: JobQueue, clock: FakeClock) -> None:
-    """A Retry-After of a week was taken for a wrong clock, and so the lane was not paused at all."""
+def test_no_origin_can_request_more_than_an_hour(queue: JobQueue, clock: FakeClock) -> None:
+    """A Retry-After of a week was taken for a wrong clock, and the host was not paused at all."""
     queue.put([wish(1, "busy")], PAGE)
     lane_failed(queue, "busy", pause_s=7 * 86400)
     assert paused_for(queue, clock) == MAX_ASKED_PAUSE_S
@@ -339,7 +350,7 @@ def test_a_clock_that_jumps_ten_years_loses_no_job_and_blocks_none(queue: JobQue
     put_off = claim(queue)
     with queue.database.write() as conn:
         queue.reschedule(conn, put_off, clock.now + 60)
-    claim(queue)  # runs, and its process is about to be replaced
+    claim(queue)  # running, and its process is about to be replaced
     lane_failed(queue, "h2", TRIP_FAILURES)
     clock.advance(jump_s)
     queue.fix_clock_skew()
@@ -358,14 +369,14 @@ def test_a_pause_written_by_a_wrong_clock_does_not_hide_a_real_one(queue: JobQue
     assert paused_for(queue, clock) == PAUSE_S * 2
 
 
-def test_states_tell_what_waits_and_what_runs(queue: JobQueue) -> None:
+def test_states_tell_waiting_jobs_from_running_ones(queue: JobQueue) -> None:
     queue.put([wish(1), wish(2)], PAGE)
     running = claim(queue).digest
     states = queue.state_of([digest(1), digest(2), digest(3)])
     assert states == {running: True, ({digest(1), digest(2)} - {running}).pop(): False}
 
 
-def test_ten_thousand_jobs_are_taken_in_at_once_and_a_visible_one_overtakes_them(database: Database, clock: FakeClock) -> None:
+def test_ten_thousand_jobs_are_enqueued_at_once_and_a_visible_one_overtakes_them(database: Database, clock: FakeClock) -> None:
     queue = JobQueue(database, limit=10_000, total=3, per_lane=2, clock=clock)
     assert queue.put([wish(n, "h") for n in range(10_000)], WARM) == 10_000
     assert queue.put([wish("seen", "h")], VISIBLE) == 1

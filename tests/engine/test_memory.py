@@ -1,4 +1,4 @@
-"""The memory tier: its budget under threads, what it evicts, and pages as references to one copy."""
+"""Memory tier: its budget with threads, eviction, and page scopes as references to one copy."""
 
 import random
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from image_cache.engine.key import Key, digest_of
-from image_cache.engine.memory import EVICT_SHARE, HIGH_WATER, LOW_WATER, TOUCHED_KEPT, MemoryTier
+from image_cache.engine.memory import EVICT_SHARE, HIGH_WATER, LOW_WATER, MAX_TOUCHED, MemoryTier
 
 
 def key(number: int) -> Key:
@@ -57,7 +57,7 @@ def test_nothing_is_evicted_up_to_the_high_water_mark() -> None:
     assert (tier.stats().entries, tier.stats().evictions) == (9, 0)
 
 
-def test_passing_the_high_water_mark_evicts_a_fifth_and_down_to_the_low_water_mark() -> None:
+def test_above_the_high_water_mark_a_fifth_is_evicted_down_to_the_low_water_mark() -> None:
     tier = MemoryTier(10_000)
     for number in range(90):
         tier.put(key(number), bytes(100))
@@ -69,19 +69,19 @@ def test_passing_the_high_water_mark_evicts_a_fifth_and_down_to_the_low_water_ma
     assert [number for number in range(91) if tier.get(key(number)) is None] == list(range(19))
 
 
-def test_a_fifth_of_the_entries_goes_although_one_would_be_enough() -> None:
+def test_a_fifth_of_the_entries_is_evicted_although_one_would_be_enough() -> None:
     tier = MemoryTier(10_000)
     tier.put(key(0), bytes(5000))
     for number in range(1, 41):
         tier.put(key(number), bytes(100))
     tier.put(key(41), bytes(100))
-    assert tier.stats().evictions == 9  # a fifth of 41, rounded up, although the large one alone makes the room
+    assert tier.stats().evictions == 9  # a fifth of 41, rounded up, although the large one alone would be enough
     assert tier.stats().evictions >= 41 * EVICT_SHARE
     assert tier.get(key(0)) is None
     assert tier.get(key(9)) is not None
 
 
-def test_what_was_used_last_goes_last() -> None:
+def test_the_most_recently_used_is_evicted_last() -> None:
     tier = MemoryTier(10_000)
     for number in range(9):
         tier.put(key(number), bytes(1000))
@@ -121,7 +121,7 @@ def test_clearing_a_page_frees_nothing_that_another_page_holds() -> None:
 
 
 def test_an_entry_put_again_for_one_page_stays_with_the_others() -> None:
-    """Two threads that miss at once both put; the second put used to take the entry away from the first one's page."""
+    """Two threads that miss at the same time both put; the second put used to remove the entry from the first one's page."""
     tier = MemoryTier(10_000)
     tier.put(key(1), b"body", "gallery")
     tier.put(key(1), b"body", "browser")
@@ -130,7 +130,7 @@ def test_an_entry_put_again_for_one_page_stays_with_the_others() -> None:
     assert tier.clear_scope("gallery") == 1
 
 
-def test_a_page_whose_entries_are_gone_leaves_nothing_behind() -> None:
+def test_a_page_whose_entries_are_gone_leaves_no_scope() -> None:
     """Page names come from outside; an empty set for each of them would pile up."""
     tier = MemoryTier(10_000)
     for number in range(100):
@@ -147,7 +147,7 @@ def test_pages_hold_one_copy_of_the_bytes() -> None:
     assert tier.stats().used_bytes == 1000
 
 
-def test_hits_and_uses_are_handed_over_once() -> None:
+def test_hits_and_uses_are_drained_once() -> None:
     tier = MemoryTier(10_000)
     tier.put(key(1), b"body")
     tier.drain_touched()
@@ -157,8 +157,8 @@ def test_hits_and_uses_are_handed_over_once() -> None:
     assert (tier.drain_touched(), tier.drain_touched()) == ({key(1)}, set())
 
 
-def test_a_process_that_never_flushes_does_not_collect_keys_without_end() -> None:
+def test_a_process_that_never_flushes_collects_a_limited_number_of_keys() -> None:
     tier = MemoryTier(10_000)
-    for number in range(TOUCHED_KEPT + 100):
+    for number in range(MAX_TOUCHED + 100):
         tier.put(Key("covers", "thumbnails", str(number)), b"x")
-    assert len(tier.drain_touched()) == TOUCHED_KEPT
+    assert len(tier.drain_touched()) == MAX_TOUCHED

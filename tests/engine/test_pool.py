@@ -1,4 +1,4 @@
-"""The pool: workers that run until nothing is left, a housekeeper, errors that are counted, an end in time."""
+"""Thread pool: workers, periodic jobs, counted errors, an end in time."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from image_cache.engine.pool import PeriodicJob, Pool
 
 
 class Jobs:
-    """Work that can be added to; an exception among it is raised."""
+    """A list of work that can be extended; an exception in it is raised."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -37,7 +37,7 @@ def threads_of(pool: Pool) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name.startswith(("worker-", "housekeeper"))]
 
 
-def test_nothing_starts_before_it_is_told_to() -> None:
+def test_nothing_starts_before_start() -> None:
     pool = Pool(Jobs(), [], workers=3)
     assert not pool.is_running
     assert threads_of(pool) == []
@@ -51,12 +51,12 @@ def test_starting_twice_starts_once_and_closing_joins_all() -> None:
     assert sorted(t.name for t in threads_of(pool)) == ["housekeeper", "worker-0", "worker-1", "worker-2"]
     assert pool.close()
     assert threads_of(pool) == []
-    pool.start()  # what was closed stays closed
+    pool.start()  # a closed pool stays closed
     assert not pool.is_running
 
 
 def test_a_wake_is_never_lost() -> None:
-    """300 jobs, each after the last one is done, by workers that would look again only after an hour without the bell."""
+    """300 jobs, each after the last one is done; without the wake-up the workers would look again after an hour."""
     jobs = Jobs()
     pool = Pool(jobs, [], workers=3, idle_s=3600)
     pool.start()
@@ -78,6 +78,26 @@ def test_an_enqueuer_wakes_the_workers_by_the_shared_wakeup() -> None:
     assert pool.close()
 
 
+def test_a_wake_that_comes_while_a_worker_looks_is_not_lost() -> None:
+    """The job came after the worker had looked; the same look then cleared the wake-up."""
+    looks, has_looked, gate = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def look() -> bool:
+        looks.release()
+        has_looked.set()
+        assert gate.wait(30)
+        return False
+
+    pool = Pool(look, [], workers=1, idle_s=3600)
+    pool.start()
+    assert has_looked.wait(30)
+    pool.wake()
+    gate.set()
+    assert looks.acquire(timeout=30)
+    assert looks.acquire(timeout=30)
+    assert pool.close()
+
+
 def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     jobs = Jobs()
     jobs.add(ValueError("first"), 1, RuntimeError("second"), 2)
@@ -93,7 +113,7 @@ def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.Lo
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["first", "second"]
 
 
-def test_a_chore_that_raises_is_counted_and_the_others_run() -> None:
+def test_a_periodic_job_that_raises_is_counted_and_the_others_run() -> None:
     ran = {"broken": threading.Semaphore(0), "sound": threading.Semaphore(0)}
 
     def broken() -> None:
@@ -114,7 +134,7 @@ def test_a_chore_that_raises_is_counted_and_the_others_run() -> None:
     assert pool.errors >= 3
 
 
-def test_a_chore_waits_for_its_first_time() -> None:
+def test_a_periodic_job_waits_for_its_first_time() -> None:
     early, late = threading.Event(), threading.Event()
     pool = Pool(Jobs(), [PeriodicJob("late", 60, late.set, first_s=60), PeriodicJob("early", 60, early.set)], workers=0)
     pool.start()
@@ -123,7 +143,7 @@ def test_a_chore_waits_for_its_first_time() -> None:
     assert not late.is_set()
 
 
-def test_close_tells_when_a_thread_does_not_end_in_time() -> None:
+def test_close_returns_false_if_a_thread_does_not_end_in_time() -> None:
     begun, gate = threading.Event(), threading.Event()
 
     def stuck() -> bool:

@@ -1,4 +1,4 @@
-"""The register of images: its totals, and what becomes of a row when the same image comes again."""
+"""The register of images: its totals, and rows of images that are registered again."""
 
 import random
 from collections.abc import Iterator
@@ -40,9 +40,9 @@ def test_totals_are_what_counting_would_give(register: ImageRegistry) -> None:
                 register.add(conn, [image(number)])
                 known.add(number)
             elif what < 0.6:
-                register.fetched(conn, image(number, fetched_at=5.0))
+                register.record_fetch(conn, image(number, fetched_at=5.0))
             elif what < 0.9:
-                register.failed(conn, digest, "gone", 9.0, is_final=chance.random() < 0.5)
+                register.record_failure(conn, digest, "gone", 9.0, is_final=chance.random() < 0.5)
             elif what < 0.91:
                 register.clear(conn, "covers")
         row = register.database.row(
@@ -52,26 +52,26 @@ def test_totals_are_what_counting_would_give(register: ImageRegistry) -> None:
         assert register.summary("covers") == tuple(row)
 
 
-def test_a_cover_that_is_shown_although_its_origin_gave_up_is_done_once(register: ImageRegistry) -> None:
-    """It counted as fetched and as failed: more covers were done than there are."""
+def test_a_cover_that_is_shown_although_its_origin_failed_is_counted_once(register: ImageRegistry) -> None:
+    """It counted as fetched and as failed: more covers were done than there were."""
     add(register, image(1))
     with register.database.write() as conn:
-        register.fetched(conn, image(1, fetched_at=5.0))
-        register.failed(conn, image(1).digest, "gone", 9.0, is_final=True)
+        register.record_fetch(conn, image(1, fetched_at=5.0))
+        register.record_failure(conn, image(1).digest, "gone", 9.0, is_final=True)
     assert register.summary("covers") == (1, 1, 0)
 
 
-def test_an_image_that_comes_again_keeps_what_is_known_about_it(register: ImageRegistry) -> None:
+def test_an_image_that_is_registered_again_keeps_its_facts(register: ImageRegistry) -> None:
     add(register, image(1))
     with register.database.write() as conn:
-        register.fetched(conn, image(1, etag='"v1"', fetched_at=5.0, width=600, height=500, average="#102030"))
+        register.record_fetch(conn, image(1, etag='"v1"', fetched_at=5.0, width=600, height=500, average="#102030"))
     add(register, image(1, url="https://example.org/other"))
     found = register.get(image(1).digest)
     assert found is not None
     assert (found.url, found.etag, found.width, found.average) == ("https://example.org/other", '"v1"', 600, "#102030")
 
 
-def test_other_settings_move_the_digest(register: ImageRegistry) -> None:
+def test_other_settings_change_the_digest(register: ImageRegistry) -> None:
     add(register, image(1))
     add(register, image(1, spec="b"))
     assert register.get(image(1).digest) is None
@@ -79,7 +79,7 @@ def test_other_settings_move_the_digest(register: ImageRegistry) -> None:
     assert register.summary("covers")[0] == 1
 
 
-def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: ImageRegistry) -> None:
+def test_a_process_that_does_not_know_a_change_reverts_nothing(register: ImageRegistry) -> None:
     add(register, image(1))
     newer = image(1, revision=1)
     with register.database.write() as conn:
@@ -91,16 +91,16 @@ def test_a_process_that_has_not_heard_of_a_change_moves_nothing_back(register: I
     assert register.revisions("covers") == {"id 1": 1}
 
 
-def test_a_failure_leaves_the_facts_and_a_fetch_clears_the_failure(register: ImageRegistry) -> None:
+def test_a_failure_keeps_the_facts_and_a_fetch_clears_the_failure(register: ImageRegistry) -> None:
     add(register, image(1))
     with register.database.write() as conn:
-        register.fetched(conn, image(1, fetched_at=5.0, fresh_until=9.0, width=600, height=600))
-        register.failed(conn, image(1).digest, "x" * 900, 50.0, is_final=True)
+        register.record_fetch(conn, image(1, fetched_at=5.0, fresh_until=9.0, width=600, height=600))
+        register.record_failure(conn, image(1).digest, "x" * 900, 50.0, is_final=True)
     found = register.get(image(1).digest)
     assert found is not None
     assert (found.failures, found.is_final, found.retry_at, found.width, len(found.failure)) == (1, True, 50.0, 600, 200)
     with register.database.write() as conn:
-        register.fetched(conn, found)
+        register.record_fetch(conn, found)
     found = register.get(image(1).digest)
     assert found is not None
     assert (found.failures, found.is_final, found.retry_at, found.failure) == (0, False, 0.0, "")

@@ -29,9 +29,11 @@ from image_cache.errors import (
     StorageError,
 )
 from image_cache.files.build import FileOpener, open_files
-from image_cache.files.maintenance import answers, remove_expired, sweep
+from image_cache.files.cache import FileCache
+from image_cache.files.maintenance import remove_expired, sweep
 from image_cache.files.paths import part_path
-from image_cache.files.store import FileCache, FileLimits
+from image_cache.files.runtime_limits import FileLimits
+from image_cache.filesystem import is_locked
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.vault import ROOT, wait_until
@@ -167,6 +169,20 @@ def test_an_origin_that_ignores_if_range_cannot_make_a_mix(origin: Origin, cache
 
     volume.before = change
     assert cache.get(url).read_bytes() == new
+
+
+def test_a_mix_that_only_the_hash_gives_away_is_fetched_again_from_the_start(origin: Origin, cache: FileCache) -> None:
+    """The origin put another file under the same ETag: after the resume it is wrong, and its next answer is right."""
+    old, new = noise(2 * MB, 1), noise(2 * MB, 2)
+    url, volume = serve(origin, "/x.bin", old, cuts=[700_000])
+
+    def change(_: object) -> None:
+        if volume.asked:
+            volume.body = new
+
+    volume.before = change
+    assert cache.get(url, sha256=hashlib.sha256(new).hexdigest()).read_bytes() == new
+    assert [asked.headers.get("range") for asked in volume.asked] == [None, "bytes=700000-", None]
 
 
 def test_without_any_validator_a_cut_begins_anew(origin: Origin, cache: FileCache) -> None:
@@ -402,7 +418,7 @@ def test_without_the_origin_a_stale_file_is_handed_out(
         serve(back, "/x.bin", b"y" * 100, etag='"v2"')
         assert cache.get(url) == path
         assert back.count() == 0
-        cache.offline_until.clear()
+        cache.loader.offline_until.clear()
         assert cache.get(url).read_bytes() == b"y" * 100
 
 
@@ -419,14 +435,14 @@ def test_expired_files_go_when_their_origin_answers_and_stay_when_it_does_not(
 ) -> None:
     url, _ = serve(origin, "/x.bin", b"x" * 100)
     cache.get(url)
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 0
+    assert remove_expired(cache) == 0
     clock.advance(3601)
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 1
+    assert remove_expired(cache) == 1
     assert cache.totals() == (0, 0)
     cache.get(url)
     clock.advance(3601)
     origin.close()
-    assert remove_expired(cache, lambda kept: answers(cache, kept)) == 0
+    assert remove_expired(cache) == 0
     assert cache.totals() == (1, 100)
 
 
@@ -437,7 +453,7 @@ def test_a_corrupt_file_is_found_on_first_use_after_an_unclean_stop(origin: Orig
     url, volume = serve(origin, "/x.bin", noise(200_000))
     first = make()
     path = first.get(url)
-    first.tally.flush()
+    first.usage.flush()
     corrupt(path, keeps_mtime=True)
     assert first.get(url) == path  # nothing happened that it would have to doubt
     kill_session(first)
@@ -529,7 +545,7 @@ def corrupt(path: Path, *, keeps_mtime: bool) -> None:
 
 def kill_session(cache: FileCache) -> None:
     """Leave the folder as a process does that is killed: its lock is gone, its word stands."""
-    session = cache._session
+    session = cache._marker
     assert session is not None
     os.close(session._fd)
     session._fd = -1
@@ -549,6 +565,20 @@ def test_the_least_recently_used_file_goes(origin: Origin, make: Make, clock: Fa
     cache.get(urls[3])
     assert [cache.peek(url) is not None for url in urls] == [True, False, True, True]
     assert cache.counts()["evictions"] == 1
+
+
+def test_a_new_version_takes_the_room_of_the_old_one(origin: Origin, make: Make, clock: FakeClock) -> None:
+    """Room for both was made, and a file that fits was evicted."""
+    cache = make(budget_bytes=2500)
+    url, volume = serve(origin, "/a.bin", noise(1000, 1))
+    other, _ = serve(origin, "/b.bin", noise(1000, 2))
+    cache.get(url)
+    cache.get(other)
+    clock.advance(3601)
+    volume.body, volume.etag = noise(1200, 3), '"v2"'
+    assert cache.get(url).read_bytes() == volume.body
+    assert "evictions" not in cache.counts()
+    assert cache.totals() == (2, 2200)
 
 
 @pytest.mark.slow
@@ -611,6 +641,37 @@ def test_eight_threads_make_one_request(origin: Origin, cache: FileCache) -> Non
         paths = set(pool.map(lambda _: cache.get(url), range(8)))
     assert len(paths) == 1
     assert len(volume.asked) == 1
+
+
+class Stopping(threading.Event):
+    """The event that a fetch waits on between two tries for the lock of another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waited_for = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.is_waited_for.set()
+        return super().wait(timeout)
+
+
+def test_what_another_process_has_just_brought_is_not_fetched_again(origin: Origin, make: Make, clock: FakeClock) -> None:
+    """Two that were to ask the origin although the file is fresh asked it one after the other."""
+    gate = threading.Event()
+    url, volume = serve(origin, "/x.bin", noise(1000))
+    first, second = make(), make()
+    first.get(url)
+    clock.advance(1)
+    second.stopping = stopping = Stopping()
+    volume.before = lambda _: gate.wait(30)
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(first.get, url, is_forced=True)
+        wait_until(lambda: is_locked(part_path(first.root, first.remote(url).digest)), every_s=0.001)
+        waiter = pool.submit(second.get, url, is_forced=True)
+        assert stopping.is_waited_for.wait(30)
+        gate.set()
+        assert leader.result() == waiter.result()
+    assert len(volume.asked) == 2
 
 
 CHILD = """

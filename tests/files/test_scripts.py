@@ -180,7 +180,7 @@ def test_the_controls_of_a_running_vault_have_forms_for_its_operator(origin: Ori
 
 def test_scripts_use_what_the_page_changed(origin: Origin, tmp_path: Path, run: Run) -> None:
     with Inside(tmp_path / "data", trusted=(origin.base,)) as inside:
-        inside.services.files.change_bounds(max_size_mb=7, ttl_hours=3)
+        inside.services.files.change_limits(max_size_mb=7, ttl_hours=3)
     said = run("from image_cache import get_cache_stats; s = get_cache_stats(); print(s['max_size_mb'], s['default_ttl_hours'])")
     assert said == "7.0 3.0\n"
 

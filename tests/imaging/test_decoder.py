@@ -1,4 +1,4 @@
-"""The decoder's processes: real children, real limits, real deaths."""
+"""Decoder processes: real children, real limits, real crashes."""
 
 import contextlib
 import gc
@@ -25,15 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PAIR = (cover_variants()[0], cover_variants()[2])
 BUDGET = 256 << 20
 WAIT_S = 30.0
-PATIENT_S = 120.0  # so long may seconds of CPU take where others go before
-SLOW = (Variant("large", 4000, 85, 6),)  # several seconds of work for libwebp, on any machine
+PATIENT_S = 120.0  # wall time that seconds of CPU may take on a busy machine
+SLOW = (Variant("large", 4000, 85, 6),)  # several seconds of work for libwebp on any machine
 COVER = encoded(noise("RGB", 300, 300), "JPEG")
 LARGE = encoded(noise("RGB", 1000, 1000).resize((4000, 4000), Image.Resampling.NEAREST), "JPEG", quality=60)
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Decoder]]:
-    """Builds decoders, and closes them however the test ends."""
+    """Creates decoders, and closes them at the end of the test."""
     with contextlib.ExitStack() as stack:
         yield lambda **options: stack.enter_context(contextlib.closing(Decoder(BUDGET, **options)))
 
@@ -45,7 +45,7 @@ def decoder(start: Callable[..., Decoder]) -> Decoder:
 
 @contextlib.contextmanager
 def open_handle(pid: int) -> Iterator[int]:
-    """A descriptor that can be read when the process has ended."""
+    """A descriptor that becomes readable when the process has ended."""
     handle = os.pidfd_open(pid)
     try:
         yield handle
@@ -54,7 +54,7 @@ def open_handle(pid: int) -> Iterator[int]:
 
 
 def ends(pid: int, within_s: float = WAIT_S) -> bool:
-    """Whether the process ends in time; one that is gone already has."""
+    """Return True if the process ends in time, or has ended already."""
     try:
         with open_handle(pid) as handle:
             return bool(select.select([handle], [], [], within_s)[0])
@@ -73,7 +73,7 @@ def cpu_ticks(pid: int) -> int:
 
 
 class InThread(threading.Thread):
-    """Renders something slow in a thread of its own, and keeps what came of it."""
+    """Renders something slow in a separate thread, and keeps the result."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class InThread(threading.Thread):
         self.worker = decoder.processes()[1]
         self.start()
         ticks = cpu_ticks(self.worker)
-        while cpu_ticks(self.worker) < ticks + 3:  # 30 ms of CPU: it has the picture and is at it
+        while cpu_ticks(self.worker) < ticks + 3:  # 30 ms of CPU: it has the image and is rendering
             assert self.is_alive()
 
     def run(self) -> None:
@@ -92,10 +92,10 @@ class InThread(threading.Thread):
             self.error = error
 
 
-# --- the normal way
+# --- normal operation
 
 
-def test_the_child_renders_what_imaging_renders(decoder):
+def test_the_child_renders_what_pillow_renders(decoder):
     assert decoder.render(COVER, PAIR) == imaging.render(COVER, PAIR)
 
 
@@ -115,7 +115,7 @@ def test_constructing_starts_nothing():
     decoder.close()
 
 
-def test_one_worker_serves_many_pictures_and_is_then_replaced(start):
+def test_one_worker_renders_many_images_and_is_then_replaced(start):
     decoder = start(images_per_child=3)
     seen = []
     for _ in range(7):
@@ -127,7 +127,7 @@ def test_one_worker_serves_many_pictures_and_is_then_replaced(start):
     assert [workers.count(pid) for pid in dict.fromkeys(workers)] == [3, 3, 1]
 
 
-def test_a_refused_picture_costs_no_worker(decoder):
+def test_a_rejected_image_costs_no_worker(decoder):
     decoder.render(COVER, PAIR)
     before = decoder.processes()
     for body in (b"", b"<html>", COVER[:500], png_header(30_000, 30_000)):
@@ -139,19 +139,19 @@ def test_a_refused_picture_costs_no_worker(decoder):
     assert decoder.processes() == before
 
 
-def test_a_body_above_the_budget_is_refused_unsent():
+def test_a_body_above_the_budget_is_rejected_unsent():
     decoder = Decoder(1 << 20)
     with pytest.raises(ImageRejected, match="decode budget"):
         decoder.render(bytes((1 << 20) + 1), PAIR)
     assert decoder.processes() == ()
 
 
-def test_a_large_body_arrives_whole(decoder):
+def test_a_large_body_arrives_completely(decoder):
     body = COVER + bytes(18_000_000)
     assert decoder.render(body, PAIR).variants == imaging.render(COVER, PAIR).variants
 
 
-def test_many_threads_share_one_child_and_get_their_own_pictures(decoder):
+def test_many_threads_share_one_child_and_get_their_own_images(decoder):
     bodies = [encoded(noise("RGB", 40 + n, 30, n), "PNG") for n in range(6)]
     start = threading.Barrier(len(bodies))
     made = {}
@@ -180,7 +180,7 @@ def test_a_large_jpeg_is_never_decoded_at_full_size(decoder):
 # --- limits
 
 
-def test_the_worker_has_the_limits_that_were_promised(decoder):
+def test_the_worker_has_its_limits(decoder):
     decoder.render(COVER, PAIR)
     nursery, worker = decoder.processes()
     rows = {line[:26].strip(): line[26:].split() for line in Path(f"/proc/{worker}/limits").read_text().splitlines()}
@@ -210,7 +210,7 @@ AT_CAP = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_", AT_CAP)
-def test_a_picture_at_the_cap_is_rendered_within_the_budget(start, format_):
+def test_an_image_at_the_limit_is_rendered_within_the_budget(start, format_):
     decoder, body = start(wall_s=PATIENT_S), AT_CAP[format_]()
     decoder.render(COVER, PAIR)
     base_kb = int(status_of(decoder.processes()[1])["VmRSS"].split()[0])
@@ -234,21 +234,21 @@ def test_the_child_sees_nothing_of_our_environment(decoder, monkeypatch):
         assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def test_the_decoder_does_not_care_where_it_is_started(decoder, tmp_path, monkeypatch):
+def test_the_decoder_can_be_started_in_any_folder(decoder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
     decoder.render(COVER, PAIR)
 
 
-def test_a_picture_that_takes_too_long_is_ended_by_the_clock(start):
-    decoder = start(wall_s=2.0)  # the small one has the same time, also from a worker that others go before
+def test_an_image_that_takes_too_long_is_ended_by_the_clock(start):
+    decoder = start(wall_s=2.0)  # the small one has the same time, also on a busy machine
     with pytest.raises(DecoderFailed, match=r"more than 2 s"):
         decoder.render(LARGE, SLOW)
     assert decoder.render(COVER, PAIR).width == 300
 
 
 @pytest.mark.slow
-def test_a_picture_that_takes_too_much_cpu_is_ended(start):
+def test_an_image_that_takes_too_much_cpu_is_ended(start):
     decoder = start(cpu_s=1, wall_s=PATIENT_S)
     with pytest.raises(DecoderFailed, match="more than 1 s of CPU"):
         decoder.render(LARGE, SLOW)
@@ -256,7 +256,7 @@ def test_a_picture_that_takes_too_much_cpu_is_ended(start):
 
 
 @pytest.mark.slow
-def test_cpu_time_is_counted_for_each_picture_and_not_for_all(start):
+def test_cpu_time_is_counted_per_image_and_not_in_total(start):
     decoder = start(cpu_s=1, wall_s=PATIENT_S)
     body = encoded(noise("RGB", 1000, 1000), "PNG")
     for _ in range(7):
@@ -266,7 +266,7 @@ def test_cpu_time_is_counted_for_each_picture_and_not_for_all(start):
 
 
 @pytest.mark.slow
-def test_a_worker_that_cannot_even_die_is_killed_with_its_nursery(start):
+def test_a_worker_that_hangs_is_killed_with_its_fork_server(start):
     decoder = start(wall_s=2.0)
     decoder.render(COVER, PAIR)
     nursery, worker = decoder.processes()
@@ -279,11 +279,11 @@ def test_a_worker_that_cannot_even_die_is_killed_with_its_nursery(start):
     assert decoder.render(COVER, PAIR).width == 300
 
 
-# --- deaths
+# --- crashes
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS])
-def test_a_worker_that_dies_costs_its_picture_only(decoder, number):
+def test_a_worker_that_dies_costs_its_image_only(decoder, number):
     busy = InThread(decoder)
     os.kill(busy.worker, number)
     busy.join()
@@ -293,7 +293,7 @@ def test_a_worker_that_dies_costs_its_picture_only(decoder, number):
     assert decoder.processes()[1] != busy.worker
 
 
-def test_a_worker_that_died_between_two_pictures_costs_nothing(decoder):
+def test_a_worker_that_dies_between_two_images_costs_nothing(decoder):
     decoder.render(COVER, PAIR)
     worker = decoder.processes()[1]
     with open_handle(worker) as handle:
@@ -302,8 +302,8 @@ def test_a_worker_that_died_between_two_pictures_costs_nothing(decoder):
     decoder.render(COVER, PAIR)
 
 
-def test_a_worker_that_dies_before_it_has_the_picture_costs_nothing(decoder):
-    """It was stopped while idle and is killed while the picture waits on its line: somebody else may render it."""
+def test_a_worker_that_dies_before_it_has_the_image_costs_nothing(decoder):
+    """It was stopped while idle and is killed while the image waits in its socket: another worker renders it."""
     decoder.render(COVER, PAIR)
     worker = decoder.processes()[1]
     os.kill(worker, signal.SIGSTOP)
@@ -313,7 +313,7 @@ def test_a_worker_that_dies_before_it_has_the_picture_costs_nothing(decoder):
     killer.join()
 
 
-def test_a_nursery_that_dies_takes_its_worker_along_and_is_replaced(decoder):
+def test_a_fork_server_that_dies_takes_its_worker_along_and_is_replaced(decoder):
     busy = InThread(decoder)
     nursery, worker = decoder.processes()
     os.kill(nursery, signal.SIGKILL)
@@ -324,7 +324,7 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_is_replaced(decoder):
     assert decoder.processes()[0] != nursery
 
 
-def test_idle_processes_leave_by_themselves(start):
+def test_idle_processes_exit(start):
     for idle_s in (0.5, 2.0, 8.0):  # a loaded machine gets more time: what counts is that it is less than another idle time
         decoder = start(idle_s=idle_s)
         decoder.render(COVER, PAIR)
@@ -341,7 +341,7 @@ def test_idle_processes_leave_by_themselves(start):
     assert set(decoder.processes()).isdisjoint(pids)
 
 
-def test_an_idle_child_that_left_is_replaced_without_reaping(start):
+def test_an_idle_child_that_exited_is_replaced_without_close_idle(start):
     decoder = start(idle_s=0.2)
     for _ in range(2):
         decoder.render(COVER, PAIR)
@@ -358,7 +358,7 @@ def test_closing_leaves_no_process(decoder):
         decoder.render(COVER, PAIR)
 
 
-def test_closing_does_not_wait_for_a_slow_picture(decoder):
+def test_closing_does_not_wait_for_a_slow_image(decoder):
     busy = InThread(decoder)
     pids = decoder.processes()
     decoder.close()
@@ -424,18 +424,18 @@ def test_after_a_fork_each_process_has_its_own_child(tmp_path):
 
 def test_failures_leak_no_descriptors(decoder):
     decoder.render(COVER, PAIR)
-    gc.collect()  # what tests before this one left would close in the middle
+    gc.collect()  # objects of earlier tests would be closed in the middle
     before = len(os.listdir("/proc/self/fd"))
     for n in range(6):
         worker = decoder.processes()[1]
         with open_handle(worker) as handle:
-            os.kill(decoder.processes()[n % 2], signal.SIGKILL)  # the nursery takes its worker along
+            os.kill(decoder.processes()[n % 2], signal.SIGKILL)  # its worker dies with the fork server
             assert select.select([handle], [], [], WAIT_S)[0]
         decoder.render(COVER, PAIR)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# --- answers are checked
+# --- responses are checked
 
 
 @pytest.mark.parametrize(
@@ -452,12 +452,12 @@ def test_failures_leak_no_descriptors(decoder):
         {"hue": None},
     ],
 )
-def test_an_answer_that_makes_no_sense_is_a_failure(change):
-    """The child touched hostile bytes: what it says is data, not truth."""
-    from image_cache.imaging.decoder import _rendered
+def test_an_invalid_response_is_a_failure(change):
+    """The child decoded untrusted bytes, so its response is not trusted."""
+    from image_cache.imaging.decoder import _check_rendered
 
     webp = b"RIFF\0\0\0\0WEBP"
     head = {"sizes": {"thumbnails": 12}, "width": 9, "height": 9, "average": "#00ff00", "hue": 30, "chroma": 0.1}
-    assert _rendered(head, webp, {"thumbnails"}).hue == 30
+    assert _check_rendered(head, webp, {"thumbnails"}).hue == 30
     with pytest.raises(DecoderFailed, match="makes no sense"):
-        _rendered({**head, **change}, webp, {"thumbnails"})
+        _check_rendered({**head, **change}, webp, {"thumbnails"})

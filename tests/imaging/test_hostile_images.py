@@ -1,4 +1,4 @@
-"""The corpora of hostile and of unusual pictures, through the decoder as the service uses it; and mutants of our own."""
+"""The corpora of hostile and of unusual images, and random mutants, with the decoder as the service uses it."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from tests.support.pictures import decoded, encoded, noise, quartered, riff_chun
 
 VARIANTS = cover_variants()
 BUDGET = 256 << 20
-PATIENT_S = 60.0  # so long may seconds of CPU take where others go before
+PATIENT_S = 60.0  # wall time that seconds of CPU may take on a busy machine
 WALL_S = PATIENT_S + GRACE_S + START_S
 CPU_S = 10.0
 SECRETS = (
@@ -59,7 +59,7 @@ def cpu_s(pid: int) -> float:
 
 
 def _proc(pid: int | str, name: str) -> str:
-    """A file of /proc, empty when the process has left: a worker does after its last picture."""
+    """A file of /proc, empty if the process has exited, as a worker does after its last image."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except OSError:
@@ -68,7 +68,7 @@ def _proc(pid: int | str, name: str) -> str:
 
 @pytest.mark.corpus
 @pytest.mark.slow
-def test_every_hostile_picture_ends_as_its_manifest_says(decoder):
+def test_every_hostile_image_ends_as_in_its_manifest(decoder):
     totals: Counter[str] = Counter()
     slowest, dearest, wrong = (0.0, ""), (0.0, ""), []
     decoder.render(encoded(quartered(), "PNG"), VARIANTS)
@@ -111,7 +111,7 @@ def test_every_hostile_picture_ends_as_its_manifest_says(decoder):
 
 
 @pytest.mark.corpus
-def test_every_unusual_picture_looks_as_its_manifest_says(decoder):
+def test_every_unusual_image_looks_as_in_its_manifest(decoder):
     folder, wrong, rows = corpus("unusual"), [], manifest("unusual/MANIFEST.csv")
     for row in rows:
         picture = decoded(decoder.render((folder / row["file"]).read_bytes(), VARIANTS[:3]).variants["detail"]).convert("RGBA")
@@ -144,7 +144,7 @@ def test_the_eight_orientations_agree_with_each_other(decoder):
 
 
 def mutants(body: bytes, count: int, dice: random.Random) -> Iterator[bytes]:
-    """Change a few bytes, cut, repeat, or swap parts; headers more often than the rest."""
+    """Change a few bytes, truncate, repeat, or swap parts; headers more often than the rest."""
     for _ in range(count):
         made = bytearray(body)
         for _ in range(dice.choice((1, 2, 8, 32))):
@@ -164,7 +164,7 @@ def mutants(body: bytes, count: int, dice: random.Random) -> Iterator[bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
-def test_mutants_end_in_a_picture_or_an_error(decoder, format_):
+def test_mutants_end_in_an_image_or_an_error(decoder, format_):
     dice = random.Random(f"{SEED} {format_}")
     picture = noise("RGB", 64, 48).resize((200, 150))
     options = {"progressive": True} if format_ == "JPEG" else {}

@@ -1,4 +1,4 @@
-"""The rendering recipe, through its public functions and with real pictures."""
+"""Rendering with Pillow, through the public functions and with real images."""
 
 import io
 import math
@@ -66,21 +66,21 @@ def test_each_variant_fits_its_edge_and_keeps_the_nearest_ratio():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (149, 150), (400, 300), (16, 15)])
-def test_a_small_picture_is_never_enlarged(size):
+def test_a_small_image_is_never_enlarged(size):
     made = imaging.render(encoded(noise("RGB", *size), "PNG"), cover_variants())
     for variant in cover_variants():
         width, height = decoded(made.variants[variant.name]).size
         assert (width, height) == size or max(width, height) == variant.edge_px
 
 
-def test_a_very_long_picture_keeps_a_pixel_and_a_longer_one_is_refused():
+def test_a_very_long_image_keeps_a_pixel_and_a_longer_one_is_rejected():
     made = imaging.render(encoded(Image.new("RGB", (2000, 10), "teal"), "PNG"), PAIR)
     assert decoded(made.variants["thumbnails"]).size == (150, 1)
     with pytest.raises(ImageRejected, match="factor of 200"):
         imaging.render(encoded(Image.new("RGB", (2011, 10)), "PNG"), PAIR)
 
 
-def test_the_same_picture_gives_the_same_bytes():
+def test_the_same_image_gives_the_same_bytes():
     body = encoded(noise("RGB", 700, 500), "JPEG", quality=90)
     assert imaging.render(body, PAIR) == imaging.render(body, PAIR)
 
@@ -111,8 +111,8 @@ def psnr(a: Image.Image, b: Image.Image) -> float:
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_comes_out_upright(format_, orientation):
-    # What a camera stores: the upright picture turned back by the inverse of what the tag asks for.
+def test_every_exif_orientation_is_applied(format_, orientation):
+    # What a camera stores: the upright image, transposed by the inverse of the tag.
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> Image.Transpose
     stored = quartered(160, 80)
     if orientation in undo:
@@ -142,7 +142,7 @@ def test_a_colour_profile_is_converted_and_not_just_dropped():
     assert is_near(detail_of(body).getpixel((20, 20)), (10, 250, 10))
 
 
-def test_srgb_pixels_are_left_alone_by_their_profile():
+def test_srgb_pixels_are_not_changed_by_their_profile():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     plain, tagged = (encoded(noise("RGB", 60, 60), "PNG", **extra) for extra in ({}, {"icc_profile": profile}))
     assert imaging.render(plain, PAIR).variants == imaging.render(tagged, PAIR).variants
@@ -170,14 +170,14 @@ def test_alpha_is_kept_and_the_colour_below_it_does_not_bleed():
     assert not [pixel for pixel in edge if pixel[3] > 40 and pixel[1] > 60]
 
 
-def test_alpha_that_hides_nothing_costs_nothing():
+def test_opaque_alpha_is_dropped():
     body = encoded(noise("RGB", 200, 200).convert("RGBA"), "PNG")
     made = imaging.render(body, PAIR)
     assert decoded(made.variants["detail"]).mode == "RGB"
 
 
 def modes() -> dict[str, tuple[bytes, tuple[int, ...]]]:
-    """Encoded pictures of one colour in every mode that comes by, with what must be seen."""
+    """Encoded images of one colour in every mode that occurs, with the expected colour."""
     palette = Image.new("P", (60, 60), 1)
     palette.putpalette([0, 0, 0, 200, 100, 50] + [0] * 762)
     return {
@@ -205,7 +205,7 @@ def test_every_mode_shows_its_colour(mode):
 
 
 def test_a_large_palette_is_shrunk_as_one_piece():
-    """Conversion goes in strips: their seams must not show, nor a last strip that is not full."""
+    """Conversion is done in strips: neither their seams nor an incomplete last strip may be visible."""
     picture = Image.linear_gradient("L").resize((2000, 2013)).convert("P")
     made = imaging.render(encoded(picture, "PNG"), (Variant("small", 200),)).variants["small"]
     wanted = picture.convert("RGB").resize((199, 200), Image.Resampling.LANCZOS)
@@ -230,7 +230,7 @@ def test_the_average_is_the_plain_mean():
 
 
 def test_hue_and_chroma_are_those_of_oklch():
-    """Known values of sRGB red, and steps that keep the number of tint addresses small."""
+    """Known values of sRGB red, in steps that keep the number of tint URLs small."""
     made = imaging.render(encoded(Image.new("RGB", (100, 100), "red"), "PNG"), PAIR)
     assert (made.hue, made.chroma) == (30, 0.26)
 
@@ -247,7 +247,7 @@ def test_a_grey_cover_has_no_tint():
     assert (made.hue, made.chroma) == (0, 0.0)
 
 
-def test_transparent_pixels_do_not_poison_the_colours():
+def test_transparent_pixels_do_not_change_the_colours():
     picture = Image.new("RGBA", (300, 300), (0, 255, 0, 0))
     picture.paste((200, 30, 30, 255), (0, 0, 30, 300))
     made = imaging.render(encoded(picture, "PNG"), PAIR)
@@ -255,7 +255,7 @@ def test_transparent_pixels_do_not_poison_the_colours():
     assert made.hue in (20, 25, 30)
 
 
-def test_a_picture_of_nothing_is_grey():
+def test_a_transparent_image_is_grey():
     made = imaging.render(encoded(Image.new("RGBA", (30, 30), (0, 255, 0, 0)), "PNG"), PAIR)
     assert (made.average, made.hue, made.chroma) == ("#808080", 0, 0.0)
 
@@ -269,10 +269,10 @@ def test_the_tint_stays_on_its_grid(seed):
     assert round(made.chroma / 0.02) == pytest.approx(made.chroma / 0.02)
 
 
-# --- what may not come out
+# --- output
 
 
-def test_no_metadata_comes_out():
+def test_no_metadata_is_kept():
     secret = b"SECRET-52.5200N"
     exif = Image.Exif()
     exif[0x010E] = secret.decode()
@@ -297,7 +297,7 @@ def test_no_metadata_comes_out():
             assert pictures.riff_chunks(made) <= {b"VP8 ", b"VP8L", b"VP8X", b"ALPH"}, format_
 
 
-def test_the_jpeg_fallback_puts_what_is_transparent_on_white():
+def test_the_jpeg_fallback_puts_transparent_pixels_on_white():
     picture = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     picture.paste((200, 0, 0, 255), (0, 0, 20, 40))
     webp = imaging.render(encoded(picture, "PNG"), PAIR).variants["detail"]
@@ -307,7 +307,7 @@ def test_the_jpeg_fallback_puts_what_is_transparent_on_white():
     assert is_near(jpeg.getpixel((35, 20)), (255, 255, 255))
 
 
-# --- what may not come in
+# --- rejected input
 
 
 @pytest.mark.parametrize(
@@ -323,13 +323,13 @@ def test_the_jpeg_fallback_puts_what_is_transparent_on_white():
         b"P6 9 9 255 ",
     ],
 )
-def test_what_is_not_on_the_list_is_refused(body):
+def test_other_formats_are_rejected(body):
     with pytest.raises(ImageRejected, match="not a picture"):
         imaging.probe(body)
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
-def test_half_a_picture_is_refused(format_):
+def test_a_truncated_image_is_rejected(format_):
     body = encoded(noise("RGB", 120, 120), format_)
     imaging.render(body, PAIR)
     with pytest.raises(ImageRejected, match=f"broken {format_}"):
@@ -347,21 +347,21 @@ CAPS = {"JPEG": 100, "PNG": 20, "GIF": 32, "BMP": 16, "WEBP": 12, "AVIF": 16}
 
 
 @pytest.mark.parametrize("format_", CAPS)
-def test_one_pixel_above_the_cap_is_refused_by_the_header(format_):
-    """These files have no pixels at all: whoever refuses them for their size has read the header only."""
+def test_one_pixel_above_the_limit_is_rejected_by_the_header(format_):
+    """These files have no pixels at all: rejecting them for their size proves that only the header was read."""
     cap = CAPS[format_] * MEGA
     over = next((n, w) for n in range(cap + 1, cap + 99) for w in range(math.isqrt(n), n // 30_000, -1) if n % w == 0)
     width, height = over[0] // over[1], over[1]
     with pytest.raises(ImageRejected, match=rf"{width}x{height}.*megapixels"):
         imaging.probe(pictures.HEADERS[format_](width, height))
-    try:  # at the cap it is not the size that is wrong with them
+    try:  # at the limit they are rejected for another reason
         imaging.render(pictures.HEADERS[format_](5000, cap // 5000), PAIR)
     except ImageRejected as error:
         assert "megapixels" not in error.reason  # noqa: PT017
 
 
 @pytest.mark.parametrize("format_", CAPS)
-def test_the_caps_scale_with_the_budget(format_):
+def test_the_limits_scale_with_the_budget(format_):
     header = pictures.HEADERS[format_](5000, CAPS[format_] * MEGA // 10_000)
     with pytest.raises(ImageRejected, match=f"allows {CAPS[format_] / 4:.1f}"):
         decode_header(header, 64 << 20)
@@ -369,7 +369,7 @@ def test_the_caps_scale_with_the_budget(format_):
 
 
 def decode_header(body: bytes, budget_bytes: int) -> int:
-    """The cost by the header; a WebP of which only the header is there cannot be opened, which is not about its size."""
+    """The cost according to the header. A WebP that is only a header cannot be opened, which has nothing to do with its size."""
     try:
         return imaging.probe(body, budget_bytes=budget_bytes).cost_bytes
     except ImageRejected as error:
@@ -378,7 +378,7 @@ def decode_header(body: bytes, budget_bytes: int) -> int:
         return 0
 
 
-def test_a_jpeg_that_keeps_coefficients_has_a_lower_cap():
+def test_a_jpeg_that_holds_coefficients_has_a_lower_limit():
     one, many = pictures.jpeg_header(10_000, 6_000), pictures.jpeg_header(10_000, 6_000, scans=10)
     assert imaging.probe(one).cost_bytes < 256 << 20
     with pytest.raises(ImageRejected, match=r"several scans.*60\.0 megapixels.*allows 50\.0"):
@@ -391,9 +391,9 @@ def test_a_jpeg_that_keeps_coefficients_has_a_lower_cap():
         imaging.probe(cmyk)
 
 
-def test_more_than_a_hundred_scans_are_refused_at_once():
+def test_more_than_a_hundred_scans_are_rejected_at_once():
     imaging.probe(pictures.jpeg_header(7_000, 7_000, scans=100))
-    began = time.thread_time()  # what others do on the machine does not count
+    began = time.thread_time()  # without the time of other processes
     with pytest.raises(ImageRejected, match="more than 100 scans"):
         imaging.probe(pictures.jpeg_header(7_000, 7_000, scans=2_000))
     assert time.thread_time() - began < 0.2
@@ -402,14 +402,14 @@ def test_more_than_a_hundred_scans_are_refused_at_once():
 @pytest.mark.parametrize(
     "filling", [b"\xff\x00", b"\xff\xff", b"\xff\xd0", b"\x00", b"\xff\x01", b"\xff\xd8", b"\xff\xfe\x00\x02"]
 )
-def test_walking_a_hostile_jpeg_takes_bounded_time(filling):
+def test_reading_a_hostile_jpeg_takes_bounded_time(filling):
     start = pictures.jpeg_header(100, 100)[:-2]
     began = time.thread_time()
     jpeg_layout(start + filling * (4_000_000 // len(filling)))
     assert time.thread_time() - began < 0.5
 
 
-def test_a_side_above_the_limit_is_refused():
+def test_a_side_above_the_limit_is_rejected():
     with pytest.raises(ImageRejected, match="a side may have 65535 px"):
         imaging.probe(pictures.png_header(65_536, 330))
 
@@ -441,7 +441,7 @@ def test_the_web_process_never_imports_pillow():
 # --- placeholders
 
 
-def test_the_committed_placeholders_are_what_we_draw(tmp_path):
+def test_the_committed_placeholders_are_up_to_date(tmp_path):
     command = [sys.executable, "-m", "image_cache.imaging.placeholders", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     committed = {path.name: decoded(path.read_bytes()) for path in (ROOT / "static/placeholders").glob("*.webp")}
@@ -460,7 +460,7 @@ def test_the_placeholder_command_explains_itself(capsys):
     assert "placeholders DIR" in capsys.readouterr().err
 
 
-def test_errors_never_quote_the_picture():
+def test_errors_never_quote_the_image():
     body = encoded(noise("RGB", 60, 60), "PNG")
     with pytest.raises(ImageRejected) as caught:
         imaging.render(body[:80], PAIR)
@@ -468,8 +468,8 @@ def test_errors_never_quote_the_picture():
     assert len(caught.value.reason) < 80
 
 
-def test_a_picture_may_be_read_more_than_once():
-    """Rendering leaves no state behind that would change the next picture."""
+def test_an_image_may_be_rendered_more_than_once():
+    """Rendering leaves no state that would change the next image."""
     first = encoded(quartered(), "PNG")
     alone = imaging.render(first, PAIR)
     imaging.render(encoded(noise("CMYK", 80, 80), "JPEG"), PAIR)

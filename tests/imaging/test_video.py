@@ -1,4 +1,4 @@
-"""A frame of a video, by the real ffmpeg, and what is said without it."""
+"""Frames of a video, extracted by the real ffmpeg, and the error without it."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ def test_a_stream_gets_its_thumbnail_from_a_video(video: Path, tmp_path: Path) -
     manager.close()
 
 
-def test_what_is_no_video_is_refused(video: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_rejected(video: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video", encoding="utf-8")
     playlist = tmp_path / "list.m3u8"

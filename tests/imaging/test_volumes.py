@@ -1,4 +1,4 @@
-"""Previews of volumes: what can be shown is, in the right orientation; what is broken is refused in words, and costs little."""
+"""Previews of volumes: valid ones in the right orientation; broken ones are rejected with a reason and at little cost."""
 
 import gzip
 import io
@@ -62,13 +62,13 @@ def test_a_file_of_several_gzip_members_shows_what_one_shows() -> None:
     assert one.slices == two.slices
 
 
-def test_up_in_the_world_is_up_in_the_picture(tmp_path: Path) -> None:
+def test_up_in_the_world_is_up_in_the_slice(tmp_path: Path) -> None:
     size = 8
     voxels = bytearray(size**3 * 2)
     for z in range(size):
         for y in range(size):
             for x in range(size):
-                bright = (z >= 4) * 400 + (y >= 4) * 200 + (x >= 4) * 100  # more to the top, the front, the right
+                bright = (z >= 4) * 400 + (y >= 4) * 200 + (x >= 4) * 100  # brighter towards the top, the front, the right
                 struct.pack_into("<h", voxels, ((z * size + y) * size + x) * 2, bright)
     preview = look(tmp_path, nifti((size, size, size), bytes(voxels)))
     assert facts(preview)["Orientation"] == "RAS"
@@ -102,21 +102,21 @@ def test_up_in_the_world_is_up_in_the_picture(tmp_path: Path) -> None:
         (gzip.compress(nifti((8, 8, 8), bytes(1024)) + bytes(40_000_000), mtime=0), "x.nii.gz"),
     ],
 )
-def test_what_is_broken_is_refused_in_words(tmp_path: Path, body: bytes, name: str) -> None:
+def test_a_broken_volume_is_rejected_with_a_reason(tmp_path: Path, body: bytes, name: str) -> None:
     with pytest.raises(FileRejected) as caught:
         look(tmp_path, body, name)
     assert caught.value.expected
     assert caught.value.found
 
 
-def test_colours_and_single_lines_show_their_header_and_no_picture(tmp_path: Path) -> None:
+def test_colours_and_single_lines_show_their_header_and_no_slices(tmp_path: Path) -> None:
     coloured = look(tmp_path, nifti((4, 4, 4), bytes(192), kind=128, bits=24))
     assert (coloured.slices, bool(coloured.refusal), facts(coloured)["Voxels"]) == ((), True, "4 x 4 x 4")
     line = look(tmp_path, nifti((9,), bytes(18)))
     assert (line.slices, bool(line.refusal)) == ((), True)
 
 
-def test_values_that_are_no_numbers_are_drawn_dark(tmp_path: Path) -> None:
+def test_values_that_are_not_numbers_are_dark(tmp_path: Path) -> None:
     voxels = struct.pack("<512f", *([float("nan"), float("inf"), -float("inf"), 1.0] * 128))
     preview = look(tmp_path, nifti((8, 8, 8), voxels, kind=16, bits=32))
     assert len(preview.slices) == 3
@@ -131,22 +131,22 @@ def test_a_large_compressed_volume_shows_its_header_only(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_volume_of_two_gigabytes_is_drawn_without_reading_it_into_memory(
+def test_a_volume_of_two_gigabytes_is_shown_without_reading_it_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volume, "CPU_S", 120)  # it takes 3 of the 12, and ten times that on a machine that does much else
+    monkeypatch.setattr(volume, "CPU_S", 120)  # it takes 3 of the 12 s, and ten times as long on a busy machine
     monkeypatch.setattr(volume, "WALL_S", 120.0)
     path = tmp_path / "large.nii"
     with path.open("wb") as file:
         file.write(nifti((1024, 1024, 1000)))
-        file.truncate(352 + 1024 * 1024 * 1000 * 2)  # sparse: it takes no room on the disk
+        file.truncate(352 + 1024 * 1024 * 1000 * 2)  # sparse: it uses no disk space
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     preview = Previewer().preview(path, "large.nii", "x")
     assert len(preview.slices) == 3
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss - before < 150_000  # KB, nearly all of it the libraries
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss - before < 150_000  # KB, most of it for the libraries
 
 
-def test_many_who_look_at_once_cause_one_child(tmp_path: Path) -> None:
+def test_many_concurrent_viewers_cause_one_child(tmp_path: Path) -> None:
     path = tmp_path / "x.nii"
     path.write_bytes(nifti((8, 8, 8), bytes(1024)))
     previewer = Previewer()
@@ -159,10 +159,10 @@ def test_many_who_look_at_once_cause_one_child(tmp_path: Path) -> None:
     assert len({id(one) for one in found}) == 1
 
 
-def test_a_file_that_never_answers_ends_in_time(tmp_path: Path) -> None:
+def test_a_file_that_blocks_ends_in_time(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    with pytest.raises((FileRejected, DecoderFailed)):  # without an end in time it would never return
+    with pytest.raises((FileRejected, DecoderFailed)):  # without a timeout it would never return
         Previewer().preview(path, "x.nii", "x")
 
 
@@ -183,4 +183,4 @@ def test_the_page_of_a_volume_shows_facts_and_slices_and_a_broken_one_says_why(o
         assert inside.stranger().get(f"/files/{cache.remote(good).digest}/slice/1.webp").status_code == 401
         page = owner.get(f"/files/{cache.remote(bad).digest}").text
         assert "No picture: expected 1376 bytes, by its header, found 352" in page
-        assert owner.get(f"/files/{cache.remote(bad).digest}/download").status_code == 200  # the bytes are what they are
+        assert owner.get(f"/files/{cache.remote(bad).digest}/download").status_code == 200  # immutable

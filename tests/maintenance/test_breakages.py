@@ -17,6 +17,7 @@ from tests.support.operator import Said, operate
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 
+pytestmark = pytest.mark.server
 COVERS = 6
 COMEBACK_S = 180.0  # it takes less than ten; a loaded machine gets more
 

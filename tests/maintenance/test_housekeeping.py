@@ -76,7 +76,7 @@ def test_while_the_index_is_rebuilt_covers_are_shown_and_nothing_is_fetched_or_r
     (digest,) = covers.show(url)
     drop_index(covers)
     covers.forget_memory()
-    covers.cache.cache.index.database.notice_replacement()
+    covers.cache.cache.index.database.drop_if_replaced()
     assert covers.cache.cache.is_adopting
     assert covers.cache.get(digest, "thumbnails") is not None
     assert covers.cache.request("0" * 64, "thumbnails").state == "waiting"

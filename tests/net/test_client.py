@@ -1,4 +1,4 @@
-"""The fetch: what it brings home from an honest origin, and how it ends with every other kind."""
+"""HTTP client: with an honest origin, and with every kind of hostile one."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ from tests.support.origin import Asked, Origin, jpeg
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 0.4
 LIMIT_BYTES = 100_000
-LATE_S = 20.0  # a busy machine may be so late; without the deadline a hostile origin would go on for minutes
+LATE_S = 20.0  # slack for a busy machine; without the deadline a hostile origin would continue for minutes
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def fetcher(origin: Origin) -> Iterator[HttpClient]:
 # --- an honest origin --------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_comes_with_its_validators(origin: Origin, fetcher: HttpClient) -> None:
+def test_a_body_comes_with_its_validators(origin: Origin, fetcher: HttpClient) -> None:
     date = "Tue, 03 Mar 2026 10:00:00 GMT"
     headers = {"Cache-Control": "public, max-age=600", "Age": "100", "Content-Type": "Image/JPEG; charset=x"}
     url = origin.put("/a.jpg", jpeg(), etag='"v1"', last_modified=date, headers=headers)
@@ -69,12 +69,12 @@ def test_validators_that_still_hold_give_a_304_without_a_body(origin: Origin, fe
     assert (fetched.status, fetched.body, fetched.etag) == (200, jpeg(), '"v1"')
 
 
-def test_a_304_that_nobody_asked_for_is_an_error(origin: Origin, fetcher: HttpClient) -> None:
+def test_an_unrequested_304_is_an_error(origin: Origin, fetcher: HttpClient) -> None:
     with pytest.raises(OriginError, match="304"):
         fetcher.fetch(origin.put("/a.jpg", status=304))
 
 
-def test_validators_that_are_none_are_neither_kept_nor_sent(origin: Origin, fetcher: HttpClient) -> None:
+def test_invalid_validators_are_neither_kept_nor_sent(origin: Origin, fetcher: HttpClient) -> None:
     url = origin.put("/a.jpg", jpeg(), etag='"a\x7f"', last_modified="<script>", headers={"Content-Type": "a<b"})
     fetched = fetcher.fetch(url, etag='"x"\r\nX-Injected: 1', last_modified="Mon\r\nX-Injected: 1")
     assert (fetched.etag, fetched.last_modified, fetched.content_type) == ("", "", "")
@@ -95,14 +95,14 @@ def test_validators_that_are_none_are_neither_kept_nor_sent(origin: Origin, fetc
         ("max-age=-1", "", None),
     ],
 )
-def test_freshness_is_what_cache_control_says(
+def test_freshness_is_that_of_cache_control(
     origin: Origin, fetcher: HttpClient, control: str, age: str, fresh_s: float | None
 ) -> None:
     headers = {key: value for key, value in (("Cache-Control", control), ("Age", age)) if value}
     assert fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers)).fresh_s == fresh_s
 
 
-def test_the_request_names_us_and_carries_nothing_else(origin: Origin) -> None:
+def test_the_request_has_our_user_agent_and_nothing_else(origin: Origin) -> None:
     fetcher = HttpClient(PeerPolicy([origin.base]), contact="https://vault.example\r\n(me)")
     fetcher.fetch(origin.put("/a.jpg", b"x"))
     fetcher.close()
@@ -122,7 +122,7 @@ def test_one_connection_serves_many_fetches(origin: Origin, fetcher: HttpClient)
     assert (origin.count(), origin.connections) == (5, 1)
 
 
-def test_a_connection_that_the_origin_closed_meanwhile_is_replaced(origin: Origin, fetcher: HttpClient) -> None:
+def test_a_connection_that_the_origin_has_closed_is_replaced(origin: Origin, fetcher: HttpClient) -> None:
     url = origin.put("/a.jpg", b"x", headers={"Connection": "close"})
     assert [fetcher.fetch(url).status for _ in range(3)] == [200] * 3
     assert origin.connections == 3
@@ -143,7 +143,7 @@ def test_many_threads_may_fetch_at_once(origin: Origin, fetcher: HttpClient) -> 
     assert bodies == {url: b"%d" % n for n, url in enumerate(urls)}
 
 
-# --- nothing of the environment ----------------------------------------------------------------------------------------
+# --- the environment ----------------------------------------------------------------------------------------
 
 
 def test_proxies_of_the_environment_are_not_used(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_cookies_are_not_kept_not_even_between_hops(origin: Origin, fetcher: Htt
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_followed_and_the_answering_address_named(origin: Origin, fetcher: HttpClient, status: int) -> None:
+def test_a_redirect_is_followed_and_the_final_url_returned(origin: Origin, fetcher: HttpClient, status: int) -> None:
     origin.put("/b/a.jpg", b"x", etag='"1"')
     fetched = fetcher.fetch(origin.redirect("/b/r", "./../b/a.jpg?x=%2F", status), etag='"0"')
     assert (fetched.body, fetched.url) == (b"x", origin.url("/b/a.jpg?x=%2F"))
@@ -209,13 +209,13 @@ def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: HttpC
 @pytest.mark.parametrize(
     "location", ["", "http://[::1", "http:\\\\127.0.0.1\\", "file:///etc/passwd", "//127.0.0.1/", "http://u:p@127.0.0.1/"]
 )
-def test_a_redirect_to_where_nobody_may_go_is_denied(origin: Origin, fetcher: HttpClient, location: str) -> None:
+def test_a_redirect_to_a_forbidden_address_is_denied(origin: Origin, fetcher: HttpClient, location: str) -> None:
     with pytest.raises(OriginDenied):
         fetcher.fetch(origin.redirect("/r", location))
 
 
 def test_a_redirect_from_outside_does_not_reach_a_trusted_origin(origin: Origin) -> None:
-    """The operator trusts the server in the house; whoever can write a Location header on the Internet is not meant by that."""
+    """The operator trusts the local server with our own requests, not with those of any origin that can redirect."""
     with Origin() as house:
         house.put("/reboot", b"x")
         away = origin.redirect("/r", house.url("/reboot"))
@@ -253,9 +253,7 @@ class Pretended(socket.socket):
         *((status, OriginError) for status in (204, 206, 300, 401, 403, 451)),
     ],
 )
-def test_a_status_becomes_the_error_that_says_what_to_do(
-    origin: Origin, fetcher: HttpClient, status: int, error: type[OriginError]
-) -> None:
+def test_a_status_becomes_its_error(origin: Origin, fetcher: HttpClient, status: int, error: type[OriginError]) -> None:
     with pytest.raises(OriginError) as caught:
         fetcher.fetch(origin.put("/a.jpg", b"" if status == 204 else b"body", status=status))
     assert type(caught.value) is error
@@ -275,7 +273,7 @@ def test_a_status_becomes_the_error_that_says_what_to_do(
         ({}, None),
     ],
 )
-def test_retry_after_is_read_against_the_clock_of_the_origin(
+def test_retry_after_is_relative_to_the_clock_of_the_origin(
     origin: Origin, fetcher: HttpClient, headers: dict[str, str], seconds: float | None
 ) -> None:
     def busy(sock: socket.socket, asked: Asked) -> None:
@@ -290,12 +288,12 @@ def test_retry_after_is_read_against_the_clock_of_the_origin(
 @pytest.mark.parametrize(
     "headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "br, identity"}, {"Transfer-Encoding": "gzip, chunked"}]
 )
-def test_an_encoding_that_was_not_asked_for_is_refused(origin: Origin, fetcher: HttpClient, headers: dict[str, str]) -> None:
+def test_an_unrequested_encoding_is_refused(origin: Origin, fetcher: HttpClient, headers: dict[str, str]) -> None:
     with pytest.raises(OriginUnavailable, match="encoding"):
         fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers))
 
 
-def test_chunked_and_endless_by_connection_are_honest_ways_too(origin: Origin, fetcher: HttpClient) -> None:
+def test_chunked_bodies_and_bodies_ended_by_the_connection_are_accepted(origin: Origin, fetcher: HttpClient) -> None:
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
     chunked = origin.script(
         "/c",
@@ -308,7 +306,7 @@ def test_chunked_and_endless_by_connection_are_honest_ways_too(origin: Origin, f
     assert [fetcher.fetch(url).body for url in (chunked, until_end, early_hints)] == [b"abcde"] * 3
 
 
-def test_a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(origin: Origin, fetcher: HttpClient) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not(origin: Origin, fetcher: HttpClient) -> None:
     assert len(fetcher.fetch(origin.put("/a", b"x" * LIMIT_BYTES)).body) == LIMIT_BYTES
     with pytest.raises(OriginTooLarge) as caught:
         fetcher.fetch(origin.put("/b", b"x" * (LIMIT_BYTES + 1)))
@@ -333,7 +331,7 @@ def drip(head: bytes, piece: bytes, every_s: float = 0.02) -> Script:
 
 
 def flood(head: bytes, piece: bytes) -> Script:
-    """Send `head`, then `piece` as fast as the line takes it."""
+    """Send `head`, then `piece` as fast as possible."""
 
     def run(sock: socket.socket, closing: threading.Event) -> None:
         sock.sendall(head)
@@ -405,7 +403,7 @@ def wait_until(is_so: Callable[[], bool], within_s: float = 30.0) -> bool:
 def test_a_hostile_origin_ends_within_the_deadline_and_leaves_nothing(origin: Origin, name: str) -> None:
     script, kind = HOSTILE[name]
     url = origin.script("/hostile", lambda sock, _: script(sock, origin.closing))
-    # What ends for another reason than time must not be overtaken by it.
+    # What ends for another reason must not exceed the time.
     deadline_s, read_timeout_s = (DEADLINE_S, 0.3) if kind == "unavailable" else (LATE_S, LATE_S)
     fetcher = HttpClient(PeerPolicy([origin.base]), max_bytes=LIMIT_BYTES, deadline_s=deadline_s, read_timeout_s=read_timeout_s)
     start = time.monotonic()
@@ -441,7 +439,7 @@ def test_sockets_and_threads_are_flat_after_many_failures(origin: Origin) -> Non
     fetcher.close()
 
 
-def test_a_304_whose_headers_are_cut_is_not_believed(origin: Origin) -> None:
+def test_a_304_with_truncated_headers_is_not_accepted(origin: Origin) -> None:
     url = origin.script("/a.jpg", lambda sock, _: drip(b"HTTP/1.1 304 Not Modified\r\n", b"X: a\r\n")(sock, origin.closing))
     fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=DEADLINE_S)
     with pytest.raises(OriginUnavailable, match=r"within 0\.4 s"):
@@ -459,7 +457,7 @@ def test_redirects_share_one_deadline(origin: Origin) -> None:
     fetcher.close()
 
 
-def test_a_fetch_after_a_cut_one_gets_a_connection_of_its_own(origin: Origin) -> None:
+def test_a_fetch_after_an_aborted_one_gets_a_new_connection(origin: Origin) -> None:
     fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=60, read_timeout_s=60)
     slow, good = origin.put("/slow", b"x", gate=threading.Event()), origin.put("/good", b"x")
     for _ in range(2):
@@ -469,7 +467,7 @@ def test_a_fetch_after_a_cut_one_gets_a_connection_of_its_own(origin: Origin) ->
     fetcher.close()
 
 
-def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
+def test_closing_aborts_running_fetches(origin: Origin) -> None:
     fetcher = HttpClient(PeerPolicy([origin.base]), deadline_s=90, read_timeout_s=90)
     url = origin.script("/half", lambda sock, _: (sock.sendall(OK + b"\r\nhalf a picture"), origin.closing.wait(120)))
     errors: list[CacheError] = []
@@ -489,8 +487,8 @@ def test_closing_cuts_the_fetches_that_run(origin: Origin) -> None:
     assert wait_until(no_fetch_threads)
 
 
-def test_a_body_can_be_read_in_chunks_under_limits_of_its_own(origin: Origin, fetcher: HttpClient) -> None:
-    """The way of large files: more bytes, more time, and the caller decides where they go."""
+def test_a_body_can_be_read_in_chunks_with_its_own_limits(origin: Origin, fetcher: HttpClient) -> None:
+    """As for large files: more bytes, more time, and the caller decides where they go."""
     url = origin.put("/large", b"x" * 400_000)
     with fetcher.open(
         url, headers={"Range": "bytes=0-"}, accepted=frozenset({200, 206}), max_bytes=400_000, deadline_s=9
@@ -502,14 +500,14 @@ def test_a_body_can_be_read_in_chunks_under_limits_of_its_own(origin: Origin, fe
     assert origin.requests[0].headers["range"] == "bytes=0-"
     with pytest.raises(OriginTooLarge), fetcher.open(url):
         pass
-    with fetcher.open(url, max_bytes=400_000) as answer:  # left in the middle
+    with fetcher.open(url, max_bytes=400_000) as answer:  # not read to its end
         next(answer.chunks())
     assert wait_until(no_fetch_threads)
 
 
 @pytest.mark.slow
 def test_memory_stays_bounded_with_endless_bodies() -> None:
-    """In a process of its own, because the peak of this one is history. 20 MB is the limit of a picture; 30 MB may be used."""
+    """In a separate process, because the peak of this one is too high already. The limit of a body is 20 MB; 30 MB may be used."""
     program = textwrap.dedent("""
         import re
         from image_cache.net.client import HttpClient
@@ -553,7 +551,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of the test (`ca.pem`), a certificate for covers.example.test from it, and one that signed itself."""
+    """A test authority (`ca.pem`), its certificate for covers.example.test, and a self-signed certificate."""
     folder = tmp_path_factory.mktemp("tls")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     names = ("-addext", "subjectAltName=DNS:covers.example.test")
@@ -573,7 +571,7 @@ def tls_context(certificates: Path, name: str) -> ssl.SSLContext:
 
 
 def tls_fetcher(origin: Origin, *names: str, **options: object) -> HttpClient:
-    """A fetcher that finds the given names at the loopback address, as if a resolver said so."""
+    """A client that resolves the given names to the loopback address."""
     trusted = [f"https://{name}:{origin.port}" for name in names]
     return HttpClient(PeerPolicy(trusted, resolve=lambda host, port: ["127.0.0.1"]), deadline_s=30, read_timeout_s=20, **options)
 
@@ -600,7 +598,7 @@ def test_a_wrong_name_is_refused(certificates: Path) -> None:
         assert (caught.value.kind, origin.count()) == ("tls", 0)
 
 
-def test_a_certificate_that_signed_itself_is_refused(certificates: Path) -> None:
+def test_a_self_signed_certificate_is_refused(certificates: Path) -> None:
     with Origin(tls=tls_context(certificates, "self"), name="covers.example.test") as origin:
         fetcher = tls_fetcher(origin, "covers.example.test")
         with pytest.raises(OriginUnavailable) as caught:
@@ -622,8 +620,8 @@ def test_a_redirect_from_https_to_http_is_denied(certificates: Path) -> None:
 
 
 @pytest.mark.parametrize("head", [OK + b"\r\n", OK + b"X: "])
-def test_a_drip_over_tls_is_cut_and_never_taken_for_a_body(certificates: Path, head: bytes) -> None:
-    """A socket that is cut must stay a TLS socket: its remaining bytes are ciphertext."""
+def test_a_slow_body_over_tls_is_aborted_and_never_taken_for_a_complete_one(certificates: Path, head: bytes) -> None:
+    """An aborted socket must stay a TLS socket: its remaining bytes are ciphertext."""
     with Origin(tls=tls_context(certificates, "good"), name="covers.example.test") as origin:
         url = origin.script("/drip", lambda sock, _: drip(head, b"a")(sock, origin.closing))
         policy = PeerPolicy([origin.base], resolve=lambda host, port: ["127.0.0.1"])
@@ -633,7 +631,7 @@ def test_a_drip_over_tls_is_cut_and_never_taken_for_a_body(certificates: Path, h
         fetcher.close()
 
 
-def test_a_handshake_that_never_comes_ends_with_the_deadline() -> None:
+def test_a_missing_handshake_ends_with_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         policy = PeerPolicy([f"https://127.0.0.1:{port}"])
@@ -651,14 +649,14 @@ def test_verification_cannot_be_switched_off_anywhere() -> None:
         assert not any(forbidden in source for source in sources)
 
 
-# --- when to try again -------------------------------------------------------------------------------------------------
+# --- backoff -------------------------------------------------------------------------------------------------
 
 
 def delays(error: CacheError, failures: range = range(1, 13), chance: float = 0.5) -> list[float]:
     return [retry_delay_s(n, error, lambda: chance) for n in failures]
 
 
-def test_pauses_double_up_to_the_longest_of_their_kind() -> None:
+def test_delays_double_up_to_the_longest_of_their_kind() -> None:
     busy = OriginUnavailable("u", "busy")
     assert delays(busy)[:4] == [2.0, 4.0, 8.0, 16.0]
     assert delays(busy)[-1] == 900.0
@@ -676,7 +674,7 @@ def test_pauses_double_up_to_the_longest_of_their_kind() -> None:
     assert delays(busy, range(10**6, 10**6 + 1)) == [900.0]
 
 
-def test_jitter_spreads_what_failed_together() -> None:
+def test_jitter_spreads_retries_of_simultaneous_failures() -> None:
     busy = OriginUnavailable("u", "busy")
     assert (retry_delay_s(1, busy, lambda: 0.0), retry_delay_s(1, busy, lambda: 1.0)) == (1.5, 2.5)
     assert len({retry_delay_s(3, busy) for _ in range(50)}) > 40
@@ -688,12 +686,12 @@ def test_retry_after_is_honoured_up_to_an_hour(asked_s: float, delay_s: float) -
 
 
 @pytest.mark.parametrize("kind", ["dns", "tls"])
-def test_names_and_certificates_are_tried_again_soon_because_the_clock_may_be_wrong(kind: str) -> None:
+def test_dns_and_tls_failures_are_retried_soon_because_the_clock_may_be_wrong(kind: str) -> None:
     assert max(delays(OriginUnavailable("u", "no", kind=kind))) == 300.0
 
 
-def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin, fetcher: HttpClient) -> None:
-    """A gigabyte over a slow line has no deadline in all, only a slowest pace."""
+def test_a_large_body_may_take_long_if_it_is_fast_enough(origin: Origin, fetcher: HttpClient) -> None:
+    """A gigabyte over a slow connection has no total deadline, only a minimum speed."""
     pace = MinimumSpeed(bytes_per_s=2000, window_s=0.5)
 
     def send(sock: socket.socket, asked: Asked, piece_bytes: int, every_s: float) -> None:
@@ -703,12 +701,12 @@ def test_a_large_body_may_take_long_as_long_as_it_keeps_its_pace(origin: Origin,
             if origin.closing.wait(every_s):
                 return
 
-    steady = origin.script("/steady", lambda sock, asked: send(sock, asked, 1000, 0.06))  # eight times as quick as it must be
+    steady = origin.script("/steady", lambda sock, asked: send(sock, asked, 1000, 0.06))  # eight times the minimum speed
     start = time.monotonic()
-    with fetcher.open(steady, pace=pace) as answer:
+    with fetcher.open(steady, min_speed=pace) as answer:
         assert sum(map(len, answer.chunks())) == 12_000
     assert time.monotonic() - start > 0.6  # longer than its window
     slow = origin.script("/slow", lambda sock, asked: send(sock, asked, 100, 0.3))
-    with pytest.raises(OriginUnavailable, match="slower than 2 KB/s"), fetcher.open(slow, pace=pace) as answer:
+    with pytest.raises(OriginUnavailable, match="slower than 2 KB/s"), fetcher.open(slow, min_speed=pace) as answer:
         for _ in answer.chunks():
             pass

@@ -1,4 +1,4 @@
-"""The watchdog alone, with real sockets."""
+"""Deadlines, with real sockets."""
 
 import socket
 import threading
@@ -10,10 +10,10 @@ from image_cache.net.deadline import DeadlineWatcher
 from tests.support.vault import wait_until
 
 WAIT_S = 30.0
-PATIENCE = (0.1, 0.4, 1.6, 6.4)  # tried one after the other: a loaded machine gets more time
+PATIENCE = (0.1, 0.4, 1.6, 6.4)  # tried in turn: a loaded machine gets more time
 
 
-def test_a_socket_is_cut_when_the_time_is_over() -> None:
+def test_a_socket_is_aborted_when_the_time_is_over() -> None:
     ours, theirs = socket.socketpair()
     start = time.monotonic()
     with ours, theirs, DeadlineWatcher().watch(0.1) as watch:
@@ -25,7 +25,7 @@ def test_a_socket_is_cut_when_the_time_is_over() -> None:
         assert watch.remaining_s() == 0
 
 
-def test_a_socket_that_comes_late_is_cut_at_once() -> None:
+def test_a_socket_set_after_the_deadline_is_aborted_at_once() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, DeadlineWatcher().watch(0) as watch:
         wait_until(lambda: "fetch-deadline" not in [thread.name for thread in threading.enumerate()], every_s=0.001)
@@ -41,7 +41,7 @@ def test_after_the_block_the_socket_is_left_alone() -> None:
         with ours, theirs:
             with dog.watch(seconds) as watch:
                 watch.guard(ours)
-            if watch.is_over:  # a machine that stood still for so long: it was cut in the block, and rightly
+            if watch.is_over:  # a machine that was suspended for so long: it was rightly aborted within the block
                 continue
             ours.settimeout(seconds + 0.1)
             with pytest.raises(TimeoutError):
@@ -65,7 +65,7 @@ def test_one_thread_watches_all_and_ends_with_the_last() -> None:
         assert not again.is_over
 
 
-def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None:
+def test_a_deadline_can_be_restarted_but_not_once_it_is_over() -> None:
     for seconds in PATIENCE:
         ours, theirs = socket.socketpair()
         with ours, theirs, DeadlineWatcher().watch(seconds) as watch:
@@ -74,14 +74,14 @@ def test_a_watch_that_is_renewed_goes_on_and_one_that_is_over_does_not() -> None
             longest = 0.0
             while time.monotonic() < began + 1.2 * seconds:
                 time.sleep(seconds / 5)
-                watch.renew()
+                watch.restart()
                 longest, renewed = max(longest, time.monotonic() - renewed), time.monotonic()
-            if longest >= seconds:  # a machine that stood still for so long: nobody renewed it in time
+            if longest >= seconds:  # a machine that was suspended for so long: it was not restarted in time
                 continue
             assert not watch.is_over
             ours.settimeout(WAIT_S)
             assert ours.recv(1) == b""
-            watch.renew()
+            watch.restart()
             assert watch.is_over
             break
     else:

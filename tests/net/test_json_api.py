@@ -1,4 +1,4 @@
-"""Asking a JSON service: what is sent, what comes back, and what a secret header never does."""
+"""JSON API client: requests, responses, and secret headers that are never sent elsewhere."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def settings_for(origin: Origin) -> Settings:
     return Settings(TRUSTED_ORIGINS=(origin.base,))
 
 
-def test_an_answer_is_its_json_and_its_headers(api: JsonApiClient, origin: Origin) -> None:
+def test_a_response_is_its_json_and_its_headers(api: JsonApiClient, origin: Origin) -> None:
     origin.put("/v2/users/a%2Fb?page=2", b'{"a": [1]}', content_type="application/json", headers={"X-Left": "59"})
     answer = api.get("users", "a/b", page=2)
     assert answer.data == {"a": [1]}
@@ -30,7 +30,7 @@ def test_an_answer_is_its_json_and_its_headers(api: JsonApiClient, origin: Origi
     assert origin.requests[0].headers["authorization"] == "Discogs token=secret"
 
 
-def test_a_redirect_is_not_followed_so_the_secret_stays_where_it_belongs(api: JsonApiClient, origin: Origin) -> None:
+def test_a_redirect_is_not_followed_so_that_no_other_host_gets_the_secret(api: JsonApiClient, origin: Origin) -> None:
     origin.put("/elsewhere", b"{}")
     origin.redirect("/v2/identity", origin.url("/elsewhere"))
     with pytest.raises(OriginError, match="redirect"):
@@ -51,7 +51,7 @@ def test_a_refusal_is_an_error_with_its_status(api: JsonApiClient, origin: Origi
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000, b""])
-def test_what_is_no_json_is_said(api: JsonApiClient, origin: Origin, body: bytes) -> None:
+def test_a_response_that_is_not_json_is_an_error(api: JsonApiClient, origin: Origin, body: bytes) -> None:
     origin.put("/v2/x", body)
     with pytest.raises(OriginUnavailable, match="not JSON"):
         api.get("x")

@@ -1,4 +1,4 @@
-"""Whom we speak to. DNS and TCP are scripted at the edge of the process; everything between is real."""
+"""Peer policy. DNS and TCP are scripted; everything in between is real."""
 
 import ipaddress
 import json
@@ -16,7 +16,7 @@ from image_cache.net.client import HttpClient
 from image_cache.net.deadline import DeadlineWatcher
 from image_cache.net.policy import PeerPolicy, connect_by_tcp, resolve_by_system
 from image_cache.net.transport import guarded_session
-from image_cache.net.url import canonical_host, host_queue, interface_networks, parse_url, refusal
+from image_cache.net.url import canonical_host, host_queue, interface_networks, parse_url, refusal_reason
 from tests.support.corpora import manifest
 from tests.support.origin import ANY, Origin
 
@@ -24,7 +24,7 @@ PUBLIC = {"93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "151.101.1.6"}
 
 
 class PretendedSocket(socket.socket):
-    """A loopback connection that says that its peer is the public address which was dialled."""
+    """A loopback connection that claims to be connected to the public address that was dialled."""
 
     peer: tuple[str, int]
 
@@ -33,7 +33,7 @@ class PretendedSocket(socket.socket):
 
 
 class Internet:
-    """A scripted one: names have the given answers, one list per lookup, and every public address is the canary on loopback."""
+    """A scripted policy: names resolve to the given addresses, one list per lookup, and every public address is the canary on loopback."""
 
     def __init__(self, canary: Origin, dns: dict[str, list[list[str]]]) -> None:
         self.canary = canary
@@ -61,7 +61,7 @@ class Internet:
         return sock
 
     def policy(self, *args: object, **kwargs: object) -> PeerPolicy:
-        return PeerPolicy(*args, resolve=self.resolve, connect=self.connect, own_networks=list, **kwargs)
+        return PeerPolicy(*args, resolve=self.resolve, connect=self.connect, local_networks=list, **kwargs)
 
     def forbidden(self) -> list[tuple[str, int]]:
         return [(address, port) for address, port in self.dialled if address not in PUBLIC or port not in (80, 443)]
@@ -145,27 +145,27 @@ def test_every_harmless_control_still_works(canary: Origin) -> None:
     ],
 )
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
-    assert refusal(ipaddress.ip_address(address))
+    assert refusal_reason(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
     "address", ["1.1.1.1", "93.184.216.34", "100.128.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1111", "2a00::1"]
 )
 def test_a_public_address_is_not(address: str) -> None:
-    assert refusal(ipaddress.ip_address(address)) == ""
+    assert refusal_reason(ipaddress.ip_address(address)) == ""
 
 
 def test_the_networks_of_this_machine_are_refused_although_they_are_public() -> None:
     own = [ipaddress.ip_network("2606:4700:1:2::/64"), ipaddress.ip_network("93.184.216.34/32")]
-    assert refusal(ipaddress.ip_address("2606:4700:1:2:ffff::9"), own) == "a network of this machine"
-    assert refusal(ipaddress.ip_address("93.184.216.34"), own) == "a network of this machine"
-    assert refusal(ipaddress.ip_address("2606:4700:1:3::9"), own) == ""
+    assert refusal_reason(ipaddress.ip_address("2606:4700:1:2:ffff::9"), own) == "a network of this machine"
+    assert refusal_reason(ipaddress.ip_address("93.184.216.34"), own) == "a network of this machine"
+    assert refusal_reason(ipaddress.ip_address("2606:4700:1:3::9"), own) == ""
 
 
-def test_a_neighbour_in_our_own_prefix_is_not_dialled(canary: Origin) -> None:
+def test_an_address_in_our_own_prefix_is_not_dialled(canary: Origin) -> None:
     internet = net(canary, images_example_test=[["2606:2800:220:1:248:1893:25c8:1946"]])
     beside = [ipaddress.ip_network("2606:2800:220:1::/64")]
-    policy = PeerPolicy(resolve=internet.resolve, connect=internet.connect, own_networks=lambda: beside)
+    policy = PeerPolicy(resolve=internet.resolve, connect=internet.connect, local_networks=lambda: beside)
     with DeadlineWatcher().watch(1) as watch, pytest.raises(OriginDenied, match="network of this machine"):
         policy.dial(policy.check("http://images.example.test/").peer, 1, watch)
     assert internet.dialled == []
@@ -251,7 +251,7 @@ def test_an_ambiguous_url_is_refused(url: str) -> None:
 
 
 def test_the_url_check_is_linear() -> None:
-    start = time.thread_time()  # not what others on this machine take
+    start = time.thread_time()  # without the time of other processes
     for text in ("http://" + "a" * 100_000, "http://" + "@" * 100_000, "1." * 50_000, "http://a.example/" + "%" * 100_000):
         with pytest.raises(OriginDenied):
             parse_url(text)
@@ -270,7 +270,7 @@ def test_the_url_check_is_linear() -> None:
         ("not an address", ""),
     ],
 )
-def test_a_lane_is_the_host_and_an_unusual_port(url: str, expected: str) -> None:
+def test_a_host_queue_is_the_host_and_an_unusual_port(url: str, expected: str) -> None:
     assert host_queue(url) == expected
 
 
@@ -316,7 +316,7 @@ def test_the_denylist_wins_over_every_other_list(canary: Origin) -> None:
         {"denylist": ["10.0.0.0/8"]},
     ],
 )
-def test_a_list_that_cannot_be_used_names_its_setting(lists: dict[str, list[str]]) -> None:
+def test_an_invalid_list_names_its_setting(lists: dict[str, list[str]]) -> None:
     with pytest.raises(ConfigError, match="VINYL_VAULT_"):
         PeerPolicy(**lists)
 
@@ -343,20 +343,20 @@ def test_a_trusted_origin_is_exactly_one_scheme_host_and_port(canary: Origin) ->
 @pytest.mark.parametrize(
     "answers", [["93.184.216.34", "127.0.0.1"], ["127.0.0.1", "93.184.216.34"], ["93.184.216.34", "fe80::1%eth0"], ["nonsense"]]
 )
-def test_one_bad_answer_refuses_the_whole_name(canary: Origin, answers: list[str]) -> None:
+def test_one_forbidden_address_refuses_the_whole_name(canary: Origin, answers: list[str]) -> None:
     internet = net(canary, mixed_example_test=[answers])
     with pytest.raises(OriginDenied):
         fetch(internet, "http://mixed.example.test/")
     assert internet.dialled == []
 
 
-def test_a_name_is_resolved_once_for_a_connection_and_that_answer_is_dialled(canary: Origin) -> None:
+def test_a_name_is_resolved_once_per_connection_and_that_address_is_dialled(canary: Origin) -> None:
     internet = net(canary, rebind_example_test=[["93.184.216.34"], ["127.0.0.1"]])
     assert fetch(internet, "http://rebind.example.test/") == 200
     assert (internet.lookups, internet.dialled) == (["rebind.example.test"], [("93.184.216.34", 80)])
 
 
-def test_the_next_address_is_tried_and_families_take_turns(canary: Origin) -> None:
+def test_the_next_address_is_tried_and_families_alternate(canary: Origin) -> None:
     v6 = ["2606:2800:220:1:248:1893:25c8:1946", "2606:4700::1", "2606:4700::2"]
     internet = net(canary, two_example_test=[[*v6, "93.184.216.34"]])
     internet.dead = set(v6)
@@ -371,8 +371,8 @@ def test_at_most_four_addresses_are_tried(canary: Origin) -> None:
     assert (caught.value.kind, len(internet.dialled)) == ("connect", 4)
 
 
-def test_a_peer_that_is_not_the_one_dialled_is_left_at_once(canary: Origin) -> None:
-    """Something between us and the address (a transparent proxy, a patched resolver) must not become a way inside."""
+def test_a_connection_to_another_peer_than_dialled_is_closed(canary: Origin) -> None:
+    """A transparent proxy or a patched resolver must not become a way into the local network."""
     internet = net(canary, images_example_test=[["93.184.216.34"]])
     before = canary.count()
 
@@ -402,17 +402,17 @@ def test_the_lists_are_logged_at_start(caplog: pytest.LogCaptureFixture) -> None
     ]
 
 
-def test_whoever_uses_the_session_is_guarded(canary: Origin) -> None:
-    """Neither a keyword nor the environment loosens it; it keeps no cookie, which would be memory that origins fill."""
+def test_every_use_of_the_session_is_guarded(canary: Origin) -> None:
+    """Neither a keyword nor the environment weakens it; it keeps no cookies, with which origins could fill the memory."""
     internet = net(canary, images_example_test=[["93.184.216.34"]])
     session = guarded_session(internet.policy())
     canary.put("/r", status=302, headers={"Location": "/a.jpg", "Set-Cookie": "who=me"})
     with DeadlineWatcher().watch(30) as watch:
-        token = deadline.current.set(watch)
+        token = deadline.current_deadline.set(watch)
         answer = session.get("http://images.example.test/r", verify=False, proxies={"http": "http://127.0.0.1:9"})
         with pytest.raises(OriginDenied):
             session.get("http://127.0.0.1/a.jpg")
-        deadline.current.reset(token)
+        deadline.current_deadline.reset(token)
     assert (answer.status_code, len(session.cookies), internet.forbidden()) == (302, 0, [])
     with pytest.raises(RuntimeError, match="inside a fetch"):
         session.get("http://other.example.test/")

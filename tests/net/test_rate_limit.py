@@ -1,4 +1,4 @@
-"""The pace of calls: never more than allowed in a moving window, for all threads, processes and restarts; the service's word counts."""
+"""Rate limits: never more calls than allowed in a moving window, over threads, processes and restarts; the service's count wins."""
 
 import multiprocessing
 import threading
@@ -31,7 +31,7 @@ def said(remaining: int, limit: int = 60) -> dict[str, str]:
 
 
 def taken(pace: RateLimiter, spare: int = 0) -> int:
-    """Take until it has to wait; return how many that were."""
+    """Acquire until it has to wait; return how many calls that were."""
     count = 0
     while pace.acquire(spare) == 0:
         count += 1
@@ -58,18 +58,18 @@ def test_another_instance_and_a_restart_count_on(pace: RateLimiter, rows: Servic
     assert RateLimiter(rows, "another", calls=55, window_s=60, clock=clock).acquire() == 0
 
 
-def test_some_calls_are_left_to_whoever_is_in_a_hurry(pace: RateLimiter) -> None:
+def test_some_calls_are_reserved_for_urgent_callers(pace: RateLimiter) -> None:
     assert taken(pace, spare=5) == 50
     assert taken(pace) == 5
 
 
-def test_a_service_that_allows_fewer_is_believed(pace: RateLimiter) -> None:
+def test_a_lower_limit_of_the_service_is_used(pace: RateLimiter) -> None:
     assert pace.acquire() == 0
     pace.update_from_headers(said(24, limit=25))
     assert 1 + taken(pace) == 23
 
 
-def test_calls_of_others_on_this_line_count(pace: RateLimiter, clock: FakeClock) -> None:
+def test_calls_of_other_programs_count(pace: RateLimiter, clock: FakeClock) -> None:
     assert pace.acquire() == 0
     pace.update_from_headers(said(20))  # 40 used, one of them ours
     assert 1 + taken(pace) == 55 - 39
@@ -79,16 +79,16 @@ def test_calls_of_others_on_this_line_count(pace: RateLimiter, clock: FakeClock)
     assert taken(pace) == 55
 
 
-def test_the_last_calls_are_not_raced_for(pace: RateLimiter) -> None:
+def test_the_last_calls_are_not_used(pace: RateLimiter) -> None:
     pace.acquire()
     pace.update_from_headers(said(1))
     assert pace.acquire() == pytest.approx(5)
 
 
-def test_our_own_calls_are_not_taken_for_those_of_others(pace: RateLimiter) -> None:
+def test_our_own_calls_are_not_taken_for_those_of_other_programs(pace: RateLimiter) -> None:
     for number in range(55):
         assert pace.acquire() == 0, number
-        pace.update_from_headers(said(60 - number))  # the numbers lag by one
+        pace.update_from_headers(said(60 - number))  # the count lags by one
 
 
 def test_a_pause_holds_for_all_and_ends(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
@@ -101,11 +101,11 @@ def test_a_pause_holds_for_all_and_ends(pace: RateLimiter, rows: ServiceStateTab
     assert pace.acquire() == 3600
 
 
-def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: RateLimiter, clock: FakeClock) -> None:
+def test_a_wrong_clock_blocks_no_calls_for_long(pace: RateLimiter, clock: FakeClock) -> None:
     assert taken(pace) == 55
     pace.pause(30)
     clock.advance(-86400 * 365)
-    assert 0 < pace.acquire() <= 60  # calls from the future count as of now, once
+    assert 0 < pace.acquire() <= 60  # calls in the future count as of now, once
     clock.advance(61)
     assert taken(pace) == 55
     clock.advance(86400 * 365)
@@ -124,14 +124,14 @@ def test_a_clock_that_was_wrong_stops_nobody_for_long(pace: RateLimiter, clock: 
     ],
     ids=str,
 )
-def test_headers_that_say_nothing_change_nothing(pace: RateLimiter, headers: dict[str, str]) -> None:
+def test_missing_headers_change_nothing(pace: RateLimiter, headers: dict[str, str]) -> None:
     pace.acquire()
     pace.update_from_headers(headers)
     assert 1 + taken(pace) == 55
 
 
-def test_a_good_answer_clears_the_fault(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
-    pace.failed("away", "Discogs cannot be reached.")
+def test_a_successful_call_clears_the_fault(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
+    pace.record_failure("away", "Discogs cannot be reached.")
     assert (rows.state("discogs").fault, rows.state("discogs").failed_at) == ("away", clock.now)
     clock.advance(5)
     pace.update_from_headers({})
@@ -139,10 +139,12 @@ def test_a_good_answer_clears_the_fault(pace: RateLimiter, rows: ServiceStateTab
     assert (state.fault, state.says, state.failed_at, state.contact_at) == ("", "", None, clock.now)
 
 
-def ask(path: Path, until: float, found: Any) -> None:
+def ask(path: Path, are_ready: Any, found: Any) -> None:
     catalog = CatalogDatabase(path)
     pace = RateLimiter(ServiceStateTable(catalog), "discogs", calls=20, window_s=0.5)
     count, first = 0, 0.0
+    are_ready.wait(60)
+    until = time.time() + 1.5
     while time.time() < until:
         wait_s = pace.acquire()
         if wait_s:
@@ -150,21 +152,22 @@ def ask(path: Path, until: float, found: Any) -> None:
         else:
             first, count = first or time.time(), count + 1
     catalog.close()
-    found.put((first, count))
+    found.put((first, until, count))
 
 
-def test_processes_and_threads_never_ask_too_often_together(tmp_path: Path) -> None:
+def test_processes_and_threads_together_never_exceed_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     CatalogDatabase(path).close()
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
-    until = time.time() + 1.5  # a process that comes up late on a loaded machine asks less
-    others = [context.Process(target=ask, args=(path, until, found)) for _ in range(2)]
-    others += [threading.Thread(target=ask, args=(path, until, found)) for _ in range(2)]  # type: ignore[misc]
+    are_ready = context.Barrier(4)
+    others = [context.Process(target=ask, args=(path, are_ready, found)) for _ in range(2)]
+    others += [threading.Thread(target=ask, args=(path, are_ready, found)) for _ in range(2)]  # type: ignore[misc]
     for other in others:
         other.start()
     told = [found.get(timeout=60) for _ in others]
     for other in others:
         other.join(60)
-    total, first = sum(count for _, count in told), min(at for at, count in told if count)
-    assert 20 <= total <= 20 * ((until - first) / 0.5 + 2)
+    total = sum(count for _, _, count in told)
+    first, last = min(at for at, _, count in told if count), max(until for _, until, _ in told)
+    assert 20 <= total <= 20 * ((last - first) / 0.5 + 2)

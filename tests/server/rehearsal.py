@@ -1,8 +1,8 @@
-"""The installer and the units on a real Debian with a real systemd: `make rehearse`, as root. One step after the other, each on
-what the one before left; `REHEARSAL_SUITE=trixie` takes Debian 13. Two to four minutes, and two more for debootstrap once a day,
-so it is no part of `make test`.
+"""The installer and the units on a real Debian with a real systemd: `make rehearse`, as root. Each step continues where the
+previous one ended; `REHEARSAL_SUITE=trixie` uses Debian 13. Takes two to four minutes, and two more for debootstrap once a day, so
+it is not part of `make test`.
 
-Not covered: MemoryMax and TasksMax where this machine's control groups are of the old kind, a Raspberry Pi, an ARM processor.
+Not covered: MemoryMax and TasksMax with control groups of version 1, a Raspberry Pi, an ARM processor.
 """
 
 import json
@@ -35,7 +35,7 @@ COVERS = 4
 
 @pytest.fixture(scope="module")
 def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the machine is given: this version of the program, broken ones, and the wheels that it needs."""
+    """Files for the machine: this version of the program, broken versions, and the wheels that it needs."""
     folder = tmp_path_factory.mktemp("given")
     program(folder / "good")
     command = [
@@ -62,7 +62,7 @@ def pi(tmp_path_factory: pytest.TempPathFactory, share: Path) -> Iterator[Machin
 
 
 class Here:
-    """The service or the server in front, reached from inside the machine's network."""
+    """The service or the reverse proxy, requested from inside the machine's network."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -99,7 +99,7 @@ def main_pid(pi: Machine, unit: str = "vinylvault.service") -> str:
 
 
 def broken(pi: Machine, name: str, path: str, old: str, new: str) -> None:
-    """Put a version beside the good one in which one thing is different."""
+    """Add a version that differs from the good one in one thing."""
     shutil.copytree(pi.share / "good", pi.share / name)
     file = pi.share / name / path
     text = file.read_text(encoding="utf-8")
@@ -145,7 +145,7 @@ def test_02_again_is_fine_and_the_settings_of_the_operator_stay(pi: Machine) -> 
     assert "VINYL_VAULT_PAGE_SIZE: 'many' is not a whole number" in failed.stderr
 
 
-# --- what it does inside its walls
+# --- the sandbox of the unit
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ json.dump(found, open("/var/lib/vinylvault/found.json", "w"))
 
 
 def test_04_the_walls_hold_and_the_helpers_work_behind_them(pi: Machine, tmp_path: Path) -> None:
-    """A program of ours in a unit that is the service's to the last bolt: what must work does, what must not does not."""
+    """A test program in a unit with the sandbox of the service: what must work does, what must not does not."""
     unit = (ROOT / "systemd/vinylvault.service").read_text(encoding="utf-8")
     start = unit.index("ExecStart=")
     end = unit.index("TimeoutStartSec=")
@@ -338,7 +338,7 @@ def test_05_the_service_itself_runs_behind_the_same_walls(pi: Machine) -> None:
     assert (status["Seccomp"].strip(), status["NoNewPrivs"].strip(), status["CapEff"].strip()) == ("2", "1", "0" * 16)
     exposure = pi.run("systemd-analyze", "security", "--no-pager", "vinylvault.service", ok=False).stdout
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", exposure)
-    if found:  # asks the bus, which a small system has not
+    if found:  # needs the bus, which a minimal system does not have
         assert float(found[1]) <= 1.5
     verdict = pi.run(
         "systemd-analyze", "verify", "--man=no", "vinylvault.service", "vinylvault-backup.timer", "vinylvault-cleanup.timer"
@@ -346,7 +346,7 @@ def test_05_the_service_itself_runs_behind_the_same_walls(pi: Machine) -> None:
     assert "vinylvault" not in verdict.stderr
 
 
-# --- it comes back
+# --- restarts
 
 
 def test_06_killed_it_is_back_within_ten_seconds(pi: Machine) -> None:
@@ -373,7 +373,7 @@ def test_07_a_service_that_hangs_is_started_anew_by_the_watchdog(pi: Machine) ->
     pi.run("systemctl", "daemon-reload")
     pi.run("systemctl", "restart", "vinylvault.service")
     before = restarts(pi)
-    time.sleep(10)  # longer than it may be silent
+    time.sleep(10)  # longer than the watchdog allows
     assert (state(pi), restarts(pi)) == ("active", before), "fed, it lives on"
     pid = main_pid(pi)
     children = pi.read(f"/proc/{pid}/task/{pid}/children").split()
@@ -396,11 +396,11 @@ def test_08_a_stop_is_clean_and_a_boot_brings_it_back(pi: Machine) -> None:
         assert SERVICE.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
 
 
-# --- the web server in front
+# --- nginx as reverse proxy
 
 
 def test_09_a_port_that_is_taken_is_said_and_nothing_is_changed(pi: Machine) -> None:
-    """Debian's own nginx has port 80 of this machine."""
+    """Debian's own nginx listens on port 80."""
     wait_until(lambda: state(pi, "nginx.service") == "active", 120)
     done = install(pi, "--with-nginx", "--wheelhouse", "/srv/wheels", ok=False)
     assert (done.returncode, done.stderr) == (
@@ -464,7 +464,7 @@ def test_12_a_power_cut_closes_the_front_until_the_files_are_looked_through(pi: 
     assert pi.run("findmnt", "-no", "FSTYPE,SIZE", "/run/vinylvault").stdout.split() == ["tmpfs", "16M"]
 
 
-# --- another version
+# --- updates
 
 
 def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
@@ -477,7 +477,7 @@ def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
 
 
 def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(pi: Machine) -> None:
-    """It starts, changes the catalogue as no older version understands, and then answers 503."""
+    """It starts, migrates the catalogue, which no older version can read, and then responds with 503."""
     before, records = release(pi), pi.run("vinylvault", "albums", "export", "/var/lib/vinylvault/all.json").stdout
     broken(pi, "ill", "image_cache/web/admin/health.py", "200 if can_serve(checks) else 503", "503")
     schema = pi.share / "ill/image_cache/db/catalog_schema.py"
@@ -529,7 +529,7 @@ def test_16_a_good_update_stays_and_keeps_the_version_before(pi: Machine) -> Non
         assert FRONT.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
 
 
-# --- looking after it
+# --- maintenance
 
 
 def test_17_the_doctor_finds_what_is_wrong(pi: Machine) -> None:
@@ -624,7 +624,7 @@ def test_21_without_systemd_it_says_what_it_left_out(chroot: Machine) -> None:
 
 
 def loopback(machine: Machine) -> None:
-    """Bring the loopback of the machine's network up, which a service manager does elsewhere."""
+    """Bring up the loopback interface of the machine, which is otherwise done by the service manager."""
     script = textwrap.dedent(
         """
         import fcntl, socket, struct

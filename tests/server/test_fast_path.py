@@ -1,4 +1,4 @@
-"""Warm pictures from the main loop: the same answer to the last byte as the usual way gives, and only to plain requests."""
+"""Fast path: the same response to the last byte as from the application, and only to plain requests."""
 
 import re
 import socket
@@ -32,8 +32,8 @@ def asked(*headers: str, path: str = PATH, line: str = "GET {} HTTP/1.1") -> byt
     return "\r\n".join([line.format(path), "Host: vault", *headers, "", ""]).encode("latin-1")
 
 
-def test_a_plain_request_is_answered(quick: FastPath) -> None:
-    answer = quick.answer(
+def test_a_plain_request_gets_a_response(quick: FastPath) -> None:
+    answer = quick.respond(
         asked("User-Agent: Mozilla/5.0 (X11)", "Accept: image/webp,*/*;q=0.8", "Connection: keep-alive", "Cookie: a=b")
     )
     assert answer is not None
@@ -42,8 +42,8 @@ def test_a_plain_request_is_answered(quick: FastPath) -> None:
     assert answer[1] == b"body"
 
 
-def test_a_known_tag_is_answered_without_a_body(quick: FastPath) -> None:
-    answer = quick.answer(asked('If-None-Match: "x"'))
+def test_a_matching_tag_gets_a_response_without_body(quick: FastPath) -> None:
+    answer = quick.respond(asked('If-None-Match: "x"'))
     assert answer is not None
     assert answer[0].startswith(b"HTTP/1.1 304 NOT MODIFIED\r\n")
     assert answer[1] == b""
@@ -85,7 +85,7 @@ def test_a_known_tag_is_answered_without_a_body(quick: FastPath) -> None:
     ],
 )
 def test_everything_else_is_left_to_the_application(quick: FastPath, request_bytes: bytes) -> None:
-    assert quick.answer(request_bytes) is None
+    assert quick.respond(request_bytes) is None
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def read_answer(client: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def test_both_ways_give_the_same_answer(warm: tuple[Vault, str]) -> None:
+def test_both_paths_give_the_same_response(warm: tuple[Vault, str]) -> None:
     vault, path = warm
     with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
 
@@ -126,7 +126,7 @@ def test_both_ways_give_the_same_answer(warm: tuple[Vault, str]) -> None:
         assert len(plain) > 1000
         known = f"If-None-Match: {tag[1].decode()}"
         assert ask(known) == ask(known, "Range: bytes=0-1")
-        assert ask() == usual  # and the connection still serves
+        assert ask() == usual  # and the connection can still be used
 
 
 def test_a_thousand_requests_on_one_connection_and_a_page_between_them(warm: tuple[Vault, str]) -> None:
@@ -137,7 +137,7 @@ def test_a_thousand_requests_on_one_connection_and_a_page_between_them(warm: tup
             assert read_answer(client).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_requests_sent_together_are_answered_in_order(warm: tuple[Vault, str]) -> None:
+def test_pipelined_requests_get_responses_in_order(warm: tuple[Vault, str]) -> None:
     vault, path = warm
     with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
         client.sendall(asked(path=path) * 3 + asked("Connection: close", path="/keys"))
@@ -148,7 +148,7 @@ def test_requests_sent_together_are_answered_in_order(warm: tuple[Vault, str]) -
     assert data.rstrip().endswith(b"</html>")
 
 
-def test_readers_that_take_nothing_keep_nobody_waiting(warm: tuple[Vault, str]) -> None:
+def test_clients_that_do_not_read_block_no_others(warm: tuple[Vault, str]) -> None:
     vault, path = warm
     slow = []
     for _ in range(4):
@@ -166,7 +166,7 @@ def test_readers_that_take_nothing_keep_nobody_waiting(warm: tuple[Vault, str]) 
         for thread in threads:
             thread.join(60)
         assert done == [200] * 8
-        for client in slow:  # and they get theirs, when they want it
+        for client in slow:  # and they get their response once they read it
             client.settimeout(60)
             assert len(read_answer(client)) > 1000
     finally:
@@ -174,7 +174,7 @@ def test_readers_that_take_nothing_keep_nobody_waiting(warm: tuple[Vault, str]) 
             client.close()
 
 
-def test_a_log_of_every_request_has_these_too(tmp_path: Path, origin: Origin) -> None:
+def test_the_access_log_has_these_requests_too(tmp_path: Path, origin: Origin) -> None:
     with Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_DEBUG="true") as vault:
         vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(300, 300))}])
         (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))

@@ -1,4 +1,4 @@
-"""What the installer says before it does anything, and what it reads. Installing, updating, removing: tests/server/rehearsal.py."""
+"""Installer: its checks before it changes anything, and the settings that it reads. The rest: tests/server/rehearsal.py."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.support.vault import ROOT
 
 SCRIPT = ROOT / "systemd/install.sh"
-# A machine as the script sees it: each program that it asks answers what the test says.
+# A machine as the script sees it: each program that it calls prints what the test defines.
 GOOD = {
     "id": "echo 0",
     "dpkg": "echo arm64",
@@ -21,7 +21,7 @@ GOOD = {
 
 
 def said(tmp_path: Path, *arguments: str, system: str = "debian", **programs: str) -> tuple[int, str]:
-    """Run the script on such a machine; return its status and what it said on the way out."""
+    """Run the script on such a machine; return its exit status and its last message."""
     folder = tmp_path / "bin"
     folder.mkdir(exist_ok=True)
     for name, body in {**GOOD, **{name.replace("_", "-"): body for name, body in programs.items()}}.items():
@@ -29,9 +29,9 @@ def said(tmp_path: Path, *arguments: str, system: str = "debian", **programs: st
         (folder / name).chmod(0o755)
     release = tmp_path / "os-release"
     release.write_text(f'PRETTY_NAME="Some system"\nID={system}\n')
-    script = tmp_path / "systemd/install.sh"  # of a checkout that has nothing else: it must never come to use it
+    script = tmp_path / "systemd/install.sh"  # of a checkout without the program: it must stop before using it
     script.parent.mkdir(exist_ok=True)
-    # The one path that is no program: what the system calls itself.
+    # The only path that is not a program: the name of the system.
     script.write_text(SCRIPT.read_text(encoding="utf-8").replace("/etc/os-release", str(release)))
     script.chmod(0o755)
     done = subprocess.run(
@@ -45,7 +45,7 @@ def said(tmp_path: Path, *arguments: str, system: str = "debian", **programs: st
     return done.returncode, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.stdout
 
 
-def test_an_unsupported_machine_is_refused_in_words(tmp_path: Path) -> None:
+def test_an_unsupported_machine_is_refused_with_a_reason(tmp_path: Path) -> None:
     cases = {
         "32-bit (armhf)": {"dpkg": "echo armhf"},
         "32-bit (i386)": {"dpkg": "echo i386"},
@@ -68,7 +68,7 @@ def test_an_unsupported_machine_is_refused_in_words(tmp_path: Path) -> None:
         assert not (tmp_path / "opt").exists()
 
 
-def test_what_cannot_be_meant_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused_before_anything_is_done(tmp_path: Path) -> None:
     cases = {
         ("frobnicate",): "there is no command frobnicate.",
         ("--frobnicate",): "there is no option --frobnicate.",
@@ -83,8 +83,8 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(tmp_path: Path)
 
 
 @pytest.mark.parametrize("system", ["debian", "raspbian"])
-def test_a_supported_machine_gets_past_the_questions(tmp_path: Path, system: str) -> None:
-    """And then finds that this checkout holds no program."""
+def test_a_supported_machine_passes_the_checks(tmp_path: Path, system: str) -> None:
+    """And then finds that this checkout does not contain the program."""
     if Path("/opt/vinylvault").exists():
         pytest.skip("VinylVault is installed here")
     status, sentence = said(tmp_path, system=system, mkdir="exit 0")
@@ -92,7 +92,7 @@ def test_a_supported_machine_gets_past_the_questions(tmp_path: Path, system: str
     assert "pyproject.toml" in sentence
 
 
-def test_help_says_every_command(tmp_path: Path) -> None:
+def test_help_lists_every_command(tmp_path: Path) -> None:
     status, text = said(tmp_path, "--help")
     assert status == 0
     for command in ("install", "update", "backup", "restore", "doctor", "uninstall", "--purge", "--wheelhouse", "--with-nginx"):
@@ -107,8 +107,8 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_script_takes_every_part_of_the_program_along() -> None:
-    """A new module or folder that is not listed would be missing on every machine but this one."""
+def test_the_script_installs_every_part_of_the_program() -> None:
+    """A new module or folder that is not listed would be missing on every other machine."""
     text = SCRIPT.read_text(encoding="utf-8")
     parts = text.partition("PARTS=(")[2].partition(")")[0].split()
     left = {"Makefile", "package.json", "package-lock.json", "node_modules", "tests", "benchmarks", "test_image_cache.py"}

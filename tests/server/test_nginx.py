@@ -1,4 +1,4 @@
-"""nginx in front, for real: what it sends by itself, what it must not have, and that the service still knows what is used."""
+"""A real nginx as reverse proxy: what it serves by itself, what it must not serve, and that the service still records uses."""
 
 import http.client
 import os
@@ -29,7 +29,7 @@ COVERS = 12
 
 @dataclass
 class Served:
-    """A vault with covers, nginx in front, and one account."""
+    """A vault with covers, nginx as its reverse proxy, and one account."""
 
     vault: Vault
     front: Front
@@ -68,7 +68,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def make_stream(served: Served) -> None:
-    """Make an operator, a stream, and two images of it: one for everybody, one for nobody else. All through nginx."""
+    """Create an operator, a stream, and two images in it: one public, one private. All through nginx."""
     served.vault.command("users", "add", "owner", "--role", "operator", stdin=f"{PASSWORD}\n")
     owner = served.owner = Browser(served.front, "owner")
     made = owner.ask("POST", "/api/streams", b'{"title": "An evening", "slug": "evening"}', {"Content-Type": "application/json"})
@@ -88,7 +88,7 @@ def stopped(vault: Vault, number: int) -> None:
 
 
 @pytest.mark.parametrize(("variant", "suffix"), [("thumbnails", "webp"), ("detail", "webp"), ("detail", "jpg")])
-def test_a_hit_is_answered_as_the_service_answers_it_to_the_last_header(served: Served, variant: str, suffix: str) -> None:
+def test_a_hit_gets_the_same_response_as_from_the_service_to_the_last_header(served: Served, variant: str, suffix: str) -> None:
     path = served.path(1, variant, suffix)
     ours = served.vault.get(path)
     theirs = served.front.get(path)
@@ -103,7 +103,7 @@ def test_a_hit_is_answered_as_the_service_answers_it_to_the_last_header(served: 
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(ours.body)))
 
 
-def test_who_has_a_cover_is_told_so_and_gets_no_bytes(served: Served) -> None:
+def test_a_client_that_has_a_cover_gets_a_304(served: Served) -> None:
     for suffix in ("webp", "jpg"):
         path = served.path(1, "detail", suffix)
         etag = served.vault.get(path).headers["etag"]
@@ -120,7 +120,7 @@ def test_who_has_a_cover_is_told_so_and_gets_no_bytes(served: Served) -> None:
 
 
 def test_a_hit_never_reaches_python(served: Served) -> None:
-    """The service is stopped in the middle of whatever it does: what is on disk is served all the same, what is not is told."""
+    """The service is suspended: covers on disk are still served, others get an error."""
     stopped(served.vault, signal.SIGSTOP)
     try:
         for variant in ("thumbnails", "detail"):
@@ -131,7 +131,7 @@ def test_a_hit_never_reaches_python(served: Served) -> None:
     assert served.front.get("/keys").status == 200
 
 
-def test_a_miss_is_the_matter_of_the_service(served: Served) -> None:
+def test_a_miss_is_passed_to_the_service(served: Served) -> None:
     unknown = served.front.get(f"/cache/detail/{'0' * 64}.webp")
     assert (unknown.status, unknown.headers["cache-control"]) == (404, "no-store")
     first = served.front.get(served.path(2, "detail-2x"))
@@ -139,7 +139,7 @@ def test_a_miss_is_the_matter_of_the_service(served: Served) -> None:
     wait_until(lambda: served.front.get(served.path(2, "detail-2x")).status == 200)
 
 
-def test_nothing_else_of_the_cache_and_no_list_of_it_can_be_had(served: Served) -> None:
+def test_nothing_else_of_the_cache_and_no_listing_is_served(served: Served) -> None:
     shard, name = served.digests[0][:2], served.digests[0]
     image = served.hidden
     kept = next((served.vault.folder / "cache/streams/stream_detail").rglob("*.webp"))
@@ -180,7 +180,7 @@ def test_nothing_else_of_the_cache_and_no_list_of_it_can_be_had(served: Served) 
 
 
 def raw(front: Front, path: str, headers: dict[str, str]) -> Reply:
-    """Ask for a path as it is written: no client of ours tidies it."""
+    """Request a path exactly as it is written, without normalisation by a client."""
     client = http.client.HTTPConnection("127.0.0.1", front.port, timeout=30)
     try:
         client.putrequest("GET", path)
@@ -193,14 +193,14 @@ def raw(front: Front, path: str, headers: dict[str, str]) -> Reply:
         client.close()
 
 
-def test_every_public_variant_of_covers_is_named_and_no_other(served: Served) -> None:
+def test_every_public_variant_of_covers_is_listed_and_no_other(served: Served) -> None:
     text = (ROOT / "systemd/nginx.conf").read_text(encoding="utf-8")
     named = re.search(r"\^/cache/\(\?<variant>([^)]+)\)", text)
     assert named
     assert set(named[1].split("|")) == {variant.name for variant in cover_variants()}
 
 
-def test_a_private_picture_cannot_be_had_but_by_who_may_see_it(served: Served) -> None:
+def test_a_private_image_is_served_only_to_those_who_may_see_it(served: Served) -> None:
     for size in ("thumb", "detail", "large", "original"):
         path = f"/streams/evening/images/{served.hidden}/{size}"
         stranger = served.front.get(path)
@@ -226,7 +226,7 @@ def test_a_private_picture_cannot_be_had_but_by_who_may_see_it(served: Served) -
     assert served.front.get(f"/streams/evening/images/{served.shown}/detail").status == 200
 
 
-def test_the_bytes_of_a_private_picture_are_sent_by_nginx_once_it_is_allowed(served: Served) -> None:
+def test_the_bytes_of_a_private_image_are_sent_by_nginx_once_authorised(served: Served) -> None:
     path = f"/streams/evening/images/{served.hidden}/detail"
     owner = Browser(served.vault, "owner")
     offered = owner.ask("GET", path, None, {"X-Front": "nginx"})
@@ -241,7 +241,7 @@ def test_the_bytes_of_a_private_picture_are_sent_by_nginx_once_it_is_allowed(ser
     assert (again.status, again.body) == (304, b"")
 
 
-def test_a_private_picture_is_gone_with_its_permission(served: Served) -> None:
+def test_a_private_image_is_not_served_without_permission(served: Served) -> None:
     stored = served.owner.upload(photo(77, 400, 300), visibility="public").json()["results"][0]["image_id"]
     path = f"/streams/evening/images/{stored}/detail"
     assert served.front.get(path).status == 200
@@ -252,8 +252,8 @@ def test_a_private_picture_is_gone_with_its_permission(served: Served) -> None:
     assert served.owner.get(path).status == 404
 
 
-def test_a_large_file_is_sent_by_nginx_in_whole_and_in_part(served: Served) -> None:
-    """It would hold a thread of the service for as long as the line takes."""
+def test_a_large_file_is_sent_by_nginx_completely_and_in_ranges(served: Served) -> None:
+    """Otherwise it would occupy a thread of the service for the whole transfer."""
     body = os.urandom(3_000_000)
     served.vault.command("files", "get", served.origin.put("/scan%20one.bin", body, content_type="application/octet-stream"))
     listed = served.owner.get("/api/files").json()
@@ -270,7 +270,7 @@ def test_a_large_file_is_sent_by_nginx_in_whole_and_in_part(served: Served) -> N
     assert offered.headers["x-accel-redirect"].startswith("/_kept/files/")
 
 
-def test_nobody_who_comes_through_nginx_is_taken_for_the_machine_itself(served: Served) -> None:
+def test_requests_through_nginx_do_not_count_as_local(served: Served) -> None:
     assert served.vault.post("/api/cache/preload", {"urls": ["http://192.0.2.1/x.jpg"]}).status in (200, 202)
     for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Host": "localhost"}):
         sent = served.front.request(
@@ -280,13 +280,13 @@ def test_nobody_who_comes_through_nginx_is_taken_for_the_machine_itself(served: 
 
 
 def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) -> None:
-    """What nginx sent is used, what nobody asked for goes first: also when room is made before the minute is over."""
+    """Covers that nginx served count as used, the others are evicted first, also if that happens before the next flush."""
     vault, front = served.vault, served.front
-    for part in (front, vault):  # what other tests asked for is counted
+    for part in (front, vault):  # write the uses of other tests
         part.stop()
         part.start()
     wait_until(lambda: stats_of(vault)["queued"] == 0)
-    wait_until((front.folder / "covers").is_symlink)  # until then nginx asks the service
+    wait_until((front.folder / "covers").is_symlink)  # until then nginx passes requests to the service
     before = stats_of(vault)["hits"]
     with sqlite3.connect(vault.folder / "cache/index.db", timeout=20) as rows:  # all of it was last used yesterday
         rows.execute("UPDATE entries SET used_at = used_at - 86400")
@@ -297,7 +297,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     front.start()
     lines = served.hits().read_bytes().count(b"\n") + stats_of(vault)["hits"] - before
     assert lines >= 10_000
-    # A command beside the service makes room as the service would: one byte less than there is.
+    # A command evicts as the service would: one byte less than the present size.
     script = (
         "from config import load_settings; from image_cache.covers.build import open_covers\n"
         "parts = open_covers(load_settings()); cache = parts.covers.cache\n"
@@ -326,7 +326,7 @@ def stats_of(vault: Vault) -> dict[str, int]:
 
 
 def ask_often(front: Front, paths: list[str], count: int) -> None:
-    """Ask over one kept connection, a hundred requests at a time."""
+    """Send a hundred requests at a time over one connection."""
     with socket.create_connection(("127.0.0.1", front.port), timeout=30) as client:
         done = 0
         while done < count:
@@ -336,7 +336,7 @@ def ask_often(front: Front, paths: list[str], count: int) -> None:
             answered = b""
             while answered.count(b"\r\n\r\n") < 100:
                 piece = client.recv(65536)
-                if not piece:  # nginx hangs up after a thousand requests of one connection
+                if not piece:  # nginx closes a connection after a thousand requests
                     break
                 answered += piece
             done += answered.count(b"\r\n\r\n")
@@ -346,22 +346,22 @@ def ask_often(front: Front, paths: list[str], count: int) -> None:
         ask_often(front, paths, count - done)
 
 
-def test_slow_and_large_requests_are_cut_off(served: Served) -> None:
+def test_slow_and_large_requests_are_closed(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.front.port), timeout=30) as client:
         client.sendall(b"POST /api/cache/state HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 413")
     many = [socket.create_connection(("127.0.0.1", served.front.port), timeout=30) for _ in range(70)]
     try:
         for client in many:
-            client.sendall(f"GET {served.path(0)} HTTP/1.1\r\nHost: x\r\n".encode())  # a head without its end
-        # Requests that do not come are none yet: whoever asks properly is served.
+            client.sendall(f"GET {served.path(0)} HTTP/1.1\r\nHost: x\r\n".encode())  # incomplete headers
+        # They do not keep others from being served.
         assert served.front.get(served.path(0)).status == 200
     finally:
         for client in many:
             client.close()
 
 
-def test_without_the_service_what_is_not_here_is_said_in_words(served: Served) -> None:
+def test_without_the_service_a_miss_gets_an_error_page(served: Served) -> None:
     vault = served.vault
     assert vault.stop() == 0
     try:
@@ -376,8 +376,8 @@ def test_without_the_service_what_is_not_here_is_said_in_words(served: Served) -
     assert served.front.get("/", Accept="text/html").status == 200
 
 
-def test_covers_are_sent_by_nginx_only_once_the_service_has_looked_through_them(served: Served) -> None:
-    """After a power cut the memory with the link is empty and files may be torn: nobody ever sees one."""
+def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served: Served) -> None:
+    """After a power cut the link on tmpfs is gone and files may be torn: none of these is ever served."""
     vault, link = served.vault, served.front.folder / "covers"
     torn, short = served.file(4), served.file(5)
     whole = torn.read_bytes()

@@ -1,4 +1,4 @@
-"""What a web server in front is given, and what is learned from it: the list of hits, the link to the covers."""
+"""Integration with nginx: the log of hits, and the links to the folders that it may serve."""
 
 import threading
 from collections.abc import Iterator
@@ -27,19 +27,19 @@ def log(tmp_path: Path) -> HitLog:
     return HitLog(tmp_path / HITS, NAMESPACE)
 
 
-def test_the_list_is_taken_once_with_each_key_and_every_hit(log: HitLog) -> None:
+def test_the_log_is_drained_once_with_each_key_and_every_hit(log: HitLog) -> None:
     assert log.drain() == (set(), 0), "no list, no hits"
     log.path.write_bytes(b"".join(line(digest) for digest in DIGESTS) * 500 + line(DIGESTS[0], "thumbnails", "jpg"))
     keys, hits = log.drain()
     assert keys == {Key(NAMESPACE, "detail", digest) for digest in DIGESTS} | {Key(NAMESPACE, "thumbnails.jpg", DIGESTS[0])}
     assert hits == 10_001
     assert log.drain() == (set(), 0)
-    with log.path.open("ab") as writer:  # it goes on in the same file
+    with log.path.open("ab") as writer:  # nginx keeps writing to the same file
         writer.write(line(DIGESTS[3]))
     assert log.drain() == ({Key(NAMESPACE, "detail", DIGESTS[3])}, 1)
 
 
-def test_what_is_no_hit_in_the_list_harms_nothing(log: HitLog) -> None:
+def test_invalid_lines_in_the_log_are_ignored(log: HitLog) -> None:
     junk = [
         b"\n",
         b"/\n",
@@ -55,7 +55,7 @@ def test_what_is_no_hit_in_the_list_harms_nothing(log: HitLog) -> None:
     assert hits == len(junk) + 1
 
 
-def test_a_list_that_is_a_link_or_a_folder_is_left_alone(log: HitLog, tmp_path: Path) -> None:
+def test_a_log_that_is_a_link_or_a_folder_is_ignored(log: HitLog, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_bytes(line(DIGESTS[0]))
     log.path.symlink_to(target)
@@ -66,7 +66,7 @@ def test_a_list_that_is_a_link_or_a_folder_is_left_alone(log: HitLog, tmp_path: 
     assert log.drain() == (set(), 0)
 
 
-def test_two_who_take_at_once_count_each_hit_once(log: HitLog) -> None:
+def test_two_processes_that_drain_at_once_count_each_hit_once(log: HitLog) -> None:
     log.path.write_bytes(b"".join(line(digest) for digest in DIGESTS) * 2000)
     start, counts = threading.Barrier(4), list[int]()
 
@@ -89,7 +89,7 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
     made.index.close()
 
 
-def test_hits_that_only_the_list_knows_decide_what_is_evicted(cache: Cache, tmp_path: Path) -> None:
+def test_hits_from_the_log_decide_what_is_evicted(cache: Cache, tmp_path: Path) -> None:
     keys = [Key(NAMESPACE, "detail", digest) for digest in DIGESTS[:4]]
     cache.put({key: webp(key.digest) for key in keys})
     assert isinstance(cache.clock, FakeClock)
@@ -102,7 +102,7 @@ def test_hits_that_only_the_list_knows_decide_what_is_evicted(cache: Cache, tmp_
     assert cache.counts()["front_hits"] == 2
 
 
-def test_covers_are_linked_when_the_index_is_whole_and_no_file_is_torn(cache: Cache, tmp_path: Path) -> None:
+def test_covers_are_linked_when_the_index_is_complete_and_no_file_is_torn(cache: Cache, tmp_path: Path) -> None:
     keys = [Key(NAMESPACE, "detail", digest) for digest in DIGESTS[:4]]
     cache.put({key: webp(key.digest) for key in keys})
     torn, short, gone, whole = (cache.disk.root / key.path for key in keys)
@@ -123,7 +123,7 @@ def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> 
     front = NginxLinks(tmp_path / "front", cache, {})
     front.open()
     assert not (front.folder / COVERS).is_symlink()
-    cache.index.complete()
+    cache.index.mark_complete()
     front.open()
     assert (front.folder / COVERS).is_symlink()
     cache.index.close()

@@ -1,4 +1,4 @@
-"""The server as a process: how it starts, refuses to start, serves slow clients, and stops. Real gunicorn, real signals."""
+"""The server process: starting, refusing to start, slow clients, stopping. Real gunicorn, real signals."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from tests.support.vault import ROOT, SERVE, Vault, compiled_in, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 WAIT_S = 60.0
-LATE_S = 10.0  # a busy machine may be so late; who waited for one of the slow clients below would wait for 15 s
+LATE_S = 10.0  # slack for a busy machine; waiting for one of the slow clients below would take 15 s
 PSS_LIMIT_MB = 55  # of 2^20 bytes
 
 
 def refused(folder: Path, **env: str) -> str:
-    """Start a server that must not start; return what it said."""
+    """Start a server that must refuse to start; return its output."""
     vault = Vault(folder, **env)
     done = subprocess.run(
         SERVE,
@@ -63,7 +63,7 @@ def test_a_server_that_cannot_start_says_why_in_one_sentence(tmp_path: Path, nam
     assert says in said
 
 
-def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_at_once(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
         )
 
 
-def test_a_start_says_where_the_page_is_and_how_to_claim_it(vault: Vault) -> None:
+def test_a_start_prints_the_url_and_the_setup_code(vault: Vault) -> None:
     said = vault.log.read_text()
     assert f"http://127.0.0.1:{vault.port}/" in said
     code = re.search(r"/claim with the code ([0-9A-Z]{4}-[0-9A-Z]{4})", said)
@@ -87,7 +87,7 @@ def test_a_start_says_where_the_page_is_and_how_to_claim_it(vault: Vault) -> Non
 
 @pytest.fixture
 def fetching(tmp_path: Path) -> Iterator[tuple[Vault, Origin]]:
-    """A vault in the middle of fetching: the origin holds every answer back."""
+    """A vault that is fetching: the origin holds back every response."""
     with Origin() as origin:
         gate = threading.Event()
         rows = [
@@ -108,7 +108,7 @@ def test_a_stop_in_the_middle_of_fetching_is_clean_and_loses_nothing(fetching: t
     assert vault.process is not None
     process, vault.process = vault.process, None
     if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does: arbiter and worker get it, and the worker twice
+        os.killpg(process.pid, number)  # as from a terminal: arbiter and worker get it, the worker twice
     else:
         process.send_signal(number)
     assert process.wait(WAIT_S) == 0
@@ -124,7 +124,7 @@ def test_a_stop_in_the_middle_of_fetching_is_clean_and_loses_nothing(fetching: t
     wait_until(lambda: vault.get("/api/cache/stats").json()["total_entries"] == 60, WAIT_S)
 
 
-def test_a_stop_does_not_wait_for_clients_that_keep_their_connection(vault: Vault) -> None:
+def test_a_stop_does_not_wait_for_idle_connections(vault: Vault) -> None:
     with socket.create_connection(("127.0.0.1", vault.port)) as idle, socket.create_connection(("127.0.0.1", vault.port)) as half:
         idle.sendall(b"GET /keys HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(100).startswith(b"HTTP/1.1 200")
@@ -134,7 +134,7 @@ def test_a_stop_does_not_wait_for_clients_that_keep_their_connection(vault: Vaul
         assert time.monotonic() - started < LATE_S
 
 
-def test_no_control_socket_is_made_and_nothing_outside_the_data_folder(tmp_path: Path) -> None:
+def test_no_control_socket_and_nothing_outside_the_data_folder_is_created(tmp_path: Path) -> None:
     home, run = tmp_path / "home", tmp_path / "run"
     home.mkdir()
     run.mkdir()
@@ -144,9 +144,9 @@ def test_no_control_socket_is_made_and_nothing_outside_the_data_folder(tmp_path:
         assert list(run.rglob("*")) == []
 
 
-def test_files_and_folders_are_closed_to_everybody_else(tmp_path: Path, origin: Origin) -> None:
+def test_files_and_folders_are_private(tmp_path: Path, origin: Origin) -> None:
     vault = Vault(tmp_path / "vault", trusted=(origin.base,))
-    previous = os.umask(0o000)  # the worst that a server may be started with
+    previous = os.umask(0o000)  # the most permissive umask
     try:
         vault.start()
     finally:
@@ -177,8 +177,8 @@ SLOW = {
 }
 
 
-def test_100_slow_clients_of_any_kind_do_not_keep_a_normal_one_waiting(vault: Vault) -> None:
-    """gunicorn's own threaded worker answered nobody any more after six clients that sent nothing."""
+def test_100_slow_clients_of_any_kind_do_not_delay_a_normal_one(vault: Vault) -> None:
+    """gunicorn's own threaded worker stopped responding after six clients that sent nothing."""
     for what, data in SLOW.items():
         clients = []
         for _ in range(100):
@@ -196,7 +196,7 @@ def test_100_slow_clients_of_any_kind_do_not_keep_a_normal_one_waiting(vault: Va
 
 
 def talk(vault: Vault, *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """Send parts over a bare connection and return all that is answered until the other side hangs up."""
+    """Send chunks over a raw connection and return everything received until it is closed."""
     with socket.create_connection(("127.0.0.1", vault.port), timeout=30) as client:
         for part in parts:
             client.sendall(part)
@@ -207,7 +207,7 @@ def talk(vault: Vault, *parts: bytes, pause_s: float = 0.0) -> bytes:
         return answer
 
 
-def test_requests_that_come_in_pieces_are_put_together(vault: Vault) -> None:
+def test_requests_that_arrive_in_pieces_are_assembled(vault: Vault) -> None:
     head = b"POST /api/cache/state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
     body = b'{"digests": ["' + b"0" * 64 + b'"]}'
     sized = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -249,7 +249,7 @@ def test_requests_that_come_in_pieces_are_put_together(vault: Vault) -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_requests_that_cannot_be_read_are_refused_with_all_headers(vault: Vault, request_line: bytes, status: int) -> None:
+def test_malformed_requests_are_rejected_with_all_headers(vault: Vault, request_line: bytes, status: int) -> None:
     if status == 413 and b"chunked" in request_line:
         head, _, chunk = request_line.partition(b"\r\n\r\n")
         request_line = head + b"\r\n\r\n" + chunk * 17 + b"0\r\n\r\n"
@@ -265,7 +265,7 @@ def test_requests_that_cannot_be_read_are_refused_with_all_headers(vault: Vault,
     assert vault.get("/keys").status == 200
 
 
-def test_more_connections_than_there_is_room_for_push_the_waiting_ones_out(tmp_path: Path) -> None:
+def test_beyond_the_limit_the_connections_waiting_longest_are_closed(tmp_path: Path) -> None:
     with Vault(tmp_path / "vault", VINYL_VAULT_THREADS="2") as vault:
         clients = [socket.create_connection(("127.0.0.1", vault.port)) for _ in range(600)]
         started = time.monotonic()
@@ -310,8 +310,8 @@ def test_every_log_record_is_one_line_and_names_no_secret(tmp_path: Path, origin
     assert "hunter2" not in said
 
 
-def test_a_broken_catalogue_stops_pages_not_pictures_and_costs_no_index(tmp_path: Path, origin: Origin) -> None:
-    """It once made the housekeeper set a healthy index aside, again and again."""
+def test_a_broken_catalogue_stops_pages_not_covers_and_costs_no_index(tmp_path: Path, origin: Origin) -> None:
+    """It once made housekeeping set a healthy index aside, again and again."""
     with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
         vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(300, 300))}])
         (digest,) = set(re.findall(r"[0-9a-f]{64}", vault.get("/", Accept="text/html").body.decode()))

@@ -1,4 +1,4 @@
-"""The files of systemd/: what systemd says of them, and what the service says to systemd. Under a real systemd: tests/server/rehearsal.py."""
+"""systemd units and notifications, checked with systemd's tools. With a real systemd: tests/server/rehearsal.py."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.server.sd_notify import Notifier, SystemdWatchdog, answers
-from image_cache.web.request_body import ENDPOINTS, OWN_COVER, TABLES
+from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds
+from image_cache.web.request_body import declared_limits
 from tests.support.front import PROGRAM
 from tests.support.inside import Inside
 from tests.support.vault import ROOT, Vault, wait_until
@@ -38,7 +38,7 @@ def lines_of(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The part of a system that `systemd-analyze verify` looks at: our units, the programs they start, the targets they name."""
+    """What `systemd-analyze verify` needs: our units, the programs that they start, the targets that they name."""
     root = tmp_path_factory.mktemp("root")
     units = root / "etc/systemd/system"
     units.mkdir(parents=True)
@@ -70,8 +70,8 @@ def test_systemd_finds_nothing_wrong_with_a_unit(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_exposed_no_more_than_was_agreed(name: str) -> None:
-    """Out of ten; a unit with nothing but a user of its own has 9.2."""
+def test_a_service_is_exposed_no_more_than_its_limit(name: str) -> None:
+    """Out of ten; a unit with only its own user has 9.2."""
     done = subprocess.run(
         [tool("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSURE * 10:.0f}", str(SYSTEMD / name)],
         capture_output=True,
@@ -85,7 +85,7 @@ def test_a_service_is_exposed_no_more_than_was_agreed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["vinylvault-cleanup.service", "vinylvault-backup.service"])
-def test_what_runs_at_night_is_as_confined_as_the_service(name: str) -> None:
+def test_the_nightly_units_are_as_sandboxed_as_the_service(name: str) -> None:
     def bolts(unit: str) -> set[str]:
         lines = lines_of(unit)
         start = lines.index("NoNewPrivileges=yes")
@@ -98,7 +98,7 @@ def test_what_runs_at_night_is_as_confined_as_the_service(name: str) -> None:
     assert bolts(name) == bolts("vinylvault.service")
 
 
-def test_the_user_and_the_folders_are_made_and_closed(tmp_path: Path) -> None:
+def test_the_user_and_private_folders_are_created(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     for program, source in (("systemd-sysusers", "sysusers.conf"), ("systemd-tmpfiles", "tmpfiles.conf")):
         more = ["--create"] if program == "systemd-tmpfiles" else []
@@ -127,11 +127,11 @@ def test_nginx_finds_nothing_wrong_with_its_configuration(tmp_path: Path) -> Non
     assert "warn" not in done.stderr
 
 
-# --- what the service says
+# --- notifications
 
 
 class Manager:
-    """The end of the line where a service manager listens."""
+    """The socket on which a service manager listens."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "notify"
@@ -162,7 +162,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 
 @pytest.mark.slow
-def test_the_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(tmp_path: Path, manager: Manager) -> None:
+def test_the_service_notifies_when_it_is_ready_alive_and_stopping(tmp_path: Path, manager: Manager) -> None:
     vault = Vault(tmp_path / "vault", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="400000")
     with vault:
         manager.wait_for("READY=1")
@@ -181,7 +181,7 @@ def test_the_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(tmp_p
         manager.wait_for("WATCHDOG=1", heard + 2)
         assert "STOPPING=1" not in manager.hear()
         assert vault.process is not None
-        vault.process.send_signal(signal.SIGHUP)  # a reload is no stop, and must not lose the line
+        vault.process.send_signal(signal.SIGHUP)  # a reload is not a stop, and must keep the socket
         manager.wait_for("READY=1", 2)
         manager.wait_for("WATCHDOG=1", manager.hear().count("WATCHDOG=1") + 2)
         assert "STOPPING=1" not in manager.said
@@ -190,14 +190,14 @@ def test_the_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(tmp_p
 
 
 def _is_stopped(pid: int) -> bool:
-    """Tell whether the kernel has stopped every thread of a process."""
+    """Return True if the kernel has stopped every thread of a process."""
     states = [path.read_text(encoding="ascii").rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
     return set(states) == {"T"}
 
 
 @pytest.mark.slow
-def test_a_broken_catalogue_starves_no_watchdog(tmp_path: Path, manager: Manager) -> None:
-    """To start it again would mend nothing, and the pictures that are still served would be gone meanwhile."""
+def test_a_broken_catalogue_does_not_trigger_the_watchdog(tmp_path: Path, manager: Manager) -> None:
+    """A restart would repair nothing, and interrupt the covers that are still served."""
     environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"}
     vault = Vault(tmp_path / "vault", **environment)
     vault.start()
@@ -210,27 +210,27 @@ def test_a_broken_catalogue_starves_no_watchdog(tmp_path: Path, manager: Manager
         manager.wait_for("WATCHDOG=1", manager.hear().count("WATCHDOG=1") + 3)
 
 
-def test_who_takes_a_question_and_never_answers_starves_the_watchdog(manager: Manager) -> None:
-    """As when every request thread waits for something that does not come: the kernel takes the connection all the same."""
+def test_a_service_that_accepts_requests_and_never_responds_triggers_the_watchdog(manager: Manager) -> None:
+    """As if every request thread were blocked: the kernel still accepts the connection."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        assert not answers("127.0.0.1", port, timeout_s=0.2)
+        assert not responds("127.0.0.1", port, timeout_s=0.2)
         asked = threading.Event()
 
         def is_well() -> bool:
             asked.set()
-            return answers("127.0.0.1", port, timeout_s=0.2)
+            return responds("127.0.0.1", port, timeout_s=0.2)
 
         watchdog = SystemdWatchdog(Notifier(str(manager.path)), 0.2, is_well)
         watchdog.start()
         assert asked.wait(60)
         watchdog.close()
     assert manager.hear() == []
-    assert not answers("127.0.0.1", port, timeout_s=0.2)
+    assert not responds("127.0.0.1", port, timeout_s=0.2)
 
 
 @pytest.mark.slow
-def test_a_manager_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_a_missing_service_manager_is_not_an_error(tmp_path: Path) -> None:
     with Vault(tmp_path / "vault", NOTIFY_SOCKET=str(tmp_path / "nobody"), WATCHDOG_USEC="1000000") as vault:
         assert vault.get("/health").status == 200
         assert vault.stop() == 0
@@ -248,7 +248,7 @@ def health(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_health_check_says_how_it_is_and_judges_as_it_is_told(tmp_path: Path) -> None:
+def test_the_health_check_reports_the_state_and_follows_its_options(tmp_path: Path) -> None:
     with Vault(tmp_path / "vault", VINYL_VAULT_TRUSTED_HOSTS="pictures.example") as vault:
         well = health("--wait", "60", "--strict", **vault.env)
         assert (well.returncode, well.stdout, well.stderr) == (0, "VinylVault is healthy.\n", "")
@@ -260,7 +260,7 @@ def test_the_health_check_says_how_it_is_and_judges_as_it_is_told(tmp_path: Path
             path.unlink()
         (vault.folder / "state/catalog.db").write_bytes(b"no database" * 1000)
         vault.start()
-        assert health(**vault.env).returncode == 0, "it answers"
+        assert health(**vault.env).returncode == 0, "it responds"
         strict = health("--strict", **vault.env)
         assert strict.returncode == 2
         assert strict.stdout.startswith("VinylVault is unhealthy. Catalogue: It cannot be read.")
@@ -269,11 +269,11 @@ def test_the_health_check_says_how_it_is_and_judges_as_it_is_told(tmp_path: Path
 
 
 def test_nginx_lets_everything_through_that_may_be_large(tmp_path: Path) -> None:
-    """What the service itself reads beyond a megabyte, by its own list."""
+    """What the service itself reads beyond a megabyte, as its views declare."""
     (pattern,) = re.findall(r"location ~ (\^/\(\(api/\)\?streams\S+) \{", (SYSTEMD / "nginx.conf").read_text(encoding="utf-8"))
     with Inside(tmp_path, settled=False) as inside:
-        large = {TABLES, OWN_COVER, *ENDPOINTS}
-        paths = [rule.rule for rule in inside.app.url_map.iter_rules() if rule.endpoint in large and "POST" in rule.methods]
-    assert len(paths) == len(large)
+        rules = list(inside.app.url_map.iter_rules())
+        paths = [rule.rule for rule in rules if declared_limits(inside.app.view_functions[rule.endpoint]) is not None]
+    assert len(paths) == 4
     for path in paths:
         assert re.search(pattern, re.sub(r"<int:\w+>", "12", path).replace("<slug>", "evening")), path

@@ -1,4 +1,4 @@
-"""One suite for every storage: a folder, and a bucket of a real S3 server."""
+"""One suite for all storages: a local folder, and a bucket of a real S3 server."""
 
 import errno
 import os
@@ -54,7 +54,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return StorageFactory.create_backend("s3", **server.options, prefix=prefix)
 
 
-def test_what_is_put_can_be_had_listed_and_deleted(storage: Storage) -> None:
+def test_stored_bytes_can_be_read_listed_and_deleted(storage: Storage) -> None:
     assert storage.get("evening/a.jpg") is None
     assert not storage.exists("evening/a.jpg")
     assert storage.put("evening/a.jpg", b"bytes") == 5
@@ -67,7 +67,7 @@ def test_what_is_put_can_be_had_listed_and_deleted(storage: Storage) -> None:
     assert list(storage.list("evening")) == []
 
 
-def test_a_name_put_again_holds_the_new_bytes(storage: Storage) -> None:
+def test_a_name_stored_again_has_the_new_bytes(storage: Storage) -> None:
     storage.put("again/a.bin", b"old")
     storage.put("again/a.bin", b"newer")
     assert storage.get("again/a.bin") == b"newer"
@@ -84,13 +84,13 @@ def test_a_folder_is_listed_without_its_neighbours(storage: Storage) -> None:
         storage.delete(name)
 
 
-def test_large_bytes_and_streams_go_in_whole(storage: Storage) -> None:
+def test_large_bytes_and_streams_are_stored_completely(storage: Storage) -> None:
     body = os.urandom(1000) * 7000
     assert storage.put("large/a.bin", (body[at : at + 100_000] for at in range(0, len(body), 100_000))) == len(body)
     assert storage.get("large/a.bin") == body
 
 
-def test_a_stream_that_breaks_leaves_nothing(storage: Storage) -> None:
+def test_a_stream_that_fails_leaves_nothing(storage: Storage) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * 100_000
         raise RuntimeError("cut")
@@ -114,7 +114,7 @@ def test_files_are_uploaded_and_downloaded_as_documented(storage: Storage, tmp_p
     storage.delete("stream-123/image-456.jpg")
 
 
-def test_an_address_gives_the_bytes(storage: Storage) -> None:
+def test_a_url_gives_the_bytes(storage: Storage) -> None:
     storage.put("url/a.bin", b"bytes")
     with urllib.request.urlopen(storage.url("url/a.bin"), timeout=30) as answer:
         assert answer.read() == b"bytes"
@@ -122,7 +122,7 @@ def test_an_address_gives_the_bytes(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("name", CLIMBS)
-def test_a_name_that_could_lead_elsewhere_is_refused(storage: Storage, name: str) -> None:
+def test_a_name_that_could_leave_the_storage_is_rejected(storage: Storage, name: str) -> None:
     for ask in (storage.get, storage.delete, storage.exists, lambda one: storage.put(one, b"x")):
         with pytest.raises(StorageError, match="not a name"):
             ask(name)
@@ -144,14 +144,14 @@ def test_many_writers_of_many_names_lose_nothing(storage: Storage) -> None:
         storage.delete(name)
 
 
-def test_the_doctor_finds_a_storage_well_and_leaves_nothing(storage: Storage) -> None:
+def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:
     findings = examine(storage)
     assert [finding for finding in findings if not finding.is_well] == []
     assert len(findings) == 8
     assert list(storage.list("doctor")) == []
 
 
-def test_the_doctor_names_what_is_missing(s3: S3Server) -> None:
+def test_the_check_names_what_fails(s3: S3Server) -> None:
     for options, words in (
         ({"aws_secret_key": "wrong-secret"}, "refuses these keys"),
         ({"bucket_name": "no-such-bucket"}, "no such bucket"),
@@ -163,7 +163,7 @@ def test_the_doctor_names_what_is_missing(s3: S3Server) -> None:
         assert words in findings[0].note
 
 
-def test_the_doctor_is_a_command(tmp_path: Path, s3: S3Server) -> None:
+def test_the_check_is_a_command(tmp_path: Path, s3: S3Server) -> None:
     (tmp_path / "secret").write_text(s3.options["aws_secret_key"] + "\n", encoding="utf-8")
     settings = {
         "STORAGE": "s3",
@@ -180,7 +180,7 @@ def test_the_doctor_is_a_command(tmp_path: Path, s3: S3Server) -> None:
         assert (done.exit_code, "MISSING" in done.output) == (1, True)
 
 
-def test_a_store_that_is_away_says_so_soon_and_is_back_when_it_is(tmp_path: Path) -> None:
+def test_an_unreachable_store_fails_soon_and_works_again_once_it_is_back(tmp_path: Path) -> None:
     with S3Server(tmp_path / "s3") as server:
         storage = StorageFactory.create_backend("s3", **server.options)
         storage.put("a/b.bin", b"bytes")
@@ -189,19 +189,19 @@ def test_a_store_that_is_away_says_so_soon_and_is_back_when_it_is(tmp_path: Path
             started = time.monotonic()
             with pytest.raises(StorageError) as caught:
                 ask()
-            assert time.monotonic() - started < 20  # and not the minutes of a library that goes on trying
+            assert time.monotonic() - started < 20  # not the minutes of a library that keeps retrying
             assert caught.value.retryable
             assert "Signature" not in str(caught.value)
         server.start()
         assert storage.get("a/b.bin") == b"bytes"
 
 
-def test_an_unknown_kind_is_no_storage() -> None:
+def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="none of local, s3"):
         StorageFactory.create_backend("ftp")
 
 
-def test_a_folder_keeps_its_files_to_itself_and_follows_no_link(tmp_path: Path) -> None:
+def test_files_are_private_and_no_link_is_followed(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "originals")
     storage.put("evening/a.jpg", b"bytes")
     path = tmp_path / "originals/evening/a.jpg"
@@ -230,7 +230,7 @@ def test_bytes_and_their_names_are_on_the_disk_before_put_returns(tmp_path: Path
     assert synced == [str(tmp_path / "originals/evening")]
 
 
-def test_a_full_disk_refuses_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "originals", floor_bytes=1 << 60)
     with pytest.raises(StorageError, match="would be free") as caught:
         storage.put("evening/a.jpg", b"bytes")
@@ -239,7 +239,7 @@ def test_a_full_disk_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "originals").rglob("*") if path.is_file()] == []
 
 
-def test_what_a_killed_writer_left_is_swept_and_never_listed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_swept_and_never_listed(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "originals")
     storage.put("evening/a.jpg", b"bytes")
     left = tmp_path / f"originals/evening/{TEMP_PREFIX}1-x"

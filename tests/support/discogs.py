@@ -184,7 +184,7 @@ class State:
 
         `add` numbers of new records, `remove` places in the collection, `change` {place: values of the description}, `copy` a place of
         which a second copy is added, `faults` a list of {path, kind, after?, skip?, times?, every?}, `before_page` {page: an order
-        carried out before that page is answered}, `token`, `private`, `others` calls of somebody else in the window, `forget` the log,
+        carried out before that page is answered}, `token`, `private`, `others` calls of other clients in the window, `forget` the log,
         `kill_signatures`: addresses given out so far die. `reset` makes it a new server with so many records, before all of that.
         """
         with self.lock:
@@ -392,7 +392,7 @@ def main() -> None:
     _Handler.state = State(chosen.records, chosen.window, images)
     print(server.server_address[1], flush=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    while not chosen.parent or os.getppid() == chosen.parent:  # a test that was killed leaves nothing behind
+    while not chosen.parent or os.getppid() == chosen.parent:  # ends with the test, also when that is killed
         time.sleep(0.5)
 
 

@@ -17,7 +17,7 @@ def key(name: object, variant: str = "thumbnails") -> Key:
 
 
 def webp(name: object, size: int = 1000) -> bytes:
-    """Bytes in the frame of a WebP, different for each name; nobody decodes them."""
+    """Bytes in the frame of a WebP, different for each name; they cannot be decoded."""
     body = (f"{name}:".encode() * size)[: size - 13] + b"."
     return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
 

@@ -60,7 +60,7 @@ class Front:
         self.prefix.mkdir(exist_ok=True)
         path = self.prefix / "nginx.conf"
         path.write_text(configuration(self.port, self.vault.port, self.folder), encoding="utf-8")
-        # As root its workers would become somebody else; the unit starts it as the user of the service.
+        # Started as root it would switch its workers to another user; the unit starts it as the user of the service.
         owner = ["-g", "user root;"] if os.geteuid() == 0 else []
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

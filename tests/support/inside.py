@@ -67,7 +67,7 @@ class Inside:
     def client(
         self, *, address: str = "127.0.0.1", host: str = "localhost:5000", cookies: bool = True, **headers: str
     ) -> FlaskClient:
-        """Return somebody who asks: from the machine itself unless another address is given."""
+        """Return a client that sends requests: from the server itself unless another address is given."""
         client = self.app.test_client(use_cookies=cookies)
         assert isinstance(client, Visitor)
         client.host = host
@@ -76,7 +76,7 @@ class Inside:
         return client
 
     def stranger(self, **headers: str) -> FlaskClient:
-        """Return somebody on the local network, without an account, with a browser."""
+        """Return a browser on the local network, without an account."""
         return self.client(address=LAN, host="vault.local:5000", accept="text/html", **headers)
 
     def slow_way(self) -> Client:
@@ -87,7 +87,7 @@ class Inside:
         self.services.accounts.add(name, PASSWORD, role)
 
     def logged_in(self, role: str = "operator") -> FlaskClient:
-        """Return a browser on the local network in which somebody is logged in."""
+        """Return a browser on the local network that is logged in."""
         self.account(role)
         return self.logged_in_again()
 
@@ -126,5 +126,5 @@ def page_token(client: FlaskClient) -> str:
 
 
 def shape(answer: TestResponse) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return everything of an answer that somebody could see."""
+    """Return everything of a response that its reader can see."""
     return answer.status_code, sorted(answer.headers.items()), answer.data

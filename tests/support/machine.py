@@ -64,7 +64,7 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin $5 </dev/null
 
 
 def base() -> Path:
-    """Return a Debian root nobody has changed; made when there is none of today."""
+    """Return an unchanged Debian root; it is built once a day."""
     root = BASE_DIR / SUITE
     stamp = root / ".complete"
     with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Music files that are real to whoever reads their tags, a few hundred bytes each: frames without sound, and the tags of mutagen."""
+"""Music files with real tags, written by mutagen, and frames without sound: a few hundred bytes each."""
 
 import struct
 from collections.abc import Mapping

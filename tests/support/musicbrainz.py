@@ -7,7 +7,7 @@
 
 The web service refuses what names no agent (403), answers 503 for a while when asked more than once a second, searches by the
 few fields that the program asks for, and links releases with Discogs. The archive answers 307 to a second host, which answers 302
-to a third, as the real one does; its originals are huge, so whoever asks for one has done wrong and is told so with 20 MB.
+to a third, as the real one does; its originals are huge, and a client that asks for one by mistake gets 20 MB.
 """
 
 import argparse
@@ -253,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self.wfile.write(body)
-        except OSError:  # whoever asked has seen enough
+        except OSError:  # the client has hung up
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:

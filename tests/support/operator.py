@@ -1,4 +1,4 @@
-"""The operator's command as somebody over SSH has it: run on a vault, its words and its exit status looked at."""
+"""The operator's command, run on a vault as over SSH: its output and its exit status."""
 
 import contextlib
 import io

@@ -60,7 +60,7 @@ def riff_chunks(webp: bytes) -> set[bytes]:
 
 
 def profile_with_red_and_green_swapped() -> bytes:
-    """sRGB whose red is called green and the other way round: whoever ignores it shows the wrong colour."""
+    """sRGB whose red is called green and the other way round: a decoder that ignores it shows the wrong colour."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for a, b in ((b"rXYZ", b"gXYZ"), (b"rTRC", b"gTRC")):
         profile = profile.replace(a, b"\0tmp").replace(b, a).replace(b"\0tmp", b)

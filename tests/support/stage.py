@@ -1,4 +1,4 @@
-"""A vault with a stream and everybody who could look at it: a stranger, somebody else, a subscriber, a co-owner, the owner."""
+"""A vault with a stream and its possible viewers: a visitor, another account, a subscriber, a co-owner, the owner."""
 
 import io
 from typing import Any
@@ -44,7 +44,7 @@ class Stage:
         return self.streams.uploads.store(self.stream, upload)
 
     def client(self, actor: str) -> FlaskClient:
-        """Return the browser of somebody, logged in once."""
+        """Return the browser of an account, logged in once."""
         if actor not in self._clients:
             client = self.inside.stranger()
             if actor != "stranger":

@@ -55,7 +55,7 @@ def test_a_gate_holds_answers_and_the_peak_is_counted() -> None:
         assert (origin.peak("/a.jpg"), origin.peak(), origin.peak("/b.jpg")) == (3, 3, 0)
 
 
-def test_a_script_speaks_bare_bytes_and_closing_frees_whoever_is_held() -> None:
+def test_a_script_sends_raw_bytes_and_closing_releases_held_clients() -> None:
     before = set(threading.enumerate())  # some of other tests may be ending
 
     def drip(sock: socket.socket, asked: Asked) -> None:

@@ -155,7 +155,7 @@ class Vault:
 def compiled_in(folder: Path) -> dict[str, str]:
     """Return the environment of a server that finds its modules compiled from its second start on, as an installed one does.
 
-    Whoever compiles keeps some of the memory that it takes, 3 MB of it.
+    A process that compiles its modules keeps 3 MB of the memory that this takes.
     """
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
 
@@ -167,7 +167,7 @@ def _reply(status: int, answer: Any) -> Reply:
 def wait_until(condition: Any, timeout_s: float = 30.0, every_s: float = 0.05) -> None:
     """Wait for something that another process does. Raises `AssertionError` when it does not happen in time.
 
-    The pauses grow to a second, so that whoever has to wait for long is not told by a server that he asks too often.
+    The pauses grow to a second, so that a long wait does not run into the server's rate limit.
     """
     began = time.monotonic()
     while not condition():

@@ -1,4 +1,4 @@
-"""Somebody logged in at a running vault, by plain HTTP: a session, a token for forms, uploads."""
+"""A browser that is logged in at a running vault, by plain HTTP: a session, a token for forms, uploads."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ SLUG = "evening"
 
 
 class Browser:
-    """Somebody logged in at a running vault, by plain HTTP."""
+    """A client with a session at a running vault, by plain HTTP."""
 
     def __init__(self, vault: Vault, name: str = "") -> None:
         self.vault = vault

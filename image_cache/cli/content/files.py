@@ -13,10 +13,9 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, OriginError
+from image_cache.files.cache import FileCache
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
-from image_cache.files.maintenance import verify
-from image_cache.files.store import FileCache
 from image_cache.units import counted, size
 
 
@@ -46,7 +45,7 @@ def list_files(context: CommandContext) -> None:
     with _opened(context) as cache:
         listed = entries(cache)
         _, used_bytes = cache.totals()
-        budget_bytes = cache.bounds().budget_bytes
+        budget_bytes = cache.limits().budget_bytes
     context.out.table(
         ("Size", "State", "SHA-256", "File", "Until"), [_cells(entry) for entry in listed], right=(0,), aligned=(9, 16, 12)
     )
@@ -72,7 +71,7 @@ def verify_files(context: CommandContext, no_fetch: bool) -> int:
             done += count
             out.bar(done, total, f"{size(done)} of {size(total)} verified")
 
-        corrupt = [file for file in stored if not verify(cache, file, step)]
+        corrupt = [file for file in stored if not cache.verify(file, step)]
         out.end_bar()
         left = 0
         for file in corrupt:

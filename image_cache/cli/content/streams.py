@@ -18,7 +18,7 @@ SHOWN_REJECTS = 20
 def list_streams(context: CommandContext) -> None:
     """List every stream with its owner and the number of its images."""
     with opened_services(context) as services:
-        streams, tallies = services.streams.rows.streams(), services.streams.rows.tallies()
+        streams, tallies = services.streams.rows.streams(), services.streams.rows.totals()
     rows = [
         (stream.slug, stream.owner_name or "(nobody)", str(sum(n for n, _, _ in tallies.get(stream.id, {}).values())))
         for stream in streams

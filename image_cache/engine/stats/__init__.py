@@ -1,1 +1,1 @@
-"""Statistics of the engine: counters, history, miss-ratio curve, hits from nginx's log."""
+"""Statistics: counters, history, miss-ratio curve, hits from nginx's log."""

@@ -1,4 +1,4 @@
-"""How long something took, as counts in slots that grow by a seventh: small, and two of them can be added up."""
+"""Latency histograms, and named counters of one process."""
 
 import math
 import threading
@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 SHORTEST_MS = 1.0
-GROWTH = 1.15  # a quantile is right to 7 %
-SLOTS = 88  # the last one holds everything above 3 minutes
+GROWTH = 1.15  # width of a slot; quantiles are accurate to 7%
+SLOTS = 88  # the last one counts everything above 3 minutes
 
 
 class Latencies:
-    """Durations of one span of time. Not thread-safe. As text: `slot:count` with spaces between, empty when there are none.
+    """A histogram of durations. Not thread-safe. As text: `slot:count` separated by spaces, empty if there are none.
 
-    Kept as counts and not as a reservoir, because the counts of processes, and of the twelve spans of an hour, add up exactly.
+    A histogram and not a reservoir, because those of several processes, and of the twelve spans of an hour, can be added up exactly.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -33,15 +33,15 @@ class Latencies:
         slot = 0 if ms <= SHORTEST_MS else math.ceil(math.log(ms / SHORTEST_MS, GROWTH))
         self._counts[min(slot, SLOTS - 1)] += 1
 
-    def merge(self, other: "Latencies") -> None:
-        self._counts.update(other._counts)
+    def merge(self, added: "Latencies") -> None:
+        self._counts.update(added._counts)
 
     def halve(self) -> None:
-        """Let what is old count less, for one that is never begun anew."""
+        """Halve the counts, so that old durations weigh less in a histogram that is never reset."""
         self._counts = Counter({slot: count // 2 for slot, count in self._counts.items() if count > 1})
 
     def quantile_ms(self, share: float) -> float | None:
-        """Return the duration below which `share` of them are; None when there are none."""
+        """Return the duration below which `share` of them are; None if there are none."""
         wanted, seen = share * len(self), 0
         for slot, count in self.slots():
             seen += count
@@ -50,12 +50,12 @@ class Latencies:
         return None
 
     def slots(self) -> Iterator[tuple[int, int]]:
-        """Yield (slot, count) from the shortest; slot n ends at `SHORTEST_MS * GROWTH ** n`."""
+        """Yield (slot, count), shortest first; slot n ends at `SHORTEST_MS * GROWTH ** n`."""
         yield from sorted(self._counts.items())
 
 
 class Counters:
-    """Named counts of this process. Thread-safe; `take` hands them over to the index once a minute."""
+    """Named counters of this process. Thread-safe; `drain` moves them to the index once a minute."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # protects _counts
@@ -66,7 +66,7 @@ class Counters:
             self._counts[name] += count
 
     def drain(self) -> dict[str, int]:
-        """Return the counts and begin again at zero."""
+        """Return the counts and reset them to zero."""
         with self._lock:
             counts, self._counts = dict(self._counts), Counter()
             return counts

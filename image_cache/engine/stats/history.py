@@ -1,7 +1,7 @@
-"""What the figures were: samples of a day and a month in `index.db`, hosts, the last errors, what was written to the card.
+"""History of statistics in `index.db`: samples of a day and a month, hosts, the latest failures, bytes written.
 
-`HistoryRecorder` collects in memory and writes within the flush of a minute, never for a hit. The functions below only read: the
-command line calls them without a service.
+`HistoryRecorder` collects in memory and writes with the flush once a minute, never for a hit. The functions only read: the command
+line calls them without a running service.
 """
 
 import datetime
@@ -17,15 +17,15 @@ from image_cache.db.database import Connection, Database
 from image_cache.engine.stats.counters import Latencies
 
 SHORT_S, LONG_S, DAY_S = 300, 3600, 86400
-KEPT_S = {SHORT_S: DAY_S + LONG_S, LONG_S: 31 * DAY_S}  # a little more than is shown, so that the first hour is whole
-TICK_S = 50.0  # the flush comes once a minute; under pressure with every eviction, which is no reason to write more
-HEARTBEAT_S = 3600.0  # of a service that nobody uses: it was up, and its size was this
-WORTH_BYTES = 1_000_000  # written without a hit or a fetch, as by an import: worth a row before the heartbeat
-CLOCK_SET_AT = 1_735_689_600  # the first second of 2025: before it a machine has not heard the time yet
-MOST_HOSTS, MOST_ERRORS = 200, 100
-LATENCIES_KEPT = 1000  # of a host, before old ones count half
-WHOLE_DAYS = 3  # needed before a pace is told
-PACE_DAYS = 7
+KEPT_S = {SHORT_S: DAY_S + LONG_S, LONG_S: 31 * DAY_S}  # a little more than is shown, so that the first hour is complete
+TICK_S = 50.0  # between two rows: the flush runs once a minute, and more often under eviction pressure
+HEARTBEAT_S = 3600.0  # between two rows of an idle service, which show that it was running
+NOTABLE_BYTES = 1_000_000  # written without a hit or a fetch, as by an import: these get a row before the heartbeat
+CLOCK_SET_AT = 1_735_689_600  # the first second of 2025: an earlier time means that the clock is not set yet
+MAX_HOSTS, MAX_ERRORS = 200, 100
+MAX_LATENCIES = 1000  # of a host, before they are halved
+MIN_WHOLE_DAYS = 3  # before a mean per day is shown
+MEAN_DAYS = 7
 
 COUNTS = ("hits", "misses", "evictions", "fetches", "failures", "fetched_bytes", "written_bytes")
 LEVELS = ("entries", "size_bytes", "queued")
@@ -33,7 +33,7 @@ LEVELS = ("entries", "size_bytes", "queued")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The figures of one span of time. Counts are of the span, `entries` and `size_bytes` as at its end, `queued` the most."""
+    """Statistics of one span of time. Counts are of the span, `entries` and `size_bytes` as of its end, `queued` is the maximum."""
 
     at: int  # Unix seconds at which the span begins
     hits: int = 0
@@ -46,11 +46,11 @@ class Sample:
     entries: int = 0
     size_bytes: int = 0
     queued: int = 0
-    latency: Latencies = field(default_factory=Latencies)  # of the fetches; to be read only
+    latency: Latencies = field(default_factory=Latencies)  # of the fetches; read-only
 
     @property
     def median_ms(self) -> float | None:
-        """How long the usual fetch took; None when there was none."""
+        """The median duration of a fetch; None if there was none."""
         return self.latency.quantile_ms(0.5)
 
     @property
@@ -65,7 +65,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class HostFigures:
-    """What was fetched from one lane since the index was made. `median_ms` leans to the last thousand fetches."""
+    """Fetches from one host since the index was created. `median_ms` is mostly of the last thousand fetches."""
 
     lane: str
     fetches: int
@@ -74,13 +74,13 @@ class HostFigures:
     median_ms: float | None
     used_at: float
     failures_in_row: int = 0
-    paused_until: float = 0.0  # 0 when the lane is not paused
+    paused_until: float = 0.0  # 0 if the host is not paused
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that went wrong with a cover. `retry_at` 0: not by itself."""
+    """A failure of a cover. `retry_at` is 0 if there is no automatic retry."""
 
     at: float
     lane: str
@@ -91,14 +91,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class WriteBudget:
-    """What this service wrote, by local days, the last one today. Not what other programs write, nor what a card makes of it."""
+    """Bytes that this service wrote, by local day, the last one being today. Not those of other programs, nor write amplification."""
 
     days: tuple[tuple[str, int], ...]  # ("2026-11-20", bytes), without gaps, at most 31
     today_bytes: int
-    budget_bytes: int  # a day
+    budget_bytes: int  # per day
     per_day_bytes: float | None  # mean of the last whole days, at most seven; None before there are three
-    endurance_bytes: int | None  # what the card is said to bear; None: nobody said
-    years: float | None  # until that is written at this pace; None when either is unknown
+    endurance_bytes: int | None  # that the card is rated for; None if not set
+    years: float | None  # until the endurance is reached at this mean; None if either is unknown
 
     @property
     def is_over(self) -> bool:
@@ -114,7 +114,7 @@ class _Host:
 
 
 class HistoryRecorder:
-    """What happened in this process since the last row. Thread-safe; `write` belongs into the transaction of the flush."""
+    """Statistics of this process since its last row. Thread-safe; `write` runs in the transaction of the flush."""
 
     def __init__(self, clock: Callable[[], float] = time.time, io: Path = Path("/proc/self/io")) -> None:
         self._clock = clock
@@ -125,41 +125,43 @@ class HistoryRecorder:
         self._pid, self._written_bytes = os.getpid(), written_bytes(io)
         self._wrote_at, self._trimmed_at = 0.0, 0.0
 
-    def fetched(self, lane: str, seconds: float, size_bytes: int) -> None:
-        """Note an answer of an origin."""
+    def record_fetch(self, lane: str, seconds: float, size_bytes: int) -> None:
+        """Record a response of an origin."""
         with self._lock:
             host = self._hosts.setdefault(lane, _Host())
             host.fetches += 1
             host.fetched_bytes += size_bytes
             host.latency.add(seconds * 1000)
 
-    def failed(self, lane: str) -> None:
-        """Note a fetch that brought nothing."""
+    def record_failure(self, lane: str) -> None:
+        """Record a failed fetch."""
         with self._lock:
             self._hosts.setdefault(lane, _Host()).failures += 1
 
     def add(self, counts: Mapping[str, int]) -> None:
-        """Note what the counters of the cache say."""
+        """Add the counters of the cache."""
         with self._lock:
             for name, count in counts.items():
                 self._counts["hits" if name.endswith("_hits") else name] += count
 
     def is_due(self, *, is_last: bool = False) -> bool:
-        """Tell whether there is something to write, and it is time to."""
+        """Return True if there is something to write and it is due."""
         now = self._clock()
         if now < CLOCK_SET_AT or (abs(now - self._wrote_at) < TICK_S and not is_last):
             return False
-        return bool(self._counts or self._hosts) or now - self._wrote_at >= HEARTBEAT_S or self._unsaid_bytes() >= WORTH_BYTES
+        return (
+            bool(self._counts or self._hosts) or now - self._wrote_at >= HEARTBEAT_S or self._unrecorded_bytes() >= NOTABLE_BYTES
+        )
 
     def write(self, conn: Connection) -> None:
-        """Add what happened to the rows of now, drop old ones."""
+        """Add the statistics to the current rows, and remove old rows."""
         now = int(self._clock())
-        unsaid = self._unsaid_bytes()
+        unrecorded = self._unrecorded_bytes()
         with self._lock:
             counts, self._counts = self._counts, Counter()
             hosts, self._hosts = self._hosts, {}
-        self._written_bytes += unsaid
-        counts["written_bytes"] = unsaid
+        self._written_bytes += unrecorded
+        counts["written_bytes"] = unrecorded
         latency = Latencies()
         for host in hosts.values():
             latency.merge(host.latency)
@@ -172,16 +174,16 @@ class HistoryRecorder:
             _trim(conn, now)
         self._wrote_at = now
 
-    def _unsaid_bytes(self) -> int:
-        if self._pid != os.getpid():  # a fork begins to count at nothing
+    def _unrecorded_bytes(self) -> int:
+        if self._pid != os.getpid():  # the counter of a forked process starts at zero
             self._pid, self._written_bytes = os.getpid(), 0
         return max(0, written_bytes(self._io) - self._written_bytes)
 
 
 def written_bytes(io: Path = Path("/proc/self/io")) -> int:
-    """Return how many bytes a process caused to be written to storage since it began; 0 where the system does not say.
+    """Return the bytes that this process caused to be written to storage since it started; 0 if the system does not provide it.
 
-    Its children have counts of their own. Source: proc_pid_io(5).
+    Without those of its children. Source: proc_pid_io(5).
     """
     try:
         lines = io.read_text(encoding="ascii").splitlines()
@@ -191,9 +193,9 @@ def written_bytes(io: Path = Path("/proc/self/io")) -> int:
 
 
 def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: float = DAY_S) -> list[Sample]:
-    """Return the samples of the last `back_s` seconds in order, in spans of `SHORT_S` (a day of them) or `LONG_S` (a month).
+    """Return the samples of the last `back_s` seconds in order, in spans of `SHORT_S` (kept for a day) or `LONG_S` (a month).
 
-    Spans in which nothing happened have none.
+    Spans in which nothing happened have no sample.
     """
     first = int(now - back_s) // span_s * span_s
     rows = database.rows(
@@ -207,17 +209,17 @@ def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: fl
     return found
 
 
-def hosts(database: Database, now: float, most: int = 50) -> list[HostFigures]:
-    """Return the lanes that were fetched from, the last used first, and those in trouble whether used or not."""
+def hosts(database: Database, now: float, limit: int = 50) -> list[HostFigures]:
+    """Return the hosts that were fetched from, the last used first, and all hosts with failures."""
     rows = database.rows(
         "SELECT h.lane, h.fetches, h.failures, h.fetched_bytes, h.latency, h.used_at, l.failures, l.paused_until, l.reason FROM hosts h"
         " LEFT JOIN lanes l ON l.lane = h.lane UNION ALL SELECT lane, 0, 0, 0, '', paused_until, failures, paused_until, reason FROM lanes"
         " WHERE lane NOT IN (SELECT lane FROM hosts) ORDER BY 6 DESC LIMIT ?",
-        (most,),
+        (limit,),
     )
     found = []
     for lane, fetches, failures, fetched_bytes, text, used_at, in_row, until, reason in rows:
-        is_paused = until is not None and now < until <= now + DAY_S  # one further ahead was written by a wrong clock
+        is_paused = until is not None and now < until <= now + DAY_S  # a later time was written by a wrong clock
         median_ms = Latencies(text).quantile_ms(0.5)
         figures = HostFigures(lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row or 0)
         if is_paused or in_row:
@@ -228,23 +230,23 @@ def hosts(database: Database, now: float, most: int = 50) -> list[HostFigures]:
     return found
 
 
-def note_failure(conn: Connection, failure: Failure) -> None:
-    """Keep the failure among the last hundred."""
+def store_failure(conn: Connection, failure: Failure) -> None:
+    """Add the failure to the latest hundred."""
     number = conn.execute(
         "INSERT INTO errors (at, lane, what, reason, retry_at) VALUES (?, ?, ?, ?, ?)",
         (failure.at, failure.lane, failure.what[:200], failure.reason[:200], failure.retry_at),
     ).lastrowid
-    conn.execute("DELETE FROM errors WHERE id <= ?", ((number or 0) - MOST_ERRORS,))
+    conn.execute("DELETE FROM errors WHERE id <= ?", ((number or 0) - MAX_ERRORS,))
 
 
-def recent_failures(database: Database, most: int = 20) -> list[Failure]:
-    """Return the last failures, the newest first."""
-    rows = database.rows("SELECT at, lane, what, reason, retry_at FROM errors ORDER BY id DESC LIMIT ?", (most,))
+def recent_failures(database: Database, limit: int = 20) -> list[Failure]:
+    """Return the latest failures, newest first."""
+    rows = database.rows("SELECT at, lane, what, reason, retry_at FROM errors ORDER BY id DESC LIMIT ?", (limit,))
     return [Failure(*row) for row in rows]
 
 
 def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_bytes: int | None = None) -> WriteBudget:
-    """Return what the service wrote by day, and how long a card of this endurance lasts at the pace of the last whole days."""
+    """Return the bytes written by day, and how long a card of this endurance lasts at the mean of the last whole days."""
     by_day: Counter[str] = Counter()
     for sample in samples(database, now, span_s=LONG_S, back_s=30 * DAY_S):
         by_day[_day(sample.at)] += sample.written_bytes
@@ -252,8 +254,8 @@ def sd_wear(database: Database, now: float, *, budget_bytes: int, endurance_byte
     first = datetime.date.fromisoformat(min(by_day)) if by_day else today
     names = [(today - datetime.timedelta(days=back)).isoformat() for back in range((today - first).days, -1, -1)]
     days = tuple((name, by_day[name]) for name in names)
-    whole = [count for _, count in days[1:-1]][-PACE_DAYS:]  # the first one began when the index did
-    per_day = sum(whole) / len(whole) if len(whole) >= WHOLE_DAYS else None
+    whole = [count for _, count in days[1:-1]][-MEAN_DAYS:]  # without the first, which is incomplete
+    per_day = sum(whole) / len(whole) if len(whole) >= MIN_WHOLE_DAYS else None
     years = endurance_bytes / (per_day * 365.25) if endurance_bytes and per_day else None
     return WriteBudget(days, by_day[today.isoformat()], budget_bytes, per_day, endurance_bytes, years)
 
@@ -283,7 +285,7 @@ def _add_host(conn: Connection, lane: str, host: _Host, now: int) -> None:
     row = conn.execute("SELECT latency FROM hosts WHERE lane = ?", (lane,)).fetchone()
     latency = Latencies(row[0] if row else "")
     latency.merge(host.latency)
-    if len(latency) > LATENCIES_KEPT:
+    if len(latency) > MAX_LATENCIES:
         latency.halve()
     conn.execute(
         "INSERT INTO hosts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE SET fetches = fetches + excluded.fetches,"
@@ -295,7 +297,7 @@ def _add_host(conn: Connection, lane: str, host: _Host, now: int) -> None:
 
 def _trim(conn: Connection, now: int) -> None:
     for span_s, kept_s in KEPT_S.items():
-        # What lies more than a day ahead was written by a clock that was wrong. Not what lies an hour ahead: a Pi without a
-        # battery starts with the time of its last shutdown.
+        # Rows more than a day ahead were written by a wrong clock. Not those an hour ahead: a Pi without a battery starts with
+        # the time of its last shutdown.
         conn.execute("DELETE FROM samples WHERE span_s = ? AND at NOT BETWEEN ? AND ?", (span_s, now - kept_s, now + DAY_S))
-    conn.execute("DELETE FROM hosts WHERE lane NOT IN (SELECT lane FROM hosts ORDER BY used_at DESC LIMIT ?)", (MOST_HOSTS,))
+    conn.execute("DELETE FROM hosts WHERE lane NOT IN (SELECT lane FROM hosts ORDER BY used_at DESC LIMIT ?)", (MAX_HOSTS,))

@@ -1,4 +1,4 @@
-"""The hits that a web server in front answered by itself, from the list that it keeps: one path a line, in memory (tmpfs)."""
+"""Log of the hits that nginx served by itself: one path per line, in memory (tmpfs)."""
 
 import fcntl
 import logging
@@ -9,17 +9,17 @@ from image_cache.engine.key import Key, key_of_path
 
 logger = logging.getLogger(__name__)
 
-HITS = "hits.log"  # the list, in the folder that is shared with the web server in front
+HITS = "hits.log"  # in the folder that is shared with nginx
 CHUNK_BYTES = 1 << 20
-KEYS_KEPT = 65536  # of one look; what would be more decides no eviction, and must not fill the memory
+MAX_LINES = 65536  # distinct lines per read: more decide no eviction, and must not fill the memory
 LONGEST_LINE_BYTES = 200
 
 
 class HitLog:
-    """The list in one file, taken by whichever process looks first. Thread-safe and process-safe.
+    """The log file, drained by any process. Thread-safe and process-safe.
 
-    It is emptied in place, so the writer, which appends, needs no signal and no new file. What is written in the moment between
-    the last read and the emptying is lost: that is recency of a few hits.
+    It is truncated in place, so that nginx, which appends, needs no signal and no new file. What is written between the last read
+    and the truncation is lost: the recency of a few hits.
     """
 
     def __init__(self, path: Path, namespace: str) -> None:
@@ -27,9 +27,9 @@ class HitLog:
         self._namespace = namespace
 
     def drain(self) -> tuple[set[Key], int]:
-        """Return the keys that were sent since the last look, and how many hits they were; the list is empty afterwards.
+        """Return the keys that were served since the last call, and the number of hits; empty the log.
 
-        Nothing when there is no list. A list that cannot be read is a warning: recency is lost, nothing else.
+        Return nothing if there is no log. If it cannot be read, log a warning: only recency is lost.
         """
         try:
             if self.path.stat().st_size == 0:
@@ -57,13 +57,13 @@ class HitLog:
 
 
 def _read(fd: int) -> tuple[set[bytes], int]:
-    """Read to the end, a piece at a time: thousands of hits are few different ones."""
+    """Read to the end, a chunk at a time. Return the distinct lines and the number of all lines."""
     seen: set[bytes] = set()
     hits, rest = 0, b""
-    while piece := os.read(fd, CHUNK_BYTES):
-        *lines, rest = (rest + piece).split(b"\n")
+    while chunk := os.read(fd, CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
         hits += len(lines)
-        if len(seen) < KEYS_KEPT:
+        if len(seen) < MAX_LINES:
             seen.update(lines)
         rest = rest[:LONGEST_LINE_BYTES]
     return seen, hits

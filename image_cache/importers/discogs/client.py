@@ -102,13 +102,13 @@ class DiscogsClient:
         if isinstance(error, OriginNotFound):
             return
         if isinstance(problem, SourceRefused):
-            self._rate_limit.failed(REFUSED, problem.reason)
+            self._rate_limit.record_failure(REFUSED, problem.reason)
         elif isinstance(error, OriginUnavailable) and error.status is None:
             # Raises if the service is stopping: a connection that was aborted for that says nothing about Discogs.
             self._wait(0.0)
-            self._rate_limit.failed(AWAY, "Discogs cannot be reached.")
+            self._rate_limit.record_failure(AWAY, "Discogs cannot be reached.")
         else:
-            self._rate_limit.failed(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")
+            self._rate_limit.record_failure(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")
 
 
 def _refusal(path: tuple[str, ...], error: OriginError) -> CacheError:

@@ -143,7 +143,7 @@ class DiscogsService:
             if latest is not None and not latest.is_over:
                 self._tasks.cancel(latest.id)
         had = [self.tokens.delete(), self.connection.untested.delete()]
-        self.connection.states.forget(SOURCE)
+        self.connection.states.reset(SOURCE)
         self.rows.clear_details()
         return any(had)
 

@@ -78,7 +78,7 @@ class TagReader:
             "idle_s": idle_s,
             "cpu_s": cpu_s,
             "wall_s": wall_s,
-            "images": FILES_PER_CHILD,
+            "max_requests": FILES_PER_CHILD,
         }
         self._wall_s = wall_s
         self._lock = threading.Lock()  # held during a request: there is one child
@@ -154,7 +154,7 @@ class TagReader:
             try:
                 line.settimeout(START_S)
                 socket.send_fds(line, [request], list(files))
-                channel.receive_sign(deadline_at=time.monotonic() + START_S)
+                channel.receive_ack(deadline_at=time.monotonic() + START_S)
             except (OSError, ProtocolError):
                 self._release()
             else:

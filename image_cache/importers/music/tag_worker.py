@@ -30,7 +30,7 @@ def main(line: int, parent: int, limits: ProcessLimits) -> NoReturn:
     confine(limits, parent, is_tied=False)
     sock = socket.socket(fileno=line)
     channel = WorkerChannel(sock, max_body_bytes=0)
-    left = limits.images
+    left = limits.max_requests
     try:
         while left > 0 and select.select([sock], [], [], limits.idle_s)[0]:
             request, files, _, _ = socket.recv_fds(sock, MAX_REQUEST_BYTES, AT_A_TIME)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from config import Settings
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import DatabaseError, copy_into, opened
+from image_cache.db.database import DatabaseError, copy_into, open_unchanged
 from image_cache.db.integrity import schema_version
 from image_cache.errors import StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
@@ -24,11 +24,11 @@ from image_cache.maintenance.backup.contents import cache_files, state_files
 from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
 from image_cache.maintenance.backup.restore import RestoreReport, restore
 from image_cache.maintenance.backup.staging import publish, written_alone
-from image_cache.models import iso
+from image_cache.models import iso_utc
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import StoredOriginal, originals_in
+from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]
 
@@ -129,7 +129,7 @@ class _Backup:
         self._expected = self._estimate()
         self._check_room()
         head = {
-            "made_at": iso(report.made_at),
+            "made_at": iso_utc(report.made_at),
             "storage": settings.STORAGE,
             "is_full": self._is_full,
             "has_secrets": self._has_secrets,
@@ -150,7 +150,7 @@ class _Backup:
                 path.unlink(missing_ok=True)
 
     def _schema(self) -> int:
-        with opened(self._settings.catalog_path) as conn:
+        with open_unchanged(self._settings.catalog_path) as conn:
             version = schema_version(conn)
         if version > len(MIGRATIONS):
             reason = f"its schema is {version}, this program knows {len(MIGRATIONS)}; use the program that made it"
@@ -174,12 +174,12 @@ class _Backup:
 
     def _copy_catalog(self) -> None:
         self._copy.unlink(missing_ok=True)
-        with opened(self._settings.catalog_path) as conn:
+        with open_unchanged(self._settings.catalog_path) as conn:
             copy_into(conn, self._copy)
 
     def _originals(self) -> list[StoredOriginal]:
         """Return the originals that the snapshot names."""
-        with opened(self._copy) as conn:
+        with open_unchanged(self._copy) as conn:
             return list(originals_in(conn))
 
     @property
@@ -235,7 +235,7 @@ class _Backup:
         with tempfile.TemporaryFile(dir=self._copy.parent) as lines:
             try:
                 if settings.index_path.exists():
-                    with opened(settings.index_path) as conn:
+                    with open_unchanged(settings.index_path) as conn:
                         for line in cover_lines(conn):
                             lines.write(line)
                             self._report.covers += 1
@@ -248,7 +248,7 @@ class _Backup:
         files_index = settings.files_dir / "files.db"
         if files_index.exists():
             try:
-                with opened(files_index) as conn:
+                with open_unchanged(files_index) as conn:
                     writer.add_bytes("files.jsonl", b"".join(file_lines(conn)))
             except DatabaseError as error:
                 self._report.notes.append(f"The index of the large files cannot be read: {error}")
@@ -257,7 +257,7 @@ class _Backup:
         settings = self._settings
         try:
             if settings.index_path.exists():
-                with opened(settings.index_path) as conn:
+                with open_unchanged(settings.index_path) as conn:
                     copy_into(conn, self._copy)
                 with self._copy.open("rb") as file:
                     writer.add_stream("index.db", file)

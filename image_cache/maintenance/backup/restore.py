@@ -16,7 +16,7 @@ from config import Settings
 from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import COMPANIONS, Database, DatabaseError, opened
+from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged
 from image_cache.db.integrity import is_intact, row_counts, schema_objects, schema_version
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
@@ -26,7 +26,7 @@ from image_cache.maintenance.backup.staging import Moves, Staging
 from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.build import open_storage
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 from image_cache.streams.table import StreamTable
 from image_cache.vault_lock import exclusive, finish_moves, move_all
 
@@ -149,7 +149,7 @@ class _Restore:
         """Check that it is intact and has a schema of ours, migrate it, and end its sessions."""
         staged, report = self._staging.path_of("state/catalog.db"), self._report
         try:
-            with opened(staged) as conn:
+            with open_unchanged(staged) as conn:
                 report.schema = schema_version(conn)
                 if not 0 < report.schema <= len(MIGRATIONS):
                     reason = f"its catalogue has schema {report.schema}, this program knows 1 to {len(MIGRATIONS)}"
@@ -251,7 +251,7 @@ def content_of(settings: Settings) -> str:
     """Return what a vault holds that would be missed, in words; empty for a new one."""
     try:
         if settings.catalog_path.exists():
-            with opened(settings.catalog_path) as conn:
+            with open_unchanged(settings.catalog_path) as conn:
                 for table, count in row_counts(conn, PRECIOUS).items():
                     if count:
                         return f"it has {count:,} {PRECIOUS[table]}"

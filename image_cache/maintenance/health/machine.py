@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from image_cache.engine.disk import INODES_KEPT
+from image_cache.engine.disk import MIN_FREE_INODES
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import megabytes
@@ -29,8 +29,8 @@ def space(vault: ReadonlyVault) -> Check:
     for folder in _disks(_folders(vault).values()):
         facts = os.statvfs(folder)
         free = facts.f_bavail * facts.f_frsize
-        if facts.f_files and facts.f_favail < facts.f_files * INODES_KEPT * 2:
-            is_short = facts.f_favail < facts.f_files * INODES_KEPT
+        if facts.f_files and facts.f_favail < facts.f_files * MIN_FREE_INODES * 2:
+            is_short = facts.f_favail < facts.f_files * MIN_FREE_INODES
             found = Check(
                 "Disk",
                 "failed" if is_short else "warning",

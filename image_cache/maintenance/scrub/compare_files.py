@@ -3,10 +3,11 @@
 import time
 
 from image_cache.engine.maintenance import is_young
+from image_cache.files.cache import FileCache
+from image_cache.files.checksums import hash_file
 from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import hash_file, sweep, verify
+from image_cache.files.maintenance import sweep
 from image_cache.files.paths import digest_of_file
-from image_cache.files.store import FileCache
 from image_cache.maintenance.scrub.checker import ScrubPass
 
 
@@ -53,7 +54,7 @@ def _damage_of(scrub: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
             return "link"
         if path.stat().st_size != kept.size_bytes:
             return "torn"
-        if scrub.is_repair and verify(cache, kept, lambda _: scrub.checkpoint()):  # which also updates its row
+        if scrub.is_repair and cache.verify(kept, lambda _: scrub.checkpoint()):  # which also updates its row
             return ""
         return "" if hash_file(path, lambda _: scrub.checkpoint())[0] == kept.sha256 else "altered"
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from image_cache.maintenance.scrub.checker import ScrubPass
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable, StoredOriginal
+from image_cache.streams.original_table import OriginalTable, StoredOriginal
 
 READ_BYTES = 1 << 20
 # The name of an own cover is its SHA-256.
@@ -30,15 +30,15 @@ class OriginalRepair:
         """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
         original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
         if original is None:
-            self._images.cache.drop([key])
+            self._images.cache.delete([key])
             return "removed"
         if what == "orphan":  # without a row it is never served
-            self._images.cache.drop([key])
+            self._images.cache.delete([key])
             return "removed"
         found = self._streams.image(original.image_id)
         if found is None or _damage_of(self._images.storage, original, lambda: None):
             return "kept"
-        self._images.cache.drop([key])
+        self._images.cache.delete([key])
         return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
 
     def check_shard(self, scrub: ScrubPass, shard: str) -> None:

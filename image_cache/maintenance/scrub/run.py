@@ -10,7 +10,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import SHARDS
 from image_cache.errors import Busy, CacheError, StorageError
-from image_cache.files.store import FileCache
+from image_cache.files.cache import FileCache
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
@@ -20,7 +20,7 @@ from image_cache.maintenance.scrub.originals import OriginalRepair, check_named_
 from image_cache.maintenance.scrub.repair_covers import CoverRepair
 from image_cache.maintenance.scrub.report import Reports, ScrubReport
 from image_cache.streams import StreamImageManager
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 
 logger = logging.getLogger(__name__)
 

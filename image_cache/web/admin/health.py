@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 from image_cache.db.database import DatabaseError
 from image_cache.maintenance.health.check import can_serve, verdict
 from image_cache.web.access import Role, access
-from image_cache.web.context import is_on_this_machine, may_operate, services
+from image_cache.web.context import is_local_request, may_operate, services
 from image_cache.web.rate_limits import limiter
 
 ops = access(read=Role.VISITOR)(Blueprint("ops", __name__))
@@ -46,4 +46,4 @@ def _may_see_advice() -> bool:
     try:
         return may_operate()
     except DatabaseError:  # the sessions cannot be read
-        return is_on_this_machine()
+        return is_local_request()

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from werkzeug import exceptions
 
 from image_cache.web.access import Role, access
-from image_cache.web.context import is_on_this_machine, services
+from image_cache.web.context import is_local_request, services
 from image_cache.web.rate_limits import limiter
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def scrape() -> Response:
     """Answer the figures in the text format. Without the setting there is no such page, without the library 501 says what to do."""
     if not services().settings.METRICS:
         raise exceptions.NotFound
-    if not (is_on_this_machine() or _has_token()):
+    if not (is_local_request() or _has_token()):
         raise exceptions.Unauthorized("Send the token of the metrics.")
     try:
         from image_cache.web.admin.prometheus import CONTENT_TYPE, exposition  # prometheus-client: 0.8 MB that few need

@@ -1,9 +1,10 @@
-"""The cache over HTTP, for the page's own script and for operators: `/api/cache/...`. Bodies are JSON objects."""
+"""Cover cache over HTTP, for the scripts of the pages and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
 from image_cache.covers import PAGE, VISIBLE, WARM
+from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.web.access import Role, access
@@ -20,7 +21,7 @@ STATES = ("ready", "working", "waiting", "failed", "none")
 @api.get("/cache/stats")
 @limiter.limit("120 per minute")
 def cache_stats() -> Response:
-    """Answer the numbers of the cache. Hosts in trouble are named to operators only."""
+    """Answer with the statistics of the cache. Paused hosts are named to operators only."""
     stats = services().covers.get_cache_stats().to_dict()
     if not may_operate():
         stats.pop("paused_hosts")
@@ -31,12 +32,12 @@ def cache_stats() -> Response:
 @access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
 @limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
-    """Remove all cached pictures, or those of one `size_type`, or what one `page` holds in memory."""
+    """Clear all cached covers, or those of one `size_type`, or what one `page` holds in memory."""
     body, covers = read_body({"page", "size_type"}), services().covers
     if len(body) > 1:
         raise BadRequest("Name a page or a size_type, not both.")
     if "page" in body:
-        cleared = covers.cache.memory.clear_scope(read_text(body["page"], "page"))
+        cleared = covers.clear_scope(read_text(body["page"], "page"))
     elif "size_type" in body:
         size_type = read_text(body["size_type"], "size_type")
         if size_type not in covers.variants:
@@ -50,10 +51,10 @@ def cache_clear() -> Response:
 @api.post("/cache/preload")
 @limiter.limit("120 per minute")
 def cache_preload() -> tuple[Response, int]:
-    """Queue covers: `urls` holds addresses or digests, `priority` is visible, page or warm, `drop` names what scrolled away.
+    """Enqueue covers: `urls` holds URLs or digests, `priority` is visible, page or warm, `drop` names what scrolled out of view.
 
-    Answers at once with 202, and with the digest of each accepted address: its pictures are `/cache/<variant>/<digest>.webp`.
-    Addresses that nobody registered are refused one by one, unless an operator asks.
+    Responds at once with 202, and with the digest of each accepted URL: its covers are `/cache/<variant>/<digest>.webp`.
+    URLs that are not registered are refused one by one, except for operators.
     """
     body, covers = read_body({"urls", "priority", "drop"}), services().covers
     urls, drop = read_texts(body, "urls"), read_texts(body, "drop")
@@ -63,37 +64,23 @@ def cache_preload() -> tuple[Response, int]:
     if not urls and not drop:
         raise BadRequest("urls is missing: a list of addresses.")
     if drop:
-        covers.demote([digest for digest in drop if DIGEST.fullmatch(digest)])
-    digests = {url: url if DIGEST.fullmatch(url) else "" for url in urls}
-    addresses = [url for url, digest in digests.items() if not digest]
-    refused: dict[str, str] = {}
-    if addresses and may_operate():
-        refused = covers.register_addresses(addresses)
-    digests.update((url, covers.digest_of(url)) for url in addresses if url not in refused)
-    states = {cover.digest: cover.state for cover in covers.states([d for d in digests.values() if d])}
-    results = {url: states.get(digest, "none") not in ("none", "failed") for url, digest in digests.items()}
-    accepted = [digests[url] for url, is_accepted in results.items() if is_accepted]
-    job = covers.preload_digests(accepted, priority) if accepted and priority == WARM else ""
-    if accepted and not job:
-        covers.enqueue_digests(accepted, priority)
-    for url, is_accepted in results.items():
-        if not is_accepted:
-            refused.setdefault(url, "given up for now" if states.get(digests[url]) == "failed" else "not a registered address")
+        covers.demote(drop)
+    found = preload(covers, urls, priority, may_register=may_operate())
     return jsonify(
         success=True,
-        preloaded=len(accepted),
+        preloaded=len(found.digests),
         total=len(urls),
-        results=results,
-        digests={url: digest for url, digest in digests.items() if results[url]},
-        refused=refused,
-        job=job or None,
+        results={url: found.is_accepted(url) for url in urls},
+        digests=found.digests,
+        refused=found.refused,
+        job=found.job or None,
     ), 202
 
 
 @api.get("/cache/jobs/<name>")
 @limiter.limit("240 per minute")
 def cache_job(name: str) -> Response:
-    """Answer how far a preload is: {total, done, failed}."""
+    """Answer with the progress of a preload: {total, done, failed}."""
     found = services().covers.batch(name)
     if found is None:
         raise UnknownImage("No preload has this name; they are forgotten after a day.")
@@ -103,7 +90,7 @@ def cache_job(name: str) -> Response:
 @api.post("/cache/state")
 @limiter.limit("240 per minute")
 def cache_state() -> Response:
-    """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and how far the queue is."""
+    """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and the progress."""
     body, covers = read_body({"digests", "urls"}), services().covers
     names = read_texts(body, "digests") or read_texts(body, "urls")
     digests = [name if DIGEST.fullmatch(name) else covers.digest_of(name) for name in names]
@@ -111,15 +98,5 @@ def cache_state() -> Response:
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)
     progress = covers.progress()
-    queue = (
-        None
-        if progress is None
-        else {
-            "done": progress.done,
-            "total": progress.total,
-            "failed": progress.failed,
-            "eta_s": progress.eta_s,
-            "is_paused": progress.is_paused,
-        }
-    )
-    return jsonify({**found, "progress": queue})
+    fields = ("done", "total", "failed", "eta_s", "is_paused")
+    return jsonify({**found, "progress": {name: getattr(progress, name) for name in fields} if progress else None})

@@ -11,10 +11,10 @@ from image_cache.errors import CacheError, DecoderFailed, ImageRejected, Storage
 from image_cache.models import Album
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
-from image_cache.web.context import services
+from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ def missing() -> str:
 @sleeves.post("/covers/missing")
 @limiter.limit("20 per minute")
 def look_for_all() -> AnyResponse:
-    """Search for every missing cover, whenever it was searched last."""
-    services().artwork.editor.search_again()
+    """Search for every missing cover, whenever the last search was."""
+    services().cover_editor.search_again()
     return redirect(url_for("sleeves.missing"), 303)
 
 
@@ -85,7 +85,16 @@ def cover(album_id: int) -> str:
     return _cover_page(_album(album_id))
 
 
+def cover_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded cover; None if this request may not send one."""
+    if not may_change():
+        return None
+    max_bytes = services().cover_editor.max_bytes
+    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+
+
 @sleeves.post("/album/<int:album_id>/cover/upload")
+@larger_body(cover_body_limits)
 @limiter.limit("60 per minute")
 def upload(album_id: int) -> AnyResponse:
     """Use an uploaded image as the cover; the page says what is wrong with one that is rejected."""
@@ -95,10 +104,10 @@ def upload(album_id: int) -> AnyResponse:
             raise ImageRejected("no file was chosen")
         if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
-                raise UploadTooLarge(services().artwork.editor.max_bytes, file.stream.size_bytes)
+                raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
                 raise StorageError("upload", "no space for the file on this machine")
-        services().artwork.editor.upload(album, file.stream)  # type: ignore[arg-type]
+        services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
     except StorageError as error:
@@ -114,7 +123,7 @@ def upload(album_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def act(album_id: int, action: str) -> AnyResponse:
     """Choose an offered image, search again, remove the uploaded one, or retry the source."""
-    album, editor = _album(album_id), services().artwork.editor
+    album, editor = _album(album_id), services().cover_editor
     if action == "choose":
         editor.choose(album, request.form.get("address", "")[:2048])
     elif action == "again":

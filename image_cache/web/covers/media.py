@@ -15,7 +15,7 @@ from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
 from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.responses import entry, entry_headers, matches, placeholder, validators
+from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, validators
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def cover(variant: str, name: str) -> Response:
         abort(404)
     body = covers.get(name, variant)
     if body is not None:
-        return entry(Key(NAMESPACE, variant, name), body)
+        return entry_response(Key(NAMESPACE, variant, name), body)
     return _placeholder(name, variant)
 
 
@@ -101,9 +101,9 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
     try:
         body = covers.get_jpeg(name, variant)
         if body is not None:
-            return entry(Key(NAMESPACE, f"{variant}.jpg", name), body)
+            return entry_response(Key(NAMESPACE, f"{variant}.jpg", name), body)
     except (ImageRejected, DecoderFailed):
-        return placeholder(PLACEHOLDER_DIR, is_given_up=True)
+        return placeholder_response(PLACEHOLDER_DIR, is_given_up=True)
     return _placeholder(name, variant)
 
 
@@ -126,4 +126,4 @@ def _placeholder(digest: str, variant: str) -> Response:
     except DatabaseError as error:
         logger.warning("cover not asked for reason=%s", error)
         state = "waiting"
-    return placeholder(PLACEHOLDER_DIR, is_given_up=state == "failed")
+    return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

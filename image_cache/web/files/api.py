@@ -1,4 +1,4 @@
-"""Files over HTTP: `/api/files...`, and the documented `/api/cache/invalidate` and `/api/cache/cleanup`. Bodies are JSON objects."""
+"""JSON API of large files: `/api/files...`, and the documented `/api/cache/invalidate` and `/api/cache/cleanup`."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import UnknownFile
-from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
@@ -22,36 +21,31 @@ ACTIONS = ("pause", "resume", "cancel")
 @file_api.get("/files")
 @limiter.limit("240 per minute")
 def list_files() -> Response:
-    """Answer all files, those on their way first, and the figures of the cache."""
-    return jsonify(files=[as_json(found) for found in entries(services().files.cache)], stats=file_stats())
+    """Return all files, those being fetched first, and the figures of the cache."""
+    return jsonify(files=[as_json(found) for found in services().files.entries()], stats=file_stats())
 
 
 @file_api.post("/files")
 @limiter.limit("60 per minute")
 def add() -> tuple[Response, int]:
-    """Queue the file of `url`; `sha256` is what it must be, `ttl_seconds` how long it is fresh."""
+    """Queue the file of `url`; `sha256` is its expected checksum, `ttl_seconds` how long it is fresh."""
     body = read_body({"url", "sha256", "ttl_seconds"})
     sha256 = read_text(body["sha256"], "sha256") if body.get("sha256") else ""
     ttl_s = _seconds(body.get("ttl_seconds"))
-    digest = services().files.background.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s)
-    services().files.wake()
+    digest = services().files.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s)
     return jsonify(success=True, digest=digest), 202
 
 
 @file_api.get("/files/<digest>")
 @limiter.limit("240 per minute")
 def one(digest: str) -> Response:
-    found = entry(services().files.cache, digest) if DIGEST.fullmatch(digest) else None
-    if found is None:
-        raise UnknownFile("No file of this name is kept or on its way.")
-    return jsonify(as_json(found))
+    return jsonify(as_json(services().files.entry(digest)))
 
 
 @file_api.delete("/files/<digest>")
 def remove(digest: str) -> Response:
-    """Remove one file, and what came of it so far."""
-    if not DIGEST.fullmatch(digest) or not services().files.cache.remove(digest):
-        raise UnknownFile("No file of this name is kept.")
+    """Remove one file and its partial download."""
+    services().files.remove(digest)
     return jsonify(success=True)
 
 
@@ -59,18 +53,16 @@ def remove(digest: str) -> Response:
 @limiter.limit("120 per minute")
 def act(digest: str, action: str) -> Response:
     """Pause, resume or cancel a fetch."""
-    work = services().files.background
+    files = services().files
     if not DIGEST.fullmatch(digest) or action not in ACTIONS:
         raise UnknownFile("There is no such thing to do with a file.")
-    {"pause": work.pause, "resume": work.enqueue_again, "cancel": work.cancel}[action](digest)
-    if action == "resume":
-        services().files.wake()
+    {"pause": files.pause, "resume": files.resume, "cancel": files.cancel}[action](digest)
     return jsonify(success=True)
 
 
 @file_api.post("/files/<digest>/ttl")
 def change_ttl(digest: str) -> Response:
-    """Change how long one file is fresh; null: as all of them."""
+    """Change the TTL of one file; null: the default."""
     body = read_body({"ttl_seconds"})
     seconds = _seconds(body.get("ttl_seconds"))
     if not DIGEST.fullmatch(digest):
@@ -84,28 +76,28 @@ def change_bounds() -> Response:
     """Change the budget and the TTL of all files; a lower budget evicts at once."""
     body = read_body({"max_size_mb", "ttl_hours"})
     values = {name: _number(value, name) for name, value in body.items()}
-    evicted = services().files.change_bounds(**values)
+    evicted = services().files.change_limits(**values)
     return jsonify(success=True, evicted=evicted)
 
 
 @file_api.post("/files/clear")
 def clear() -> Response:
-    """Remove all files; what is on its way goes on."""
+    """Remove all files; fetches under way continue."""
     read_body(())
-    return jsonify(success=True, cleared=services().files.cache.clear())
+    return jsonify(success=True, cleared=services().files.clear())
 
 
 @file_api.post("/cache/invalidate")
 def invalidate() -> Response:
-    """Remove the file of `url`. False when there was none."""
+    """Remove the file of `url`; `invalidated` is false if there was none."""
     url = read_text(read_body({"url"}).get("url"), "url")
-    return jsonify(success=True, invalidated=services().files.cache.invalidate(url))
+    return jsonify(success=True, invalidated=services().files.invalidate(url))
 
 
 @file_api.post("/cache/cleanup")
 @limiter.limit("10 per minute")
 def cleanup() -> Response:
-    """Remove the files past their time, as far as their origins answer."""
+    """Remove the files past their TTL whose origins answer."""
     read_body(())
     return jsonify(success=True, removed=services().files.remove_expired())
 
@@ -114,7 +106,7 @@ def _seconds(value: Any) -> float | None:
     return None if value is None else _number(value, "ttl_seconds", 87_600 * 3600)
 
 
-def _number(value: Any, name: str, most: float = 1e9) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise BadRequest(f"{name} is not a number from 0 to {most:.0f}.")
+def _number(value: Any, name: str, limit: float = 1e9) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
+        raise BadRequest(f"{name} is not a number from 0 to {limit:.0f}.")
     return float(value)

@@ -1,4 +1,4 @@
-"""What the pages and the API say about files: one row each, in words and in numbers."""
+"""View models of large files: one row each, in words and in numbers, for pages and API."""
 
 import dataclasses
 import time
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_cache.files.listing import Entry, Fetching
-from image_cache.files.manager import stats
 from image_cache.units import size
 from image_cache.web.context import services
 from image_cache.web.template_helpers import rough
@@ -18,7 +17,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One line of the page. `actions`: (what the button sends, what it says); `share` None: no progress to show."""
+    """One row of the page. `actions`: (value of the button, its label); `share` None: no progress to show."""
 
     entry: Entry
     lamp: str
@@ -48,7 +47,7 @@ def file_row(entry: Entry) -> FileRow:
 
 
 def as_json(entry: Entry) -> dict[str, Any]:
-    """Return a file as the API tells it, with the words of the page."""
+    """Return a file for the API, with the words of the page."""
     row = file_row(entry)
     facts = {name: getattr(entry, name) for name in Entry.__slots__ if name != "fetch"}
     fetch = None if entry.fetch is None else dataclasses.asdict(entry.fetch)
@@ -56,8 +55,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
 
 
 def file_stats() -> dict[str, Any]:
-    """Return the figures of the file cache; without where it is, which is nobody's business on a page."""
-    figures = stats(services().files.cache)
+    """Return the figures of the file cache, without its folder: a page does not show paths of the server."""
+    figures = services().files.stats()
     figures.pop("cache_dir")
     return figures
 
@@ -94,7 +93,7 @@ def _kept_says(entry: Entry) -> str:
 def _stays(entry: Entry) -> str:
     if not entry.expires_at:
         return ""
-    left = entry.expires_at - services().files.cache.clock()
+    left = entry.expires_at - services().files.clock()
     if left <= 0:
         return "expired"
     return f"{round(left / DAY_S)} days" if left > 2 * DAY_S else rough(left)

@@ -1,4 +1,4 @@
-"""The pages of large files: `/files`. Looking needs an account, changing an operator; strangers see nothing."""
+"""Pages of large files: `/files`."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
-from image_cache.files.listing import entries, entry
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
 from image_cache.web.access import Role, access
@@ -32,25 +31,24 @@ def page() -> AnyResponse:
 @files.post("")
 @limiter.limit("60 per minute")
 def add() -> AnyResponse:
-    """Queue the file of an address; the page says what is wrong with one that cannot be fetched."""
+    """Queue the file of a URL; the page says what is wrong with one that cannot be fetched."""
     url, sha256 = request.form.get("url", "").strip()[: LONGEST_URL + 1], request.form.get("sha256", "").strip()[:100]
     try:
-        services().files.background.enqueue(url, sha256=sha256)
+        services().files.enqueue(url, sha256=sha256)
     except OriginDenied as error:
         return _page(400, url=url, sha256=sha256, url_error=f"{error.reason[:1].upper()}{error.reason[1:]}.")
     except CacheError as error:
         return _page(400, url=url, sha256=sha256, sha256_error=str(error))
-    services().files.wake()
     return redirect("/files", 303)
 
 
 @files.post("/bounds")
 def change_bounds() -> AnyResponse:
-    """Change how much may be kept, and for how long a file is fresh."""
+    """Change the disk budget and the default TTL."""
     given = {name: request.form.get(name, "").strip() for name in ("max_size_mb", "ttl_hours")}
     try:
         values = {name: float(text) for name, text in given.items() if text}
-        services().files.change_bounds(**values)
+        services().files.change_limits(**values)
     except ValueError:
         return _page(400, **given, bounds_error="Numbers only.")
     except ConfigError as error:
@@ -60,36 +58,34 @@ def change_bounds() -> AnyResponse:
 
 @files.post("/cleanup")
 def cleanup() -> AnyResponse:
-    """Remove what has expired, as far as it could be had again."""
+    """Remove the expired files that could be fetched again."""
     services().files.remove_expired()
     return redirect("/files", 303)
 
 
 @files.get("/clear")
 def clear_page() -> str:
-    """Say what would go, before it goes."""
+    """Ask before all files are removed."""
     return render_template("files/clear.html", stats=file_stats())
 
 
 @files.post("/clear")
 def clear() -> AnyResponse:
-    services().files.cache.clear()
+    services().files.clear()
     return redirect("/files", 303)
 
 
 @files.get("/<digest>")
 def one(digest: str) -> str:
-    """Show one file: its facts, its preview when it is a volume, and what can be done with it."""
-    found = entry(services().files.cache, _digest(digest))
-    if found is None:
-        raise UnknownFile("No file of this name is kept or on its way.")
+    """Show one file: its facts, its preview if it is a volume, and the actions."""
+    found = services().files.entry(_checked_digest(digest))
     return render_template("files/file.html", row=file_row(found), may_operate=may_operate(), preview=_preview(digest))
 
 
 @files.get("/<digest>/slice/<int:number>.webp")
 def picture(digest: str, number: int) -> Response:
-    """Answer one slice of a volume. It is of one content, which the page names in the address."""
-    preview = _preview(_digest(digest))
+    """Return one slice of a volume as an image."""
+    preview = _preview(_checked_digest(digest))
     if preview is None or number >= len(preview.slices):
         raise UnknownFile("This file has no such picture.")
     answer = Response(preview.slices[number].body, mimetype="image/webp")
@@ -100,19 +96,17 @@ def picture(digest: str, number: int) -> Response:
 @files.post("/<digest>/<action>")
 @limiter.limit("120 per minute")
 def act(digest: str, action: str) -> AnyResponse:
-    """Pause, resume, cancel, remove, fetch again, or change how long one file is fresh."""
-    work, files = services().files.background, services().files
-    _digest(digest)
+    """Pause, resume, cancel, remove, fetch again, or change the TTL of one file."""
+    files = services().files
+    _checked_digest(digest)
     if action == "pause":
-        work.pause(digest)
+        files.pause(digest)
     elif action in ("resume", "again"):
-        work.enqueue_again(digest)
-        files.wake()
+        files.resume(digest)
     elif action == "cancel":
-        work.cancel(digest)
+        files.cancel(digest)
     elif action == "remove":
-        if not files.cache.remove(digest):
-            raise UnknownFile("No file of this name is kept.")
+        files.remove(digest)
     elif action == "ttl":
         files.change_ttl(digest, _hours(request.form.get("hours", "")))
         return redirect(f"/files/{digest}", 303)
@@ -123,16 +117,13 @@ def act(digest: str, action: str) -> AnyResponse:
 
 @files.get("/<digest>/download")
 def download(digest: str) -> AnyResponse:
-    """Send the file itself, as bytes that no browser shows; parts of it when asked (Range), 304 when the asker has it."""
-    cache = services().files.cache
-    cache.open()
-    for _ in range(2):  # a new version may take its place between the two looks
-        kept = cache.index.find(_digest(digest))
-        if kept is None or (kept.is_corrupt or cache.usable(kept.remote) is None):
-            raise UnknownFile("No file of this name is kept.")
+    """Send the file as a download; supports Range and conditional requests."""
+    files = services().files
+    for _ in range(2):  # a new version may replace the file before it is opened
+        kept = files.usable(_checked_digest(digest))
         try:
             answer = send_file(
-                cache.root / kept.path,
+                files.use(kept),
                 mimetype="application/octet-stream",
                 as_attachment=True,
                 download_name=kept.name,
@@ -142,7 +133,6 @@ def download(digest: str) -> AnyResponse:
             )
         except FileNotFoundError:
             continue
-        cache.use(kept)
         answer.headers["Content-Security-Policy"] = IMAGE_POLICY
         answer.headers["Cache-Control"] = "private, no-cache"
         x_accel_response(answer, "files", kept.path)
@@ -152,7 +142,7 @@ def download(digest: str) -> AnyResponse:
 
 def _page(status: int = 200, **typed: Any) -> AnyResponse:
     shown = services().files
-    rows = [file_row(found) for found in entries(shown.cache)]
+    rows = [file_row(found) for found in shown.entries()]
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
     values["fetching_is_paused"] = shown.is_paused()
@@ -160,18 +150,15 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
 
 
 def _preview(digest: str) -> Preview | None:
-    kept = services().files.cache.index.find(digest)
-    if kept is None:
-        return None
     try:
-        return services().files.preview(kept)
+        return services().files.preview(digest)
     except FileRejected as error:
         return Preview((), (), f"expected {error.expected}, found {error.found}")
     except DecoderFailed as error:
         return Preview((), (), error.reason)
 
 
-def _digest(text: str) -> str:
+def _checked_digest(text: str) -> str:
     if not DIGEST.fullmatch(text):
         raise NotFound
     return text

@@ -15,7 +15,7 @@ from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import BodyLimits, UploadBuffer, larger_body
 
 PATH = "/import/table"
 TYPES = {"csv": "text/csv", "json": "application/json"}
@@ -49,6 +49,13 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
     return Response(render_template("imports/table.html", **values), status)
 
 
+def table_body_limits() -> BodyLimits | None:
+    """Return the limits of an uploaded table; None if this request may not send one."""
+    max_bytes = services().settings.max_import_bytes
+    return BodyLimits(max_bytes, 2 * max_bytes) if may_operate() else None
+
+
+@larger_body(table_body_limits)
 @limiter.limit("30 per minute")
 def upload() -> AnyResponse:
     """Store a table and preview it; nothing is imported yet. Wait a moment for the preview: most tables are small."""

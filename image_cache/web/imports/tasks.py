@@ -85,8 +85,10 @@ def wait(task_id: int) -> None:
 
 
 def as_json(found: TaskLine) -> dict[str, Any]:
+    """Return a task under the documented names of the API."""
     values = found._asdict()
-    return {**values, "says": values.pop("message"), "is_over": found.is_over}
+    message = values.pop("message")
+    return {**values, "says": message, "is_over": found.is_over}
 
 
 def _message(state: TaskState) -> str:

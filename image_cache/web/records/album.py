@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TypedDict
 from urllib.parse import urlencode
 
+from flask import request, url_for
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest
 
@@ -39,6 +40,11 @@ class Spine:
     ink: str
     is_own: bool
     is_low: bool
+
+
+def record_page() -> str:
+    """Return the path of the record that the request is about."""
+    return url_for("pages.album", **(request.view_args or {}))
 
 
 def sides(tracks: Sequence[Track]) -> list[Side]:

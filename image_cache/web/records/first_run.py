@@ -1,4 +1,4 @@
-"""What the first page says about the machine: space, rights, clock, net. It asks nobody; all of it can be read here."""
+"""Readiness of the server, as the first page shows it: space, rights, clock, network. No request is sent."""
 
 import os
 import time
@@ -11,10 +11,10 @@ ROUTES = (Path("/proc/net/route"), Path("/proc/net/ipv6_route"))
 
 
 class ReadinessCheck(NamedTuple):
-    """A lamp with its words."""
+    """A lamp with its text."""
 
     lamp: str
-    says: str
+    message: str
 
 
 def readiness_checks() -> tuple[ReadinessCheck, ...]:
@@ -22,10 +22,9 @@ def readiness_checks() -> tuple[ReadinessCheck, ...]:
 
 
 def _space() -> ReadinessCheck:
-    disk = services().covers.cache.disk
-    free = disk.free_bytes()
-    if free < disk.floor_bytes:
-        return ReadinessCheck("warning", f"{free / 1e6:,.0f} MB free, covers need {disk.floor_bytes / 1e6:,.0f}")
+    free, floor_bytes = services().covers.free_space()
+    if free < floor_bytes:
+        return ReadinessCheck("warning", f"{free / 1e6:,.0f} MB free, covers need {floor_bytes / 1e6:,.0f}")
     return ReadinessCheck("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
 
 
@@ -38,20 +37,20 @@ def _rights() -> ReadinessCheck:
 
 
 def _clock() -> ReadinessCheck:
-    """A Pi has no battery for its clock: until the net sets it, it may stand before the day on which this program was installed."""
+    """A Pi has no battery for its clock: until the network sets it, it may show a day before the installation."""
     if time.time() < Path(__file__).stat().st_mtime:
         return ReadinessCheck("warning", "Clock not set yet, ages are unsure")
     return ReadinessCheck("well", time.strftime("Clock at %H:%M"))
 
 
 def _net(routes: tuple[Path, ...] = ROUTES) -> ReadinessCheck:
-    if any(_has_way_out(path) for path in routes):
+    if any(_has_default_route(path) for path in routes):
         return ReadinessCheck("well", "A network is there")
     return ReadinessCheck("waiting", "No network: tables, folder and demo work without")
 
 
-def _has_way_out(path: Path) -> bool:
-    """Tell whether a table of routes has one to everywhere that does not end at this machine itself."""
+def _has_default_route(path: Path) -> bool:
+    """Return True if a routing table has a default route that does not end at the server itself."""
     try:
         lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
     except OSError:

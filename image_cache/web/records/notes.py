@@ -7,7 +7,8 @@ from image_cache.errors import FieldRejected
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.views import get_record_or_404, record_page, show_record
+from image_cache.web.records.album import record_page
+from image_cache.web.records.views import get_record_or_404, show_record
 
 notes = access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
 

@@ -33,11 +33,6 @@ NEARBY = 7  # covers of an empty search: one row on a desktop
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
 
-def record_page() -> str:
-    """Return the path of the record that the request is about."""
-    return url_for("pages.album", **(request.view_args or {}))
-
-
 @pages.get("/")
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search if there is something to search for."""
@@ -111,7 +106,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
@@ -120,7 +115,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@access(change=Role.OWNER, login=record_page)
+@access(change=Role.OWNER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)

@@ -1,4 +1,4 @@
-"""Streams over HTTP, for scripts and the page's own: `/api/streams/...`, `/api/images/...`, `/api/cache/pages/...`."""
+"""JSON API of streams: `/api/streams/...`, `/api/images/...`, `/api/cache/pages/...`."""
 
 from typing import Any
 
@@ -7,32 +7,31 @@ from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import FieldRejected
 from image_cache.models import Stream, StreamImage, may_edit
-from image_cache.streams import checked_page
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import read_body
+from image_cache.web.request_body import larger_body, read_body
 from image_cache.web.streams import view_models as views
-from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_owner, refresh_viewer, viewer
+from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
 
 stream_api = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_api", __name__, url_prefix="/api"))
 
 READS, WRITES = "600 per minute", "240 per minute"
-DAYS_MOST = 365
+MAX_DAYS = 365
 
 
 @stream_api.get("/streams")
 @limiter.limit(READS)
 def streams() -> Response:
-    """Answer the streams that this viewer may open; with `q` the images that answer a search."""
-    listing, me = services().streams.queries, viewer()
+    """Return the streams that this viewer may open; with `q` the images that match a search."""
+    queries, me = services().stream_queries, viewer()
     text = request.args.get("q", "").strip()
     if text:
-        found = [views.image_json(image, stream, me) for stream, image in listing.search(me, text)]
+        found = [views.image_json(image, stream, me) for stream, image in queries.search(me, text)]
         return _json(images=found, total=len(found))
-    found = [views.stream_json(card.stream, card.count, me) for card in listing.streams(me)]
+    found = [views.stream_json(card.stream, card.count, me) for card in queries.streams(me)]
     return _json(streams=found, total=len(found))
 
 
@@ -41,7 +40,7 @@ def streams() -> Response:
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
     body = read_body({"title", "slug", "description", "visibility"})
-    made = services().streams.create_stream(
+    created = services().streams.create_stream(
         body.get("title", ""),
         body.get("slug", ""),
         description=body.get("description", ""),
@@ -49,51 +48,52 @@ def create() -> tuple[Response, int]:
         owner=viewer(),
     )
     refresh_viewer()
-    return _json(**views.stream_json(made, 0, viewer())), 201
+    return _json(**views.stream_json(created, 0, viewer())), 201
 
 
 @stream_api.get("/streams/<slug>")
 @limiter.limit(READS)
 def stream(slug: str) -> Response:
-    here = _stream(slug)
-    count = services().streams.queries.stats(here, viewer())["total"]
-    return _json(**views.stream_json(here, count, viewer()))
+    stream = _stream(slug)
+    count = services().stream_queries.stats(stream, viewer())["total"]
+    return _json(**views.stream_json(stream, count, viewer()))
 
 
 @stream_api.patch("/streams/<slug>")
 @limiter.limit(WRITES)
 def change(slug: str) -> Response:
-    here = _stream(slug)
-    need_editor(here)
-    changed = services().streams.update_stream(here, read_body({"title", "description", "visibility"}))
-    return _json(**views.stream_json(changed, services().streams.queries.stats(here)["total"], viewer()))
+    stream = _stream(slug)
+    require_editor(stream)
+    changed = services().streams.update_stream(stream, read_body({"title", "description", "visibility"}))
+    return _json(**views.stream_json(changed, services().stream_queries.stats(stream)["total"], viewer()))
 
 
 @stream_api.delete("/streams/<slug>")
 @limiter.limit(WRITES)
 def delete_stream(slug: str) -> Response:
-    here = _stream(slug)
-    need_owner(here)
-    return _json(deleted=services().streams.delete_stream(here))
+    stream = _stream(slug)
+    require_owner(stream)
+    return _json(deleted=services().streams.delete_stream(stream))
 
 
 @stream_api.get("/streams/<slug>/images")
 @limiter.limit(READS)
 def images(slug: str) -> Response:
-    """Answer the images that this viewer may see, in order, or those that answer `q`; owners may look `as` others."""
-    here = _stream(slug)
-    eyes, _ = impersonated_viewer(here)
-    found = services().streams.queries.images(eyes, here, request.args.get("q", ""))
-    return _json(images=[views.image_json(image, here, eyes) for image in found], total=len(found))
+    """Return the images that this viewer may see, in order, or those that match `q`; editors may look `as` others."""
+    stream = _stream(slug)
+    eyes, _ = impersonated_viewer(stream)
+    found = services().stream_queries.images(eyes, stream, request.args.get("q", ""))
+    return _json(images=[views.image_json(image, stream, eyes) for image in found], total=len(found))
 
 
 @stream_api.post("/streams/<slug>/images")
+@larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> tuple[Response, int]:
-    """Take the files of the form, field `files`: 201 when one of them at least is stored, and what became of each."""
-    here = _stream(slug)
-    need_editor(here)
-    rows = take_files(here)
+    """Store the files of the form field `files`; 201 if at least one is stored, with the result of each."""
+    stream = _stream(slug)
+    require_editor(stream)
+    rows = store_files(stream)
     if not rows:
         raise FieldRejected("files", "No file was sent.")
     stored = sum(row["ok"] for row in rows)
@@ -103,11 +103,11 @@ def upload(slug: str) -> tuple[Response, int]:
 @stream_api.get("/streams/<slug>/stats")
 @limiter.limit(READS)
 def stats(slug: str) -> Response:
-    """Answer the numbers of what this viewer may see; how often it was viewed only to owners."""
-    here = _stream(slug)
-    eyes, _ = impersonated_viewer(here)
-    found = services().streams.queries.stats(here, eyes)
-    if not may_edit(eyes, here):
+    """Return the figures of what this viewer may see; views only for editors."""
+    stream = _stream(slug)
+    eyes, _ = impersonated_viewer(stream)
+    found = services().stream_queries.stats(stream, eyes)
+    if not may_edit(eyes, stream):
         found.pop("most_viewed")
     return _json(**found)
 
@@ -115,15 +115,15 @@ def stats(slug: str) -> Response:
 @stream_api.get("/images/<image_id>")
 @limiter.limit(READS)
 def image(image_id: str) -> Response:
-    here, found = services().streams.queries.image(viewer(), image_id)
-    return _json(**views.image_json(found, here, viewer()))
+    stream, found = services().stream_queries.image(viewer(), image_id)
+    return _json(**views.image_json(found, stream, viewer()))
 
 
 @stream_api.patch("/images/<image_id>")
 @limiter.limit(WRITES)
 def update(image_id: str) -> Response:
-    """Change what the body names. Who may see it from now on holds at once, everywhere."""
-    here, found = _editable(image_id)
+    """Change what the body names. A new visibility applies at once, everywhere."""
+    stream, found = _editable(image_id)
     body = read_body({"title", "description", "visibility", "sensitive", "position"})
     if "sensitive" in body:
         if not isinstance(body["sensitive"], bool):
@@ -131,26 +131,26 @@ def update(image_id: str) -> Response:
         body["is_sensitive"] = body.pop("sensitive")
     if "position" in body and body["position"] is None:
         raise BadRequest("position is a whole number from 1.")
-    changed = services().streams.update_stream_image(here.slug, found.image_id, **body)
-    return _json(**views.image_json(changed, here, viewer()))
+    changed = services().streams.update_stream_image(stream.slug, found.image_id, **body)
+    return _json(**views.image_json(changed, stream, viewer()))
 
 
 @stream_api.delete("/images/<image_id>")
 @limiter.limit(WRITES)
 def delete(image_id: str) -> Response:
-    here, found = _editable(image_id)
-    return _json(deleted=services().streams.delete_stream_image(here.slug, found.image_id))
+    stream, found = _editable(image_id)
+    return _json(deleted=services().streams.delete_stream_image(stream.slug, found.image_id))
 
 
 @stream_api.get("/images/<image_id>/views")
 @limiter.limit(READS)
 def image_views(image_id: str) -> Response:
-    """Answer the views of each of the last `days`, to those who edit the stream."""
+    """Return the views of each of the last `days`, for editors of the stream."""
     _, found = _editable(image_id)
-    number = whole_number(request.args.get("days", "30"), 1, DAYS_MOST)
+    number = whole_number(request.args.get("days", "30"), 1, MAX_DAYS)
     if number is None:
-        raise BadRequest(f"days is a whole number from 1 to {DAYS_MOST}.")
-    days = services().streams.queries.views_by_day([image_id], number)[image_id]
+        raise BadRequest(f"days is a whole number from 1 to {MAX_DAYS}.")
+    days = services().stream_queries.views_by_day([image_id], number)[image_id]
     return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
 
 
@@ -158,16 +158,16 @@ def image_views(image_id: str) -> Response:
 @access(read=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(READS)
 def page_stats(page: str) -> Response:
-    """Answer what a page holds of the memory tier."""
-    return _json(**services().streams.cache.get_page_stats(checked_page(page)))
+    """Return what a page holds of the memory tier."""
+    return _json(**services().streams.get_page_stats(page))
 
 
 @stream_api.delete("/cache/pages/<page>")
 @access(change=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> Response:
-    """Let a page's images go from memory; what another page holds too stays, and all of it stays on disk."""
-    return _json(page=page, cleared=services().streams.cache.clear_page_cache(checked_page(page)))
+    """Drop the images of a page from memory; what another page holds too stays, and everything stays on disk."""
+    return _json(page=page, cleared=services().streams.clear_page_cache(page))
 
 
 def _json(**values: Any) -> Response:
@@ -177,10 +177,10 @@ def _json(**values: Any) -> Response:
 
 
 def _stream(slug: str) -> Stream:
-    return services().streams.queries.stream(viewer(), slug)
+    return services().stream_queries.stream(viewer(), slug)
 
 
 def _editable(image_id: str) -> tuple[Stream, StreamImage]:
-    here, found = services().streams.queries.image(viewer(), image_id)
-    need_editor(here)
-    return here, found
+    stream, found = services().stream_queries.image(viewer(), image_id)
+    require_editor(stream)
+    return stream, found

@@ -1,4 +1,4 @@
-"""The bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is asked first, whatever the request says it has."""
+"""Bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is checked before validators and ranges."""
 
 from flask import Blueprint, Response, request
 from werkzeug.http import quote_etag
@@ -25,27 +25,27 @@ MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "web
 
 @stream_media.get("/streams/<slug>/images/<image_id>/<size>")
 def image(slug: str, image_id: str, size: str) -> Response:
-    """Answer an image in one size, if this viewer may see it; the untouched original to those who edit the stream."""
+    """Return an image in one size if this viewer may see it; the untouched original for editors of the stream."""
     if size not in SIZES and size != ORIGINAL:
         raise NotVisible
-    stream, found = services().streams.queries.image(viewer(), image_id, slug)
+    stream, found = services().stream_queries.image(viewer(), image_id, slug)
     if size == ORIGINAL:
         return _original(stream, found)
     try:
-        body = services().streams.images.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
+        body = services().stream_images.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
     except (StorageError, QueueFull) as error:
-        return _later(error)
+        return _unavailable(error)
     if body is None:
         raise NotVisible
     answer = _answer(found, body, "image/webp", size)
-    x_accel_response(answer, "streams", services().streams.cache.key(found.image_id, SIZES[size]).path)
-    # Bytes of an open image may be kept, and are asked for again each time: who may see it can change at any moment.
-    is_open = found.visibility is ImageVisibility.PUBLIC
-    answer.headers["Cache-Control"] = "public, no-cache" if is_open else "private, no-store"
-    if not is_open:
+    x_accel_response(answer, "streams", services().stream_images.path(found, SIZES[size]))
+    # A public image may be cached, but must be revalidated each time: its visibility can change at any moment.
+    is_public = found.visibility is ImageVisibility.PUBLIC
+    answer.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-store"
+    if not is_public:
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if size in COUNTED and request.method == "GET" and answer.status_code in (200, 206) and not may_edit(viewer(), stream):
-        services().streams.view_counts.record(found.image_id, _who())
+        services().streams.record_view(found.image_id, _viewer_key())
     return answer
 
 
@@ -55,19 +55,19 @@ def _original(stream: Stream, found: StreamImage) -> Response:
     suffix = found.file_path.rpartition(".")[2]
     answer: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
     _tag(answer, found, ORIGINAL, found.size_bytes)
-    pictures = services().streams.images
-    # Twenty megabytes are not read only to find out that somebody else sends them.
-    if pictures.is_remote or not x_accel_response(answer, "originals", found.file_path):
+    images = services().stream_images
+    # Do not read 20 MB that nginx sends.
+    if images.is_remote or not x_accel_response(answer, "originals", found.file_path):
         try:
-            body = pictures.original(found)
+            body = images.original(found)
         except StorageError as error:
-            return _later(error)
+            return _unavailable(error)
         if body is None:
             raise NotVisible
         answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
     answer.headers["Cache-Control"] = "private, no-store"
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    # Our own name for it, not the one that it came with: a header is no place for somebody's text.
+    # A name of our own, not that of the upload: a header is no place for user input.
     answer.headers["Content-Disposition"] = f'attachment; filename="{found.image_id}.{suffix}"'
     return answer
 
@@ -84,15 +84,16 @@ def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> No
     answer.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
-def _later(error: Exception) -> Response:
-    """Answer in place of an image that cannot be shown right now: seen by scripts, and kept by nobody."""
+def _unavailable(error: Exception) -> Response:
+    """Return 503 for an image that cannot be rendered right now; must not be cached."""
     answer = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
     answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _who() -> str:
+def _viewer_key() -> str:
+    """Return what identifies the viewer for counting views."""
     me = viewer()
     if me.account_id is not None:
         return f"account {me.account_id}"

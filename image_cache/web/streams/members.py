@@ -1,4 +1,4 @@
-"""Who belongs to a stream: the owner's page, and the way in for those who were invited."""
+"""Members of a stream: the page of its owner, and joining with an invite link."""
 
 from flask import Blueprint, g, redirect, request, session
 from werkzeug.exceptions import Unauthorized
@@ -10,7 +10,7 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.streams.viewer import need_owner, refresh_viewer, viewer
+from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
 
 stream_people = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_people", __name__))
@@ -26,25 +26,25 @@ def people(slug: str) -> AnyResponse:
 @stream_people.post("/streams/<slug>/people")
 @limiter.limit("60 per minute")
 def change(slug: str) -> AnyResponse:
-    """Add or remove somebody, make or withdraw an invitation. The link of a new one is shown once, here."""
-    here = _owned(slug)
-    form, who = request.form, services().streams.members
+    """Add or remove a member, create or revoke an invitation. The link of a new one is shown once, here."""
+    stream = _owned(slug)
+    form, members = request.form, services().stream_members
     action = form.get("action", "")
     try:
         if action == "add":
-            who.add(here, form.get("name", ""), form.get("role", ""))
+            members.add(stream, form.get("name", ""), form.get("role", ""))
         elif action == "remove":
-            who.remove(here, form.get("name", ""))
+            members.remove(stream, form.get("name", ""))
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
-            token, _ = who.invite(here, form.get("role", "subscriber"), days=days, uses=uses)
-            return _people(here, link=f"{request.host_url}invite/{token}")
+            token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
+            return _people(stream, link=f"{request.host_url}invite/{token}")
         elif action == "withdraw":
-            who.withdraw(here, _number(form.get("invitation", ""), "invitation"))
+            members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
         else:
             raise FieldRejected("action", f"An action is one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
-        answer = _people(here, error=error.reason)
+        answer = _people(stream, error=error.reason)
         answer.status_code = 400
         return answer
     return redirect(f"/streams/{slug}/people", 303)
@@ -61,9 +61,9 @@ def invitation(token: str) -> AnyResponse:
 @access(change=Role.VISITOR)
 @limiter.limit("20 per minute")
 def accept(token: str) -> AnyResponse:
-    """Join the stream: as whoever is logged in, or as somebody new."""
-    streams, accounts = services().streams, services().accounts
-    streams.members.invitation(token)
+    """Join the stream with the account of the session, or with a new one."""
+    members, accounts = services().stream_members, services().accounts
+    members.invitation(token)
     who = account()
     if who is None:
         name, password = request.form.get("name", ""), request.form.get("password", "")
@@ -79,28 +79,27 @@ def accept(token: str) -> AnyResponse:
         g.pop("account", None)
         refresh_viewer()
         who = account()
-    if who is None:  # removed by an operator in this very moment
+    if who is None:  # removed by an operator at this very moment
         raise Unauthorized
-    return redirect(f"/streams/{streams.members.accept(token, who.id)}", 303)
+    return redirect(f"/streams/{members.accept(token, who.id)}", 303)
 
 
 def _owned(slug: str) -> Stream:
-    here = services().streams.queries.stream(viewer(), slug)
-    need_owner(here)
-    return here
+    stream = services().stream_queries.stream(viewer(), slug)
+    require_owner(stream)
+    return stream
 
 
-def _people(here: Stream, *, link: str = "", error: str = "") -> AnyResponse:
-    who = services().streams.members
-    return page_of(
-        "streams/members.html", stream=here, members=who.members(here), invitations=who.invitations(here), link=link, error=error
-    )
+def _people(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
+    members = services().stream_members
+    values = {"members": members.members(stream), "invitations": members.invitations(stream), "link": link, "error": error}
+    return page_of("streams/members.html", stream=stream, **values)
 
 
 def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
-    found, slug = services().streams.members.invitation(token)
-    here = services().streams.rows.stream(slug)
-    return page_of("streams/invite.html", invitation=found, stream=here, token_text=token, error=error, typed=name)
+    found, slug = services().stream_members.invitation(token)
+    stream = services().streams.find_stream(slug)
+    return page_of("streams/invite.html", invitation=found, stream=stream, token_text=token, error=error, typed=name)
 
 
 def _number(text: str, field: str) -> int:

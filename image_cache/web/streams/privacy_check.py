@@ -1,6 +1,6 @@
-"""The privacy self-test: every address that a stream gives out, asked for as everybody who could, compared with the policy.
+"""Privacy check: requests every URL of a stream as each kind of viewer, and compares the responses with the policy.
 
-It asks the application itself, through the whole of it, and pretends to be somebody in a place that no request can reach.
+The requests run through the whole application; the viewer is impersonated where no request from outside can reach.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,26 +10,26 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from image_cache.models import STRANGER, Stream, StreamImage, Viewer, may_edit, may_see
+from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer, may_edit, may_see
 from image_cache.services import Services
 from image_cache.web.context import EXTENSION
 from image_cache.web.streams.media import ORIGINAL
 from image_cache.web.streams.view_models import SIZES, address
-from image_cache.web.streams.viewer import PRETEND, as_kind
+from image_cache.web.streams.viewer import IMPERSONATED, viewer_of_kind
 
-# The first one shows whether validators are judged before the viewer, and carries no bytes.
-WAYS: tuple[tuple[str, dict[str, str]], ...] = (
+# The first one shows whether validators are checked before the viewer, and its response has no body.
+REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("GET", {"If-None-Match": "*"}),
     ("GET", {}),
     ("HEAD", {}),
     ("GET", {"Range": "bytes=0-9"}),
 )
-NOWHERE = "192.0.2.1"  # an address for documentation: not this machine, and nobody's
+NOWHERE = "192.0.2.1"  # reserved for documentation: neither this machine nor any other
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacyFinding:
-    """One answer that is not what the policy says."""
+    """One response that contradicts the policy."""
 
     kind: str
     method: str
@@ -39,7 +39,7 @@ class PrivacyFinding:
 
 @dataclass(slots=True)
 class PrivacyReport:
-    """What was asked, as whom, and what was wrong."""
+    """The number of requests, the viewers they were made as, and what was wrong."""
 
     stream: str
     kinds: tuple[str, ...]
@@ -48,26 +48,26 @@ class PrivacyReport:
 
 
 def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyReport:
-    """Ask as a stranger, somebody else, a subscriber and the owner, a dozen questions for each image.
+    """Request each image as a stranger, another owner, a subscriber and the owner, at a dozen URLs.
 
-    A thorough one asks each of them in four ways, a page's only in the one that costs least.
+    A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
     """
     services: Services = app.extensions[EXTENSION]
-    images = services.streams.rows.images(stream.id)
+    images = services.stream_queries.all_images(stream)
     kinds = {
-        "stranger": STRANGER,
+        "stranger": ANONYMOUS,
         "somebody else": Viewer(account_id=0, name="somebody else", role="owner"),
-        "subscriber": as_kind("subscriber", stream),
+        "subscriber": viewer_of_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),
     }
     report = PrivacyReport(stream.slug, tuple(kinds))
     for kind, viewer in kinds.items():
-        _Asker(app, report, kind, viewer, stream).ask(images, WAYS if is_thorough else WAYS[:1])
+        _Checker(app, report, kind, viewer, stream).check(images, REQUESTS if is_thorough else REQUESTS[:1])
     return report
 
 
-class _Asker:
-    """Asks as one viewer."""
+class _Checker:
+    """Makes the requests of one viewer."""
 
     def __init__(self, app: Flask, report: PrivacyReport, kind: str, viewer: Viewer, stream: Stream) -> None:
         self._app = app
@@ -77,12 +77,12 @@ class _Asker:
         self._viewer = viewer
         self._stream = stream
 
-    def ask(self, images: list[StreamImage], ways: Sequence[tuple[str, dict[str, str]]]) -> None:
+    def check(self, images: list[StreamImage], requests: Sequence[tuple[str, dict[str, str]]]) -> None:
         seen = [image for image in images if may_see(self._viewer, self._stream, image)]
         for image in images:
             for place, is_open in self._places(image):
-                for method, headers in ways:
-                    self._judge(method, place, self._get(method, place, headers), is_open)
+                for method, headers in requests:
+                    self._compare(method, place, self._get(method, place, headers), is_open)
         hidden = {image.image_id for image in images} - {image.image_id for image in seen}
         slug = self._stream.slug
         for place in (
@@ -115,17 +115,17 @@ class _Asker:
         yield address(image, ORIGINAL), is_edited
         yield f"/api/images/{image.image_id}", is_seen
 
-    def _judge(self, method: str, place: str, answer: TestResponse, is_open: bool) -> None:
+    def _compare(self, method: str, place: str, answer: TestResponse, is_open: bool) -> None:
         got = answer.status_code
-        if is_open and got not in (200, 206, 304, 503):  # 503: the storage does not answer, which is another matter
+        if is_open and got not in (200, 206, 304, 503):  # 503: the storage does not answer, which the policy does not govern
             self._found(method, place, f"answers {got}, and may be seen")
         elif not is_open and got != 404:
             self._found(method, place, f"answers {got}, and may not be seen")
 
     def _get(self, method: str, place: str, headers: dict[str, str], **query: str) -> TestResponse:
         self._report.asked += 1
-        environ: dict[str, Any] = {"REMOTE_ADDR": NOWHERE, PRETEND: self._viewer}
-        # A context of its own: what this request knows about its viewer must not answer for another one.
+        environ: dict[str, Any] = {"REMOTE_ADDR": NOWHERE, IMPERSONATED: self._viewer}
+        # An application context of its own: `g` must not hold the viewer of the outer request.
         with self._app.app_context():
             return self._client.open(
                 place,

@@ -1,4 +1,4 @@
-"""What becomes of each file of a form: stored, or refused alone and why."""
+"""Stores the files of an upload form one by one: each is stored, or refused with a reason."""
 
 import logging
 from typing import Any
@@ -13,21 +13,24 @@ from image_cache.errors import (
     DuplicateImage,
     FieldRejected,
     ImageRejected,
+    NotVisible,
     QueueFull,
     QuotaExceeded,
     StorageError,
     UploadTooLarge,
 )
-from image_cache.models import ImageVisibility, Stream
+from image_cache.models import ImageVisibility, Stream, may_edit
 from image_cache.streams import Upload
 from image_cache.web.context import services
 from image_cache.web.errors import status_of
-from image_cache.web.request_body import UploadBuffer
+from image_cache.web.request_body import BodyLimits, UploadBuffer
 from image_cache.web.streams.view_models import address
+from image_cache.web.streams.viewer import viewer
 
 logger = logging.getLogger(__name__)
 
 FIELD = "files"
+OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (UploadTooLarge, "too-large"),
     (QuotaExceeded, "too-many"),
@@ -40,17 +43,29 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def take_files(stream: Stream) -> list[dict[str, Any]]:
-    """Store every file of the form; return what became of each, in order."""
-    return [_taken(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+def stream_body_limits() -> BodyLimits | None:
+    """Return the limits of a request that uploads to the stream of its URL; None if the viewer may not edit it."""
+    try:
+        stream = services().stream_queries.stream(viewer(), str((request.view_args or {}).get("slug", "")))
+    except (NotVisible, DatabaseError):
+        return None
+    if not may_edit(viewer(), stream):
+        return None
+    settings, limits = services().settings, services().streams.limits
+    return BodyLimits(limits.max_bytes, int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000), limits.max_images + OTHER_FIELDS)
 
 
-def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
+def store_files(stream: Stream) -> list[dict[str, Any]]:
+    """Store every file of the form; return the result of each, in order."""
+    return [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+
+
+def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
     form = request.form
     row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
     try:
-        _check_spool(file)
-        image = services().streams.uploads.store(
+        _check_buffer(file)
+        image = services().streams.upload(
             stream,
             Upload(
                 file.stream,  # type: ignore[arg-type]
@@ -81,12 +96,12 @@ def _taken(stream: Stream, file: FileStorage) -> dict[str, Any]:
     }
 
 
-def _check_spool(file: FileStorage) -> None:
-    spool = file.stream
-    if isinstance(spool, UploadBuffer):
-        if spool.is_too_large:
-            raise UploadTooLarge(services().streams.uploads.max_bytes, spool.size_bytes)
-        if spool.has_failed:
+def _check_buffer(file: FileStorage) -> None:
+    buffer = file.stream
+    if isinstance(buffer, UploadBuffer):
+        if buffer.is_too_large:
+            raise UploadTooLarge(services().streams.limits.max_bytes, buffer.size_bytes)
+        if buffer.has_failed:
             raise StorageError("upload", "no space for the file on this machine")
 
 

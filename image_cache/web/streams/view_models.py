@@ -1,4 +1,4 @@
-"""What the templates of streams are given: plain values, addresses included, made of nothing but what the viewer may see."""
+"""View models of streams for templates and API: plain values and URLs of exactly what the viewer may see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import Flask
 
+from config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
-from image_cache.models import STRANGER, ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
-from image_cache.streams import EXTENSIONS, StreamCard, checked_page, narrowed
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
+from image_cache.streams import EXTENSIONS, StreamCard, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
-from image_cache.web.context import KEEPERS, services
+from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.streams.viewer import viewer
 
 SIZES = {
@@ -20,19 +21,20 @@ SIZES = {
     "large": "stream_large",
     "thumb-blurred": "stream_thumb_blurred",
     "detail-blurred": "stream_detail_blurred",
-    # In a gallery: the same bytes under an address of their own, because a list that is drawn is not a picture that is looked at.
+    # In a gallery: the same bytes at a URL of their own, because an image in a list is not a view.
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
 CHART_W, CHART_H = 300, 40
+MAX_CARDS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
     """One image on a page. `thumb`, `tile` and `detail` are blurred for a sensitive one, `sharp_*` never are.
 
-    `is_away`: not here, and the storage of its original does not answer. `views` is None for whoever may not know.
+    `is_away`: not cached, and the storage of its original does not answer. `views` is None for viewers who do not edit the stream.
     """
 
     image: StreamImage
@@ -56,13 +58,14 @@ class ImageView:
 
 
 def address(image: StreamImage, size: str = "") -> str:
-    """Return the page of an image, or its bytes in one of the sizes."""
+    """Return the URL of the page of an image, or of its bytes in one of the sizes."""
     page = f"/streams/{image.stream_id}/images/{image.image_id}"
     return f"{page}/{size}" if size else page
 
 
-def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool = False) -> ImageView:
-    suffix = "-blurred" if image.is_sensitive else ""
+def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool = False) -> ImageView:
+    """Return the view model of one image."""
+    suffix = _suffix(image)
     may = may_edit(viewer, stream)
     return ImageView(
         image=image,
@@ -82,31 +85,27 @@ def picture(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: bool
         visibility=image.visibility.value,
         may_edit=may,
         is_away=is_away,
-        views=image.view_count + services().streams.view_counts.pending(image.image_id) if may else None,
+        views=services().streams.view_count(image) if may else None,
     )
 
 
-def pictures(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[ImageView]:
-    """Return the images of one stream as a page shows them; asks a remote storage whether it is there when one is missing."""
-    bytes_ = services().streams.images
-    missing = set()
-    if bytes_.is_remote:
-        missing = {i.image_id for i in images if bytes_.cached(i, SIZES["thumb-blurred" if i.is_sensitive else "thumb"]) is None}
-    is_away = bool(missing) and bytes_.is_away()
-    return [picture(image, stream, viewer, is_away=is_away and image.image_id in missing) for image in images]
+def image_views(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[ImageView]:
+    """Return the view models of the images of one stream."""
+    unavailable = services().stream_images.unavailable(images, lambda image: SIZES[f"thumb{_suffix(image)}"])
+    return [image_view(image, stream, viewer, is_away=image.image_id in unavailable) for image in images]
 
 
 def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
-    """Return what a gallery shows a viewer, with numbers of exactly that."""
-    streams = services().streams
-    images = streams.queries.images(viewer, stream, text)
+    """Return the values of a gallery: the images that the viewer may see, with figures of exactly those."""
+    queries = services().stream_queries
+    images = queries.images(viewer, stream, text)
     may = may_edit(viewer, stream)
-    stats = streams.queries.stats(stream, viewer)
+    stats = queries.stats(stream, viewer)
     if not may:
         stats.pop("most_viewed")
     return {
         "stream": stream,
-        "pictures": pictures(images, stream, viewer),
+        "pictures": image_views(images, stream, viewer),
         "stats": stats,
         "query": text,
         "may_edit": may,
@@ -114,69 +113,66 @@ def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
         "is_member": is_member(viewer, stream),
         "visibilities": [kind.value for kind in ImageVisibility],
         "charts": charts([image.image_id for image in images]) if may else {},
-        "limits": limits(stream) if may else None,  # what is left says how many there are, private ones among them
+        "limits": upload_limits(stream) if may else None,  # the rest of the quota would reveal the number of private images
     }
 
 
-def cards(found: Sequence[StreamCard], viewer: Viewer) -> list[dict[str, Any]]:
-    """Return the streams of a list, each with its first pictures."""
-    listing = services().streams.queries
+def cards(page: Sequence[StreamCard], viewer: Viewer) -> list[dict[str, Any]]:
+    """Return the streams of a list, each with its first images."""
     return [
         {
             "stream": card.stream,
             "count": card.count,
-            "pictures": pictures(card.images, card.stream, viewer),
+            "pictures": image_views(card.images, card.stream, viewer),
             "may_edit": card.may_edit,
         }
-        for card in listing.with_images(viewer, found)
+        for card in services().stream_queries.with_images(viewer, page)
     ]
 
 
-def limits(stream: Stream) -> dict[str, Any]:
-    """Return what may be uploaded, said before anybody chooses."""
-    from config import ALLOWED_IMAGE_EXTENSIONS
-
-    uploads = services().streams.uploads
-    used = services().streams.queries.stats(stream)["total"]
+def upload_limits(stream: Stream) -> dict[str, Any]:
+    """Return what may be uploaded, for the form."""
+    limits = services().streams.limits
+    used = services().stream_queries.stats(stream)["total"]
     return {
-        "max_mb": uploads.max_bytes / 1e6,
-        "max_bytes": uploads.max_bytes,
-        "max_images": uploads.max_images,
+        "max_mb": limits.max_bytes / 1e6,
+        "max_bytes": limits.max_bytes,
+        "max_images": limits.max_images,
         "used": used,
-        "left": max(0, uploads.max_images - used),
+        "left": max(0, limits.max_images - used),
         "formats": list(EXTENSIONS),
-        # With the types a phone offers its camera, and turns what it keeps in a format of its own into one of these.
+        # The MIME types make a phone offer its camera, and convert images of its own format to one of these.
         "accept": ",".join([*(f"image/{name.lower()}" for name in EXTENSIONS), *sorted(ALLOWED_IMAGE_EXTENSIONS)]),
     }
 
 
 def charts(image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the chart of each image."""
-    return {image_id: chart(days) for image_id, days in services().streams.queries.views_by_day(image_ids).items()}
+    return {image_id: chart(days) for image_id, days in services().stream_queries.views_by_day(image_ids).items()}
 
 
 def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """Return a small chart of views by day: points of a line in a box of 300 by 40, and the sentence that says the same."""
-    most = max((count for _, count in days), default=0)
+    """Return a small chart of views by day: points of a line in a box of 300 by 40, and a sentence that says the same."""
+    largest = max((count for _, count in days), default=0)
     step = CHART_W / max(1, len(days) - 1)
-    points = [(round(n * step, 1), round(CHART_H - CHART_H * count / max(1, most), 1)) for n, (_, count) in enumerate(days)]
+    points = [(round(n * step, 1), round(CHART_H - CHART_H * count / max(1, largest), 1)) for n, (_, count) in enumerate(days)]
     total = sum(count for _, count in days)
     return {
         "points": " ".join(f"{x:g},{y:g}" for x, y in points),
         "width": CHART_W,
         "height": CHART_H,
-        "most": most,
+        "most": largest,
         "total": total,
         "days": [(day, count) for day, count in days if count],
-        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {most:,} on the busiest."
+        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {largest:,} on the busiest."
         if total
         else f"No views in {len(days)} days.",
     }
 
 
 def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, Any]:
-    """Return an image as scripts get it. What only owners may know is left out for others."""
-    shown = picture(image, stream, viewer)
+    """Return an image for the API. Facts for its editors are left out for others."""
+    shown = image_view(image, stream, viewer)
     facts: dict[str, Any] = {
         "image_id": image.image_id,
         "stream_id": image.stream_id,
@@ -193,7 +189,7 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
     }
     if shown.may_edit:
         facts |= {
-            "position": image.position,  # gaps in it would tell others that there is more
+            "position": image.position,  # gaps in it would reveal hidden images
             "filename": image.filename,
             "format": image.format,
             "size_bytes": image.size_bytes,
@@ -205,7 +201,7 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
 
 
 def stream_json(stream: Stream, count: int, viewer: Viewer) -> dict[str, Any]:
-    """Return a stream as scripts get it; `count` is how many images this viewer may see."""
+    """Return a stream for the API; `count` is how many images this viewer may see."""
     facts: dict[str, Any] = {
         "stream_id": stream.slug,
         "title": stream.title,
@@ -220,10 +216,8 @@ def stream_json(stream: Stream, count: int, viewer: Viewer) -> dict[str, Any]:
     return facts
 
 
-CARDS_MOST = 24
-
-
 def register_stream_helpers(app: Flask) -> None:
+    """Make the documented template functions of streams known to `app`."""
     app.jinja_env.globals.update(
         stream_box=stream_box,
         stream_cards=stream_cards,
@@ -233,16 +227,16 @@ def register_stream_helpers(app: Flask) -> None:
 
 
 def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:
-    """Return what a gallery and an uploader need, for this session's viewer; None for what he may not open.
+    """Return the values of a gallery and an uploader for the viewer of this session; None if the viewer may not open it.
 
     `is_owner` false takes an owner's rights away for this box. Nothing gives rights.
     """
     me = viewer()
     try:
-        stream = services().streams.queries.stream(me, stream_id)
+        stream = services().stream_queries.stream(me, stream_id)
         if not is_owner:
-            me = narrowed(me, stream)
-            services().streams.queries.stream(me, stream_id)
+            me = without_edit_rights(me, stream)
+            services().stream_queries.stream(me, stream_id)
     except NotVisible:
         return None
     return gallery(stream, me)
@@ -250,19 +244,23 @@ def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:
 
 def stream_cards() -> list[dict[str, Any]]:
     """Return the newest streams that this viewer may open."""
-    return cards(services().streams.queries.streams(viewer())[:CARDS_MOST], viewer())
+    return cards(services().stream_queries.streams(viewer())[:MAX_CARDS], viewer())
 
 
 def page_cache(page: str) -> dict[str, Any] | None:
     """Return what a page holds of the memory tier, for owners and operators; None for others."""
-    if viewer().role not in KEEPERS:
+    if viewer().role not in OWNER_ROLES:
         return None
     try:
-        return services().streams.cache.get_page_stats(checked_page(page))
+        return services().streams.get_page_stats(page)
     except FieldRejected:
         return None
 
 
 def get_cached_image_display(image_id: str, stream_id: str, page: str) -> str | None:
-    """Return the address of an image's detail if this session's viewer may see it, else None."""
-    return display(image_id, stream_id, page, viewer() or STRANGER)
+    """Return the URL of the detail of an image if the viewer of this session may see it, else None."""
+    return display(image_id, stream_id, page, viewer() or ANONYMOUS)
+
+
+def _suffix(image: StreamImage) -> str:
+    return "-blurred" if image.is_sensitive else ""

@@ -1,61 +1,61 @@
-"""Who is looking, for everything about streams: the account of the session, or, in the privacy self-test, who it pretends to be."""
+"""The viewer of a request about streams: the account of the session, or the one that the privacy check impersonates."""
 
 from flask import g, request
 
 from image_cache.errors import NotAllowed
-from image_cache.models import STRANGER, Stream, Viewer, may_edit, may_own
+from image_cache.models import ANONYMOUS, Stream, Viewer, may_edit, may_own
 from image_cache.web.access import LOG_IN_FIRST
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
 
-PRETEND = "vinylvault.viewer"  # in the WSGI environment, where no header of a request can get
+IMPERSONATED = "vinylvault.viewer"  # in the WSGI environ, out of reach of any request header
 KINDS = ("stranger", "subscriber")
 
 
 @limiter.request_filter
-def _is_pretended() -> bool:
-    return PRETEND in request.environ
+def _is_impersonated() -> bool:
+    return IMPERSONATED in request.environ
 
 
 def viewer() -> Viewer:
-    """Return who asks, looked up once a request. Nothing that the request says takes part."""
+    """Return the viewer, looked up once per request. No parameter or header takes part."""
     if "me" not in g:
-        pretended = request.environ.get(PRETEND)
-        if isinstance(pretended, Viewer):
-            g.me = pretended
+        impersonated = request.environ.get(IMPERSONATED)
+        if isinstance(impersonated, Viewer):
+            g.me = impersonated
         else:
             who = account()
-            g.me = services().streams.members.viewer(who.id) if who else STRANGER
+            g.me = services().stream_members.viewer(who.id) if who else ANONYMOUS
     found: Viewer = g.me
     return found
 
 
 def refresh_viewer() -> None:
-    """Forget what the viewer may: it has just changed."""
+    """Look the viewer up again: its rights have just changed."""
     g.pop("me", None)
 
 
 def impersonated_viewer(stream: Stream) -> tuple[Viewer, str]:
-    """Return whose eyes the page is drawn for, and their kind: those named by `?as=` when an owner asks, else one's own ("")."""
+    """Return the viewer to show the page for, and its kind: that of `?as=` for editors, else the viewer of the request and ""."""
     kind = request.args.get("as", "")
     if kind in KINDS and may_edit(viewer(), stream):
-        return as_kind(kind, stream), kind
+        return viewer_of_kind(kind, stream), kind
     return viewer(), ""
 
 
-def as_kind(kind: str, stream: Stream) -> Viewer:
-    """Return somebody without an account, or somebody who follows the stream."""
-    return Viewer(name="a subscriber", role="viewer", follows=frozenset({stream.id})) if kind == "subscriber" else STRANGER
+def viewer_of_kind(kind: str, stream: Stream) -> Viewer:
+    """Return a viewer without an account, or one who follows the stream."""
+    return Viewer(name="a subscriber", role="viewer", follows=frozenset({stream.id})) if kind == "subscriber" else ANONYMOUS
 
 
-def need_editor(stream: Stream) -> None:
-    """Raises `NotAllowed` unless the viewer may edit the stream."""
+def require_editor(stream: Stream) -> None:
+    """Raise `NotAllowed` unless the viewer may edit the stream."""
     if not may_edit(viewer(), stream):
         raise _refused("Only the owners of this stream may do that.")
 
 
-def need_owner(stream: Stream) -> None:
-    """Raises `NotAllowed` unless the viewer owns the stream."""
+def require_owner(stream: Stream) -> None:
+    """Raise `NotAllowed` unless the viewer owns the stream."""
     if not may_own(viewer(), stream):
         raise _refused("Only the owner of this stream may do that.")
 

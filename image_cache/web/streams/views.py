@@ -1,4 +1,4 @@
-"""The pages of streams: the list, a gallery, one image, and the forms of its owners. Complete without scripts."""
+"""Pages of streams: the list, a gallery, one image, and the forms of its owners. Complete without scripts."""
 
 from typing import Any
 
@@ -10,12 +10,13 @@ from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
-from image_cache.web.context import KEEPERS, services
+from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.privacy_check import run_selftest
-from image_cache.web.streams.uploads import take_files
-from image_cache.web.streams.viewer import impersonated_viewer, need_editor, need_owner, viewer
+from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
 streams = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
@@ -26,15 +27,15 @@ WRITES = "120 per minute"
 
 @streams.get("/streams")
 def browser() -> AnyResponse:
-    """Show the streams that this viewer may open, or the images that answer a search."""
+    """Show the streams that this viewer may open, or the images that match a search."""
     text, number = request.args.get("q", "").strip()[:200], _page_number()
-    listing, me = services().streams.queries, viewer()
-    values: dict[str, Any] = {"query": text, "may_create": me.role in KEEPERS, "visibilities": _visibilities()}
+    queries, me = services().stream_queries, viewer()
+    values: dict[str, Any] = {"query": text, "may_create": me.role in OWNER_ROLES, "visibilities": _visibilities()}
     if text:
-        found = listing.search(me, text)
-        values |= {"found": [views.picture(image, stream, me) for stream, image in found], "total": len(found)}
+        found = queries.search(me, text)
+        values |= {"found": [views.image_view(image, stream, me) for stream, image in found], "total": len(found)}
         return _page("streams/index.html", **values)
-    cards = listing.streams(me)
+    cards = queries.streams(me)
     pages = max(1, -(-len(cards) // PER_PAGE))
     if number > pages:
         raise NotFound(f"There is no page {number}. The last one is {pages}.")
@@ -46,104 +47,105 @@ def browser() -> AnyResponse:
 @access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> AnyResponse:
-    """Make a stream."""
+    """Create a stream."""
     form = request.form
-    made = services().streams.create_stream(
+    created = services().streams.create_stream(
         form.get("title", ""),
         form.get("slug", ""),
         description=form.get("description", ""),
         visibility=form.get("visibility", "public"),
         owner=viewer(),
     )
-    return redirect(f"/streams/{made.slug}", 303)
+    return redirect(f"/streams/{created.slug}", 303)
 
 
 @streams.get("/streams/<slug>")
 def stream(slug: str) -> AnyResponse:
-    """Show the gallery of a stream; to its owner, when he asks, as others see it."""
-    here = _stream(slug)
-    eyes, kind = impersonated_viewer(here)
+    """Show the gallery of a stream; to an editor on request as others see it."""
+    stream = _stream(slug)
+    eyes, kind = impersonated_viewer(stream)
     try:
-        services().streams.queries.stream(eyes, slug)
-    except NotVisible:  # only in another's place: to him there is nothing here at all, and the owner is told so
-        answer = _page("streams/hidden.html", stream=here, seen_as=kind)
+        services().stream_queries.stream(eyes, slug)
+    except NotVisible:  # only when impersonating: that viewer sees nothing here, and the editor is told so
+        answer = _page("streams/hidden.html", stream=stream, seen_as=kind)
         answer.status_code = 404
         return answer
-    values = views.gallery(here, eyes, request.args.get("q", "").strip()[:200])
+    values = views.gallery(stream, eyes, request.args.get("q", "").strip()[:200])
     if kind:
-        values |= {"seen_as": kind, "all_count": services().streams.queries.stats(here)["total"]}
-    return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), here), done=request.args.get("done", ""))
+        values |= {"seen_as": kind, "all_count": services().stream_queries.stats(stream)["total"]}
+    return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), stream), done=request.args.get("done", ""))
 
 
 @streams.post("/streams/<slug>")
 @limiter.limit(WRITES)
 def change(slug: str) -> AnyResponse:
     """Change title, description and the visibility of new images."""
-    here = _stream(slug)
-    need_editor(here)
+    stream = _stream(slug)
+    require_editor(stream)
     names = [name for name in ("title", "description", "visibility") if name in request.form]
-    services().streams.update_stream(here, {name: request.form[name] for name in names})
+    services().streams.update_stream(stream, {name: request.form[name] for name in names})
     return redirect(f"/streams/{slug}?done=saved", 303)
 
 
 @streams.get("/streams/<slug>/delete")
 def ask_delete_stream(slug: str) -> AnyResponse:
-    here = _stream(slug)
-    need_owner(here)
-    return _page("streams/delete.html", stream=here, image=None, count=services().streams.queries.stats(here)["total"])
+    stream = _stream(slug)
+    require_owner(stream)
+    return _page("streams/delete.html", stream=stream, image=None, count=services().stream_queries.stats(stream)["total"])
 
 
 @streams.post("/streams/<slug>/delete")
 @limiter.limit(WRITES)
 def delete_stream(slug: str) -> AnyResponse:
-    here = _stream(slug)
-    need_owner(here)
-    services().streams.delete_stream(here)
+    stream = _stream(slug)
+    require_owner(stream)
+    services().streams.delete_stream(stream)
     return redirect("/streams", 303)
 
 
 @streams.post("/streams/<slug>/images")
+@larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> AnyResponse:
-    """Take the files of the form; the answer has a row for each: stored, or refused and why."""
-    here = _stream(slug)
-    need_editor(here)
-    rows = take_files(here)
+    """Store the files of the form; the page has a row for each: stored, or refused and why."""
+    stream = _stream(slug)
+    require_editor(stream)
+    rows = store_files(stream)
     if not rows:
         raise FieldRejected("files", "No file was chosen.")
     stored = sum(row["ok"] for row in rows)
-    answer = _page("streams/upload.html", stream=here, rows=rows, stored=stored, limits=views.limits(here))
+    answer = _page("streams/upload.html", stream=stream, rows=rows, stored=stored, limits=views.upload_limits(stream))
     answer.status_code = 200 if stored else rows[0]["status"]
     return answer
 
 
 @streams.get("/streams/<slug>/images/<image_id>")
 def image(slug: str, image_id: str) -> AnyResponse:
-    """Show one image with its texts, and its neighbours in the order this viewer sees."""
-    here, found = services().streams.queries.image(viewer(), image_id, slug)
-    order = [one.image_id for one in services().streams.queries.images(viewer(), here)]
-    at = order.index(found.image_id) if found.image_id in order else -1
-    shown = views.picture(found, here, viewer())
+    """Show one image with its texts, and the previous and next one that this viewer sees."""
+    stream, found = services().stream_queries.image(viewer(), image_id, slug)
+    order = [one.image_id for one in services().stream_queries.images(viewer(), stream)]
+    index = order.index(found.image_id) if found.image_id in order else -1
+    shown = views.image_view(found, stream, viewer())
     values: dict[str, Any] = {
-        "stream": here,
+        "stream": stream,
         "picture": shown,
-        "previous": order[at - 1] if at > 0 else None,
-        "next": order[at + 1] if 0 <= at < len(order) - 1 else None,
-        "place_of": at + 1,
+        "previous": order[index - 1] if index > 0 else None,
+        "next": order[index + 1] if 0 <= index < len(order) - 1 else None,
+        "place_of": index + 1,
         "count": len(order),
         "is_sharp": not found.is_sensitive or request.args.get("show") == "1",
         "visibilities": _visibilities(),
         "done": SAVED.get(request.args.get("done", ""), ""),
     }
     if shown.may_edit:
-        values["chart"] = views.chart(services().streams.queries.views_by_day([image_id])[image_id])
+        values["chart"] = views.chart(services().stream_queries.views_by_day([image_id])[image_id])
     return _page("streams/image.html", **values)
 
 
 @streams.post("/streams/<slug>/images/<image_id>")
 @limiter.limit(WRITES)
 def update(slug: str, image_id: str) -> AnyResponse:
-    """Change what the form names of an image. An unticked box is not sent, so the form says with `whole` that it has one."""
+    """Change what the form names. An unticked box is not sent, so `whole` tells that the form has one."""
     _, found = _editable(slug, image_id)
     form = request.form
     changes: dict[str, Any] = {name: form[name] for name in ("title", "description", "visibility") if name in form}
@@ -158,9 +160,9 @@ def update(slug: str, image_id: str) -> AnyResponse:
 
 @streams.get("/streams/<slug>/images/<image_id>/delete")
 def ask_delete(slug: str, image_id: str) -> AnyResponse:
-    """Name what will go before it goes."""
-    here, found = _editable(slug, image_id)
-    return _page("streams/delete.html", stream=here, image=found, picture=views.picture(found, here, viewer()), count=1)
+    """Ask before an image is deleted."""
+    stream, found = _editable(slug, image_id)
+    return _page("streams/delete.html", stream=stream, image=found, picture=views.image_view(found, stream, viewer()), count=1)
 
 
 @streams.post("/streams/<slug>/images/<image_id>/delete")
@@ -174,23 +176,23 @@ def delete(slug: str, image_id: str) -> AnyResponse:
 @streams.get("/streams/<slug>/selftest")
 @limiter.limit("10 per minute")
 def selftest(slug: str) -> AnyResponse:
-    """Ask for everything that the stream gives out as everybody who could, and compare with the policy."""
-    here = _stream(slug)
-    need_editor(here)
-    return _page("streams/privacy_check.html", stream=here, report=run_selftest(current_app, here, is_thorough=False))
+    """Request everything of the stream as each kind of viewer, and compare the responses with the policy."""
+    stream = _stream(slug)
+    require_editor(stream)
+    return _page("streams/privacy_check.html", stream=stream, report=run_selftest(current_app, stream, is_thorough=False))
 
 
 @streams.post("/pages/<page>/clear")
 @access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> AnyResponse:
-    """Let the images of a page go from memory."""
-    services().streams.cache.clear_page_cache(page)
+    """Drop the images of a page from memory."""
+    services().streams.clear_page_cache(page)
     return redirect("/streams", 303)
 
 
 def page_of(template: str, **values: Any) -> Response:
-    """Answer a page that depends on who looks: nobody keeps it."""
+    """Return a page that depends on the viewer and must not be cached."""
     answer = make_response(render_template(template, me=viewer(), **values))
     answer.headers["Cache-Control"] = "private, no-store"
     return answer
@@ -200,13 +202,13 @@ _page = page_of
 
 
 def _stream(slug: str) -> Stream:
-    return services().streams.queries.stream(viewer(), slug)
+    return services().stream_queries.stream(viewer(), slug)
 
 
 def _editable(slug: str, image_id: str) -> tuple[Stream, StreamImage]:
-    here, found = services().streams.queries.image(viewer(), image_id, slug)
-    need_editor(here)
-    return here, found
+    stream, found = services().stream_queries.image(viewer(), image_id, slug)
+    require_editor(stream)
+    return stream, found
 
 
 def _visibilities() -> list[str]:

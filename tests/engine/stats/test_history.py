@@ -1,4 +1,4 @@
-"""The history of the figures: what is kept, for how long, over processes and restarts, and what it costs the card."""
+"""History of statistics: what is kept and for how long, over processes and restarts, and how much it writes."""
 
 import threading
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import (
     DAY_S,
     LONG_S,
-    MOST_ERRORS,
-    MOST_HOSTS,
+    MAX_ERRORS,
+    MAX_HOSTS,
     SHORT_S,
     Failure,
     HistoryRecorder,
     Sample,
     hosts,
-    note_failure,
     recent_failures,
     samples,
     sd_wear,
+    store_failure,
     written_bytes,
 )
 from tests.support.clock import FakeClock
@@ -30,7 +30,7 @@ from tests.support.covers import covers_at
 from tests.support.engine import key, open_cache, webp
 from tests.support.origin import Origin, jpeg
 
-NOW = 1_800_000_000.0  # begins an hour
+NOW = 1_800_000_000.0  # the start of an hour
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def clock() -> FakeClock:
 
 
 class Io:
-    """A file like /proc/self/io, whose count a test sets."""
+    """A file like /proc/self/io, with a count set by the test."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +99,7 @@ def test_several_processes_add_up(cache: Cache, clock: FakeClock, tmp_path: Path
     for other in (cache, *others):
         for _ in range(10):
             other.get(key(1))
-        recorder_of(other).fetched("a.example", 0.2, 100)
+        recorder_of(other).record_fetch("a.example", 0.2, 100)
         other.flush()
     (sample,) = samples(cache.index.database, clock.now)
     assert (sample.hits, sample.written_bytes) == (40, 20_000)
@@ -118,7 +118,7 @@ def test_processes_that_write_at_the_same_time_lose_nothing(cache: Cache, clock:
         recorder = recorder_of(mine)
         start.wait()
         for _ in range(20):
-            recorder.fetched("a.example", 0.1, 1)
+            recorder.record_fetch("a.example", 0.1, 1)
             recorder.add({"disk_hits": 1})
             mine.flush(is_last=True)
         mine.index.close()
@@ -144,7 +144,7 @@ def test_the_history_is_bounded_however_long_the_service_runs(cache: Cache, cloc
     assert len(samples(cache.index.database, clock.now, span_s=LONG_S, back_s=30 * DAY_S)) >= 30 * 24 - 1
 
 
-def test_a_service_that_nobody_uses_writes_once_an_hour(cache: Cache, clock: FakeClock) -> None:
+def test_an_idle_service_writes_once_an_hour(cache: Cache, clock: FakeClock) -> None:
     cache.flush()
     changes = []
     for _ in range(180):
@@ -170,8 +170,8 @@ def test_evictions_under_pressure_do_not_write_a_row_each(cache: Cache, clock: F
     assert samples(cache.index.database, clock.now)[0].evictions == 5
 
 
-def test_nothing_is_kept_under_a_clock_that_was_not_set_yet_and_nothing_is_lost(cache: Cache, clock: FakeClock) -> None:
-    """A Pi without a battery starts in 1970: its rows would be the first to go, or push out those of last month."""
+def test_nothing_is_written_before_the_clock_is_set_and_nothing_is_lost(cache: Cache, clock: FakeClock) -> None:
+    """A Pi without a battery starts in 1970: its rows would be removed first, or displace those of last month."""
     recorder_of(cache).add({"disk_hits": 7})
     cache.flush()
     clock.now = 300.0
@@ -183,7 +183,7 @@ def test_nothing_is_kept_under_a_clock_that_was_not_set_yet_and_nothing_is_lost(
     assert sample.hits == 12
 
 
-def test_the_most_jobs_in_line_are_remembered(cache: Cache, clock: FakeClock) -> None:
+def test_the_maximum_of_queued_jobs_is_kept(cache: Cache, clock: FakeClock) -> None:
     jobs = JobQueue(cache.index.database, limit=100, total=3, per_lane=2, clock=clock)
     jobs.put([LoadRequest(key(n).digest, "a.example") for n in range(9)], VISIBLE)
     cache.flush(is_last=True)
@@ -196,19 +196,19 @@ def test_the_most_jobs_in_line_are_remembered(cache: Cache, clock: FakeClock) ->
     assert samples(cache.index.database, clock.now)[0].queued == 9
 
 
-def test_bytes_written_by_a_forked_process_are_counted_from_nothing(
+def test_bytes_written_by_a_forked_process_are_counted_from_zero(
     clock: FakeClock, io: Io, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker of a server is forked from a process that has written already; its own count begins anew."""
+    """The worker of a server is forked from a process that has written already; its own count starts from zero."""
     io.set(9_000_000)
     recorder = HistoryRecorder(clock, io.path)
     clock.advance(1)
-    recorder._pid = 1  # as after a fork: another process than the one that made it
+    recorder._pid = 1  # as after a fork: created by another process
     io.set(2_000_000)
-    assert recorder._unsaid_bytes() == 2_000_000
+    assert recorder._unrecorded_bytes() == 2_000_000
 
 
-def test_what_an_import_wrote_is_told_though_nobody_asked_for_a_picture(cache: Cache, clock: FakeClock, io: Io) -> None:
+def test_what_an_import_wrote_is_counted_without_any_request(cache: Cache, clock: FakeClock, io: Io) -> None:
     cache.flush()
     io.set(900_000)
     clock.advance(120)
@@ -228,7 +228,7 @@ def wear_of(cache: Cache, now: float, **named: int) -> object:
     return sd_wear(cache.index.database, now, budget_bytes=500_000_000, **named)
 
 
-def test_written_bytes_are_told_by_day_over_restarts_and_a_pace_after_three_whole_days(
+def test_written_bytes_are_reported_by_day_over_restarts_and_their_mean_after_three_whole_days(
     tmp_path: Path, clock: FakeClock, io: Io
 ) -> None:
     for day in range(6):
@@ -259,7 +259,7 @@ def test_days_without_a_row_wrote_nothing(cache: Cache, clock: FakeClock, io: Io
     assert wear.years is None
 
 
-def test_a_new_vault_has_no_history_and_no_pace(cache: Cache, clock: FakeClock) -> None:
+def test_a_new_vault_has_no_history_and_no_mean(cache: Cache, clock: FakeClock) -> None:
     wear = sd_wear(cache.index.database, clock.now, budget_bytes=1000, endurance_bytes=1000)
     assert len(wear.days) == 1
     assert (wear.today_bytes, wear.per_day_bytes, wear.years) == (0, None, None)
@@ -285,20 +285,20 @@ def test_latencies_add_up_and_tell_quantiles() -> None:
     assert 0 < len(one) <= 51
 
 
-def test_hosts_are_bounded_and_those_in_trouble_are_among_them(cache: Cache, clock: FakeClock) -> None:
+def test_hosts_are_bounded_and_include_those_with_failures(cache: Cache, clock: FakeClock) -> None:
     jobs = JobQueue(cache.index.database, limit=100, total=3, per_lane=2, clock=clock)
-    for number in range(MOST_HOSTS + 30):
-        recorder_of(cache).fetched(f"{number:03}.example", 0.1, 10)
+    for number in range(MAX_HOSTS + 30):
+        recorder_of(cache).record_fetch(f"{number:03}.example", 0.1, 10)
         cache.flush()
         clock.advance(60)
     clock.advance(3600)
-    recorder_of(cache).failed("last.example")
+    recorder_of(cache).record_failure("last.example")
     with cache.index.database.write() as conn:
         jobs.record_host_failure(conn, "new.example", "answered 429", pause_s=120)
         jobs.record_host_failure(conn, "last.example", "answered 500")
     cache.flush()
-    found = {host.lane: host for host in hosts(cache.index.database, clock.now, most=1000)}
-    assert len(found) == MOST_HOSTS + 1
+    found = {host.lane: host for host in hosts(cache.index.database, clock.now, limit=1000)}
+    assert len(found) == MAX_HOSTS + 1
     assert "000.example" not in found
     assert found["new.example"].paused_until == clock.now + 120
     assert (found["last.example"].failures, found["last.example"].failures_in_row) == (1, 1)
@@ -307,12 +307,12 @@ def test_hosts_are_bounded_and_those_in_trouble_are_among_them(cache: Cache, clo
 
 
 def test_the_last_hundred_errors_are_kept(cache: Cache) -> None:
-    for number in range(MOST_ERRORS + 20):
+    for number in range(MAX_ERRORS + 20):
         with cache.index.database.write() as conn:
-            note_failure(conn, Failure(NOW + number, "a.example", f"cover {number}", "x" * 500, 0.0))
-    found = recent_failures(cache.index.database, most=1000)
-    assert len(found) == MOST_ERRORS
-    assert found[0].what == f"cover {MOST_ERRORS + 19}"
+            store_failure(conn, Failure(NOW + number, "a.example", f"cover {number}", "x" * 500, 0.0))
+    found = recent_failures(cache.index.database, limit=1000)
+    assert len(found) == MAX_ERRORS
+    assert found[0].what == f"cover {MAX_ERRORS + 19}"
     assert len(found[0].reason) == 200
 
 

@@ -1,4 +1,4 @@
-"""How big should the cache be: the sampled curve beside an exact simulation, what it costs, and when it says nothing."""
+"""Miss-ratio curve: compared with an exact simulation, its size, and when there is too little data."""
 
 import random
 from collections import OrderedDict
@@ -11,13 +11,13 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.memory import MemoryTier
 from image_cache.engine.stats.miss_ratio import (
-    BELOW,
     ENOUGH_S,
     ENOUGH_USES,
-    MOST_KEYS,
-    MOST_PENDING,
-    Reuse,
+    MAX_KEYS,
+    MAX_PENDING,
+    TAG_SHIFT,
     ReuseSampler,
+    ReuseState,
     reuse_curve,
     tag_of,
 )
@@ -36,13 +36,13 @@ def size_of(one: Key) -> int:
 
 
 def skewed(names: Sequence[Key], count: int, chance: random.Random, skew: float) -> list[Key]:
-    """Return uses of keys, some far more often than others."""
+    """Return uses of keys, some of them far more frequent than others."""
     weights = [1 / (rank + 1) ** skew for rank in range(len(names))]
     return chance.choices(names, weights, k=count)
 
 
 def exact(uses: Sequence[Key], size_bytes: int) -> float:
-    """Return the share of uses that a least-recently-used cache of this size answers, by being one."""
+    """Return the hit rate of an LRU cache of this size, by simulating it."""
     kept: OrderedDict[Key, int] = OrderedDict()
     used = hits = 0
     for one in uses:
@@ -57,9 +57,9 @@ def exact(uses: Sequence[Key], size_bytes: int) -> float:
     return hits / len(uses)
 
 
-def followed(uses: Sequence[Key]) -> Reuse:
-    """Return the state after these uses, brought in a few thousand at a time as a process does."""
-    state, noted = Reuse(), ReuseSampler()
+def followed(uses: Sequence[Key]) -> ReuseState:
+    """Return the state after these uses, merged a few thousand at a time as by a process."""
+    state, noted = ReuseState(), ReuseSampler()
     for number, one in enumerate(uses):
         noted.record(one, size_of(one))
         noted.count(1)
@@ -72,64 +72,64 @@ def followed(uses: Sequence[Key]) -> Reuse:
 
 @pytest.mark.parametrize(("count", "skew", "most_wrong"), [(500, 0.8, 0.01), (40_000, 0.9, 0.03), (40_000, 0.5, 0.03)])
 def test_the_sampled_curve_is_within_a_few_points_of_an_exact_simulation(count: int, skew: float, most_wrong: float) -> None:
-    """500 keys are all followed, and the width of a slot is all that is lost; of 40,000 one in seven is."""
+    """500 keys are all sampled, so that only the width of a slot matters; of 40,000 one in seven is sampled."""
     uses = skewed(keys(count), 60_000, random.Random(3), skew)
     state = followed(uses)
     assert (state.rate < 0.25) == (count > 4000)
     whole = sum(map(size_of, set(uses)))
     for share in (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0):
         size = int(whole * share)
-        assert state.answered(size) == pytest.approx(exact(uses, size), abs=most_wrong), f"at {share:.0%} of {whole:,} bytes"
+        assert state.hit_rate(size) == pytest.approx(exact(uses, size), abs=most_wrong), f"at {share:.0%} of {whole:,} bytes"
 
 
 def test_a_scan_of_more_than_fits_has_its_cliff_where_it_belongs() -> None:
-    """Three times through the same 300 keys: below their size nothing is answered, from it on two of three."""
+    """Three passes over the same 300 keys: below their size there are no hits, from it on two of three uses are hits."""
     names = keys(300)
     state = followed(names * 3)
     whole = sum(map(size_of, names))
-    assert state.answered(int(whole * 0.85)) < 0.02
-    assert state.answered(int(whole * 1.15)) == pytest.approx(2 / 3, abs=0.01)
+    assert state.hit_rate(int(whole * 0.85)) < 0.02
+    assert state.hit_rate(int(whole * 1.15)) == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_the_state_stays_small_whatever_is_used() -> None:
     uses = ReuseSampler()
-    state = Reuse()
+    state = ReuseState()
     for start in range(0, 90_000, 3000):
         for number in range(start, start + 3000):
             uses.record(key(number), 9000)
         state.merge(*uses.drain(), NOW)
         uses.sample(state.limit)
-    assert len(state.sizes) <= MOST_KEYS
-    assert len(state.packed()) + MOST_PENDING * 12 < 75_000
+    assert len(state.sizes) <= MAX_KEYS
+    assert len(state.packed()) + MAX_PENDING * 12 < 75_000
     assert 0.02 < state.rate < 0.08
 
 
-def test_the_state_survives_being_packed_and_a_foreign_one_is_a_new_one() -> None:
+def test_the_state_survives_packing_and_an_invalid_one_is_empty() -> None:
     state = followed(skewed(keys(3000), 12_000, random.Random(5), 0.8))
-    again = Reuse.unpacked(state.packed())
+    again = ReuseState.unpacked(state.packed())
     assert again.packed() == state.packed()
-    assert again.answered(5_000_000) == state.answered(5_000_000) > 0
+    assert again.hit_rate(5_000_000) == state.hit_rate(5_000_000) > 0
     assert list(again.sizes) == list(state.sizes)
     assert max(abs(again.sizes[tag] - size) for tag, size in state.sizes.items()) <= 32
     for broken in (b"", b"VVR1", state.packed()[:-1], b"XXXX" + state.packed()[4:]):
-        assert Reuse.unpacked(broken).noted == 0
+        assert ReuseState.unpacked(broken).recorded == 0
 
 
-def test_more_uses_than_can_be_noted_are_passed_over_and_do_not_tilt_the_rate() -> None:
+def test_uses_beyond_the_buffer_are_ignored_and_do_not_distort_the_rate() -> None:
     uses, one = ReuseSampler(), key(1)
-    for _ in range(MOST_PENDING + 500):
+    for _ in range(MAX_PENDING + 500):
         uses.record(one, 100)
         uses.count(1)
     tags, _, seen = uses.drain()
-    assert len(tags) == MOST_PENDING
+    assert len(tags) == MAX_PENDING
     assert seen == 0
-    state = Reuse()
+    state = ReuseState()
     state.merge(tags, [100] * len(tags), seen, NOW)
-    assert state.seen == MOST_PENDING
+    assert state.seen == MAX_PENDING
 
 
 def test_a_key_that_was_stored_before_it_was_used_has_its_size() -> None:
-    uses, state = ReuseSampler(), Reuse()
+    uses, state = ReuseSampler(), ReuseState()
     uses.record(key(1), 7777, is_use=False)
     uses.record(key(1), 0)
     uses.record(key(2), 0)
@@ -138,17 +138,17 @@ def test_a_key_that_was_stored_before_it_was_used_has_its_size() -> None:
     uses.record(key(2), 4444, is_use=False)
     state.merge(*uses.drain(), NOW)
     assert state.sizes[tag_of(key(2))] == 4444
-    assert state.noted == 2
+    assert state.recorded == 2
 
 
-def test_all_variants_of_a_cover_are_followed_or_none() -> None:
+def test_all_variants_of_a_cover_are_sampled_or_none() -> None:
     digest = digest_of("a")
     tags = {
         tag_of(Key("covers", variant, digest))
         for variant in ("thumbnails", "detail", "thumbnails-2x", "detail-2x", "thumbnails.jpg", "detail.jpg")
     }
     assert len(tags) == 6
-    assert len({tag >> BELOW for tag in tags}) == 1
+    assert len({tag >> TAG_SHIFT for tag in tags}) == 1
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_the_curve_comes_from_hits_in_memory_and_on_disk_and_from_misses_and_sur
     assert dict(curve.points)[50_000_000] == dict(curve.points)[1_000_000]
 
 
-def test_too_little_data_is_said_and_nothing_is_guessed(cache: Cache, clock: FakeClock) -> None:
+def test_too_little_data_is_reported_and_nothing_is_guessed(cache: Cache, clock: FakeClock) -> None:
     for _ in range(ENOUGH_USES - 1):
         cache.get(key(1))
     cache.flush(is_last=True)
@@ -209,7 +209,7 @@ def test_the_uses_are_written_once_an_hour_and_not_with_every_flush(cache: Cache
     assert cache.index.database.row("SELECT 1 FROM reuse") is not None
 
 
-def test_two_processes_bring_their_uses_into_one_state(cache: Cache, clock: FakeClock, tmp_path: Path) -> None:
+def test_two_processes_merge_their_uses_into_one_state(cache: Cache, clock: FakeClock, tmp_path: Path) -> None:
     other = open_cache(tmp_path, clock)
     other.memory = MemoryTier(20_000, ReuseSampler())
     other.uses = other.memory.uses
@@ -223,11 +223,11 @@ def test_two_processes_bring_their_uses_into_one_state(cache: Cache, clock: Fake
     assert curve.uses == 40
     row = cache.index.database.row("SELECT state FROM reuse")
     assert row is not None
-    assert len(Reuse.unpacked(row[0]).sizes) == 20
+    assert len(ReuseState.unpacked(row[0]).sizes) == 20
 
 
-def test_a_key_that_grew_counts_with_its_size_of_now() -> None:
-    state = Reuse()
+def test_a_key_that_grew_counts_with_its_present_size() -> None:
+    state = ReuseState()
     state.merge([tag_of(key(1)), tag_of(key(2)), tag_of(key(1))], [1_000_000, 1_000_000, 9_000_000], 3, NOW)
-    assert state.answered(8_000_000) == 0
-    assert state.answered(12_000_000) == pytest.approx(1 / 3)
+    assert state.hit_rate(8_000_000) == 0
+    assert state.hit_rate(12_000_000) == pytest.approx(1 / 3)

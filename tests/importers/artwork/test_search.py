@@ -12,7 +12,7 @@ from image_cache.importers.artwork.musicbrainz import phrase
 from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, AlbumRow, TaskState
-from image_cache.net.rate_limit import LONGEST_S, IntervalLimiter
+from image_cache.net.rate_limit import MAX_PAUSE_S, IntervalLimiter
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer
@@ -141,8 +141,8 @@ def test_a_moment_that_a_wrong_clock_wrote_keeps_nobody_waiting(tmp_path: Path) 
     IntervalLimiter(tmp_path / "turns", 1.0, clock=lambda: clock() + 10 * 365 * 86400).reserve()
     turns = IntervalLimiter(tmp_path / "turns", 1.0, clock=clock)
     assert turns.reserve() == 0.0
-    turns.back_off(10 * LONGEST_S)
-    assert turns.reserve() <= LONGEST_S
+    turns.back_off(10 * MAX_PAUSE_S)
+    assert turns.reserve() <= MAX_PAUSE_S
     (tmp_path / "turns").write_bytes(b"torn")
     assert turns.reserve() == 0.0
 

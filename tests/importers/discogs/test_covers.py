@@ -36,7 +36,7 @@ def inside(tmp_path: Path, discogs: DiscogsServer) -> Iterator[Inside]:
         sock.peer = (address, port)
         return sock
 
-    policy = PeerPolicy(resolve=lambda _host, _port: [PUBLIC], connect=connect_here, own_networks=list)
+    policy = PeerPolicy(resolve=lambda _host, _port: [PUBLIC], connect=connect_here, local_networks=list)
     with inside_at(tmp_path / "vault", discogs) as opened:
         opened.services._parts.fetcher._make = lambda: HttpClient(policy)
         connect(opened.services)

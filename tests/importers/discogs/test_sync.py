@@ -520,7 +520,7 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     assert album.cover_url is not None
     digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
-        services.covers.registry.failed(conn, digest, "answered 403", 9e9, is_final=True)
+        services.covers.registry.record_failure(conn, digest, "answered 403", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 1
     now = by_instance(services)["700000001"]
     assert now.cover_url != album.cover_url
@@ -536,7 +536,7 @@ def test_a_cover_that_cannot_be_had_for_another_reason_keeps_its_row(services: S
     assert album.cover_url is not None
     digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
-        services.covers.registry.failed(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
+        services.covers.registry.record_failure(conn, digest, "i.discogs.com is not on the allowlist", 9e9, is_final=True)
     assert sync(services).outcome["changed"] == 0
 
 

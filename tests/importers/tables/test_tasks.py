@@ -51,7 +51,7 @@ def in_the_middle(tasks: TaskRunner, task_id: int, act: Callable[[], object]) ->
     Writers take turns: of an import that writes, one batch at most goes in between two turns of ours.
     """
     database, thread = tasks.rows.db, threading.Thread(target=act)
-    is_in_line = lambda: len(database._turns._waiting) > 1  # noqa: E731  the import, and whoever ends it
+    is_in_line = lambda: len(database._write_lock._waiting) > 1  # noqa: E731  the import, and whoever ends it
     while not thread.ident:
         with database.write():
             state = tasks.rows.get(task_id)

@@ -23,14 +23,14 @@ from config import Settings
 from image_cache.bootstrap import ensure_directories, secret_key
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import Database, opened
+from image_cache.db.database import Database, open_unchanged
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import HEAD, LIST, ArchiveWriter, SourceFailed
 from image_cache.maintenance.backup.create import back_up, restore
 from image_cache.maintenance.backup.rotate import back_up_into
 from image_cache.records.table import AlbumTable
 from image_cache.services import open_services
-from image_cache.streams.images import OriginalTable
+from image_cache.streams.original_table import OriginalTable
 from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
@@ -45,7 +45,7 @@ WAIT_S = 30.0
 def rows_of(settings: Settings, but: tuple[str, ...] = ("sessions", "tries")) -> dict[str, list[tuple[Any, ...]]]:
     """Return everything that a catalogue says."""
     found = {}
-    with opened(settings.catalog_path) as conn:
+    with open_unchanged(settings.catalog_path) as conn:
         tables = [
             r[0] for r in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
         ]
@@ -282,6 +282,7 @@ def bucket(tmp_path: Path) -> Iterator[dict[str, Any]]:
         }
 
 
+@pytest.mark.server
 def test_originals_in_a_bucket_stay_there_unless_all_is_wanted(
     good: Path, model: Settings, bucket: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -414,7 +415,7 @@ def test_an_older_schema_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
     assert [path.name for path in new.state_dir.iterdir() if "schema" in path.name] == []
     with vault_at(new) as services:
         assert services.library.count() == 1
-    with opened(old.catalog_path) as conn:
+    with open_unchanged(old.catalog_path) as conn:
         conn.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="schema is 99"):
         back_up(old, tmp_path / "newer.tar")
@@ -895,7 +896,7 @@ def test_a_catalogue_that_is_not_ours_is_refused_although_its_hash_is_right(good
 
     def changed(*statements: str) -> Path:
         source.write_bytes(body)
-        with opened(source) as conn:
+        with open_unchanged(source) as conn:
             for statement in statements:
                 conn.execute(statement)
         return rewritten(tmp_path, good, {"state/catalog.db": source.read_bytes()})

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from image_cache.engine.jobs import WARM, LoadRequest
-from image_cache.engine.stats.history import DAY_S, Failure, Sample, note_failure, samples, sd_wear
+from image_cache.engine.stats.history import DAY_S, Failure, Sample, samples, sd_wear, store_failure
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
@@ -57,7 +57,7 @@ def lived(inside: Inside, clock: FakeClock, hours: int = 30) -> None:
     for hour in range(hours):
         for number in range(40):
             cache.get(key(number % 21))
-        cache.recorder.fetched("a.example", 0.2 + hour / 100, 1000)
+        cache.recorder.record_fetch("a.example", 0.2 + hour / 100, 1000)
         jobs.put([LoadRequest(key(("job", hour)).digest, "a.example")], WARM)
         cache.flush()
         clock.advance(3600)
@@ -122,7 +122,7 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
     lived(inside, clock)
     operator = inside.client(accept="text/html")
     with inside.services.covers.cache.index.database.write() as conn:
-        note_failure(
+        store_failure(
             conn,
             Failure(clock.now - 7200, "a.example", "https://a.example/x.jpg?token=secret", "answered 500 <b>", clock.now + 600),
         )

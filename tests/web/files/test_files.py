@@ -126,7 +126,7 @@ def test_only_an_operator_changes_anything(inside: Inside, origin: Origin, path:
     assert answer.status_code in (401, 403)
     cache = inside.services.files.cache
     assert cache.peek(url) is not None
-    assert cache.bounds().budget_bytes == 1_024_000_000
+    assert cache.limits().budget_bytes == 1_024_000_000
     assert cache.index.fetches() == []
 
 
@@ -153,10 +153,10 @@ def test_budget_and_ttl_are_changed_checked_and_kept_over_a_restart(
         assert post(operator, "/files/bounds", max_size_mb=wrong, ttl_hours="2") == 400
     assert post(operator, "/files/bounds", max_size_mb="1", ttl_hours="2") == 303
     assert inside.services.files.cache.totals()[0] == 0  # it does not fit any more
-    assert (inside.services.files.bounds().budget_bytes, inside.services.files.bounds().ttl_s) == (MB, 7200)
+    assert (inside.services.files.limits().budget_bytes, inside.services.files.limits().ttl_s) == (MB, 7200)
     inside.services.close()
     with Inside(tmp_path / "vault", trusted=(origin.base,)) as again:
-        assert (again.services.files.bounds().budget_bytes, again.services.files.bounds().ttl_s) == (MB, 7200)
+        assert (again.services.files.limits().budget_bytes, again.services.files.limits().ttl_s) == (MB, 7200)
 
 
 def test_an_address_that_may_not_be_fetched_is_said_so_and_nothing_typed_is_lost(operator: FlaskClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.web.records.first_run import _has_way_out, readiness_checks
+from image_cache.web.records.first_run import _has_default_route, readiness_checks
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.vault import wait_until
 
@@ -231,15 +231,15 @@ def test_the_first_page_says_how_this_machine_is(inside: Inside, tmp_path: Path)
         assert readiness_checks()[0].lamp == "warning"
     routes = tmp_path / "route"
     routes.write_text("Iface\tDestination\tGateway\neth0\t0000A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
-    assert not _has_way_out(routes)
+    assert not _has_default_route(routes)
     routes.write_text("Iface\tDestination\tGateway\neth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n")
-    assert _has_way_out(routes)
+    assert _has_default_route(routes)
     six = tmp_path / "ipv6_route"
     six.write_text(f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} ffffffff 00000001 00000000 00200200       lo\n")
-    assert not _has_way_out(six)
+    assert not _has_default_route(six)
     six.write_text(f"{'0' * 32} 00 {'0' * 32} 00 fe80{'0' * 28} 00000400 00000001 00000000 00000003     eth0\n")
-    assert _has_way_out(six)
-    assert not _has_way_out(tmp_path / "nothing")
+    assert _has_default_route(six)
+    assert not _has_default_route(tmp_path / "nothing")
 
 
 def test_the_first_page_offers_the_way_in_that_fits_who_looks(inside: Inside) -> None:

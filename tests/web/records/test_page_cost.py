@@ -27,7 +27,7 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Inside, Ori
         Inside(tmp_path_factory.mktemp("wall") / "vault", trusted=(origin.base,), settled=False) as inside,
     ):
         services = inside.services
-        services.covers.cache.index.complete()
+        services.covers.cache.index.mark_complete()
         rows = "\n".join(f"Artist {n},Title {n},{origin.put(f'/{n}.jpg', jpeg(40, 40, (n, 9, 9)))}" for n in range(COVERS))
         table = inside.folder.parent / "wall.csv"
         table.write_text(f"artist,title,cover_url\n{rows}\n", encoding="utf-8")

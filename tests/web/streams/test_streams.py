@@ -219,7 +219,7 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
     clock = FakeClock()
     with Inside(tmp_path / "vault", clock=clock) as inside:
         stage = Stage(inside)
-        stage.streams.view_counts.windows._clock = clock  # the windows of a process have a clock of their own
+        stage.streams.view_counts.counters._clock = clock  # the counters of a process have a clock of their own
         image = stage.images[PUBLIC]
         base = f"/streams/{SLUG}/images/{image.image_id}"
 
@@ -340,8 +340,12 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
     stage: Stage, actor: str, count: int, may_upload: bool
 ) -> None:
     image_id = stage.images[PRIVATE].image_id
-    view = access(read=Role.VISITOR)(lambda: render_template_string(MACROS, image_id=image_id))
-    stage.inside.app.add_url_rule("/own", view_func=view)
+
+    @access(read=Role.STREAM_POLICY)
+    def own_page() -> str:
+        return render_template_string(MACROS, image_id=image_id)
+
+    stage.inside.app.add_url_rule("/own", view_func=own_page)
     text = stage.ask(actor, "GET", "/own").text
     gallery = text[text.index("B") : text.index("\nC")]
     assert sum(image.image_id in gallery for image in stage.images.values()) == count
@@ -421,7 +425,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
         with Inside(tmp_path / "vault", **settings) as inside:
             stage = Stage(inside)
             gone = stage.add(PUBLIC, title="Only in the store")
-            stage.streams.images.drop(gone.image_id)
+            stage.streams.images.delete_variants(gone.image_id)
             here = stage.images[PUBLIC]
             assert not list((inside.folder / "state").rglob("*.jpg"))
             server.stop()
@@ -435,7 +439,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             refused = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(1), "a.jpg")))
             assert (refused.status_code, refused.json["results"][0]["kind"]) == (507, "storage")
             server.start()
-            stage.streams.images._down_until = 0.0  # as if the quarter of a minute had passed
+            stage.streams.images._offline_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
 
 

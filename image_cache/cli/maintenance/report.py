@@ -9,7 +9,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
-from image_cache.cli.status import StatusReport, collect, main_rows
+from image_cache.cli.maintenance.status import StatusReport, collect, main_rows
 from image_cache.engine.key import Key
 from image_cache.engine.stats.history import HostFigures, WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve

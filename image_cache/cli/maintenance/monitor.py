@@ -14,10 +14,10 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
+from image_cache.cli.maintenance.report import clock_time, host_line
+from image_cache.cli.maintenance.status import StatusReport, collect
 from image_cache.cli.output import cut
 from image_cache.cli.params import LONGEST_S, Number
-from image_cache.cli.report import clock_time, host_line
-from image_cache.cli.status import StatusReport, collect
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
 from image_cache.units import megabytes

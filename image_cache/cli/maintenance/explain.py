@@ -9,8 +9,8 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
+from image_cache.cli.maintenance.report import READ_FLAGS, clock_time
 from image_cache.cli.params import urls
-from image_cache.cli.report import READ_FLAGS, clock_time
 from image_cache.covers import NAMESPACE
 from image_cache.covers.identity import identify
 from image_cache.covers.states import BASE_VARIANTS, is_given_up, is_resting

@@ -99,7 +99,7 @@ def _pictures(context: CommandContext) -> list[str]:
     with opened_covers(context) as covers:
         cache = covers.cache
         found = inspect_disk(
-            cache.disk, cache.index, OURS, now=context.clock(), longest_s=float("inf"), examples=ALL_EXAMPLES
+            cache.disk, cache.index, OURS, now=context.clock(), timeout_s=float("inf"), max_examples=ALL_EXAMPLES
         ).examples
         for path in found.get("link", []):
             (cache.disk.root / path).unlink(missing_ok=True)

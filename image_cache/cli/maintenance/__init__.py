@@ -1,0 +1,1 @@
+"""Commands that look after a vault: status, health, verify, repair, backup."""

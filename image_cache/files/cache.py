@@ -1,0 +1,77 @@
+"""Read-through cache of large files: return what is stored, fetch what is missing or stale."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from image_cache.engine.flight import SingleFlight
+from image_cache.errors import ChecksumMismatch
+from image_cache.files.checksums import is_sha256
+from image_cache.files.fetch import Opener, Progress
+from image_cache.files.index import StoredFile
+from image_cache.files.loader import FileLoader, FileRequest
+from image_cache.files.runtime_limits import FileLimits
+from image_cache.files.store import FileStore
+
+logger = logging.getLogger(__name__)
+
+
+class FileCache(FileStore):
+    """A `FileStore` with an origin behind it. Any thread, several processes at once."""
+
+    def __init__(
+        self,
+        root: Path,
+        opener: Opener,
+        limits: Callable[[], FileLimits],
+        *,
+        base_url: str = "",
+        floor_bytes: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(root, limits, base_url=base_url, floor_bytes=floor_bytes, clock=clock)
+        self.opener = opener
+        self.flight: SingleFlight[Path] = SingleFlight()
+        self.loader = FileLoader(self, opener)
+
+    def peek(self, url: str, ttl_s: float | None = None) -> Path | None:
+        """Return the file if it is stored and fresh; asks no origin. Reads all of it when it has to be verified first."""
+        stored = self.usable(self.remote(url))
+        if stored is None or not self.is_fresh(stored, ttl_s):
+            self.usage.count("misses")
+            return None
+        return self._hit(stored)
+
+    def get(
+        self,
+        url: str,
+        ttl_s: float | None = None,
+        *,
+        sha256: str = "",
+        progress: Progress | None = None,
+        is_wanted: bool = False,
+        is_forced: bool = False,
+    ) -> Path:
+        """Return the file, fetching it when it is missing, stale, or not the one with this SHA-256. Callers of one URL share one fetch.
+
+        While the origin cannot be reached a stale file is returned. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
+        `StorageError` or `FetchStopped`; what was stored before stays.
+        """
+        if sha256 and not is_sha256(sha256):
+            raise ChecksumMismatch(url, "sha256", sha256[:80], "not 64 hexadecimal digits")
+        target, sha256 = self.remote(url), sha256.lower()
+        stored = self.usable(target)
+        is_right = stored is not None and not is_forced and sha256 in ("", stored.sha256)
+        if stored is not None and is_right and self.is_fresh(stored, ttl_s):
+            return self._hit(stored)
+        self.usage.count("misses")
+        if stored is not None and is_right and self.loader.is_offline(target.host):
+            return self.use(stored)
+        request = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced)
+        return self.flight.do((target.digest, sha256), lambda: self.loader.load(request))
+
+    def _hit(self, stored: StoredFile) -> Path:
+        self.usage.count("hits")
+        logger.debug("Cache hit for: %s", stored.remote.shown)
+        return self.use(stored)
