@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
 from image_cache.files.listing import entries
-from image_cache.maintenance.health import verdict
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.models import TaskState
