@@ -18,7 +18,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.imaging.color import Colour, packed
-from image_cache.models import AlbumQuery, AlbumRow, Track
+from image_cache.models import AlbumQuery, AlbumRow, ImportReport, Track
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import SORTS, Library
 from image_cache.text import sort_key
@@ -574,6 +574,13 @@ def test_two_identical_copies_in_one_file_stay_two(library: Library) -> None:
 def test_another_pressing_is_another_record(library: Library) -> None:
     fill(library, row("a"), row("a", year=1970), row("a", catno="X 1"), row("a", formats=("CD",)))
     assert library.count() == 4
+
+
+def test_an_import_resumes_at_the_very_row(library: Library) -> None:
+    """The rows after the position were skipped up to the end of a whole batch."""
+    report = library.import_rows((row(f"Record {n}") for n in range(400)), resume=ImportReport(250, 250, 0, 0, ()))
+    assert (report.read, report.new, report.changed, report.same) == (400, 400, 0, 0)
+    assert library.album(150) is not None
 
 
 def test_an_import_keeps_what_was_done_here(library: Library) -> None:
