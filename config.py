@@ -103,6 +103,10 @@ class Settings:
     )
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
 
+    PUBLIC_NOTES: bool = setting(
+        False, "Show your own notes, and lines with what you paid, to visitors too.", "VINYL_VAULT_PUBLIC_NOTES"
+    )
+
     # The cache
     MAX_CACHE_SIZE_GB: float = setting(
         2.0, "Disk budget of the covers.", "VINYL_VAULT_CACHE_SIZE_GB", unit="GB", low=0.001, high=4096

@@ -18,6 +18,7 @@ from image_cache.web.forwarded import url_prefix
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
+from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
@@ -87,7 +88,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
     random_filter = album_view.parse_random_filter(request.args)
     is_picked = "spun" in request.args
     values = {
-        "album": record,
+        "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
         "sides": album_view.sides(record.tracks),
