@@ -23,7 +23,7 @@ def test_text_is_compressed_for_who_takes_it_and_is_the_same_text(inside: Inside
         assert packed.headers.get("Content-Encoding") is None
         return
     assert packed.headers["Content-Encoding"] == "gzip"
-    assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data) / 2
+    assert int(packed.headers["Content-Length"]) == len(packed.data) < 0.6 * len(plain.data)
     without_token = re.compile(rb"~[A-Za-z0-9_=-]{100,}")
     assert without_token.sub(b"", gzip.decompress(packed.data)) == without_token.sub(b"", plain.data)
 
@@ -55,8 +55,9 @@ def test_the_token_is_another_text_in_every_answer_and_means_the_same(inside: In
     tokens = [form_token(client) for _ in range(3)]
     assert len(set(tokens)) == 3
     payloads = {(unmask(token) or "").partition(".")[0] for token in tokens}
-    assert len(payloads) == 1
-    assert not any(payloads.pop()[:12] in token for token in tokens)
+    (payload,) = payloads
+    assert len(payload) > 12
+    assert not any(payload[:12] in token for token in tokens)
     for token in tokens[:1]:
         assert client.post("/login", data={"name": NAME, "password": PASSWORD, "csrf_token": token}).status_code == 303
 
