@@ -32,6 +32,23 @@ def password(context: CommandContext, name: str) -> None:
     context.out.line(f"The password of {name} is changed.")
 
 
+@click.command("list", cls=VaultCommand)
+def list_accounts(context: CommandContext) -> None:
+    """List the accounts and their roles."""
+    with opened_services(context) as services:
+        for account in services.accounts.accounts():
+            context.out.line(f"{account.role:<8} {account.name}")
+
+
+@click.command("remove", cls=VaultCommand)
+@click.argument("name")
+def remove(context: CommandContext, name: str) -> None:
+    """Remove the account NAME with its sessions and memberships. Its streams stay, the last operator too."""
+    with opened_services(context) as services:
+        removed = services.accounts.remove(name)
+    context.out.line(f"The account {removed.name} is removed.")
+
+
 def _password() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
