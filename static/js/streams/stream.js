@@ -2,6 +2,7 @@
 import { patchJson } from "../shared/api.js";
 import { onSwipe } from "../shared/swipe.js";
 import { initLightbox } from "./lightbox.js";
+import { initPending } from "./pending.js";
 import { refresh } from "./refresh.js";
 
 const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
@@ -10,6 +11,7 @@ document.addEventListener("change", saveVisibility);
 document.addEventListener("focusin", (event) => event.target.matches?.("[data-copy]") && event.target.select());
 onSwipe(document.querySelector("[data-swipe]"));
 initLightbox();
+initPending();
 
 /** @param {Event} event */
 async function saveVisibility(event) {
