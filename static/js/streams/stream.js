@@ -2,6 +2,7 @@
 import { patchJson } from "../shared/api.js";
 import { onSwipe } from "../shared/swipe.js";
 import { initLightbox } from "./lightbox.js";
+import { initPending } from "./pending.js";
 import { refresh } from "./refresh.js";
 import { at } from "../shared/prefix.js";
 
@@ -11,6 +12,7 @@ document.addEventListener("change", saveVisibility);
 document.addEventListener("focusin", (event) => event.target.matches?.("[data-copy]") && event.target.select());
 onSwipe(document.querySelector("[data-swipe]"));
 initLightbox();
+initPending();
 
 /** @param {Event} event */
 async function saveVisibility(event) {
