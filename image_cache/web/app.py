@@ -14,7 +14,7 @@ from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
-from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
+from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
@@ -30,7 +30,7 @@ from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
-from image_cache.web.request_body import UploadRequest
+from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
@@ -88,8 +88,9 @@ def build_app(services: Services) -> Flask:
         app.register_blueprint(blueprint)
     check_declarations(app)
     warm = WarmCovers(app.wsgi_app, services.covers)
-    app.wsgi_app = warm  # type: ignore[method-assign]
-    app.extensions[WARM] = warm.look
+    probe = BodyLimitProbe(app, warm)
+    app.wsgi_app = probe  # type: ignore[method-assign]
+    app.extensions[WARM], app.extensions[BODY_LIMIT] = warm.look, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
