@@ -476,6 +476,10 @@ class Settings:
         return int(self.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE)
 
     @property
+    def max_upload_request_bytes(self) -> int:
+        return int(self.MAX_UPLOAD_REQUEST_MB * MEGABYTE)
+
+    @property
     def sd_budget_bytes(self) -> int:
         return int(self.SD_BUDGET_MB * MEGABYTE)
 

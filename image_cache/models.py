@@ -325,6 +325,6 @@ def is_member(viewer: Viewer, stream: Stream) -> bool:
     return may_edit(viewer, stream) or stream.id in viewer.follows
 
 
-def iso_utc(at: float) -> str:
+def iso_utc(seconds: float) -> str:
     """Format a point in time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")

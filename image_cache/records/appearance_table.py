@@ -66,6 +66,10 @@ class RecordAppearanceTable:
     def forget(self, conn: Connection, album_ids: Iterable[int]) -> None:
         conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(album_id,) for album_id in album_ids])
 
+    def forget_from(self, conn: Connection, first: int) -> int:
+        """Forget the records with ids from `first` on; returns how many."""
+        return conn.execute("DELETE FROM album_looks WHERE album_id >= ?", (first,)).rowcount
+
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
         """Forget removed records. A cover that looked like theirs alone looks like no other now."""
         self.forget(conn, album_ids)

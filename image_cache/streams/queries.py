@@ -36,7 +36,7 @@ class StreamQueries:
         self._rows = rows
         self._cache = cache
         self._clock = clock
-        self._memo: dict[int, tuple[int, float, dict[str, Any]]] = {}  # values are replaced whole, so unlocked
+        self._cached_stats: dict[int, tuple[int, float, dict[str, Any]]] = {}  # values are replaced whole, so unlocked
 
     def stream(self, viewer: Viewer, slug: str) -> Stream:
         """Return a stream whose page the viewer may open. Raises `NotVisible`."""
@@ -65,7 +65,7 @@ class StreamQueries:
         return [self._with_thumbnail_path(image) for image in rows if may_see(viewer, stream, image)]
 
     def all_images(self, stream: Stream) -> list[StreamImage]:
-        """Return the images of a stream whoever may see them: for the privacy check only."""
+        """Return all images of a stream, regardless of the viewer: for the privacy check only."""
         return self._rows.images(stream.id)
 
     def streams(self, viewer: Viewer) -> list[StreamCard]:
@@ -117,13 +117,13 @@ class StreamQueries:
     def cached_stats(self, stream: Stream) -> dict[str, Any]:
         """Return the figures of a whole stream, cached for 30 minutes or until an image is added, deleted or changes visibility."""
         revision, now = self._rows.revision(), self._clock()
-        kept = self._memo.get(stream.id)
-        if kept is not None and kept[0] == revision and 0 <= now - kept[1] < STATS_S:
-            return dict(kept[2])
+        cached = self._cached_stats.get(stream.id)
+        if cached is not None and cached[0] == revision and 0 <= now - cached[1] < STATS_S:
+            return dict(cached[2])
         stats = self.stats(stream)
-        if len(self._memo) >= MAX_CACHED_STATS:
-            self._memo.clear()
-        self._memo[stream.id] = (revision, now, stats)
+        if len(self._cached_stats) >= MAX_CACHED_STATS:
+            self._cached_stats.clear()
+        self._cached_stats[stream.id] = (revision, now, stats)
         return dict(stats)
 
     def views_by_day(self, image_ids: Sequence[str], days: int = 30) -> dict[str, list[tuple[str, int]]]:

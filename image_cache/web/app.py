@@ -35,7 +35,7 @@ from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
-from image_cache.web.streams.members import stream_people
+from image_cache.web.streams.members import stream_members
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
 from image_cache.web.template_helpers import register_helpers
@@ -74,7 +74,7 @@ def build_app(services: Services) -> Flask:
         streams,
         stream_media,
         stream_api,
-        stream_people,
+        stream_members,
         files,
         file_api,
         jobs,

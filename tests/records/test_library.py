@@ -6,13 +6,18 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.engine.index import Index
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
+from image_cache.imaging.color import Colour, packed
 from image_cache.models import AlbumQuery, AlbumRow, Track
+from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import SORTS, Library
 from image_cache.text import sort_key
 from tests.support.clock import FakeClock
@@ -331,6 +336,30 @@ def test_neighbours_stand_on_both_sides_in_artist_order(library: Library) -> Non
     assert [album.artist for album in library.neighbours(middle)] == ["a", "b", "c", "d", "e"]
     assert [album.artist for album in library.neighbours(5, each=1)] == ["a", "b"]
     assert library.neighbours(99) == library.neighbours(-1) == []
+
+
+def test_a_stale_cover_is_hidden_wherever_a_record_is_shown(catalog: CatalogDatabase, tmp_path: Path) -> None:
+    with closing(Index(tmp_path / "index.db").database) as database:
+        appearances = RecordAppearanceTable(database)
+        library = Library(catalog, appearances=appearances, hide_stale_cover=lambda album: replace(album, cover_url=None))
+        fill(library, *(row(name, cover_url=f"https://covers.example/{name}.jpg") for name in "ab"))
+        palette = packed([Colour(1.0, 0.5, 0.1, 0.1)])
+        with database.write() as conn:
+            appearances.put(conn, [RecordAppearance(number, f"{number:064x}", 1, number) for number in (1, 2)])
+            looks = [(bytes.fromhex(f"{number:064x}"), palette) for number in (1, 2)]
+            conn.executemany("INSERT INTO looks (digest, colours) VALUES (?, ?)", looks)
+        near = library.near_in_colour(1)
+        assert [album.id for album in near] == [2]
+        shown = [
+            *near,
+            *library.page(AlbumQuery(), 1).albums,
+            *library.wall(AlbumQuery(), 1).page.albums,
+            *library.neighbours(1),
+            *library.nearby("Nobody", 2),
+            library.album(1),
+        ]
+        assert len(shown) == 10
+        assert {album.picture for album in shown if album} == {None}
 
 
 def test_records_of_an_artist_stand_by_year(library: Library) -> None:

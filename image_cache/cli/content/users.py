@@ -12,7 +12,7 @@ from image_cache.cli.services import opened_services
 
 @click.command("add", cls=VaultCommand)
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True)
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the account may do.")
 def add(context: CommandContext, name: str, role: str) -> None:
     """Add an account for NAME.
 

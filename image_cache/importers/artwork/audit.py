@@ -116,7 +116,7 @@ class CoverAudit:
 
     def _forget(self, first: int) -> int:
         with self._albums.database.write() as conn:
-            gone: int = conn.execute("DELETE FROM album_looks WHERE album_id >= ?", (first,)).rowcount
+            gone = self._albums.forget_from(conn, first)
             if gone:
                 self._albums.changed(conn, self._covers.clock())
         return gone

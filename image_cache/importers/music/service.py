@@ -69,6 +69,10 @@ class MusicService:
             gone=tuple(gone),
         )
 
+    def dirs(self) -> list[str]:
+        """Return the paths of the folders in use."""
+        return self.roots.dirs()
+
     def scan(self) -> int:
         """Start a scan of all folders, unless one is in progress; return the task."""
         return self._tasks.start(MUSIC, {})

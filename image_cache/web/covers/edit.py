@@ -89,7 +89,7 @@ def cover_body_limits() -> BodyLimits | None:
     """Return the limits of an uploaded cover; None if this request may not send one."""
     if not may_change():
         return None
-    max_bytes = services().artwork.editor.max_bytes
+    max_bytes = services().cover_editor.max_bytes
     return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
 
 

@@ -65,7 +65,7 @@ def upload() -> AnyResponse:
     buffer = file.stream
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
-            refused = UploadTooLarge(int(services().settings.MAX_IMPORT_MB * 1_000_000), buffer.size_bytes)
+            refused = UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)
             return page(413, f"{refused} A command, or the folder of imports, takes any size.")
         if buffer.has_failed:
             raise StorageError("upload", "no space for the table on this machine")

@@ -171,7 +171,7 @@ def _back(album: Album) -> str:
 def _back_from_folder(album: Album) -> str:
     if album.gone_at is not None:
         return "Its folder is gone. When it is there again, the next scan brings the record back."
-    if services().removal.is_in_folder(album.id, services().music.roots.dirs()):
+    if services().removal.is_in_folder(album.id, services().music.dirs()):
         return "Its folder is still there: the next scan brings it back."
     return "Its folder is not looked at any more. Chosen again, the next scan brings the record back."
 

@@ -37,59 +37,59 @@ def image(slug: str, image_id: str, size: str) -> Response:
         return _unavailable(error)
     if body is None:
         raise NotVisible
-    answer = _answer(found, body, "image/webp", size)
-    x_accel_response(answer, "streams", services().stream_images.path(found, SIZES[size]))
+    response = _response(found, body, "image/webp", size)
+    x_accel_response(response, "streams", services().stream_images.path(found, SIZES[size]))
     # A public image may be cached, but must be revalidated each time: its visibility can change at any moment.
     is_public = found.visibility is ImageVisibility.PUBLIC
-    answer.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-store"
+    response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-store"
     if not is_public:
-        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if size in COUNTED and request.method == "GET" and answer.status_code in (200, 206) and not may_edit(viewer(), stream):
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if size in COUNTED and request.method == "GET" and response.status_code in (200, 206) and not may_edit(viewer(), stream):
         services().streams.record_view(found.image_id, _viewer_key())
-    return answer
+    return response
 
 
 def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
-    answer: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
-    _tag(answer, found, ORIGINAL, found.size_bytes)
+    response: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
+    _tag(response, found, ORIGINAL, found.size_bytes)
     images = services().stream_images
     # Do not read 20 MB that nginx sends.
-    if images.is_remote or not x_accel_response(answer, "originals", found.file_path):
+    if images.is_remote or not x_accel_response(response, "originals", found.file_path):
         try:
             body = images.original(found)
         except StorageError as error:
             return _unavailable(error)
         if body is None:
             raise NotVisible
-        answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
-    answer.headers["Cache-Control"] = "private, no-store"
-    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response = _response(found, body, MEDIA_TYPES[suffix], ORIGINAL)
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     # A name of our own, not that of the upload: a header is no place for user input.
-    answer.headers["Content-Disposition"] = f'attachment; filename="{found.image_id}.{suffix}"'
-    return answer
+    response.headers["Content-Disposition"] = f'attachment; filename="{found.image_id}.{suffix}"'
+    return response
 
 
-def _answer(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
-    answer = ImageResponse(body, mimetype=kind)
-    _tag(answer, found, size, len(body))
-    answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
-    return answer
+def _response(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
+    response = ImageResponse(body, mimetype=kind)
+    _tag(response, found, size, len(body))
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
+    return response
 
 
-def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> None:
-    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
-    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
+def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> None:
+    response.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
+    response.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
 def _unavailable(error: Exception) -> Response:
     """Return 503 for an image that cannot be rendered right now; must not be cached."""
-    answer = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
-    answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    response = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _viewer_key() -> str:

@@ -14,17 +14,17 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
 
-stream_people = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_people", __name__))
+stream_members = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_members", __name__))
 
 ACTIONS = ("add", "remove", "invite", "withdraw")
 
 
-@stream_people.get("/streams/<slug>/people")
-def people(slug: str) -> AnyResponse:
-    return _people(_owned(slug))
+@stream_members.get("/streams/<slug>/people")
+def members_page(slug: str) -> AnyResponse:
+    return _members_page(_owned(slug))
 
 
-@stream_people.post("/streams/<slug>/people")
+@stream_members.post("/streams/<slug>/people")
 @limiter.limit("60 per minute")
 def change(slug: str) -> AnyResponse:
     """Add or remove a member, create or revoke an invitation. The link of a new one is shown once, here."""
@@ -39,26 +39,26 @@ def change(slug: str) -> AnyResponse:
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
             token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
-            return _people(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
+            return _members_page(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
         else:
             raise FieldRejected("action", f"An action is one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
-        answer = _people(stream, error=error.reason)
-        answer.status_code = 400
-        return answer
+        response = _members_page(stream, error=error.reason)
+        response.status_code = 400
+        return response
     return redirect(f"/streams/{slug}/people", 303)
 
 
-@stream_people.get("/invite/<token>")
+@stream_members.get("/invite/<token>")
 @access(read=Role.VISITOR)
 def invitation(token: str) -> AnyResponse:
     """Show what the link offers: joining, or an account first."""
     return _invitation(token)
 
 
-@stream_people.post("/invite/<token>")
+@stream_members.post("/invite/<token>")
 @access(change=Role.VISITOR)
 @limiter.limit("20 per minute")
 def accept(token: str) -> AnyResponse:
@@ -75,9 +75,9 @@ def accept(token: str) -> AnyResponse:
         # Of a name that is taken nothing is said: it is a login, with its limit of attempts.
         opened = accounts.open_session(made, address) if made else accounts.login(name, password, address)
     except (AccountRejected, LoginFailed) as error:
-        answer = _invitation(token, error=str(error), name=name)
-        answer.status_code = 403
-        return answer
+        response = _invitation(token, error=str(error), name=name)
+        response.status_code = 403
+        return response
     session.clear()
     session[SESSION_TOKEN] = opened
     g.pop("account", None)
@@ -96,7 +96,7 @@ def _owned(slug: str) -> Stream:
     return stream
 
 
-def _people(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
+def _members_page(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
     members = services().stream_members
     values = {"members": members.members(stream), "invitations": members.invitations(stream), "link": link, "error": error}
     return page_of("streams/members.html", stream=stream, **values)

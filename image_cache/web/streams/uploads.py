@@ -52,7 +52,7 @@ def stream_body_limits() -> BodyLimits | None:
     if not may_edit(viewer(), stream):
         return None
     settings, limits = services().settings, services().streams.limits
-    return BodyLimits(limits.max_bytes, int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000), limits.max_images + OTHER_FIELDS)
+    return BodyLimits(limits.max_bytes, settings.max_upload_request_bytes, limits.max_images + OTHER_FIELDS)
 
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:

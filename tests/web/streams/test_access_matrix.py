@@ -13,7 +13,7 @@ from image_cache.models import ImageVisibility, StreamImage
 from tests.support.inside import Inside, shape
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 
-BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_people")
+BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_members")
 HIDDEN = {404}
 
 Rule = Callable[[str, ImageVisibility], set[int]]
