@@ -75,9 +75,9 @@ def accept(token: str) -> AnyResponse:
         # Of a name that is taken nothing is said: it is a login, with its limit of attempts.
         opened = accounts.open_session(made, address) if made else accounts.login(name, password, address)
     except (AccountRejected, LoginFailed) as error:
-        answer = _invitation(token, error=str(error), name=name)
-        answer.status_code = 403
-        return answer
+        response = _invitation(token, error=str(error), name=name)
+        response.status_code = 403
+        return response
     session.clear()
     session[SESSION_TOKEN] = opened
     g.pop("account", None)
