@@ -19,7 +19,7 @@ from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stat
 from image_cache.covers.store import CoverStore
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, LoadRequest
+from image_cache.engine.jobs import PAGE, WARM, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.miss_ratio import reset_uses
@@ -306,10 +306,10 @@ class ImageCache:
             image = self.registry.get(digest)
             if image is None or is_resting(image, self.clock()):
                 return
-            if self.jobs.claim_one(digest):
+            if (job := self.jobs.claim_one(digest)) is not None:
                 break
             if time.monotonic() > deadline:
                 return
             time.sleep(POLL_S)
             self.jobs.release_dead()
-        self._loader.run(Job(digest, wants_of(variant), VISIBLE, image.lane, 1))
+        self._loader.run(replace(job, variants=wants_of(variant), lane=image.lane, attempts=1))

@@ -47,8 +47,9 @@ class Decoder:
 
     Any thread may call it. The constructor starts nothing, so it may run before a fork. An image that the child rejects raises
     `ImageRejected`; one that kills the child, or exceeds a limit, raises `DecoderFailed`, and the next image gets a new child.
-    After `idle_s` without images the child exits. Request threads pass `wait_s`, the longest wait for the images of others:
-    then, or while others wait so already, they get `DecoderBusy`.
+    CPU time is what limits an image, so that the same one is decoded or refused whatever else the server does; the wall time, for
+    a child that waits, allows for a sixth of a CPU. After `idle_s` without images the child exits. Request threads pass `wait_s`,
+    the longest wait for the images of others: then, or while others wait so already, they get `DecoderBusy`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Decoder:
         *,
         idle_s: float = 60.0,
         cpu_s: int = 10,
-        wall_s: float = 12.0,
+        wall_s: float = 60.0,
         images_per_child: int = 50,
     ) -> None:
         self._limits = {
@@ -78,6 +79,7 @@ class Decoder:
         self._control: socket.socket | None = None
         self._worker: WorkerChannel | None = None
         self._worker_pid = 0
+        self._last_exit: int | None = None  # how the last worker ended; protected by _lock
 
     def render(self, body: bytes, variants: Sequence[Variant], *, wait_s: float | None = None) -> Rendered:
         """Decode once and render every variant. Waits for the images of other threads first."""
@@ -108,7 +110,8 @@ class Decoder:
         """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
         head, _ = self._request({"do": "probe"}, body, wait_s)
         try:
-            return Facts(str(head["format"]), int(head["width"]), int(head["height"]), str(head["mode"]), int(head["cost_bytes"]))
+            numbers = [int(head[name]) for name in ("width", "height", "cost_bytes", "frames")]
+            return Facts(str(head["format"]), numbers[0], numbers[1], str(head["mode"]), numbers[2], numbers[3])
         except (KeyError, TypeError, ValueError) as error:
             raise DecoderFailed("the decoder gave an answer that makes no sense") from error
 
@@ -154,7 +157,7 @@ class Decoder:
         if "rejected" in response:
             raise ImageRejected(str(response["rejected"])[:300])
         if "failed" in response:
-            raise DecoderFailed(str(response["failed"])[:300])
+            raise DecoderFailed(str(response["failed"])[:300], retryable=False)
         return response, blob
 
     @contextlib.contextmanager
@@ -190,17 +193,19 @@ class Decoder:
                 is_late = time.monotonic() >= deadline_at
                 reason = self._failure_reason(error, is_late)
                 if has_begun or is_late or is_last_try:
-                    raise DecoderFailed(reason) from error
+                    is_costly = self._last_exit == -signal.SIGXCPU
+                    raise DecoderFailed(reason, retryable=not is_costly) from error
                 is_last_try = True  # the worker had exited before it got the image: idle, or after its last one
 
     def _failure_reason(self, error: ProtocolError, is_late: bool) -> str:
         """Return why a worker did not respond, and make sure that it is gone."""
+        self._last_exit = None
         if is_late or self._closed:
             if self._fork_server is not None:
                 self._fork_server.kill()  # its worker dies with it
             self._drop_child()
             return "the decoder was closed" if self._closed else f"no answer within {self._wall_s:g} s"
-        last = self._new_worker()
+        last = self._last_exit = self._new_worker()
         if last == -signal.SIGXCPU:
             return f"more than {self._cpu_s} s of CPU time"
         if last == -signal.SIGALRM:

@@ -39,6 +39,8 @@ from image_cache.streams.validation import (
 )
 from image_cache.streams.view_counts import ViewCounts
 
+MAX_POSITION = 1_000_000
+
 logger = logging.getLogger(__name__)
 
 DECODE_BYTES = 256 << 20
@@ -142,8 +144,10 @@ class StreamImageManager:
             visibility=image.visibility if visibility is None else checked_visibility(visibility),
             is_sensitive=image.is_sensitive if is_sensitive is None else is_sensitive,
         )
-        if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 1):
-            raise FieldRejected("position", "A position is a whole number from 1.")
+        if position is not None and (
+            isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= MAX_POSITION
+        ):
+            raise FieldRejected("position", f"position must be a whole number from 1 to {MAX_POSITION:,}.")
         if not self.rows.update_image(changed, stream.id, position=position):
             raise NotVisible
         return self._image(stream_id, image_id)[1]

@@ -483,6 +483,7 @@ def test_json_that_is_not_understood_changes_nothing(stage: Stage) -> None:
         {"visibility": "all"},
         {"sensitive": "yes"},
         {"position": 0},
+        {"position": 10**30},
         {"position": "1"},
         {"position": None},
         {"owner": "me"},
