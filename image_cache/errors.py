@@ -51,10 +51,26 @@ class OriginNotFound(OriginError):
 
 
 class OriginUnavailable(OriginError):
-    """The origin is down, slow or busy, broke the connection, or sent another length than it announced. `retry_after_s`: its Retry-After."""
+    """The origin is down, slow or busy, broke the connection, or sent another length than it announced. `retry_after_s`: its Retry-After.
+
+    `is_host_fault` is False for a fault of this one response: other URLs of the host may well work.
+    """
 
     kind = "unavailable"
     retryable = True
+
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        kind: str = "",
+        is_host_fault: bool = True,
+    ) -> None:
+        super().__init__(url, reason, status=status, retry_after_s=retry_after_s, kind=kind)
+        self.is_host_fault = is_host_fault
 
 
 class OriginTooLarge(OriginError):
@@ -79,13 +95,28 @@ class ImageRejected(CacheError):
 
 
 class DecoderFailed(CacheError):
-    """The decoder process died, or ran out of time or memory, while it rendered one image."""
+    """The decoder process died, or ran out of time or memory, while it rendered one image.
+
+    `retryable` is False if the image itself needs more CPU time or memory than one image may have.
+    """
 
     kind = "decoder"
+    retryable = True
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retryable = retryable
+
+
+class DecoderBusy(CacheError):
+    """The decoder is rendering other images, and the caller cannot wait any longer."""
+
+    kind = "decoder"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("VinylVault is busy with other images. Try again in a moment.")
 
 
 class StorageError(CacheError):
@@ -150,6 +181,14 @@ class QueueFull(CacheError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the queue holds {limit} jobs, its limit")
         self.limit = limit
+
+
+class LeaseLost(CacheError):
+    """A worker ended a job that it no longer holds: its lease ended, and another worker claimed the job, or it was removed."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"the job of {digest} is no longer held by this worker")
+        self.digest = digest
 
 
 class Busy(CacheError):

@@ -134,6 +134,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that is about to be made; its name and password are checked."""
+
+    name: str
+    name_key: str
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
 

@@ -54,6 +54,18 @@ class AccountTable:
                 conn.execute("DELETE FROM sessions WHERE account_id = ?", (row["id"],))
             return row is not None
 
+    def remove(self, name_key: str) -> bool:
+        """Remove an account; return False if it is the last operator."""
+        with self._db.write() as conn:
+            return (
+                conn.execute(
+                    "DELETE FROM accounts WHERE name_key = ? AND (role != 'operator'"
+                    " OR (SELECT count(*) FROM accounts WHERE role = 'operator') > 1)",
+                    (name_key,),
+                ).rowcount
+                == 1
+            )
+
     def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes) -> None:
         """Add a session, delete expired ones, and reset the attempts of `client`."""
         with self._db.write() as conn:
@@ -78,8 +90,9 @@ class AccountTable:
             conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
 
     def close_all_sessions(self) -> None:
-        """End every session, and forget failed logins."""
+        """End every session, forget failed logins, and revoke invitations: a restored one may have been used since."""
         with self._db.write() as conn:
+            conn.execute("DELETE FROM invitations")
             conn.execute("DELETE FROM sessions")
             conn.execute("DELETE FROM tries")
 

@@ -16,7 +16,7 @@ from image_cache.engine.jobs import MAX_ATTEMPTS, Job
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.history import Failure, store_failure
-from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginUnavailable, StorageError
+from image_cache.errors import CacheError, DecoderFailed, ImageRejected, LeaseLost, OriginError, OriginUnavailable, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
 from image_cache.net.fetch_result import FetchResult
@@ -74,6 +74,12 @@ class CoverLoader:
 
     def run(self, job: Job) -> None:
         """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
+        try:
+            self._run(job)
+        except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
+            logger.info("job left to its new holder digest=%s", job.digest)
+
+    def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
@@ -208,10 +214,10 @@ class CoverLoader:
 
     def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
         failures = image.failures + 1
-        is_final = not error.retryable or failures >= GIVE_UP_FAILURES
+        is_final = not error.retryable or isinstance(error, DecoderFailed) or failures >= GIVE_UP_FAILURES
         if isinstance(error, OriginError):
             delay_s = self._retry_delay_s(failures, error)
-        elif isinstance(error, DecoderFailed) and failures < CRASHES:
+        elif isinstance(error, DecoderFailed) and error.retryable and failures < CRASHES:
             delay_s, is_final = CRASH_RETRY_S * 8.0 ** (failures - 1), False
         else:
             delay_s = REJECTED_RETRY_S * min(2.0 ** min(failures - 1, 5), 30.0)
@@ -223,7 +229,7 @@ class CoverLoader:
             store_failure(
                 conn, Failure(self._clock(), image.lane, image.identity, reason, 0.0 if is_final else self._clock() + delay_s)
             )
-            if isinstance(error, OriginUnavailable):
+            if isinstance(error, OriginUnavailable) and error.is_host_fault:
                 self._jobs.record_host_failure(conn, image.lane, error.reason, pause_s=error.retry_after_s)
             elif isinstance(error, OriginError) and error.status is not None:
                 self._jobs.record_host_success(conn, image.lane)  # it answered

@@ -19,7 +19,7 @@ from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stat
 from image_cache.covers.store import CoverStore
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, VISIBLE, WARM, Job, LoadRequest
+from image_cache.engine.jobs import PAGE, WARM, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.miss_ratio import reset_uses
@@ -151,16 +151,17 @@ class ImageCache:
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
 
-    def get_jpeg(self, digest: str, variant: str) -> bytes | None:
+    def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
         """Return a stored variant as JPEG, made once and cached; None if the variant is not stored.
 
-        Raises `DecoderFailed`. No fetch, but a decode: for the few browsers that cannot read WebP.
+        Raises `DecoderFailed`, or `DecoderBusy` after waiting `wait_s` for other images. No fetch, but a decode: for the few
+        browsers that cannot read WebP.
         """
         webp = self.get(digest, variant)
         if webp is None:
             return None
         key = Key(NAMESPACE, f"{variant}.jpg", digest)
-        return self.cache.get_or_load(key, lambda: {key: self._decoder.jpeg(webp)})
+        return self.cache.get_or_load(key, lambda: {key: self._decoder.jpeg(webp, wait_s=wait_s)})
 
     def request(self, digest: str, variant: str) -> Cover:
         """Enqueue a missing cover that a viewer looks at, in front of all others. Returns its state.
@@ -305,10 +306,10 @@ class ImageCache:
             image = self.registry.get(digest)
             if image is None or is_resting(image, self.clock()):
                 return
-            if self.jobs.claim_one(digest):
+            if (job := self.jobs.claim_one(digest)) is not None:
                 break
             if time.monotonic() > deadline:
                 return
             time.sleep(POLL_S)
             self.jobs.release_dead()
-        self._loader.run(Job(digest, wants_of(variant), VISIBLE, image.lane, 1))
+        self._loader.run(replace(job, variants=wants_of(variant), lane=image.lane, attempts=1))

@@ -4,10 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from image_cache.db.database import Connection, Database, parameter_marks
 from image_cache.engine.holder import holder_name, is_holder_alive
-from image_cache.errors import QueueFull
+from image_cache.errors import LeaseLost, QueueFull
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # priorities: on a screen now; on a page that was rendered; anything else
 LEASE_S = 90.0  # longer than a fetch and decode may take; the lease of a dead holder ends at once
@@ -25,13 +26,14 @@ PAUSED = "SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ? AN
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job. `variants` are those beyond the base variants."""
+    """A claimed job. `variants` are those beyond the base variants; `leased_until` tells this claim from any later one."""
 
     digest: str
     variants: tuple[str, ...]
     priority: int
     lane: str
     attempts: int
+    leased_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,41 +140,38 @@ class JobQueue:
                 f" AND lane NOT IN ({parameter_marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
                 (now, now, *closed),
             ).fetchone()
-            if row is None:
-                return None
-            conn.execute(
-                "UPDATE jobs SET holder = ?, leased_until = ?, attempts = attempts + 1 WHERE digest = ?",
-                (self.holder, now + LEASE_S, row[0]),
-            )
-        return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1)
+            return None if row is None else self._lease(conn, row, now)
 
     def is_waiting(self) -> bool:
         """Return True if any job is due, whether or not its host is free. Without write lock: idle workers call it every few seconds."""
         now = self.clock()
         return self.database.row("SELECT 1 FROM jobs WHERE leased_until <= ? AND ready_at <= ?", (now, now)) is not None
 
-    def claim_one(self, digest: str) -> bool:
-        """Claim this image for a caller that loads it itself, ahead of the queue. Return False while another worker has it."""
-        now = self.clock()
+    def claim_one(self, digest: str) -> Job | None:
+        """Claim this image for a caller that loads it itself, ahead of the queue. Return None while another worker has it."""
+        now, key = self.clock(), bytes.fromhex(digest)
         with self.database.write() as conn:
             conn.execute(
                 "INSERT OR IGNORE INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?)",
-                (bytes.fromhex(digest), VISIBLE, now),
+                (key, VISIBLE, now),
             )
-            return (
-                conn.execute(
-                    "UPDATE jobs SET holder = ?, leased_until = ?, attempts = attempts + 1 WHERE digest = ? AND leased_until <= ?",
-                    (self.holder, now + LEASE_S, bytes.fromhex(digest), now),
-                ).rowcount
-                == 1
-            )
+            free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
+            row = conn.execute(free, (key, now)).fetchone()
+            return None if row is None else self._lease(conn, row, now)
+
+    def is_held(self, conn: Connection, job: Job) -> bool:
+        """Return True if the claim of this job is still the latest: its lease may have ended, but nobody else has claimed it."""
+        sql = "SELECT 1 FROM jobs WHERE digest = ? AND holder = ? AND leased_until = ?"
+        return conn.execute(sql, (bytes.fromhex(job.digest), self.holder, job.leased_until)).fetchone() is not None
 
     def finish(self, conn: Connection, job: Job, *, failed: bool = False) -> None:
-        """Remove a job that succeeded or failed. If more variants were requested in the meantime, it is queued again."""
+        """Remove a job that succeeded or failed. If more variants were requested in the meantime, it is queued again.
+
+        Raises `LeaseLost`, so that the transaction of a worker that woke up late changes nothing.
+        """
+        self._check_lease(conn, job)
         digest = bytes.fromhex(job.digest)
         row = conn.execute("SELECT wants, batch FROM jobs WHERE digest = ?", (digest,)).fetchone()
-        if row is None:
-            return
         if row[1]:
             conn.execute(f"UPDATE batches SET {'failed = failed' if failed else 'done = done'} + 1 WHERE name = ?", (row[1],))
         if not failed and set(row[0].split()) - set(job.variants):
@@ -181,11 +180,23 @@ class JobQueue:
             conn.execute("DELETE FROM jobs WHERE digest = ?", (digest,))
 
     def reschedule(self, conn: Connection, job: Job, ready_at: float) -> None:
-        """Put a job back that could not run now; the attempt is not counted."""
+        """Put a job back that could not run now; the attempt is not counted. Raises `LeaseLost`."""
+        self._check_lease(conn, job)
         conn.execute(
             "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
             (ready_at, bytes.fromhex(job.digest)),
         )
+
+    def _lease(self, conn: Connection, row: tuple[Any, ...], now: float) -> Job:
+        until = now + LEASE_S
+        conn.execute(
+            "UPDATE jobs SET holder = ?, leased_until = ?, attempts = attempts + 1 WHERE digest = ?", (self.holder, until, row[0])
+        )
+        return Job(row[0].hex(), tuple(row[1].split()), row[2], row[3], row[4] + 1, until)
+
+    def _check_lease(self, conn: Connection, job: Job) -> None:
+        if not self.is_held(conn, job):
+            raise LeaseLost(job.digest)
 
     def record_host_failure(self, conn: Connection, lane: str, reason: str, *, pause_s: float | None = None) -> None:
         """Record a failure of a host. `pause_s` is its Retry-After; without one the breaker trips after consecutive failures."""

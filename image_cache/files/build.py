@@ -57,6 +57,10 @@ class FileServices:
         self._starting = threading.Lock()  # protects _is_started
         self._is_started = False
 
+    def exists(self) -> bool:
+        """Return True if there ever was a file. Opens nothing."""
+        return self.cache.exists()
+
     def entries(self) -> list[listing.Entry]:
         """Return all files: those being fetched first, then the stored ones."""
         return listing.entries(self.cache)

@@ -23,6 +23,7 @@ from image_cache.imaging.variants import Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
+FACTS = ("format", "width", "height", "mode", "cost_bytes", "frames")
 IDLE_EXIT = 3  # exit code of a worker that was idle for too long
 
 
@@ -142,8 +143,8 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
             colours = [(colour.share, colour.lightness, colour.a, colour.b) for colour in appearance.colours]
             return {"colours": colours, "hash": appearance.hash, "is_blank": appearance.is_blank}, [], True
         facts = pillow.probe(body, budget_bytes=budget_bytes)
-        return {name: getattr(facts, name) for name in ("format", "width", "height", "mode", "cost_bytes")}, [], True
+        return {name: getattr(facts, name) for name in FACTS}, [], True
     except ImageRejected as error:
         return {"rejected": error.reason}, [], True
     except MemoryError:
-        return {"failed": f"ran out of the {budget_bytes >> 20} MB it may decode with"}, [], False
+        return {"failed": f"needs more than the {budget_bytes >> 20} MB that one image may be decoded with"}, [], False

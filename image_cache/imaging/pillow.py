@@ -18,8 +18,11 @@ from image_cache.imaging.sniff import (
     COEFFICIENT_SLACK,
     MAX_SCANS,
     REFERENCE_BUDGET_BYTES,
+    avif_kind,
     canvas,
     decode_cost,
+    exif_orientation,
+    gif_frames,
     jpeg_layout,
     max_pixels,
     sniff,
@@ -42,7 +45,9 @@ _BROKEN = (
     *(struct.error, zlib.error, ImageCms.PyCMSError),
 )
 _SHRINKABLE = ("L", "RGB", "CMYK")
-_ORIENTATION = 0x0112
+# Two endings for a JPEG without one. If they give different pixels, more is missing than the end marker.
+_ENDINGS = (b"\xff\xd9", b"\x5a" * 256 + b"\xff\xd9")
+HEIC = "this is a HEIC photo, which cannot be shown here. Save or export it as JPEG and use that"
 _TRANSPOSE_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
 _TRANSPOSES = {code: Image.Transpose[name] for code, name in enumerate(_TRANSPOSE_NAMES.split(), 2)}
 _SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
@@ -66,9 +71,15 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         order = sorted(variants, key=lambda variant: variant.edge_px, reverse=True)
         largest = order[0]
         size = fit(image.size, largest.edge_px)
+        draft = (size[0] * largest.draft, size[1] * largest.draft)
         if facts.format == "JPEG":
-            image.draft("RGB", (size[0] * largest.draft, size[1] * largest.draft))
-        image.load()
+            image.draft("RGB", draft)
+        try:
+            image.load()
+        except OSError:
+            if facts.format != "JPEG":
+                raise
+            image = _load_without_end(body, draft, budget_bytes)
         transpose, profile = _orientation(image), image.info.get("icc_profile")
         pixels = _to_srgb(_resize(image, size), profile)
         if transpose is not None:
@@ -139,7 +150,9 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     format_ = sniff(body)
     if format_ is None:
         raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
-    kind, bytes_per_px, size = format_, 0.0, canvas(body, format_)
+    if format_ == "HEIC":
+        raise ImageRejected(HEIC)
+    kind, bytes_per_px, size = avif_kind(body) if format_ == "AVIF" else format_, 0.0, canvas(body, format_)
     if format_ == "JPEG":
         layout = jpeg_layout(body)
         if layout is None or layout.scans > MAX_SCANS:
@@ -152,7 +165,26 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     Image.MAX_IMAGE_PIXELS = max_pixels(budget_bytes)  # Pillow's own limit is a second line of defence
     image = Image.open(io.BytesIO(body), formats=(format_,))
     cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
-    return Facts(format_, image.width, image.height, image.mode, cost), image
+    return Facts(format_, image.width, image.height, image.mode, cost, _frames(body, format_, image)), image
+
+
+def _frames(body: bytes, format_: str, image: Image.Image) -> int:
+    if format_ == "GIF":
+        return gif_frames(body)  # Pillow would seek through all of them
+    return 1 if format_ == "JPEG" else int(getattr(image, "n_frames", 1))
+
+
+def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) -> Image.Image:
+    """Decode a JPEG that has all of its pixels but no end marker, as browsers do. Raises `ImageRejected` for half a picture."""
+    whole: list[Image.Image] = []
+    for ending in _ENDINGS:
+        _, image = _open(body + ending, budget_bytes)
+        image.draft("RGB", draft)
+        image.load()
+        whole.append(image)
+    if whole[0].tobytes() != whole[1].tobytes():
+        raise ImageRejected("broken JPEG: its end is missing. Download or save it again")
+    return whole[0]
 
 
 @contextlib.contextmanager
@@ -169,8 +201,10 @@ def _rejecting(body: bytes) -> Iterator[None]:
                 f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
             ) from error
         except _BROKEN as error:
-            # The message of a Pillow error may quote the image: only its type is shown.
-            raise ImageRejected(f"broken {sniff(body) or 'picture'}: {type(error).__name__}") from error
+            # The message of a Pillow error may quote the image, and its type means nothing to the reader.
+            raise ImageRejected(
+                f"broken {sniff(body) or 'picture'}: its data cannot be read. Download or save it again"
+            ) from error
 
 
 # --- pixels
@@ -215,10 +249,9 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    try:
-        return _TRANSPOSES.get(image.getexif().get(_ORIENTATION, 1))
-    except _BROKEN:  # broken metadata is no reason to reject an image
-        return None
+    """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0019-orientation-as-browsers.md."""
+    exif = image.info.get("exif")
+    return _TRANSPOSES.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 
 
 def _is_sideways(transpose: Image.Transpose | None) -> bool:

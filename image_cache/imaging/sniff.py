@@ -5,35 +5,101 @@ Runs before any library sees the bytes, in linear time, and trusts nothing.
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from image_cache.errors import ImageRejected
 
 MAX_SCANS = 100  # a progressive JPEG has 10 or 11; for each scan libjpeg processes the whole image once more
 MAX_SEGMENTS = 20_000  # camera files have a few dozen; this bounds our own loop
 MAX_SIDE_PX = 65_535
-MAX_ASPECT = 200
-# Limits in megapixels at a budget of 256 MB; they scale with the budget. They come from measured peak memory per pixel: PNG 12
-# bytes, GIF 7, BMP and AVIF 14, WebP 20 (Pillow decodes every WebP with the animation decoder). A JPEG in one scan is decoded at
-# reduced size and needs little memory; its limit bounds the time. With several scans libjpeg holds all coefficients.
+MAX_FRAMES = 10_000  # of a GIF; counting stops there
+# Limits in megapixels at a budget of 256 MB; they scale with the budget. They come from measured peak memory per pixel, which
+# docs/FORMATS.md has. A JPEG in one scan is decoded at reduced size and needs little memory; its limit bounds the time. With several
+# scans libjpeg holds all coefficients. An AVIF of more than 8 bits, in full colour or with alpha needs twice the memory of others.
 REFERENCE_BUDGET_BYTES = 256 << 20
-MEGAPIXELS = {"JPEG": 100, "JPEG in several scans": 50, "GIF": 32, "PNG": 20, "BMP": 16, "AVIF": 16, "WEBP": 12}
+RICH_AVIF = "AVIF with alpha, full colour or more than 8 bits"
+MEGAPIXELS = {"JPEG": 100, "JPEG in several scans": 50, "GIF": 32, "PNG": 25, "BMP": 16, "AVIF": 25, RICH_AVIF: 16, "WEBP": 13}
 COEFFICIENT_SLACK = 1.25  # for what libjpeg and the pixels need in addition
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # stuffing, TEM, RST and fill bytes are ignored
 _SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _SOS, _EOI, _SOI = 0xDA, 0xD9, 0xD8
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP"}
-_AVIF_BRANDS = {b"avif", b"avis", b"mif1", b"msf1"}
+_AVIF_BRANDS, _HEIC_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_HEIF_BRANDS = {b"mif1", b"msf1"}  # the container: another brand, or the codec, tells what is in it
+_EXIF_STARTS = (b"II*\0", b"MM\0*")
+_ORIENTATION, _SHORT = 0x0112, 3
 
 
 def sniff(body: bytes) -> str | None:
-    """Return the format of the contents, None if it is not supported. File names and Content-Type are not considered."""
+    """Return the format of the contents, None if it is unknown. File names and Content-Type are not considered.
+
+    A HEIC photo is "HEIC", which is named but not decoded.
+    """
     for start, format_ in _STARTS.items():
         if body.startswith(start):
             return format_
     if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
         return "WEBP"
-    return "AVIF" if body[4:8] == b"ftyp" and body[8:12] in _AVIF_BRANDS else None
+    if body[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(body[:4], "big"), 256)
+    brands = {body[8:12], *(body[at : at + 4] for at in range(16, end, 4))}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIC_BRANDS:
+        return "HEIC"
+    return "AVIF" if brands & _HEIF_BRANDS else None
+
+
+def avif_kind(body: bytes) -> str:
+    """Return the kind of an AVIF for `decode_cost`, from what its headers say of depth, sampling and alpha."""
+    at = body.find(b"av1C", 0, 1 << 16)
+    flags = body[at + 6] if 0 <= at < len(body) - 6 else 0xFF
+    is_deep, is_full_colour = flags & 0x60, not flags & 0x08 and not flags & 0x10  # source: AV1-ISOBMFF, 2.3.3
+    return RICH_AVIF if is_deep or is_full_colour or b"auxC" in body[: 1 << 16] else "AVIF"
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Return the orientation in EXIF data, 1 to 8; 1 unless it is there as one SHORT, as browsers read it."""
+    tiff = exif[6:] if exif[:6] == b"Exif\0\0" else exif
+    order: Literal["little", "big"] = "little" if tiff[:4] == b"II*\0" else "big"
+    if tiff[:4] not in _EXIF_STARTS:
+        return 1
+    at = int.from_bytes(tiff[4:8], order)
+    for entry in range(int.from_bytes(tiff[at : at + 2], order)):
+        field = tiff[at + 2 + 12 * entry : at + 14 + 12 * entry]
+        if len(field) < 12:
+            return 1
+        if int.from_bytes(field[:2], order) == _ORIENTATION:
+            is_short = int.from_bytes(field[2:4], order) == _SHORT and int.from_bytes(field[4:8], order) == 1
+            return int.from_bytes(field[8:10], order) if is_short else 1
+    return 1
+
+
+def gif_frames(body: bytes) -> int:
+    """Count the frames of a GIF, at most `MAX_FRAMES`, without decoding them."""
+    at, frames = 13 + _table_bytes(body[10:11]), 0
+    for _ in range(3 * MAX_FRAMES):
+        block = body[at : at + 1]
+        if block == b"\x21":
+            at = _after_blocks(body, at + 2)
+        elif block == b"\x2c" and frames < MAX_FRAMES:
+            frames += 1
+            at = _after_blocks(body, at + 11 + _table_bytes(body[at + 9 : at + 10]))
+        else:
+            break
+    return max(frames, 1)
+
+
+def _table_bytes(flags: bytes) -> int:
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+
+
+def _after_blocks(body: bytes, at: int) -> int:
+    while at < len(body) and (length := body[at]):
+        at += 1 + length
+    return at + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +198,13 @@ def decode_cost(size: tuple[int, int], kind: str, bytes_per_px: float, budget_by
         raise ImageRejected(f"{kind} of {width}x{height} px has no pixels")
     if max(size) > MAX_SIDE_PX:
         raise ImageRejected(f"{kind} of {width}x{height} px: a side may have {MAX_SIDE_PX} px")
-    if max(size) > MAX_ASPECT * min(size):
-        raise ImageRejected(f"{kind} of {width}x{height} px: the sides may differ by a factor of {MAX_ASPECT}")
     scale = budget_bytes / REFERENCE_BUDGET_BYTES
     limit_px = int(MEGAPIXELS[kind] * 1e6 * scale)
     if bytes_per_px:
         limit_px = min(limit_px, int(budget_bytes / bytes_per_px))
     if width * height > limit_px:
         raise ImageRejected(
-            f"{kind} of {width}x{height} px: {width * height / 1e6:.1f} megapixels, the decode budget allows {limit_px / 1e6:.1f}"
+            f"{kind} of {width}x{height} px: {width * height / 1e6:.1f} megapixels, the decode budget allows {limit_px / 1e6:.1f}."
+            f" Save a smaller copy{'' if kind.startswith('JPEG') else f', or a JPEG of up to {100 * scale:.0f} megapixels'}"
         )
     return width * height * budget_bytes // limit_px

@@ -77,13 +77,17 @@ def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Facts from the header of an image. Width and height are before orientation; `cost_bytes` is what decoding may need."""
+    """Facts from the header of an image. Width and height are before orientation; `cost_bytes` is what decoding may need.
+
+    Of several `frames` (an animation) only the first is rendered.
+    """
 
     format: str
     width: int
     height: int
     mode: str
     cost_bytes: int
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)

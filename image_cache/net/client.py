@@ -23,9 +23,11 @@ from image_cache.net.policy import PeerPolicy
 from image_cache.net.transport import guarded_session
 from image_cache.net.url import ILLEGAL, Target
 
-MAX_REDIRECTS = 3
+MAX_REDIRECTS = 10  # all within one deadline; browsers follow 20
 CHUNK_BYTES = 256 * 1024  # at most; usually a chunk is what one read of the socket returns
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What a browser would decode. It ignores any other token (`aws-chunked`, `utf-8`, `binary`, `none`), because such bodies are plain.
+CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"})
 BUSY = frozenset({408, 425, 429})  # with 5xx: a retry can succeed
 # JPEG first where an origin can choose: it can be decoded at reduced size, with 3 bytes per pixel instead of 12 to 20.
 ACCEPT = "image/jpeg, image/png;q=0.9, image/*;q=0.8, */*;q=0.5"
@@ -74,10 +76,11 @@ class HttpResponse:
                     self._deadline.restart()
                     window_bytes = 0
         if self.length is not None and got_bytes != self.length:
-            raise OriginUnavailable(self.url, f"announced {self.length} bytes and sent {got_bytes}")
+            reason = f"announced {self.length} bytes and sent {got_bytes}"
+            raise OriginUnavailable(self.url, reason, status=self.status, kind="broken", is_host_fault=False)
 
     def _read(self) -> bytes:
-        with _translate_errors(self.url, self._deadline):
+        with _translate_errors(self.url, self._deadline, status=self.status):
             # `read1` uses http.client, which limits the length of lines in a chunked body; `stream` does not. `read` would wait
             # for a full chunk, and lose the beginning of one that is cut off.
             chunk: bytes = self._response.raw.read1(CHUNK_BYTES, decode_content=False)
@@ -127,10 +130,10 @@ class HttpClient:
         with self.open(url, headers={"Accept": ACCEPT, **conditions}, accepted=accepted) as response:
             # BytesIO returns its buffer without a copy; joining a list would hold a large body twice.
             body = io.BytesIO()
-            if response.status == 200:
+            if response.status != 304:
                 body.writelines(response.chunks())
                 if not body.tell():  # headers that were cut off look like this too
-                    raise OriginUnavailable(response.url, "sent no bytes", status=200, kind="broken")
+                    raise OriginUnavailable(response.url, "sent no bytes", status=200, kind="broken", is_host_fault=False)
             return FetchResult(
                 url=response.url,
                 status=response.status,
@@ -228,8 +231,11 @@ class HttpClient:
 
 
 @contextmanager
-def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
-    """Turn the errors of requests and urllib3 into ours. Their messages contain nothing that the origin sent."""
+def _translate_errors(url: str, deadline: Deadline, *, status: int | None = None) -> Iterator[None]:
+    """Turn the errors of requests and urllib3 into ours. Their messages contain nothing that the origin sent.
+
+    `status` is given once the headers have come: what breaks from there on is this response, not the host.
+    """
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -239,7 +245,9 @@ def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
             raise OriginUnavailable(url, "the TLS certificate or connection is not valid", kind="tls") from error
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             raise OriginUnavailable(url, "no byte came for too long", kind="timeout") from error
-        raise OriginUnavailable(url, "the connection broke, or the answer is not HTTP", kind="broken") from error
+        is_host_fault = status is None and not isinstance(error, requests.exceptions.InvalidHeader)  # such as two lengths
+        reason = "the connection broke, or the answer is not HTTP"
+        raise OriginUnavailable(url, reason, status=status, kind="broken", is_host_fault=is_host_fault) from error
 
 
 def _too_slow(url: str, deadline: Deadline) -> OriginUnavailable:
@@ -252,24 +260,29 @@ def _check_response(url: str, response: requests.Response, accepted: frozenset[i
         raise OriginNotFound(url, f"answered {status}", status=status)
     if status in BUSY or status >= 500:
         raise OriginUnavailable(url, f"answered {status}", status=status, retry_after_s=_retry_after_s(response.headers))
-    if status not in accepted:
+    if status not in accepted and not (status == 203 and 200 in accepted):  # 203: a 200 that a proxy passed on
         raise OriginError(url, f"answered {status}", status=status)
     if status == 304:
         return
-    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    codings = {token.strip().lower() for token in response.headers.get("Content-Encoding", "").split(",")}
     transfer = response.headers.get("Transfer-Encoding", "").strip().lower()
-    if coding not in {"", "identity", *encodings} or transfer not in {"", "identity", "chunked"}:
-        raise OriginUnavailable(url, "sends an encoding that was not asked for", status=status, kind="encoding")
+    if codings & CODINGS - encodings or transfer not in {"", "identity", "chunked"}:
+        reason = "sends an encoding that was not asked for"
+        raise OriginUnavailable(url, reason, status=status, kind="encoding", is_host_fault=False)
 
 
 def _length(url: str, response: requests.Response) -> int | None:
     """Return the announced length; None if the body is chunked or ends with the connection."""
     if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
         return None
-    text = response.headers.get("Content-Length", "").strip()
-    if text and not re.fullmatch(r"[0-9]{1,18}", text):
-        raise OriginUnavailable(url, "announces a length that is no number")
-    return int(text) if text else None
+    lengths = {text.strip() for text in response.headers.get("Content-Length", "").split(",")} - {""}
+    if not lengths:
+        return None
+    text = lengths.pop()
+    if lengths or not re.fullmatch(r"[0-9]{1,18}", text):  # the same length twice is one length (RFC 9110, 8.6)
+        reason = "announces two lengths" if lengths else "announces a length that is no number"
+        raise OriginUnavailable(url, reason, status=response.status_code, kind="broken", is_host_fault=False)
+    return int(text)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

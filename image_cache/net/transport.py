@@ -3,6 +3,7 @@
 Redirects, retries and DNS rebinding all pass here. Certificates are always verified against the host name.
 """
 
+import http.client
 import logging
 import socket
 import ssl
@@ -21,12 +22,27 @@ from image_cache.net.deadline import current_deadline
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.url import Endpoint, canonical_host, parse_url
 
+MAX_INTERIM = 20  # responses before the real one
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """Skips interim responses (102 Processing, 103 Early Hints), as browsers do; http.client itself skips 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INTERIM} interim responses")
+
 
 class _Guarded(HTTPConnection):
     """A connection whose socket comes from the policy, and is guarded by the deadline of its fetch."""
 
     policy: ClassVar[PeerPolicy]
     scheme: ClassVar[str]
+    response_class = _FinalResponse
 
     def _new_conn(self) -> socket.socket:
         deadline = current_deadline.get()

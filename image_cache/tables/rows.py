@@ -251,7 +251,7 @@ def _url(name: str, value: Any) -> str:
         raise _BadCell(f"{name} is not an http or https address: {_shown(value)}")
     if has_login:
         raise _BadCell(f"{name} has a name or password in it")
-    return text
+    return str(text)
 
 
 def _list(name: str, value: Any) -> Any:

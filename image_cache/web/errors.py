@@ -14,6 +14,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import (
     CacheError,
     ChecksumMismatch,
+    DecoderBusy,
     DecoderFailed,
     DuplicateImage,
     FileRejected,
@@ -65,6 +66,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (OriginError, 502),
     (StorageError, 507),
     (DecoderFailed, 502),
+    (DecoderBusy, 503),
     (CacheError, 400),
     (DatabaseError, 503),
 ]
@@ -118,7 +120,7 @@ def _known_error(error: Exception) -> Response:
         return _response(503, "The disk or the database does not answer. Nothing was lost.", reference)
     # The path of a storage error is for the log, not for a visitor.
     response = _response(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
-    if status == 429:
+    if status == 429 or isinstance(error, DecoderBusy):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

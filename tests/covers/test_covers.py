@@ -420,6 +420,16 @@ def test_a_dead_host_is_left_alone_after_five_failures(covers: Covers, origin: O
     assert origin.count() == 6
 
 
+def test_answers_that_cannot_be_used_do_not_pause_their_host(covers: Covers, origin: Origin) -> None:
+    """A fault of one object: the host answers, and what else it has is still fetched."""
+    urls = [origin.put(f"/{n}.jpg", jpeg(), headers={"Content-Encoding": "br"}) for n in range(20)]
+    sound = origin.put("/sound.jpg", jpeg())
+    covers.show(*urls, sound)
+    assert origin.count() == 21
+    assert covers.cache.jobs.paused_hosts() == []
+    assert covers.states(sound) == ["ready"]
+
+
 def test_a_host_that_answers_404_is_not_in_trouble(covers: Covers, origin: Origin) -> None:
     """Five failures in a row pause a host; an answer in between, whatever it says, starts the count again."""
     for n in range(4):

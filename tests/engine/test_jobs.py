@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from image_cache.engine.jobs import (
 )
 from image_cache.engine.key import digest_of
 from image_cache.engine.schema import MIGRATIONS
-from image_cache.errors import QueueFull
+from image_cache.errors import LeaseLost, QueueFull
 from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -382,3 +383,29 @@ def test_ten_thousand_jobs_are_enqueued_at_once_and_a_visible_one_overtakes_them
     assert queue.put([wish("seen", "h")], VISIBLE) == 1
     assert claim(queue).digest == digest("seen")
     assert queue.depth() == 10_001
+
+
+@pytest.mark.parametrize("ending", ["finish", "fail", "reschedule"])
+def test_a_worker_that_wakes_late_does_not_end_the_job_of_another(queue: JobQueue, clock: FakeClock, ending: str) -> None:
+    """A suspended machine: the lease ended and another worker, of the same process or not, claimed the job."""
+    queue.put([wish(1)], PAGE, batch="b")
+    late = claim(queue)
+    clock.now += LEASE_S + 1
+    other = claim(queue)
+    with queue.database.write() as conn:
+        end = queue.reschedule if ending == "reschedule" else queue.finish
+        how: dict[str, Any] = {"finish": {}, "fail": {"failed": True}, "reschedule": {"ready_at": clock.now + 1000}}[ending]
+        with pytest.raises(LeaseLost):
+            end(conn, late, **how)
+    assert queue.state_of([digest(1)]) == {digest(1): True}
+    assert queue.batch("b") == (1, 0, 0)
+    finish(queue, other)
+    assert queue.batch("b") == (1, 1, 0)
+
+
+def test_a_worker_whose_lease_ended_but_was_given_to_nobody_may_still_finish(queue: JobQueue, clock: FakeClock) -> None:
+    queue.put([wish(1)], PAGE)
+    late = claim(queue)
+    clock.now += LEASE_S + 1
+    finish(queue, late)
+    assert queue.depth() == 0

@@ -133,7 +133,7 @@ def test_a_rejected_image_costs_no_worker(decoder):
     for body in (b"", b"<html>", COVER[:500], png_header(30_000, 30_000)):
         with pytest.raises(ImageRejected):
             decoder.render(body, PAIR)
-    with pytest.raises(ImageRejected, match=r"900\.0 megapixels.*allows 20\.0"):
+    with pytest.raises(ImageRejected, match=r"900\.0 megapixels.*allows 25\.0"):
         decoder.probe(png_header(30_000, 30_000))
     decoder.render(COVER, PAIR)
     assert decoder.processes() == before

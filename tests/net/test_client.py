@@ -196,14 +196,20 @@ def test_a_redirect_may_be_written_in_utf8_bytes(origin: Origin, fetcher: HttpCl
     assert fetcher.fetch(url).body == b"x"
 
 
-def test_three_redirects_are_followed_and_no_more(origin: Origin, fetcher: HttpClient) -> None:
+def test_ten_redirects_are_followed_and_no_more(origin: Origin, fetcher: HttpClient) -> None:
     origin.put("/0", b"x")
-    for n in range(1, 5):
+    for n in range(1, 12):
         origin.redirect(f"/{n}", f"/{n - 1}")
-    assert fetcher.fetch(origin.url("/3")).body == b"x"
-    with pytest.raises(OriginError, match="more than 3 redirects"):
-        fetcher.fetch(origin.url("/4"))
-    assert origin.count() == 4 + 4
+    assert fetcher.fetch(origin.url("/10")).body == b"x"
+    with pytest.raises(OriginError, match="more than 10 redirects"):
+        fetcher.fetch(origin.url("/11"))
+    assert origin.count() == 11 + 11
+
+
+def test_a_space_in_an_address_is_quoted_as_a_browser_does(origin: Origin, fetcher: HttpClient) -> None:
+    origin.put("/Low%20Water%20Mark%20(front).jpg", b"x")
+    assert fetcher.fetch(origin.url("/Low Water Mark (front).jpg")).body == b"x"
+    assert fetcher.fetch(origin.redirect("/r", "/Low Water Mark (front).jpg")).body == b"x"
 
 
 @pytest.mark.parametrize(
@@ -291,6 +297,45 @@ def test_retry_after_is_relative_to_the_clock_of_the_origin(
 def test_an_unrequested_encoding_is_refused(origin: Origin, fetcher: HttpClient, headers: dict[str, str]) -> None:
     with pytest.raises(OriginUnavailable, match="encoding"):
         fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers))
+
+
+@pytest.mark.parametrize("token", ["aws-chunked", "UTF-8", "none", "binary", "undefined", "", "identity, utf-8"])
+def test_an_encoding_that_no_browser_knows_is_ignored(origin: Origin, fetcher: HttpClient, token: str) -> None:
+    assert fetcher.fetch(origin.put("/a.jpg", b"x", headers={"Content-Encoding": token})).body == b"x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 203 Non-Authoritative Information\r\nContent-Length: 1\r\n\r\nx",
+    ],
+    ids=["early hints", "two interim responses", "the same length twice", "203"],
+)
+def test_what_browsers_skip_is_skipped(origin: Origin, fetcher: HttpClient, answer: bytes) -> None:
+    assert fetcher.fetch(origin.script("/a.jpg", lambda sock, _: sock.sendall(answer))).body == b"x"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_host_fault"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n", True),
+        (b"", True),
+    ],
+)
+def test_a_fault_of_one_response_is_none_of_its_host(
+    origin: Origin, fetcher: HttpClient, answer: bytes, is_host_fault: bool
+) -> None:
+    with pytest.raises(OriginUnavailable) as caught:
+        fetcher.fetch(origin.script("/a.jpg", lambda sock, _: sock.sendall(answer)))
+    assert caught.value.is_host_fault is is_host_fault
 
 
 def test_chunked_bodies_and_bodies_ended_by_the_connection_are_accepted(origin: Origin, fetcher: HttpClient) -> None:

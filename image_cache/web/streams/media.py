@@ -1,22 +1,33 @@
 """Bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is checked before validators and ranges."""
 
+import logging
+import string
+import unicodedata
+from pathlib import PurePath
+from urllib.parse import quote
+
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.http import quote_etag
 
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.streams import RenderJob
 from image_cache.web.access import Role, access
-from image_cache.web.context import services
+from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limit_key, limiter
-from image_cache.web.responses import ImageResponse, x_accel_response
+from image_cache.web.responses import ImageResponse, placeholder_response, x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer
 
+logger = logging.getLogger(__name__)
+
 stream_media = access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)
 
+PLAIN = frozenset(string.ascii_letters + string.digits + " ._-()")
 ORIGINAL = "original"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
@@ -31,17 +42,24 @@ def image(slug: str, image_id: str, size: str) -> Response:
     stream, found = services().stream_queries.image(viewer(), image_id, slug)
     if size == ORIGINAL:
         return _original(stream, found)
-    try:
-        body = services().stream_images.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
-    except (StorageError, QueueFull) as error:
-        return _unavailable(error)
+    page = request.args.get("page", "") or "stream_details"
+    body = services().stream_images.cached(found, SIZES[size], page)
     if body is None:
-        raise NotVisible
+        job = _requested(found, SIZES[size], page)
+        # The wait was long enough for the image to be hidden or deleted.
+        stream, found = services().stream_queries.image(viewer(), image_id, slug)
+        if job is None or not job.done.is_set():
+            return _placeholder(is_given_up=False)
+        if isinstance(job.error, StorageError):
+            return _unavailable(job.error)
+        if job.body is None:
+            return _placeholder(is_given_up=job.error is None)
+        body = job.body
     response = _response(found, body, "image/webp", size)
     x_accel_response(response, "streams", services().stream_images.path(found, SIZES[size]))
-    # A public image may be cached, but must be revalidated each time: its visibility can change at any moment.
+    # An image may be cached, but must be revalidated each time: its visibility can change at any moment.
     is_public = found.visibility is ImageVisibility.PUBLIC
-    response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-store"
+    response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-cache"
     if not is_public:
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if size in COUNTED and request.method == "GET" and response.status_code in (200, 206) and not may_edit(viewer(), stream):
@@ -61,14 +79,43 @@ def _original(stream: Stream, found: StreamImage) -> Response:
         try:
             body = images.original(found)
         except StorageError as error:
-            return _unavailable(error)
+            logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+            sentence = "The storage of the originals does not answer. Try again in a moment."
+            raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible
         response = _response(found, body, MEDIA_TYPES[suffix], ORIGINAL)
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    # A name of our own, not that of the upload: a header is no place for user input.
-    response.headers["Content-Disposition"] = f'attachment; filename="{found.image_id}.{suffix}"'
+    response.headers["Content-Disposition"] = attachment(f"{PurePath(found.filename).stem}.{suffix}")
+    return response
+
+
+def attachment(name: str) -> str:
+    """Return a Content-Disposition with a file name: ASCII for old clients, and as UTF-8 (RFC 6266). Nothing in it is syntax."""
+    plain = "".join(
+        char if char in PLAIN else "_" for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char)
+    )
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _requested(found: StreamImage, variant: str, page: str) -> RenderJob | None:
+    """Enqueue a variant and wait a moment for it; None if the queue is full or the store is known to be away: retried later."""
+    try:
+        return services().stream_images.request(found, variant, page)
+    except StorageError as error:
+        job = RenderJob(found, variant, page)
+        job.error = error
+        job.done.set()
+        return job
+    except QueueFull:
+        return None
+
+
+def _placeholder(*, is_given_up: bool) -> Response:
+    """Answer an `<img>` with a transparent image: 202 while it is being rendered, 404 if its original cannot be rendered."""
+    response = placeholder_response(STATIC_DIR / "placeholders", is_given_up=is_given_up)
+    response.headers["Content-Security-Policy"] = IMAGE_POLICY
     return response
 
 
@@ -84,11 +131,12 @@ def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> 
     response.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
-def _unavailable(error: Exception) -> Response:
-    """Return 503 for an image that cannot be rendered right now; must not be cached."""
-    response = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
+def _unavailable(error: StorageError) -> Response:
+    """Answer with a placeholder and 503 while the storage does not answer. Bucket and key are for the log, not for a visitor."""
+    logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+    response = _placeholder(is_given_up=False)
+    response.status_code = 503
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -8,7 +8,8 @@ from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
-from image_cache.web.context import SESSION_TOKEN, account, services
+from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
+from image_cache.web.forwarded import url_prefix
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
@@ -38,7 +39,7 @@ def change(slug: str) -> AnyResponse:
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
             token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
-            return _members_page(stream, link=f"{request.host_url}invite/{token}")
+            return _members_page(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
         else:
@@ -63,22 +64,27 @@ def invitation(token: str) -> AnyResponse:
 def accept(token: str) -> AnyResponse:
     """Join the stream with the account of the session, or with a new one."""
     members, accounts = services().stream_members, services().accounts
-    members.invitation(token)
+    _, slug = members.invitation(token)
     who = account()
-    if who is None:
-        name, password = request.form.get("name", ""), request.form.get("password", "")
-        try:
-            accounts.add(name, password, "viewer")
-            opened = accounts.login(name, password, request.remote_addr or "")
-        except (AccountRejected, LoginFailed) as error:
-            response = _invitation(token, error=str(error), name=name)
-            response.status_code = 403
-            return response
-        session.clear()
-        session[SESSION_TOKEN] = opened
-        g.pop("account", None)
-        refresh_viewer()
-        who = account()
+    if who is not None:
+        return redirect(f"/streams/{members.accept(token, who.id)}", 303)
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    address = request.remote_addr or ""
+    try:
+        made = members.accept_new(token, accounts.prepare(name, password))
+        # Of a name that is taken nothing is said: it is a login, with its limit of attempts.
+        opened = accounts.open_session(made, address) if made else accounts.login(name, password, address)
+    except (AccountRejected, LoginFailed) as error:
+        response = _invitation(token, error=str(error), name=name)
+        response.status_code = 403
+        return response
+    session.clear()
+    session[SESSION_TOKEN] = opened
+    g.pop("account", None)
+    refresh_viewer()
+    if made:
+        return redirect(f"/streams/{slug}", 303)
+    who = account()
     if who is None:  # removed by an operator at this very moment
         raise Unauthorized
     return redirect(f"/streams/{members.accept(token, who.id)}", 303)

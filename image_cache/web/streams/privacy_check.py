@@ -117,7 +117,7 @@ class _Checker:
 
     def _compare(self, method: str, place: str, response: TestResponse, is_open: bool) -> None:
         got = response.status_code
-        if is_open and got not in (200, 206, 304, 503):  # 503: the storage does not answer, which the policy does not govern
+        if is_open and got not in (200, 202, 206, 304, 503):  # 202: being rendered; 503: the storage does not answer
             self._found(method, place, f"answers {got}, and may be seen")
         elif not is_open and got != 404:
             self._found(method, place, f"answers {got}, and may not be seen")

@@ -63,14 +63,14 @@ def create() -> AnyResponse:
 def stream(slug: str) -> AnyResponse:
     """Show the gallery of a stream; to an editor on request as others see it."""
     stream = _stream(slug)
-    eyes, kind = impersonated_viewer(stream)
+    as_viewer, kind = impersonated_viewer(stream)
     try:
-        services().stream_queries.stream(eyes, slug)
+        services().stream_queries.stream(as_viewer, slug)
     except NotVisible:  # only when impersonating: that viewer sees nothing here, and the editor is told so
         response = _page("streams/hidden.html", stream=stream, seen_as=kind)
         response.status_code = 404
         return response
-    values = views.gallery(stream, eyes, request.args.get("q", "").strip()[:200])
+    values = views.gallery(stream, as_viewer, request.args.get("q", "").strip()[:200])
     if kind:
         values |= {"seen_as": kind, "all_count": services().stream_queries.stats(stream)["total"]}
     return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), stream), done=request.args.get("done", ""))

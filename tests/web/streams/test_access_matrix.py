@@ -175,7 +175,7 @@ def test_bytes_are_judged_before_validators_and_ranges(shown: Stage, actor: str,
                 assert answer.headers["Cache-Control"] == "no-store"
                 assert "ETag" not in answer.headers
             elif answer.status_code in (200, 206, 304) and (size == "original" or kind is not ImageVisibility.PUBLIC):
-                assert answer.headers["Cache-Control"] == "private, no-store"
+                assert answer.headers["Cache-Control"] == "private, no-cache"
                 assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
             elif answer.status_code in (200, 206, 304):
                 assert answer.headers["Cache-Control"] == "public, no-cache"
