@@ -80,5 +80,6 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	@touch $@
 
 node_modules/.ready: package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is missing: it installs the checks of the scripts (Debian: apt install npm). Without it: make test-fast'; exit 1; }
 	npm ci --silent --no-audit --no-fund
 	@touch $@

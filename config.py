@@ -72,6 +72,11 @@ class Settings:
         low=0,
         high=5,
     )
+    URL_PREFIX: str = setting(
+        "",
+        "Path below which a proxy shows VinylVault, such as `/vinyl`. A trusted proxy can send it as `X-Forwarded-Prefix` instead.",
+        "VINYL_VAULT_URL_PREFIX",
+    )
     FRONT_DIR: Path | None = setting(
         None,
         "Folder in memory (tmpfs) that is shared with `systemd/nginx.conf` in front: what nginx may send by itself, and its list of hits.",
@@ -97,6 +102,10 @@ class Settings:
         "VINYL_VAULT_LOG_FILE",
     )
     PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
+
+    PUBLIC_NOTES: bool = setting(
+        False, "Show your own notes, and lines with what you paid, to visitors too.", "VINYL_VAULT_PUBLIC_NOTES"
+    )
 
     # The cache
     MAX_CACHE_SIZE_GB: float = setting(
@@ -467,6 +476,10 @@ class Settings:
         return int(self.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE)
 
     @property
+    def max_upload_request_bytes(self) -> int:
+        return int(self.MAX_UPLOAD_REQUEST_MB * MEGABYTE)
+
+    @property
     def sd_budget_bytes(self) -> int:
         return int(self.SD_BUDGET_MB * MEGABYTE)
 
@@ -527,20 +540,28 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
     for name in sorted(env):
         if name.startswith(OURS) and name not in known:
             raise ConfigError(name, "no such setting; docs/SETTINGS.md lists them all")
-    for origin in values.get("TRUSTED_ORIGINS", ()):
-        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", origin):
-            raise ConfigError(
-                "VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} is not scheme://host:port, such as http://192.168.1.20:8080"
-            )
+    _check_addresses(values)
+    return Settings(**values)
+
+
+def _check_addresses(values: dict[str, Any]) -> None:
+    """Bring origins, hosts and paths into one form. Raises `ConfigError`."""
+    if "TRUSTED_ORIGINS" in values:
+        values["TRUSTED_ORIGINS"] = tuple(_origin(origin) for origin in values["TRUSTED_ORIGINS"])
+    if "URL_PREFIX" in values:
+        values["URL_PREFIX"] = values["URL_PREFIX"].rstrip("/")
+        if values["URL_PREFIX"] and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", values["URL_PREFIX"]):
+            raise ConfigError("VINYL_VAULT_URL_PREFIX", f"{values['URL_PREFIX']!r} is not a path such as /vinyl")
+    if "TRUSTED_HOSTS" in values:
+        values["TRUSTED_HOSTS"] = tuple(host.lower() for host in values["TRUSTED_HOSTS"])
     base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
     if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
         raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
-    if base.startswith("http:") and "/".join(base.split("/")[:3]) not in values.get("TRUSTED_ORIGINS", ()):
+    if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
         raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
-    return Settings(**values)
 
 
 def __getattr__(name: str) -> Any:
@@ -552,6 +573,15 @@ def __getattr__(name: str) -> Any:
 
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _origin(text: str) -> str:
+    """Return an origin as `scheme://host:port` in lower case, with the port that its scheme implies. Raises `ConfigError`."""
+    found = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", text.lower())
+    if found is None or not 0 < int(found[3] or 80) < 65536:
+        problem = f"{text!r} is not scheme://host:port, such as http://192.168.1.20:8080"
+        raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", problem)
+    return f"{found[1]}://{found[2]}:{found[3] or (443 if found[1] == 'https' else 80)}"
 
 
 def _bool(text: str) -> bool:

@@ -25,7 +25,10 @@ STOP_S = 30.0
 
 def main() -> int:
     """Run until Ctrl-C. Exit status 1 with a sentence when it cannot start."""
-    origin_url = f"http://127.0.0.1:{ORIGIN_PORT}"
+    origin_port = _free_port(ORIGIN_PORT)
+    if origin_port != ORIGIN_PORT:
+        print(f"Port {ORIGIN_PORT} is taken: the demo's origin uses {origin_port}.", flush=True)
+    origin_url = f"http://127.0.0.1:{origin_port}"
     os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(BASE_DIR / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
     os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
@@ -34,11 +37,13 @@ def main() -> int:
         settings = load_settings()
     except ConfigError as error:
         return _fail(str(error))
-    if _is_taken(ORIGIN_PORT):
-        return _fail(f"Something else listens on port {ORIGIN_PORT}. DEMO_ORIGIN_PORT names another one for the demo's origin.")
+    port = _free_port(settings.PORT)
+    if port != settings.PORT:
+        print(f"Port {settings.PORT} is taken: the demo is on http://localhost:{port}/", flush=True)
+        os.environ["PORT"] = str(port)
     origin = subprocess.Popen(
         [
-            *(sys.executable, "-m", "demo.origin", "--port", str(ORIGIN_PORT)),
+            *(sys.executable, "-m", "demo.origin", "--port", str(origin_port)),
             *("--dir", str(settings.DATA_DIR / "origin"), "--parent", str(os.getpid())),
         ],
         cwd=BASE_DIR,
@@ -47,7 +52,7 @@ def main() -> int:
     server = None
     try:
         if not _answers(origin, f"{origin_url}/health"):
-            return _fail(f"The demo's origin did not start on port {ORIGIN_PORT}. Its message is above.")
+            return _fail(f"The demo's origin did not start on port {origin_port}. Its message is above.")
         _import(origin_url)
         server = subprocess.Popen(
             [sys.executable, "-OO", "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
@@ -63,6 +68,11 @@ def main() -> int:
         for process in (server, origin):
             if process is not None:
                 _end(process)
+
+
+def _free_port(wanted: int) -> int:
+    """Return the wanted port, or the next one that nobody listens on."""
+    return next((port for port in range(wanted, min(wanted + 50, 65536)) if not _is_taken(port)), wanted)
 
 
 def _is_taken(port: int) -> bool:

@@ -1,6 +1,6 @@
 """Preparation of a vault before anything is opened: its folders, and the key that signs sessions."""
 
-import contextlib
+import logging
 import os
 import secrets
 import tempfile
@@ -8,8 +8,10 @@ from pathlib import Path
 
 from config import Settings
 from image_cache.errors import ConfigError, StorageError
-from image_cache.filesystem import create_file, make_folder, temp_path
+from image_cache.filesystem import lock_folder, make_folder, replacing
 from image_cache.vault_lock import finish_interrupted_restore
+
+logger = logging.getLogger(__name__)
 
 SECRET_BYTES = 32
 MIN_DISTINCT_BYTES = 8  # random hex has all sixteen characters, a key typed by hand does not
@@ -33,6 +35,31 @@ def ensure_directories(settings: Settings) -> None:
                 probe.write(b"?")
         except OSError as error:
             raise StorageError(str(folder), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+    _check_catalogue(settings)
+
+
+def _check_catalogue(settings: Settings) -> None:
+    """Raise `StorageError` if the catalogue is empty beside what belongs to one: a new one would hide that everything is gone.
+
+    Without anything beside it, it is the first start, cut short: there is nothing to lose.
+    """
+    path = settings.catalog_path
+    if not path.is_file() or path.stat().st_size:
+        return
+    wal = path.with_name(f"{path.name}-wal")
+    beside = [wal] if wal.is_file() and wal.stat().st_size else []
+    beside += [folder for folder in (settings.stream_images_dir, settings.own_covers_dir) if _holds_files(folder)]
+    if beside:
+        names = " and ".join(str(found) for found in beside)
+        raise StorageError(
+            str(path),
+            f"the catalogue is empty, but {names} belongs to one that was not. Nothing was changed. Restore a backup "
+            "(vinylvault restore), or move the empty file away to begin anew",
+        )
+
+
+def _holds_files(folder: Path) -> bool:
+    return any(not name.startswith(".") for _, _, names in os.walk(folder) for name in names)
 
 
 def secret_key(path: Path) -> bytes:
@@ -44,6 +71,10 @@ def secret_key(path: Path) -> bytes:
         if not path.exists():
             _create_key(path)
         key = path.read_bytes().strip()
+        if not key.strip(b"\0"):  # a power cut took the contents, or somebody emptied it
+            logger.warning("secret key was empty and is replaced, everyone has to log in again path=%s", path)
+            _create_key(path, is_replaced=True)
+            key = path.read_bytes().strip()
     except OSError as error:
         raise StorageError(str(path), os.strerror(error.errno or 0)) from error
     if len(key) < SECRET_BYTES:
@@ -56,13 +87,10 @@ def secret_key(path: Path) -> bytes:
     return key
 
 
-def _create_key(path: Path) -> None:
-    # Written completely before it gets its name: two processes that start at the same time read one key, never half of one.
-    temp = temp_path(path)
-    try:
-        with create_file(temp) as file:
+def _create_key(path: Path, *, is_replaced: bool = False) -> None:
+    # Two processes that start at the same time must read one key. The lock decides, since not every disk has hard links.
+    with lock_folder(path.parent):
+        if path.exists() and not (is_replaced and not path.read_bytes().strip().strip(b"\0")):
+            return
+        with replacing(path, is_durable=True) as file:
             file.write(f"{secrets.token_hex(SECRET_BYTES)}\n".encode())
-        with contextlib.suppress(FileExistsError):
-            os.link(temp, path)
-    finally:
-        temp.unlink(missing_ok=True)

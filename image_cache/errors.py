@@ -109,6 +109,16 @@ class DecoderFailed(CacheError):
         self.retryable = retryable
 
 
+class DecoderBusy(CacheError):
+    """The decoder is rendering other images, and the caller cannot wait any longer."""
+
+    kind = "decoder"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("VinylVault is busy with other images. Try again in a moment.")
+
+
 class StorageError(CacheError):
     """A read or write failed on the disk or in a remote storage."""
 

@@ -134,6 +134,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that is about to be made; its name and password are checked."""
+
+    name: str
+    name_key: str
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
 
@@ -146,7 +155,8 @@ class Account:
 class AlbumRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
-    If `source_id` is "", the library derives a stable id from the row. `line` is where the row begins.
+    If `source_id` is "", the library derives a stable id from the row. `line` is the row of a spreadsheet, the line of a JSON file.
+    `losses` says what was cut, guessed or left out.
     `counts_copies`: rows with the same id are several copies, not one record listed twice. `played_at` are single plays.
     """
 
@@ -176,21 +186,45 @@ class AlbumRow:
     counts_copies: bool = False
     last_played_at: float | None = None
     played_at: tuple[float, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
+
+    row: int
+    artist: str
+    title: str
+    what: str
+
+    @property
+    def named(self) -> str:
+        """Artist and title before a remark, "" if they are not known."""
+        known = ", ".join(filter(None, (self.artist, self.title)))
+        return f"{known}: " if known else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Result of an import, in rows. `rejected` pairs a line number with its reason, for the first thousand of them."""
+    """Result of an import, in rows. `rejected` pairs a row number with its reason. Of these and of `losses` the first thousand."""
 
     read: int
     new: int
     changed: int
     same: int
     rejected: tuple[tuple[int, str], ...]
+    losses: tuple[RowLoss, ...] = ()
+    lossy: int = 0  # how many rows lost something
 
     @property
     def rejected_count(self) -> int:
         return self.read - self.new - self.changed - self.same
+
+    def lines(self) -> list[RowLoss]:
+        """Return what was rejected, cut, guessed or left out, in the order of the rows."""
+        rejected = [RowLoss(row, "", "", f"rejected: {reason}") for row, reason in self.rejected]
+        return sorted((*rejected, *self.losses), key=lambda loss: loss.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +350,6 @@ def is_member(viewer: Viewer, stream: Stream) -> bool:
     return may_edit(viewer, stream) or stream.id in viewer.follows
 
 
-def iso_utc(at: float) -> str:
+def iso_utc(seconds: float) -> str:
     """Format a point in time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")

@@ -53,6 +53,14 @@ def sort_key(text: str) -> str:
     return key if "a" <= key[:1] <= "z" else f"#{key}"
 
 
+def cut(text: str, limit: int) -> str:
+    """Return the text cut to a length, between two words where there is a gap in its last fifth."""
+    if len(text) <= limit:
+        return text
+    at = max(text.rfind(mark, limit * 4 // 5, limit + 1) for mark in " \n")
+    return text[: at if at > 0 else limit].rstrip(" \n,;/&")
+
+
 def account_key(name: str) -> str:
     """Return the key of an account name, equal for all its spellings: "Ida" and "ida" are one account."""
     folded = unicodedata.normalize("NFKC", name[:MAX_NAME_CHARS]).strip().casefold()

@@ -3,6 +3,7 @@
  * Pages are complete without scripts. What only some pages need is loaded by their own entry module.
  */
 import { initKeys } from "./js/shared/keys.js";
+import { at } from "./js/shared/prefix.js";
 
 initKeys();
 if (document.querySelector("img.lazy-load, img.placeholder, .sleeve img")) {
@@ -19,7 +20,7 @@ window.VinylVault = Object.freeze({
   clearImageCache: async () => {
     const { postJson } = await import("./js/shared/api.js");
     try {
-      return (await postJson("/api/cache/clear", {})).success === true;
+      return (await postJson(at("/api/cache/clear"), {})).success === true;
     } catch {
       return false;
     }

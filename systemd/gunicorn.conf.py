@@ -140,12 +140,14 @@ def post_worker_init(worker):
     from gunicorn import SERVER
 
     from image_cache.db.database import DatabaseError
-    from image_cache.web.context import WARM
+    from image_cache.web.context import BODY_LIMIT, WARM
     from image_cache.web.rate_limits import share_limits
 
     share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
     services.streams.view_counts.share(_views, _views_salt)
+    worker.body_limit = worker.wsgi.extensions[BODY_LIMIT]
+    worker.buffer_dir = str(_settings.cache_dir)
     if not _settings.DEBUG:  # the fast path does not write the access log
         worker.fast_path = FastPath(worker.wsgi.extensions[WARM], SERVER)
     services.start()

@@ -1,17 +1,96 @@
-"""Inputs that people brought, each with its right value. The files are in `tests/cases`; the bytes are the case."""
+"""Small inputs from use, each with its right value; one function for each group of cases."""
 
+import dataclasses
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from image_cache.errors import ImageRejected
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.errors import ImageRejected, TableRejected
 from image_cache.imaging import heic, pillow
 from image_cache.imaging.variants import Rendered, cover_variants
+from image_cache.models import ImportReport
+from image_cache.records.library import Library
 
 CASES = Path(__file__).parent / "cases"
+
+
+# --- tables
+
+
+def imported(tmp_path: Path, name: str) -> tuple[ImportReport, list[Any]]:
+    library = Library(CatalogDatabase(tmp_path / "catalog.db"), clock=lambda: 1_800_000_000.0)
+    report = library.import_table(CASES / name)
+    return report, sorted(library.albums(), key=lambda album: album.id)
+
+
+# Case -> a field of the records with its values in the order of the rows, and how many rows lost something.
+TABLES: dict[str, tuple[dict[str, list[Any]], int]] = {
+    "k01-barcode-scientific.csv": ({"title": ["Low Water Mark"], "year": [1969], "barcode": [""]}, 1),
+    "k01-clz-like.csv": ({"title": ["Low Water Mark"], "barcode": ["724384526023"], "tracks": [()]}, 0),
+    "k01-cover-url-with-space.csv": ({"cover_url": ["http://127.0.0.1:7901/raw/Low%20Water%20Mark%20(front).jpg"]}, 0),
+    "k01-discogs-long-fields.csv": ({"source_id": ["201", "202", "203", "204"], "year": [1975, 1981, 1975, 1990]}, 4),
+    "k01-discogs-saved-by-excel-us.csv": ({"source_id": ["111", "112"], "added_at": [1614834360.0, 1637861400.0]}, 1),
+    "k01-ratings-out-of-ten.csv": (
+        {"title": ["Low Water Mark", "Half Again", "Ropes"], "rating": [None] * 3, "plays": [1, 2, 3]},
+        3,
+    ),
+    "k01-years.csv": ({"title": ["One", "Two", "Three", "Four", "Five", "Six"], "year": [1969, 1971, 1972, None, 1974, 1975]}, 6),
+    "k02-custom-field-is-a-column-of-ours.csv": (
+        {
+            "source": ["discogs"],
+            "source_id": ["111"],
+            "year": [1969],
+            "genres": [()],
+            "plays": [0],
+            "notes": ["source: ebay\nyear: 2019\ngenres: gift; birthday\nplays: 3"],
+        },
+        0,
+    ),
+    "k02-custom-source-sentence.csv": ({"source": ["discogs"], "notes": ["source: The shop at the quay"]}, 0),
+    "k03-cr-only.csv": ({"title": ["Low Water Mark", "Half Again"], "year": [1969, 1978]}, 0),
+    "k03-macroman-crlf.csv": ({"artist": ["Brüne Parlament", "Zoë Parrish"], "title": ["Ebbe", "Café Noir"]}, 1),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_is_kept_though_a_cell_is_lost(tmp_path: Path, name: str) -> None:
+    fields, lossy = TABLES[name]
+    report, albums = imported(tmp_path, name)
+    assert (report.new, report.rejected, report.lossy) == (len(albums), (), lossy)
+    assert {field: [getattr(album, field) for album in albums] for field in fields} == fields
+    assert all(len(text) <= 200 for album in albums for text in (album.artist, album.title, album.label or "", album.catno or ""))
+    named = [(loss.row, loss.artist, loss.title) for loss in report.losses]
+    assert set(named) <= {(row, album.artist, album.title) for row, album in enumerate(albums, 2)}
+
+
+def test_a_song_list_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(TableRejected, match="a list of single tracks"):
+        imported(tmp_path, "k04-song-list.csv")
+
+
+# What each spreadsheet makes of one and the same export of Discogs when it opens and saves it.
+SPREADSHEETS = ("discogs-excel-us.csv", "discogs-excel-german.csv", "discogs-libreoffice-german.csv", "discogs-numbers.csv")
+
+
+@pytest.mark.parametrize("name", SPREADSHEETS)
+def test_an_export_of_discogs_that_a_spreadsheet_saved_comes_in_whole(tmp_path: Path, name: str) -> None:
+    (tmp_path / "other").mkdir()
+    untouched, expected = imported(tmp_path / "other", "discogs-untouched.csv")
+    report, albums = imported(tmp_path, name)
+    assert (untouched.new, report.new, report.rejected) == (4, 4, ())
+
+    def to_the_minute(album: Any) -> Any:
+        return dataclasses.replace(album, added_at=album.added_at // 60)
+
+    assert [to_the_minute(album) for album in albums] == [to_the_minute(album) for album in expected]
+
+
+# --- images
 
 
 def rendered(name: str) -> tuple[Rendered, Image.Image]:

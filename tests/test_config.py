@@ -11,6 +11,8 @@ import pytest
 import config
 from config import Settings, load_settings, machine_memory_bytes, settings_document
 from image_cache.errors import ConfigError
+from image_cache.net.policy import PeerPolicy
+from image_cache.net.url import parse_url
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = dataclasses.fields(Settings)
@@ -25,6 +27,8 @@ def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR
         return text, text
     if row.name == "TRUSTED_ORIGINS":
         return "http://10.0.0.5:8080, https://[fd00::1]:443", ("http://10.0.0.5:8080", "https://[fd00::1]:443")
+    if row.name == "URL_PREFIX":
+        return "/vinyl", "/vinyl"
     if row.name == "PAGE_MEMORY_MB":
         return "stream_gallery=8, stream_browser=0.5", ("stream_gallery=8", "stream_browser=0.5")
     if row.name == "DISCOGS_API_URL":
@@ -79,7 +83,6 @@ def test_what_is_outside_the_bounds_or_no_number_names_its_variable(row: "datacl
         ("VINYL_VAULT_RECIPE", "slow"),
         ("VINYL_VAULT_TRUSTED_ORIGINS", "10.0.0.5:8080"),
         ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.0/8"),
-        ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.5"),
         ("VINYL_VAULT_TRUSTED_ORIGINS", "http://10.0.0.5:80/path"),
         ("VINYL_VAULT_TRUSTED_ORIGINS", "http://a:80,ftp://b:21"),
     ],
@@ -185,6 +188,40 @@ def test_discogs_is_asked_over_https_or_at_a_server_of_ones_own(address: str) ->
     assert load_settings(own).DISCOGS_API_URL == "http://10.0.0.5:8080/api"
     with pytest.raises(ConfigError):
         load_settings({**own, "VINYL_VAULT_TRUSTED_ORIGINS": "http://10.0.0.5:808"})
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("http://my_nas:8080", "http://my_nas:8080"),
+        ("http://nas.local", "http://nas.local:80"),
+        ("https://Nas.Local/", "https://nas.local:443"),
+        ("http://[fd00::1]", "http://[fd00::1]:80"),
+    ],
+)
+def test_an_origin_of_ones_own_is_taken_in_every_usual_spelling(given: str, read: str) -> None:
+    settings = load_settings({"VINYL_VAULT_TRUSTED_ORIGINS": given})
+    assert (read,) == settings.TRUSTED_ORIGINS
+    assert PeerPolicy(settings.TRUSTED_ORIGINS).is_trusted(parse_url(given).peer)
+
+
+@pytest.mark.parametrize(
+    "given", ["nas:80", "http://nas:0", "http://nas:65536", "http://nas/path", "http://a b", "http://u@nas", "http://"]
+)
+def test_what_is_no_origin_stops_the_start_and_is_named(given: str) -> None:
+    with pytest.raises(ConfigError, match="VINYL_VAULT_TRUSTED_ORIGINS"):
+        load_settings({"VINYL_VAULT_TRUSTED_ORIGINS": given})
+
+
+@pytest.mark.parametrize(("given", "read"), [("/vinyl", "/vinyl"), ("/a/b.c/", "/a/b.c")])
+def test_a_path_prefix_is_read(given: str, read: str) -> None:
+    assert read == load_settings({"VINYL_VAULT_URL_PREFIX": given}).URL_PREFIX
+
+
+@pytest.mark.parametrize("given", ["vinyl", "//evil.example", '/"x', "/a b", "http://a/b"])
+def test_what_is_no_path_prefix_stops_the_start(given: str) -> None:
+    with pytest.raises(ConfigError, match="VINYL_VAULT_URL_PREFIX"):
+        load_settings({"VINYL_VAULT_URL_PREFIX": given})
 
 
 def test_the_document_is_the_table() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
-from image_cache.models import Account
+from image_cache.models import Account, NewAccount
 from image_cache.net.url import client_network
 from image_cache.text import account_key
 
@@ -60,6 +60,40 @@ class Accounts:
             raise AccountRejected("name", f"{name} has an account already")
         logger.info("account added id=%d role=%s", account.id, account.role)
         return account
+
+    def prepare(self, name: str, password: str) -> NewAccount:
+        """Return the account that these would make, for a transaction of another room. Raises `AccountRejected`."""
+        name = _checked_name(name)
+        _check_password(name, password)
+        return NewAccount(name, name.casefold(), self._hash(password))
+
+    def open_session(self, account: Account, address: str) -> str:
+        """Return a session token for an account that was just made, without its password being checked again."""
+        return self._open(account, hashlib.sha256(f"{account.id}\n{client_network(address)}".encode(errors="replace")).digest())
+
+    def change_password(self, account: Account, old: str, new: str, address: str) -> str:
+        """Change a password by its owner, end all sessions and return the token of a new one.
+
+        Raises `LoginFailed` for a wrong old password, `AccountRejected` for a new one that is too short or the like.
+        """
+        _check_password(account.name, new)
+        self.logout(self.login(account.name, old, address))
+        self.set_password(account.name, new)
+        return self.open_session(account, address)
+
+    def remove(self, name: str) -> Account:
+        """Remove an account with its sessions and memberships. Raises `AccountRejected` for the last operator.
+
+        Its streams stay, without an owner: operators see them.
+        """
+        key = account_key(name)
+        found = self._rows.account(key)
+        if found is None:
+            raise AccountRejected("name", "there is no account of this name")
+        if not self._rows.remove(key):
+            raise AccountRejected("name", f"{found[0].name} is the last operator; add another one first")
+        logger.info("account removed id=%d", found[0].id)
+        return found[0]
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password and end all sessions of the account. Raises `AccountRejected`."""

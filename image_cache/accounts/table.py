@@ -1,4 +1,4 @@
-"""The rows of accounts, sessions, tries and the setup code in `catalog.db`. Statements only; the rules are in `accounts`."""
+"""Table module of accounts, sessions, login attempts and the setup code in `catalog.db`. SQL only; the rules are in `service`."""
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
@@ -6,7 +6,7 @@ from image_cache.models import Account
 
 
 class AccountTable:
-    """Everything that `accounts` keeps. Any thread, several processes."""
+    """Any thread, several processes."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self._db = catalog
@@ -26,9 +26,9 @@ class AccountTable:
         return self._db.row("SELECT 1 FROM accounts WHERE role = 'operator' LIMIT 1") is not None
 
     def add(self, name: str, name_key: str, password_hash: str, role: str, now: float, *, only_first: bool) -> Account | None:
-        """Add an account; None when the name is taken, or with `only_first` when there is an operator already.
+        """Add an account; None if the name is taken, or with `only_first` if there is an operator already.
 
-        The setup code goes in the same transaction in which the first operator comes: nobody can use it twice.
+        The setup code is deleted in the same transaction that adds the first operator: it cannot be used twice.
         """
         with self._db.write() as conn:
             if only_first and conn.execute("SELECT 1 FROM accounts WHERE role = 'operator'").fetchone():
@@ -45,7 +45,7 @@ class AccountTable:
             return Account(row["id"], name, role)
 
     def set_password(self, name_key: str, password_hash: str) -> bool:
-        """Change a password and end the account's sessions; return False when there is no such account."""
+        """Change a password and end the sessions of the account; return False if there is no such account."""
         with self._db.write() as conn:
             row = conn.execute(
                 "UPDATE accounts SET password_hash = ? WHERE name_key = ? RETURNING id", (password_hash, name_key)
@@ -54,15 +54,27 @@ class AccountTable:
                 conn.execute("DELETE FROM sessions WHERE account_id = ?", (row["id"],))
             return row is not None
 
+    def remove(self, name_key: str) -> bool:
+        """Remove an account; return False if it is the last operator."""
+        with self._db.write() as conn:
+            return (
+                conn.execute(
+                    "DELETE FROM accounts WHERE name_key = ? AND (role != 'operator'"
+                    " OR (SELECT count(*) FROM accounts WHERE role = 'operator') > 1)",
+                    (name_key,),
+                ).rowcount
+                == 1
+            )
+
     def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes) -> None:
-        """Add a session, forget those that are over, and forgive the tries of `who`."""
+        """Add a session, delete expired ones, and reset the attempts of `client`."""
         with self._db.write() as conn:
             conn.execute("DELETE FROM sessions WHERE seen_at < ?", (idle_since,))
             conn.execute("DELETE FROM tries WHERE who = ?", (client,))
             conn.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (token_hash, account_id, now, now))
 
     def session(self, token_hash: bytes) -> tuple[Account, float] | None:
-        """Return whose session it is and when it was last seen."""
+        """Return the account of a session and when it was last used."""
         row = self._db.row(
             "SELECT accounts.id, name, role, seen_at FROM sessions JOIN accounts ON accounts.id = account_id WHERE token_hash = ?",
             (token_hash,),
@@ -78,8 +90,9 @@ class AccountTable:
             conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
 
     def close_all_sessions(self) -> None:
-        """End every session, and forget failed logins."""
+        """End every session, forget failed logins, and revoke invitations: a restored one may have been used since."""
         with self._db.write() as conn:
+            conn.execute("DELETE FROM invitations")
             conn.execute("DELETE FROM sessions")
             conn.execute("DELETE FROM tries")
 
@@ -88,9 +101,9 @@ class AccountTable:
             return conn.execute("DELETE FROM sessions WHERE account_id = ?", (account_id,)).rowcount
 
     def count_attempt(self, client: bytes, limit: int, pause_s: float, now: float) -> tuple[int, float]:
-        """Count a try before it is made, so that tries at the same moment cannot be more than the limit.
+        """Count an attempt before it is made, so that concurrent attempts cannot exceed the limit.
 
-        Returns (how many this one makes, 0.0), or (limit + 1, seconds to wait) when it must not be made.
+        Returns (attempts including this one, 0.0), or (limit + 1, seconds to wait) if it must not be made.
         """
         with self._db.write() as conn:
             # `last_at` in the future: the clock was set back. Counting it as now keeps a pause from lasting for years.
@@ -99,15 +112,15 @@ class AccountTable:
             row = conn.execute("SELECT used, last_at FROM tries WHERE who = ?", (client,)).fetchone()
             if row and row["used"] >= limit:
                 return limit + 1, row["last_at"] + pause_s - now
-            _count_try(conn, client, now)
+            _insert_attempt(conn, client, now)
             return (row["used"] if row else 0) + 1, 0.0
 
     def setup_code(self, fresh: str) -> str | None:
-        """Return the code that claims this machine, `fresh` if there was none yet; None when it has its operator."""
+        """Return the setup code, `fresh` if there was none yet; None if there is an operator."""
         row = self._db.row("SELECT code FROM setup")
         if row is None and not self.has_operator():
             with self._db.write() as conn:
-                # Looked at again under the write lock: two workers start at once, and print one code.
+                # Checked again under the write lock: two workers that start at once print the same code.
                 conn.execute(
                     "INSERT INTO setup SELECT ? WHERE NOT EXISTS (SELECT 1 FROM setup)"
                     " AND NOT EXISTS (SELECT 1 FROM accounts WHERE role = 'operator')",
@@ -117,10 +130,10 @@ class AccountTable:
         return str(row["code"]) if row else None
 
 
-def _count_try(conn: Connection, who: bytes, now: float) -> None:
+def _insert_attempt(conn: Connection, client: bytes, now: float) -> None:
     conn.execute(
         "INSERT INTO tries VALUES (?, 1, ?) ON CONFLICT (who) DO UPDATE SET used = used + 1, last_at = excluded.last_at",
-        (who, now),
+        (client, now),
     )
 
 

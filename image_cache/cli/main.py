@@ -14,6 +14,8 @@ CONTENT = "image_cache.cli.content"
 
 USERS = {
     "add": (f"{CONTENT}.users:add", "Add an account; the password comes from standard input"),
+    "list": (f"{CONTENT}.users:list_accounts", "List the accounts and their roles"),
+    "remove": (f"{CONTENT}.users:remove", "Remove an account with its sessions and memberships"),
     "password": (f"{CONTENT}.users:password", "Change a password and end the sessions of the account"),
 }
 FILES = {

@@ -82,7 +82,7 @@ def open_covers(
     cache = Cache(
         NAMESPACE,
         memory=MemoryTier(default.memory_bytes, ReuseSampler()),
-        disk=DiskTier(NAMESPACE, settings.covers_dir, int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)),
+        disk=DiskTier(NAMESPACE, settings.covers_dir, settings.floor_bytes),
         index=index,
         counters=Counters(),
         budget_bytes=default.budget_bytes,
@@ -93,7 +93,7 @@ def open_covers(
     _complete_if_empty(cache)
     store = _store(settings, cache, limits or (lambda: default), clock)
     fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
-    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * MEGABYTE)))
+    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=settings.floor_bytes))
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)

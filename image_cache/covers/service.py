@@ -151,16 +151,17 @@ class ImageCache:
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
 
-    def get_jpeg(self, digest: str, variant: str) -> bytes | None:
+    def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
         """Return a stored variant as JPEG, made once and cached; None if the variant is not stored.
 
-        Raises `DecoderFailed`. No fetch, but a decode: for the few browsers that cannot read WebP.
+        Raises `DecoderFailed`, or `DecoderBusy` after waiting `wait_s` for other images. No fetch, but a decode: for the few
+        browsers that cannot read WebP.
         """
         webp = self.get(digest, variant)
         if webp is None:
             return None
         key = Key(NAMESPACE, f"{variant}.jpg", digest)
-        return self.cache.get_or_load(key, lambda: {key: self._decoder.jpeg(webp)})
+        return self.cache.get_or_load(key, lambda: {key: self._decoder.jpeg(webp, wait_s=wait_s)})
 
     def request(self, digest: str, variant: str) -> Cover:
         """Enqueue a missing cover that a viewer looks at, in front of all others. Returns its state.

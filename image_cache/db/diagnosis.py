@@ -84,9 +84,9 @@ def salvage(path: Path, copy: Path) -> int:
 
     Raises `DatabaseError` if a row cannot be read; then there is no copy.
     """
-    damaged, whole = CatalogDatabase(path, is_reader=True), CatalogDatabase(copy)
+    damaged, rebuilt = CatalogDatabase(path, is_reader=True), CatalogDatabase(copy)
     try:
-        with damaged.reading() as source, whole.write() as conn:
+        with damaged.reading() as source, rebuilt.write() as conn:
             conn.execute("PRAGMA defer_foreign_keys=ON")
             names = [row[0] for row in conn.execute(_TABLES)]
             for name in sorted(names, key=lambda name: (name in _COPIED_LAST, name)):
@@ -95,23 +95,23 @@ def salvage(path: Path, copy: Path) -> int:
             numbers = damaged.rows("SELECT name, seq FROM sqlite_sequence")
             conn.execute("DELETE FROM sqlite_sequence")
             conn.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", map(tuple, numbers))
-        check = whole.row("PRAGMA quick_check(1)")
+        check = rebuilt.row("PRAGMA quick_check(1)")
         if check is None or check[0] != "ok":
             raise DatabaseError(f"{copy}: {check and check[0]}")
-        return int(whole.rows("SELECT count(*) FROM albums")[0][0])
+        return int(rebuilt.rows("SELECT count(*) FROM albums")[0][0])
     except DatabaseError:
-        whole.close()
+        rebuilt.close()
         for suffix in ("", "-wal", "-shm"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
         raise
     finally:
         damaged.close()
-        whole.close()
+        rebuilt.close()
 
 
-def _copy(damaged: Connection, whole: Connection, name: str) -> None:
+def _copy(damaged: Connection, rebuilt: Connection, name: str) -> None:
     # table_info does not list generated columns.
-    columns = ",".join(row[0] for row in whole.execute("SELECT name FROM pragma_table_info(?)", (name,)))
+    columns = ",".join(row[0] for row in rebuilt.execute("SELECT name FROM pragma_table_info(?)", (name,)))
     cursor = damaged.execute(f"SELECT {columns} FROM {name} NOT INDEXED")  # in table order, without using its indexes
     marks = ",".join("?" * len(cursor.description))
-    whole.executemany(f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})", map(tuple, cursor))
+    rebuilt.executemany(f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})", map(tuple, cursor))

@@ -199,8 +199,8 @@ class Cache:
         return body
 
     def _from_disk(self, key: Key) -> bytes | None:
-        """Read and verify one file; an entry that is not what its row says is dropped."""
-        found, body = self._look(key)
+        """Read and verify one file; drop a corrupt entry."""
+        found, body = self._read_entry(key)
         if found is None or body is not None or found.size_bytes == UNKNOWN:
             return body
         try:
@@ -213,7 +213,7 @@ class Cache:
     def _recheck_or_drop(self, conn: Connection, key: Key) -> bytes | None:
         # Another process may have removed or replaced the entry since. Under the write lock the row stays as it is. A file may come
         # at any time: its row follows it, so only bytes that were found to be wrong may be removed.
-        found, body = self._look(key)
+        found, body = self._read_entry(key)
         if found is None or body is not None or found.size_bytes == UNKNOWN:
             return body
         body = self.disk.discard(key, lambda body: is_intact(body, found))
@@ -223,8 +223,8 @@ class Cache:
             self.index.remove(conn, [key])
         return body
 
-    def _look(self, key: Key) -> tuple[IndexEntry | None, bytes | None]:
-        """Return the row, and the bytes if they are what it says. Without a usable index files serve too, judged by their shape."""
+    def _read_entry(self, key: Key) -> tuple[IndexEntry | None, bytes | None]:
+        """Return the row, and the bytes if they match it. Without a usable index, files that look complete are served too."""
         try:
             found = self.index.find(key)
         except DatabaseError as error:

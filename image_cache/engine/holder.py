@@ -1,4 +1,4 @@
-"""Names of processes that hold jobs: pid and start time, so that a successor with the same pid is another holder."""
+"""Holders of jobs: processes named by pid and start time, so that a later process with the same pid is another holder."""
 
 import os
 from pathlib import Path
@@ -16,8 +16,8 @@ def is_holder_alive(holder: str) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    # Field 22 of /proc/PID/stat; the command before it may contain spaces and brackets, so count from its end. A process that
-    # ended and was not yet collected by its parent (state Z) does nothing any more.
+    # Field 22 of /proc/PID/stat; the command name may contain spaces and brackets, so the fields after it are counted. A zombie
+    # (state Z) counts as ended.
     try:
         facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return "gone" if facts[0] in "ZX" else facts[19]

@@ -1,1 +1,1 @@
-"""Large remote files: fetched once, checked, kept within a budget of their own, opened at once the next time."""
+"""Large remote files: fetched once, verified, cached within a budget of their own."""

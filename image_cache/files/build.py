@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 WORKERS = 2  # large files at a time: more would only share the same bandwidth
 DAY_S = 86400.0
 FLUSH_S = 60.0
@@ -57,6 +56,10 @@ class FileServices:
         self._pool = Pool(self._run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _is_started
         self._is_started = False
+
+    def exists(self) -> bool:
+        """Return True if there ever was a file. Opens nothing."""
+        return self.cache.exists()
 
     def entries(self) -> list[listing.Entry]:
         """Return all files: those being fetched first, then the stored ones."""

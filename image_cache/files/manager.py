@@ -19,7 +19,7 @@ from image_cache.units import MEGABYTE
 
 
 class ImageCacheManager:
-    """Large remote files on disk: fetched once, verified, kept within a budget, available without a network.
+    """Large remote files on disk: fetched once, verified, cached within a budget, available without a network.
 
     `cache_dir` None is the folder of the settings. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to
     `image_server_url`, or to IMAGE_SERVER; that server may be private. Any thread, and several processes on one folder.

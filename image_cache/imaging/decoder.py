@@ -16,11 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from image_cache.errors import DecoderFailed, ImageRejected
+from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected
 from image_cache.imaging.color import COLOURS, Colour
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
@@ -30,6 +30,7 @@ MAX_RESPONSE_BYTES = 64 << 20  # all variants of one image together are a few hu
 START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Pillow
 GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that hangs in spite of it
 STOP_S = 2.0
+MAX_WAITING = 3  # calls with a limited wait at a time: half of the request threads
 
 _START = (
     "import json, sys; root, fd, limits = sys.argv[1:]; sys.path.insert(0, root); "
@@ -47,7 +48,8 @@ class Decoder:
     Any thread may call it. The constructor starts nothing, so it may run before a fork. An image that the child rejects raises
     `ImageRejected`; one that kills the child, or exceeds a limit, raises `DecoderFailed`, and the next image gets a new child.
     CPU time is what limits an image, so that the same one is decoded or refused whatever else the server does; the wall time, for
-    a child that waits, allows for a sixth of a CPU. After `idle_s` without images the child exits.
+    a child that waits, allows for a sixth of a CPU. After `idle_s` without images the child exits. Request threads pass `wait_s`,
+    the longest wait for the images of others: then, or while others wait so already, they get `DecoderBusy`.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Decoder:
         self._cpu_s = cpu_s
         # Held while an image is decoded: there is one child, and two decodes at a time would need two budgets.
         self._lock = threading.Lock()
+        self._waiters = threading.BoundedSemaphore(MAX_WAITING)
         self._closed = False
         self._owner = os.getpid()
         self._fork_server: subprocess.Popen[bytes] | None = None
@@ -78,14 +81,14 @@ class Decoder:
         self._worker_pid = 0
         self._last_exit: int | None = None  # how the last worker ended; protected by _lock
 
-    def render(self, body: bytes, variants: Sequence[Variant]) -> Rendered:
+    def render(self, body: bytes, variants: Sequence[Variant], *, wait_s: float | None = None) -> Rendered:
         """Decode once and render every variant. Waits for the images of other threads first."""
-        head, blob = self._request({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body)
+        head, blob = self._request({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body, wait_s)
         return _check_rendered(head, blob, {variant.name for variant in variants})
 
-    def jpeg(self, webp: bytes, quality: int = 85) -> bytes:
+    def jpeg(self, webp: bytes, quality: int = 85, *, wait_s: float | None = None) -> bytes:
         """Return a rendered variant as JPEG, with transparent pixels on white."""
-        return self._request({"do": "jpeg", "quality": quality}, webp)[1]
+        return self._request({"do": "jpeg", "quality": quality}, webp, wait_s)[1]
 
     def analyse(self, webp: bytes) -> ImageAppearance:
         """Return the palette of a rendered variant, a hash of its shapes, and whether it is blank."""
@@ -103,9 +106,9 @@ class Decoder:
             raise DecoderFailed("the decoder gave an answer that makes no sense")
         return appearance
 
-    def probe(self, body: bytes) -> Facts:
+    def probe(self, body: bytes, *, wait_s: float | None = None) -> Facts:
         """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
-        head, _ = self._request({"do": "probe"}, body)
+        head, _ = self._request({"do": "probe"}, body, wait_s)
         try:
             numbers = [int(head[name]) for name in ("width", "height", "cost_bytes", "frames")]
             return Facts(str(head["format"]), numbers[0], numbers[1], str(head["mode"]), numbers[2], numbers[3])
@@ -141,11 +144,11 @@ class Decoder:
 
     # --- request and response
 
-    def _request(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        """Send a request and return the response. Raises `ImageRejected` or `DecoderFailed`."""
+    def _request(self, head: dict[str, Any], body: bytes, wait_s: float | None = None) -> tuple[dict[str, Any], bytes]:
+        """Send a request and return the response. Raises `ImageRejected`, `DecoderFailed` or `DecoderBusy`."""
         if len(body) > self._limits["budget_bytes"]:
             raise ImageRejected(f"{len(body)} bytes, the decode budget allows {self._limits['budget_bytes']}")
-        with self._lock:
+        with self._turn(wait_s):
             try:
                 response, blob = self._exchange(head, body)
             finally:
@@ -156,6 +159,25 @@ class Decoder:
         if "failed" in response:
             raise DecoderFailed(str(response["failed"])[:300], retryable=False)
         return response, blob
+
+    @contextlib.contextmanager
+    def _turn(self, wait_s: float | None) -> Iterator[None]:
+        """Hold the lock, waiting at most so long. Raises `DecoderBusy`."""
+        if wait_s is None:
+            with self._lock:
+                yield
+            return
+        if not self._waiters.acquire(blocking=False):
+            raise DecoderBusy
+        try:
+            if not self._lock.acquire(timeout=wait_s):
+                raise DecoderBusy
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._waiters.release()
 
     def _exchange(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         is_last_try = False

@@ -48,8 +48,8 @@ _BROKEN = (
 _SHRINKABLE = ("L", "RGB", "CMYK")
 # Two endings for a JPEG without one. If they give different pixels, more is missing than the end marker.
 _ENDINGS = (b"\xff\xd9", b"\x5a" * 256 + b"\xff\xd9")
-_TURN_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
-_TURNS = {code: Image.Transpose[name] for code, name in enumerate(_TURN_NAMES.split(), 2)}
+_TRANSPOSE_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
+_TRANSPOSES = {code: Image.Transpose[name] for code, name in enumerate(_TRANSPOSE_NAMES.split(), 2)}
 _SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
 _PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
 
@@ -80,11 +80,11 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
             if facts.format != "JPEG":
                 raise
             image = _load_without_end(body, draft, budget_bytes)
-        turn, profile = _orientation(image), image.info.get("icc_profile")
+        transpose, profile = _orientation(image), image.info.get("icc_profile")
         pixels = _to_srgb(_resize(image, size), profile)
-        if turn is not None:
-            pixels = pixels.transpose(turn)
-        width, height = (facts.height, facts.width) if _is_sideways(turn) else (facts.width, facts.height)
+        if transpose is not None:
+            pixels = pixels.transpose(transpose)
+        width, height = (facts.height, facts.width) if _is_sideways(transpose) else (facts.width, facts.height)
 
         made = [pixels]
         encoded: dict[tuple[tuple[int, int], int, int, int], bytes] = {}
@@ -222,17 +222,17 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     width, height = image.size
     factor = max(1, int(min(width / size[0], height / size[1]) / REDUCING_GAP))
-    whole: Image.Image | None = None
+    reduced: Image.Image | None = None
     for top in range(0, height, STRIP_ROWS * factor):
         strip = _to_plain_mode(image.crop((0, top, width, min(height, top + STRIP_ROWS * factor))))
         if factor > 1:
             strip = strip.reduce(factor)
-        if whole is None:
-            whole = Image.new(strip.mode, (strip.width, math.ceil(height / factor)))
-        whole.paste(strip, (0, top // factor))
-    if whole is None or whole.size == size:
-        return whole or image
-    return whole.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width / factor, height / factor))
+        if reduced is None:
+            reduced = Image.new(strip.mode, (strip.width, math.ceil(height / factor)))
+        reduced.paste(strip, (0, top // factor))
+    if reduced is None or reduced.size == size:
+        return reduced or image
+    return reduced.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width / factor, height / factor))
 
 
 def _to_plain_mode(image: Image.Image) -> Image.Image:
@@ -251,11 +251,11 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
     exif = image.info.get("exif")
-    return _TURNS.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
+    return _TRANSPOSES.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 
 
-def _is_sideways(turn: Image.Transpose | None) -> bool:
-    return turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+def _is_sideways(transpose: Image.Transpose | None) -> bool:
+    return transpose in (_TRANSPOSES[5], _TRANSPOSES[6], _TRANSPOSES[7], _TRANSPOSES[8])
 
 
 def _to_srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:

@@ -68,8 +68,8 @@ class Previewer:
 
     def __init__(self) -> None:
         self._making = threading.Lock()  # held while the child works: two children would need two budgets
-        self._lock = threading.Lock()  # protects _kept
-        self._kept: OrderedDict[str, Preview | FileRejected] = OrderedDict()
+        self._lock = threading.Lock()  # protects _previews
+        self._previews: OrderedDict[str, Preview | FileRejected] = OrderedDict()
 
     def preview(self, path: Path, name: str, sha256: str) -> Preview:
         """Return the preview of the file with this hash.
@@ -86,18 +86,18 @@ class Previewer:
                     except FileRejected as error:
                         found = error
                     with self._lock:
-                        self._kept[sha256] = found
-                        while len(self._kept) > MAX_PREVIEWS:
-                            self._kept.popitem(last=False)
+                        self._previews[sha256] = found
+                        while len(self._previews) > MAX_PREVIEWS:
+                            self._previews.popitem(last=False)
         if isinstance(found, FileRejected):
             raise FileRejected(found.name, found.expected, found.found)
         return found
 
     def _peek(self, sha256: str) -> Preview | FileRejected | None:
         with self._lock:
-            found = self._kept.get(sha256)
+            found = self._previews.get(sha256)
             if found is not None:
-                self._kept.move_to_end(sha256)
+                self._previews.move_to_end(sha256)
             return found
 
 
@@ -120,7 +120,7 @@ def _make(path: Path, name: str) -> Preview:
     with our_end, child_end:
         limits = {
             "file": file,
-            "line": child_end.fileno(),
+            "socket_fd": child_end.fileno(),
             "name": name,
             "parent": os.getpid(),
             "budget_bytes": BUDGET_BYTES,

@@ -40,11 +40,11 @@ class VolumeRejected(Exception):
     """The header can be read, but the slices cannot be shown."""
 
 
-def main(*, file: int, line: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
+def main(*, file: int, socket_fd: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
     """Handle one request and exit. Everything that is needed is imported before the limits are applied."""
     pillow.warm_up()
     leave_network()
-    channel = WorkerChannel(socket.socket(fileno=line), max_body_bytes=0)
+    channel = WorkerChannel(socket.socket(fileno=socket_fd), max_body_bytes=0)
     loaded = _address_space()
     limits = ProcessLimits(loaded + budget_bytes - BASE_BYTES, 0.0, cpu_s, wall_s, 1)
     confine(limits, parent)

@@ -1,4 +1,4 @@
-"""What is done now and then, behind: flush, mend, sweep, retention. Each process has a housekeeper; one of them leads."""
+"""Housekeeping of the cover cache in the background: repair, flush, fill, sweep, retention. One process at a time does the sweep."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from image_cache.covers import WARM, ImageCache
 from image_cache.db.database import DatabaseError
-from image_cache.engine import maintenance as upkeep
+from image_cache.engine import maintenance
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import QueueFull, StorageError
 from image_cache.filesystem import try_lock_file
@@ -16,15 +16,15 @@ logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 FLUSH_S = 60.0  # recency and counters: one transaction a minute, because SD cards wear
-MEND_S = 5.0  # leases of the dead, a lost index, an idle decoder: what broke is well again within ten seconds
+REPAIR_S = 5.0  # leases of processes that died, a lost index, an idle decoder: repaired within ten seconds
 FILL_S = 30.0
-FILL_JOBS = 500  # covers queued at a time, so that the queue stays short enough for others
-FILL_SHARE = 0.9  # of the budget; beyond it, filling would only push out what somebody looked at
-RETENTION_SHARE = 0.01  # most that one run of retention may take, so that a clock that jumped cannot empty the cache
+FILL_JOBS = 500  # enqueued at a time, so that the queue has room for others
+FILL_SHARE = 0.9  # of the budget; beyond it, filling would evict what was looked at
+RETENTION_SHARE = 0.01  # of the entries, at most, per run: a clock that jumped cannot empty the cache
 
 
 class Housekeeping:
-    """The chores of one vault. Thread-safe in so far as each chore is run by one thread."""
+    """The periodic jobs of one vault. Each job is run by one thread."""
 
     def __init__(
         self, covers: ImageCache, decoder: Decoder, known_urls: Callable[[], Iterable[str]], *, retention_days: float
@@ -36,19 +36,19 @@ class Housekeeping:
 
     def periodic_jobs(self) -> list[PeriodicJob]:
         return [
-            PeriodicJob("mend", MEND_S, self.repair_index),
+            PeriodicJob("mend", REPAIR_S, self.repair_index),
             PeriodicJob("flush", FLUSH_S, self.flush, first_s=FLUSH_S),
             PeriodicJob("fill", FILL_S, self.fill, first_s=2.0),
             PeriodicJob("sweep", DAY_S, self.sweep, first_s=3.0),
-            # Not in the first day: a Pi without a clock starts in the past, and everything would look expired or unborn.
+            # Not on the first day: a Pi without a battery-backed clock starts in the past, where everything looks expired.
             PeriodicJob("retention", DAY_S, self.retain, first_s=DAY_S),
         ]
 
     def repair_index(self) -> None:
-        """Rebuild an index that is new, free the leases of processes that died, reap an idle decoder, set wrong times right."""
+        """Rebuild a new index, release the jobs of dead processes, stop an idle decoder, fix times that lie in the future."""
         self.decoder.close_idle()
         index, jobs = self.covers.cache.index, self.covers.jobs
-        with self._forgiving("mend"):
+        with self._logged_failures("mend"):
             index.database.drop_if_replaced()
             if index.is_incomplete():
                 self._rebuild()
@@ -58,47 +58,47 @@ class Housekeeping:
                 self.covers.wake()
 
     def flush(self) -> None:
-        """Write recency and counters. A failure costs a minute of them, nothing else."""
-        with self._forgiving("flush"):
+        """Write recency and counters. A failure costs a minute of them."""
+        with self._logged_failures("flush"):
             self.covers.cache.flush()
 
     def fill(self) -> None:
-        """Queue covers that nobody has looked at yet, behind all others: the wall fills itself, and is whole when the net is gone."""
+        """Enqueue covers that were never requested, with the lowest priority, so that the wall is complete without a network."""
         covers = self.covers
-        with self._forgiving("fill"), suppress(QueueFull):
+        with self._logged_failures("fill"), suppress(QueueFull):
             used = covers.cache.index.totals(covers.cache.namespace).bytes
             if used < covers.cache.budget_bytes * FILL_SHARE and covers.jobs.depth() < FILL_JOBS // 2:
                 digests = covers.registry.unfetched(covers.cache.namespace, covers.clock(), FILL_JOBS)
                 covers.enqueue_digests(digests, WARM)
 
     def sweep(self) -> None:
-        """Compare files with rows, forget old preloads. One process at a time."""
-        with self._forgiving("sweep"), self._leading() as leads:
+        """Compare files with rows, delete old preloads. One process at a time."""
+        with self._logged_failures("sweep"), self._leading() as leads:
             if leads:
-                upkeep.sweep(self.covers.cache)
+                maintenance.sweep(self.covers.cache)
                 self.covers.jobs.remove_old(older_than_s=DAY_S)
 
     def retain(self) -> None:
-        """Remove what nobody looked at for the retention time, a little a day, and only while it could be fetched again."""
-        with self._forgiving("retention"), self._leading() as leads:
+        """Evict what was not used for the retention time, a little per day, and only while it could be fetched again."""
+        with self._logged_failures("retention"), self._leading() as leads:
             if not leads or self.covers.is_paused() or self.covers.jobs.paused_hosts():
                 return
             cache = self.covers.cache
-            most = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
-            removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, limit=most)
+            limit = max(1, int(cache.index.totals(cache.namespace).entries * RETENTION_SHARE))
+            removed = cache.evict(unused_since=self.covers.clock() - self.retention_days * DAY_S, limit=limit)
             if removed:
                 logger.info("retention removed=%s unused_days=%s", removed, self.retention_days)
 
     def _rebuild(self) -> None:
         with self._leading() as leads:
-            if leads:  # otherwise another process does it, and its rows appear here
+            if leads:  # otherwise another process does it
                 self.covers.digests.open()
                 self._register()
-                upkeep.rebuild_from_files(self.covers.cache)
+                maintenance.rebuild_from_files(self.covers.cache)
                 self.covers.wake()
 
     def _register(self) -> None:
-        """Register what the catalogue knows, in an index that is new or was cleared; again is fine."""
+        """Register the covers of the catalogue in an index that is new or was cleared. Idempotent."""
         index, failed = self.covers.cache.index, list[DatabaseError]()
         self.covers.register(self._known_urls(failed))
         if failed:
@@ -108,8 +108,8 @@ class Housekeeping:
             index.set_meta(conn, "registered_at", max(1, int(self.covers.clock())))
 
     @contextmanager
-    def _forgiving(self, chore: str) -> Iterator[None]:
-        """A disk that refuses, or an index that is being replaced, costs this run only."""
+    def _logged_failures(self, chore: str) -> Iterator[None]:
+        """Log a disk error, or an index that is being replaced: it costs this run only."""
         try:
             yield
         except (DatabaseError, StorageError) as error:
@@ -118,12 +118,12 @@ class Housekeeping:
     def _known_urls(self, failed: list[DatabaseError]) -> Iterator[str]:
         try:
             yield from self.known_urls()
-        except DatabaseError as error:  # that of the catalogue: no reason to leave the files unadopted
+        except DatabaseError as error:  # of the catalogue: the index is rebuilt all the same
             failed.append(error)
 
     @contextmanager
     def _leading(self) -> Iterator[bool]:
-        """Yield True if this process may do what only one process should do at a time."""
+        """Yield True if no other process holds the lock of the housekeeping."""
         path = self.covers.cache.disk.root / ".housekeeping"
         with ExitStack() as stack:
             try:

@@ -169,8 +169,8 @@ class PeerPolicy:
         if address is not None:
             return [address]
         found: list[Address] = []
-        for answer in self._look_up(peer, deadline):
-            address = ip_literal(answer)  # the parser keeps a zone (fe80::1%eth0); such a link-local address is refused
+        for text in self._resolve_in_thread(peer, deadline):
+            address = ip_literal(text)  # the parser keeps a zone (fe80::1%eth0); such a link-local address is refused
             if address is None:
                 raise OriginDenied(str(peer), f"{peer.host} resolves to something that is no address")
             self._check_address(peer, address, str(peer))
@@ -179,28 +179,28 @@ class PeerPolicy:
         families = ([a for a in found if a.version == found[0].version], [a for a in found if a.version != found[0].version])
         return [a for a in chain.from_iterable(zip_longest(*families)) if a is not None]
 
-    def _look_up(self, peer: Endpoint, deadline: Deadline) -> list[str]:
+    def _resolve_in_thread(self, peer: Endpoint, deadline: Deadline) -> list[str]:
         """Resolve in a separate thread: the system's resolver cannot be interrupted, so it is abandoned when the time is over."""
-        answers: list[str] = []
+        addresses: list[str] = []
         errors: list[Exception] = []
         done = threading.Event()
 
-        def look_up() -> None:
+        def run() -> None:
             try:
-                answers.extend(self._resolve(peer.host, peer.port))
+                addresses.extend(self._resolve(peer.host, peer.port))
             except (OSError, UnicodeError) as error:
                 errors.append(error)
             finally:
                 done.set()
 
-        threading.Thread(target=look_up, name="fetch-resolve", daemon=True).start()
+        threading.Thread(target=run, name="fetch-resolve", daemon=True).start()
         if not done.wait(deadline.remaining_s()):
             raise OriginUnavailable(str(peer), f"the name {peer.host} was not resolved in time", kind="dns")
-        if errors or not answers:
+        if errors or not addresses:
             raise OriginUnavailable(str(peer), f"the name {peer.host} cannot be resolved", kind="dns") from next(
                 iter(errors), None
             )
-        return answers
+        return addresses
 
 
 def _parse_trusted(origin: str) -> Endpoint:

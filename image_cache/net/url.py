@@ -76,11 +76,11 @@ def _parse(url: str) -> Target:
     scheme, authority, rest = parts[1].lower(), parts[2], parts[3]
     if "@" in authority:
         raise ValueError("a user name in the address")
-    place = _AUTHORITY.fullmatch(authority)
-    if place is None:
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
         raise ValueError("the host of the address cannot be read")
-    host = _canonical_ipv6(place[1]) if place[1] else canonical_host(place[2])
-    port = int(place[3]) if place[3] else DEFAULT_PORTS[scheme]
+    host = _canonical_ipv6(found[1]) if found[1] else canonical_host(found[2])
+    port = int(found[3]) if found[3] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
         raise ValueError("no such port")
     peer = Endpoint(scheme, host, port)

@@ -11,7 +11,7 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
-from image_cache.models import AlbumRow, ImportReport
+from image_cache.models import AlbumRow, ImportReport, RowLoss
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
@@ -35,7 +35,9 @@ def import_rows(
 ) -> ImportReport:
     """Import rows into the catalogue; see `Library.import_rows`."""
     albums = AlbumTable(catalog)
-    report = replace(resume, read=0, rejected=())  # what was read before a stop is read again; it is counted already
+    report = replace(
+        resume, read=0, rejected=(), losses=(), lossy=0
+    )  # what was read before a stop is read again; it is counted already
     with contextlib.ExitStack() as stack:
         # Which identities the file has listed so far. On disk: a table may have a million rows, the machine 512 MB.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vinylvault-import-"))
@@ -46,9 +48,13 @@ def import_rows(
             is_known = report.read < resume.read
             good = [row for row in batch if isinstance(row, AlbumRow)]
             bad = [(row.line, row.reason) for row in batch if isinstance(row, ImportRejected)]
+            lossy = [row for row in good if row.losses]
+            lost = [RowLoss(row.line, row.artist, row.title, what) for row in lossy for what in row.losses]
             report = replace(
                 report,
                 read=report.read + len(batch),
+                losses=report.losses + tuple(lost[: MAX_REASONS - len(report.losses)]),
+                lossy=report.lossy + len(lossy),
                 rejected=report.rejected + tuple(bad[: MAX_REASONS - len(report.rejected)]),
             )
             # Looking up and writing are one transaction: another import may run at the same time.
@@ -112,6 +118,9 @@ def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: A
             return "same"
         return "new"
     after = merge_row(before, row)
+    # An export has the rating that was given here in the place of the source's.
+    if after.rating != before.rating and after.rating == albums.own_rating(before.id):
+        after = replace(after, rating=before.rating)
     plays = albums.plays_missing(before.id, row.played_at) if row.played_at else ()
     if after == before and not plays:
         return "same"

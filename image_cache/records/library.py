@@ -49,7 +49,7 @@ class Library(Shelf):
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
         """Pick an album at random, of a genre and a decade (like 1970) if given; one not played for long is more likely.
 
-        None of the last 20 picks of all processes, of `exclude`, or of what is gone, while there is another. None if there is none.
+        None of the last 20 picks, of `exclude`, or of what is gone, while there is another. None if there is none.
         """
         query, now = AlbumQuery(genre=genre, decade=decade), self._albums.revisions()
         ids = self._result(query, now).ids

@@ -6,12 +6,11 @@ import random
 import threading
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, DatabaseError, parameter_marks
+from image_cache.db.database import parameter_marks
 from image_cache.models import Album
 from image_cache.records.ordering import NOWHERE, ShelfOrder
 
@@ -39,26 +38,21 @@ class PlayHistory:
 
 
 class RandomPicker:
-    """Picks albums. Any thread. Picks are stored in the catalogue, and in memory for a disk that takes no more."""
+    """Picks albums. Any thread. Remembers its last picks in memory: a read does not write, whoever causes it."""
 
     def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
-        self._rows = SpinTable(catalog)
+        self._rows = CandidateTable(catalog)
         self._clock = clock
         self._rng = rng
         self._guard = threading.Lock()  # protects _picked
-        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)  # by this process
+        self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
 
     def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
         """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
         now = self._clock()
-        try:
-            with self._rows.alone() as conn:
-                album_id = self._pick(ids, order, exclude, recent=self._rows.recent(conn, NOT_AGAIN), now=now)
-                self._rows.add(conn, album_id, now, NOT_AGAIN)
-        except DatabaseError:  # a full disk, or one that became read-only: this process has to remember by itself
-            with self._guard:
-                recent = list(self._picked)
-            album_id = self._pick(ids, order, exclude, recent=recent, now=now)
+        with self._guard:
+            recent = list(self._picked)
+        album_id = self._pick(ids, order, exclude, recent=recent, now=now)
         with self._guard:
             self._picked.append(album_id)
         return album_id
@@ -138,27 +132,11 @@ def _since(at: float, now: float) -> str:
     return f"not played since {MONTHS[then.month - 1]}{year}"
 
 
-class SpinTable:
-    """The last picks of all processes, and what is known of candidates. Any thread."""
+class CandidateTable:
+    """What is known of candidates. Any thread."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self._db = catalog
-
-    @contextmanager
-    def alone(self) -> Iterator[Connection]:
-        """Lock out other picks, of all processes. Not durable: a power cut may lose the last picks."""
-        with self._db.write(is_durable=False) as conn:
-            yield conn
-
-    def recent(self, conn: Connection, limit: int) -> list[int]:
-        """Return the last picks, newest last."""
-        rows = conn.execute("SELECT album_id FROM spins ORDER BY id DESC LIMIT ?", (limit,))
-        return [row["album_id"] for row in rows][::-1]
-
-    def add(self, conn: Connection, album_id: int, now: float, limit: int) -> None:
-        """Add a pick, and forget all but the last `limit`."""
-        conn.execute("INSERT INTO spins (album_id, spun_at) VALUES (?, ?)", (album_id, now))
-        conn.execute("DELETE FROM spins WHERE id <= (SELECT max(id) FROM spins) - ?", (limit,))
 
     def gone(self) -> set[int]:
         """Return the albums that are gone from their source."""

@@ -101,6 +101,11 @@ class AlbumTable:
         )
         return album_from(row) if row else None
 
+    def own_rating(self, album_id: int) -> int | None:
+        """Return the rating that was given here, None if there is none."""
+        row = self.db.row("SELECT own_rating FROM albums WHERE id = ?", (album_id,))
+        return row["own_rating"] if row else None
+
     def by_instance(self, source: str, instance_id: str) -> Album | None:
         """Return the album of a copy, as its source knows it: `rating` is the source's."""
         sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ?"

@@ -11,50 +11,36 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
+from image_cache.server.connection import Connection, receive, send_now
 from image_cache.server.fast_path import FastPath
-from image_cache.server.request_framing import RequestBuffer
+from image_cache.server.plain_responses import STATUSES, plain_response
 
-MAX_COLLECTED_BYTES = 16_000_000  # buffered for all connections
-COLLECT_S = 15.0  # from the connection, or the first byte of a further request, to the last byte
-WRITE_S = 20.0  # timeout of one write to a slow reader
+MAX_COLLECTED_BYTES = 16_000_000  # buffered in memory for all connections
+MAX_FILE_BYTES = 1_000_000_000  # buffered in files
+COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTES in each such time
+MIN_BYTES = 15_000
 LINGER_S = 2.0  # for the client to close its side
-SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not occupy a thread
-
-
-class Connection(TConn):  # type: ignore[misc]
-    """One client. `request` buffers its current request."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.request = RequestBuffer()
-        self.deadline = 0.0
-        self.has_large_body = False
-        self.data_ready = True  # gunicorn must not wait on the socket for data that was read already
-
-    def init(self) -> None:
-        """Pass the buffered request to the parser. Called in the thread, with a blocking socket."""
-        super().init()
-        self.sock.settimeout(WRITE_S)
-        data, self.has_large_body = bytes(self.request.data), self.request.has_large_body
-        self.request = RequestBuffer()
-        if data:
-            self.parser.unreader.unread(data)
+SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy memory of ours
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the two tables below."""
+    """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         # In the order of their deadlines, because every connection gets the same time.
         self._collecting: dict[Connection, None] = {}
+        self._sending: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
-        self._collected_bytes = 0
+        self._collected_bytes = self._file_bytes = 0
+        self.buffer_dir: str | None = None  # for what does not belong in memory; not /tmp, which is memory on many machines
+        self.body_limit: Callable[[dict[str, Any]], int] | None = None  # set when the application is loaded
         self._is_quitting = False
         self._keepalive_s = float(self.cfg.keepalive)  # looking up a setting of gunicorn is slow
         self.fast_path: FastPath | None = None  # set when the application is loaded
@@ -78,11 +64,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
             self._make_room()
-        self._collect(Connection(self.cfg, sock, address, listener.getsockname()))
+        self._collect(Connection(self.buffer_dir, self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Connection, client: object) -> None:
         """Read from a connection that was kept alive."""
-        data = _receive(conn.sock)
+        data = receive(conn.sock)
         self.keepalived_conns.remove(conn)
         if data and (rest := self._try_fast_path(conn, data)) is not None:
             if not rest:  # it stays registered
@@ -101,16 +87,30 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         except Exception:
             self.log.exception("Error handling a connection")
             keep = False
-        if not keep:
+        conn.is_kept = keep
+        self._count(conn, 0, 0)
+        self._send_on(conn)
+
+    def _send_on(self, conn: Connection, _: object = None) -> None:
+        """Send what the client takes now; wait for it, or go on with its next request."""
+        is_over = not conn.outgoing.flush()
+        if not is_over and not conn.outgoing.is_empty:
+            if conn not in self._sending:
+                self._start_waiting(conn, self._sending, conn.outgoing.taken_bytes)
+                self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_on, conn))
+            return
+        if conn in self._sending:
+            self.poller.unregister(conn.sock)
+            del self._sending[conn]
+        if is_over:
+            self._close(conn)
+        elif not conn.is_kept:
             self._linger(conn)
-            return
-        ahead = conn.parser.unreader.take_buffered() if conn.parser else b""
-        if ahead:
+        elif ahead := conn.next_request():
             self._collect(conn, ahead)
-            return
-        conn.sock.setblocking(False)
-        self._keep(conn)
-        self._listen(conn, self.on_client_socket_readable)
+        else:
+            self._keep(conn)
+            self._listen(conn, self.on_client_socket_readable)
 
     def murder_pending(self) -> None:
         """Close connections whose time is over; called at least once a second. Once the worker stops, close all that are waiting."""
@@ -118,16 +118,29 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if self._is_quitting:
             self.murder_keepalived(force=True)
         while (conn := next(iter(self._collecting), None)) and (conn.deadline <= now or not self.alive):
+            moved = conn.request.received_bytes - conn.moved_bytes
+            if self.alive and conn.request.head and moved >= MIN_BYTES:
+                self._start_waiting(conn, self._collecting, conn.request.received_bytes)
+                continue
             self._stop_collecting(conn)
-            self._close(conn)
+            if conn.request.head and self.alive:
+                self._refuse(conn, "408 Request Timeout")
+            else:
+                self._close(conn)
+        while (conn := next(iter(self._sending), None)) and (conn.deadline <= now or self._is_quitting):
+            if not self._is_quitting and conn.outgoing.taken_bytes - conn.moved_bytes >= MIN_BYTES:
+                self._start_waiting(conn, self._sending, conn.outgoing.taken_bytes)
+                continue
+            self._stop_sending(conn)
         while (conn := next(iter(self._lingering), None)) and conn.deadline <= now:
             self._end_linger(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         try:
-            return super().handle_request(req, conn)
+            return super().handle_request(req, SimpleNamespace(sock=conn.outgoing, client=conn.client, server=conn.server))
         except TimeoutError:
             self.log.debug("A client did not read its response in time.")
+            conn.outgoing.close()
             raise StopIteration from None
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
@@ -139,11 +152,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         else:
             self.log.error("Error handling request %s", getattr(req, "path", ""), exc_info=exc)
             status = "500 Internal Server Error"
-        _send(client, plain_response(status))
+        send_now(client, plain_response(status))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        # The rest of a body that is too large would have to be read before the next request.
-        return keepalive and not conn.has_large_body and bool(super()._keepalive_after(conn, keepalive))
+        return keepalive  # the whole request was received: what the application did not read of it is in nobody's way
 
     def _try_fast_path(self, conn: Connection, data: bytes) -> bytes | None:
         """Respond to a plain request for a cover in memory. Return the unsent rest, None if there is no response."""
@@ -158,12 +170,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             sent = 0
         except OSError:  # closed by the client, as the next read will show
             return b""
+        conn.outgoing.sent_bytes += sent
         return b"" if sent == len(response[0]) + len(response[1]) else b"".join(response)[sent:]
 
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
-        """Send the rest in a thread, to a slow reader."""
-        future = self.tpool.submit(_send_slowly, conn.sock, rest)
-        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+        """Send the rest as the client takes it."""
+        conn.is_kept = True
+        with contextlib.suppress(OSError):  # flushing shows it
+            conn.outgoing.sendall(rest)
+        self._send_on(conn)
 
     def _keep(self, conn: Connection) -> None:
         conn.timeout = time.monotonic() + self._keepalive_s
@@ -171,7 +186,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _collect(self, conn: Connection, ahead: bytes | None = b"") -> None:
         conn.sock.setblocking(False)
-        data = ahead or _receive(conn.sock)
+        data = ahead or receive(conn.sock)
         if data:
             if (rest := self._try_fast_path(conn, data)) is not None:
                 if rest:
@@ -181,23 +196,25 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                     self._listen(conn, self.on_client_socket_readable)
                 return
             conn.request.feed(data)
-            if conn.request.is_complete:  # nearly every request arrives at once, and needs no poll
+            if (
+                conn.request.is_complete and not conn.request.has_large_body
+            ):  # nearly every request arrives at once, and needs no poll
                 self.enqueue_req(conn)
                 return
         elif data is not None:
             self._close(conn)
             return
-        conn.deadline = time.monotonic() + COLLECT_S
-        self._collecting[conn] = None
-        self._collected_bytes += len(conn.request.data)
-        self._listen(conn, self._read)
+        self._wait_for_more(conn)
         self._dispatch(conn)
 
+    def _wait_for_more(self, conn: Connection) -> None:
+        self._start_waiting(conn, self._collecting, conn.request.received_bytes)
+        self._listen(conn, self._read)
+
     def _read(self, conn: Connection, _: object) -> None:
-        data = _receive(conn.sock)
+        data = receive(conn.sock)
         if data:
             conn.request.feed(data)
-            self._collected_bytes += len(data)
             self._dispatch(conn)
         elif data is not None:
             self._stop_collecting(conn)
@@ -205,23 +222,62 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _dispatch(self, conn: Connection) -> None:
         request = conn.request
-        if request.has_large_head:
+        self._count(conn, request.memory_bytes, request.file_bytes)
+        if request.error or self._file_bytes > MAX_FILE_BYTES:
             self._stop_collecting(conn)
-            _send(conn.sock, plain_response("431 Request Header Fields Too Large"))
-            self._linger(conn)
+            self._refuse(conn, request.error or "503 Service Unavailable")
+        elif request.has_large_body and self.body_limit is not None and not request.is_limit_known:
+            self._stop_collecting(conn)
+            future = self.tpool.submit(self._find_limit, conn)
+            future.add_done_callback(lambda done: self.method_queue.defer(self._limit_found, conn, done))
         elif request.is_complete:
             self._stop_collecting(conn)
             self.enqueue_req(conn)
         elif request.expects_continue:
             request.expects_continue = False
-            _send(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+            send_now(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
         while self._collected_bytes > MAX_COLLECTED_BYTES:
             self._make_room()
+
+    def _find_limit(self, conn: Connection) -> int:
+        """Ask the application, which knows who may send how much, from the head alone. Runs in a thread."""
+        return self.body_limit(conn.environ()) if self.body_limit is not None else 0
+
+    def _limit_found(self, conn: Connection, future: Any) -> None:
+        """Go on receiving a large body if the application wants it."""
+        try:
+            limit_bytes = future.result()
+        except Exception:
+            self.log.exception("Error finding the limit of a body")
+            limit_bytes = 0
+        conn.request.raise_limit(limit_bytes)
+        self._wait_for_more(conn)
+        self._dispatch(conn)
+
+    def _refuse(self, conn: Connection, status: str) -> None:
+        send_now(conn.sock, plain_response(status))
+        self._linger(conn)
+
+    def _count(self, conn: Connection, memory_bytes: int, file_bytes: int) -> None:
+        self._collected_bytes += memory_bytes - conn.memory_bytes
+        self._file_bytes += file_bytes - conn.file_bytes
+        conn.memory_bytes, conn.file_bytes = memory_bytes, file_bytes
+
+    def _start_waiting(self, conn: Connection, table: dict[Connection, None], moved_bytes: int) -> None:
+        """Give a connection its time anew, as the last of a table."""
+        table.pop(conn, None)
+        table[conn] = None
+        conn.deadline, conn.moved_bytes = time.monotonic() + COLLECT_S, moved_bytes
 
     def _stop_collecting(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         del self._collecting[conn]
-        self._collected_bytes -= len(conn.request.data)
+        self._count(conn, 0, conn.file_bytes)
+
+    def _stop_sending(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._sending[conn]
+        self._close(conn)
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest: one without a complete request, else an idle one."""
@@ -231,6 +287,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         elif (conn := next(iter(self._collecting), None)) is not None:
             self._stop_collecting(conn)
             self._close(conn)
+        elif (conn := next(iter(self._sending), None)) is not None:
+            self._stop_sending(conn)
         elif self.keepalived_conns:
             conn = self.keepalived_conns.popleft()
             self.poller.unregister(conn.sock)
@@ -249,7 +307,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._listen(conn, self._drain)
 
     def _drain(self, conn: Connection, _: object) -> None:
-        if _receive(conn.sock) == b"":
+        if receive(conn.sock) == b"":
             self._end_linger(conn)
 
     def _end_linger(self, conn: Connection) -> None:
@@ -258,58 +316,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._close(conn)
 
     def _close(self, conn: Connection) -> None:
+        self._count(conn, 0, 0)
         self.nr_conns -= 1
         conn.close()
 
     def _listen(self, conn: Connection, then: Callable[[Connection, Any], None]) -> None:
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
-
-
-def _receive(sock: socket.socket) -> bytes | None:
-    """Return the data received: None if there is none yet, empty if the connection is closed."""
-    try:
-        return sock.recv(65536)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _send_slowly(sock: socket.socket, data: bytes) -> bool:
-    """Send all of it, with a timeout for each write. Return True if the connection can be kept. Runs in a thread."""
-    try:
-        sock.settimeout(WRITE_S)
-        sock.sendall(data)
-    except OSError:
-        return False
-    return True
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    with contextlib.suppress(OSError):
-        sock.send(data)
-
-
-STATUSES: tuple[tuple[type[Exception], str], ...] = (
-    (errors.LimitRequestLine, "414 URI Too Long"),
-    (errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
-    (errors.ExpectationFailed, "417 Expectation Failed"),
-    (errors.UnsupportedTransferCoding, "501 Not Implemented"),
-)
-
-
-def plain_response(status: str) -> bytes:
-    """Return a complete response that contains only its status, with the headers of all our responses."""
-    body = f"{status[4:]}\n".encode()
-    lines = (
-        f"HTTP/1.1 {status}",
-        "Content-Type: text/plain; charset=utf-8",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "X-Frame-Options: DENY",
-        "Referrer-Policy: same-origin",
-        "Content-Security-Policy: default-src 'none'; sandbox",
-        "Connection: close",
-    )
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -16,7 +16,7 @@ class StorageFinding:
     """Result of one test. If it is not needed, a failure is only reported."""
 
     what: str
-    is_well: bool
+    is_ok: bool
     is_needed: bool = True
     note: str = ""
 
@@ -34,7 +34,7 @@ def examine(storage: Storage) -> list[StorageFinding]:
         except StorageError as error:
             found = StorageFinding(what, False, is_needed, f": {error.reason}")
         findings.append(found)
-        return found.is_well
+        return found.is_ok
 
     try:
         if attempt("stores bytes", lambda: storage.put(name, body) == len(body)):

@@ -15,6 +15,7 @@ from image_cache.storage.base import Body, download_file, name_parts, upload_fil
 
 TIMEOUT_S = 30.0  # of one request, an upload of 20 MB over a slow line included
 CONNECT_S = 2.0
+ASK_S = 3.0  # of a request without bytes: pages and health wait for it
 # The library's default is ten attempts in three minutes, too long for a person who waits for a page.
 RETRIES = 2
 RETRY_S = 3.0
@@ -54,24 +55,29 @@ class S3Storage:
         self._library = obstore
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.name = f"s3://{bucket_name}/{self._prefix}"
-        self._store = S3Store(
-            bucket_name,
-            config=config,
-            client_options={
-                "allow_http": endpoint.startswith("http://"),
-                "connect_timeout": timedelta(seconds=CONNECT_S),
-                "timeout": timedelta(seconds=timeout_s),
-            },
-            retry_config={
-                "max_retries": RETRIES,
-                "retry_timeout": timedelta(seconds=RETRY_S),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
-                    "max_backoff": timedelta(seconds=1),
-                    "base": 2,
+
+        def store(limit_s: float) -> Any:
+            return S3Store(
+                bucket_name,
+                config=config,
+                client_options={
+                    "allow_http": endpoint.startswith("http://"),
+                    "connect_timeout": timedelta(seconds=CONNECT_S),
+                    "timeout": timedelta(seconds=limit_s),
                 },
-            },
-        )
+                retry_config={
+                    "max_retries": RETRIES,
+                    "retry_timeout": timedelta(seconds=RETRY_S),
+                    "backoff": {
+                        "init_backoff": timedelta(milliseconds=100),
+                        "max_backoff": timedelta(seconds=1),
+                        "base": 2,
+                    },
+                },
+            )
+
+        self._store = store(timeout_s)
+        self._quick_store = store(min(timeout_s, ASK_S))
 
     def put(self, name: str, body: Body) -> int:
         data = body if isinstance(body, bytes) else b"".join(body)
@@ -92,13 +98,13 @@ class S3Storage:
         was_there = self.exists(name)
         if was_there:
             with self._translate_errors(name):
-                self._library.delete(self._store, self._key(name))
+                self._library.delete(self._quick_store, self._key(name))
         return was_there
 
     def exists(self, name: str) -> bool:
         with self._translate_errors(name):
             try:
-                self._library.head(self._store, self._key(name))
+                self._library.head(self._quick_store, self._key(name))
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return False
         return True

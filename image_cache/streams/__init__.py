@@ -5,11 +5,13 @@ from image_cache.streams.images import StreamImages
 from image_cache.streams.manager import StreamImageManager
 from image_cache.streams.members import StreamMembers
 from image_cache.streams.queries import StreamCard, StreamQueries, without_edit_rights
+from image_cache.streams.render_queue import RenderJob
 from image_cache.streams.uploads import EXTENSIONS, Upload, UploadLimits, Uploads
 from image_cache.streams.validation import checked_page
 
 __all__ = [
     "EXTENSIONS",
+    "RenderJob",
     "StreamCard",
     "StreamImageCache",
     "StreamImageManager",

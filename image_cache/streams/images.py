@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from image_cache.engine.key import Key
-from image_cache.errors import DecoderFailed, ImageRejected, QueueFull, StorageError
+from image_cache.errors import DecoderFailed, ImageRejected, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
+from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
 
 logger = logging.getLogger(__name__)
 
-MAX_RENDERING = 3  # request threads that may wait for the decoder at a time; others get 503 and retry
 OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
 # Rendered together: one decode makes them all, and together they always have the same bytes.
@@ -50,31 +50,40 @@ class StreamImages:
         self._rows = rows
         self._decoder = decoder
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(MAX_RENDERING)
+        self._renders = RenderQueue(self.body)
+        self._probe = threading.Lock()  # held while the storage is asked whether it answers
         self._offline_until = 0.0  # monotonic; unlocked, because a lost race costs one more attempt
 
     def body(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
-        """Return a variant; None if the image or its original is gone.
+        """Return a variant, rendered now if it is not cached; None if the image or its original is gone. Not for request threads.
 
-        Raises `StorageError` if the storage does not answer, `QueueFull` if too many wait for the decoder already.
+        Raises `StorageError` if the storage does not answer.
         """
         key = self.cache.key(image.image_id, variant)
         found = self.cache.get(key, page)
         if found is not None:
             return found
-        if not self._slots.acquire(blocking=False):
-            raise QueueFull(MAX_RENDERING)
         try:
             body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
             logger.error("original not rendered image=%s reason=%s", image.image_id, error)  # noqa: TRY400
             return None
-        finally:
-            self._slots.release()
         if self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too
             self.delete_variants(image.image_id)
             return None
         return body
+
+    def cached(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
+        """Return a variant from the cache, None on a miss."""
+        return self.cache.get(self.cache.key(image.image_id, variant), page)
+
+    def request(self, image: StreamImage, variant: str, page: str = "") -> RenderJob:
+        """Enqueue a missing variant and wait a moment for it: for request threads. Raises `QueueFull`, `StorageError`."""
+        self._check_online()
+        return self._renders.request(image, variant, page)
+
+    def close(self) -> None:
+        self._renders.close()
 
     @property
     def is_remote(self) -> bool:
@@ -84,11 +93,15 @@ class StreamImages:
         """Return True if the storage of the originals does not answer; probed at most every `OFFLINE_PAUSE_S`."""
         if time.monotonic() < self._offline_until:
             return True
+        if not self._probe.acquire(blocking=False):  # one thread waits for the answer; the others need not know it
+            return True
         try:
             self.storage.exists("probe")
         except StorageError:
             self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             return True
+        finally:
+            self._probe.release()
         return False
 
     def unavailable(self, images: Sequence[StreamImage], variant_of: Callable[[StreamImage], str]) -> set[str]:
@@ -111,9 +124,11 @@ class StreamImages:
             self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             raise
 
-    def render(self, body: bytes, names: Sequence[str]) -> tuple[dict[str, bytes], tuple[int, int], str]:
+    def render(
+        self, body: bytes, names: Sequence[str], wait_s: float | None = None
+    ) -> tuple[dict[str, bytes], tuple[int, int], str]:
         """Return the named variants, the dimensions of the upright image, and its average colour."""
-        made = self._decoder.render(body, [self.variants[name] for name in names])
+        made = self._decoder.render(body, [self.variants[name] for name in names], wait_s=wait_s)
         return made.variants, (made.width, made.height), made.average
 
     def cache_variants(self, image_id: str, bodies: dict[str, bytes], page: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.shared_counters import SharedCounters
-from image_cache.errors import CacheError, FieldRejected, NotVisible
+from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
 from image_cache.imaging.video import create_thumbnail_from_video
@@ -38,6 +38,8 @@ from image_cache.streams.validation import (
     slug_of,
 )
 from image_cache.streams.view_counts import ViewCounts
+
+MAX_POSITION = 1_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +144,10 @@ class StreamImageManager:
             visibility=image.visibility if visibility is None else checked_visibility(visibility),
             is_sensitive=image.is_sensitive if is_sensitive is None else is_sensitive,
         )
-        if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 1):
-            raise FieldRejected("position", "A position is a whole number from 1.")
+        if position is not None and (
+            isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= MAX_POSITION
+        ):
+            raise FieldRejected("position", f"position must be a whole number from 1 to {MAX_POSITION:,}.")
         if not self.rows.update_image(changed, stream.id, position=position):
             raise NotVisible
         return self._image(stream_id, image_id)[1]
@@ -171,11 +175,14 @@ class StreamImageManager:
         return self.queries.cached_stats(stream) if stream else self.get_image_stats(stream_id)
 
     def create_stream_thumbnail_from_video(self, stream_id: str, video_path: str | Path, timestamp: float = 5) -> str:
-        """Upload a frame of a video as a public image and return its id. May also raise `ProgramMissing` or `VideoRejected`."""
+        """Upload a frame of a video as a public image and return its id; of a frame that is there already, its id. May also raise `ProgramMissing` or `VideoRejected`."""
         frame = create_thumbnail_from_video(video_path, timestamp=timestamp)
-        return self.upload_stream_image(
-            stream_id, frame, "auto_thumbnail.jpg", ImageVisibility.PUBLIC, title="Stream Thumbnail", page="stream_auto"
-        )
+        try:
+            return self.upload_stream_image(
+                stream_id, frame, "auto_thumbnail.jpg", ImageVisibility.PUBLIC, title="Stream Thumbnail", page="stream_auto"
+            )
+        except DuplicateImage as error:  # the same frame again
+            return error.image_id
 
     def find_stream(self, slug: str) -> Stream | None:
         return self.rows.stream(slug) if isinstance(slug, str) and SLUG.fullmatch(slug) else None
@@ -236,9 +243,9 @@ class StreamImageManager:
         logger.info("deleted stream=%s images=%d", stream.slug, len(deleted))
         return len(deleted)
 
-    def upload(self, stream: Stream, upload: Upload) -> StreamImage:
+    def upload(self, stream: Stream, upload: Upload, *, wait_s: float | None = None) -> StreamImage:
         """Store one image. Raises what `Uploads.store` raises."""
-        return self.uploads.store(stream, upload)
+        return self.uploads.store(stream, upload, wait_s=wait_s)
 
     def get_page_stats(self, page: str) -> dict[str, float | int | str]:
         """Return what one page holds of the memory tier. Raises `FieldRejected`."""
@@ -275,6 +282,7 @@ class StreamImageManager:
             self.view_counts.flush()
         except DatabaseError as error:
             logger.warning("views lost reason=%s", error)
+        self.images.close()
         self.cache.close()
         for part in self._own:
             part.close()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Row
-from image_cache.models import Viewer
+from image_cache.db.database import Connection, Row
+from image_cache.models import Account, NewAccount, Viewer
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
 
@@ -115,22 +115,41 @@ class MemberTable:
     def accept(self, token_hash: bytes, account_id: int, now: float) -> bool:
         """Use an invitation; return False if it is not valid any more. A member with more rights keeps them."""
         with self._db.write() as conn:
-            row = conn.execute(
-                "UPDATE invitations SET uses_left = uses_left - 1 WHERE token_hash = ? AND expires_at >= ? AND uses_left > 0"
-                " RETURNING stream_id, role",
-                (token_hash, now),
-            ).fetchone()
+            row = conn.execute(_USE, (token_hash, now)).fetchone()
             if row is None:
                 return False
-            conn.execute(
-                "INSERT INTO stream_people SELECT ?, ?, ?, ? WHERE NOT EXISTS"
-                " (SELECT 1 FROM streams WHERE id = ? AND owner_id = ?)"
-                " ON CONFLICT DO UPDATE SET role = excluded.role WHERE excluded.role = 'co-owner'",
-                (row["stream_id"], account_id, row["role"], now, row["stream_id"], account_id),
-            )
+            _join(conn, row["stream_id"], account_id, row["role"], now)
             return True
 
+    def accept_new(self, token_hash: bytes, new: NewAccount, now: float) -> Account | None:
+        """Use an invitation and make the account that it is for, both or neither.
 
+        Returns None if the invitation is not valid any more. Raises `IntegrityError` if the name is taken.
+        """
+        with self._db.write() as conn:
+            row = conn.execute(_USE, (token_hash, now)).fetchone()
+            if row is None:
+                return None
+            made = conn.execute(
+                "INSERT INTO accounts (name, name_key, password_hash, role, created_at) VALUES (?, ?, ?, 'viewer', ?) RETURNING id",
+                (new.name, new.name_key, new.password_hash, now),
+            ).fetchone()
+            _join(conn, row["stream_id"], made["id"], row["role"], now)
+            return Account(made["id"], new.name, "viewer")
+
+
+def _join(conn: Connection, stream_id: int, account_id: int, role: str, now: float) -> None:
+    conn.execute(
+        "INSERT INTO stream_people SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM streams WHERE id = ? AND owner_id = ?)"
+        " ON CONFLICT DO UPDATE SET role = excluded.role WHERE excluded.role = 'co-owner'",
+        (stream_id, account_id, role, now, stream_id, account_id),
+    )
+
+
+_USE = (
+    "UPDATE invitations SET uses_left = uses_left - 1 WHERE token_hash = ? AND expires_at >= ? AND uses_left > 0"
+    " RETURNING stream_id, role"
+)
 _ADD = """
 INSERT INTO stream_people SELECT :stream, id, :role, :now FROM accounts
 WHERE name_key = :key AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.id = :stream AND owner_id = accounts.id)

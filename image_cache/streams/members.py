@@ -6,8 +6,9 @@ import secrets
 import time
 from collections.abc import Callable
 
+from image_cache.db.database import IntegrityError
 from image_cache.errors import FieldRejected, InvitationRejected
-from image_cache.models import ANONYMOUS, Stream, Viewer
+from image_cache.models import ANONYMOUS, Account, NewAccount, Stream, Viewer
 from image_cache.streams.member_table import CO_OWNER, SUBSCRIBER, Invitation, Member, MemberTable
 from image_cache.text import account_key
 
@@ -78,6 +79,20 @@ class StreamMembers:
         if not self._rows.accept(_hash(token), account_id, self._clock()):
             raise InvitationRejected("This invitation is over, used up, or was never made.")
         return slug
+
+    def accept_new(self, token: str, new: NewAccount) -> Account | None:
+        """Make an account and let it join by an invite link, both or neither; None if the name is taken.
+
+        Raises `InvitationRejected`: then there is no account.
+        """
+        try:
+            made = self._rows.accept_new(_hash(token), new, self._clock())
+        except IntegrityError:
+            return None
+        if made is None:
+            raise InvitationRejected("This invitation is over, used up, or was never made.")
+        logger.info("account added id=%d role=%s", made.id, made.role)
+        return made
 
 
 def _checked_role(role: str) -> str:

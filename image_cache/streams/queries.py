@@ -11,6 +11,7 @@ from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import SLUG, checked_image_id
+from image_cache.text import fold
 
 STATS_S = 1800.0
 IMAGES_PER_CARD = 4
@@ -36,7 +37,7 @@ class StreamQueries:
         self._rows = rows
         self._cache = cache
         self._clock = clock
-        self._memo: dict[int, tuple[int, float, dict[str, Any]]] = {}  # values are replaced whole, so unlocked
+        self._cached_stats: dict[int, tuple[int, float, dict[str, Any]]] = {}  # values are replaced whole, so unlocked
 
     def stream(self, viewer: Viewer, slug: str) -> Stream:
         """Return a stream whose page the viewer may open. Raises `NotVisible`."""
@@ -60,12 +61,20 @@ class StreamQueries:
         return stream, self._with_thumbnail_path(image)
 
     def images(self, viewer: Viewer, stream: Stream, text: str = "") -> list[StreamImage]:
-        """Return the images of a stream that the viewer may see, in order; with `text` those that match it, best first."""
-        rows = self._rows.search(text, stream.id) if text.strip() else self._rows.images(stream.id)
+        """Return the images of a stream that the viewer may see, in order; with `text` those that match it, best first.
+
+        Those who edit the stream see the names of the files, and so find images by them; for others names stay hidden.
+        """
+        if text.strip():
+            rows = self._rows.search(text, stream.id)
+            if may_edit(viewer, stream):
+                rows = _with_named(rows, self._rows.images(stream.id), text)
+        else:
+            rows = self._rows.images(stream.id)
         return [self._with_thumbnail_path(image) for image in rows if may_see(viewer, stream, image)]
 
     def all_images(self, stream: Stream) -> list[StreamImage]:
-        """Return the images of a stream whoever may see them: for the privacy check only."""
+        """Return all images of a stream, regardless of the viewer: for the privacy check only."""
         return self._rows.images(stream.id)
 
     def streams(self, viewer: Viewer) -> list[StreamCard]:
@@ -91,7 +100,8 @@ class StreamQueries:
         """Return the images of all streams that match a search and that the viewer may see, best first."""
         streams = {stream.slug: stream for stream in self._rows.streams()}
         found: list[tuple[Stream, StreamImage]] = []
-        for image in self._rows.search(text):
+        edited = [image for stream in streams.values() if may_edit(viewer, stream) for image in self._rows.images(stream.id)]
+        for image in _with_named(self._rows.search(text), edited, text):
             stream = streams.get(image.stream_id)
             if stream is not None and may_see(viewer, stream, image):
                 found.append((stream, self._with_thumbnail_path(image)))
@@ -117,13 +127,13 @@ class StreamQueries:
     def cached_stats(self, stream: Stream) -> dict[str, Any]:
         """Return the figures of a whole stream, cached for 30 minutes or until an image is added, deleted or changes visibility."""
         revision, now = self._rows.revision(), self._clock()
-        kept = self._memo.get(stream.id)
-        if kept is not None and kept[0] == revision and 0 <= now - kept[1] < STATS_S:
-            return dict(kept[2])
+        cached = self._cached_stats.get(stream.id)
+        if cached is not None and cached[0] == revision and 0 <= now - cached[1] < STATS_S:
+            return dict(cached[2])
         stats = self.stats(stream)
-        if len(self._memo) >= MAX_CACHED_STATS:
-            self._memo.clear()
-        self._memo[stream.id] = (revision, now, stats)
+        if len(self._cached_stats) >= MAX_CACHED_STATS:
+            self._cached_stats.clear()
+        self._cached_stats[stream.id] = (revision, now, stats)
         return dict(stats)
 
     def views_by_day(self, image_ids: Sequence[str], days: int = 30) -> dict[str, list[tuple[str, int]]]:
@@ -135,6 +145,13 @@ class StreamQueries:
 
     def _with_thumbnail_path(self, image: StreamImage) -> StreamImage:
         return replace(image, thumbnail_path=self._cache.key(image.image_id).path)
+
+
+def _with_named(rows: list[StreamImage], more: Sequence[StreamImage], text: str) -> list[StreamImage]:
+    """Return `rows` and those of `more` whose file name has every word of a search."""
+    words, known = fold(text).split(), {image.image_id for image in rows}
+    named = [image for image in more if image.image_id not in known and all(word in fold(image.filename) for word in words)]
+    return rows + (named if words else [])
 
 
 def without_edit_rights(viewer: Viewer, stream: Stream) -> Viewer:

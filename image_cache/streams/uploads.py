@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from image_cache.errors import DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
+from image_cache.errors import DecoderBusy, DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.streams.images import SETS, StreamImages
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}
 MAX_CONCURRENT = 2  # uploads in memory at a time, each up to the size limit
 WAIT_S = 60.0
+MAX_WAITING = 1  # request threads that wait for their turn; the others are told to retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +78,25 @@ class Uploads:
         self._decoder = decoder
         self._clock = clock
         self._slots = threading.BoundedSemaphore(MAX_CONCURRENT)
+        self._waiters = threading.BoundedSemaphore(MAX_WAITING)
 
-    def store(self, stream: Stream, upload: Upload) -> StreamImage:
+    def store(self, stream: Stream, upload: Upload, *, wait_s: float | None = None) -> StreamImage:
         """Store one image. The caller has checked that the viewer may edit the stream.
 
-        Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
-        `StorageError`, `QueueFull` or `DatabaseError`; nothing of the upload is stored then.
+        A request thread passes `wait_s`, the longest wait for other uploads and for the decoder. Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
+        `StorageError`, `QueueFull`, `DecoderBusy` or `DatabaseError`; nothing of the upload is stored then.
         """
         title, description = checked_title(upload.title), checked_description(upload.description)
         visibility = stream.visibility if upload.visibility is None else checked_visibility(upload.visibility)
         page = checked_page(upload.page) if upload.page else ""
-        if not self._slots.acquire(timeout=WAIT_S):
-            raise QueueFull(MAX_CONCURRENT)
+        self._take_slot(wait_s)
         try:
             body = self._read(upload.data)
             sha256 = hashlib.sha256(body).digest()
             self._check_quota(stream, sha256)
-            format_ = self._format(body)
+            format_ = self._format(body, wait_s)
             names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
-            bodies, dimensions, average = self._images.render(body, names)
+            bodies, dimensions, average = self._images.render(body, names, wait_s)
             image_id = new_image_id(secrets.token_bytes(16))
             image = StreamImage(
                 image_id=image_id,
@@ -117,6 +118,19 @@ class Uploads:
         finally:
             self._slots.release()
 
+    def _take_slot(self, wait_s: float | None) -> None:
+        if wait_s is None:
+            if not self._slots.acquire(timeout=WAIT_S):
+                raise QueueFull(MAX_CONCURRENT)
+        elif not self._slots.acquire(blocking=False):
+            if not self._waiters.acquire(blocking=False):
+                raise DecoderBusy
+            try:
+                if not self._slots.acquire(timeout=wait_s):
+                    raise DecoderBusy
+            finally:
+                self._waiters.release()
+
     def check(self, data: bytes) -> None:
         """Check size and header of a file as `store` does, and raise what it raises."""
         self._format(self._read(data))
@@ -126,8 +140,8 @@ class Uploads:
         with self._rows.db.reading() as conn:
             return self._rows.duplicate_of(conn, stream.id, hashlib.sha256(data).digest())
 
-    def _format(self, body: bytes) -> str:
-        format_ = self._decoder.probe(body).format
+    def _format(self, body: bytes, wait_s: float | None = None) -> str:
+        format_ = self._decoder.probe(body, wait_s=wait_s).format
         if format_ not in EXTENSIONS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
         return format_
@@ -135,6 +149,8 @@ class Uploads:
     def _store(
         self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str
     ) -> StreamImage:
+        if self._images.is_remote and self._images.is_offline():
+            raise StorageError(self._images.storage.kind, "the storage of the originals does not answer")
         self._rows.record_orphan(image.file_path, image.image_id, self._clock())
         try:
             self._images.storage.put(image.file_path, body)

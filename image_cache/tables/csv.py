@@ -6,13 +6,15 @@ The header decides what the file is: our own table, the export of a Discogs coll
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
+from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_export import collection_row, foreign_reason, is_collection, likely_title
+from image_cache.tables.encoding import one_byte_encoding
 from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_BYTES = 128 * 1024  # a record with the longest allowed cells has about 30 KB
@@ -20,83 +22,129 @@ MAX_COLUMNS = 200
 _OPEN_QUOTE = "a quote is opened and not closed"
 _REASONS = {"unexpected end of data": _OPEN_QUOTE}
 _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t,;]*|sep=.)\r?\n")  # blank lines, and Excel's own hint
-FORMULA = re.compile(r"'*[=+\-@]")  # what the writer puts an apostrophe in front of
+# Where a spreadsheet begins a formula: at the start of a cell, and behind what separates cells in another setting of it.
+_FORMULA = re.compile(r"(^|[;,\t|\r\n])('*)(?=[=+\-@])")
+_GUARDED = re.compile(r"(^|[;,\t|\r\n])'('*)(?=[=+\-@])")
+DATES = ("added", "date_added", "last_played")
+SURVEYED_ROWS = 2000  # without a date that can be read both ways, no more are looked at
 
 
-def read_csv(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
-    """Yield the rows of a CSV. Of a broken record the first line is rejected; reading continues with the next line."""
-    lines = _Lines(file)
+def guarded(cell: str) -> str:
+    """Return a cell with an apostrophe before what a spreadsheet would evaluate. The reader removes it."""
+    return _FORMULA.sub(r"\1'\2", cell)
+
+
+def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[AlbumRow | ImportRejected]:
+    """Yield the rows of a CSV; `opened` returns the file from its start. `line` counts rows as a spreadsheet does: the header is 1.
+
+    Of a broken record the first line is rejected; reading continues with the next line.
+    """
+    other = one_byte_encoding(opened())
+    dates = _survey(path, _Lines(opened(), other))
+    lines = _Lines(opened(), other)
     names, separator = _header(path, lines)
     make = collection_row if is_collection(names) else row_from
-    while (start := lines.next_number()) is not None:
+    row = lines.rows_above
+    while lines.has_more():
+        row += 1
         try:
-            cells = _record(lines, separator)
+            cells = _record(row, lines, separator)
             if not any(cell.strip() for cell in cells):
                 continue
-            if any(cell.strip() for cell in cells[len(names) :]):
-                raise ImportRejected(start, f"{len(cells)} cells, the header has {len(names)}")
-            yield make(start, {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)})
+            losses = lines.remarks()
+            found = {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)}
+            if more := [cell.strip() for cell in cells[len(names) :] if cell.strip()]:
+                losses.append(f"{len(cells)} cells, the header has {len(names)}: the rest is in the notes")
+                found["More cells"] = ", ".join(more)
+            yield make(row, found, dates=dates, losses=losses)
         except ImportRejected as problem:
             yield problem
 
 
+def _survey(path: Path, lines: "_Lines") -> DateOrders:
+    """Read the date columns ahead, as far as needed to know whether the month or the day comes first."""
+    names, separator = _header(path, lines)
+    orders = DateOrders(is_month_first=separator != ";")  # where a semicolon separates, the day comes first
+    plain = ["_".join(name.lower().split()) for name in names]
+    open_columns = {n: "added" if name == "date_added" else name for n, name in enumerate(plain) if name in DATES}
+    row = 0
+    while open_columns and lines.has_more() and (row < SURVEYED_ROWS or orders.doubtful):
+        row += 1
+        try:
+            cells = _record(row, lines, separator)
+        except ImportRejected:
+            continue
+        for n, name in list(open_columns.items()):
+            if n < len(cells) and orders.learn(name, cells[n]):
+                del open_columns[n]
+    return orders
+
+
 class _Lines:
-    """The lines of a file with their numbers. They can be pushed back: a broken record is read again from its second line.
+    """The lines of a file. They can be pushed back: a broken record is read again from its second line.
 
     A line that is too long is b"", which no real line is.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, other: str) -> None:
         self._file = file
+        self._other = other  # the encoding of a file that is not UTF-8
         self._ahead: deque[bytes] = deque()  # lines that were read or pushed back, to be returned first
-        self._number = 0
         self._encoding = ""  # set by the first line that is not ASCII
+        self._remarks: list[str] = []
+        self.rows_above = 0  # the header and the rows before it
 
-    def next_number(self) -> int | None:
-        """Return the number of the next line, None at the end."""
+    def has_more(self) -> bool:
         if not self._ahead:
             line = self._file.readline(MAX_RECORD_BYTES + 1)
             if not line:
-                return None
+                return False
             if len(line) > MAX_RECORD_BYTES:
                 while line and not line.endswith(b"\n"):
                     line = self._file.readline(MAX_RECORD_BYTES)
                 line = b""
             self._ahead.append(line)
-        return self._number + 1
+        return True
 
     def next(self) -> bytes | None:
-        if self.next_number() is None:
-            return None
-        self._number += 1
-        return self._ahead.popleft()
+        return self._ahead.popleft() if self.has_more() else None
 
     def push_back(self, lines: list[bytes]) -> None:
         self._ahead.extendleft(reversed(lines))
-        self._number -= len(lines)
+
+    def remarks(self) -> list[str]:
+        """Return what was guessed about letters since the last call."""
+        found, self._remarks = self._remarks, []
+        return found
 
     def text(self, line: bytes) -> str:
-        """Decode a line. Raises `ImportRejected`.
+        """Decode a line. Raises `ImportRejected` for one that is too long.
 
-        Older versions of Excel write Windows-1252. The first line that is not ASCII decides: if it has any valid UTF-8 character, the
-        file is UTF-8.
+        The first line that is not ASCII decides: if it has any valid UTF-8 character, the file is UTF-8. Otherwise it is what older
+        versions of Excel write, on Windows or on a Mac.
         """
         if not line:
-            raise ImportRejected(self._number, f"the line is longer than {MAX_RECORD_BYTES // 1024} KB")
+            raise ImportRejected(0, f"the line is longer than {MAX_RECORD_BYTES // 1024} KB")
         if line.isascii():
             return line.decode("ascii")
         if not self._encoding:
-            self._encoding = "utf-8" if not line.decode("utf-8", errors="ignore").isascii() else "cp1252"
+            self._encoding = "utf-8"
+            if line.decode("utf-8", errors="ignore").isascii():
+                self._encoding = self._other
+                if self._encoding == "mac_roman":
+                    self._remarks.append(
+                        "the letters beyond ASCII are read as Mac Roman; save the table as CSV (UTF-8) if they are wrong"
+                    )
         try:
             return line.decode(self._encoding)
         except UnicodeDecodeError:
-            raise ImportRejected(self._number, "not UTF-8 text; save the table as CSV (UTF-8)") from None
+            self._remarks.append("a letter of this row is not UTF-8, and is read as Windows-1252")
+            return line.decode("cp1252", errors="replace")
 
 
-def _record(lines: _Lines, separator: str) -> list[str]:
-    """Read the record that begins at the next line. Raises `ImportRejected` with the number of that line."""
+def _record(row: int, lines: _Lines, separator: str) -> list[str]:
+    """Read the record that begins at the next line. Raises `ImportRejected` with the number of the row."""
     taken: list[bytes] = []
-    start = lines.next_number() or 0
 
     def feed() -> Iterator[str]:
         size = 0
@@ -112,17 +160,19 @@ def _record(lines: _Lines, separator: str) -> list[str]:
     except (csv.Error, ImportRejected) as problem:
         if len(taken) > 1:
             lines.push_back(taken[1:])
-            raise ImportRejected(start, f"not a CSV row: {_OPEN_QUOTE}") from None
+            raise ImportRejected(row, f"not a CSV row: {_OPEN_QUOTE}") from None
         if isinstance(problem, ImportRejected):
-            raise
-        raise ImportRejected(start, f"not a CSV row: {_REASONS.get(str(problem), problem)}") from None
+            raise ImportRejected(row, problem.reason) from None
+        raise ImportRejected(row, f"not a CSV row: {_REASONS.get(str(problem), problem)}") from None
 
 
 def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
     """Read the header; return the column names, known ones in our spelling, and the separator that fits best."""
     try:
         line = lines.next()
+        lines.rows_above = 1
         while line is not None and _BEFORE_HEADER.fullmatch(line):
+            lines.rows_above += b"sep=" not in line  # that line is no row of the sheet
             line = lines.next()
         text = "" if line is None else lines.text(line.removeprefix(b"\xef\xbb\xbf"))
         candidates = [(next(csv.reader([text], delimiter=mark), []), mark) for mark in ",;\t"]
@@ -157,4 +207,4 @@ def _known_names(header: list[str]) -> list[str]:
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+    return _GUARDED.sub(r"\1\2", cell) if "'" in cell else cell

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from image_cache.models import AlbumRow
+from image_cache.tables.dates import DateOrders
+from image_cache.tables.discogs_words import formats_of_csv, short_grade
 from image_cache.tables.rows import row_from
 
 # Their column -> ours. Other columns, such as custom fields, become lines of the notes.
@@ -23,6 +25,19 @@ _DISCOGS_COLUMNS = {
 }
 _IS_COLLECTION = {"catalog#", "release_id", "collectionfolder"}
 # Columns of tables that are something else -> the reason of the rejection.
+_TRACKS = "this is a list of single tracks, not of records"
+_TRACK_MARKS = (
+    "track_id",
+    "track_number",
+    "track_no",
+    "track_nr",
+    "track",
+    "tracknumber",
+    "track_#",
+    "song",
+    "song_id",
+    "song_title",
+)
 _FOREIGN = (
     ({"listing_id"}, "this is a Discogs inventory, what you sell; export your collection instead"),
     ({"order_id"}, "this is a list of Discogs orders; export your collection instead"),
@@ -32,12 +47,11 @@ _FOREIGN = (
     ({"imdb_rating"}, "this is a list of films"),
     ({"letterboxd_uri"}, "this is a list of films"),
     ({"track_name"}, "this is a list of single tracks, not of records"),
+    *(({album, mark}, _TRACKS) for album in ("album", "album_title", "album_name") for mark in _TRACK_MARKS),
     ({"spotify_uri"}, "this is a list of single tracks, not of records"),
 )
 _TITLES = ("album", "album_title", "release", "release_title", "record", "name", "titel", "titre", "título", "titolo")
 _NUMBERED = re.compile(r" \(\d{1,3}\)(?=$|[\s,;])")  # how Discogs tells artists of one name apart
-_GRADE = re.compile(r".*\(([A-Z]{1,2}\+?)(?: or [^)]*)?\)")  # Near Mint (NM or M-)
-_YEAR = re.compile(r"(\d{4})(?:-\d\d){0,2}")
 _FOLDERS = ("", "all", "uncategorized")  # those of records that were put into no folder
 
 
@@ -57,19 +71,23 @@ def likely_title(header: Sequence[str]) -> str:
     return next((plain[name] for name in _TITLES if name in plain), "")
 
 
-def collection_row(line: int, cells: Mapping[str, str]) -> AlbumRow:
-    """Return the record of a row of a Discogs export. Raises `ImportRejected`."""
+def collection_row(
+    line: int, cells: Mapping[str, str], *, dates: DateOrders | None = None, losses: Sequence[str] = ()
+) -> AlbumRow:
+    """Return the record of a row of a Discogs export. Raises `ImportRejected`. Columns of the collector's own are notes."""
     found: dict[str, str | list[str] | None] = {"source": "discogs"}
+    own: dict[str, str] = {}
     for name, cell in cells.items():
         plain = "_".join(name.lower().split())
         text = cell.strip()
         if plain == "collectionfolder":
-            found["Folder"] = text if text.lower() not in _FOLDERS else ""
+            if text.lower() not in _FOLDERS:
+                own["Folder"] = text
         elif plain in _DISCOGS_COLUMNS:
             found[_DISCOGS_COLUMNS[plain]] = _converted(_DISCOGS_COLUMNS[plain], text)
         elif text:
-            found[re.sub(r"(?i)^collection ", "", name.strip())] = text
-    return row_from(line, found, counts_copies=bool(found.get("source_id")))
+            own[re.sub(r"(?i)^collection ", "", name.strip())] = text
+    return row_from(line, found, counts_copies=bool(found.get("source_id")), own=own, dates=dates, losses=losses)
 
 
 def _converted(name: str, text: str) -> str | list[str] | None:
@@ -78,13 +96,11 @@ def _converted(name: str, text: str) -> str | list[str] | None:
     if name in ("label", "catno"):  # the same label twice, once for each disc
         return ", ".join(dict.fromkeys(text.split(", ")))
     if name == "formats":
-        return list(dict.fromkeys(part for chunk in text.split(" + ") for part in chunk.split(", ") if part))
-    if name == "year":  # "19??" is treated like no year
-        year = _YEAR.fullmatch(text)
-        return year[1] if year else None
+        return formats_of_csv(text)
+    if name == "year" and "?" in text and not re.match(r"\d{4}", text):  # "19??" is treated like no year
+        return None
     if name.endswith("_condition"):
-        grade = _GRADE.fullmatch(text)
-        return grade[1] if grade else text
+        return short_grade(text)
     return text
 
 

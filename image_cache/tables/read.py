@@ -9,6 +9,7 @@ from typing import BinaryIO
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
 from image_cache.tables.csv import read_csv
+from image_cache.tables.encoding import decoded, utf_16
 from image_cache.tables.json import read_json
 from image_cache.tables.legacy_database import read_legacy_database
 
@@ -21,7 +22,6 @@ _KNOWN = (
     (b"<", "this is a web page or XML; save the table as CSV (UTF-8)"),
 )
 DATABASE = b"SQLite format 3\0"
-_CHUNK_BYTES = 64 * 1024
 
 
 class Table:
@@ -63,9 +63,8 @@ class Table:
     def _rows(self, file: BinaryIO, start: bytes) -> Iterator[AlbumRow | ImportRejected]:
         if not start:
             raise TableRejected(str(self.path), "the file is empty")
-        source, encoding = file, _utf_16(start)
+        original, encoding = start, utf_16(start)
         if encoding:
-            source = io.BufferedReader(_Utf8Reader(file, encoding), _CHUNK_BYTES)
             start = start.decode(encoding, errors="ignore").encode()
         text = start.removeprefix(codecs.BOM_UTF8).lstrip()
         for magic, reason in _KNOWN:
@@ -73,7 +72,15 @@ class Table:
                 raise TableRejected(str(self.path), reason)
         if b"\0" in start:
             raise TableRejected(str(self.path), "this is not a text file")
-        yield from (read_json if text[:1] in {b"[", b"{"} else read_csv)(self.path, source)
+
+        def opened() -> BinaryIO:
+            file.seek(0)
+            return decoded(file, original)
+
+        if text[:1] in {b"[", b"{"}:
+            yield from read_json(self.path, opened())
+        else:
+            yield from read_csv(self.path, opened)
 
 
 def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
@@ -88,36 +95,3 @@ def is_database(path: Path) -> bool:
             return file.read(len(DATABASE)) == DATABASE
     except OSError:
         return False
-
-
-def _utf_16(start: bytes) -> str:
-    """Return the encoding of UTF-16 text, by its byte order mark or, because some programs omit it, by its zero bytes; else empty."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    halves = start[:64:2], start[1:64:2]
-    if len(start) >= 8 and not any(halves[1]) and all(halves[0]):
-        return "utf-16-le"
-    return "utf-16-be" if len(start) >= 8 and not any(halves[0]) and all(halves[1]) else ""
-
-
-class _Utf8Reader(io.RawIOBase):
-    """Reads UTF-16 as UTF-8. Bytes that are no character become the replacement character."""
-
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._ready:
-            chunk = self._file.read(_CHUNK_BYTES)
-            # Half of a surrogate pair is no character and cannot be encoded as UTF-8.
-            self._ready = self._decoder.decode(chunk, final=not chunk).encode("utf-8", errors="replace")
-            if not chunk:
-                break
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count

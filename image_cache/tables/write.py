@@ -10,8 +10,8 @@ from pathlib import Path
 
 from image_cache.errors import TableRejected
 from image_cache.filesystem import replacing
-from image_cache.models import Album
-from image_cache.tables.csv import FORMULA
+from image_cache.models import Album, RowLoss
+from image_cache.tables.csv import guarded
 from image_cache.tables.rows import COLUMNS
 
 _HTTP = re.compile(r"https?:")
@@ -21,6 +21,18 @@ KINDS = ("csv", "json")
 def table_text(kind: str, albums: Iterable[Album]) -> Iterator[str]:
     """Yield the text of a table, one album at a time."""
     return _csv(albums) if kind == "csv" else _json(albums)
+
+
+def report_text(losses: Iterable[RowLoss]) -> Iterator[str]:
+    """Yield the report of an import as CSV."""
+    line = io.StringIO()
+    writer = csv.writer(line)
+    yield "\ufeffrow,artist,title,what\r\n"
+    for loss in losses:
+        line.seek(0)
+        line.truncate()
+        writer.writerow([loss.row, guarded(loss.artist), guarded(loss.title), guarded(loss.what)])
+        yield line.getvalue()
 
 
 def write_table(path: Path, albums: Iterable[Album]) -> int:
@@ -92,5 +104,4 @@ def _cell(value: object) -> str:
     if isinstance(value, list) and value:
         plain = all(isinstance(item, str) and ";" not in item and not item.startswith("[") for item in value)
         text = "; ".join(value) if plain else json.dumps(value, ensure_ascii=False)
-    # A spreadsheet would evaluate a cell that begins like a formula. The reader removes the apostrophe.
-    return f"'{text}" if FORMULA.match(text) else text
+    return guarded(text)

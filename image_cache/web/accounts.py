@@ -1,6 +1,7 @@
 """Login, logout, and claiming a server that has no operator yet."""
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, session
+from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
 from image_cache.errors import AccountRejected, LoginFailed
@@ -51,6 +52,31 @@ def claim() -> Response | Refusal:
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
     return _open_session(token)
+
+
+@accounts.get("/account")
+@access(read=Role.ACCOUNT, login="/account")
+def account_page() -> str:
+    """Show who is logged in, with the form that changes the password."""
+    return render_template("accounts/account.html", done=request.args.get("done", ""))
+
+
+@accounts.post("/account/password")
+@access(change=Role.ACCOUNT, login="/account")
+@limiter.limit("10 per minute")
+def change_password() -> Response | Refusal:
+    """Change one's own password. All other sessions of the account end."""
+    who = account()
+    if who is None:  # removed at this very moment
+        raise Unauthorized
+    old, new = request.form.get("old_password", ""), request.form.get("password", "")
+    try:
+        token = services().accounts.change_password(who, old, new, request.remote_addr or "")
+    except (LoginFailed, AccountRejected) as error:
+        return render_template("accounts/account.html", error=str(error)), *_refusal(error)
+    session.clear()
+    session[SESSION_TOKEN] = token
+    return redirect("/account?done=password", 303)
 
 
 @accounts.post("/logout")

@@ -14,13 +14,14 @@ from image_cache.web.accounts import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
-from image_cache.web.context import EXTENSION, TEMPLATE_DIR, WARM, prepare_session
+from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
+from image_cache.web.forwarded import Forwarded, register_prefix
 from image_cache.web.imports.discogs import discogs, register_discogs
 from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
@@ -29,12 +30,12 @@ from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
 from image_cache.web.records.views import pages
-from image_cache.web.request_body import UploadRequest
+from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
-from image_cache.web.streams.members import stream_people
+from image_cache.web.streams.members import stream_members
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
 from image_cache.web.template_helpers import register_helpers
@@ -54,6 +55,7 @@ def build_app(services: Services) -> Flask:
     )
     prepare_session(app, secret_key(settings.secret_key_path))
     register_security(app)  # limits are counted inside the views: what was refused before uses none up
+    register_prefix(app)
     register_access(app)
     register_limits(app)
     register_errors(app)
@@ -72,7 +74,7 @@ def build_app(services: Services) -> Flask:
         streams,
         stream_media,
         stream_api,
-        stream_people,
+        stream_members,
         files,
         file_api,
         jobs,
@@ -86,11 +88,13 @@ def build_app(services: Services) -> Flask:
         app.register_blueprint(blueprint)
     check_declarations(app)
     warm = WarmCovers(app.wsgi_app, services.covers)
-    app.wsgi_app = warm  # type: ignore[method-assign]
-    app.extensions[WARM] = warm.look
+    probe = BodyLimitProbe(app, warm)
+    app.wsgi_app = probe  # type: ignore[method-assign]
+    app.extensions[WARM], app.extensions[BODY_LIMIT] = warm.look, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = Forwarded(app.wsgi_app, settings.URL_PREFIX, settings.TRUSTED_PROXIES)  # type: ignore[method-assign]
     app.wsgi_app = StartOnFirstRequest(app, services)  # type: ignore[method-assign]
     return app
 

@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
+from werkzeug.sansio.utils import host_is_trusted
 
 from image_cache.models import Account
 from image_cache.services import Services
+from image_cache.web.forwarded import url_prefix
 
 EXTENSION = "vinylvault"
+BODY_LIMIT = "vinylvault.body_limit"  # how much the body of a request may have, for the main loop of the server
 WARM = "vinylvault.warm"  # the lookup that serves warm covers in the main loop of the server
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
@@ -67,26 +70,55 @@ def is_local_request() -> bool:
             # Not `request.host`: it raises for an untrusted host, also on the page that reports it.
             and _host_name(request.environ.get("HTTP_HOST", "")) in LOOPBACK_HOSTS
             and not any(name.lower() in FORWARDING or name.lower().startswith("x-forwarded") for name, _ in request.headers)
-            and is_same_origin(request)
+            and is_own_origin(request)
         )
     return bool(g.is_local)
 
 
-def is_same_origin(request: Request) -> bool:
-    """Return True if a browser says that the request comes from one of our own pages, or says nothing (no browser).
-
-    A page cannot set Sec-Fetch-Site. Where it is missing, as over plain HTTP, the whole Origin must be ours.
-    """
+def is_own_origin(request: Request) -> bool:
+    """Return True if the Origin of a request is the address that we were asked at, or there is none (no browser)."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None and site not in ("none", "same-origin"):
         return False
-    if origin is None or origin == f"{request.scheme}://{request.host}":
+    if origin is None or origin in _own_origins(request):
         return True
     # Behind a TLS proxy that the settings do not name, our own idea of the scheme is wrong; the browser's is not.
     try:
         return site == "same-origin" and urlsplit(origin).netloc == request.host
     except ValueError:
         return False
+
+
+def is_same_origin(request: Request) -> bool:
+    """Return True if a browser says that the request comes from one of our own pages, or says nothing (no browser).
+
+    A page cannot set Sec-Fetch-Site, so "same-origin" is enough even where a proxy has changed the Host. Browsers send it over
+    TLS and on the server itself only. Where it is missing, the whole Origin must be ours.
+    """
+    return request.headers.get("Sec-Fetch-Site") == "same-origin" or is_own_origin(request)
+
+
+def public_origin() -> str:
+    """Return the origin for a link that is given away: where the browser of this change is, which `is_same_origin` has checked.
+
+    A Host can be changed by a proxy; where hosts are named in the settings, only these are used.
+    """
+    origin = request.headers.get("Origin", "")
+    names = services().settings.TRUSTED_HOSTS
+    if origin.startswith(("http://", "https://")) and (not names or host_is_trusted(urlsplit(origin).netloc, names)):
+        return origin
+    return f"{request.scheme}://{request.host}"
+
+
+def _own_origins(request: Request) -> set[str]:
+    """Return the origins of our own pages: of the Host, and of its name with the port that a trusted proxy was asked at."""
+    own = {f"{request.scheme}://{request.host}"}
+    ports = [port.strip() for port in request.headers.get("X-Forwarded-Port", "").split(",")]
+    hops = services().settings.TRUSTED_PROXIES
+    # A Host that has a port is believed: the proxy may itself be behind a port that is mapped, as in a container.
+    if hops and len(ports) >= hops and ports[-hops].isdecimal() and _host_name(request.host) == request.host:
+        own.add(f"{request.scheme}://{request.host}:{ports[-hops]}")
+    return own
 
 
 def flash(text: str) -> None:
@@ -108,8 +140,13 @@ class Sessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
+    def get_cookie_path(self, app: Flask) -> str:
+        return url_prefix() or "/"
+
     def get_cookie_name(self, app: Flask) -> str:
-        return f"__Host-{COOKIE}" if request.is_secure else COOKIE
+        if not request.is_secure:
+            return COOKIE
+        return f"__Secure-{COOKIE}" if url_prefix() else f"__Host-{COOKIE}"  # the latter may have no other path than /
 
 
 def prepare_session(app: Flask, key: bytes) -> None:

@@ -14,6 +14,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import (
     CacheError,
     ChecksumMismatch,
+    DecoderBusy,
     DecoderFailed,
     DuplicateImage,
     FileRejected,
@@ -65,6 +66,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (OriginError, 502),
     (StorageError, 507),
     (DecoderFailed, 422),
+    (DecoderBusy, 503),
     (CacheError, 400),
     (DatabaseError, 503),
 ]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar, cast
 
-from flask import Request, current_app, request
+from flask import Flask, Request, current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from image_cache.web.context import services
@@ -18,6 +18,7 @@ MAX_URLS = 500  # per request; a preload of thousands is sent in several
 MAX_TEXT_CHARS = 2048
 FORM_OVERHEAD_BYTES = 100_000  # what a form with one file has besides the file
 IN_MEMORY_BYTES = 500_000
+LIMIT_ASKED = "vinylvault.body_limit"
 _DECLARED = "_declared_body_limits"
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -103,6 +104,33 @@ def set_body_limits() -> None:
         upload.max_form_parts = limits.form_parts
     # In a folder of the vault, not in /tmp, which is memory on many machines.
     upload.file_limit_bytes, upload.buffer_dir = limits.file_bytes, str(services().settings.cache_dir)
+
+
+class BodyLimitProbe:
+    """Tells the server how large a body a request may have, from its head alone: so it receives no large one of a stranger.
+
+    Takes the place of the application behind what corrects the address of the client, so that both see the same request.
+    """
+
+    def __init__(self, app: Flask, inner: Any) -> None:
+        self._app = app
+        self._inner = inner
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        found = environ.get(LIMIT_ASKED)  # no header of a request has such a name
+        if found is None:
+            return self._inner(environ, start_response)
+        with self._app.request_context(environ):
+            declared = declared_limits(self._app.view_functions.get(request.endpoint or ""))
+            limits = declared() if declared is not None else None
+            found.append(limits.request_bytes if limits is not None else 0)
+        return ()
+
+    def ask(self, environ: dict[str, Any]) -> int:
+        """Return the limit in bytes; 0 if the usual one applies."""
+        found: list[int] = []
+        self._app.wsgi_app({**environ, LIMIT_ASKED: found}, lambda *_: lambda _: None)
+        return found[0]
 
 
 class UploadBuffer:

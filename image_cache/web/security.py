@@ -1,10 +1,13 @@
 """CSRF protection of every change, and the security headers of every response."""
 
+import logging
+import re
+
 from flask import Flask, Response, g, request
-from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
+from image_cache.web.compression import MaskedCsrf, register_compression
 from image_cache.web.context import is_local_request, is_same_origin
 from image_cache.web.request_body import set_body_limits
 
@@ -15,13 +18,17 @@ IMAGE_POLICY = "default-src 'none'; sandbox"
 NOT_ALLOWED = ("Only pages of this vault may do that.", "The page is too old. Load it again, then try once more.")
 BROWSER_HEADERS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
 
-csrf = CSRFProtect()
+ORIGIN = re.compile(r"https?://[^/\s]{1,190}")
+
+csrf = MaskedCsrf()
+logger = logging.getLogger(__name__)
 
 
 def register_security(app: Flask) -> None:
     """Check origin and token of every change; set the security headers of every response, errors included."""
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     csrf.init_app(app)
+    register_compression(app)  # last of all that changes a response: hooks run in reverse order
     app.before_request(set_body_limits)  # before the token is looked for, which reads the body
     app.before_request(_check_change)
     app.after_request(_set_headers)
@@ -32,11 +39,25 @@ def _check_change() -> None:
     if request.method in SAFE_METHODS or request.endpoint is None:
         return
     if not is_same_origin(request):
-        raise Forbidden(NOT_ALLOWED[0])
+        raise Forbidden(_explain_origin())
     # curl on the server itself has neither a session nor a token. A browser there sends one of these, and needs the token.
     if is_local_request() and not any(name in request.headers for name in BROWSER_HEADERS):
         return
     csrf.protect()
+
+
+def _explain_origin() -> str:
+    """Return why a change was refused. If only a proxy is to blame, name both addresses and what to set, and log them."""
+    origin, site = request.headers.get("Origin", ""), request.headers.get("Sec-Fetch-Site")
+    own = f"{request.scheme}://{request.host}"
+    logger.warning("change refused path=%s origin=%r host=%r site=%r", request.path, origin[:200], own[:200], site)
+    if site is not None or ORIGIN.fullmatch(origin) is None:  # the browser itself says that the page is foreign
+        return NOT_ALLOWED[0]
+    return (
+        f"{NOT_ALLOWED[0]} Your browser says that this one is at {origin[:200]}, the server was asked at {own[:200]}. If you use "
+        "a proxy, let it pass the Host header on unchanged (nginx: proxy_set_header Host $http_host) and set "
+        "VINYL_VAULT_TRUSTED_PROXIES."
+    )
 
 
 def _set_headers(response: Response) -> Response:

@@ -19,6 +19,7 @@ from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
 from image_cache.web.highlight import places
+from image_cache.web.privacy import source_for_viewer
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def register_helpers(app: Flask) -> None:
         token=token,
         record_count=record_count,
         may_operate=may_operate,
+        source_for_viewer=source_for_viewer,
     )
     app.context_processor(viewer)
     app.jinja_env.filters.update(

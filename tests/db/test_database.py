@@ -1,16 +1,18 @@
 """Database: locks, private files, writes that wait for each other, broken files, migrations."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.database import MAX_IDLE, Database, Locked
+from image_cache.db.database import MAX_IDLE, Database, Locked, WrongVersion, copy_into
 from image_cache.db.diagnosis import kind_of
 from image_cache.db.fair_lock import FairLock
 from tests.support.vault import ROOT, wait_until
@@ -93,6 +95,58 @@ def test_the_write_lock_is_first_come_first_served() -> None:
     for other in others:
         other.join()
     assert order == ["second", "third", "first again"]
+
+
+def test_a_lock_that_is_granted_when_the_time_is_over_is_held() -> None:
+    """The holder passes it on after the wait has ended and before the waiter has withdrawn: no thread would release it."""
+    lock = FairLock()
+    assert lock.acquire(0)
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        if event == "return" and frame.f_code is threading.Event.wait.__code__:
+            sys.settrace(before)
+            holder = threading.Thread(target=lock.release)
+            holder.start()
+            holder.join()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        is_held = lock.acquire(0.01)
+    finally:
+        sys.settrace(before)
+    assert is_held
+    lock.release()
+    assert lock.acquire(0)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_reader_reads_no_other_schema_than_its_own(tmp_path: Path, steps: int) -> None:
+    """It migrates nothing, so an older file would answer with columns that are missing."""
+    path, all_steps = tmp_path / "db", [*SCHEMA, "ALTER TABLE t ADD m INTEGER;", "ALTER TABLE t ADD o INTEGER;"]
+    made = Database(path, all_steps[:steps], synchronous="FULL")
+    made.rows("SELECT * FROM t")
+    made.close()
+    before = path.read_bytes()
+    reader = Database(path, all_steps[:2], synchronous="FULL", is_reader=True)
+    with pytest.raises(WrongVersion) as caught:
+        reader.rows("SELECT n FROM t")
+    reader.close()
+    assert (caught.value.version, caught.value.known) == (steps, 2)
+    assert path.read_bytes() == before
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    database, copy = Database(tmp_path / "db", SCHEMA, synchronous="FULL"), tmp_path / "copies" / "copy.db"
+    copy.parent.mkdir()
+    with database.reading() as conn:
+        copy_into(conn, copy)
+    database.close()
+    assert synced == [str(copy.with_name(".copy.db.part")), str(copy.parent)]
 
 
 def test_a_wait_that_timed_out_does_not_get_the_lock_later() -> None:

@@ -38,6 +38,7 @@ def test_a_stream_gets_its_thumbnail_from_a_video(video: Path, tmp_path: Path) -
     image = manager.get_stream_images("evening")[0]
     assert (image.image_id, image.filename, image.title) == (image_id, "auto_thumbnail.jpg", "Stream Thumbnail")
     assert image.visibility is ImageVisibility.PUBLIC
+    assert manager.create_stream_thumbnail_from_video("evening", video) == image_id, "the same frame again is no failure"
     assert manager.cache.get_page_stats("stream_auto")["page_items"] == 1
     manager.close()
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.net.rate_limit import RateLimiter, ServiceStateTable
+from image_cache.filesystem import is_locked
+from image_cache.net.rate_limit import IntervalLimiter, RateLimiter, ServiceStateTable
 from tests.support.clock import FakeClock
 
 
@@ -171,3 +172,17 @@ def test_processes_and_threads_together_never_exceed_the_limit(tmp_path: Path) -
     total = sum(count for _, _, count in told)
     first, last = min(at for at, _, count in told if count), max(until for _, until, _ in told)
     assert 20 <= total <= 20 * ((last - first) / 0.5 + 2)
+
+
+def test_reserving_a_time_locks_out_other_processes(tmp_path: Path) -> None:
+    """Two that read the file at the same moment would both get the time that it names."""
+    path = tmp_path / "interval"
+    were_locked: list[bool] = []
+
+    def clock() -> float:  # asked between the lock and the file
+        were_locked.append(is_locked(path))
+        return 1000.0
+
+    limiters = [IntervalLimiter(path, 2.0, clock=clock) for _ in range(2)]
+    assert [limiter.reserve() for limiter in limiters] == [0.0, 2.0]
+    assert were_locked == [True, True]

@@ -222,7 +222,7 @@ def test_a_private_image_is_served_only_to_those_who_may_see_it(served: Served) 
         ):
             assert mine.headers.get(name) == direct.headers.get(name), (size, name)
         assert not {"x-accel-redirect", "last-modified"} & set(mine.headers)
-        assert mine.headers["cache-control"] == "private, no-store"
+        assert mine.headers["cache-control"] == "private, no-cache"
     assert served.front.get(f"/streams/evening/images/{served.shown}/detail").status == 200
 
 

@@ -146,7 +146,7 @@ def test_many_writers_of_many_names_lose_nothing(storage: Storage) -> None:
 
 def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:
     findings = examine(storage)
-    assert [finding for finding in findings if not finding.is_well] == []
+    assert [finding for finding in findings if not finding.is_ok] == []
     assert len(findings) == 8
     assert list(storage.list("doctor")) == []
 
@@ -159,7 +159,7 @@ def test_the_check_names_what_fails(s3: S3Server) -> None:
     ):
         findings = examine(StorageFactory.create_backend("s3", **{**s3.options, **options}))
         assert len(findings) == 1
-        assert not findings[0].is_well
+        assert not findings[0].is_ok
         assert words in findings[0].note
 
 

@@ -20,6 +20,8 @@ ACCOUNTS = ROLES[1:4]
 STATUSES = """
 GET    /                                             200 200 200 200 200
 GET    /about                                        200 200 200 200 200
+GET    /account                                      401 200 200 200 401
+POST   /account/password                             401 400 400 400 401
 GET    /admin/cache                                  401 403 403 200 200
 GET    /admin/cache/cleanup                          401 403 403 200 200
 POST   /admin/cache/cleanup                          401 403 403 400 400

@@ -6,7 +6,9 @@ import os
 import random
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from image_cache.db.database import Connection, Database
 from image_cache.logs import SingleLineFormatter
 from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
@@ -433,3 +436,32 @@ def test_nothing_starts_a_thread_before_the_first_request(tmp_path: Path) -> Non
         inside.client().get("/about")
         assert inside.services.pool.is_running
     wait_until(lambda: set(threading.enumerate()) <= before)
+
+
+@pytest.mark.parametrize("role", ["visitor", "operator"])
+def test_no_get_writes_to_a_database(inside: Inside, origin: Origin, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    """Every write transaction of the request's own thread is traced, on both databases. What the pool does later is its own."""
+    known = known_arguments(inside, origin)
+    client = inside.logged_in() if role == "operator" else inside.stranger()
+    written: list[str] = []
+    write, here = Database.write, threading.get_ident()
+
+    def traced(database: Database, **options: bool) -> AbstractContextManager[Connection]:
+        if threading.get_ident() == here:
+            written.append(database.path.name)
+        return write(database, **options)
+
+    monkeypatch.setattr(Database, "write", traced)
+    wrong = []
+    for rule in routes(inside.app, "GET"):
+        for address in list(addresses(rule, known))[:2]:
+            written.clear()
+            client.get(address)
+            # A cover that nobody saw before is registered and enqueued in the index, once.
+            if "catalog.db" in written:
+                wrong.append(f"{address[:80]}: {written}")
+            written.clear()
+            client.get(address)
+            if written:
+                wrong.append(f"{address[:80]} again: {written}")
+    assert wrong == []

@@ -8,34 +8,44 @@ from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
+from image_cache.filesystem import replacing
 from image_cache.tables.read import is_database
+from image_cache.tables.write import report_text
 
 SHOWN_REJECTS = 20
 MAX_RECORD_ID = 2**63 - 1
 
 TABLE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+REPORT = click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was rejected, cut, guessed or left out to this file, as CSV.",
+)
 
 
 @click.command("import", cls=VaultCommand)
 @TABLE
 @DRY_RUN
-def import_records(context: CommandContext, file: Path, dry_run: bool) -> int:
+@REPORT
+def import_records(context: CommandContext, file: Path, report_file: Path | None, dry_run: bool) -> int:
     """Import the records of a CSV or JSON FILE.
 
-    A row with an error is named and left out; a second run changes nothing.
+    A cell that cannot be used is left out and named, its record goes in. A second run changes nothing.
     """
-    return _import(context, file, dry_run=dry_run)
+    return _import(context, file, report_file, dry_run=dry_run)
 
 
 @click.command("import-original", cls=VaultCommand)
 @TABLE
 @DRY_RUN
-def import_original(context: CommandContext, file: Path, dry_run: bool) -> int:
+@REPORT
+def import_original(context: CommandContext, file: Path, report_file: Path | None, dry_run: bool) -> int:
     """Import the records, plays and history of FILE, the `vinylvault.db` of the original program. It is only read."""
     if not is_database(file):
         raise CacheError(f"{file}: this is no SQLite database.")
-    return _import(context, file, dry_run=dry_run)
+    return _import(context, file, report_file, dry_run=dry_run)
 
 
 @click.command("export", cls=VaultCommand)
@@ -69,19 +79,25 @@ def remove_records(context: CommandContext, ids: tuple[int, ...], is_confirmed: 
             context.out.line(f"Removed: {removed.artist}, {removed.title}.")
 
 
-def _import(context: CommandContext, file: Path, *, dry_run: bool) -> int:
+def _import(context: CommandContext, file: Path, report_file: Path | None, *, dry_run: bool) -> int:
     out = context.out
     with opened_services(context) as services:
         report = services.library.import_table(file, dry_run=dry_run)
         if not dry_run:
             services.covers.register(services.library.cover_urls())
+    lossy = f"; {report.lossy:,} with a cell that was cut, guessed or left out" if report.lossy else ""
     would = "would be " if dry_run else ""
     out.line(
         f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same,"
-        f" {report.rejected_count:,} rejected."
+        f" {report.rejected_count:,} rejected{lossy}."
     )
-    for line, reason in report.rejected[:SHOWN_REJECTS]:
-        out.note(f"  line {line}: {reason}")
-    if report.rejected_count > SHOWN_REJECTS:
-        out.note(f"  and {report.rejected_count - SHOWN_REJECTS:,} more")
+    lines = report.lines()
+    if report_file is not None:
+        with replacing(report_file) as target:
+            target.writelines(piece.encode() for piece in report_text(lines))
+        out.line(f"The report is in {report_file}.")
+    for loss in lines[:SHOWN_REJECTS]:
+        out.note(f"  row {loss.row}: {loss.named}{loss.what}")
+    if len(lines) > SHOWN_REJECTS:
+        out.note(f"  and {len(lines) - SHOWN_REJECTS:,} more; --report FILE.csv lists them")
     return 1 if report.read and report.rejected_count == report.read else 0

@@ -89,6 +89,6 @@ def check_storage(context: CommandContext) -> int:
         except CacheError as error:
             raise CacheError(str(error)) from error
     for finding in findings:
-        mark = "ok     " if finding.is_well else "MISSING" if finding.is_needed else "note   "
+        mark = "ok     " if finding.is_ok else "MISSING" if finding.is_needed else "note   "
         context.out.line(f"{mark} {finding.what}{finding.note}")
-    return 1 if any(finding.is_needed and not finding.is_well for finding in findings) else 0
+    return 1 if any(finding.is_needed and not finding.is_ok for finding in findings) else 0

@@ -12,7 +12,7 @@ from image_cache.cli.services import opened_services
 
 @click.command("add", cls=VaultCommand)
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True)
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the account may do.")
 def add(context: CommandContext, name: str, role: str) -> None:
     """Add an account for NAME.
 
@@ -30,6 +30,23 @@ def password(context: CommandContext, name: str) -> None:
     with opened_services(context) as services:
         services.accounts.set_password(name, _password())
     context.out.line(f"The password of {name} is changed.")
+
+
+@click.command("list", cls=VaultCommand)
+def list_accounts(context: CommandContext) -> None:
+    """List the accounts and their roles."""
+    with opened_services(context) as services:
+        for account in services.accounts.accounts():
+            context.out.line(f"{account.role:<8} {account.name}")
+
+
+@click.command("remove", cls=VaultCommand)
+@click.argument("name")
+def remove(context: CommandContext, name: str) -> None:
+    """Remove the account NAME with its sessions and memberships. Its streams stay, the last operator too."""
+    with opened_services(context) as services:
+        removed = services.accounts.remove(name)
+    context.out.line(f"The account {removed.name} is removed.")
 
 
 def _password() -> str:

@@ -18,6 +18,7 @@ from image_cache.tasks.runner import TaskRunner
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 20.0  # an uploaded cover waits so long for the images that are rendered before it
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
 AFTER_CANCEL_S = 7 * 86400.0  # unless a user asks for a search before
@@ -84,7 +85,7 @@ class CoverEditor:
     def upload(self, album: Album, file: BinaryIO | bytes) -> None:
         """Use an uploaded image as the cover. It is decoded once, within the limits of the decoder, before it is stored.
 
-        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `UnknownAlbum` or `StorageError`; nothing has changed then.
+        Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `DecoderBusy`, `UnknownAlbum` or `StorageError`; nothing has changed then.
         """
         try:
             body = file if isinstance(file, bytes) else file.read(self.max_bytes + 1)
@@ -94,10 +95,10 @@ class CoverEditor:
             raise UploadTooLarge(self.max_bytes, len(body))
         if not body:
             raise ImageRejected("an empty file")
-        format_ = self._decoder.probe(body).format
+        format_ = self._decoder.probe(body, wait_s=WAIT_S).format
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
-        self._decoder.render(body, [self._covers.variants["thumbnails"]])
+        self._decoder.render(body, [self._covers.variants["thumbnails"]], wait_s=WAIT_S)
         self._put(album, self._own.store(body), body)
 
     def remove(self, album: Album) -> None:

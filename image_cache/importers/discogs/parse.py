@@ -15,7 +15,9 @@ from typing import Any
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import AlbumRow, Track
 from image_cache.net.url import parse_url
-from image_cache.tables.rows import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
+from image_cache.tables.discogs_words import formats_of_api, short_grade
+from image_cache.tables.rows import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, UNTITLED, YEARS
+from image_cache.text import cut
 
 SOURCE = "discogs"
 MEDIA, SLEEVE, NOTES = "media", "sleeve", "notes"
@@ -64,7 +66,8 @@ def fields_from(data: Any) -> dict[str, str]:
     for field in _list(data.get("fields") if isinstance(data, dict) else None, MAX_FIELDS):
         number, name = _number(field.get("id"), 1, MAX_ID), _line(field.get("name"))
         if number is not None and str(number) not in FIELDS and name:
-            found[str(number)] = name
+            # A field of that name which is not one of the three is a line of the notes.
+            found[str(number)] = name.capitalize() if name in (MEDIA, SLEEVE, NOTES) else name
     return found
 
 
@@ -86,7 +89,7 @@ def page_from(number: int, data: Any, fields: Mapping[str, str]) -> CollectionPa
 def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
     """Return the row of a record in a collection. A value that the listing has is set, even if it is empty.
 
-    Raises `ImportRejected` if the entry has no release or no title.
+    Raises `ImportRejected` if the entry has no release, or neither artist nor title.
     """
     basic = item.get("basic_information") if isinstance(item, dict) else None
     if not isinstance(basic, dict):
@@ -95,15 +98,16 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
     title = _line(basic.get("title"))
     if release is None:
         raise ImportRejected(line, "an entry without the number of its release")
-    if not title:
-        raise ImportRejected(line, f"release {release} has no title")
+    artist = artist_name(basic.get("artists"))
+    if not title and not artist:
+        raise ImportRejected(line, f"release {release} has neither artist nor title")
     labels = _list(basic.get("labels"), MAX_PARTS)
     notes = _notes(item.get("notes"), fields)
     instance = _number(item.get("instance_id"), 1, MAX_ID)
     return AlbumRow(
         line=line,
-        title=title,
-        artist=artist_name(basic.get("artists")),
+        title=title or UNTITLED,
+        artist=artist,
         source=SOURCE,
         source_id=str(release),
         instance_id=str(instance or ""),
@@ -115,8 +119,8 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
         catno=_joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"]),
         rating=_number(item.get("rating"), 1, 5),
         added_at=_moment(item.get("date_added")),
-        media_condition=notes.pop(MEDIA, "")[:MAX_CHARS],
-        sleeve_condition=notes.pop(SLEEVE, "")[:MAX_CHARS],
+        media_condition=cut(short_grade(notes.pop(MEDIA, "")), MAX_CHARS),
+        sleeve_condition=cut(short_grade(notes.pop(SLEEVE, "")), MAX_CHARS),
         notes=_notes_text(notes),
         cover_url=cover_address(basic.get("cover_image")) or cover_address(basic.get("thumb")),
     )
@@ -152,7 +156,7 @@ def artist_name(artists: Any) -> str:
         join = _line(artist.get("join"))
         text += glue + name
         glue = ", " if join in ("", ",") else f" {join} "
-    return text[:MAX_CHARS].strip()
+    return cut(text.strip(), MAX_CHARS)
 
 
 def cover_address(value: Any) -> str | None:
@@ -186,13 +190,15 @@ def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
 def _notes_text(notes: dict[str, str]) -> str:
     """Return the notes with a line for each custom field, as in the table that Discogs exports."""
     lines = [notes.pop(NOTES, ""), *[f"{name}: {' '.join(text.split())}" for name, text in notes.items()]]
-    return "\n".join(filter(None, lines))[:MAX_LONG_CHARS].strip()
+    return cut("\n".join(filter(None, lines)), MAX_LONG_CHARS)
 
 
 def _formats(formats: Any) -> tuple[str, ...]:
     found: list[str] = []
     for entry in _list(formats, MAX_PARTS):
-        found += [_line(entry.get("name")), *_texts(entry.get("descriptions"))]
+        quantity = str(entry.get("qty") or "")
+        number = int(quantity) if quantity.isascii() and quantity.isdecimal() and len(quantity) <= 3 else 1
+        found += formats_of_api(_line(entry.get("name")), number, _texts(entry.get("descriptions")))
     return tuple(dict.fromkeys(filter(None, found)))[:MAX_PARTS]
 
 
@@ -205,7 +211,7 @@ def _track(entry: Mapping[str, Any]) -> Track | None:
     parts = _LENGTH.fullmatch(length.strip()) if isinstance(length, str) and len(length) < 20 else None
     seconds = int(parts[1] or 0) * 3600 + int(parts[2]) * 60 + int(parts[3]) if parts else None
     shown = f"{artist} \N{EN DASH} {title}" if artist else title
-    return Track(_line(entry.get("position"))[:20], shown[:MAX_CHARS], seconds)
+    return Track(_line(entry.get("position"))[:20], cut(shown, MAX_CHARS), seconds)
 
 
 def _barcodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -218,7 +224,7 @@ def _text(value: Any, limit: int) -> str:
         return ""
     text = str(value)[: limit * 4] if isinstance(value, str) else str(value % MAX_ID)
     text = unicodedata.normalize("NFC", _CONTROL.sub("", text)).replace("\r\n", "\n").replace("\r", "\n")
-    return text.strip()[:limit].strip()
+    return cut(text.strip(), limit)
 
 
 def _line(value: Any) -> str:
@@ -231,7 +237,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _joined(texts: list[str]) -> str:
-    return ", ".join(dict.fromkeys(filter(None, texts)))[:MAX_CHARS].strip(" ,")
+    return cut(", ".join(dict.fromkeys(filter(None, texts))), MAX_CHARS)
 
 
 def _list(values: Any, limit: int) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from image_cache.importers.music.tag_reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, Names, Unit
 from image_cache.models import AlbumRow, Track
-from image_cache.text import fold
+from image_cache.text import cut, fold
 
 MAX_CHARS = 200
 MAX_TRACKS = 500
@@ -191,8 +191,8 @@ class Assembly:
 
 
 def clean(text: str) -> str:
-    """Return a tag for a page: composed (NFC), without control characters or repeated spaces, cut to the longest length."""
-    return " ".join(_NOT_TEXT.sub(" ", unicodedata.normalize("NFC", text)).split())[:MAX_CHARS].strip()
+    """Return a tag for a page: composed (NFC), without control characters or repeated spaces, cut to the longest length at a word."""
+    return cut(" ".join(_NOT_TEXT.sub(" ", unicodedata.normalize("NFC", text)).split()), MAX_CHARS)
 
 
 def year_of(text: str) -> str:
@@ -294,4 +294,6 @@ def _tracks(lines: list[_Line], artist: str) -> Iterator[Track]:
         title = line.title
         if artist == VARIOUS and line.artist and fold(line.artist) not in _VARIOUS:
             title = f"{line.artist} \u2013 {line.title}"
-        yield Track(f"{line.disc}-{position}" if is_set and position.isdigit() else position, title[:MAX_CHARS], line.duration_s)
+        yield Track(
+            f"{line.disc}-{position}" if is_set and position.isdigit() else position, cut(title, MAX_CHARS), line.duration_s
+        )

@@ -50,7 +50,7 @@ class MusicImages:
     """The local source of addresses with the scheme `music`. Any thread. `reader` reads tags, for scans too."""
 
     def __init__(self, settings: Settings, catalog: CatalogDatabase, clock: Callable[[], float] = time.time) -> None:
-        self.max_bytes = int(settings.MAX_FETCH_MB * 1_000_000)
+        self.max_bytes = settings.max_fetch_bytes
         self.reader = TagReader(min(TAG_BUDGET_BYTES, settings.decode_budget_bytes))
         self._roots = MusicRoots(settings, catalog, clock=clock)
 

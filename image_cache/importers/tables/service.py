@@ -36,7 +36,7 @@ class TableService:
 
     def __init__(self, settings: Settings, library: Library, covers: ImageCache, tasks: TaskRunner) -> None:
         self._tasks = tasks
-        self._uploads = UploadInbox(settings.intray_dir, floor_bytes=int(settings.FREE_SPACE_FLOOR_MB * 1_000_000))
+        self._uploads = UploadInbox(settings.intray_dir, floor_bytes=settings.floor_bytes)
         self._folder = ImportsFolder(settings.imports_dir, self._start_from_folder)
         runs = TableTasks(library, covers, self._uploads)
         tasks.register(PREVIEW, runs.preview)

@@ -89,7 +89,7 @@ class TableTasks:
         table, name = Table(Path(task.wanted["path"])), str(task.wanted["name"])
         task.progress(0, None, f"{name}: reading begins")
         try:
-            return run(table, lambda read: task.progress(table.done, table.size or None, f"{name}: {read:,} rows read"))
+            return run(table, lambda read: task.progress(read, _total(table, read), f"{name}: {read:,} rows read"))
         except TableRejected as error:
             refusal = TableRejected(name, error.reason)
             refusal.hint = ""  # it names a path on the server, which users must not see
@@ -99,30 +99,45 @@ class TableTasks:
         def of(table: Table) -> Callable[[Connection, ImportReport], None]:
             def save(conn: Connection, report: ImportReport) -> None:
                 position = {name: getattr(report, name) for name in ("read", "new", "changed", "same")}
-                task.save(conn, position, table.done, table.size or None, f"{task.wanted['name']}: {report.read:,} rows read")
+                task.save(
+                    conn, position, report.read, _total(table, report.read), f"{task.wanted['name']}: {report.read:,} rows read"
+                )
 
             return save
 
         return of
 
 
+def _total(table: Table, read: int) -> int | None:
+    """Return how many rows the table will have, by the share of its bytes that was read."""
+    return max(read, round(read * table.size / table.done)) if table.size and table.done else None
+
+
 def summary(report: ImportReport) -> str:
     """Return the counts as a sentence."""
     counts = ((report.new, "new"), (report.changed, "changed"), (report.same, "the same"), (report.rejected_count, "rejected"))
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count or word == "new")
-    return f"{report.read:,} {'row' if report.read == 1 else 'rows'} read: {parts}"
+    lossy = f"; {report.lossy:,} with a cell that was cut, guessed or left out" if report.lossy else ""
+    return f"{report.read:,} {'row' if report.read == 1 else 'rows'} read: {parts}{lossy}"
 
 
 def _outcome(report: ImportReport) -> dict[str, Any]:
-    facts = {name: value for name, value in dataclasses.asdict(report).items() if name != "rejected"}
+    facts = {name: getattr(report, name) for name in ("read", "new", "changed", "same", "lossy")}
     rejected = [list(pair) for pair in report.rejected[:SHOWN_REASONS]]
-    return {**facts, "rejected": rejected, "rejected_count": report.rejected_count, "summary": f"{summary(report)}."}
+    lines = [list(dataclasses.astuple(loss)) for loss in report.lines()]
+    return {
+        **facts,
+        "rejected": rejected,
+        "rejected_count": report.rejected_count,
+        "report": lines,
+        "summary": f"{summary(report)}.",
+    }
 
 
 def _report(report: ImportReport) -> str:
-    lines = [f"{summary(report)}.", *(f"line {line}: {reason}" for line, reason in report.rejected)]
+    lines = [f"{summary(report)}.", *(f"row {loss.row}: {loss.named}{loss.what}" for loss in report.lines())]
     if report.rejected_count > len(report.rejected):
-        lines.append(f"and {report.rejected_count - len(report.rejected):,} more")
+        lines.append(f"and {report.rejected_count - len(report.rejected):,} more rejected")
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""Reads what is kept again, compares it with what the rows say, and mends what can be mended. Knows no Flask.
+"""Scrub: stored data is read again, compared with its rows and hashes, and repaired where possible. Knows no Flask.
 
-`Scrub.run` is one pass over all of it, or a portion; `Nightly` gives every night its portion, a thirtieth of the bytes.
+`Scrub.run` is one pass over all of it, or a part; `Nightly` runs a thirtieth of the bytes per night.
 """
 
 from image_cache.maintenance.scrub.nightly import Nightly

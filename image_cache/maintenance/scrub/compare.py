@@ -1,4 +1,4 @@
-"""The entries of a disk tier, both ways: every row has its file as it says, every file has its row, and nothing else is there."""
+"""Comparison of a disk tier with its index, both ways: each row has its file, each file its row, and there is nothing else."""
 
 import contextlib
 import hashlib
@@ -15,45 +15,45 @@ from image_cache.engine.maintenance import is_leftover, is_young
 from image_cache.errors import StorageError
 from image_cache.maintenance.scrub.checker import ScrubPass
 
-Mend = Callable[[Key, str], str]  # what is done about an entry, given what is wrong with it; returns what became of it
+Repair = Callable[[Key, str], str]  # repairs an entry, given what is wrong with it; returns the outcome
 
 _FOLDER = re.compile(r"[a-z0-9_-]+")
-# What stands beside the folders of the variants: hidden notes of ours, the mirror of names, the recipe, an index.
+# Beside the folders of the variants: hidden files of ours, the mirror of names, the recipe, an index.
 _OURS = re.compile(r"\..*|names\.json|recipe|[a-z]+\.db(\..*|-.*)?|lost\+found")
 
 
-def check_shard(walk: ScrubPass, where: str, cache: Cache, shard: str, mend: Mend) -> None:
+def check_shard(scrub: ScrubPass, where: str, cache: Cache, shard: str, repair: Repair) -> None:
     """Compare the rows and the files of one shard. Raises `ScrubStopped`, `DatabaseError` or `StorageError`."""
     if not cache.disk.root.is_dir():
         raise StorageError(str(cache.disk.root), "the folder is not there")
     if shard == "00":
-        _check_folders(walk, where, cache.disk.root)
+        _check_folders(scrub, where, cache.disk.root)
     known: list[tuple[Key, bytes]] = []
     rows = cache.index.shard(cache.namespace, shard)
     for key in rows:
-        walk.rest()
-        what, found, body = _look(walk, cache, key)
+        scrub.checkpoint()
+        what, found, body = _check(scrub, cache, key)
         if what is None:
             continue
-        walk.saw(where, len(body))
+        scrub.count(where, len(body))
         if what:
-            walk.damaged(where, key.path, what, lambda key=key, what=what: _mended(cache, key, what, mend))  # type: ignore[misc]
+            scrub.record(where, key.path, what, lambda key=key, what=what: _repaired(cache, key, what, repair))  # type: ignore[misc]
         elif found is not None and found.sha256 is None:
             known.append((key, hashlib.sha256(body).digest()))
-    if known and walk.is_repair:
+    if known and scrub.is_repair:
         with cache.index.database.write() as conn:
             cache.index.mark_verified(conn, known)
-    for key, name in _without_row(walk, where, cache, shard, rows):
-        walk.damaged(where, name, "orphan", lambda key=key: mend(key, "orphan"))  # type: ignore[misc]
+    for key, name in _without_row(scrub, where, cache, shard, rows):
+        scrub.record(where, name, "orphan", lambda key=key: repair(key, "orphan"))  # type: ignore[misc]
 
 
-def _look(walk: ScrubPass, cache: Cache, key: Key) -> tuple[str | None, IndexEntry | None, bytes]:
-    """Return what is wrong with an entry ("" for nothing, None when it is gone), its row, and its bytes."""
+def _check(scrub: ScrubPass, cache: Cache, key: Key) -> tuple[str | None, IndexEntry | None, bytes]:
+    """Return what is wrong with an entry ("" for nothing, None if it was removed), its row, and its bytes."""
     what, found, body = _state(cache, key)
     if what:
-        # Another process may have removed it, or put it anew, between its row and its file: look once more.
+        # Another process may have removed or replaced it between the read of its row and its file: check again.
         what, found, body = _state(cache, key)
-    if what == "" and not walk.is_picture(body):
+    if what == "" and not scrub.is_picture(body):
         what = "torn" if found is None or found.sha256 is None else "undecodable"
     return what, found, body
 
@@ -70,45 +70,45 @@ def _state(cache: Cache, key: Key) -> tuple[str | None, IndexEntry | None, bytes
         return "unreadable", found, b""
     if body is None:
         return "missing", found, b""
-    # The order of price: the size, what the bytes are, and (later) whether they can be decoded.
+    # Cheapest first: the size, the hash, and (later) whether the bytes can be decoded.
     if is_intact(body, found):
         return "", found, body
     return "torn" if found.sha256 is None or len(body) != found.size_bytes else "altered", found, body
 
 
-def _mended(cache: Cache, key: Key, what: str, mend: Mend) -> str:
+def _repaired(cache: Cache, key: Key, what: str, repair: Repair) -> str:
     if what == "link":
-        cache.disk.delete(key)  # the link, never what it leads to
-    return mend(key, what)
+        cache.disk.delete(key)  # the link, never its target
+    return repair(key, what)
 
 
-def _without_row(walk: ScrubPass, where: str, cache: Cache, shard: str, rows: Container[Key]) -> Iterator[tuple[Key, str]]:
-    """Yield the entries of the shard that no row speaks of, each with its path; what is no entry at all is told on the way."""
+def _without_row(scrub: ScrubPass, where: str, cache: Cache, shard: str, rows: Container[Key]) -> Iterator[tuple[Key, str]]:
+    """Yield the entries of the shard that have no row, each with its path; record the files that are no entries at all."""
     now = cache.clock()
     for folder in _folders(cache.disk.root):
         for key, path, facts in cache.disk.files(folder.name, folder / shard):
             name = str(path.relative_to(cache.disk.root))
             if key is None:
                 if is_leftover(path, facts.st_mtime, now):
-                    walk.damaged(where, name, "leftover", lambda path=path: _removed(path))  # type: ignore[misc]
+                    scrub.record(where, name, "leftover", lambda path=path: _removed(path))  # type: ignore[misc]
                 elif not path.name.startswith("."):
-                    walk.damaged(where, name, "link" if path.is_symlink() else "foreign", _unlink_of(path))
+                    scrub.record(where, name, "link" if path.is_symlink() else "foreign", _unlink_of(path))
             elif key not in rows and not is_young(facts.st_mtime, now) and cache.index.find(key) is None:
-                walk.rest()
+                scrub.checkpoint()
                 yield key, name
 
 
-def _check_folders(walk: ScrubPass, where: str, root: Path) -> None:
-    """Look for what is not ours among the folders themselves."""
+def _check_folders(scrub: ScrubPass, where: str, root: Path) -> None:
+    """Record what is not ours among the folders themselves."""
     for entry in sorted(root.iterdir()):
         if entry.is_symlink() or not (entry.is_dir() and _FOLDER.fullmatch(entry.name)):
             if entry.is_symlink() or not _OURS.fullmatch(entry.name):
-                walk.damaged(where, entry.name, "link" if entry.is_symlink() else "foreign", _unlink_of(entry))
+                scrub.record(where, entry.name, "link" if entry.is_symlink() else "foreign", _unlink_of(entry))
             continue
         for shard in sorted(entry.iterdir()):
             if shard.is_symlink() or not (SHARD.fullmatch(shard.name) and shard.is_dir()):
                 name = f"{entry.name}/{shard.name}"
-                walk.damaged(where, name, "link" if shard.is_symlink() else "foreign", _unlink_of(shard))
+                scrub.record(where, name, "link" if shard.is_symlink() else "foreign", _unlink_of(shard))
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -119,7 +119,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _unlink_of(path: Path) -> Callable[[], str] | None:
-    """What is done about a stranger: a link of somebody is taken away (it leads out of here), a file of somebody stays."""
+    """Return the repair of a foreign file: a link is removed, because it leads out of the cache; a file stays."""
     return (lambda: _removed(path)) if path.is_symlink() else None
 
 

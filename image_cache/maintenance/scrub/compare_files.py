@@ -1,4 +1,4 @@
-"""Large files: all of each is read and compared. A bad one is never handed out, stays, and is fetched again."""
+"""Comparison of large files with their checksums. A corrupt one is not served any more, stays, and is fetched again."""
 
 import time
 
@@ -11,11 +11,14 @@ from image_cache.files.paths import digest_of_file
 from image_cache.maintenance.scrub.checker import ScrubPass
 
 
-def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
-    """Compare the files of one shard; tells whether one is to be fetched again. Raises `ScrubStopped`, `DatabaseError`, `StorageError`."""
+def check_shard(scrub: ScrubPass, cache: FileCache, shard: str) -> bool:
+    """Compare the files of one shard; return True if one is to be fetched again.
+
+    Raises `ScrubStopped`, `DatabaseError` or `StorageError`.
+    """
     if not (cache.root / "files.db").exists():
         return False
-    if walk.is_repair:
+    if scrub.is_repair:
         cache.open()
         if shard == "00":
             sweep(cache)
@@ -23,13 +26,15 @@ def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
     for kept in cache.index.files():
         if not kept.digest.startswith(shard):
             continue
-        walk.rest()
-        walk.saw("files", kept.size_bytes)
-        what = _wrong(walk, cache, kept)
+        scrub.checkpoint()
+        scrub.count("files", kept.size_bytes)
+        what = _damage_of(scrub, cache, kept)
         now = cache.index.find(kept.digest)
-        if what and now is not None and (now.path, now.stored_at) == (kept.path, kept.stored_at):  # else it went, or came anew
-            walk.damaged("files", kept.path, what, lambda kept=kept, what=what: _mend(cache, kept, what))  # type: ignore[misc]
-            is_queued = walk.is_repair
+        if (
+            what and now is not None and (now.path, now.stored_at) == (kept.path, kept.stored_at)
+        ):  # else it was removed or replaced meanwhile
+            scrub.record("files", kept.path, what, lambda kept=kept, what=what: _repair(cache, kept, what))  # type: ignore[misc]
+            is_queued = scrub.is_repair
     for path in sorted((cache.root / shard).glob("*-*")):
         named = digest_of_file(path.name)
         kept_now = cache.index.find(named[0]) if named else None
@@ -38,32 +43,32 @@ def check_shard(walk: ScrubPass, cache: FileCache, shard: str) -> bool:
             and not (kept_now and kept_now.path == f"{shard}/{path.name}")
             and not is_young(path.lstat().st_mtime, time.time())
         ):
-            walk.damaged("files", f"{shard}/{path.name}", "orphan")
+            scrub.record("files", f"{shard}/{path.name}", "orphan")
     return is_queued
 
 
-def _wrong(walk: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
+def _damage_of(scrub: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
     path = cache.root / kept.path
     try:
         if path.is_symlink():
             return "link"
         if path.stat().st_size != kept.size_bytes:
             return "torn"
-        if walk.is_repair and cache.verify(kept, lambda _: walk.rest()):  # which its row knows from now on
+        if scrub.is_repair and cache.verify(kept, lambda _: scrub.checkpoint()):  # which also updates its row
             return ""
-        return "" if hash_file(path, lambda _: walk.rest())[0] == kept.sha256 else "altered"
+        return "" if hash_file(path, lambda _: scrub.checkpoint())[0] == kept.sha256 else "altered"
     except FileNotFoundError:
         return "missing"
     except OSError:
         return "unreadable"
 
 
-def _mend(cache: FileCache, kept: StoredFile, what: str) -> str:
+def _repair(cache: FileCache, kept: StoredFile, what: str) -> str:
     if what == "link":
         cache.unlink(kept)
     if what in ("missing", "link"):
         cache.index.forget(kept)
     else:
-        cache.index.update(kept.digest, is_corrupt=1)  # not handed out any more, also when the disk does not give it
+        cache.index.update(kept.digest, is_corrupt=1)  # not served any more, also if it cannot be read
     cache.index.add_pending(kept.remote, sha256="", ttl_s=kept.ttl_s, is_wanted=True, state="waiting")
     return "queued"

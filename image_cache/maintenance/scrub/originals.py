@@ -1,4 +1,4 @@
-"""Stream images: what was rendered of them, and the originals, which are precious: those are compared and told, never touched."""
+"""Stream images: variants are rendered again, originals and own covers are precious: compared and reported, never changed."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from image_cache.streams import StreamImageManager
 from image_cache.streams.original_table import OriginalTable, StoredOriginal
 
 READ_BYTES = 1 << 20
-# An own cover is named by what it is.
+# The name of an own cover is its SHA-256.
 _NAMED = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 
 
@@ -22,75 +22,75 @@ class OriginalRepair:
     """One run, one thread."""
 
     def __init__(self, streams: StreamImageManager) -> None:
-        self._images = streams.rows
+        self._streams = streams.rows
         self._rows = OriginalTable(streams.rows.db)
-        self._pictures = streams.images
+        self._images = streams.images
 
     def repair(self, key: Key, what: str) -> str:
-        """Render an entry anew from its original. One of an image that is gone goes; one whose original is bad is all there is."""
-        original = next((o for o in self._rows.originals() if self._pictures.cache.key(o.image_id, key.variant) == key), None)
+        """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
+        original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
         if original is None:
-            self._pictures.cache.delete([key])
+            self._images.cache.delete([key])
             return "removed"
-        if what == "orphan":  # it has no row, so nobody is shown it
-            self._pictures.cache.delete([key])
+        if what == "orphan":  # without a row it is never served
+            self._images.cache.delete([key])
             return "removed"
-        found = self._images.image(original.image_id)
-        if found is None or _wrong(self._pictures.storage, original, lambda: None):
+        found = self._streams.image(original.image_id)
+        if found is None or _damage_of(self._images.storage, original, lambda: None):
             return "kept"
-        self._pictures.cache.delete([key])
-        return "removed" if self._pictures.body(found[1], key.variant) is None else "rebuilt"
+        self._images.cache.delete([key])
+        return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
 
-    def check_shard(self, walk: ScrubPass, shard: str) -> None:
-        """Compare the originals whose ids begin with the two characters. Of those in a bucket only the names and sizes."""
-        storage = self._pictures.storage
+    def check_shard(self, scrub: ScrubPass, shard: str) -> None:
+        """Compare the originals whose ids begin with the two characters. In a bucket only names and sizes are compared."""
+        storage = self._images.storage
         if not isinstance(storage, LocalStorage):
             if shard == "00":
-                self._check_names(walk)
+                self._check_names(scrub)
             return
         if shard == "00":
             for name, _ in storage.list():
-                is_ours = not any(part.startswith(".") for part in name.split("/"))  # else a restore put it aside
+                is_ours = not any(part.startswith(".") for part in name.split("/"))  # hidden ones were put aside by a restore
                 if is_ours and not self._rows.is_known(name) and storage.exists(name):
-                    walk.damaged("originals", name, "orphan")
+                    scrub.record("originals", name, "orphan")
         for original in self._rows.originals(shard, f"{shard}g"):
-            walk.rest()
-            walk.saw("originals", original.size_bytes)
-            what = _wrong(storage, original, walk.rest)
-            if what and self._images.image(original.image_id) is not None:  # else it was deleted a moment ago
-                walk.damaged("originals", original.file_path, what)
+            scrub.checkpoint()
+            scrub.count("originals", original.size_bytes)
+            what = _damage_of(storage, original, scrub.checkpoint)
+            if what and self._streams.image(original.image_id) is not None:  # else it was deleted meanwhile
+                scrub.record("originals", original.file_path, what)
 
-    def _check_names(self, walk: ScrubPass) -> None:
-        sizes = dict(self._pictures.storage.list())
+    def _check_names(self, scrub: ScrubPass) -> None:
+        sizes = dict(self._images.storage.list())
         for original in self._rows.originals():
-            walk.rest()
-            walk.saw("originals", 0)
+            scrub.checkpoint()
+            scrub.count("originals", 0)
             size = sizes.get(original.file_path)
-            if size != original.size_bytes and self._images.image(original.image_id) is not None:
-                walk.damaged("originals", original.file_path, "missing" if size is None else "torn")
+            if size != original.size_bytes and self._streams.image(original.image_id) is not None:
+                scrub.record("originals", original.file_path, "missing" if size is None else "torn")
 
 
-def check_named(walk: ScrubPass, where: str, folder: Path, shard: str) -> None:
-    """Compare files that are named by their SHA-256, those whose names begin with the two characters. Only told as well."""
+def check_named_files(scrub: ScrubPass, where: str, folder: Path, shard: str) -> None:
+    """Compare files that are named by their SHA-256, those whose names begin with the two characters. Only reported."""
     for path in sorted(folder.rglob(f"{shard}*")) if folder.is_dir() else ():
         name = _NAMED.fullmatch(path.name)
         if name is None or path.is_symlink() or not path.is_file():
             continue
-        walk.rest()
+        scrub.checkpoint()
         try:
             size = path.stat().st_size
-            is_same = _sha256(path, walk.rest) == name[1]
+            is_same = _sha256(path, scrub.checkpoint) == name[1]
         except FileNotFoundError:
             continue
         except OSError:
-            walk.damaged(where, str(path.relative_to(folder)), "unreadable")
+            scrub.record(where, str(path.relative_to(folder)), "unreadable")
             continue
-        walk.saw(where, size)
+        scrub.count(where, size)
         if not is_same:
-            walk.damaged(where, str(path.relative_to(folder)), "altered")
+            scrub.record(where, str(path.relative_to(folder)), "altered")
 
 
-def _wrong(storage: Storage, original: StoredOriginal, step: Callable[[], object]) -> str:
+def _damage_of(storage: Storage, original: StoredOriginal, step: Callable[[], object]) -> str:
     """Return what is wrong with an original, "" for nothing. Raises `StorageError` when a bucket does not answer."""
     try:
         if isinstance(storage, LocalStorage):

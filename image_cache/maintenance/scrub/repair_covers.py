@@ -19,17 +19,17 @@ class CoverRepair:
         self._decoder = decoder
 
     def repair(self, key: Key, what: str) -> str:
-        """Return what became of it."""
+        """Repair an entry; return the outcome."""
         if what == "orphan":
             return self._adopt(key)
-        body = self._again(key)
+        body = self._render_again(key)
         if body is not None:
             self._cache.delete([key])
             self._cache.put({key: body})
             return "rebuilt"
-        # Nobody has ever been shown what is missing or not what was stored, so nothing is lost with it. But as long as nothing
-        # better is to be had, it is left: a disk that lies once may not lie twice.
-        if key.variant.endswith(".jpg"):  # made from the picture beside it, when a browser asks
+        # A damaged entry is never served, so nothing is lost by deleting it. But as long as there is nothing better it stays: a
+        # disk that misread it once may read it well the next time.
+        if key.variant.endswith(".jpg"):  # made from the WebP on request
             self._cache.delete([key])
             return "removed"
         if self._fetch_again(key):
@@ -39,17 +39,17 @@ class CoverRepair:
             return "removed"
         return "kept"
 
-    def _again(self, key: Key) -> bytes | None:
-        """Make the variant from what is stored of the same picture; None when there is nothing larger that is whole."""
+    def _render_again(self, key: Key) -> bytes | None:
+        """Render the variant from a larger one of the same cover; None if none is intact."""
         name, _, suffix = key.variant.partition(".")
         if suffix:
-            whole = self._whole(Key(NAMESPACE, name, key.digest))
+            whole = self._intact(Key(NAMESPACE, name, key.digest))
             return None if whole is None else self._decoder.jpeg(whole)
         variant = self._covers.variants.get(name)
         if variant is None:
             return None
         for larger in self._larger(variant):
-            body = self._whole(Key(NAMESPACE, larger.name, key.digest))
+            body = self._intact(Key(NAMESPACE, larger.name, key.digest))
             if body is not None:
                 try:
                     return self._decoder.render(body, [variant]).variants[name]
@@ -61,8 +61,8 @@ class CoverRepair:
         larger = [other for other in self._covers.variants.values() if other.edge_px > variant.edge_px]
         return sorted(larger, key=lambda other: other.edge_px)
 
-    def _whole(self, key: Key) -> bytes | None:
-        """Return what is stored under a key if it is what its row says. Read past the cache, which would drop it if not."""
+    def _intact(self, key: Key) -> bytes | None:
+        """Return the bytes of a key if they are what the row says. Reads past the cache, which would drop them if not."""
         found = self._cache.index.find(key)
         if found is None or (self._cache.disk.root / key.path).is_symlink():
             return None
@@ -70,7 +70,7 @@ class CoverRepair:
         return body if body is not None and is_intact(body, found) else None
 
     def _fetch_again(self, key: Key) -> bool:
-        """Leave a job, behind all others, if the picture can be fetched; only then the bad one goes, or the job would find it."""
+        """Enqueue a fetch if the cover can be fetched now. Only then the damaged entry is deleted: the job would find it."""
         image = self._covers.registry.get(key.digest)
         if image is None or is_resting(image, self._covers.clock()):
             return False
@@ -85,7 +85,7 @@ class CoverRepair:
         return True
 
     def _adopt(self, key: Key) -> str:
-        """Give a file its row if it is a picture that is still wanted; else it goes, as with every sweep."""
+        """Add the row of a file if it is a picture of a registered cover; else delete it, as every sweep does."""
         body = self._cache.disk.get(key)
         if body is not None and self._covers.registry.get(key.digest) is not None:
             try:

@@ -1,4 +1,4 @@
-"""What a scrub looked at, what was wrong, and what became of it; kept in a small file beside the index."""
+"""Scrub report: what was checked, what was wrong, and the outcome; stored in a small file beside the index."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from image_cache.filesystem import replacing
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 200  # damages that a report names; all of them are counted
+MAX_FINDINGS = 200  # that a report names; all of them are counted
 
 # What is wrong, in words for people.
 DAMAGES = {
@@ -25,7 +25,7 @@ DAMAGES = {
     "foreign": "not one of our files",
     "link": "a symbolic link, where none of ours is",
 }
-# What became of it. "" means that nobody asked to mend it.
+# The outcome. "" means that no repair was requested.
 OUTCOMES = {
     "rebuilt": "made again from a larger picture, or from the original",
     "queued": "will be fetched again",
@@ -37,7 +37,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class ScrubFinding:
-    """One thing that is wrong. `where` is covers, streams, originals or files; `path` is below the folder of it."""
+    """One damage. `where` is covers, streams, originals or files; `path` is below its folder."""
 
     where: str
     path: str
@@ -47,11 +47,10 @@ class ScrubFinding:
 
 @dataclass(slots=True)
 class ScrubReport:
-    """The figures of one run, or of all runs of one round. Grows while the run goes on.
+    """The figures of one run, or of all runs of one round. Grows during the run.
 
-    `checked` counts what was looked at by place, `found` the damages by kind, `outcomes` what became of them. `doubts` are pictures
-    on which the decoder had no verdict. `notes` are sentences about what could not be looked at. `done` is how much of a round this
-    covers, from 0 to 1.
+    `checked` counts by place, `found` the damages by kind, `outcomes` the repairs by outcome. `doubts` are pictures on which the
+    decoder had no verdict. `notes` are sentences about what could not be checked. `done` is the share of a round, from 0 to 1.
     """
 
     started_at: float = 0.0
@@ -72,7 +71,7 @@ class ScrubReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all that was looked at is as it should be, or was mended."""
+        """Whether all that was checked is intact, or was repaired."""
         return not self.unmended and not self.notes
 
     @property
@@ -82,21 +81,21 @@ class ScrubReport:
     def add(self, damage: ScrubFinding) -> None:
         self.found[damage.what] += 1
         self.outcomes[damage.outcome] += 1
-        if len(self.damages) < SHOWN:
+        if len(self.damages) < MAX_FINDINGS:
             self.damages.append(damage)
 
     def note(self, sentence: str) -> None:
-        if sentence not in self.notes and len(self.notes) < SHOWN:
+        if sentence not in self.notes and len(self.notes) < MAX_FINDINGS:
             self.notes.append(sentence)
 
     def join(self, later: "ScrubReport") -> None:
-        """Take in what a later run of the same round found."""
+        """Add the figures of a later run of the same round."""
         self.ended_at, self.done, self.is_repair = later.ended_at, later.done, later.is_repair
         self.bytes += later.bytes
         self.doubts += later.doubts
         for mine, theirs in ((self.checked, later.checked), (self.found, later.found), (self.outcomes, later.outcomes)):
             mine.update(theirs)
-        self.damages = [*self.damages, *later.damages][:SHOWN]
+        self.damages = [*self.damages, *later.damages][:MAX_FINDINGS]
         for sentence in later.notes:
             self.note(sentence)
 
@@ -113,7 +112,7 @@ class ScrubReport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Raises `TypeError`, `ValueError` or `KeyError` for what no report was written as."""
+        """Raises `TypeError`, `ValueError` or `KeyError` for anything that is not a report."""
         return cls(
             started_at=float(values["started_at"]),
             ended_at=float(values["ended_at"]),
@@ -130,13 +129,13 @@ class ScrubReport:
 
 
 class Reports:
-    """The file with the last run and the round that it belongs to. Disposable like everything beside it."""
+    """The file with the last run and its round. Disposable like everything beside it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> tuple[ScrubReport | None, ScrubReport | None]:
-        """Return (last run, its round); None for what was never written or cannot be read."""
+        """Return (last run, its round); None for each if never written or unreadable."""
         try:
             known = json.loads(self.path.read_text(encoding="utf-8"))
             return ScrubReport.from_dict(known["last"]), ScrubReport.from_dict(known["round"])
@@ -147,13 +146,13 @@ class Reports:
         return None, None
 
     def write(self, last: ScrubReport, *, is_first: bool) -> None:
-        """Keep a run; `is_first` begins a new round with it. A disk that refuses costs the report only."""
-        _, whole = self.read()
-        if is_first or whole is None:
-            whole = last
+        """Store a run; `is_first` starts a new round with it. A disk error costs the report only."""
+        _, current = self.read()
+        if is_first or current is None:
+            current = last
         else:
-            whole.join(last)
-        text = json.dumps({"last": last.to_dict(), "round": whole.to_dict()}, ensure_ascii=False)
+            current.join(last)
+        text = json.dumps({"last": last.to_dict(), "round": current.to_dict()}, ensure_ascii=False)
         try:
             with replacing(self.path) as file:
                 file.write(text.encode())

@@ -1,4 +1,4 @@
-"""One scrub: shard by shard through covers, stream images, originals and large files, so that nothing grows with what is kept."""
+"""A scrub of covers, stream images, originals and large files, shard by shard, so that memory does not grow with the vault."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.checker import ImageChecker, ScrubPass, ScrubStopped
 from image_cache.maintenance.scrub.compare import check_shard
-from image_cache.maintenance.scrub.originals import OriginalRepair, check_named
+from image_cache.maintenance.scrub.originals import OriginalRepair, check_named_files
 from image_cache.maintenance.scrub.repair_covers import CoverRepair
 from image_cache.maintenance.scrub.report import Reports, ScrubReport
 from image_cache.streams import StreamImageManager
@@ -26,20 +26,20 @@ logger = logging.getLogger(__name__)
 
 PLACES = ("covers", "streams", "originals", "files")
 STEPS = len(SHARDS) * len(PLACES)  # of one round; a step is one shard of one place
-CURSOR = "scrub_cursor"  # in the index: the next step of the round under way
-TELL_EVERY_S = 0.2
-KEEP_EVERY_S = 30.0  # a kill costs this much of a round; every step would be a thousand writes
+CURSOR = "scrub_cursor"  # in the index: the next step of the current round
+PROGRESS_EVERY_S = 0.2
+SAVE_EVERY_S = 30.0  # a kill costs this much of a round; saving every step would be a thousand writes
 
 
-def _on() -> bool:
+def _never_stop() -> bool:
     return True
 
 
 class Scrub:
-    """Compares everything that is kept with what is known about it. Any thread; one repair at a time over all processes.
+    """Compares everything that is stored with its rows and hashes. Any thread; one repair at a time over all processes.
 
-    Without `repair` nothing is written: no row, no file, no cursor, no report. With it a bad variant is made again from a larger
-    one, else fetched again, else left and told; the originals of streams and own covers are compared and told, never touched.
+    Without `repair` nothing is written: no row, no file, no cursor, no report. With it a damaged variant is rendered again from a
+    larger one, else fetched again, else left and reported; originals and own covers are compared and reported, never changed.
     """
 
     def __init__(
@@ -69,31 +69,31 @@ class Scrub:
         repair: bool = False,
         resume: bool = False,
         budget_bytes: int | None = None,
-        breathe: Callable[[], bool] = _on,
+        throttle: Callable[[], bool] = _never_stop,
         progress: Callable[[ScrubReport], object] | None = None,
     ) -> ScrubReport:
-        """Look at everything, or go on where the last resumed run ended until `budget_bytes` were read; returns what was found.
+        """Check everything; with `resume` go on where the last such run ended, until `budget_bytes` were read.
 
-        `breathe` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
-        False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` when another repair
-        is under way, `DatabaseError` or `StorageError` when there is no cache that could be looked at.
+        `throttle` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
+        False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` during another
+        repair, `DatabaseError` or `StorageError` when the cache cannot be read.
         """
         with self._alone(is_needed=repair):
             report = ScrubReport(started_at=self.clock(), is_repair=repair)
             first = self._cursor() if resume else 0
-            walk = ScrubPass(report, ImageChecker(self._decoder), breathe, _now_and_then(progress))
+            walk = ScrubPass(report, ImageChecker(self._decoder), throttle, _rate_limited(progress))
             step, kept_at = first, time.monotonic()
             with suppress(ScrubStopped):
                 while step < STEPS and (budget_bytes is None or report.bytes < budget_bytes):
                     self._step(walk, step)
                     step += 1
                     report.done = step / STEPS
-                    if repair and time.monotonic() - kept_at > KEEP_EVERY_S:
+                    if repair and time.monotonic() - kept_at > SAVE_EVERY_S:
                         kept_at = time.monotonic()
-                        self._move(report, step)
+                        self._save_cursor(report, step)
             report.ended_at = self.clock()
             if repair:
-                self._move(report, step)
+                self._save_cursor(report, step)
                 self._reports.write(report, is_first=first == 0)
             level = logging.INFO if report.is_clean else logging.WARNING
             logger.log(
@@ -108,15 +108,15 @@ class Scrub:
             return report
 
     def last(self) -> ScrubReport | None:
-        """Return the report of the last repair, None when there was none."""
+        """Return the report of the last repair, None if there was none."""
         return self._reports.read()[0]
 
     def last_round(self) -> ScrubReport | None:
-        """Return what the repairs of the round under way, or of the last one, found together; None when there was none."""
+        """Return the report of all repairs of the current round, or of the last one; None if there was none."""
         return self._reports.read()[1]
 
     def total_bytes(self) -> int:
-        """Return how much there is to read, from kept totals."""
+        """Return how many bytes there are to read, from stored totals."""
         covers, streams = self.covers.cache, self.streams.cache.engine
         total = covers.index.totals(covers.namespace).bytes + streams.index.totals(streams.namespace).bytes
         if not self.streams.images.is_remote:
@@ -138,7 +138,7 @@ class Scrub:
                     check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).repair)
             elif place == "originals":
                 OriginalRepair(self.streams).check_shard(walk, shard)
-                check_named(walk, "own covers", self._own_covers, shard)
+                check_named_files(walk, "own covers", self._own_covers, shard)
             elif compare_files.check_shard(walk, self.files, shard):
                 self._wake_files()
         except (CacheError, DatabaseError, OSError) as error:
@@ -148,12 +148,12 @@ class Scrub:
         step = self.covers.cache.index.meta(CURSOR)
         return step if 0 <= step < STEPS else 0
 
-    def _move(self, report: ScrubReport, step: int) -> None:
+    def _save_cursor(self, report: ScrubReport, step: int) -> None:
         index = self.covers.cache.index
         try:
             with index.database.write() as conn:
                 index.set_meta(conn, CURSOR, step % STEPS)
-        except DatabaseError as error:  # a full disk: the same is looked at again
+        except DatabaseError as error:  # a full disk: the next run checks the same again
             report.note(f"How far this came could not be written down: {error}")
 
     @contextmanager
@@ -172,14 +172,14 @@ class Scrub:
             yield
 
 
-def _now_and_then(progress: Callable[[ScrubReport], object] | None) -> Callable[[ScrubReport], object]:
+def _rate_limited(progress: Callable[[ScrubReport], object] | None) -> Callable[[ScrubReport], object]:
     if progress is None:
         return lambda report: None
     told_at = 0.0
 
     def tell(report: ScrubReport) -> None:
         nonlocal told_at
-        if time.monotonic() - told_at >= TELL_EVERY_S:
+        if time.monotonic() - told_at >= PROGRESS_EVERY_S:
             told_at = time.monotonic()
             progress(report)
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
-from image_cache.errors import DecoderFailed, ImageRejected, UnknownImage
+from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected, UnknownImage
 from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
@@ -24,6 +24,7 @@ limiter.exempt(media)
 
 PLACEHOLDER_DIR = STATIC_DIR / "placeholders"
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+JPEG_WAIT_S = 0.5  # the decoder may be busy with other images for half a minute
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 
@@ -99,10 +100,10 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
     try:
-        body = covers.get_jpeg(name, variant)
+        body = covers.get_jpeg(name, variant, wait_s=JPEG_WAIT_S)
         if body is not None:
             return entry_response(Key(NAMESPACE, f"{variant}.jpg", name), body)
-    except (ImageRejected, DecoderFailed) as error:
+    except (DecoderBusy, DecoderFailed, ImageRejected) as error:
         return placeholder_response(PLACEHOLDER_DIR, is_given_up=not error.retryable)
     return _placeholder(name, variant)
 

@@ -88,9 +88,9 @@ def picture(digest: str, number: int) -> Response:
     preview = _preview(_checked_digest(digest))
     if preview is None or number >= len(preview.slices):
         raise UnknownFile("This file has no such picture.")
-    answer = Response(preview.slices[number].body, mimetype="image/webp")
-    answer.headers["Cache-Control"] = "private, max-age=3600"
-    return answer
+    response = Response(preview.slices[number].body, mimetype="image/webp")
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
 
 
 @files.post("/<digest>/<action>")
@@ -120,23 +120,23 @@ def download(digest: str) -> AnyResponse:
     """Send the file as a download; supports Range and conditional requests."""
     files = services().files
     for _ in range(2):  # a new version may replace the file before it is opened
-        kept = files.usable(_checked_digest(digest))
+        stored = files.usable(_checked_digest(digest))
         try:
-            answer = send_file(
-                files.use(kept),
+            response = send_file(
+                files.use(stored),
                 mimetype="application/octet-stream",
                 as_attachment=True,
-                download_name=kept.name,
+                download_name=stored.name,
                 conditional=True,
-                etag=kept.sha256,
-                last_modified=kept.stored_at,
+                etag=stored.sha256,
+                last_modified=stored.stored_at,
             )
         except FileNotFoundError:
             continue
-        answer.headers["Content-Security-Policy"] = IMAGE_POLICY
-        answer.headers["Cache-Control"] = "private, no-cache"
-        x_accel_response(answer, "files", kept.path)
-        return answer
+        response.headers["Content-Security-Policy"] = IMAGE_POLICY
+        response.headers["Cache-Control"] = "private, no-cache"
+        x_accel_response(response, "files", stored.path)
+        return response
     raise UnknownFile("No file of this name is kept.")
 
 

@@ -10,7 +10,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.tables.service import TableConflict
-from image_cache.models import TaskState
+from image_cache.importers.tables.task import IMPORT, PREVIEW
+from image_cache.models import RowLoss, TaskState
+from image_cache.tables.write import report_text
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
@@ -65,7 +67,7 @@ def upload() -> AnyResponse:
     buffer = file.stream
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
-            refused = UploadTooLarge(int(services().settings.MAX_IMPORT_MB * 1_000_000), buffer.size_bytes)
+            refused = UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)
             return page(413, f"{refused} A command, or the folder of imports, takes any size.")
         if buffer.has_failed:
             raise StorageError("upload", "no space for the table on this machine")
@@ -90,6 +92,19 @@ def act(task_id: int, action: str) -> AnyResponse:
     except TableConflict as error:
         return page(409, str(error))
     return redirect(PATH, 303)
+
+
+@limiter.limit("30 per minute")
+def report(task_id: int) -> Response:
+    """Send what a preview or an import rejected, cut, guessed or left out, as CSV."""
+    state = services().tasks.get(task_id)
+    if state is None or state.kind not in (PREVIEW, IMPORT) or not state.outcome:
+        raise NotFound
+    losses = [RowLoss(*line) for line in state.outcome.get("report", ())]
+    response = Response(report_text(losses), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="vinylvault-import-{task_id}.csv"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @limiter.limit("10 per minute")

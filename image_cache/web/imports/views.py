@@ -17,6 +17,7 @@ def page() -> str:
 importing.add_url_rule("/table", "table", tables.page)
 importing.add_url_rule("/table", "upload", tables.upload, methods=["POST"])
 importing.add_url_rule("/table/<int:task_id>/<action>", "act", tables.act, methods=["POST"])
+importing.add_url_rule("/table/<int:task_id>/report.csv", "report", tables.report)
 importing.add_url_rule("/records.<kind>", "export", tables.export)
 importing.add_url_rule("/demo", "demo", demo.page)
 importing.add_url_rule("/demo", "take_demo", demo.start, methods=["POST"])

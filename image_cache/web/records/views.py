@@ -14,9 +14,11 @@ from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
+from image_cache.web.forwarded import url_prefix
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
+from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
@@ -86,7 +88,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
     random_filter = album_view.parse_random_filter(request.args)
     is_picked = "spun" in request.args
     values = {
-        "album": record,
+        "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
         "sides": album_view.sides(record.tracks),
@@ -124,7 +126,7 @@ def unplayed(album_id: int) -> AnyResponse:
 
 
 @pages.get("/random")
-@limiter.limit("120 per minute")  # each is a row in the catalogue
+@limiter.limit("120 per minute")
 def spin() -> AnyResponse:
     """Pick a record, of a genre or a decade if the URL has one, and redirect to it; to the wall if there is none."""
     random_filter = album_view.parse_random_filter(request.args)
@@ -238,5 +240,5 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
 
 def _remember_density(answer: AnyResponse, address: wall.WallAddress) -> AnyResponse:
     if request.args.get("density") == address.density:
-        answer.set_cookie("density", address.density, max_age=CHOICE_S, httponly=True, samesite="Lax")
+        answer.set_cookie("density", address.density, max_age=CHOICE_S, httponly=True, samesite="Lax", path=url_prefix() or "/")
     return answer

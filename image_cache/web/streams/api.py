@@ -81,9 +81,9 @@ def delete_stream(slug: str) -> Response:
 def images(slug: str) -> Response:
     """Return the images that this viewer may see, in order, or those that match `q`; editors may look `as` others."""
     stream = _stream(slug)
-    eyes, _ = impersonated_viewer(stream)
-    found = services().stream_queries.images(eyes, stream, request.args.get("q", ""))
-    return _json(images=[views.image_json(image, stream, eyes) for image in found], total=len(found))
+    as_viewer, _ = impersonated_viewer(stream)
+    found = services().stream_queries.images(as_viewer, stream, request.args.get("q", ""))
+    return _json(images=[views.image_json(image, stream, as_viewer) for image in found], total=len(found))
 
 
 @stream_api.post("/streams/<slug>/images")
@@ -105,9 +105,9 @@ def upload(slug: str) -> tuple[Response, int]:
 def stats(slug: str) -> Response:
     """Return the figures of what this viewer may see; views only for editors."""
     stream = _stream(slug)
-    eyes, _ = impersonated_viewer(stream)
-    found = services().stream_queries.stats(stream, eyes)
-    if not may_edit(eyes, stream):
+    as_viewer, _ = impersonated_viewer(stream)
+    found = services().stream_queries.stats(stream, as_viewer)
+    if not may_edit(as_viewer, stream):
         found.pop("most_viewed")
     return _json(**found)
 
@@ -171,9 +171,9 @@ def clear_page(page: str) -> Response:
 
 
 def _json(**values: Any) -> Response:
-    answer = jsonify(values)
-    answer.headers["Cache-Control"] = "private, no-store"
-    return answer
+    response = jsonify(values)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _stream(slug: str) -> Stream:

@@ -1,22 +1,33 @@
 """Bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is checked before validators and ranges."""
 
+import logging
+import string
+import unicodedata
+from pathlib import PurePath
+from urllib.parse import quote
+
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.http import quote_etag
 
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.streams import RenderJob
 from image_cache.web.access import Role, access
-from image_cache.web.context import services
+from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limit_key, limiter
-from image_cache.web.responses import ImageResponse, x_accel_response
+from image_cache.web.responses import ImageResponse, placeholder_response, x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 from image_cache.web.streams.view_models import SIZES
 from image_cache.web.streams.viewer import viewer
 
+logger = logging.getLogger(__name__)
+
 stream_media = access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)
 
+PLAIN = frozenset(string.ascii_letters + string.digits + " ._-()")
 ORIGINAL = "original"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
@@ -31,65 +42,102 @@ def image(slug: str, image_id: str, size: str) -> Response:
     stream, found = services().stream_queries.image(viewer(), image_id, slug)
     if size == ORIGINAL:
         return _original(stream, found)
-    try:
-        body = services().stream_images.body(found, SIZES[size], request.args.get("page", "") or "stream_details")
-    except (StorageError, QueueFull) as error:
-        return _unavailable(error)
+    page = request.args.get("page", "") or "stream_details"
+    body = services().stream_images.cached(found, SIZES[size], page)
     if body is None:
-        raise NotVisible
-    answer = _answer(found, body, "image/webp", size)
-    x_accel_response(answer, "streams", services().stream_images.path(found, SIZES[size]))
-    # A public image may be cached, but must be revalidated each time: its visibility can change at any moment.
+        job = _requested(found, SIZES[size], page)
+        # The wait was long enough for the image to be hidden or deleted.
+        stream, found = services().stream_queries.image(viewer(), image_id, slug)
+        if job is None or not job.done.is_set():
+            return _placeholder(is_given_up=False)
+        if isinstance(job.error, StorageError):
+            return _unavailable(job.error)
+        if job.body is None:
+            return _placeholder(is_given_up=job.error is None)
+        body = job.body
+    response = _response(found, body, "image/webp", size)
+    x_accel_response(response, "streams", services().stream_images.path(found, SIZES[size]))
+    # An image may be cached, but must be revalidated each time: its visibility can change at any moment.
     is_public = found.visibility is ImageVisibility.PUBLIC
-    answer.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-store"
+    response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-cache"
     if not is_public:
-        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if size in COUNTED and request.method == "GET" and answer.status_code in (200, 206) and not may_edit(viewer(), stream):
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if size in COUNTED and request.method == "GET" and response.status_code in (200, 206) and not may_edit(viewer(), stream):
         services().streams.record_view(found.image_id, _viewer_key())
-    return answer
+    return response
 
 
 def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
     suffix = found.file_path.rpartition(".")[2]
-    answer: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
-    _tag(answer, found, ORIGINAL, found.size_bytes)
+    response: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
+    _tag(response, found, ORIGINAL, found.size_bytes)
     images = services().stream_images
     # Do not read 20 MB that nginx sends.
-    if images.is_remote or not x_accel_response(answer, "originals", found.file_path):
+    if images.is_remote or not x_accel_response(response, "originals", found.file_path):
         try:
             body = images.original(found)
         except StorageError as error:
-            return _unavailable(error)
+            logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+            sentence = "The storage of the originals does not answer. Try again in a moment."
+            raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible
-        answer = _answer(found, body, MEDIA_TYPES[suffix], ORIGINAL)
-    answer.headers["Cache-Control"] = "private, no-store"
-    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    # A name of our own, not that of the upload: a header is no place for user input.
-    answer.headers["Content-Disposition"] = f'attachment; filename="{found.image_id}.{suffix}"'
-    return answer
+        response = _response(found, body, MEDIA_TYPES[suffix], ORIGINAL)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Content-Disposition"] = attachment(f"{PurePath(found.filename).stem}.{suffix}")
+    return response
 
 
-def _answer(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
-    answer = ImageResponse(body, mimetype=kind)
-    _tag(answer, found, size, len(body))
-    answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
-    return answer
+def attachment(name: str) -> str:
+    """Return a Content-Disposition with a file name: ASCII for old clients, and as UTF-8 (RFC 6266). Nothing in it is syntax."""
+    plain = "".join(
+        char if char in PLAIN else "_" for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char)
+    )
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _tag(answer: Response, found: StreamImage, size: str, size_bytes: int) -> None:
-    answer.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
-    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
+def _requested(found: StreamImage, variant: str, page: str) -> RenderJob | None:
+    """Enqueue a variant and wait a moment for it; None if the queue is full or the store is known to be away: retried later."""
+    try:
+        return services().stream_images.request(found, variant, page)
+    except StorageError as error:
+        job = RenderJob(found, variant, page)
+        job.error = error
+        job.done.set()
+        return job
+    except QueueFull:
+        return None
 
 
-def _unavailable(error: Exception) -> Response:
-    """Return 503 for an image that cannot be rendered right now; must not be cached."""
-    answer = ImageResponse(f"{error}\n", mimetype="text/plain", status=503)
-    answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+def _placeholder(*, is_given_up: bool) -> Response:
+    """Answer an `<img>` with a transparent image: 202 while it is being rendered, 404 if its original cannot be rendered."""
+    response = placeholder_response(STATIC_DIR / "placeholders", is_given_up=is_given_up)
+    response.headers["Content-Security-Policy"] = IMAGE_POLICY
+    return response
+
+
+def _response(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
+    response = ImageResponse(body, mimetype=kind)
+    _tag(response, found, size, len(body))
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
+    return response
+
+
+def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> None:
+    response.headers["ETag"] = quote_etag(digest_of("streams", found.image_id, size, str(size_bytes))[:32])
+    response.headers["Content-Security-Policy"] = IMAGE_POLICY
+
+
+def _unavailable(error: StorageError) -> Response:
+    """Answer with a placeholder and 503 while the storage does not answer. Bucket and key are for the log, not for a visitor."""
+    logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+    response = _placeholder(is_given_up=False)
+    response.status_code = 503
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
 def _viewer_key() -> str:

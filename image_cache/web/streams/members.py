@@ -8,22 +8,23 @@ from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.units import whole_number
 from image_cache.web.access import Role, access
-from image_cache.web.context import SESSION_TOKEN, account, services
+from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
+from image_cache.web.forwarded import url_prefix
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
 
-stream_people = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_people", __name__))
+stream_members = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_members", __name__))
 
 ACTIONS = ("add", "remove", "invite", "withdraw")
 
 
-@stream_people.get("/streams/<slug>/people")
-def people(slug: str) -> AnyResponse:
-    return _people(_owned(slug))
+@stream_members.get("/streams/<slug>/people")
+def members_page(slug: str) -> AnyResponse:
+    return _members_page(_owned(slug))
 
 
-@stream_people.post("/streams/<slug>/people")
+@stream_members.post("/streams/<slug>/people")
 @limiter.limit("60 per minute")
 def change(slug: str) -> AnyResponse:
     """Add or remove a member, create or revoke an invitation. The link of a new one is shown once, here."""
@@ -38,47 +39,52 @@ def change(slug: str) -> AnyResponse:
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
             token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
-            return _people(stream, link=f"{request.host_url}invite/{token}")
+            return _members_page(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
         else:
             raise FieldRejected("action", f"An action is one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
-        answer = _people(stream, error=error.reason)
-        answer.status_code = 400
-        return answer
+        response = _members_page(stream, error=error.reason)
+        response.status_code = 400
+        return response
     return redirect(f"/streams/{slug}/people", 303)
 
 
-@stream_people.get("/invite/<token>")
+@stream_members.get("/invite/<token>")
 @access(read=Role.VISITOR)
 def invitation(token: str) -> AnyResponse:
     """Show what the link offers: joining, or an account first."""
     return _invitation(token)
 
 
-@stream_people.post("/invite/<token>")
+@stream_members.post("/invite/<token>")
 @access(change=Role.VISITOR)
 @limiter.limit("20 per minute")
 def accept(token: str) -> AnyResponse:
     """Join the stream with the account of the session, or with a new one."""
     members, accounts = services().stream_members, services().accounts
-    members.invitation(token)
+    _, slug = members.invitation(token)
     who = account()
-    if who is None:
-        name, password = request.form.get("name", ""), request.form.get("password", "")
-        try:
-            accounts.add(name, password, "viewer")
-            opened = accounts.login(name, password, request.remote_addr or "")
-        except (AccountRejected, LoginFailed) as error:
-            answer = _invitation(token, error=str(error), name=name)
-            answer.status_code = 403
-            return answer
-        session.clear()
-        session[SESSION_TOKEN] = opened
-        g.pop("account", None)
-        refresh_viewer()
-        who = account()
+    if who is not None:
+        return redirect(f"/streams/{members.accept(token, who.id)}", 303)
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    address = request.remote_addr or ""
+    try:
+        made = members.accept_new(token, accounts.prepare(name, password))
+        # Of a name that is taken nothing is said: it is a login, with its limit of attempts.
+        opened = accounts.open_session(made, address) if made else accounts.login(name, password, address)
+    except (AccountRejected, LoginFailed) as error:
+        response = _invitation(token, error=str(error), name=name)
+        response.status_code = 403
+        return response
+    session.clear()
+    session[SESSION_TOKEN] = opened
+    g.pop("account", None)
+    refresh_viewer()
+    if made:
+        return redirect(f"/streams/{slug}", 303)
+    who = account()
     if who is None:  # removed by an operator at this very moment
         raise Unauthorized
     return redirect(f"/streams/{members.accept(token, who.id)}", 303)
@@ -90,7 +96,7 @@ def _owned(slug: str) -> Stream:
     return stream
 
 
-def _people(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
+def _members_page(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
     members = services().stream_members
     values = {"members": members.members(stream), "invitations": members.invitations(stream), "link": link, "error": error}
     return page_of("streams/members.html", stream=stream, **values)

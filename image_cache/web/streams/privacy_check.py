@@ -92,8 +92,8 @@ class _Checker:
             f"/api/streams/{slug}/stats",
             "/api/streams",
         ):
-            answer = self._get("GET", place, {})
-            text = answer.get_data(as_text=True)
+            response = self._get("GET", place, {})
+            text = response.get_data(as_text=True)
             for image_id in sorted(hidden):
                 if image_id in text:
                     self._found("GET", place, f"names the hidden image {image_id}")
@@ -115,9 +115,9 @@ class _Checker:
         yield address(image, ORIGINAL), is_edited
         yield f"/api/images/{image.image_id}", is_seen
 
-    def _compare(self, method: str, place: str, answer: TestResponse, is_open: bool) -> None:
-        got = answer.status_code
-        if is_open and got not in (200, 206, 304, 503):  # 503: the storage does not answer, which the policy does not govern
+    def _compare(self, method: str, place: str, response: TestResponse, is_open: bool) -> None:
+        got = response.status_code
+        if is_open and got not in (200, 202, 206, 304, 503):  # 202: being rendered; 503: the storage does not answer
             self._found(method, place, f"answers {got}, and may be seen")
         elif not is_open and got != 404:
             self._found(method, place, f"answers {got}, and may not be seen")

@@ -9,6 +9,7 @@ from werkzeug.datastructures import FileStorage
 from image_cache.db.database import DatabaseError
 from image_cache.errors import (
     CacheError,
+    DecoderBusy,
     DecoderFailed,
     DuplicateImage,
     FieldRejected,
@@ -29,6 +30,7 @@ from image_cache.web.streams.viewer import viewer
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 20.0  # for other uploads, and for the images that are rendered before this one
 FIELD = "files"
 OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
@@ -39,6 +41,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ImageRejected, "not-an-image"),
     (DecoderFailed, "not-an-image"),
     (QueueFull, "busy"),
+    (DecoderBusy, "busy"),
     (StorageError, "storage"),
 )
 
@@ -52,7 +55,7 @@ def stream_body_limits() -> BodyLimits | None:
     if not may_edit(viewer(), stream):
         return None
     settings, limits = services().settings, services().streams.limits
-    return BodyLimits(limits.max_bytes, int(settings.MAX_UPLOAD_REQUEST_MB * 1_000_000), limits.max_images + OTHER_FIELDS)
+    return BodyLimits(limits.max_bytes, settings.max_upload_request_bytes, limits.max_images + OTHER_FIELDS)
 
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
@@ -76,6 +79,7 @@ def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
                 form.get("sensitive", "") in ("1", "on", "true"),
                 form.get("page", "") or "stream_details",
             ),
+            wait_s=WAIT_S,
         )
     except (CacheError, DatabaseError) as error:
         kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")

@@ -63,14 +63,14 @@ def create() -> AnyResponse:
 def stream(slug: str) -> AnyResponse:
     """Show the gallery of a stream; to an editor on request as others see it."""
     stream = _stream(slug)
-    eyes, kind = impersonated_viewer(stream)
+    as_viewer, kind = impersonated_viewer(stream)
     try:
-        services().stream_queries.stream(eyes, slug)
+        services().stream_queries.stream(as_viewer, slug)
     except NotVisible:  # only when impersonating: that viewer sees nothing here, and the editor is told so
-        answer = _page("streams/hidden.html", stream=stream, seen_as=kind)
-        answer.status_code = 404
-        return answer
-    values = views.gallery(stream, eyes, request.args.get("q", "").strip()[:200])
+        response = _page("streams/hidden.html", stream=stream, seen_as=kind)
+        response.status_code = 404
+        return response
+    values = views.gallery(stream, as_viewer, request.args.get("q", "").strip()[:200])
     if kind:
         values |= {"seen_as": kind, "all_count": services().stream_queries.stats(stream)["total"]}
     return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), stream), done=request.args.get("done", ""))
@@ -114,9 +114,9 @@ def upload(slug: str) -> AnyResponse:
     if not rows:
         raise FieldRejected("files", "No file was chosen.")
     stored = sum(row["ok"] for row in rows)
-    answer = _page("streams/upload.html", stream=stream, rows=rows, stored=stored, limits=views.upload_limits(stream))
-    answer.status_code = 200 if stored else rows[0]["status"]
-    return answer
+    response = _page("streams/upload.html", stream=stream, rows=rows, stored=stored, limits=views.upload_limits(stream))
+    response.status_code = 200 if stored else rows[0]["status"]
+    return response
 
 
 @streams.get("/streams/<slug>/images/<image_id>")
@@ -193,9 +193,9 @@ def clear_page(page: str) -> AnyResponse:
 
 def page_of(template: str, **values: Any) -> Response:
     """Return a page that depends on the viewer and must not be cached."""
-    answer = make_response(render_template(template, me=viewer(), **values))
-    answer.headers["Cache-Control"] = "private, no-store"
-    return answer
+    response = make_response(render_template(template, me=viewer(), **values))
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 _page = page_of

@@ -1,7 +1,8 @@
 /** @file Keeps the dashboard up to date: parts whose contents changed are replaced, except a part that has the focus. */
 import { getPage } from "../shared/api.js";
+import { at } from "../shared/prefix.js";
 
-const ADDRESS = "/admin/cache";
+const ADDRESS = at("/admin/cache");
 const BUSY_MS = 5000; // while a job runs
 const IDLE_MS = 30_000; // figures are stored once a minute
 

@@ -1,6 +1,7 @@
 /** @file The list of files while one is being fetched: its dots move, and the list is rendered again when a file changes its state. */
 import { getJson, getPage } from "../shared/api.js";
 import { pause } from "../shared/time.js";
+import { at } from "../shared/prefix.js";
 
 const BUSY_MS = 1000;
 const IDLE_MS = 10_000;
@@ -21,7 +22,7 @@ async function poll() {
 
 /** Update the dots. A file that is new, gone or in another state needs other buttons, so the list is rendered again. */
 async function refresh() {
-  const { files } = await getJson("/api/files");
+  const { files } = await getJson(at("/api/files"));
   const lines = new Map([...list.querySelectorAll("[data-file]")].map((line) => [line.dataset.file, line]));
   const hasChanged = files.length !== lines.size || files.some((file) => lines.get(file.digest)?.dataset.state !== stateOf(file));
   if (hasChanged) {
@@ -39,7 +40,7 @@ async function refresh() {
 /** @param {Array<{digest: string, name: string, fetch: object | null}>} files */
 async function renderAgain(files) {
   const fetching = [...list.querySelectorAll('[data-state="working"]')].map((line) => line.dataset.file);
-  const fresh = (await getPage("/files")).querySelector("[data-files]");
+  const fresh = (await getPage(at("/files"))).querySelector("[data-files]");
   if (!fresh) return; // logged out in the meantime
   const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-file]")?.dataset.file : null;
   list.replaceChildren(...fresh.childNodes);

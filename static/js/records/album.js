@@ -1,6 +1,7 @@
 /** @file Entry module of the page of a record: its place on the shelf, a swipe to its neighbours, plays counted without a reload. */
 import { getPage, postForm } from "../shared/api.js";
 import { onSwipe } from "../shared/swipe.js";
+import { at } from "../shared/prefix.js";
 
 centreSpine();
 onSwipe(document.querySelector(".stage"));
@@ -35,7 +36,7 @@ async function countPlay(event) {
 async function addTint() {
   if (document.body.matches(".tinted")) return;
   const page = await getPage(location.href).catch(() => null);
-  const href = page?.querySelector('link[href^="/tint/"]')?.getAttribute("href");
+  const href = page?.querySelector(`link[href^="${at("/tint/")}"]`)?.getAttribute("href");
   if (!href) return;
   const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
   link.addEventListener("load", () => document.body.classList.add("tinted"));

@@ -1,5 +1,7 @@
 /** @file Back from a record to its sleeve on the wall: the scroll position, and the transition of the sleeve between the two pages. */
 
+import { at } from "../shared/prefix.js";
+
 const ALBUM = /\/album\/(\d+)(?:$|[?#/])/;
 
 /** Remember in the history which sleeve was opened, and move it from page to page. */
@@ -37,7 +39,7 @@ function nameSleeve(transition, address) {
 
 /** @param {string} album @returns {Element | null} */
 function sleeveOf(album) {
-  return document.querySelector(`.wall a[href="/album/${album}"] .sleeve, .rows a[href="/album/${album}"] .sleeve`);
+  return document.querySelector(`.wall a[href="${at(`/album/${album}`)}"] .sleeve, .rows a[href="${at(`/album/${album}`)}"] .sleeve`);
 }
 
 /** @param {Element} element */

@@ -1,5 +1,6 @@
 /** @file Search while typing: `main` is replaced by that of the page the server answers with. Back leads to the wall again. */
 import { getPage } from "../shared/api.js";
+import { at } from "../shared/prefix.js";
 
 const TYPING_PAUSE_MS = 180;
 
@@ -33,8 +34,8 @@ export function initSearch(onReplace) {
 /** @param {HTMLInputElement} field @param {() => void} onReplace */
 async function search(field, onReplace) {
   const text = field.value.trim();
-  const withoutText = field.closest(".wide") ? "/search" : "/";
-  const target = text ? `/search?${new URLSearchParams({ q: text })}` : withoutText;
+  const withoutText = field.closest(".wide") ? at("/search") : at("/");
+  const target = text ? at(`/search?${new URLSearchParams({ q: text })}`) : withoutText;
   const isFirst = !document.body.matches(".found");
   positions.set(currentAddress(), scrollY);
   if (!(await replaceMain(target, onReplace))) return;

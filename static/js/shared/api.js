@@ -59,6 +59,14 @@ export async function sendForm(form, onProgress) {
   return upload.response;
 }
 
+/** Return the status of an image without its bytes, 0 if the server cannot be reached. @param {string} path @returns {Promise<number>} */
+export async function imageStatus(path) {
+  return request(path, { method: "HEAD", cache: "no-store" }).then(
+    ({ status }) => status,
+    (error) => error.status ?? 0,
+  );
+}
+
 /** @returns {boolean} true if the browser is set to save data */
 export function savesData() {
   return navigator.connection?.saveData === true;

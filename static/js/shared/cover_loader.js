@@ -5,6 +5,7 @@
 import { postJson, savesData } from "./api.js";
 import { digestOf, isPending, replaceBrokenImages, setState, showImage } from "./cover_image.js";
 import { showProgress } from "./job_line.js";
+import { at } from "./prefix.js";
 
 const FIRST_PAUSE_MS = 600; // two open pages stay below the rate limit of the server, 240 requests per minute
 const MAX_PAUSE_MS = 8000;
@@ -57,7 +58,7 @@ export async function preloadAll() {
   const urls = [...new Set(images.map(digestOf).filter(Boolean))];
   let response = { success: true, preloaded: 0, total: 0 };
   for (let start = 0; start < urls.length; start += MAX_DIGESTS) {
-    response = await postJson("/api/cache/preload", { urls: urls.slice(start, start + MAX_DIGESTS), priority: "page" });
+    response = await postJson(at("/api/cache/preload"), { urls: urls.slice(start, start + MAX_DIGESTS), priority: "page" });
   }
   return response;
 }
@@ -79,7 +80,7 @@ async function requestVisible() {
   urls.forEach((digest) => requested.add(digest));
   drop.forEach((digest) => requested.delete(digest));
   try {
-    await postJson("/api/cache/preload", { urls, drop, priority: "visible" });
+    await postJson(at("/api/cache/preload"), { urls, drop, priority: "visible" });
     pollSoon();
   } catch {
     urls.forEach((digest) => requested.delete(digest)); // requested again after the next scroll
@@ -92,7 +93,7 @@ async function poll() {
   const digests = [...new Set([...first, ...pending].map(digestOf))].slice(0, MAX_DIGESTS);
   if (!digests.length || document.hidden) return;
   try {
-    const states = await postJson("/api/cache/state", { digests });
+    const states = await postJson(at("/api/cache/state"), { digests });
     const hasChanged = update(states);
     showProgress(states.progress);
     pauseMs = hasChanged ? FIRST_PAUSE_MS : Math.min(MAX_PAUSE_MS, pauseMs * GROWTH);

@@ -1,5 +1,6 @@
 /** @file Keyboard shortcuts. They supplement Tab and Enter and replace neither; the page `/keys` lists them. */
 import { moveFocus } from "./arrow_keys.js";
+import { at } from "./prefix.js";
 
 const SEQUENCE_MS = 1500; // longest pause between G and the key after it
 const SETTING = "keys"; // in localStorage: "off", or absent
@@ -8,8 +9,8 @@ const SETTING = "keys"; // in localStorage: "off", or absent
 const actions = {
   "/": () => focusSearch(),
   "?": () => openKeys(),
-  s: () => go("/random"),
-  r: () => go("/random"),
+  s: () => go(at("/random")),
+  r: () => go(at("/random")),
   p: () => click("[data-played] .primary"),
   "-": () => changeDensity(-1),
   "+": () => changeDensity(1),
@@ -17,7 +18,7 @@ const actions = {
 };
 
 /** Where G and a second key lead. @type {Record<string, string>} */
-const places = { r: "/", s: "/streams", a: "/about", d: "/admin/cache" };
+const places = { r: at("/"), s: at("/streams"), a: at("/about"), d: at("/admin/cache") };
 
 let sequenceEndsAt = 0;
 
@@ -66,14 +67,14 @@ function leavePage() {
   if (document.body.matches(".picture")) return click("a[rel=up]");
   if (!document.body.matches(".album, .found")) return false;
   const from = document.referrer && new URL(document.referrer);
-  const cameFromWall = from && from.origin === location.origin && ["/", "/search"].includes(from.pathname);
-  cameFromWall && document.body.matches(".album") ? history.back() : location.assign("/");
+  const cameFromWall = from && from.origin === location.origin && [at("/"), at("/search")].includes(from.pathname);
+  cameFromWall && document.body.matches(".album") ? history.back() : location.assign(at("/"));
   return true;
 }
 
 function focusSearch() {
   const field = [...document.querySelectorAll(".find input")].find((input) => input.offsetParent !== null);
-  if (!field) return go("/search");
+  if (!field) return go(at("/search"));
   field.focus();
   field.select();
   return true;
@@ -82,7 +83,7 @@ function focusSearch() {
 /** Show the list of shortcuts in a dialog, which has the switch for them. */
 async function openKeys() {
   const { openDialog } = await import("./dialog.js");
-  const dialog = await openDialog("/keys");
+  const dialog = await openDialog(at("/keys"));
   if (dialog) initSwitch(dialog);
 }
 

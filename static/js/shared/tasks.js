@@ -4,6 +4,7 @@
  */
 import { getJson, getPage } from "./api.js";
 import { pause, roughDuration } from "./time.js";
+import { at } from "./prefix.js";
 
 const POLL_MS = 1000;
 const HIDDEN_POLL_MS = 5000; // while the page is hidden, and after a failure
@@ -42,7 +43,7 @@ function openTasks() {
 /** @param {HTMLElement} line */
 async function follow(line) {
   /** @type {Job} */
-  const job = await getJson(`/api/jobs/${line.dataset.task}`);
+  const job = await getJson(at(`/api/jobs/${line.dataset.task}`));
   if (!line.isConnected) return;
   update(line, job);
   if (!job.is_over) return;

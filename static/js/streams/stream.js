@@ -2,7 +2,9 @@
 import { patchJson } from "../shared/api.js";
 import { onSwipe } from "../shared/swipe.js";
 import { initLightbox } from "./lightbox.js";
+import { initPending } from "./pending.js";
 import { refresh } from "./refresh.js";
+import { at } from "../shared/prefix.js";
 
 const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
 
@@ -10,6 +12,7 @@ document.addEventListener("change", saveVisibility);
 document.addEventListener("focusin", (event) => event.target.matches?.("[data-copy]") && event.target.select());
 onSwipe(document.querySelector("[data-swipe]"));
 initLightbox();
+initPending();
 
 /** @param {Event} event */
 async function saveVisibility(event) {
@@ -21,7 +24,7 @@ async function saveVisibility(event) {
   if (!form) return; // a field of a form with a button
   const message = form.querySelector(".said");
   try {
-    const image = await patchJson(`/api/images/${form.dataset.visibilityOf}`, { visibility: event.target.value });
+    const image = await patchJson(at(`/api/images/${form.dataset.visibilityOf}`), { visibility: event.target.value });
     message.className = "said";
     message.textContent = SAVED[image.visibility];
     refresh(["numbers"]);

@@ -23,11 +23,11 @@ def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 def look(folder: Path) -> dict[str, Check]:
-    reading = open_readonly(Settings(DATA_DIR=folder))
+    vault = open_readonly(Settings(DATA_DIR=folder))
     try:
-        return {check.name: check for check in examine(reading)}
+        return {check.name: check for check in examine(vault)}
     finally:
-        reading.close()
+        vault.close()
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: boo
 
 
 def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> None:
-    reading = open_readonly(Settings(DATA_DIR=tmp_path / "nothing"))
-    checks = {check.name: check for check in examine(reading)}
+    vault = open_readonly(Settings(DATA_DIR=tmp_path / "nothing"))
+    checks = {check.name: check for check in examine(vault)}
     assert not (tmp_path / "nothing").exists()
     assert checks["Catalogue"].message == "There is no vault here yet."
     assert checks["Rights"].state == "failed"
@@ -156,17 +156,17 @@ def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) ->
 
 
 def test_a_reader_refuses_to_write(settled: Path) -> None:
-    reading = open_readonly(Settings(DATA_DIR=settled))
-    with pytest.raises(DatabaseError), reading.index.database.write() as conn:
+    vault = open_readonly(Settings(DATA_DIR=settled))
+    with pytest.raises(DatabaseError), vault.index.database.write() as conn:
         conn.execute("DELETE FROM entries")
-    reading.close()
-    assert isinstance(reading.index.database, Database)
+    vault.close()
+    assert isinstance(vault.index.database, Database)
 
 
 def test_a_clock_in_1970_is_said_and_what_the_disk_has_left(settled: Path) -> None:
-    reading = open_readonly(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
-    checks = {check.name: check for check in examine(reading)}
-    reading.close()
+    vault = open_readonly(Settings(DATA_DIR=settled), clock=lambda: 4000.0)
+    checks = {check.name: check for check in examine(vault)}
+    vault.close()
     assert checks["Clock"].state == "failed"
     assert "1970-01-01" in checks["Clock"].message
     assert "free." in checks["Disk"].message

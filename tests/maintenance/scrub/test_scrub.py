@@ -15,8 +15,8 @@ from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import Nightly, Scrub, ScrubReport
-from image_cache.maintenance.scrub.checker import MOST_BELIEVED, MOST_FAILURES
-from image_cache.maintenance.scrub.nightly import step_back
+from image_cache.maintenance.scrub.checker import MAX_DECODER_FAILURES, MAX_DOUBTFUL_REPAIRS
+from image_cache.maintenance.scrub.nightly import lower_priority
 from image_cache.services import Services
 from tests.support.clock import FakeClock
 from tests.support.engine import key, webp
@@ -205,7 +205,7 @@ def test_a_decoder_that_dies_condemns_nothing(services: Services, settings: Sett
     report = scrub.run(repair=True)
     assert (report.found, report.doubts) == ({}, 12)
     assert state(settings.covers_dir) == before
-    assert MOST_FAILURES < 12, "it is not asked for ever"
+    assert MAX_DECODER_FAILURES < 12, "it is not asked for ever"
 
 
 def test_a_decoder_that_refuses_everything_condemns_nothing(services: Services, settings: Settings) -> None:
@@ -220,13 +220,13 @@ def test_a_decoder_that_refuses_everything_condemns_nothing(services: Services, 
 
 def test_of_too_many_pictures_that_decode_no_more_the_rest_is_only_told(services: Services, origin: Origin) -> None:
     """Twenty bad files are bad files; a thousand are a bad decoder, and taking them away would empty the cache."""
-    urls = [origin.url(f"/more-{n}.jpg") for n in range(MOST_BELIEVED + 5)]
+    urls = [origin.url(f"/more-{n}.jpg") for n in range(MAX_DOUBTFUL_REPAIRS + 5)]
     services.covers.register(urls)
     digests = [cover.digest for cover in services.covers.peek(urls)]
     for digest in digests:
         undecodable(services, digest, "thumbnails")
     report = services.scrub.run(repair=True)
-    assert dict(report.outcomes) == {"queued": MOST_BELIEVED, "kept": 5}
+    assert dict(report.outcomes) == {"queued": MAX_DOUBTFUL_REPAIRS, "kept": 5}
     assert sum(path_of(services, digest).exists() for digest in digests) == 5
 
 
@@ -413,7 +413,7 @@ def test_a_run_that_is_cut_goes_on_where_it_was(services: Services) -> None:
         left[0] -= 1
         return left[0] >= 0
 
-    first = services.scrub.run(repair=True, resume=True, breathe=five)
+    first = services.scrub.run(repair=True, resume=True, throttle=five)
     assert not first.is_whole
     assert 0 < first.checked.total() <= 5
     second = services.scrub.run(repair=True, resume=True)
@@ -451,10 +451,10 @@ def test_one_repair_at_a_time(services: Services) -> None:
     def second() -> bool:
         with pytest.raises(Busy):
             services.scrub.run(repair=True)
-        services.scrub.run(breathe=lambda: False)  # who only looks is in nobody's way
+        services.scrub.run(throttle=lambda: False)  # who only looks is in nobody's way
         return False
 
-    services.scrub.run(repair=True, breathe=second)
+    services.scrub.run(repair=True, throttle=second)
 
 
 def test_memory_stays_flat_whatever_is_kept(services: Services) -> None:
@@ -486,7 +486,7 @@ def nightly(services: Services, clock: FakeClock, activity: Callable[[], int] = 
     scrub = Scrub(
         services.settings, services.covers, services.streams, services.files.cache, services._parts.decoder, clock=clock
     )
-    return Nightly(scrub, 2, activity, **{"calm_s": 0.0, **more})  # type: ignore[arg-type]
+    return Nightly(scrub, 2, activity, **{"idle_s": 0.0, **more})  # type: ignore[arg-type]
 
 
 def test_each_night_has_its_portion_once(services: Services) -> None:
@@ -523,7 +523,7 @@ def test_it_waits_while_somebody_asks_for_pictures_and_ends_with_the_night(servi
             clock.now = at_hour(6)
         return asked[0]
 
-    nightly(services, clock, busy, calm_s=0.02).night()
+    nightly(services, clock, busy, idle_s=0.02).night()
     last = services.scrub.last()
     assert last is not None
     assert last.checked.total() == 0
@@ -544,7 +544,7 @@ def test_only_what_others_ask_for_counts_as_activity(services: Services) -> None
 
 
 def test_it_starts_by_itself_on_a_thread_of_its_own_and_ends_with_the_service(services: Services) -> None:
-    night = nightly(services, FakeClock(at_hour(3)), look_s=0.05)
+    night = nightly(services, FakeClock(at_hour(3)), poll_s=0.05)
     before = set(threading.enumerate())  # some of other tests may be ending
     night.poll()
     wait_until(lambda: (last := services.scrub.last()) is not None and last.checked.total() == 15, WAIT_S)
@@ -562,7 +562,7 @@ def test_the_thread_steps_back_and_no_other_one(services: Services) -> None:
     found: list[int] = []
 
     def run() -> None:
-        step_back()
+        lower_priority()
         stat = Path(f"/proc/self/task/{threading.get_native_id()}/stat").read_text().rpartition(")")[2].split()
         found.append(int(stat[16]))
 

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client
 
+from image_cache.covers import NAMESPACE
+from image_cache.engine.key import Key
 from tests.support.inside import Inside, shape
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
@@ -231,3 +233,16 @@ def test_a_warm_hit_is_quick(stocked: tuple[Inside, str]) -> None:
         return time.perf_counter() - started
 
     assert min(ten_s() for _ in range(20)) < 0.05  # the quickest, because others use this machine too
+
+
+def test_a_jpeg_does_not_wait_for_a_busy_decoder(stocked: tuple[Inside, str]) -> None:
+    """A request for a JPEG waited for as long as other images took to decode: half a minute with hostile ones."""
+    inside, digest = stocked
+    path = f"/cache/thumbnails/{digest}.jpg"
+    inside.services.covers.cache.delete([Key(NAMESPACE, "thumbnails.jpg", digest)])
+    began = time.monotonic()
+    with inside.services.covers._decoder._lock:
+        answer = inside.client().get(path)
+    assert time.monotonic() - began < 3
+    assert (answer.status_code, answer.mimetype, bool(answer.headers["Retry-After"])) == (202, "image/webp", True)
+    assert inside.client().get(path).mimetype == "image/jpeg"

@@ -13,7 +13,7 @@ from image_cache.models import ImageVisibility, StreamImage
 from tests.support.inside import Inside, shape
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 
-BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_people")
+BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_members")
 HIDDEN = {404}
 
 Rule = Callable[[str, ImageVisibility], set[int]]
@@ -175,7 +175,7 @@ def test_bytes_are_judged_before_validators_and_ranges(shown: Stage, actor: str,
                 assert answer.headers["Cache-Control"] == "no-store"
                 assert "ETag" not in answer.headers
             elif answer.status_code in (200, 206, 304) and (size == "original" or kind is not ImageVisibility.PUBLIC):
-                assert answer.headers["Cache-Control"] == "private, no-store"
+                assert answer.headers["Cache-Control"] == "private, no-cache"
                 assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
             elif answer.status_code in (200, 206, 304):
                 assert answer.headers["Cache-Control"] == "public, no-cache"

@@ -4,7 +4,10 @@ import io
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import pytest
 from flask import render_template_string
 from PIL import Image
 
-from image_cache.models import ImageVisibility
+from image_cache.errors import DecoderBusy, StorageError
+from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
+from image_cache.streams import Upload
 from image_cache.web.access import Role, access
 from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
@@ -22,6 +27,7 @@ from tests.support.inside import PASSWORD, Inside, form_token
 from tests.support.pictures import decoded
 from tests.support.s3 import S3Server
 from tests.support.stage import SLUG, Stage, files, multipart, photo
+from tests.support.vault import wait_until
 
 PUBLIC, PRIVATE, SUBSCRIBERS = ImageVisibility.PUBLIC, ImageVisibility.PRIVATE, ImageVisibility.SUBSCRIBERS
 
@@ -212,7 +218,107 @@ def test_bytes_are_what_they_say(stage: Stage) -> None:
     assert (part.status_code, part.data, part.headers["Content-Range"][:9]) == (206, b"RIFF", "bytes 0-3")
     original = stage.ask("co-owner", "GET", f"/streams/{SLUG}/images/{image.image_id}/original")
     assert Image.open(io.BytesIO(original.data)).format == "JPEG"
-    assert original.headers["Content-Disposition"] == f'attachment; filename="{image.image_id}.jpg"'
+    assert (
+        original.headers["Content-Disposition"] == f"attachment; filename=\"{image.filename}\"; filename*=UTF-8''{image.filename}"
+    )
+
+
+def test_an_original_is_downloaded_under_its_own_name_and_the_name_is_no_syntax(stage: Stage) -> None:
+    upload = Upload(photo(77), 'Fête "des" fleurs; été\u202e.html', PUBLIC)
+    image = stage.streams.uploads.store(stage.stream, upload)
+    answer = stage.ask("owner", "GET", f"/streams/{SLUG}/images/{image.image_id}/original")
+    quoted = "F%C3%AAte%20%22des%22%20fleurs%3B%20%C3%A9t%C3%A9.jpg"
+    plain = "Fete _des_ fleurs_ ete.jpg"
+    assert answer.headers["Content-Disposition"] == f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
+
+
+def test_a_gallery_without_its_rendered_copies_answers_every_request_with_an_image(stage: Stage) -> None:
+    """A limit of three renderings refused the other tiles of a gallery with 503 and text, and nothing asked again."""
+    images = [stage.add(PUBLIC) for _ in range(12)]
+    for image in images:
+        stage.streams.images.delete_variants(image.image_id)
+    paths = [f"/streams/{SLUG}/images/{image.image_id}/large" for image in images] * 2
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda path: stage.inside.stranger().get(path), paths))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert {answer.mimetype for answer in answers} == {"image/webp"}
+    assert all(answer.headers["Cache-Control"] == "no-store" for answer in answers if answer.status_code == 202)
+    wait_until(lambda: all(stage.ask("stranger", "GET", path).status_code == 200 for path in paths))
+
+
+def test_an_image_that_is_hidden_while_a_request_waits_for_it_is_not_sent(stage: Stage) -> None:
+    image = stage.images[PUBLIC]
+    path = f"/streams/{SLUG}/images/{image.image_id}/large"
+    with ThreadPoolExecutor(1) as pool, stage.streams.images._decoder._lock:
+        waiting = pool.submit(stage.inside.stranger().get, path)
+        wait_until(lambda: stage.streams.images._renders._jobs)
+        stage.streams.update_stream_image(SLUG, image.image_id, visibility=PRIVATE)
+        answer = waiting.result(30)
+    assert answer.status_code == 404
+    assert answer.mimetype != "image/webp"
+
+
+def test_an_upload_that_finds_no_place_to_wait_is_told_to_retry(stage: Stage) -> None:
+    decoder = stage.streams.images._decoder
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool, decoder._lock:
+        sent = [pool.submit(stage.streams.upload, stage.stream, Upload(photo(500 + n), "a.jpg"), wait_s=0.5) for n in range(8)]
+        refused = [one.exception(60) for one in sent]
+    assert {type(error) for error in refused} == {DecoderBusy}
+    assert time.monotonic() - began < 5
+    assert stage.streams.upload(stage.stream, Upload(photo(500), "a.jpg"), wait_s=20).filename == "a.jpg"
+
+
+def test_file_names_are_found_by_those_who_see_them_only(stage: Stage) -> None:
+    stage.streams.uploads.store(stage.stream, Upload(photo(88), "IMG_4711 Möwe.jpg", PUBLIC, "Harbour"))
+    for actor, count in (("owner", 1), ("co-owner", 1), ("stranger", 0), ("subscriber", 0), ("other", 0)):
+        for path in (f"/streams/{SLUG}?q=mowe+4711", "/streams?q=img_4711"):
+            assert stage.ask(actor, "GET", path).text.count('class="shot"') == count, (actor, path)
+
+
+def test_a_private_tile_is_kept_but_asked_for_again(stage: Stage) -> None:
+    image = stage.images[PRIVATE]
+    path = f"/streams/{SLUG}/images/{image.image_id}/tile"
+    first = stage.ask("owner", "GET", path)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    tag = {"If-None-Match": first.headers["ETag"]}
+    assert stage.ask("owner", "GET", path, headers=tag).status_code == 304
+    assert stage.ask("stranger", "GET", path, headers=tag).status_code == 404
+
+
+def test_a_store_that_hangs_costs_seconds_and_does_not_tell_its_bucket(tmp_path: Path) -> None:
+    """A store that takes connections and never answers held an upload for a minute, and visitors read bucket and key."""
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {
+            "STORAGE": "s3",
+            "S3_BUCKET": "hidden-bucket",
+            "S3_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "S3_ACCESS_KEY": "key",
+            "S3_SECRET_KEY_FILE": tmp_path / "secret",
+        }
+        with Inside(tmp_path / "vault", **settings) as inside:
+            streams = inside.services.streams
+            stream = streams.create_stream("An evening", SLUG)
+            began = time.monotonic()
+            with pytest.raises(StorageError):
+                streams.upload(stream, Upload(photo(1), "a.jpg"), wait_s=20)
+            assert time.monotonic() - began < 15
+            image = StreamImage(
+                "0" * 32, SLUG, "a.jpg", f"{SLUG}/a.jpg", PUBLIC, dimensions=(9, 9), format="JPEG", created_at=iso_utc(0)
+            )
+            with streams.rows.db.write() as conn:
+                streams.rows.add_image(conn, stream.id, image, bytes(32))
+            path = f"/streams/{SLUG}/images/{image.image_id}/thumb"
+            streams.images._offline_until = 0.0
+            began = time.monotonic()
+            answer = inside.stranger().get(path)
+            assert time.monotonic() - began < 5
+            assert (answer.status_code, answer.mimetype) == (202, "image/webp")
+            streams.images._offline_until = time.monotonic() + 60
+            answer = inside.stranger().get(path)
+            assert (answer.status_code, answer.mimetype) == (503, "image/webp")
+            assert b"hidden-bucket" not in answer.data
 
 
 def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path) -> None:
@@ -377,6 +483,7 @@ def test_json_that_is_not_understood_changes_nothing(stage: Stage) -> None:
         {"visibility": "all"},
         {"sensitive": "yes"},
         {"position": 0},
+        {"position": 10**30},
         {"position": "1"},
         {"position": None},
         {"owner": "me"},

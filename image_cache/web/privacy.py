@@ -1,0 +1,40 @@
+"""What visitors do not see: your own notes, what you paid, and addresses of your own network and disks.
+
+What is not known to be public is hidden. Notes are shown to visitors if the operator says so (`VINYL_VAULT_PUBLIC_NOTES`).
+"""
+
+import dataclasses
+import re
+
+from image_cache.errors import OriginDenied
+from image_cache.models import Album
+from image_cache.net.url import ip_literal, is_private_name, parse_url
+from image_cache.web.context import may_change, services
+
+# A line that names a sum, or what such a line is called in collections exported by Discogs and the like.
+_PRICE = re.compile(
+    r"\b(?:price|paid|cost|value|bought|purchase[ds]?|gekauft|preis|kaufpreis|bezahlt|prix|precio|prezzo)\b"
+    r"|[$\u20ac\u00a3\u00a5]\s*\d|\d\s*(?:[$\u20ac\u00a3\u00a5]|(?:usd|eur|gbp|jpy|aud|cad|chf)\b)",
+    re.IGNORECASE,
+)
+
+
+def for_viewer(album: Album) -> Album:
+    """Return the record as this viewer may see it."""
+    if may_change() or services().settings.PUBLIC_NOTES:
+        return album
+    notes = "\n".join(line for line in album.notes.splitlines() if not _PRICE.search(line))
+    return dataclasses.replace(album, own_notes="", notes=notes)
+
+
+def source_for_viewer(url: str | None) -> str:
+    """Return the URL of a cover for owners; for visitors only one of the public internet, without its query, which may be signed."""
+    if not url or may_change():
+        return url or ""
+    try:
+        host = parse_url(url).peer.host
+    except OriginDenied:  # a path of the music disk, or anything else that is no web address
+        return ""
+    address = ip_literal(host)
+    is_public = address.is_global if address is not None else "." in host and not is_private_name(host)
+    return url.partition("?")[0].partition("#")[0] if is_public else ""

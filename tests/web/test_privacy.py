@@ -1,0 +1,70 @@
+"""What visitors do not see, on any page: notes, prices, private addresses, paths of the music disk."""
+
+from pathlib import Path
+
+import pytest
+
+from image_cache.web.privacy import source_for_viewer
+from tests.support.inside import Inside
+
+SECRETS = ("lent to Jo", "Price Paid: 25", "€ 30", "192.168.1.20", "nas.local")
+
+
+def filled(inside: Inside, folder: Path) -> int:
+    table = folder / "notes.csv"
+    table.write_text(
+        'artist,title,notes,cover_url\nA,B,"Gatefold, second press\nPrice Paid: 25\nworth € 30 now",http://192.168.1.20/x.jpg\n'
+        "A,C,,http://nas.local:8080/y.jpg\n",
+        encoding="utf-8",
+    )
+    inside.services.library.import_table(table)
+    album = min(album.id for album in inside.services.library.albums())
+    inside.services.library.write_notes(album, "lent to Jo")
+    return album
+
+
+def test_visitors_see_no_private_text_on_any_page(inside: Inside, tmp_path: Path) -> None:
+    album = filled(inside, tmp_path)
+    for path in ("/", f"/album/{album}", "/search?q=gatefold", "/search?q=B", f"/album/{album + 1}", "/?sort=colour"):
+        text = inside.stranger().get(path).text
+        assert [secret for secret in SECRETS if secret in text] == [], path
+    assert "Gatefold, second press" in inside.stranger().get(f"/album/{album}").text
+
+
+def test_owners_see_all_of_it(inside: Inside, tmp_path: Path) -> None:
+    album = filled(inside, tmp_path)
+    text = inside.logged_in("owner").get(f"/album/{album}").text
+    assert [secret for secret in SECRETS[:4] if secret not in text] == []
+
+
+def test_an_account_that_was_invited_to_a_stream_is_a_visitor_here(inside: Inside, tmp_path: Path) -> None:
+    album = filled(inside, tmp_path)
+    assert "lent to Jo" not in inside.logged_in("viewer").get(f"/album/{album}").text
+
+
+def test_the_operator_may_open_the_notes(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", PUBLIC_NOTES=True, settled=False) as inside:
+        album = filled(inside, tmp_path)
+        text = inside.stranger().get(f"/album/{album}").text
+        assert "lent to Jo" in text
+        assert "192.168.1.20" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://i.discogs.com/a/b.jpg?sig=x", "https://i.discogs.com/a/b.jpg"),
+        ("http://10.0.0.1/a.jpg", ""),
+        ("http://[fd00::1]/a.jpg", ""),
+        ("http://127.0.0.1:5077/a.jpg", ""),
+        ("http://nas/a.jpg", ""),
+        ("http://nas.local/a.jpg", ""),
+        ("music:home/Artist/Album/01.flac?12-ab&embedded", ""),
+        ("/srv/music/a.jpg", ""),
+        ("http://user:word@example.org/a.jpg", ""),
+        (None, ""),
+    ],
+)
+def test_a_visitor_sees_sources_of_the_public_internet_only(inside: Inside, url: str | None, shown: str) -> None:
+    with inside.app.test_request_context(environ_base={"REMOTE_ADDR": "192.168.1.77"}):
+        assert source_for_viewer(url) == shown
