@@ -81,7 +81,10 @@ def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> No
         (4, "Three", "new"),
         (5, "Four", "new"),
     ]
-    assert found["says"] == "Looked through mine.csv, nothing changed: 4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out."
+    assert (
+        found["says"]
+        == "Looked through mine.csv, nothing changed: 4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out."
+    )
     assert inside.services.library.count() == 0
     assert Path(path).exists()
 

@@ -86,7 +86,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
         "3,,,rejected: neither artist nor title",
     ]
     assert operator.get(f"/import/table/{task_id + 99}/report.csv").status_code == 404
-    assert inside.client().get(f"/import/table/{task_id}/report.csv").status_code == 401
+    assert inside.stranger().get(f"/import/table/{task_id}/report.csv").status_code == 401
     assert inside.services.library.count() == 0
     assert len(uploads(inside)) == 1
     assert act(operator, task_id, "take").status_code == 303
