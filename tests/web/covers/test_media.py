@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client
 
+from image_cache.covers import NAMESPACE
+from image_cache.engine.key import Key
 from tests.support.inside import Inside, shape
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
@@ -237,6 +239,7 @@ def test_a_jpeg_does_not_wait_for_a_busy_decoder(stocked: tuple[Inside, str]) ->
     """A request for a JPEG waited for as long as other images took to decode: half a minute with hostile ones."""
     inside, digest = stocked
     path = f"/cache/thumbnails/{digest}.jpg"
+    inside.services.covers.cache.delete([Key(NAMESPACE, "thumbnails.jpg", digest)])
     began = time.monotonic()
     with inside.services.covers._decoder._lock:
         answer = inside.client().get(path)

@@ -16,7 +16,7 @@ from flask import render_template_string
 from PIL import Image
 
 from image_cache.errors import DecoderBusy, StorageError
-from image_cache.models import ImageVisibility, StreamImage
+from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
 from image_cache.web.access import Role, access
@@ -304,7 +304,9 @@ def test_a_store_that_hangs_costs_seconds_and_does_not_tell_its_bucket(tmp_path:
             with pytest.raises(StorageError):
                 streams.upload(stream, Upload(photo(1), "a.jpg"), wait_s=20)
             assert time.monotonic() - began < 15
-            image = StreamImage("0" * 32, SLUG, "a.jpg", f"{SLUG}/a.jpg", PUBLIC, dimensions=(9, 9), format="JPEG")
+            image = StreamImage(
+                "0" * 32, SLUG, "a.jpg", f"{SLUG}/a.jpg", PUBLIC, dimensions=(9, 9), format="JPEG", created_at=iso_utc(0)
+            )
             with streams.rows.db.write() as conn:
                 streams.rows.add_image(conn, stream.id, image, bytes(32))
             path = f"/streams/{SLUG}/images/{image.image_id}/thumb"
