@@ -13,8 +13,10 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImageRejected, TableRejected
 from image_cache.imaging import heic, pillow
 from image_cache.imaging.variants import Rendered, cover_variants
+from image_cache.importers.discogs.parse import FIELDS, row_from_item
 from image_cache.models import ImportReport
 from image_cache.records.library import Library
+from image_cache.tables.discogs_export import collection_row
 
 CASES = Path(__file__).parent / "cases"
 
@@ -88,6 +90,39 @@ def test_an_export_of_discogs_that_a_spreadsheet_saved_comes_in_whole(tmp_path: 
         return dataclasses.replace(album, added_at=album.added_at // 60)
 
     assert [to_the_minute(album) for album in albums] == [to_the_minute(album) for album in expected]
+
+
+def test_a_release_says_the_same_by_csv_and_by_api() -> None:
+    api = [
+        {"name": "Vinyl", "qty": "2", "descriptions": ["LP", "Album", "Reissue"]},
+        {"name": "CD", "qty": "1", "descriptions": ["Compilation"]},
+    ]
+    row = row_from_item(
+        1,
+        {
+            "id": 5,
+            "basic_information": {"id": 5, "title": "T", "artists": [{"name": "A"}], "formats": api},
+            "notes": [{"field_id": 1, "value": "Near Mint (NM or M-)"}, {"field_id": 2, "value": "Very Good Plus (VG+)"}],
+        },
+        FIELDS,
+    )
+    cells = {"Title": "T", "Artist": "A", "release_id": "5", "Format": "2xLP, Album, RE + CD, Comp"}
+    cells |= {"Collection Media Condition": "Near Mint (NM or M-)", "Collection Sleeve Condition": "Very Good Plus (VG+)"}
+    told = collection_row(1, cells)
+    assert told.formats == row.formats == ("Vinyl", "2xLP", "Album", "Reissue", "CD", "Compilation")
+    assert (told.media_condition, told.sleeve_condition) == (row.media_condition, row.sleeve_condition) == ("NM", "VG+")
+
+
+def test_an_export_into_its_own_vault_changes_nothing(tmp_path: Path) -> None:
+    library = Library(CatalogDatabase(tmp_path / "catalog.db"), clock=lambda: 1_800_000_000.0)
+    library.import_table(CASES / "discogs-untouched.csv")
+    first = min(library.albums(), key=lambda album: album.id)
+    library.rate(first.id, 2)
+    library.export_table(tmp_path / "out.csv")
+    report = library.import_table(tmp_path / "out.csv")
+    assert (report.same, report.changed, report.new, report.rejected_count) == (4, 0, 0, 0)
+    library.rate(first.id, None)
+    assert next(album for album in library.albums() if album.id == first.id).rating == 5  # the source's is still known
 
 
 # --- images

@@ -239,7 +239,7 @@ def _url(name: str, value: Any) -> str:
     text = _text(name, value)
     if isinstance(text, _Lossy):
         raise _BadCell(text.remark.removesuffix("; cut").removesuffix("; left out"))
-    text = text.replace(" ", "%20")  # as a browser does
+    text = str(text).replace(" ", "%20")  # as a browser does
     try:
         parts = urlsplit(text)
         is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s\"<>\\]", text)
