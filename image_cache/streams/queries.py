@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from image_cache.errors import NotVisible
-from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_see
+from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import SLUG, checked_image_id
 from image_cache.text import fold
+from image_cache.visibility import is_member, may_edit, may_see
 
 STATS_S = 1800.0
 IMAGES_PER_CARD = 4

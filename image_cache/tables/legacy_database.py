@@ -14,7 +14,8 @@ from image_cache.db.connection import open_untrusted
 from image_cache.db.database import Connection, DatabaseError, Row
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.models import AlbumRow
-from image_cache.tables.rows import MAX_PLAYS, moment_from, row_from
+from image_cache.tables.cells import MAX_PLAYS, moment_from
+from image_cache.tables.rows import row_from
 
 MAX_VALUE_BYTES = 1_000_000  # the longest tracklist that is accepted has about 150 KB
 MAX_PLAYS_PER_ALBUM = 10_000

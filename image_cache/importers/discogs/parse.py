@@ -15,8 +15,9 @@ from typing import Any
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import AlbumRow, Track
 from image_cache.net.url import parse_url
+from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
 from image_cache.tables.discogs_words import formats_of_api, short_grade
-from image_cache.tables.rows import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, UNTITLED, YEARS
+from image_cache.tables.rows import UNTITLED
 from image_cache.text import cut
 
 SOURCE = "discogs"

@@ -6,8 +6,9 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import FieldRejected
-from image_cache.models import Stream, StreamImage, may_edit
+from image_cache.models import Stream, StreamImage
 from image_cache.units import whole_number
+from image_cache.visibility import may_edit
 from image_cache.web.access import Role, access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter

@@ -12,8 +12,9 @@ from werkzeug.http import quote_etag
 
 from image_cache.engine.key import digest_of
 from image_cache.errors import NotVisible, QueueFull, StorageError
-from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import RenderJob
+from image_cache.visibility import may_edit
 from image_cache.web.access import Role, access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limit_key, limiter

@@ -10,8 +10,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer, may_edit, may_see
+from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer
 from image_cache.services import Services
+from image_cache.visibility import may_edit, may_see
 from image_cache.web.context import EXTENSION
 from image_cache.web.streams.media import ORIGINAL
 from image_cache.web.streams.view_models import SIZES, address

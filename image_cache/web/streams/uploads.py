@@ -20,8 +20,9 @@ from image_cache.errors import (
     StorageError,
     UploadTooLarge,
 )
-from image_cache.models import ImageVisibility, Stream, may_edit
+from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
+from image_cache.visibility import may_edit
 from image_cache.web.context import services
 from image_cache.web.errors import status_of
 from image_cache.web.request_body import BodyLimits, UploadBuffer

@@ -9,9 +9,10 @@ from flask import Flask
 from config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
-from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, is_member, may_edit, may_own
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams import EXTENSIONS, StreamCard, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
+from image_cache.visibility import is_member, may_edit, may_own
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.streams.viewer import viewer
 

@@ -3,7 +3,8 @@
 from flask import g, request
 
 from image_cache.errors import NotAllowed
-from image_cache.models import ANONYMOUS, Stream, Viewer, may_edit, may_own
+from image_cache.models import ANONYMOUS, Stream, Viewer
+from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import LOG_IN_FIRST
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter

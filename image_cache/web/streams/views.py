@@ -7,8 +7,9 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
-from image_cache.models import ImageVisibility, Stream, StreamImage, may_edit
+from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.units import whole_number
+from image_cache.visibility import may_edit
 from image_cache.web.access import Role, access
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
