@@ -53,7 +53,7 @@ bench: $(VENV)/.ready-dev
 
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt requirements-s3.txt requirements-nifti.txt requirements-metrics.txt; do \
+	for file in requirements.txt requirements-s3.txt requirements-nifti.txt requirements-metrics.txt requirements-heif.txt; do \
 	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
 	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
 	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \

@@ -72,7 +72,7 @@ def secret_key(path: Path) -> bytes:
             _create_key(path)
         key = path.read_bytes().strip()
         if not key.strip(b"\0"):  # a power cut took the contents, or somebody emptied it
-            logger.warning("secret key was empty and is replaced, everyone has to log in again path=%s", path)
+            logger.warning("secret key was empty and is replaced path=%s", path)
             _create_key(path, is_replaced=True)
             key = path.read_bytes().strip()
     except OSError as error:

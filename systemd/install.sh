@@ -19,7 +19,7 @@ NEEDED_MB=400
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
 PARTS=(app.py config.py cache_monitor.py image_cache templates static demo docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
-EXTRAS=(s3 nifti metrics)
+EXTRAS=(s3 nifti metrics heif)
 
 say() { printf '%s\n' "$*"; }
 step() { printf '  %s\n' "$*"; }
@@ -36,7 +36,7 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
       --with-nginx    nginx in front, which sends pictures without Python
       --port N        the port of nginx (80)
       --without-nginx take nginx away again
-      --extra NAME    also what requirements-NAME.txt brings: s3, nifti, metrics
+      --extra NAME    also what requirements-NAME.txt brings: s3, nifti, metrics, heif
       --wheelhouse D  install from the wheels in folder D, without internet
   update              install this version beside the running one, change over, go back if it is not healthy
       --from PLACE    a folder or .tar.gz with another version

@@ -15,15 +15,17 @@ import signal
 import socket
 import sys
 import traceback
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from image_cache.errors import ImageRejected
-from image_cache.imaging import pillow
+from image_cache.imaging import heic, pillow
 from image_cache.imaging.variants import Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
 FACTS = ("format", "width", "height", "mode", "cost_bytes", "frames")
+MAX_USER_THREADS = 512  # of the whole user: those of the service count
 IDLE_EXIT = 3  # exit code of a worker that was idle for too long
 
 
@@ -38,6 +40,8 @@ def main(control_fd: int, limits: ProcessLimits) -> None:
         os.nice(5)
     gc.collect()
     gc.freeze()  # a collection in the worker would otherwise write to every page that it shares with this process
+    if heic.is_installed():  # its library decodes in threads of its own
+        limits = replace(limits, max_user_threads=MAX_USER_THREADS)
     server = _ForkServer(control, limits)
     try:
         while server.serve_once():

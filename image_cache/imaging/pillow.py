@@ -13,6 +13,7 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import ImageRejected
+from image_cache.imaging import heic
 from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
 from image_cache.imaging.sniff import (
     COEFFICIENT_SLACK,
@@ -47,7 +48,6 @@ _BROKEN = (
 _SHRINKABLE = ("L", "RGB", "CMYK")
 # Two endings for a JPEG without one. If they give different pixels, more is missing than the end marker.
 _ENDINGS = (b"\xff\xd9", b"\x5a" * 256 + b"\xff\xd9")
-HEIC = "this is a HEIC photo, which cannot be shown here. Save or export it as JPEG and use that"
 _TRANSPOSE_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
 _TRANSPOSES = {code: Image.Transpose[name] for code, name in enumerate(_TRANSPOSE_NAMES.split(), 2)}
 _SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
@@ -75,7 +75,7 @@ def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFE
         if facts.format == "JPEG":
             image.draft("RGB", draft)
         try:
-            image.load()
+            heic.load(image) if facts.format == "HEIC" else image.load()
         except OSError:
             if facts.format != "JPEG":
                 raise
@@ -151,7 +151,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     if format_ is None:
         raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
     if format_ == "HEIC":
-        raise ImageRejected(HEIC)
+        heic.register()
     kind, bytes_per_px, size = avif_kind(body) if format_ == "AVIF" else format_, 0.0, canvas(body, format_)
     if format_ == "JPEG":
         layout = jpeg_layout(body)
@@ -163,7 +163,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     if size is not None:
         decode_cost(size, kind, bytes_per_px, budget_bytes)
     Image.MAX_IMAGE_PIXELS = max_pixels(budget_bytes)  # Pillow's own limit is a second line of defence
-    image = Image.open(io.BytesIO(body), formats=(format_,))
+    image = Image.open(io.BytesIO(body), formats=("HEIF" if format_ == "HEIC" else format_,))
     cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
     return Facts(format_, image.width, image.height, image.mode, cost, _frames(body, format_, image)), image
 
@@ -171,7 +171,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
 def _frames(body: bytes, format_: str, image: Image.Image) -> int:
     if format_ == "GIF":
         return gif_frames(body)  # Pillow would seek through all of them
-    return 1 if format_ == "JPEG" else int(getattr(image, "n_frames", 1))
+    return 1 if format_ in ("JPEG", "HEIC") else int(getattr(image, "n_frames", 1))
 
 
 def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) -> Image.Image:
@@ -249,7 +249,7 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0019-orientation-as-browsers.md."""
+    """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
     exif = image.info.get("exif")
     return _TRANSPOSES.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 

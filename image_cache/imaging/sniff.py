@@ -18,7 +18,17 @@ MAX_FRAMES = 10_000  # of a GIF; counting stops there
 # scans libjpeg holds all coefficients. An AVIF of more than 8 bits, in full colour or with alpha needs twice the memory of others.
 REFERENCE_BUDGET_BYTES = 256 << 20
 RICH_AVIF = "AVIF with alpha, full colour or more than 8 bits"
-MEGAPIXELS = {"JPEG": 100, "JPEG in several scans": 50, "GIF": 32, "PNG": 25, "BMP": 16, "AVIF": 25, RICH_AVIF: 16, "WEBP": 13}
+MEGAPIXELS = {
+    "JPEG": 100,
+    "JPEG in several scans": 50,
+    "GIF": 32,
+    "PNG": 25,
+    "BMP": 16,
+    "AVIF": 25,
+    RICH_AVIF: 16,
+    "WEBP": 13,
+    "HEIC": 25,
+}
 COEFFICIENT_SLACK = 1.25  # for what libjpeg and the pixels need in addition
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # stuffing, TEM, RST and fill bytes are ignored
@@ -34,7 +44,7 @@ _ORIENTATION, _SHORT = 0x0112, 3
 def sniff(body: bytes) -> str | None:
     """Return the format of the contents, None if it is unknown. File names and Content-Type are not considered.
 
-    A HEIC photo is "HEIC", which is named but not decoded.
+    A HEIC photo is "HEIC"; decoding it needs an extra.
     """
     for start, format_ in _STARTS.items():
         if body.startswith(start):

@@ -1,10 +1,12 @@
 """Resource limits of a worker process that reads untrusted bytes: memory, time, files, no network. Runs in the worker."""
 
+import contextlib
 import ctypes
 import math
 import os
 import resource
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 BASE_BYTES = 128 << 20  # address space of an interpreter with its library and one request, before anything is decoded
@@ -14,13 +16,17 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """Limits of a worker. CPU and wall time are per request (an image, a file); it exits after `max_requests`."""
+    """Limits of a worker. CPU and wall time are per request (an image, a file); it exits after `max_requests`.
+
+    `max_user_threads`: as many threads and processes may its user have when `allow_threads` is entered; 0: none, ever.
+    """
 
     budget_bytes: int
     idle_s: float
     cpu_s: int
     wall_s: float
     max_requests: int
+    max_user_threads: int = 0
 
 
 def grant_time(limits: ProcessLimits) -> None:
@@ -50,10 +56,21 @@ def confine(limits: ProcessLimits, parent_pid: int, *, is_tied: bool = True) -> 
         (resource.RLIMIT_CPU, (limits.cpu_s + 1) * limits.max_requests),  # for all requests; each of them lowers the soft limit
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, limits.max_user_threads))
+
+
+@contextlib.contextmanager
+def allow_threads() -> Iterator[None]:
+    """Let a library start threads, for one that cannot do without; see `ProcessLimits.max_user_threads`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
 
 
 def leave_network() -> None:

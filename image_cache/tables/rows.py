@@ -142,6 +142,8 @@ def _text(name: str, value: Any, limit: int = MAX_LONG_CHARS, *, is_line: bool =
     remarks = [f"{name} has control characters; left out"] if plain != text else []
     if len(kept) < len(" ".join(whole.split()) if is_line else whole):
         remarks.append(f"{name} is longer than {limit:,} characters; cut")
+    if remarks and not kept:
+        raise _BadCell(f"{name} has only control characters")
     return _Lossy(kept, "; ".join(remarks)) if remarks else kept
 
 
@@ -154,7 +156,7 @@ def _strict(name: str, value: Any) -> str:
     text = _line(name, value)
     if isinstance(text, _Lossy):
         raise _BadCell(text.remark.removesuffix("; cut").removesuffix("; left out"))
-    return str(text)
+    return text if isinstance(text, str) else ""
 
 
 def _source(name: str, value: Any) -> str:
@@ -237,7 +239,7 @@ def _url(name: str, value: Any) -> str:
     text = _text(name, value)
     if isinstance(text, _Lossy):
         raise _BadCell(text.remark.removesuffix("; cut").removesuffix("; left out"))
-    text = text.replace(" ", "%20")  # as a browser does
+    text = str(text).replace(" ", "%20")  # as a browser does
     try:
         parts = urlsplit(text)
         is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s\"<>\\]", text)
@@ -255,7 +257,7 @@ def _url(name: str, value: Any) -> str:
 def _list(name: str, value: Any) -> Any:
     """Read a JSON list, or text with "; " between the values (a JSON list as text if a value has a semicolon)."""
     if isinstance(value, str):
-        text = value[: MAX_LONG_CHARS * 8].strip()
+        text = value[: MAX_LONG_CHARS * 2].strip()
         value = (_json(text) if text.startswith("[") else None) or text.split(";")
     if not isinstance(value, list):
         raise _BadCell(f"{name} is not a list")
@@ -275,7 +277,7 @@ def _list(name: str, value: Any) -> Any:
             break
         found.append(entry)
     values = tuple(dict.fromkeys(filter(None, found)))
-    return _Lossy(values, "; ".join(dict.fromkeys(remarks))) if remarks else values
+    return _kept(values, remarks)
 
 
 def _tracks(name: str, value: Any) -> Any:
@@ -290,7 +292,15 @@ def _tracks(name: str, value: Any) -> Any:
             tracks.append(_track(name, item, remarks))
         except _BadCell as problem:
             remarks.append(f"{problem}; left out")
-    return _Lossy(tuple(tracks), "; ".join(dict.fromkeys(remarks))) if remarks else tuple(tracks)
+    return _kept(tuple(tracks), remarks)
+
+
+def _kept(values: tuple[Any, ...], remarks: list[str]) -> Any:
+    """Return what is left of a list. Nothing is no value: it must not empty what the catalogue has."""
+    remark = "; ".join(dict.fromkeys(remarks))
+    if remark and not values:
+        raise _BadCell(remark.removesuffix("; left out"))
+    return _Lossy(values, remark) if remark else values
 
 
 def _track(name: str, value: Any, remarks: list[str]) -> Track:

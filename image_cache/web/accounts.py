@@ -55,14 +55,14 @@ def claim() -> Response | Refusal:
 
 
 @accounts.get("/account")
-@access(read=Role.ACCOUNT, login="/account")
+@access(read=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
 def account_page() -> str:
     """Show who is logged in, with the form that changes the password."""
     return render_template("accounts/account.html", done=request.args.get("done", ""))
 
 
 @accounts.post("/account/password")
-@access(change=Role.ACCOUNT, login="/account")
+@access(change=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
     """Change one's own password. All other sessions of the account end."""

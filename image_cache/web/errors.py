@@ -65,7 +65,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (OriginDenied, 400),
     (OriginError, 502),
     (StorageError, 507),
-    (DecoderFailed, 502),
+    (DecoderFailed, 422),
     (DecoderBusy, 503),
     (CacheError, 400),
     (DatabaseError, 503),
@@ -86,6 +86,8 @@ def status_of(error: Exception) -> int:
     """Return the HTTP status of a `CacheError` or `DatabaseError`."""
     if isinstance(error, NotAllowed) and error.needs_login:
         return 401
+    if isinstance(error, DecoderFailed) and error.retryable:
+        return 503
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
@@ -120,7 +122,7 @@ def _known_error(error: Exception) -> Response:
         return _response(503, "The disk or the database does not answer. Nothing was lost.", reference)
     # The path of a storage error is for the log, not for a visitor.
     response = _response(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
-    if status == 429 or isinstance(error, DecoderBusy):
+    if status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

@@ -712,7 +712,7 @@ def test_delays_double_up_to_the_longest_of_their_kind() -> None:
         OriginDenied("u", "no"),
         OriginTooLarge("u", 1, 2),
         ImageRejected("svg"),
-        DecoderFailed("died"),
+        DecoderFailed("too large", retryable=False),
     ):
         assert delays(other)[:3] == [60.0, 120.0, 240.0]
         assert delays(other)[-1] == 86400.0

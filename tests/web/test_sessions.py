@@ -298,9 +298,7 @@ def test_a_key_that_a_power_cut_took_is_made_anew_with_one_warning(
     made = secret_key(path)
     assert len(made) >= 32
     assert secret_key(path) == made
-    assert [line for line in caplog.messages if "secret key" in line] == [
-        f"secret key was empty and is replaced, everyone has to log in again path={path}"
-    ]
+    assert [line for line in caplog.messages if "secret key" in line] == [f"secret key was empty and is replaced path={path}"]
 
 
 def test_the_key_is_on_the_disk_with_its_name_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, access
 from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
+from image_cache.web.errors import RETRY_AFTER_S, status_of
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
@@ -109,7 +110,10 @@ def upload(album_id: int) -> AnyResponse:
                 raise StorageError("upload", "no space for the file on this machine")
         services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
-        return Response(_cover_page(album, wrong=_sentence(error)), 413 if isinstance(error, UploadTooLarge) else 415)
+        response = Response(_cover_page(album, wrong=_sentence(error)), status_of(error))
+        if response.status_code == 503:
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
     except StorageError as error:
         logger.error("own cover refused album=%s reason=%s", album.id, error)  # noqa: TRY400  a sentence, not a traceback
         return Response(_cover_page(album, wrong=f"Not stored: {error.reason}."), 507)

@@ -103,10 +103,8 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
         body = covers.get_jpeg(name, variant, wait_s=JPEG_WAIT_S)
         if body is not None:
             return entry_response(Key(NAMESPACE, f"{variant}.jpg", name), body)
-    except DecoderBusy:
-        return placeholder_response(PLACEHOLDER_DIR, is_given_up=False)
-    except (ImageRejected, DecoderFailed):
-        return placeholder_response(PLACEHOLDER_DIR, is_given_up=True)
+    except (DecoderBusy, DecoderFailed, ImageRejected) as error:
+        return placeholder_response(PLACEHOLDER_DIR, is_given_up=not error.retryable)
     return _placeholder(name, variant)
 
 

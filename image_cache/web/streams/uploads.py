@@ -83,6 +83,8 @@ def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
         )
     except (CacheError, DatabaseError) as error:
         kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")
+        if isinstance(error, DecoderFailed) and error.retryable:
+            kind = "busy"
         row |= {"kind": kind, "reason": _reason(error), "status": status_of(error)}
         if isinstance(error, DuplicateImage):
             row["image_id"] = error.image_id

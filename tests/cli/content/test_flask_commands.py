@@ -41,11 +41,11 @@ def table(folder: Path, name: str, text: str | bytes) -> str:
 
 
 def test_an_import_counts_names_bad_rows_and_changes_nothing_the_second_time(inside: Inside, tmp_path: Path) -> None:
-    path = table(tmp_path, "a.csv", "artist,title,year\nA,One,1970\nB,,1971\nC,Three,1972\n")
+    path = table(tmp_path, "a.csv", "artist,title,year\nA,One,1970\n,,1971\nC,Three,1972\n")
     first = run(inside, "albums", "import", path)
     assert first.exit_code == 0
     assert "3 rows read: 2 new, 0 changed, 0 the same, 1 rejected." in first.stdout
-    assert "line 3: " in first.stderr
+    assert "row 3: " in first.stderr
     second = run(inside, "albums", "import", path)
     assert "3 rows read: 0 new, 0 changed, 2 the same, 1 rejected." in second.stdout
     assert inside.services.library.count() == 2
@@ -92,8 +92,8 @@ def test_a_file_that_is_not_there_is_a_mistake_in_the_command(inside: Inside, pa
 
 
 def test_a_table_in_which_every_row_is_bad_fails(inside: Inside, tmp_path: Path) -> None:
-    rows = "".join(f"{n},\n" for n in range(30))
-    done = run(inside, "albums", "import", table(tmp_path, "a.csv", "artist,title\n" + rows))
+    rows = "".join(f",,{n}\n" for n in range(30))
+    done = run(inside, "albums", "import", table(tmp_path, "a.csv", "artist,title,year\n" + rows))
     assert done.exit_code == 1
     assert "30 rejected" in done.stdout
     assert "and 10 more" in done.stderr

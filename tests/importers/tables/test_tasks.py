@@ -18,7 +18,7 @@ from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.vault import wait_until
 
-SMALL = "artist,title,year\nA,One,1970\nB,,1971\nC,Three,19999\nD,Four,1972\n"
+SMALL = "artist,title,year\nA,One,1970\n,,1971\nC,Three,19999\nD,Four,1972\n"
 
 
 @pytest.fixture
@@ -69,11 +69,22 @@ def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> No
     assert state.state == "done"
     found = state.outcome
     assert {name: found[name] for name in ("read", "new", "changed", "same", "rejected_count", "kind", "name")} == {
-        "read": 4, "new": 2, "changed": 0, "same": 0, "rejected_count": 2, "kind": "table", "name": "mine.csv",
+        "read": 4, "new": 3, "changed": 0, "same": 0, "rejected_count": 1, "kind": "table", "name": "mine.csv",
     }  # fmt: skip
-    assert found["rejected"] == [[3, "no title"], [4, "year 19999 is not from 1800 to 2199"]]
-    assert [(row["line"], row["title"], row["what"]) for row in found["rows"]] == [(2, "One", "new"), (5, "Four", "new")]
-    assert found["says"] == "Looked through mine.csv, nothing changed: 4 rows read: 2 new, 2 rejected."
+    assert found["rejected"] == [[3, "neither artist nor title"]]
+    assert found["report"] == [
+        [3, "", "", "rejected: neither artist nor title"],
+        [4, "C", "Three", "year 19999 is not from 1800 to 2199; left out"],
+    ]
+    assert [(row["line"], row["title"], row["what"]) for row in found["rows"]] == [
+        (2, "One", "new"),
+        (4, "Three", "new"),
+        (5, "Four", "new"),
+    ]
+    assert (
+        found["says"]
+        == "Looked through mine.csv, nothing changed: 4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out."
+    )
     assert inside.services.library.count() == 0
     assert Path(path).exists()
 
@@ -152,9 +163,12 @@ def test_a_table_in_the_folder_is_taken_in_and_lies_in_done_with_its_report(insi
     assert not path.exists()
     assert (folder / "done" / "mine.csv").read_text() == SMALL
     report = (folder / "done" / "mine.csv.report.txt").read_text()
-    assert report == ("4 rows read: 2 new, 2 rejected.\nline 3: no title\nline 4: year 19999 is not from 1800 to 2199\n")
+    assert report == (
+        "4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out.\n"
+        "row 3: rejected: neither artist nor title\nrow 4: C, Three: year 19999 is not from 1800 to 2199; left out\n"
+    )
     path.write_text(SMALL)
-    assert ran(inside, "table", str(path), "folder").outcome["same"] == 2
+    assert ran(inside, "table", str(path), "folder").outcome["same"] == 3
     assert sorted(found.name for found in (folder / "done").iterdir()) == [
         "mine-2.csv", "mine-2.csv.report.txt", "mine.csv", "mine.csv.report.txt",
     ]  # fmt: skip
@@ -164,7 +178,7 @@ def test_a_table_in_the_folder_is_taken_in_and_lies_in_done_with_its_report(insi
     ("text", "report"),
     [
         ("listing_id,title\n1,x\n", "x.csv: this is a Discogs inventory, what you sell; export your collection instead.\n"),
-        ("title,artist\n,A\n", "1 row read: 0 new, 1 rejected.\nline 2: no title\n"),
+        ("title,artist,year\n,,1\n", "1 row read: 0 new, 1 rejected.\nrow 2: rejected: neither artist nor title\n"),
         ("", "x.csv: the file is empty.\n"),
     ],
 )
@@ -259,7 +273,7 @@ def test_a_table_that_somebody_puts_there_comes_in_by_itself(tmp_path: Path) -> 
         os.utime(folder / "mine.csv", (1, 1))  # of long ago: it need not lie still for a while
         inside.services.start()
         wait_until((folder / "done" / "mine.csv.report.txt").exists, 60)
-        assert inside.services.library.count() == 2
+        assert inside.services.library.count() == 3
 
 
 # --- uploads
@@ -361,7 +375,7 @@ def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path
         own = inside.album(title="Mine")
         state = inside.services.tasks.run("demo", {})
         assert state.outcome["new"] == 240
-        assert inside.services.library.count() == 241
+        assert inside.services.library.count() == 341
         demo = next(album for album in inside.services.library.albums() if album.source == "demo")
         inside.services.covers.enqueue_missing([demo.cover_url])
         wait_until(lambda: inside.services.covers.peek([demo.cover_url])[0].state == "ready", 90)

@@ -13,7 +13,7 @@ from image_cache.web.records.first_run import _has_default_route, readiness_chec
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.vault import wait_until
 
-SMALL = "artist,title,year\nA,One,1970\nB,,1971\nD,Four,1972\n"
+SMALL = "artist,title,year\nA,One,=1970\n,,1971\nD,Four,1972\n"
 
 
 @pytest.fixture
@@ -71,13 +71,22 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     for words in (
         "mine.csv",
         "Nothing was changed yet",
-        "3 rows read: 2 new, 1 rejected.",
-        "Show the one",
-        "no title",
+        "3 rows read: 2 new, 1 rejected; 1 with a cell that was cut, guessed or left out.",
+        "Show what was rejected, cut, guessed or left out",
+        "neither artist nor title",
         "Take them in",
     ):
         assert words in page, words
     assert "My Records" not in page
+    report = operator.get(f"/import/table/{task_id}/report.csv")
+    assert report.mimetype == "text/csv"
+    assert report.text.splitlines() == [
+        "\ufeffrow,artist,title,what",
+        "2,A,One,year '=1970' is read as 1970",
+        "3,,,rejected: neither artist nor title",
+    ]
+    assert operator.get(f"/import/table/{task_id + 99}/report.csv").status_code == 404
+    assert inside.stranger().get(f"/import/table/{task_id}/report.csv").status_code == 401
     assert inside.services.library.count() == 0
     assert len(uploads(inside)) == 1
     assert act(operator, task_id, "take").status_code == 303
@@ -85,7 +94,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     assert inside.services.library.count() == 2
     assert uploads(inside) == []
     page = operator.get("/import/table").text
-    for words in ("mine.csv is taken in", "To the wall, 2 records", "Show the one"):
+    for words in ("mine.csv is taken in", "To the wall, 2 records", "Show what was rejected, cut, guessed or left out"):
         assert words in page, words
     assert act(operator, task_id, "take").status_code == 409
     assert "1,970" not in page
@@ -99,7 +108,7 @@ def test_a_second_time_there_is_nothing_to_take_in(inside: Inside, operator: Fla
     send(operator, SMALL)
     task_id = looked(inside)
     page = operator.get("/import/table").text
-    assert "3 rows read: 0 new, 2 the same, 1 rejected." in page
+    assert "3 rows read: 0 new, 2 the same, 1 rejected; 1 with" in page
     assert "Take them in" not in page
     assert act(operator, task_id, "leave").status_code == 303
     assert uploads(inside) == []
