@@ -19,6 +19,7 @@ from image_cache.errors import DecoderBusy, StorageError
 from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
+from image_cache.streams.validation import new_image_id
 from image_cache.web.access import Role, access
 from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
@@ -305,7 +306,14 @@ def test_a_store_that_hangs_costs_seconds_and_does_not_tell_its_bucket(tmp_path:
                 streams.upload(stream, Upload(photo(1), "a.jpg"), wait_s=20)
             assert time.monotonic() - began < 15
             image = StreamImage(
-                "0" * 32, SLUG, "a.jpg", f"{SLUG}/a.jpg", PUBLIC, dimensions=(9, 9), format="JPEG", created_at=iso_utc(0)
+                new_image_id(bytes(16)),
+                SLUG,
+                "a.jpg",
+                f"{SLUG}/a.jpg",
+                PUBLIC,
+                dimensions=(9, 9),
+                format="JPEG",
+                created_at=iso_utc(0),
             )
             with streams.rows.db.write() as conn:
                 streams.rows.add_image(conn, stream.id, image, bytes(32))
