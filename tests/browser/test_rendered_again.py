@@ -58,14 +58,14 @@ def test_without_scripts_none_is_broken_and_a_reload_shows_them(bare: Vault, chr
         answers: list[tuple[int, str]] = []
         page.on(
             "response",
-            lambda answer: "/images/" in answer.url and answers.append((answer.status, answer.headers["content-type"])),
+            lambda answer: "/images/" in answer.url and answers.append((answer.status, answer.headers.get("content-type", ""))),
         )
         for _ in range(30):
             page.goto(f"/streams/{SLUG}", wait_until="load")
             widths = page.evaluate(WIDTHS)
             assert len(widths) == COUNT
-            assert {kind for _, kind in answers} == {"image/webp"}, "a broken image"
-            assert {status for status, _ in answers} <= {200, 202}
+            assert {kind for status, kind in answers if status != 304} == {"image/webp"}, "a broken image"
+            assert {status for status, _ in answers} <= {200, 202, 304}
             if all(width > SMALL_PX for width in widths):
                 return
             time.sleep(1)
