@@ -3,9 +3,13 @@ import { imageStatus } from "../shared/api.js";
 
 const FIRST_S = 1;
 const LONGEST_S = 15;
+// A placeholder is one pixel wide, but `srcset` scales natural widths, down to 0.
+const PLACEHOLDER_PX = 8;
 
 /** @type {Set<HTMLImageElement>} */
 const pending = new Set();
+/** @type {WeakSet<HTMLImageElement>} images that were swapped: a real one may be as small as a placeholder */
+const swapped = new WeakSet();
 let isPolling = false;
 
 export function initPending() {
@@ -13,9 +17,9 @@ export function initPending() {
   for (const image of document.images) if (image.complete) note(image);
 }
 
-/** A placeholder is one transparent pixel. @param {EventTarget | null} image */
+/** @param {EventTarget | null} image */
 function note(image) {
-  if (!(image instanceof HTMLImageElement) || image.naturalWidth !== 1 || !image.currentSrc.includes("/streams/")) return;
+  if (!(image instanceof HTMLImageElement) || image.naturalWidth > PLACEHOLDER_PX || swapped.has(image) || !image.currentSrc.includes("/streams/")) return;
   pending.add(image);
   if (!isPolling) poll();
 }
@@ -39,6 +43,7 @@ async function poll() {
 
 /** Request the image again, at a URL that the browser has not got a placeholder for. @param {HTMLImageElement} image */
 function swap(image) {
+  swapped.add(image);
   const url = new URL(image.currentSrc);
   url.searchParams.set("again", String(Date.now()));
   image.removeAttribute("srcset");
