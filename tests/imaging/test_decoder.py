@@ -188,7 +188,7 @@ def test_the_worker_has_its_limits(decoder):
     assert rows["Max file size"][:2] == ["0", "0"]
     assert rows["Max open files"][:2] == ["64", "64"]
     assert rows["Max core file size"][:2] == ["0", "0"]
-    assert rows["Max processes"][:2] == ["0", "0"]
+    assert rows["Max processes"][:2] == ["0", "512"]  # libheif decodes in a thread: the worker may allow itself some for a HEIC
     assert int(rows["Max cpu time"][0]) <= 12
     assert int(rows["Max cpu time"][1]) == 11 * 50
     assert status_of(worker)["NoNewPrivs"] == "1"

@@ -399,10 +399,10 @@ def test_titles_from_elsewhere_are_text_and_nothing_else(inside: Inside) -> None
         *(f"/search?q={quote(t)}" for t in strings),
     ]
     for path in paths:
-        found = Elements()
-        found.feed(client.get(path).text)
+        found, text = Elements(), client.get(path).text
+        found.feed(text)
         assert not [name for name in found.attributes if name.startswith("on")], path
-        assert found.scripts == 1, path
+        assert found.scripts == text.count('<script type="module" src="/assets/') > 0, path
         assert not [value for value in found.addresses if not value.startswith(("/", "#"))], path
 
 

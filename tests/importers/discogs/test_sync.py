@@ -291,7 +291,7 @@ def test_what_was_done_here_survives_and_what_changed_there_comes_in(services: S
     assert (ended.outcome["changed"], ended.outcome["same"]) == (1, 249)
     album = services.library.album(mine)
     assert album is not None
-    assert (album.title, album.media_condition, album.sleeve_condition) == ("Renamed", "Poor (P)", "")
+    assert (album.title, album.media_condition, album.sleeve_condition) == ("Renamed", "P", "")
     assert (album.plays, album.rating, album.own_notes, album.picture) == (1, 1, "mine", "own:1")
     assert {one.instance_id: one.id for one in albums(services)} == ids
 
@@ -393,16 +393,21 @@ def test_nothing_is_marked_when_the_collection_moves_in_the_second_look_too(serv
 
 
 def test_entries_that_are_none_are_counted_with_reasons_and_the_rest_goes_in(services: Services, discogs: DiscogsServer) -> None:
-    discogs.control(change={"7": {"basic_information": {"title": ""}}, "8": {"id": 0, "basic_information": {"id": 0}}})
+    discogs.control(
+        change={"7": {"basic_information": {"title": "", "artists": []}}, "8": {"id": 0, "basic_information": {"id": 0}}}
+    )
     ended = sync(services)
     assert (ended.outcome["new"], ended.outcome["rejected"]) == (248, 2)
-    assert ended.outcome["reasons"] == [[8, "release 100007 has no title"], [9, "an entry without the number of its release"]]
+    assert ended.outcome["reasons"] == [
+        [8, "release 100007 has neither artist nor title"],
+        [9, "an entry without the number of its release"],
+    ]
     assert "2 rejected" in ended.outcome["says"]
 
 
 def test_a_record_that_cannot_be_read_any_more_is_not_gone(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
-    discogs.control(change={"7": {"basic_information": {"title": ""}}})
+    discogs.control(change={"7": {"basic_information": {"title": "", "artists": []}}})
     assert sync(services).outcome["rejected"] == 1
     assert by_instance(services)["700000007"].gone_at is None
 
