@@ -1,12 +1,13 @@
 """Integration with nginx: the log of hits, and the links to the folders that it may serve."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from image_cache.engine.cache import Cache
+from image_cache.engine.disk import DiskTier
 from image_cache.engine.key import Key, digest_of
 from image_cache.engine.stats.nginx_log import HITS, HitLog
 from image_cache.server.nginx_links import COVERS, NginxLinks
@@ -115,6 +116,25 @@ def test_covers_are_linked_when_the_index_is_complete_and_no_file_is_torn(cache:
     assert (front.folder / "streams").readlink() == tmp_path / "streams"
     assert [path.exists() for path in (torn, short, gone, whole)] == [False, False, False, True]
     assert front.folder.stat().st_mode & 0o077 == 0
+
+
+def test_torn_files_are_gone_before_the_link_is_there(cache: Cache, tmp_path: Path) -> None:
+    """nginx would send them without comparing their hash."""
+    front = NginxLinks(tmp_path / "front", cache, {})
+    was_linked: list[bool] = []
+
+    class Watched(DiskTier):
+        def discard(self, key: Key, is_intact: Callable[[bytes], bool]) -> bytes | None:
+            was_linked.append((front.folder / COVERS).is_symlink())
+            return super().discard(key, is_intact)
+
+    key = Key(NAMESPACE, "detail", DIGESTS[0])
+    cache.put({key: webp(key.digest)})
+    cache.disk = Watched(NAMESPACE, cache.disk.root)
+    (cache.disk.root / key.path).write_bytes(b"torn")
+    front.open()
+    assert was_linked == [False]
+    assert (front.folder / COVERS).is_symlink()
 
 
 def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> None:
