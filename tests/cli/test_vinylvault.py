@@ -174,7 +174,7 @@ def test_records_go_in_and_out_and_a_second_import_changes_nothing(env: dict[str
 
 def test_a_table_in_which_every_row_is_wrong_has_exit_status_1(env: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
-    path.write_text("artist,title\n" + "".join(f"{n},\n" for n in range(30)), encoding="utf-8")
+    path.write_text("artist,title,year\n" + "".join(f",,{1970 + n}\n" for n in range(30)), encoding="utf-8")
     said = run(env, "import", str(path))
     assert said.status == 1
     assert "30 rejected" in said.out
@@ -279,7 +279,7 @@ def test_the_help_needs_nothing_of_the_vault() -> None:
     [
         ("vinylvault sta", {"status"}),
         ("vinylvault re", {"report", "repair", "restore", "remove"}),
-        ("vinylvault users ", {"add", "password"}),
+        ("vinylvault users ", {"add", "list", "password", "remove"}),
         ("vinylvault health --w", {"--wait"}),
         ("vinylvault users add Vera --role o", {"operator", "owner"}),
     ],

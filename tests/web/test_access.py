@@ -103,6 +103,7 @@ GET    /import/records.<kind>                        401 401 404 404 404
 GET    /import/table                                 401 401 200 200 200
 POST   /import/table                                 401 401 403 400 400
 POST   /import/table/<int:task_id>/<action>          401 401 403 404 404
+GET    /import/table/<int:task_id>/report.csv        401 401 404 404 404
 GET    /invite/<token>                               404 404 404 404 404
 POST   /invite/<token>                               404 404 404 404 404
 GET    /keys                                         200 200 200 200 200
