@@ -375,7 +375,7 @@ def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path
         own = inside.album(title="Mine")
         state = inside.services.tasks.run("demo", {})
         assert state.outcome["new"] == 240
-        assert inside.services.library.count() == 341
+        assert inside.services.library.count() == 241
         demo = next(album for album in inside.services.library.albums() if album.source == "demo")
         inside.services.covers.enqueue_missing([demo.cover_url])
         wait_until(lambda: inside.services.covers.peek([demo.cover_url])[0].state == "ready", 90)
