@@ -69,6 +69,7 @@ def test_a_log_file_has_the_lines_with_their_times_and_is_private(tmp_path: Path
         assert "origins trusted" in vault.log.read_text()
 
 
+@pytest.mark.server
 def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_message(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault", VINYL_VAULT_LOG_FILE="/proc/nothing/a.log")
     done = subprocess.run(
