@@ -18,6 +18,7 @@ from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.vault import ROOT, Vault, wait_until
 
+WEB = Path(__file__).parent / "web"  # its tests open the whole application
 # Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or a MusicBrainz of our own.
 SERVERS = {"archive", "discogs", "live_app", "s3", "served", "shared", "vault"}
 
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if WEB in item.path.parents:
+            item.add_marker(pytest.mark.app)
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
 

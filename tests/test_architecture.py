@@ -155,6 +155,7 @@ def test_a_class_name_is_used_once() -> None:
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 
+@pytest.mark.slow
 def test_files_do_not_import_each_other_in_a_circle() -> None:
     """Imports for type checkers count: a reader follows them as well."""
     edges = {
@@ -192,6 +193,7 @@ def loaded(program: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
     """requests is 12 MB and Pillow 10: the first fetch imports requests, child processes import Pillow and mutagen."""
     assert not {"requests", "urllib3", "PIL", "mutagen", "obstore", "numpy", "prometheus_client"} & loaded("import app")
@@ -231,6 +233,7 @@ def writes(module: str) -> Iterator[tuple[int, str, set[str]]]:
             yield node.lineno, ast.unparse(node), around.get(id(node), set())
 
 
+@pytest.mark.slow
 def test_objects_are_complete_when_they_are_constructed() -> None:
     """What an object needs is passed to its constructor: nobody completes it later, and no constructor completes another object."""
     wrong = []

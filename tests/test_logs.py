@@ -57,6 +57,7 @@ def test_two_handlers_get_the_same_lines() -> None:
         assert sparing.filter(said) == sparing.filter(said) == (number < MAX_REPEATS)
 
 
+@pytest.mark.server
 def test_a_log_file_has_the_lines_with_their_times_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "vinylvault.log"
     with Vault(tmp_path / "vault", trusted=("http://127.0.0.1:9",), VINYL_VAULT_LOG_FILE=str(path)) as vault:
@@ -68,6 +69,7 @@ def test_a_log_file_has_the_lines_with_their_times_and_is_private(tmp_path: Path
         assert "origins trusted" in vault.log.read_text()
 
 
+@pytest.mark.server
 def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_message(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault", VINYL_VAULT_LOG_FILE="/proc/nothing/a.log")
     done = subprocess.run(

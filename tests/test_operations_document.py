@@ -90,10 +90,12 @@ def missing(found: Iterator[tuple[str, str]], shape: str) -> str:
     return "\n".join(f"{shape.format(words)}   <- {where}" for where, words in found if words.lower() not in PLAIN.lower())
 
 
+@pytest.mark.slow
 def test_every_log_event_has_a_line() -> None:
     assert missing(log_events(), "| `{}` | what it means | what to do |") == ""
 
 
+@pytest.mark.slow
 def test_every_error_has_a_line() -> None:
     assert missing(error_classes(), "| `{}` | what it means | what to do |") == ""
 
@@ -126,6 +128,7 @@ def test_the_words_of_an_event_are_those_before_its_facts(message: str, words: s
     assert event(message) == words
 
 
+@pytest.mark.slow
 def test_no_log_message_could_show_a_secret() -> None:
     """By its name: a fact called like a secret is one. What stands in addresses is cut by the formatter."""
     wrong = [

@@ -50,6 +50,7 @@ def test_an_account_logs_in_and_is_known_by_its_token(accounts: Accounts, ida: A
 
 
 @pytest.mark.parametrize("name", ["ida", "IDA", " Ida ", "\N{FULLWIDTH LATIN CAPITAL LETTER I}da"])
+@pytest.mark.slow
 def test_a_name_is_the_same_however_it_is_typed(accounts: Accounts, ida: Account, name: str) -> None:
     assert accounts.account_for_session(accounts.login(name, PASSWORD, HOME)) == ida
     with pytest.raises(AccountRejected, match="has an account already"):
@@ -83,6 +84,7 @@ def test_what_cannot_be_an_account_is_refused(accounts: Accounts, name: str, pas
     assert accounts.accounts() == []
 
 
+@pytest.mark.slow
 def test_neither_passwords_nor_tokens_nor_the_code_are_in_a_log(
     accounts: Accounts, ida: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,6 +108,7 @@ def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Ac
     assert token.encode() not in held
 
 
+@pytest.mark.slow
 def test_a_new_password_ends_all_sessions(accounts: Accounts, ida: Account) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     accounts.set_password("ida", "another one 45")
@@ -184,6 +187,7 @@ def test_sessions_that_are_over_are_forgotten(
 # Tries
 
 
+@pytest.mark.slow
 def test_five_wrong_tries_then_a_pause_of_fifteen_minutes(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     told = [str(refused(accounts)) for _ in range(5)]
     assert told == [
@@ -206,6 +210,7 @@ def test_the_facts_of_a_refusal_are_there_as_numbers(accounts: Accounts, ida: Ac
     assert (failed.tries_left, failed.retry_after_s) == (4, None)
 
 
+@pytest.mark.slow
 def test_the_right_password_forgives_the_wrong_ones(accounts: Accounts, ida: Account) -> None:
     for _ in range(4):
         refused(accounts)
@@ -213,18 +218,21 @@ def test_the_right_password_forgives_the_wrong_ones(accounts: Accounts, ida: Acc
     assert refused(accounts).tries_left == 4
 
 
+@pytest.mark.slow
 def test_one_address_does_not_lock_out_another(accounts: Accounts, ida: Account) -> None:
     for _ in range(6):
         refused(accounts)
     assert accounts.login("Ida", PASSWORD, "192.168.1.21")
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_there_is_answered_like_one_that_is(accounts: Accounts, ida: Account) -> None:
     known = [refused(accounts, "Ida") for _ in range(6)]
     unknown = [refused(accounts, "Bob") for _ in range(6)]
     assert [(e.reason, e.tries_left) for e in known] == [(e.reason, e.tries_left) for e in unknown]
 
 
+@pytest.mark.slow
 def test_the_addresses_of_one_ipv6_host_count_together(accounts: Accounts, ida: Account) -> None:
     left = [refused(accounts, address=f"2001:db8::{n}").tries_left for n in range(4)]
     assert left == [4, 3, 2, 1]
@@ -233,6 +241,7 @@ def test_the_addresses_of_one_ipv6_host_count_together(accounts: Accounts, ida: 
     assert refused(accounts, address=HOME).tries_left == 3
 
 
+@pytest.mark.slow
 def test_a_pause_survives_a_restart(accounts: Accounts, ida: Account, clock: FakeClock, tmp_path: Path) -> None:
     for _ in range(5):
         refused(accounts)
@@ -241,6 +250,7 @@ def test_a_pause_survives_a_restart(accounts: Accounts, ida: Account, clock: Fak
     again.close()
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_does_not_pause_for_years(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     for _ in range(5):
         refused(accounts)
@@ -250,6 +260,7 @@ def test_a_clock_that_is_set_back_does_not_pause_for_years(accounts: Accounts, i
     assert accounts.login("Ida", PASSWORD, HOME)
 
 
+@pytest.mark.slow
 def test_tries_at_the_same_moment_are_no_more_than_five(accounts: Accounts, ida: Account) -> None:
     barrier = threading.Barrier(8)
     told: list[str] = []
@@ -337,6 +348,7 @@ def test_nobody_claims_a_machine_that_has_its_operator(accounts: Accounts) -> No
     assert [account.name for account in accounts.accounts()] == ["Ida"]
 
 
+@pytest.mark.slow
 def test_an_owner_is_not_the_operator(accounts: Accounts) -> None:
     accounts.add("Ola", PASSWORD, "owner")
     assert not accounts.has_operator()

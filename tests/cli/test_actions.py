@@ -164,6 +164,7 @@ def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None
         (["--action", "status", "--database", "/etc/hostname"], "neither a catalog.db nor a folder"),
     ],
 )
+@pytest.mark.slow
 def test_bad_arguments_are_said_in_words(tmp_path: Path, arguments: list[str], says: str) -> None:
     done = command(environment(tmp_path / "vault"), *arguments)
     assert done.status == 2
@@ -189,6 +190,7 @@ def test_another_vault_is_named_by_its_folders(stopped: tuple[dict[str, str], li
     )
 
 
+@pytest.mark.slow
 def test_preload_without_a_service_fetches_by_itself_and_cleanup_says_what_it_freed(
     stopped: tuple[dict[str, str], list[str]], origin: Origin
 ) -> None:
@@ -299,6 +301,7 @@ def test_names_of_strangers_cannot_write_to_the_terminal(stopped: tuple[dict[str
     assert "\x07" not in said.out
 
 
+@pytest.mark.slow
 def test_selftest_tries_the_whole_way_and_leaves_the_vault_alone(tmp_path: Path) -> None:
     said = operate(environment(tmp_path / "vault"), "selftest")
     assert said.status == 0, said.out

@@ -148,6 +148,7 @@ def test_a_restart_causes_no_request(tmp_path: Path, origin: Origin) -> None:
         assert covers.cache.get_cache_stats().fetches == 5
 
 
+@pytest.mark.slow
 def test_a_lost_index_costs_one_look_at_each_origin_and_no_new_address(tmp_path: Path, origin: Origin) -> None:
     """The second fetch had no variant to make, which ended in an error of the decoder and a cover that counted as failed."""
     url = origin.put("/a.jpg", jpeg(700, 700, RED))
@@ -165,6 +166,7 @@ def test_a_lost_index_costs_one_look_at_each_origin_and_no_new_address(tmp_path:
     assert origin.count() == 2
 
 
+@pytest.mark.slow
 def test_a_picture_that_changed_while_the_index_was_lost_gets_a_new_address(tmp_path: Path, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg(700, 700, RED))
     with covers_at(tmp_path, origin) as covers:
@@ -761,6 +763,7 @@ def environment(origin: Origin, **more: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_documented_script_runs_as_written(tmp_path: Path, origin: Origin) -> None:
     url = origin.put("/a.jpg", jpeg())
     done = subprocess.run(
@@ -838,6 +841,7 @@ class Script:
         return str(out).strip()
 
 
+@pytest.mark.slow
 def test_two_processes_that_want_one_cold_cover_cause_one_request(tmp_path: Path, origin: Origin) -> None:
     gate = threading.Event()
     url = origin.put("/a.jpg", jpeg(), gate=gate)
@@ -853,6 +857,7 @@ def test_two_processes_that_want_one_cold_cover_cause_one_request(tmp_path: Path
     assert origin.count() == 1
 
 
+@pytest.mark.slow
 def test_when_the_fetching_process_is_killed_another_one_takes_over(tmp_path: Path, origin: Origin) -> None:
     """The lease of the killed process outlasted the wait of the other one, which returned nothing."""
     gate = threading.Event()

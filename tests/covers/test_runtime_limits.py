@@ -36,6 +36,7 @@ def test_a_lower_budget_evicts_at_once_and_holds_after_a_restart(inside: Inside)
     again.close()
 
 
+@pytest.mark.slow
 def test_a_change_in_another_process_holds_here_soon(inside: Inside, origin: Origin) -> None:
     fill(inside, 30, 100_000)
     other = open_services(inside.services.settings)
@@ -69,6 +70,7 @@ def test_an_impossible_budget_is_refused_and_changes_nothing(inside: Inside, val
     assert limits() == before
 
 
+@pytest.mark.slow
 def test_while_paused_nothing_is_fetched_and_afterwards_all_of_it_over_processes_and_restarts(
     origin: Origin, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_handwritten_limit_that_is_not_a_number_is_ignored(inside: Inside) -> 
     assert limits() == limits.default
 
 
+@pytest.mark.slow
 def test_all_that_is_missing_is_queued_as_one_batch_with_progress(inside: Inside, origin: Origin) -> None:
     covers = inside.services.covers
     inside.services.limits.pause()

@@ -68,6 +68,7 @@ def test_a_second_process_does_not_remove_the_write_ahead_log(tmp_path: Path) ->
     database.close()
 
 
+@pytest.mark.slow
 def test_closing_does_not_close_what_other_threads_are_reading(tmp_path: Path) -> None:
     """Closing a connection under a running statement crashed the process, when a thread was still busy at the stop."""
     done = subprocess.run(
@@ -404,6 +405,7 @@ def test_without_room_for_the_copy_there_is_no_migration(tmp_path: Path) -> None
     new.close()
 
 
+@pytest.mark.slow
 def test_two_processes_that_migrate_at_once_keep_one_copy_of_the_old_file(tmp_path: Path) -> None:
     old = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with old.write() as conn:

@@ -61,6 +61,7 @@ print(f"File cached at: {{cached_path}}")
     assert path.name.endswith(".nii.gz")
 
 
+@pytest.mark.slow
 def test_the_advanced_snippet(run: Run, origin: Origin) -> None:
     url, volume = serve(origin, "/a.bin", b"x" * 1000)
     script = f"""
@@ -154,6 +155,7 @@ print(cache.get_stats()["max_size_mb"], cache.get_stats()["default_ttl_hours"])
     assert "secret" not in said.replace("http.server", "")
 
 
+@pytest.mark.slow
 def test_the_controls_snippet(run: Run, origin: Origin) -> None:
     serve(origin, "/x.bin", b"x" * 50)
     said = run("""

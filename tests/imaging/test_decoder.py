@@ -240,6 +240,7 @@ def test_the_decoder_can_be_started_in_any_folder(decoder, tmp_path, monkeypatch
     decoder.render(COVER, PAIR)
 
 
+@pytest.mark.slow
 def test_an_image_that_takes_too_long_is_ended_by_the_clock(start):
     decoder = start(wall_s=2.0)  # the small one has the same time, also on a busy machine
     with pytest.raises(DecoderFailed, match=r"more than 2 s"):
@@ -313,6 +314,7 @@ def test_a_worker_that_dies_before_it_has_the_image_costs_nothing(decoder):
     killer.join()
 
 
+@pytest.mark.slow
 def test_a_fork_server_that_dies_takes_its_worker_along_and_is_replaced(decoder):
     busy = InThread(decoder)
     nursery, worker = decoder.processes()
@@ -324,6 +326,7 @@ def test_a_fork_server_that_dies_takes_its_worker_along_and_is_replaced(decoder)
     assert decoder.processes()[0] != nursery
 
 
+@pytest.mark.slow
 def test_idle_processes_exit(start):
     for idle_s in (0.5, 2.0, 8.0):  # a loaded machine gets more time: what counts is that it is less than another idle time
         decoder = start(idle_s=idle_s)
@@ -341,6 +344,7 @@ def test_idle_processes_exit(start):
     assert set(decoder.processes()).isdisjoint(pids)
 
 
+@pytest.mark.slow
 def test_an_idle_child_that_exited_is_replaced_without_close_idle(start):
     decoder = start(idle_s=0.2)
     for _ in range(2):
@@ -422,6 +426,7 @@ def test_after_a_fork_each_process_has_its_own_child(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_failures_leak_no_descriptors(decoder):
     decoder.render(COVER, PAIR)
     gc.collect()  # objects of earlier tests would be closed in the middle

@@ -111,6 +111,7 @@ def test_every_hostile_image_ends_as_in_its_manifest(decoder):
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_every_unusual_image_looks_as_in_its_manifest(decoder):
     folder, wrong, rows = corpus("unusual"), [], manifest("unusual/MANIFEST.csv")
     for row in rows:

@@ -90,6 +90,7 @@ def test_the_benchmark_pair_is_the_default_recipe():
     assert imaging.render_pair(body) == (made["detail"], made["thumbnails"])
 
 
+@pytest.mark.slow
 def test_a_jpeg_is_decoded_small_and_still_sharp():
     picture = Image.effect_mandelbrot((1200, 1200), (-2, -1.5, 1, 1.5), 60).convert("RGB")
     for recipe in ("fast", "quality"):
@@ -440,6 +441,7 @@ def test_the_web_process_never_imports_pillow():
 # --- placeholders
 
 
+@pytest.mark.slow
 def test_the_committed_placeholders_are_up_to_date(tmp_path):
     command = [sys.executable, "-m", "image_cache.imaging.placeholders", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -43,6 +43,7 @@ def test_a_stream_gets_its_thumbnail_from_a_video(video: Path, tmp_path: Path) -
     manager.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_a_video_is_rejected(video: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video", encoding="utf-8")

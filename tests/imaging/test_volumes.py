@@ -55,6 +55,7 @@ def test_the_corpus_is_as_its_manifest_says(row: dict[str, str]) -> None:
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_a_file_of_several_gzip_members_shows_what_one_shows() -> None:
     folder, previewer = corpus("nifti"), Previewer()
     one = previewer.preview(folder / "example4d.nii.gz", "a.nii.gz", "1")
@@ -166,6 +167,7 @@ def test_a_file_that_blocks_ends_in_time(tmp_path: Path) -> None:
         Previewer().preview(path, "x.nii", "x")
 
 
+@pytest.mark.slow
 def test_the_page_of_a_volume_shows_facts_and_slices_and_a_broken_one_says_why(origin: Origin, tmp_path: Path) -> None:
     good, _ = serve(origin, "/good.nii", nifti((8, 8, 8), bytes(range(256)) * 4))
     bad, _ = serve(origin, "/bad.nii", nifti((8, 8, 8)))

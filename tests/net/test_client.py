@@ -735,6 +735,7 @@ def test_dns_and_tls_failures_are_retried_soon_because_the_clock_may_be_wrong(ki
     assert max(delays(OriginUnavailable("u", "no", kind=kind))) == 300.0
 
 
+@pytest.mark.slow
 def test_a_large_body_may_take_long_if_it_is_fast_enough(origin: Origin, fetcher: HttpClient) -> None:
     """A gigabyte over a slow connection has no total deadline, only a minimum speed."""
     pace = MinimumSpeed(bytes_per_s=2000, window_s=0.5)

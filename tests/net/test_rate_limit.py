@@ -156,6 +156,7 @@ def ask(path: Path, are_ready: Any, found: Any) -> None:
     found.put((first, until, count))
 
 
+@pytest.mark.slow
 def test_processes_and_threads_together_never_exceed_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     CatalogDatabase(path).close()

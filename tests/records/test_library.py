@@ -380,6 +380,7 @@ def test_no_record_comes_twice_in_twenty_when_there_are_enough(library: Library,
     assert set(picks) == set(range(1, count + 1))
 
 
+@pytest.mark.slow
 def test_random_favours_none(library: Library) -> None:
     fill(library, *(row(f"T{n}") for n in range(40)))
     counts = Counter(library.random().id for _ in range(4000))  # type: ignore[union-attr]
@@ -393,6 +394,7 @@ def test_random_leaves_out_what_it_is_told_to(library: Library) -> None:
     assert library.random(exclude=[1, 2, 3]) is not None
 
 
+@pytest.mark.slow
 def test_random_favours_what_was_not_played_for_long(library: Library, clock: FakeClock) -> None:
     """By weight: never played 1, a year ago .8, just now .05. Also beyond the number up to which all are looked through."""
     fill(library, *(row(f"T{n}") for n in range(900)))

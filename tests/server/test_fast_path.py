@@ -174,6 +174,7 @@ def test_clients_that_do_not_read_block_no_others(warm: tuple[Vault, str]) -> No
             client.close()
 
 
+@pytest.mark.server
 def test_the_access_log_has_these_requests_too(tmp_path: Path, origin: Origin) -> None:
     with Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_DEBUG="true") as vault:
         vault.import_albums([{"artist": "A", "title": "B", "cover_url": origin.put("/a.jpg", jpeg(300, 300))}])

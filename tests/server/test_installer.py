@@ -99,6 +99,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         assert command in text
 
 
+@pytest.mark.slow
 def test_shellcheck_finds_nothing() -> None:
     program = shutil.which("shellcheck")
     if program is None:

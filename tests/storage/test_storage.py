@@ -180,6 +180,7 @@ def test_the_check_is_a_command(tmp_path: Path, s3: S3Server) -> None:
         assert (done.exit_code, "MISSING" in done.output) == (1, True)
 
 
+@pytest.mark.server
 def test_an_unreachable_store_fails_soon_and_works_again_once_it_is_back(tmp_path: Path) -> None:
     with S3Server(tmp_path / "s3") as server:
         storage = StorageFactory.create_backend("s3", **server.options)

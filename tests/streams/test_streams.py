@@ -249,6 +249,7 @@ def test_a_format_that_is_not_offered_is_refused_although_it_could_be_read(manag
         manager.upload_stream_image("evening", photo(format_="AVIF"), "a.avif")
 
 
+@pytest.mark.slow
 def test_a_photograph_stands_upright_and_says_nothing_about_where_it_was_taken(manager: StreamImageManager) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -109,6 +109,7 @@ def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(
     assert not tasks.cancel(task_id)
 
 
+@pytest.mark.slow
 def test_a_cancel_ends_a_pause(make: Callable[..., TaskRunner]) -> None:
     def sleepy(task: Task) -> dict[str, Any]:
         task.pause(3600, "Discogs asks for a pause.")

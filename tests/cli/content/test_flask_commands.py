@@ -117,6 +117,7 @@ def test_an_export_that_cannot_be_says_why(inside: Inside, tmp_path: Path, name:
     assert not (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 def test_an_account_is_added_with_a_password_from_standard_input(inside: Inside) -> None:
     done = run(inside, "users", "add", "Vera", "--role", "operator", stdin=f"{PASSWORD}\n")
     assert (done.exit_code, done.stdout) == (0, "Vera is now an operator.\n")
@@ -149,6 +150,7 @@ def test_an_unknown_role_or_none_is_a_mistake_in_the_command(inside: Inside) -> 
     assert run(inside, "users", "add", "Vera", stdin=PASSWORD).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_new_password_ends_the_sessions(inside: Inside) -> None:
     browser = inside.logged_in()
     done = run(inside, "users", "password", "vera", stdin="another horse\r\n")

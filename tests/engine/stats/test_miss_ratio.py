@@ -71,6 +71,7 @@ def followed(uses: Sequence[Key]) -> ReuseState:
 
 
 @pytest.mark.parametrize(("count", "skew", "most_wrong"), [(500, 0.8, 0.01), (40_000, 0.9, 0.03), (40_000, 0.5, 0.03)])
+@pytest.mark.slow
 def test_the_sampled_curve_is_within_a_few_points_of_an_exact_simulation(count: int, skew: float, most_wrong: float) -> None:
     """500 keys are all sampled, so that only the width of a slot matters; of 40,000 one in seven is sampled."""
     uses = skewed(keys(count), 60_000, random.Random(3), skew)
@@ -91,6 +92,7 @@ def test_a_scan_of_more_than_fits_has_its_cliff_where_it_belongs() -> None:
     assert state.hit_rate(int(whole * 1.15)) == pytest.approx(2 / 3, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_state_stays_small_whatever_is_used() -> None:
     uses = ReuseSampler()
     state = ReuseState()

@@ -375,6 +375,7 @@ def test_the_rows_of_records_that_are_gone_go(vault: Inside, origin: Origin) -> 
     assert vault.services.artwork.appearances.digests(ids) == {}
 
 
+@pytest.mark.slow
 def test_a_lost_index_is_looked_at_anew(tmp_path: Path, origin: Origin) -> None:
     url = origin.put("/1.png", encoded(sleeve(WHITE, RED), "PNG"))
     with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:

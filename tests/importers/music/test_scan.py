@@ -98,6 +98,7 @@ def outcome(found: dict[str, Any], *names: str) -> tuple[int, ...]:
 # What files become
 
 
+@pytest.mark.slow
 def test_five_thousand_tagged_files_are_all_found_and_a_second_scan_reads_only_what_changed(shelf: Shelf, root: Path) -> None:
     collection(root, albums=500, tracks=10)
     first = shelf.scan()
@@ -225,6 +226,7 @@ def test_names_that_are_no_utf_8_and_markup_in_tags_are_text(shelf: Shelf, root:
     assert shelf.images.fetch(album.cover_url or "").body == PICTURE
 
 
+@pytest.mark.slow
 def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: Shelf, root: Path) -> None:
     model = song(root / "loose.mp3")
     heap = root / "Downloads"
@@ -252,6 +254,7 @@ def test_broken_files_are_named_and_the_others_go_in(shelf: Shelf, root: Path) -
     assert [track.title for track in shelf.album("The Name").tracks] == ["Song 1", "Song 2", "Cut"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_collection(shelf: Shelf, root: Path) -> None:
     """The same scan over five times as many files holds no more, and a heap of untagged files costs its names only."""
     model = root / "model.mp3"

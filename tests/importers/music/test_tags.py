@@ -148,6 +148,7 @@ def test_a_malformed_picture_does_not_spoil_the_rest_of_the_tag(reader: TagReade
 
 
 @pytest.mark.parametrize(("suffix", "size_mb"), [(".mp3", 50), (".m4a", 11), (".flac", 11), (".ogg", 11)])
+@pytest.mark.slow
 def test_a_picture_of_50_mb_is_passed_over_and_the_tag_is_read(
     reader: TagReader, tmp_path: Path, suffix: str, size_mb: int
 ) -> None:
@@ -195,6 +196,7 @@ def test_hostile_files_are_refused_one_by_one_and_the_others_are_read(reader: Ta
             assert picture_of(reader, path) is None
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_left_and_the_next_one_is_read(tmp_path: Path) -> None:
     """A tag of a million small frames is copied once for each of them."""
     slow = song(tmp_path / "slow.mp3", body=id3(frame(b"XXXX", b"x") * 500_000) + music.mp3())

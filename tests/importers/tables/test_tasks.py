@@ -107,6 +107,7 @@ def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -
     assert (gone.state, gone.message) == ("failed", "stock.csv: No such file or directory.")
 
 
+@pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
     path, count = kept(inside, rows(8000)), 8000
     catalog = inside.services.catalog
@@ -265,6 +266,7 @@ def test_a_folder_that_is_not_there_or_cannot_be_written_is_no_trouble(tmp_path:
     assert "table not put away" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_table_that_somebody_puts_there_comes_in_by_itself(tmp_path: Path) -> None:
     with Inside(tmp_path / "vault", settled=False) as inside:
         folder = inside.services.settings.imports_dir
@@ -370,6 +372,7 @@ def test_a_close_does_not_wait_for_the_sleeve_that_is_drawn(drawn: DrawnCovers) 
     assert len(ended) == 1
 
 
+@pytest.mark.slow
 def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path) -> None:
     with Inside(tmp_path / "vault") as inside:
         own = inside.album(title="Mine")

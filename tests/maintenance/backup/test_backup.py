@@ -170,6 +170,7 @@ def test_no_session_outlives_a_restore(archive: Path, settings: Settings, new_ca
     assert rows_of(new_card, but=())["sessions"] == []
 
 
+@pytest.mark.slow
 def test_secrets_go_along_only_when_they_are_asked_for(
     settings: Settings, origin: Origin, tmp_path: Path, new_card: Settings
 ) -> None:
@@ -250,6 +251,7 @@ def test_with_full_the_cache_comes_along_and_nothing_is_fetched_again(
     assert origin.count() == asked
 
 
+@pytest.mark.slow
 def test_originals_may_lie_on_a_disk_of_their_own(good: Path, small: Settings, model: Settings, tmp_path: Path) -> None:
     """Nothing can be renamed from one file system to another."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -317,6 +319,7 @@ def test_large_files_come_back_by_themselves(settings: Settings, new_card: Setti
 # --- while the vault is used
 
 
+@pytest.mark.slow
 def test_a_backup_while_everybody_is_busy_is_of_one_moment(
     settings: Settings, new_card: Settings, origin: Origin, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_broken_database_is_one_check_and_leaves_the_others(
     assert others == set()
 
 
+@pytest.mark.slow
 def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Path) -> None:
     import sqlite3
 

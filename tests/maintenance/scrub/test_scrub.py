@@ -97,6 +97,7 @@ def is_served(services: Services, digest: str, variant: str = "thumbnails") -> b
 # --- what is well
 
 
+@pytest.mark.slow
 def test_a_vault_that_is_well_is_looked_at_whole(services: Services) -> None:
     seen: list[float] = []
     report = services.scrub.run(progress=lambda report: seen.append(report.done))
@@ -108,6 +109,7 @@ def test_a_vault_that_is_well_is_looked_at_whole(services: Services) -> None:
     assert seen == sorted(seen)
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing_and_tells_the_same_again(services: Services, settings: Settings) -> None:
     digests = covers_of(services)
     flip(path_of(services, digests[0]))
@@ -240,6 +242,7 @@ def test_a_jpeg_twin_is_made_from_its_picture(services: Services) -> None:
     assert twin.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_file_without_a_row_gets_it_back_or_goes(services: Services) -> None:
     known, unknown = Key("covers", "thumbnails-2x", covers_of(services)[0]), key("nobody asked for this")
     picture = services.covers.get(covers_of(services)[1], "thumbnails") or b""
@@ -381,6 +384,7 @@ def test_what_is_left_of_a_deleted_image_goes(services: Services) -> None:
 # --- large files
 
 
+@pytest.mark.slow
 def test_a_bad_large_file_is_not_handed_out_and_fetched_again(services: Services, origin: Origin) -> None:
     url, _ = serve(origin, "/brain.bin", b"x" * 100_000)
     other, _ = serve(origin, "/heart.bin", b"y" * 100_000)
@@ -457,6 +461,7 @@ def test_one_repair_at_a_time(services: Services) -> None:
     services.scrub.run(repair=True, throttle=second)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_whatever_is_kept(services: Services) -> None:
     dead = Decoder(64 << 20)
     dead.close()
