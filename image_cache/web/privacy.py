@@ -5,6 +5,10 @@ What is not known to be public is hidden. Notes are shown to visitors if the ope
 
 import dataclasses
 import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from flask import g
 
 from image_cache.errors import OriginDenied
 from image_cache.models import Album
@@ -21,7 +25,7 @@ _PRICE = re.compile(
 
 def for_viewer(album: Album) -> Album:
     """Return the record as this viewer may see it."""
-    if may_change() or services().settings.PUBLIC_NOTES:
+    if _sees_everything() or services().settings.PUBLIC_NOTES:
         return album
     notes = "\n".join(line for line in album.notes.splitlines() if not _PRICE.search(line))
     return dataclasses.replace(album, own_notes="", notes=notes)
@@ -29,8 +33,27 @@ def for_viewer(album: Album) -> Album:
 
 def source_for_viewer(url: str | None) -> str:
     """Return the URL of a cover for owners; for visitors only one of the public internet, without its query, which may be signed."""
-    if not url or may_change():
-        return url or ""
+    return url or "" if not url or _sees_everything() else _public_part(url)
+
+
+def sources_for_viewer() -> Callable[[str], str]:
+    """Return a function that does what `source_for_viewer` does, for pages that show many covers."""
+    return _whole if _sees_everything() else _public_part
+
+
+def _sees_everything() -> bool:
+    if "sees_everything" not in g:  # a wall asks for each of its covers
+        g.sees_everything = may_change()
+    return bool(g.sees_everything)
+
+
+@lru_cache(maxsize=4096)
+def _whole(url: str) -> str:
+    return url
+
+
+@lru_cache(maxsize=4096)
+def _public_part(url: str) -> str:
     try:
         host = parse_url(url).peer.host
     except OriginDenied:  # a path of the music disk, or anything else that is no web address

@@ -97,8 +97,10 @@ def test_every_hostile_image_ends_as_in_its_manifest(decoder):
             peak_mb = max(peak_mb, memory_mb(worker, "VmHWM"))
         slowest = max(slowest, (wall, row["file"]))
         totals[f"{row['expected']}: {got}"] += 1
-        if row["expected"] not in (got, "either"):
-            wrong.append(f"{row['file']}: {got} instead of {row['expected']}")
+        # A JPEG that lacks nothing but its end marker is shown, as browsers do: docs/decisions/0021.
+        expected = "decodes" if row["file"] == "jpeg_no_eoi.jpg" else row["expected"]
+        if expected not in (got, "either"):
+            wrong.append(f"{row['file']}: {got} instead of {expected}")
     grown_mb = memory_mb("self") - rss_mb
     print(f"\nhostile {sum(totals.values())}: " + ", ".join(f"{name} {n}" for name, n in sorted(totals.items())))
     print(f"slowest {slowest[0]:.2f} s {slowest[1]}; most CPU {dearest[0]:.2f} s {dearest[1]}; peak of a worker {peak_mb:.0f} MB")

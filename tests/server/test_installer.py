@@ -72,7 +72,7 @@ def test_invalid_arguments_are_refused_before_anything_is_done(tmp_path: Path) -
     cases = {
         ("frobnicate",): "there is no command frobnicate.",
         ("--frobnicate",): "there is no option --frobnicate.",
-        ("--extra", "moon"): "there is no extra moon; there are s3 nifti metrics.",
+        ("--extra", "moon"): "there is no extra moon; there are s3 nifti metrics heif.",
         ("--port", "99999"): "99999 is no port.",
         ("--port",): "the last option lacks its value.",
         ("--wheelhouse", "/nowhere"): "there is no folder /nowhere.",

@@ -13,6 +13,7 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
+from image_cache.web.privacy import sources_for_viewer
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
@@ -82,11 +83,11 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `url` is the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
+    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
     """
 
     album: Album
-    url: str | None
+    source: str
     cover: Cover
     tab: Group | None
     eager: bool
@@ -103,7 +104,7 @@ def tiles(
     eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
-    blinking = 0
+    blinking, source = 0, sources_for_viewer()
     result = []
     for index, album in enumerate(albums):
         url = album.picture
@@ -113,7 +114,7 @@ def tiles(
         result.append(
             Tile(
                 album=album,
-                url=url,
+                source=source(url) if url else "",
                 cover=cover,
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,

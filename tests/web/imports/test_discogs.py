@@ -112,12 +112,12 @@ def test_what_left_the_collection_and_what_was_refused_is_listed(
 ) -> None:
     connect(inside.services)
     sync(inside.services)
-    discogs.control(remove=[3], change={"7": {"basic_information": {"title": ""}}})
+    discogs.control(remove=[3], change={"7": {"basic_information": {"title": "", "artists": []}}})
     sync(inside.services)
     page = operator.get(HERE).text
     assert "1 left the collection" in page
     assert "Record 00003" in page
-    assert "release 100008 has no title" in page
+    assert "release 100008 has neither artist nor title" in page
     gone = next(album for album in albums(inside.services) if album.gone_at)
     assert "Left the collection at Discogs" in operator.get(f"/album/{gone.id}").text
 

@@ -189,18 +189,18 @@ def test_notes_that_are_too_long_are_refused_and_stay_typed(inside: Inside) -> N
     assert inside.services.library.album(record).own_notes == "before"  # type: ignore[union-attr]
 
 
-def test_guests_read_notes_and_write_none(inside: Inside) -> None:
+def test_guests_neither_read_nor_write_notes(inside: Inside) -> None:
     record = inside.album()
     inside.account()
-    inside.services.library.write_notes(record, "For everybody")
+    inside.services.library.write_notes(record, "For the household")
     guest = inside.stranger()
     page = guest.get(f"/album/{record}?notes=1").text
-    assert "For everybody" in page
+    assert "For the household" not in page
     assert "<textarea" not in page
     assert ">Notes</a>" not in page
     answer = guest.post(f"/album/{record}/notes", data={"own_notes": "mine", "csrf_token": form_token(guest)})
     assert answer.status_code == 401
-    assert inside.services.library.album(record).own_notes == "For everybody"  # type: ignore[union-attr]
+    assert inside.services.library.album(record).own_notes == "For the household"  # type: ignore[union-attr]
     assert send(inside.logged_in_again(), "/album/999/notes", own_notes="x").status_code == 404
 
 
