@@ -20,7 +20,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.imaging.color import Colour, packed
 from image_cache.importers.artwork.similar_covers import groups
-from image_cache.models import AlbumQuery, AlbumRow, Track
+from image_cache.models import AlbumQuery, ImportRow, Track
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.colours import colour_place
 from image_cache.records.library import Library
@@ -64,12 +64,12 @@ def word(rng: random.Random) -> str:
     return "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 4)))
 
 
-def rows(count: int) -> Iterator[AlbumRow]:
+def rows(count: int) -> Iterator[ImportRow]:
     rng = random.Random(33)
     for number in range(count):
         # Five albums have the word that is searched for, at any size: the same hits out of a larger heap.
         title = "needle" if number % (count // 5) == 0 else word(rng)
-        yield AlbumRow(
+        yield ImportRow(
             line=number + 2,
             title=f"{title} {word(rng)}".title(),
             artist=f"{word(rng)} {word(rng)}".title(),

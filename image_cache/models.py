@@ -152,7 +152,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class AlbumRow:
+class ImportRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
     If `source_id` is "", the library derives a stable id from the row. `line` is the row of a spreadsheet, the line of a JSON file.

@@ -196,7 +196,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
-        PeriodicJob("tasks", TASKS_S, tasks.run_maintenance, first_s=1.0),
+        PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
         tables.periodic_job(),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
@@ -276,4 +276,4 @@ def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
     """Return a number that keeps changing while any process serves images or loads one."""
     engines = (covers.cache, streams.cache.engine)
     requests = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    return hash((requests, *covers.cache.index.activity()))
+    return hash((requests, *covers.cache.index.change_marker()))

@@ -28,7 +28,7 @@ class AppearanceJob:
     def run(self, run_s: float = RUN_S) -> int:
         """Analyse what is open, for at most `run_s`; returns how many. Raises `DatabaseError`."""
         end, done = time.monotonic() + run_s, 0
-        while time.monotonic() < end and (digests := self.rows.open(AT_A_TIME)):
+        while time.monotonic() < end and (digests := self.rows.unanalysed(AT_A_TIME)):
             found: list[Appearance] = []
             for digest in digests:
                 found.append(self._analyse(digest))

@@ -14,7 +14,7 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.covers.runtime_limits import default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.states import BASE_VARIANTS
-from image_cache.covers.store import CacheLimits, CoverStore
+from image_cache.covers.store import CacheLimits, CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
@@ -100,7 +100,7 @@ def open_covers(
     return CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
 
 
-def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverStore:
+def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverContext:
     index = cache.index
     registry = ImageRegistry(index.database)
     jobs = JobQueue(
@@ -115,7 +115,7 @@ def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], 
     spec = ";".join(v.spec for v in variants if v.name in BASE_VARIANTS)
     digests = CoverDigests(index, registry, spec, settings.covers_dir / "names.json")
     digests.open()
-    return CoverStore(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
+    return CoverContext(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
 
 
 def _complete_if_empty(cache: Cache) -> None:

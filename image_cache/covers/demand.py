@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from image_cache.covers.states import KnownImages, wants_of
-from image_cache.covers.store import CoverStore, chunks
+from image_cache.covers.store import CoverContext, chunks
 from image_cache.db.database import DatabaseError
 from image_cache.engine.jobs import VISIBLE, LoadRequest
 from image_cache.engine.registry import ImageRecord
@@ -20,7 +20,7 @@ MAX_RECENT = 4096
 class DemandQueue:
     """Enqueues loads and wakes the workers. Thread-safe: what it remembers of recent requests is a hint and needs no lock."""
 
-    def __init__(self, store: CoverStore, wake: Callable[[], None]) -> None:
+    def __init__(self, store: CoverContext, wake: Callable[[], None]) -> None:
         self._store = store
         self._wake = wake
         self._requested_at: dict[tuple[str, str], float] = {}  # (digest, variant) -> monotonic time

@@ -10,7 +10,7 @@ from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.identity import identify
 from image_cache.covers.local_sources import LocalSources
 from image_cache.covers.states import SETTLED_FRESH_S, is_stale, missing_variants
-from image_cache.covers.store import CoverStore
+from image_cache.covers.store import CoverContext
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job
 from image_cache.engine.key import Key
@@ -36,7 +36,7 @@ class CoverLoader:
 
     def __init__(
         self,
-        store: CoverStore,
+        store: CoverContext,
         fetcher: LocalSources,
         decoder: Decoder,
         *,

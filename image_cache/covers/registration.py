@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.identity import Identity, identify
-from image_cache.covers.store import CoverStore, chunks
+from image_cache.covers.store import CoverContext, chunks
 from image_cache.db.database import DatabaseError
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import OriginDenied
@@ -26,7 +26,7 @@ class ResolvedUrls:
 class CoverRegistry:
     """Registers URLs. Thread-safe and process-safe."""
 
-    def __init__(self, store: CoverStore) -> None:
+    def __init__(self, store: CoverContext) -> None:
         self._store = store
 
     def resolve(self, urls: Iterable[str | None]) -> ResolvedUrls:

@@ -16,7 +16,7 @@ from image_cache.covers.loader import CoverLoader
 from image_cache.covers.registration import CoverRegistry
 from image_cache.covers.states import cover_of, is_resting, wants_of
 from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
-from image_cache.covers.store import CoverStore
+from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.jobs import PAGE, WARM, LoadRequest
@@ -40,7 +40,7 @@ class ImageCache:
     """
 
     def __init__(
-        self, store: CoverStore, loader: CoverLoader, decoder: Decoder, *, wake: Callable[[], None] = lambda: None
+        self, store: CoverContext, loader: CoverLoader, decoder: Decoder, *, wake: Callable[[], None] = lambda: None
     ) -> None:
         self.cache = store.cache
         self.registry = store.registry

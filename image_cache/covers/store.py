@@ -28,7 +28,7 @@ class CacheLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class CoverStore:
+class CoverContext:
     """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock."""
 
     cache: Cache

@@ -22,7 +22,7 @@ class AppearanceTable:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def open(self, count: int) -> list[str]:
+    def unanalysed(self, count: int) -> list[str]:
         """Return digests that have not been analysed yet."""
         rows = self.database.rows("SELECT digest FROM looks WHERE looked_at IS NULL LIMIT ?", (count,))
         return [row[0].hex() for row in rows]

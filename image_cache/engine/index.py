@@ -151,7 +151,7 @@ class Index:
         )
         return [VariantTotals(*row) for row in rows]
 
-    def activity(self) -> tuple[float, ...]:
+    def change_marker(self) -> tuple[float, ...]:
         """Return numbers that change while any process answers requests or runs jobs: counters, queue depth, leases."""
         row = self.database.row(
             "SELECT (SELECT total(value) FROM counters), (SELECT total(entries) FROM totals WHERE namespace = 'jobs'),"
@@ -159,7 +159,7 @@ class Index:
         )
         return tuple(row or ())
 
-    def shard(self, namespace: str, shard: str) -> dict[Key, int]:
+    def sizes_of_shard(self, namespace: str, shard: str) -> dict[Key, int]:
         """Return the keys of one shard (two hex characters, all variants) with their sizes, for comparison with its files."""
         rows = self.database.rows(
             "SELECT digest, variant, size_bytes FROM entries WHERE digest BETWEEN ? AND ? AND namespace = ?",

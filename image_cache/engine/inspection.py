@@ -54,7 +54,7 @@ def inspect_disk(
         if time.monotonic() > deadline:
             found.is_whole = False
             break
-        rows = index.shard(disk.namespace, name) if index is not None else None
+        rows = index.sizes_of_shard(disk.namespace, name) if index is not None else None
         for path in shards.get(name, []):
             _inspect_shard(disk.namespace, path, rows, found, now)
         for key in rows or ():

@@ -48,7 +48,7 @@ def clear_variant(cache: Cache, variant: str) -> int:
     """Remove the entries of one variant, in all formats; return how many."""
     count = 0
     for shard in SHARDS:
-        keys = [k for k in cache.index.shard(cache.namespace, shard) if k.variant.partition(".")[0] == variant]
+        keys = [k for k in cache.index.sizes_of_shard(cache.namespace, shard) if k.variant.partition(".")[0] == variant]
         if keys:
             cache.delete(keys)
             count += len(keys)
@@ -66,7 +66,7 @@ def sweep(cache: Cache) -> SweepReport:
     now = cache.clock()
     folders = _folders(cache)
     for shard in SHARDS:
-        rows = cache.index.shard(cache.namespace, shard)
+        rows = cache.index.sizes_of_shard(cache.namespace, shard)
         for folder, shards in folders.items():
             if shard not in shards:
                 continue
@@ -102,7 +102,7 @@ def drop_torn(cache: Cache) -> int:
     read = ""
     for shard, key, path, facts in _files(cache, folders):
         if shard != read:
-            rows, read = cache.index.shard(cache.namespace, shard), shard
+            rows, read = cache.index.sizes_of_shard(cache.namespace, shard), shard
         if key is None:
             continue
         if key not in rows:  # its row was lost, or is about to be written: a file appears with all of its bytes

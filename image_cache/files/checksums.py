@@ -125,7 +125,7 @@ def content_range(headers: Mapping[str, str]) -> Range | None:
     return Range(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])) if found else None
 
 
-def is_complete(headers: Mapping[str, str], offset: int, etag: str) -> bool:
+def is_whole_by_416(headers: Mapping[str, str], offset: int, etag: str) -> bool:
     """Return True if a 416 means that `offset` bytes are the whole file: the fetch was cut after its last byte."""
     found = _OUTSIDE.fullmatch(headers.get("Content-Range", "").strip())
     return found is not None and int(found[1]) == offset and validators(headers)["etag"] in ("", etag)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
-from image_cache.files.checksums import announced, check_head, content_range, is_complete, validators
+from image_cache.files.checksums import announced, check_head, content_range, is_whole_by_416, validators
 from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import LARGE_FILES
@@ -148,7 +148,7 @@ class Fetch:
             if response.status == 304:
                 return FetchOutcome(is_unchanged=True)
             if response.status == 416:
-                if is_complete(response.headers, offset, part.note.etag):
+                if is_whole_by_416(response.headers, offset, part.note.etag):
                     return self._outcome()
                 raise _Restart("the range is outside the file")
             if response.status == 206:

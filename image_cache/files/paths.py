@@ -36,7 +36,7 @@ class Remote:
         return self.url.partition("?")[0]
 
 
-def remote(url: str, base_url: str = "") -> Remote:
+def parse_remote(url: str, base_url: str = "") -> Remote:
     """Parse a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for anything but an http(s) URL."""
     if not _SCHEME.match(url):
         if not base_url:
@@ -78,7 +78,7 @@ def note_path(path: Path) -> Path:
     return path.with_name(path.name + ".note")
 
 
-def digest_of_file(name: str) -> tuple[str, str] | None:
+def parse_file_name(name: str) -> tuple[str, str] | None:
     """Return (digest of the URL, SHA-256 of the content) from a file name, None for a name of another form."""
     found = _FILE.fullmatch(name)
     return (found[1], found[2]) if found else None

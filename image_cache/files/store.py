@@ -13,7 +13,7 @@ from image_cache.errors import StorageError
 from image_cache.files.checksums import hash_file
 from image_cache.files.index import FileIndex, StoredFile, UsageCounters
 from image_cache.files.partial import read_note
-from image_cache.files.paths import Remote, digest_of_file, note_path, part_path, remote
+from image_cache.files.paths import Remote, note_path, parse_file_name, parse_remote, part_path
 from image_cache.files.runtime_limits import FileLimits
 from image_cache.filesystem import is_locked, lock_file, make_folder, open_lock_file, try_lock
 
@@ -56,7 +56,7 @@ class FileStore:
         return (self.root / "files.db").exists()
 
     def remote(self, url: str) -> Remote:
-        return remote(url, self._base_url)
+        return parse_remote(url, self._base_url)
 
     def is_fresh(self, stored: StoredFile, ttl_s: float | None = None) -> bool:
         """Return True if a file is within its TTL: the caller's, else its own, else the default. A clock set back ages nothing."""
@@ -250,7 +250,7 @@ def rebuild_index(root: Path, index: FileIndex, now: float) -> int:
     """Write the rows of a new index from the notes beside the files; return how many. Each file is verified before it is used."""
     count = 0
     for path in files_below(root):
-        stored = _stored_file(path, now) if digest_of_file(path.name) else None
+        stored = _stored_file(path, now) if parse_file_name(path.name) else None
         if stored is None:
             continue
         other = index.find(stored.digest)
@@ -271,7 +271,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def _stored_file(path: Path, now: float) -> StoredFile | None:
-    named, note = digest_of_file(path.name), read_note(note_path(path))
+    named, note = parse_file_name(path.name), read_note(note_path(path))
     try:
         facts = path.stat(follow_symlinks=False)
         if named is None or note["sha256"] != named[1] or facts.st_size != int(note["size_bytes"]):

@@ -37,7 +37,7 @@ def packed(colours: Sequence[Colour]) -> bytes:
     )
 
 
-def unpacked(colours: bytes) -> tuple[Colour, ...]:
+def unpack_palette(colours: bytes) -> tuple[Colour, ...]:
     """Return the palette that `packed` wrote."""
     return tuple(
         Colour(share / 255, lightness / 255, (2 * a / 255 - 1) * REACH, (2 * b / 255 - 1) * REACH)

@@ -6,7 +6,7 @@ from typing import Any
 
 from image_cache.covers import ImageCache
 from image_cache.covers.local_sources import SCHEME
-from image_cache.models import AlbumRow, TaskState
+from image_cache.models import ImportRow, TaskState
 from image_cache.records.library import Library
 from image_cache.tables.rows import row_from
 from image_cache.tasks.runner import Task, TaskRunner
@@ -52,7 +52,7 @@ class DemoImporter:
         return {"new": report.new, "same": same, "says": message}
 
 
-def _rows() -> Iterator[AlbumRow]:
+def _rows() -> Iterator[ImportRow]:
     from demo.records import records  # 1.5 MB of the memory of a server that mostly never imports it
 
     for number, record in enumerate(records(), 1):

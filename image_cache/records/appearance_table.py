@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
-from image_cache.imaging.color import Colour, unpacked
+from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.records.colours import palette_distance
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class RecordAppearanceTable:
             f"SELECT digest, colours FROM looks WHERE digest IN ({parameter_marks(len(wanted))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in wanted],
         )
-        return {row[0].hex(): unpacked(row[1]) for row in rows}
+        return {row[0].hex(): unpack_palette(row[1]) for row in rows}
 
     def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
         """Return the digests of albums by id. At most some hundred."""

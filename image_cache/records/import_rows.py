@@ -11,7 +11,7 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
-from image_cache.models import AlbumRow, ImportReport, RowLoss
+from image_cache.models import ImportReport, ImportRow, RowLoss
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
@@ -24,14 +24,14 @@ _COPIES = "CREATE TABLE copies (source TEXT, source_id TEXT, seen INTEGER, PRIMA
 
 def import_rows(
     catalog: CatalogDatabase,
-    rows: Iterable[AlbumRow | ImportRejected],
+    rows: Iterable[ImportRow | ImportRejected],
     *,
     now: float,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
     save: Callable[[Connection, ImportReport], None] | None = None,
     resume: ImportReport = NOTHING,
-    each: Callable[[AlbumRow, str], None] | None = None,
+    each: Callable[[ImportRow, str], None] | None = None,
 ) -> ImportReport:
     """Import rows into the catalogue; see `Library.import_rows`."""
     albums = AlbumTable(catalog)
@@ -46,7 +46,7 @@ def import_rows(
         # A batch must end where the one before the stop ended, or rows would be counted twice.
         while batch := list(itertools.islice(source, _batch_size(resume.read - report.read))):
             is_known = report.read < resume.read
-            good = [row for row in batch if isinstance(row, AlbumRow)]
+            good = [row for row in batch if isinstance(row, ImportRow)]
             bad = [(row.line, row.reason) for row in batch if isinstance(row, ImportRejected)]
             lossy = [row for row in good if row.losses]
             lost = [RowLoss(row.line, row.artist, row.title, what) for row in lossy for what in row.losses]
@@ -93,7 +93,7 @@ def _batch_size(known: int) -> int:
     return min(known, ROWS_A_WRITE) if known > 0 else ROWS_A_WRITE
 
 
-def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, str, bool]:
+def _identified(seen: Connection, row: ImportRow, *, is_dry: bool) -> tuple[str, str, bool]:
     """Return (source, source id, whether the file has listed it before, if only the file can tell)."""
     source, source_id = identity_of(row)
     is_named = bool(row.source_id) and not row.counts_copies
@@ -107,7 +107,7 @@ def _identified(seen: Connection, row: AlbumRow, *, is_dry: bool) -> tuple[str, 
     return source, numbered_id(source_id, nth), False
 
 
-def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: AlbumRow, now: float) -> str:
+def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: ImportRow, now: float) -> str:
     """Insert or update the album of a row, or only compare if `conn` is None; return what happened."""
     source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
     before = albums.by_identity(source, source_id)
@@ -133,7 +133,7 @@ def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: A
 
 def sync_rows(
     catalog: CatalogDatabase,
-    rows: Iterable[AlbumRow],
+    rows: Iterable[ImportRow],
     *,
     now: float,
     failing: Collection[str],
@@ -151,7 +151,7 @@ def sync_rows(
     return counts
 
 
-def _apply_synced(albums: AlbumTable, conn: Connection, row: AlbumRow, now: float, failing: Collection[str]) -> str:
+def _apply_synced(albums: AlbumTable, conn: Connection, row: ImportRow, now: float, failing: Collection[str]) -> str:
     known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
     album, source_id = match_copy(row, known, albums.copies(row.source, row.source_id))
     if album is None:

@@ -10,7 +10,7 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
-from image_cache.models import Album, AlbumQuery, AlbumRow, ImportReport, Track
+from image_cache.models import Album, AlbumQuery, ImportReport, ImportRow, Track
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
@@ -107,13 +107,13 @@ class Library(Shelf):
 
     def import_rows(
         self,
-        rows: Iterable[AlbumRow | ImportRejected],
+        rows: Iterable[ImportRow | ImportRejected],
         *,
         dry_run: bool = False,
         progress: Callable[[int], None] | None = None,
         save: Callable[[Connection, ImportReport], None] | None = None,
         resume: ImportReport | None = None,
-        each: Callable[[AlbumRow, str], None] | None = None,
+        each: Callable[[ImportRow, str], None] | None = None,
     ) -> ImportReport:
         """Import rows into the catalogue, or with `dry_run` only report what would happen. `progress` gets the rows read so far.
 
@@ -134,7 +134,7 @@ class Library(Shelf):
 
     def sync_rows(
         self,
-        rows: Iterable[AlbumRow],
+        rows: Iterable[ImportRow],
         *,
         failing: Collection[str] = (),
         also: Callable[[Connection, Counter[str]], None] = lambda _conn, _counts: None,

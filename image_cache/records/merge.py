@@ -6,13 +6,13 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from image_cache.covers.identity import identify
-from image_cache.models import Album, AlbumRow, Track
+from image_cache.models import Album, ImportRow, Track
 from image_cache.text import fold, sort_key
 
 OWN_SOURCE = "table"  # the source of rows that name none
 
 
-def identity_of(row: AlbumRow) -> tuple[str, str]:
+def identity_of(row: ImportRow) -> tuple[str, str]:
     """Return (source, source id). A row without an id gets one from the columns that distinguish pressings.
 
     Label, rating, grades, notes, cover and plays are left out: they may be filled in later for the same record.
@@ -33,13 +33,13 @@ def numbered_id(source_id: str, copy: int) -> str:
     return source_id if copy == 1 else f"{source_id}-{copy}"
 
 
-def create_album(row: AlbumRow, source: str, source_id: str, now: float) -> Album:
+def create_album(row: ImportRow, source: str, source_id: str, now: float) -> Album:
     """Return the album of a row that is not known yet; the catalogue assigns its id."""
     blank = Album(id=0, source=source, source_id=source_id, title="", artist="", artist_sort="", title_sort="", added_at=now)
     return merge_row(blank, row)
 
 
-def merge_row(album: Album, row: AlbumRow) -> Album:
+def merge_row(album: Album, row: ImportRow) -> Album:
     """Return the album with the values of the row. Missing values change nothing, plays never go down, the owner's notes stay."""
     values = {
         name: value
@@ -62,7 +62,7 @@ def merge_row(album: Album, row: AlbumRow) -> Album:
     )
 
 
-def apply_sync(album: Album, row: AlbumRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
+def apply_sync(album: Album, row: ImportRow, source_id: str, now: float, failing: Collection[str] = ()) -> Album:
     """Return the album as its source shows it now; the very same object if nothing differs.
 
     Unlike a table, a source lists every value, so what it leaves empty is empty. Plays and the owner's rating, notes and cover
@@ -91,7 +91,7 @@ def add_details(album: Album, tracks: Sequence[Track], barcode: str, cover_url: 
     )
 
 
-def match_copy(row: AlbumRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
+def match_copy(row: ImportRow, known: Album | None, copies: Sequence[Album]) -> tuple[Album | None, str]:
     """Return (the album of a copy, None for a new one; its source id).
 
     `known` is the album of this copy, `copies` are those of the release. An unknown copy replaces one that came from a table,

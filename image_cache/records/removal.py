@@ -120,7 +120,7 @@ class RecordRemoval:
 
     def gone(self, source: str, limit: int) -> GoneList:
         """Return the records that are gone from a source, the first `limit` of each kind by artist."""
-        own, plain = (tuple(self._rows.gone(source, limit, own=is_own)) for is_own in (True, False))
+        own, plain = (tuple(self._rows.removable(source, limit, own=is_own)) for is_own in (True, False))
         return GoneList(self._rows.count_gone(source), own, plain)
 
     def is_in_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
@@ -154,7 +154,7 @@ class RecordRemoval:
 
     def remove_source(self, source: str) -> int:
         """Remove every record of a source; return how many. See `remove`."""
-        return len(self.remove(self._rows.ids(source)))
+        return len(self.remove(self._rows.ids_of_source(source)))
 
     def _forget_appearances(self, removed: Iterable[Removed]) -> None:
         if self._appearances is None:
@@ -196,7 +196,7 @@ class RemovalTable:
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
 
-    def ids(self, source: str) -> Iterator[int]:
+    def ids_of_source(self, source: str) -> Iterator[int]:
         """Yield the records of a source. Reads in chunks."""
         yield from self._chunks("source = ?", (source,))
 
@@ -211,7 +211,7 @@ class RemovalTable:
         )
         return GoneCount(*row) if row else GoneCount()
 
-    def gone(self, source: str, limit: int, *, own: bool) -> list[Album]:
+    def removable(self, source: str, limit: int, *, own: bool) -> list[Album]:
         """Return the first records by artist that are gone and have `RecordDependents`, or with `own` False have none."""
         sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {_OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
         return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, limit))]

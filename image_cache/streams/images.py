@@ -104,7 +104,7 @@ class StreamImages:
             self._probe.release()
         return False
 
-    def unavailable(self, images: Sequence[StreamImage], variant_of: Callable[[StreamImage], str]) -> set[str]:
+    def unavailable_ids(self, images: Sequence[StreamImage], variant_of: Callable[[StreamImage], str]) -> set[str]:
         """Return the ids of the images whose variant is not cached while the storage of its original does not answer."""
         if not self.is_remote:
             return set()

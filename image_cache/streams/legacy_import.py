@@ -56,7 +56,7 @@ def import_original(manager: StreamImageManager, path: Path, *, owner: Viewer, d
                 stream = manager.create_stream(slug, slug, visibility=ImageVisibility.PRIVATE, owner=owner)
             upload = Upload(data, str(row.get("filename") or "unnamed"), visibility, title, description)
             image = manager.uploads.store(stream, upload)
-            manager.rows.set_history(image.image_id, _timestamp(row.get("created_at")), _views(row.get("view_count")))
+            manager.rows.set_created_and_views(image.image_id, _timestamp(row.get("created_at")), _views(row.get("view_count")))
             report.new += 1
         except DuplicateImage:
             report.same += 1

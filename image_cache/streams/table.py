@@ -201,7 +201,7 @@ class StreamTable:
                 )
             return bool(changed)
 
-    def set_history(self, image_id: str, created_at: float | None, views: int) -> None:
+    def set_created_and_views(self, image_id: str, created_at: float | None, views: int) -> None:
         """Set the creation time and the views of an imported image."""
         with self.db.write() as conn:
             conn.execute(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_export import collection_row, foreign_reason, is_collection, likely_title
 from image_cache.tables.encoding import one_byte_encoding
@@ -34,7 +34,7 @@ def guarded(cell: str) -> str:
     return _FORMULA.sub(r"\1'\2", cell)
 
 
-def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[AlbumRow | ImportRejected]:
+def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[ImportRow | ImportRejected]:
     """Yield the rows of a CSV; `opened` returns the file from its start. `line` counts rows as a spreadsheet does: the header is 1.
 
     Of a broken record the first line is rejected; reading continues with the next line.

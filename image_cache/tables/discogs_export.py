@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_words import formats_of_csv, short_grade
 from image_cache.tables.rows import row_from
@@ -73,7 +73,7 @@ def likely_title(header: Sequence[str]) -> str:
 
 def collection_row(
     line: int, cells: Mapping[str, str], *, dates: DateOrders | None = None, losses: Sequence[str] = ()
-) -> AlbumRow:
+) -> ImportRow:
     """Return the record of a row of a Discogs export. Raises `ImportRejected`. Columns of the collector's own are notes."""
     found: dict[str, str | list[str] | None] = {"source": "discogs"}
     own: dict[str, str] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_CHARS = 256 * 1024
@@ -20,7 +20,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _WRAPPED = re.compile(r'\{[ \t\r\n]*"albums"[ \t\r\n]*:[ \t\r\n]*\[')
 
 
-def read_json(path: Path, file: BinaryIO) -> Iterator[AlbumRow | ImportRejected]:
+def read_json(path: Path, file: BinaryIO) -> Iterator[ImportRow | ImportRejected]:
     """Yield the records of a JSON file. `line` is where a record begins; the reason of a rejected one also has its number."""
     records = _Records(file)
     number = 0
@@ -124,7 +124,7 @@ class _Records:
         return bool(chunk)
 
 
-def _row(line: int, value: Any) -> AlbumRow:
+def _row(line: int, value: Any) -> ImportRow:
     if not isinstance(value, dict):
         raise ImportRejected(line, "not an object with the columns as names")
     cells: dict[str, Any] = {}

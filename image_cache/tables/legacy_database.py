@@ -13,7 +13,7 @@ from typing import Any
 from image_cache.db.connection import open_untrusted
 from image_cache.db.database import Connection, DatabaseError, Row
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.cells import MAX_PLAYS, moment_from
 from image_cache.tables.rows import row_from
 
@@ -43,7 +43,7 @@ _HISTORIES = ("plays", "play_history", "listening_history", "history")
 _MOMENTS = ("played_at", "timestamp", "played_on", "created_at")
 
 
-def read_legacy_database(path: Path) -> Iterator[tuple[int, AlbumRow | ImportRejected]]:
+def read_legacy_database(path: Path) -> Iterator[tuple[int, ImportRow | ImportRejected]]:
     """Yield (number of all records, the next one). The line of a record is its number in the table.
 
     Raises `TableRejected` if the file is damaged or of another program.
@@ -107,7 +107,7 @@ def _history(conn: Connection) -> str:
     return ""
 
 
-def _album(number: int, row: Row, names: dict[str, str], history: list[Any]) -> AlbumRow:
+def _album(number: int, row: Row, names: dict[str, str], history: list[Any]) -> ImportRow:
     cells: dict[str, Any] = {ours: _text(row[theirs]) for ours, theirs in names.items()}
     if cells.get("source_id"):
         cells["source"] = "discogs"

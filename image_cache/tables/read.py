@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.csv import read_csv
 from image_cache.tables.encoding import decoded, utf_16
 from image_cache.tables.json import read_json
@@ -42,7 +42,7 @@ class Table:
         """How much of `size` was read so far."""
         return min(self.size, self._file.tell() if self._file is not None and not self._file.closed else self._done)
 
-    def __iter__(self) -> Iterator[AlbumRow | ImportRejected]:
+    def __iter__(self) -> Iterator[ImportRow | ImportRejected]:
         try:
             with self.path.open("rb") as file:
                 start = file.read(4096)
@@ -60,7 +60,7 @@ class Table:
         except OSError as error:
             raise TableRejected(str(self.path), error.strerror or "cannot be read") from error
 
-    def _rows(self, file: BinaryIO, start: bytes) -> Iterator[AlbumRow | ImportRejected]:
+    def _rows(self, file: BinaryIO, start: bytes) -> Iterator[ImportRow | ImportRejected]:
         if not start:
             raise TableRejected(str(self.path), "the file is empty")
         original, encoding = start, utf_16(start)
@@ -83,7 +83,7 @@ class Table:
             yield from read_csv(self.path, opened)
 
 
-def read_table(path: Path) -> Iterator[AlbumRow | ImportRejected]:
+def read_table(path: Path) -> Iterator[ImportRow | ImportRejected]:
     """Yield the rows of a file; see `Table`."""
     return iter(Table(path))
 

@@ -1,11 +1,11 @@
-"""Row parser: the cells of one row, text or JSON values by column name, to an `AlbumRow`. It has every rule about cells."""
+"""Row parser: the cells of one row, text or JSON values by column name, to an `ImportRow`. It has every rule about cells."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from image_cache.errors import ImportRejected
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from image_cache.tables.cells import (
     COUNT,
     MAX_LONG_CHARS,
@@ -37,11 +37,11 @@ def row_from(
     own: Mapping[str, str] | None = None,
     dates: DateOrders | None = None,
     losses: Sequence[str] = (),
-) -> AlbumRow:
+) -> ImportRow:
     """Return the row; raise `ImportRejected` if it has neither artist nor title. Keys are column names, known ones in lower case.
 
     Empty text, None and a missing column all mean no value. Unknown columns, and the collector's `own` whatever they are called,
-    become lines of the notes. A cell that cannot be used is cut or left out; `AlbumRow.losses` says so, after the `losses` given.
+    become lines of the notes. A cell that cannot be used is cut or left out; `ImportRow.losses` says so, after the `losses` given.
     """
     reader = _Reader(cells, dates or DateOrders(), losses)
     get = reader.get
@@ -52,7 +52,7 @@ def row_from(
         reader.losses.append(f"no title: filed as {UNTITLED}")
     values: dict[str, Any] = {name: get(name, read) for name, read in READERS.items()}
     notes = _with_unknown_columns(values.pop("notes"), cells, {**reader.moved, **(own or {})}, reader.losses)
-    return AlbumRow(
+    return ImportRow(
         line=line,
         title=title or UNTITLED,
         artist=artist or "",

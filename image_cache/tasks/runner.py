@@ -106,13 +106,13 @@ class TaskRunner:
         self._runners[kind]
         task_id, _ = self.rows.add(kind, wanted, self._clock())
         if self._is_serving:
-            self.run_maintenance()
+            self.start_waiting()
         return task_id
 
     def run(self, kind: str, wanted: Mapping[str, Any], progress: Callable[[TaskState], None] | None = None) -> TaskState:
         """Start a task and wait for its end, wherever it runs: for commands. `progress` gets its state now and then."""
         task_id = self.start(kind, wanted)
-        self.run_maintenance()
+        self.start_waiting()
         while True:
             state = self._state(task_id)
             if progress is not None:
@@ -125,7 +125,7 @@ class TaskRunner:
                 thread.join(POLL_S / 2)
             if self._stopping.wait(0.0 if thread is not None else POLL_S / 2):
                 return self._state(task_id)
-            self.run_maintenance()
+            self.start_waiting()
 
     def wait(self, task_id: int, timeout_s: float) -> None:
         """Wait for the end of a task, at most `timeout_s`."""
@@ -163,7 +163,7 @@ class TaskRunner:
         """Run tasks in this process from now on, also those that a stop or a crash left."""
         self._is_serving = True
 
-    def run_maintenance(self) -> None:
+    def start_waiting(self) -> None:
         """Run waiting tasks, and those whose process died."""
         for state in self.rows.open():
             if state.kind not in self._runners:

@@ -59,7 +59,7 @@ class Access:
         return self.read if method in SAFE_METHODS else self.change
 
 
-def access(
+def declare_access(
     *,
     read: Role | None = None,
     change: Role | None = None,

@@ -5,11 +5,11 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
 from image_cache.errors import AccountRejected, LoginFailed
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
 
-accounts = access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("accounts", __name__))
+accounts = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("accounts", __name__))
 
 Refusal = tuple[str, int, dict[str, str]]
 
@@ -55,14 +55,14 @@ def claim() -> Response | Refusal:
 
 
 @accounts.get("/account")
-@access(read=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
+@declare_access(read=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
 def account_page() -> str:
     """Show who is logged in, with the form that changes the password."""
     return render_template("accounts/account.html", done=request.args.get("done", ""))
 
 
 @accounts.post("/account/password")
-@access(change=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
+@declare_access(change=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
     """Change one's own password. All other sessions of the account end."""

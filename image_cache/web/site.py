@@ -6,12 +6,12 @@ from importlib import metadata
 from flask import Blueprint, Response, render_template, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.assets import assets_version
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.responses import FOREVER, page_response
 
-site = access(read=Role.VISITOR)(Blueprint("site", __name__))
+site = declare_access(read=Role.VISITOR)(Blueprint("site", __name__))
 
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 

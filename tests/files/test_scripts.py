@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.files.legacy_import import import_layout
-from image_cache.files.paths import name_of, remote, suffix
+from image_cache.files.paths import name_of, parse_remote, suffix
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.vault import ROOT
@@ -343,4 +343,4 @@ def test_the_ending_that_readers_go_by_stays() -> None:
 
 
 def test_two_addresses_of_one_file_are_one() -> None:
-    assert remote("HTTPS://Example.org:443/a b#x").digest == remote("https://example.org/a%20b").digest
+    assert parse_remote("HTTPS://Example.org:443/a b#x").digest == parse_remote("https://example.org/a%20b").digest

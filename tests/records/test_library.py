@@ -16,7 +16,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.imaging.color import Colour, packed
-from image_cache.models import AlbumQuery, AlbumRow, ImportReport, Track
+from image_cache.models import AlbumQuery, ImportReport, ImportRow, Track
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import SORTS, Library
 from image_cache.text import sort_key
@@ -30,11 +30,11 @@ def library(catalog: CatalogDatabase, clock: FakeClock) -> Library:
     return Library(catalog, clock=clock, page_size=12, rng=random.Random(7))
 
 
-def row(title: str, artist: str = "Nobody", **other: object) -> AlbumRow:
-    return AlbumRow(line=2, title=title, artist=artist, **other)  # type: ignore[arg-type]
+def row(title: str, artist: str = "Nobody", **other: object) -> ImportRow:
+    return ImportRow(line=2, title=title, artist=artist, **other)  # type: ignore[arg-type]
 
 
-def fill(library: Library, *rows: AlbumRow) -> None:
+def fill(library: Library, *rows: ImportRow) -> None:
     report = library.import_rows(rows)
     assert report.new == len(rows)
 
@@ -606,7 +606,7 @@ def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Lib
 
 
 def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Library) -> None:
-    def rows(until: int) -> Iterable[AlbumRow]:
+    def rows(until: int) -> Iterable[ImportRow]:
         for number in range(450):
             if number == until:
                 raise OSError("the stick was pulled out")

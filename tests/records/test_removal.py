@@ -12,7 +12,7 @@ from image_cache.engine.index import Index
 from image_cache.errors import StorageError, UnknownAlbum
 from image_cache.importers.artwork.table import ArtworkTable, CoverTries
 from image_cache.importers.discogs.table import SyncTable
-from image_cache.models import AlbumQuery, AlbumRow
+from image_cache.models import AlbumQuery, ImportRow
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import COLOUR, Library
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
@@ -44,11 +44,11 @@ def library(catalog: CatalogDatabase, clock: FakeClock, looks: RecordAppearanceT
     return Library(catalog, clock=clock, appearances=looks, own=own)
 
 
-def row(title: str, **other: object) -> AlbumRow:
-    return AlbumRow(line=2, title=title, artist="Somebody", **other)  # type: ignore[arg-type]
+def row(title: str, **other: object) -> ImportRow:
+    return ImportRow(line=2, title=title, artist="Somebody", **other)  # type: ignore[arg-type]
 
 
-def fill(library: Library, *rows: AlbumRow) -> list[int]:
+def fill(library: Library, *rows: ImportRow) -> list[int]:
     """Import rows and return the ids of all records there are now, in the order they came in."""
     library.import_rows(rows)
     return [album.id for album in library.albums()]

@@ -13,7 +13,7 @@ import pytest
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import AlbumRow, ImportReport
+from image_cache.models import ImportReport, ImportRow
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, read_table
 
@@ -44,8 +44,8 @@ def export(*rows: dict[str, str], further: tuple[str, ...] = (), separator: str 
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Callable[[str | bytes], list[AlbumRow | ImportRejected]]:
-    def read(content: str | bytes) -> list[AlbumRow | ImportRejected]:
+def table(tmp_path: Path) -> Callable[[str | bytes], list[ImportRow | ImportRejected]]:
+    def read(content: str | bytes) -> list[ImportRow | ImportRejected]:
         path = tmp_path / "table"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return list(read_table(path))
@@ -71,7 +71,7 @@ def test_a_row_of_a_discogs_collection_is_a_record(table: Callable[[str], list[A
     [row] = table(
         export({**PRESSING, "Collection Bought at": "a flea market"}, further=("Collection Bought at", "Collection Shelf"))
     )
-    assert row == AlbumRow(
+    assert row == ImportRow(
         line=2,
         title="Low Water (Remastered)",
         artist="Staithe, Ada Brandvold & The Tides",
@@ -172,9 +172,9 @@ class Stop(Exception):
 
 
 def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(library: Library) -> None:
-    def rows() -> list[AlbumRow | ImportRejected]:
+    def rows() -> list[ImportRow | ImportRejected]:
         names = [f"T{n % 300}" for n in range(900)]  # every one three times: copies
-        found: list[AlbumRow | ImportRejected] = [AlbumRow(n, name, "A", counts_copies=False) for n, name in enumerate(names)]
+        found: list[ImportRow | ImportRejected] = [ImportRow(n, name, "A", counts_copies=False) for n, name in enumerate(names)]
         found[450] = ImportRejected(450, "no title")
         return found
 
@@ -199,7 +199,7 @@ def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(librar
 
 
 def test_a_dry_run_counts_a_row_that_says_the_same_record_again_once(library: Library) -> None:
-    rows = [AlbumRow(n, "T", "A", source="shop", source_id="1") for n in range(3)]
+    rows = [ImportRow(n, "T", "A", source="shop", source_id="1") for n in range(3)]
     assert (library.import_rows(rows, dry_run=True).new, library.import_rows(rows).new) == (1, 1)
 
 
@@ -296,7 +296,7 @@ def test_databases_of_others_are_refused_in_words(tmp_path: Path, schema: str, r
 
 
 def test_the_catalogue_of_a_vault_is_not_taken_for_a_table(library: Library, tmp_path: Path) -> None:
-    library.import_rows([AlbumRow(1, "T", "A")])
+    library.import_rows([ImportRow(1, "T", "A")])
     copy = tmp_path / "copy.db"
     conn = sqlite3.connect(tmp_path / "catalog.db")
     conn.execute("VACUUM INTO ?", (str(copy),))
@@ -321,9 +321,9 @@ def test_a_huge_text_is_refused_by_name_and_takes_no_memory(tmp_path: Path) -> N
     assert "a text in it is longer than 1 MB" in refused(lambda: list(read_table(path)))
     long = original(tmp_path / "long.db", {**KEPT, "title": "x" * 5000}, {**KEPT, "discogs_id": 5})
     bad, good = read_table(long)
-    assert isinstance(bad, AlbumRow)
+    assert isinstance(bad, ImportRow)
     assert (bad.title, bad.losses) == ("x" * 200, ("title is longer than 200 characters; cut",))
-    assert isinstance(good, AlbumRow)
+    assert isinstance(good, ImportRow)
 
 
 # --- out and in again
@@ -346,7 +346,7 @@ def test_everything_goes_out_and_comes_in_again_somewhere_else(library: Library,
 
 
 def test_a_picture_of_this_machine_is_not_written_into_a_table(library: Library, tmp_path: Path) -> None:
-    library.import_rows([AlbumRow(1, "T", "A", cover_url="demo:x.jpg"), AlbumRow(2, "U", "A", cover_url="https://a.example/1")])
+    library.import_rows([ImportRow(1, "T", "A", cover_url="demo:x.jpg"), ImportRow(2, "U", "A", cover_url="https://a.example/1")])
     path = tmp_path / "out.csv"
     library.export_table(path)
     assert library.import_table(path).same == 2

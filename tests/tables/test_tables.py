@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import Album, AlbumRow, Track
+from image_cache.models import Album, ImportRow, Track
 from image_cache.tables.read import read_table
 from image_cache.tables.rows import COLUMNS
 from image_cache.tables.write import write_table
@@ -28,14 +28,14 @@ class TableFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self, content: str | bytes) -> list[AlbumRow | ImportRejected]:
+    def read(self, content: str | bytes) -> list[ImportRow | ImportRejected]:
         self.path.write_bytes(content.encode() if isinstance(content, str) else content)
         return list(read_table(self.path))
 
-    def rows(self, content: str | bytes) -> list[AlbumRow]:
+    def rows(self, content: str | bytes) -> list[ImportRow]:
         found = self.read(content)
-        assert all(isinstance(row, AlbumRow) for row in found), found
-        return [row for row in found if isinstance(row, AlbumRow)]
+        assert all(isinstance(row, ImportRow) for row in found), found
+        return [row for row in found if isinstance(row, ImportRow)]
 
     def reasons(self, content: str | bytes) -> list[tuple[int, str]]:
         return [(row.line, row.reason) for row in self.read(content) if isinstance(row, ImportRejected)]
@@ -63,7 +63,7 @@ FULL = {
     "tracks": '[{"position": "A1", "title": "Tide", "duration": "3:04"}, "Ebb"]',
     "own_notes": "Lent to the neighbour,\nback in May",
 }
-FULL_ROW = AlbumRow(
+FULL_ROW = ImportRow(
     line=2,
     source="discogs",
     source_id="1234",
@@ -108,7 +108,7 @@ def test_the_columns_that_are_documented_are_those_that_are_read() -> None:
 
 def test_four_columns_are_enough(table: TableFile) -> None:
     [row] = table.rows("artist,title,year,cover_url\nBjörk,Debut,1993,http://c.example/1\n")
-    assert row == AlbumRow(line=2, title="Debut", artist="Björk", year=1993, cover_url="http://c.example/1")
+    assert row == ImportRow(line=2, title="Debut", artist="Björk", year=1993, cover_url="http://c.example/1")
 
 
 def test_json_says_the_same_as_csv(table: TableFile) -> None:
@@ -123,7 +123,7 @@ def test_json_says_the_same_as_csv(table: TableFile) -> None:
     }
     for content in (json.dumps([record]), json.dumps({"albums": [record]}), "\ufeff\n " + json.dumps([record], indent=2)):
         [row] = table.rows(content)
-        assert AlbumRow(**{**{n: getattr(row, n) for n in AlbumRow.__slots__}, "line": 2}) == FULL_ROW
+        assert ImportRow(**{**{n: getattr(row, n) for n in ImportRow.__slots__}, "line": 2}) == FULL_ROW
 
 
 @pytest.mark.parametrize("content", ["[]", '{"albums": []}', "title,artist\n", "\n\ntitle;artist\n\n\n", "[ \n ]\n"])
@@ -180,7 +180,7 @@ def test_a_bad_cell_is_cut_or_left_out_and_its_row_goes_in(table: TableFile, cel
     good = csv_line(["good"] + [""] * (len(cells) - 1))
     found = table.read(csv_line(list(cells)) + good + csv_line(list(cells.values())) + good)
     assert [row.line for row in found] == [2, 3, 4]
-    assert [row.losses for row in found if isinstance(row, AlbumRow)] == [(), (reason,), ()]
+    assert [row.losses for row in found if isinstance(row, ImportRow)] == [(), (reason,), ()]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 )
 def test_json_that_breaks_off_keeps_the_records_before(table: TableFile, tail: str, reason: str) -> None:
     found = table.read('[{"title": "a"}\n' + tail)
-    assert isinstance(found[0], AlbumRow)
+    assert isinstance(found[0], ImportRow)
     assert isinstance(found[1], ImportRejected)
     assert (found[1].line, found[1].reason) == (2, reason)
 
@@ -388,8 +388,8 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str) -> None:
     assert write_table(path, written) == 300
     read = list(read_table(path))
     for album, row in zip(written, read, strict=True):
-        assert isinstance(row, AlbumRow), row
-        for name in AlbumRow.__slots__:
+        assert isinstance(row, ImportRow), row
+        for name in ImportRow.__slots__:
             if name not in ("line", "counts_copies", "played_at", "losses"):
                 expected = getattr(album, name)
                 # Nothing and "not said" are one in a table.
@@ -437,7 +437,7 @@ def test_nor_is_what_another_separator_makes_a_cell(tmp_path: Path, mark: str) -
     cells = [cell.strip('"') for cell in path.read_text(encoding="utf-8-sig").splitlines()[1].split(mark)]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@")]
     [row] = read_table(path)
-    assert isinstance(row, AlbumRow)
+    assert isinstance(row, ImportRow)
     assert row.notes == notes
 
 
@@ -464,8 +464,8 @@ _MEASURE = """
 import resource, sys
 from pathlib import Path
 from image_cache.tables.read import read_table
-from image_cache.models import AlbumRow
-good = sum(isinstance(row, AlbumRow) for row in read_table(Path(sys.argv[1])))
+from image_cache.models import ImportRow
+good = sum(isinstance(row, ImportRow) for row in read_table(Path(sys.argv[1])))
 print(good, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

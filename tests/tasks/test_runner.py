@@ -165,7 +165,7 @@ def test_a_stop_leaves_the_task_for_the_next_start(catalog: CatalogDatabase, tmp
     assert first.close()
     assert state(first, task_id).state == "waiting"
     second = runner_of(catalog, tmp_path, slow=slow)
-    second.run_maintenance()
+    second.start_waiting()
     until(lambda: state(second, task_id).is_over)
     assert state(second, task_id).outcome == {"went on at": 3}
     assert second.close()
@@ -207,14 +207,14 @@ def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
 
     tasks = make(crash=crash)
     for _ in range(3):
-        tasks.run_maintenance()
+        tasks.start_waiting()
         time.sleep(0.02)
     assert runs == []
     child.kill()
     child.communicate()
 
     def tended() -> bool:
-        tasks.run_maintenance()
+        tasks.start_waiting()
         return bool(runs)
 
     until(tended)
@@ -241,7 +241,7 @@ def test_a_stop_while_a_task_begins_joins_it_or_keeps_it_from_beginning(make: Ca
         for _ in range(20):
             tasks = make(quick=lambda task: {})
             tasks.rows.add("quick", {}, 0.0)
-            tending = threading.Thread(target=tasks.run_maintenance)
+            tending = threading.Thread(target=tasks.start_waiting)
             tending.start()
             while not tasks._threads and tending.is_alive():
                 pass

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.web.access import Role, access, check_declarations, declared_access
+from image_cache.web.access import Role, check_declarations, declare_access, declared_access
 from image_cache.web.rate_limits import limiter
 from tests.support.inside import PASSWORD, Inside, form_token, page_token
 from tests.web.streams.test_access_matrix import TABLE as STREAM_TABLE
@@ -258,7 +258,7 @@ def test_a_rule_without_a_declaration_stops_the_start_and_is_never_served(inside
 
 def test_who_may_read_may_not_change_unless_it_is_declared(inside: Inside) -> None:
     """A method that is added to a blueprint which only says who may read it."""
-    room = access(read=Role.VISITOR)(Blueprint("room", __name__))
+    room = declare_access(read=Role.VISITOR)(Blueprint("room", __name__))
     room.add_url_rule("/room", "page", lambda: "reached", methods=["GET", "PATCH"])
     inside.app.register_blueprint(room)
     with pytest.raises(LookupError, match=r"no access declared for PATCH room\.page"):

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from image_cache.db.database import Connection, Database
 from image_cache.logs import SingleLineFormatter
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
@@ -330,7 +330,7 @@ def test_only_named_hosts_are_answered_when_some_are_named(tmp_path: Path) -> No
 
 
 def test_an_unexpected_error_carries_a_reference_and_tells_nothing_else(inside: Inside, caplog: pytest.LogCaptureFixture) -> None:
-    @access(read=Role.VISITOR)
+    @declare_access(read=Role.VISITOR)
     def broken() -> Response:
         raise RuntimeError(f"the secret is in {inside.folder}")
 

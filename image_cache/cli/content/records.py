@@ -41,7 +41,7 @@ def import_records(context: CommandContext, file: Path, report_file: Path | None
 @TABLE
 @DRY_RUN
 @REPORT
-def import_original(context: CommandContext, file: Path, report_file: Path | None, dry_run: bool) -> int:
+def import_legacy_records(context: CommandContext, file: Path, report_file: Path | None, dry_run: bool) -> int:
     """Import the records, plays and history of FILE, the `vinylvault.db` of the original program. It is only read."""
     if not is_database(file):
         raise CacheError(f"{file}: this is no SQLite database.")

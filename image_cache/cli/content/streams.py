@@ -55,7 +55,7 @@ def import_streams(context: CommandContext, file: Path, owner: str, dry_run: boo
 
 @click.command("check", cls=VaultCommand)
 @click.argument("slug", required=False)
-def check(context: CommandContext, slug: str | None) -> int:
+def check_privacy(context: CommandContext, slug: str | None) -> int:
     """Request everything that a stream (or each of them) gives out, as every kind of viewer.
 
     The exit status is 1 when an answer is not what the visibility says.

@@ -16,7 +16,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
 from image_cache.filesystem import try_lock_file
-from image_cache.imaging.color import Colour, unpacked
+from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
@@ -138,7 +138,7 @@ class CoverAudit:
         digests = self._albums.digests(album_ids[:CHUNK])
         looks = self._looks.rows.get_many(list(set(digests.values())))
         return {
-            album_id: unpacked(look.colours)
+            album_id: unpack_palette(look.colours)
             for album_id, digest in digests.items()
             if (look := looks.get(digest)) and look.colours
         }
@@ -146,7 +146,7 @@ class CoverAudit:
 
 def appearance_of(album_id: int, digest: str, image: ImageRecord | None, look: Appearance | None) -> RecordAppearance:
     """Return what is known about the cover of a record."""
-    band, place = colour_place(unpacked(look.colours)) if look is not None and look.colours else (None, None)
+    band, place = colour_place(unpack_palette(look.colours)) if look is not None and look.colours else (None, None)
     return RecordAppearance(album_id, digest, band, place, flaw_of(image))
 
 

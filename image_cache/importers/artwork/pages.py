@@ -14,7 +14,7 @@ DUMMY, TWINS = "dummy", "twins"  # flaws beside those of a single image, `small`
 
 
 @dataclass(frozen=True, slots=True)
-class CoverChoice:
+class CoverOptions:
     """What there is to choose from for one record. `image` is what is known about its cover; offers come with their covers."""
 
     cover: Cover
@@ -46,13 +46,13 @@ class CoverPages:
         """Return records without a cover, by artist, with what was tried for each."""
         return self._rows.missing(first, count)
 
-    def choice(self, album: Album) -> CoverChoice:
+    def choice(self, album: Album) -> CoverOptions:
         """Return what there is to choose from. Offered images are shown by our own cache, so they are registered and enqueued."""
         tries = self._rows.tries(album.id)
         offers = [offer for offer in tries.offers if offer.url != album.picture]
         covers = self._covers.for_page([album.picture, *(offer.url for offer in offers)], priority=VISIBLE)
         image = self._covers.images_at([album.picture])[0]
-        return CoverChoice(covers[album.picture], image, tries, [(offer, covers[offer.url]) for offer in offers])
+        return CoverOptions(covers[album.picture], image, tries, [(offer, covers[offer.url]) for offer in offers])
 
     def count_flaws(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups of records look the same."""

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from image_cache.errors import ImportRejected, OriginDenied
-from image_cache.models import AlbumRow, Track
+from image_cache.models import ImportRow, Track
 from image_cache.net.url import parse_url
 from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
 from image_cache.tables.discogs_words import formats_of_api, short_grade
@@ -48,7 +48,7 @@ class CollectionPage:
     number: int
     pages: int
     items: int
-    rows: tuple[AlbumRow | ImportRejected, ...]
+    rows: tuple[ImportRow | ImportRejected, ...]
     instances: tuple[str, ...] = ()
 
 
@@ -87,7 +87,7 @@ def page_from(number: int, data: Any, fields: Mapping[str, str]) -> CollectionPa
     return CollectionPage(number, pages, items, rows, tuple(map(str, filter(None, copies))))
 
 
-def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
+def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
     """Return the row of a record in a collection. A value that the listing has is set, even if it is empty.
 
     Raises `ImportRejected` if the entry has no release, or neither artist nor title.
@@ -105,7 +105,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
     labels = _list(basic.get("labels"), MAX_PARTS)
     notes = _notes(item.get("notes"), fields)
     instance = _number(item.get("instance_id"), 1, MAX_ID)
-    return AlbumRow(
+    return ImportRow(
         line=line,
         title=title or UNTITLED,
         artist=artist,
@@ -123,7 +123,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow:
         media_condition=cut(short_grade(notes.pop(MEDIA, "")), MAX_CHARS),
         sleeve_condition=cut(short_grade(notes.pop(SLEEVE, "")), MAX_CHARS),
         notes=_notes_text(notes),
-        cover_url=cover_address(basic.get("cover_image")) or cover_address(basic.get("thumb")),
+        cover_url=usable_cover_url(basic.get("cover_image")) or usable_cover_url(basic.get("thumb")),
     )
 
 
@@ -143,7 +143,7 @@ def details_from(data: Any) -> Details | None:
     return Details(
         tracks=tuple(tracks[:MAX_TRACKS]),
         barcode=next((code for code in codes if code.isascii() and _BARCODE.fullmatch(code)), ""),
-        cover_url=next((url for image in images if (url := cover_address(image.get("uri")))), None),
+        cover_url=next((url for image in images if (url := usable_cover_url(image.get("uri")))), None),
     )
 
 
@@ -160,7 +160,7 @@ def artist_name(artists: Any) -> str:
     return cut(text.strip(), MAX_CHARS)
 
 
-def cover_address(value: Any) -> str | None:
+def usable_cover_url(value: Any) -> str | None:
     """Return the address of an image, or None for text that is no address, and for placeholders."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
         return None
@@ -171,7 +171,7 @@ def cover_address(value: Any) -> str | None:
     return None if not name or _DUMMY.search(name) else value
 
 
-def _row_or_reason(line: int, item: Any, fields: Mapping[str, str]) -> AlbumRow | ImportRejected:
+def _row_or_reason(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow | ImportRejected:
     try:
         return row_from_item(line, item, fields)
     except ImportRejected as problem:

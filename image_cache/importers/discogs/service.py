@@ -114,7 +114,7 @@ class DiscogsService:
 
     # What operators do
 
-    def offer(self, token: str) -> int:
+    def store_token(self, token: str) -> int:
         """Store a new token and start its test; return the task. The old token stays until the new one is known to work.
 
         Raises `FieldRejected` for text that cannot be a token, `StorageError`.

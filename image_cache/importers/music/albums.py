@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from image_cache.importers.music.tag_reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, Names, Unit
-from image_cache.models import AlbumRow, Track
+from image_cache.models import ImportRow, Track
 from image_cache.text import cut, fold
 
 MAX_CHARS = 200
@@ -53,7 +53,7 @@ class FoundAlbum:
     """
 
     key: str
-    row: AlbumRow
+    row: ImportRow
     folders: list[Names]
     embedded: AlbumImage | None
     is_alone: bool
@@ -173,7 +173,7 @@ class Assembly:
     def _album(self, key: str, group: _Group) -> FoundAlbum:
         artist = _artist(group)
         barcode, mbid = group.most_common("barcode"), group.most_common("mbid")
-        row = AlbumRow(
+        row = ImportRow(
             line=0,
             title=group.most_common("title"),
             artist=artist,

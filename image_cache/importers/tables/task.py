@@ -13,7 +13,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, StorageError, TableRejected
 from image_cache.importers.tables.inbox import UploadInbox, file_away
-from image_cache.models import AlbumRow, ImportReport
+from image_cache.models import ImportReport, ImportRow
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, is_database
 from image_cache.tasks.runner import Task, TaskCancelled, TaskStopped
@@ -36,7 +36,7 @@ class TableTasks:
         shown: list[dict[str, Any]] = []
         is_export = False
 
-        def note(row: AlbumRow, what: str) -> None:
+        def note(row: ImportRow, what: str) -> None:
             nonlocal is_export
             is_export |= row.counts_copies
             if len(shown) < SHOWN_ROWS:
@@ -145,7 +145,7 @@ def _refusal(error: CacheError) -> str:
     return "Cancelled. What was saved stays.\n" if isinstance(error, TaskCancelled) else f"{error}.\n"
 
 
-def _shown(row: AlbumRow, what: str) -> dict[str, Any]:
+def _shown(row: ImportRow, what: str) -> dict[str, Any]:
     return {
         "line": row.line,
         "artist": row.artist,

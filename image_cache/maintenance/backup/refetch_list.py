@@ -14,7 +14,7 @@ from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.registry import cover_facts
 from image_cache.errors import CacheError, OriginDenied
 from image_cache.files.index import FileIndex, file_facts
-from image_cache.files.paths import remote
+from image_cache.files.paths import parse_remote
 from image_cache.maintenance.backup.staging import Staging
 from image_cache.records.table import AlbumTable
 
@@ -70,7 +70,7 @@ def _register_files(settings: Settings, path: Path) -> None:
         for lines in _chunks(path):
             for line in lines:
                 with contextlib.suppress(ValueError, KeyError, TypeError, OriginDenied):
-                    target = remote(str(line["url"]))
+                    target = parse_remote(str(line["url"]))
                     ttl_s = None if line["ttl_s"] is None else float(line["ttl_s"])
                     if index.find(target.digest) is None:
                         index.add_pending(target, sha256="", ttl_s=ttl_s, is_wanted=True, state="waiting")

@@ -95,7 +95,7 @@ class _Restore:
 
     def run(self) -> RestoreReport:
         report, staging = self._report, self._staging
-        content = content_of(self._settings)
+        content = describe_content(self._settings)
         if content and not self._is_forced:
             raise VaultNotEmpty(str(self._settings.state_dir), content)
         staging.clean()
@@ -247,7 +247,7 @@ class _Restore:
             self._progress(done, total, name)
 
 
-def content_of(settings: Settings) -> str:
+def describe_content(settings: Settings) -> str:
     """Return what a vault holds that would be missed, in words; empty for a new one."""
     try:
         if settings.catalog_path.exists():

@@ -75,7 +75,7 @@ class ScrubPass:
     def is_repair(self) -> bool:
         return self.report.is_repair
 
-    def checkpoint(self) -> None:
+    def report_and_throttle(self) -> None:
         """Report progress, wait if that is wanted, and raise `ScrubStopped` when the run has to end."""
         self._progress(self.report)
         if not self._throttle():

@@ -29,9 +29,9 @@ def check_shard(scrub: ScrubPass, where: str, cache: Cache, shard: str, repair: 
     if shard == "00":
         _check_folders(scrub, where, cache.disk.root)
     known: list[tuple[Key, bytes]] = []
-    rows = cache.index.shard(cache.namespace, shard)
+    rows = cache.index.sizes_of_shard(cache.namespace, shard)
     for key in rows:
-        scrub.checkpoint()
+        scrub.report_and_throttle()
         what, found, body = _check(scrub, cache, key)
         if what is None:
             continue
@@ -94,7 +94,7 @@ def _without_row(scrub: ScrubPass, where: str, cache: Cache, shard: str, rows: C
                 elif not path.name.startswith("."):
                     scrub.record(where, name, "link" if path.is_symlink() else "foreign", _unlink_of(path))
             elif key not in rows and not is_young(facts.st_mtime, now) and cache.index.find(key) is None:
-                scrub.checkpoint()
+                scrub.report_and_throttle()
                 yield key, name
 
 

@@ -7,7 +7,7 @@ from image_cache.files.cache import FileCache
 from image_cache.files.checksums import hash_file
 from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import sweep
-from image_cache.files.paths import digest_of_file
+from image_cache.files.paths import parse_file_name
 from image_cache.maintenance.scrub.checker import ScrubPass
 
 
@@ -26,7 +26,7 @@ def check_shard(scrub: ScrubPass, cache: FileCache, shard: str) -> bool:
     for kept in cache.index.files():
         if not kept.digest.startswith(shard):
             continue
-        scrub.checkpoint()
+        scrub.report_and_throttle()
         scrub.count("files", kept.size_bytes)
         what = _damage_of(scrub, cache, kept)
         now = cache.index.find(kept.digest)
@@ -36,7 +36,7 @@ def check_shard(scrub: ScrubPass, cache: FileCache, shard: str) -> bool:
             scrub.record("files", kept.path, what, lambda kept=kept, what=what: _repair(cache, kept, what))  # type: ignore[misc]
             is_queued = scrub.is_repair
     for path in sorted((cache.root / shard).glob("*-*")):
-        named = digest_of_file(path.name)
+        named = parse_file_name(path.name)
         kept_now = cache.index.find(named[0]) if named else None
         if (
             named
@@ -54,9 +54,9 @@ def _damage_of(scrub: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
             return "link"
         if path.stat().st_size != kept.size_bytes:
             return "torn"
-        if scrub.is_repair and cache.verify(kept, lambda _: scrub.checkpoint()):  # which also updates its row
+        if scrub.is_repair and cache.verify(kept, lambda _: scrub.report_and_throttle()):  # which also updates its row
             return ""
-        return "" if hash_file(path, lambda _: scrub.checkpoint())[0] == kept.sha256 else "altered"
+        return "" if hash_file(path, lambda _: scrub.report_and_throttle())[0] == kept.sha256 else "altered"
     except FileNotFoundError:
         return "missing"
     except OSError:

@@ -18,7 +18,7 @@ READ_BYTES = 1 << 20
 _NAMED = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 
 
-class OriginalRepair:
+class StreamImageScrub:
     """One run, one thread."""
 
     def __init__(self, streams: StreamImageManager) -> None:
@@ -54,16 +54,16 @@ class OriginalRepair:
                 if is_ours and not self._rows.is_known(name) and storage.exists(name):
                     scrub.record("originals", name, "orphan")
         for original in self._rows.originals(shard, f"{shard}g"):
-            scrub.checkpoint()
+            scrub.report_and_throttle()
             scrub.count("originals", original.size_bytes)
-            what = _damage_of(storage, original, scrub.checkpoint)
+            what = _damage_of(storage, original, scrub.report_and_throttle)
             if what and self._streams.image(original.image_id) is not None:  # else it was deleted meanwhile
                 scrub.record("originals", original.file_path, what)
 
     def _check_names(self, scrub: ScrubPass) -> None:
         sizes = dict(self._images.storage.list())
         for original in self._rows.originals():
-            scrub.checkpoint()
+            scrub.report_and_throttle()
             scrub.count("originals", 0)
             size = sizes.get(original.file_path)
             if size != original.size_bytes and self._streams.image(original.image_id) is not None:
@@ -76,10 +76,10 @@ def check_named_files(scrub: ScrubPass, where: str, folder: Path, shard: str) ->
         name = _NAMED.fullmatch(path.name)
         if name is None or path.is_symlink() or not path.is_file():
             continue
-        scrub.checkpoint()
+        scrub.report_and_throttle()
         try:
             size = path.stat().st_size
-            is_same = _sha256(path, scrub.checkpoint) == name[1]
+            is_same = _sha256(path, scrub.report_and_throttle) == name[1]
         except FileNotFoundError:
             continue
         except OSError:

@@ -16,7 +16,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.checker import ImageChecker, ScrubPass, ScrubStopped
 from image_cache.maintenance.scrub.compare import check_shard
-from image_cache.maintenance.scrub.originals import OriginalRepair, check_named_files
+from image_cache.maintenance.scrub.originals import StreamImageScrub, check_named_files
 from image_cache.maintenance.scrub.repair_covers import CoverRepair
 from image_cache.maintenance.scrub.report import Reports, ScrubReport
 from image_cache.streams import StreamImageManager
@@ -135,9 +135,9 @@ class Scrub:
                     check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers, self._decoder).repair)
             elif place == "streams":
                 if not self.streams.cache.engine.is_adopting:
-                    check_shard(walk, place, self.streams.cache.engine, shard, OriginalRepair(self.streams).repair)
+                    check_shard(walk, place, self.streams.cache.engine, shard, StreamImageScrub(self.streams).repair)
             elif place == "originals":
-                OriginalRepair(self.streams).check_shard(walk, shard)
+                StreamImageScrub(self.streams).check_shard(walk, shard)
                 check_named_files(walk, "own covers", self._own_covers, shard)
             elif compare_files.check_shard(walk, self.files, shard):
                 self._wake_files()

@@ -124,7 +124,7 @@ def steps_chart(points: Sequence[tuple[str, float]], sentence: str, *, chosen: i
     return _svg(sentence, parts)
 
 
-def dots(share: float, kind: str = "on") -> Markup:
+def dot_gauge(share: float, kind: str = "on") -> Markup:
     """Draw a field of sixty dots of which a share is set. Hidden from screen readers: the figure beside it says the same."""
     count = min(DOTS, max(0, math.ceil(share * DOTS - 1e-9)))
     path = {True: "", False: ""}

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import ConfigError, QueueFull
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.admin.dashboard_view import dashboard_values
 from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import services
@@ -12,7 +12,7 @@ from image_cache.web.rate_limits import limiter
 
 HERE = "/admin/cache"
 
-dashboard = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE, login_below=Role.ACCOUNT)(
+dashboard = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE, login_below=Role.ACCOUNT)(
     Blueprint("dashboard", __name__, url_prefix=HERE)
 )
 

@@ -168,10 +168,10 @@ def _hit_rate(vault: ReadonlyVault) -> Figure:
     day = vault.samples()
     hits, requests = sum(s.hits for s in day), sum(s.hits + s.misses for s in day)
     if not requests:
-        return Figure("From the cache", "0", "asked", charts.dots(0), "nobody asked in 24 hours")
+        return Figure("From the cache", "0", "asked", charts.dot_gauge(0), "nobody asked in 24 hours")
     # Never 100 when it is not: 99.96 % is 99.9 with a miss in it.
     number = "100" if hits == requests else f"{min(99.9, hits / requests * 100):.1f}"
-    dots = charts.dots(hits // (requests / charts.DOTS) / charts.DOTS)
+    dots = charts.dot_gauge(hits // (requests / charts.DOTS) / charts.DOTS)
     return Figure("From the cache", number, "%", dots, f"{hits:,} of {requests:,} in 24 hours")
 
 
@@ -181,7 +181,7 @@ def _disk(vault: ReadonlyVault) -> Figure:
     used = totals.bytes / unit
     note = _growth(vault, budget_bytes - totals.bytes) or f"{totals.entries:,} pictures"
     number = f"{used:.2f}" if used < 10 else f"{used:,.0f}"
-    return Figure("Card", number, f"of {budget_bytes / unit:,.3g} {name}", charts.dots(totals.bytes / budget_bytes), note)
+    return Figure("Card", number, f"of {budget_bytes / unit:,.3g} {name}", charts.dot_gauge(totals.bytes / budget_bytes), note)
 
 
 def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
@@ -199,7 +199,7 @@ def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
 def _memory(vault: ReadonlyVault) -> Figure:
     stats = vault.cache.memory.stats()
     number, unit = f"{stats.used_bytes / 1e6:.0f}", f"of {stats.budget_bytes / 1e6:.0f} MB"
-    dots = charts.dots(stats.used_bytes / stats.budget_bytes)
+    dots = charts.dot_gauge(stats.used_bytes / stats.budget_bytes)
     return Figure("Memory", number, unit, dots, f"{counted(stats.entries, 'picture')} at hand")
 
 
@@ -214,7 +214,7 @@ def _waiting(vault: ReadonlyVault, *, is_paused: bool) -> Figure:
         note = "none on its way" if depth else "nothing in line"
     if per_dot > 1:
         note += f", {per_dot:,} a dot"
-    dots = charts.dots(depth / per_dot / charts.DOTS, "watch")
+    dots = charts.dot_gauge(depth / per_dot / charts.DOTS, "watch")
     return Figure("Waiting", f"{depth:,}", "cover" if depth == 1 else "covers", dots, note)
 
 

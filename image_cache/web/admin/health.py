@@ -4,11 +4,11 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 
 from image_cache.db.database import DatabaseError
 from image_cache.maintenance.health.check import can_serve, verdict
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import is_local_request, may_operate, services
 from image_cache.web.rate_limits import limiter
 
-ops = access(read=Role.VISITOR)(Blueprint("ops", __name__))
+ops = declare_access(read=Role.VISITOR)(Blueprint("ops", __name__))
 
 SENTENCES = {
     "healthy": "All is well.",

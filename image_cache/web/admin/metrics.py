@@ -6,13 +6,13 @@ import logging
 from flask import Blueprint, Response, request
 from werkzeug import exceptions
 
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import is_local_request, services
 from image_cache.web.rate_limits import limiter
 
 logger = logging.getLogger(__name__)
 
-metrics = access(read=Role.METRICS_POLICY)(Blueprint("metrics", __name__))
+metrics = declare_access(read=Role.METRICS_POLICY)(Blueprint("metrics", __name__))
 
 MIN_TOKEN_CHARS = 16  # a shorter one is guessed
 NOT_INSTALLED = "The extra for metrics is not installed: pip install --require-hashes -r requirements-metrics.txt"

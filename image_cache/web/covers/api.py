@@ -7,12 +7,12 @@ from image_cache.covers import PAGE, VISIBLE, WARM
 from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text, read_texts
 
-api = access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("api", __name__, url_prefix="/api"))
+api = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("api", __name__, url_prefix="/api"))
 
 PRIORITIES = {"visible": VISIBLE, "page": PAGE, "warm": WARM}
 STATES = ("ready", "working", "waiting", "failed", "none")
@@ -29,7 +29,7 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
+@declare_access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
 @limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Clear all cached covers, or those of one `size_type`, or what one `page` holds in memory."""

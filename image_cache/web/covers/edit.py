@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
 from image_cache.models import Album
 from image_cache.units import whole_number
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
 from image_cache.web.errors import RETRY_AFTER_S, status_of
@@ -25,7 +25,7 @@ def page_to_return_to() -> str:
     return request.path if request.method in ("GET", "HEAD") else url_for("sleeves.missing")
 
 
-sleeves = access(read=Role.OWNER, change=Role.OWNER, login=page_to_return_to)(Blueprint("sleeves", __name__))
+sleeves = declare_access(read=Role.OWNER, change=Role.OWNER, login=page_to_return_to)(Blueprint("sleeves", __name__))
 
 PAGE_SIZE = 50
 AUDIT_FEW, AUDIT_PAGE = 12, 48
@@ -152,7 +152,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "cover": choice.cover,
         "origin": view_models.origin(album, choice.tries),
         "note": view_models.note(album, choice),
-        "size": view_models.size_of(choice.image),
+        "size": view_models.dimensions_text(choice.image),
         "offers": choice.offers,
         "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
         "search": view_models.search_line(services().artwork.search()),

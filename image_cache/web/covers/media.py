@@ -12,14 +12,14 @@ from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
 from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected, UnknownImage
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, validators
 
 logger = logging.getLogger(__name__)
 
-media = access(read=Role.VISITOR)(Blueprint("media", __name__))
+media = declare_access(read=Role.VISITOR)(Blueprint("media", __name__))
 limiter.exempt(media)
 
 PLACEHOLDER_DIR = STATIC_DIR / "placeholders"

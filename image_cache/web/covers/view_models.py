@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from image_cache.engine.registry import ImageRecord
-from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverChoice, FlawedRecord
+from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
@@ -113,7 +113,7 @@ def origin(album: Album, tries: CoverTries) -> str:
     return f"Found by {LABELS[tries.strategy]}" if tries.strategy in LABELS else "Found elsewhere"
 
 
-def note(album: Album, choice: CoverChoice) -> str:
+def note(album: Album, choice: CoverOptions) -> str:
     """Return what is wrong with the cover, empty for nothing."""
     if choice.cover.state == "failed":
         reason = choice.image.failure if choice.image is not None else ""
@@ -131,7 +131,7 @@ def tried(tries: CoverTries) -> str:
     return f"{tries.reason.rstrip('.')}. Looked for on {day(tries.tried_at)}{again}"
 
 
-def size_of(image: ImageRecord | None) -> str:
+def dimensions_text(image: ImageRecord | None) -> str:
     """Return the size of an image in pixels, empty before it was fetched."""
     return f"{image.width} \N{MULTIPLICATION SIGN} {image.height} px" if image and image.width and image.height else ""
 
@@ -139,7 +139,7 @@ def size_of(image: ImageRecord | None) -> str:
 def _tile(record: FlawedRecord, kind: str) -> AuditTile:
     album = record.album
     if kind != DUMMY:
-        message = size_of(record.image)
+        message = dimensions_text(record.image)
     elif album.picture is None:
         message = "no cover yet"
     else:

@@ -7,13 +7,13 @@ from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import UnknownFile
 from image_cache.files.paths import DIGEST
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import services
 from image_cache.web.files.view_models import as_json, file_stats
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text
 
-file_api = access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("file_api", __name__, url_prefix="/api"))
+file_api = declare_access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("file_api", __name__, url_prefix="/api"))
 
 ACTIONS = ("pause", "resume", "cancel")
 

@@ -9,14 +9,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
 from image_cache.web.files.view_models import file_row, file_stats
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 
-files = access(read=Role.OWNER, change=Role.OPERATOR, login="/files")(Blueprint("files", __name__, url_prefix="/files"))
+files = declare_access(read=Role.OWNER, change=Role.OPERATOR, login="/files")(Blueprint("files", __name__, url_prefix="/files"))
 
 LONGEST_URL = 2048
 

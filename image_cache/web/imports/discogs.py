@@ -9,14 +9,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import SYNC, TEST, DataAge
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import pop_flash, services
 from image_cache.web.imports import methods, tasks
 from image_cache.web.rate_limits import limiter
 
 HERE = "/import/discogs"
 
-discogs = access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(Blueprint("discogs", __name__, url_prefix=HERE))
+discogs = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(Blueprint("discogs", __name__, url_prefix=HERE))
 
 
 def register_discogs(app: Flask) -> None:
@@ -42,10 +42,10 @@ def page() -> AnyResponse:
 
 @discogs.post("/token")
 @limiter.limit("20 per minute")
-def offer() -> AnyResponse:
+def store_token() -> AnyResponse:
     """Store a token and test it in the background; the page shows the result. The token is never shown again."""
     try:
-        services().discogs.offer(request.form.get("token", "")[:500])
+        services().discogs.store_token(request.form.get("token", "")[:500])
     except FieldRejected as error:
         return _page(400, str(error))
     return redirect(HERE, 303)

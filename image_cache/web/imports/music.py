@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
 from image_cache.importers.music.table import MusicRoot
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import pop_flash, services
 from image_cache.web.imports import methods, tasks
 from image_cache.web.rate_limits import limiter
@@ -16,7 +16,7 @@ from image_cache.web.rate_limits import limiter
 PATH = "/import/music"
 MAX_GONE = 50
 
-music = access(read=Role.OPERATOR, change=Role.OPERATOR, login=PATH)(Blueprint("music", __name__, url_prefix=PATH))
+music = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=PATH)(Blueprint("music", __name__, url_prefix=PATH))
 
 
 class RootLine(NamedTuple):
@@ -33,7 +33,7 @@ class RootLine(NamedTuple):
 
 
 @music.get("")
-@access(read=Role.OPERATOR, login=PATH, message="Only an operator may see the folders of this machine.")
+@declare_access(read=Role.OPERATOR, login=PATH, message="Only an operator may see the folders of this machine.")
 def page() -> AnyResponse:
     """Show the folders, what was found in them, and the scan in progress."""
     return _page()
@@ -62,7 +62,7 @@ def add() -> AnyResponse:
 
 @music.post("/folders/remove")
 @limiter.limit("30 per minute")
-def remove() -> AnyResponse:
+def remove_folder() -> AnyResponse:
     """Stop using a folder. Its records stay."""
     if not services().music.remove_folder(request.form.get("path", "")[:1001]):
         raise NotFound("This folder was not chosen here.")

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
 from image_cache.models import TaskState
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports.methods import QUIET, method_of
 from image_cache.web.rate_limits import limiter
@@ -100,7 +100,7 @@ def _message(state: TaskState) -> str:
     return state.message or "Begins."
 
 
-jobs = access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))
+jobs = declare_access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))
 
 
 @jobs.get("/api/jobs")

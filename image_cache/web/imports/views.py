@@ -2,10 +2,12 @@
 
 from flask import Blueprint, render_template
 
-from image_cache.web.access import Role, access, this_page
+from image_cache.web.access import Role, declare_access, this_page
 from image_cache.web.imports import demo, methods, tables, tasks
 
-importing = access(read=Role.OWNER, change=Role.OPERATOR, login=this_page)(Blueprint("importing", __name__, url_prefix="/import"))
+importing = declare_access(read=Role.OWNER, change=Role.OPERATOR, login=this_page)(
+    Blueprint("importing", __name__, url_prefix="/import")
+)
 
 
 @importing.get("")

@@ -4,13 +4,13 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import record_page
 from image_cache.web.records.views import get_record_or_404, show_record
 
-notes = access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
+notes = declare_access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
 
 MAX_TYPED_CHARS = 100_000  # of a rejected text that are shown again
 

@@ -11,13 +11,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.models import Album
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
-from image_cache.web.access import Role, access, this_page
+from image_cache.web.access import Role, declare_access, this_page
 from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.template_helpers import know_covers, records
 
-removing = access(read=Role.OPERATOR, change=Role.OPERATOR, login=this_page)(Blueprint("removing", __name__))
+removing = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=this_page)(Blueprint("removing", __name__))
 
 SHOWN = 300  # records of each kind that are listed
 MAX_NAME_CHARS = 120  # of an artist or a title in the sentence about a removed record
@@ -37,7 +37,7 @@ GONE = {
 }
 
 
-class GoneLine(NamedTuple):
+class RemovableRecord(NamedTuple):
     """One record of a list. `has` names its dependents, empty for none."""
 
     album: Album
@@ -142,9 +142,9 @@ def _page(html: str) -> AnyResponse:
     return answer
 
 
-def _lines(albums: Sequence[Album]) -> list[GoneLine]:
+def _lines(albums: Sequence[Album]) -> list[RemovableRecord]:
     own = services().removal.dependents([album.id for album in albums])
-    return [GoneLine(album, ", ".join(own.get(album.id, RecordDependents()).parts())) for album in albums]
+    return [RemovableRecord(album, ", ".join(own.get(album.id, RecordDependents()).parts())) for album in albums]
 
 
 def _parts(own: RecordDependents, album: Album) -> list[str]:

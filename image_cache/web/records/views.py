@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
 from image_cache.records.pages import WallPage
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.forwarded import url_prefix
@@ -26,7 +26,7 @@ from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers
 
-pages = access(read=Role.VISITOR)(Blueprint("pages", __name__))
+pages = declare_access(read=Role.VISITOR)(Blueprint("pages", __name__))
 
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of a record
@@ -108,7 +108,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.OWNER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
@@ -117,7 +117,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.OWNER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)

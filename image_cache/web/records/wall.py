@@ -127,7 +127,7 @@ def tiles(
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class RulerCell:
     """One cell of the ruler. `href` is empty if there is no record under it."""
 
     label: str
@@ -136,7 +136,7 @@ class Cell:
     spines: Markup
 
 
-def ruler(page: AlbumPage, wall: WallAddress) -> list[Cell]:
+def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
     """Lay out the ruler: every letter, also the empty ones, or the decades or months that occur."""
     groups = {group.label: group for group in page.groups}
     labels = list(groups)
@@ -149,12 +149,12 @@ def ruler(page: AlbumPage, wall: WallAddress) -> list[Cell]:
     for label in labels:
         group = groups.get(label)
         if group is None:
-            cells.append(Cell(label, "", "", Markup("")))
+            cells.append(RulerCell(label, "", "", Markup("")))
             continue
         address = "" if group.page == page.page else wall.url(page=group.page)
         drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
         message = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(Cell(label, f"{address}#{group.anchor}", message, drawn))
+        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn))
     return cells
 
 

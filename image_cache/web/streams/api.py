@@ -9,7 +9,7 @@ from image_cache.errors import FieldRejected
 from image_cache.models import Stream, StreamImage
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body
@@ -17,7 +17,9 @@ from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import store_files, stream_body_limits
 from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
 
-stream_api = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_api", __name__, url_prefix="/api"))
+stream_api = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(
+    Blueprint("stream_api", __name__, url_prefix="/api")
+)
 
 READS, WRITES = "600 per minute", "240 per minute"
 MAX_DAYS = 365
@@ -37,7 +39,7 @@ def streams() -> Response:
 
 
 @stream_api.post("/streams")
-@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
     body = read_body({"title", "slug", "description", "visibility"})
@@ -156,7 +158,7 @@ def image_views(image_id: str) -> Response:
 
 
 @stream_api.get("/cache/pages/<page>")
-@access(read=Role.OWNER, login_below=Role.ACCOUNT)
+@declare_access(read=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(READS)
 def page_stats(page: str) -> Response:
     """Return what a page holds of the memory tier."""
@@ -164,7 +166,7 @@ def page_stats(page: str) -> Response:
 
 
 @stream_api.delete("/cache/pages/<page>")
-@access(change=Role.OWNER, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> Response:
     """Drop the images of a page from memory; what another page holds too stays, and everything stays on disk."""

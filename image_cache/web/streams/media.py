@@ -15,7 +15,7 @@ from image_cache.errors import NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import RenderJob
 from image_cache.visibility import may_edit
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limit_key, limiter
 from image_cache.web.responses import ImageResponse, placeholder_response, x_accel_response
@@ -25,7 +25,7 @@ from image_cache.web.streams.viewer import viewer
 
 logger = logging.getLogger(__name__)
 
-stream_media = access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
+stream_media = declare_access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)
 
 PLAIN = frozenset(string.ascii_letters + string.digits + " ._-()")

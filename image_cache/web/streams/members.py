@@ -7,14 +7,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.units import whole_number
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
 
-stream_members = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_members", __name__))
+stream_members = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("stream_members", __name__))
 
 ACTIONS = ("add", "remove", "invite", "withdraw")
 
@@ -52,14 +52,14 @@ def change(slug: str) -> AnyResponse:
 
 
 @stream_members.get("/invite/<token>")
-@access(read=Role.VISITOR)
+@declare_access(read=Role.VISITOR)
 def invitation(token: str) -> AnyResponse:
     """Show what the link offers: joining, or an account first."""
     return _invitation(token)
 
 
 @stream_members.post("/invite/<token>")
-@access(change=Role.VISITOR)
+@declare_access(change=Role.VISITOR)
 @limiter.limit("20 per minute")
 def accept(token: str) -> AnyResponse:
     """Join the stream with the account of the session, or with a new one."""

@@ -39,7 +39,7 @@ class PrivacyFinding:
 
 
 @dataclass(slots=True)
-class PrivacyReport:
+class PrivacyCheckReport:
     """The number of requests, the viewers they were made as, and what was wrong."""
 
     stream: str
@@ -48,7 +48,7 @@ class PrivacyReport:
     wrong: list[PrivacyFinding] = field(default_factory=list)
 
 
-def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyReport:
+def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyCheckReport:
     """Request each image as a stranger, another owner, a subscriber and the owner, at a dozen URLs.
 
     A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
@@ -61,7 +61,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Pri
         "subscriber": viewer_of_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),
     }
-    report = PrivacyReport(stream.slug, tuple(kinds))
+    report = PrivacyCheckReport(stream.slug, tuple(kinds))
     for kind, viewer in kinds.items():
         _Checker(app, report, kind, viewer, stream).check(images, REQUESTS if is_thorough else REQUESTS[:1])
     return report
@@ -70,7 +70,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Pri
 class _Checker:
     """Makes the requests of one viewer."""
 
-    def __init__(self, app: Flask, report: PrivacyReport, kind: str, viewer: Viewer, stream: Stream) -> None:
+    def __init__(self, app: Flask, report: PrivacyCheckReport, kind: str, viewer: Viewer, stream: Stream) -> None:
         self._app = app
         self._client = Client(app, use_cookies=False)
         self._report = report

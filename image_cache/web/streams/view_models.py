@@ -92,7 +92,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
 
 def image_views(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -> list[ImageView]:
     """Return the view models of the images of one stream."""
-    unavailable = services().stream_images.unavailable(images, lambda image: SIZES[f"thumb{_suffix(image)}"])
+    unavailable = services().stream_images.unavailable_ids(images, lambda image: SIZES[f"thumb{_suffix(image)}"])
     return [image_view(image, stream, viewer, is_away=image.image_id in unavailable) for image in images]
 
 
@@ -222,7 +222,7 @@ def register_stream_helpers(app: Flask) -> None:
     app.jinja_env.globals.update(
         stream_box=stream_box,
         stream_cards=stream_cards,
-        page_cache=page_cache,
+        page_cache=page_cache_stats,
         get_cached_image_display=get_cached_image_display,
     )
 
@@ -248,7 +248,7 @@ def stream_cards() -> list[dict[str, Any]]:
     return cards(services().stream_queries.streams(viewer())[:MAX_CARDS], viewer())
 
 
-def page_cache(page: str) -> dict[str, Any] | None:
+def page_cache_stats(page: str) -> dict[str, Any] | None:
     """Return what a page holds of the memory tier, for owners and operators; None for others."""
     if viewer().role not in OWNER_ROLES:
         return None

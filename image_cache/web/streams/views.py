@@ -10,7 +10,7 @@ from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
@@ -19,7 +19,7 @@ from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import store_files, stream_body_limits
 from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
-streams = access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
+streams = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
 PER_PAGE = 24
 SAVED = {"public": "Saved as public.", "private": "Saved as private.", "subscribers": "Saved for subscribers."}
@@ -45,7 +45,7 @@ def browser() -> AnyResponse:
 
 
 @streams.post("/streams")
-@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> AnyResponse:
     """Create a stream."""
@@ -184,7 +184,7 @@ def selftest(slug: str) -> AnyResponse:
 
 
 @streams.post("/pages/<page>/clear")
-@access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> AnyResponse:
     """Drop the images of a page from memory."""

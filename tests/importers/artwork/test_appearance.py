@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw
 
 from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import ImageRejected
-from image_cache.imaging.color import Colour, oklab, packed, unpacked
+from image_cache.imaging.color import Colour, oklab, packed, unpack_palette
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.palette import palette
 from image_cache.importers.artwork.similar_covers import groups, split
-from image_cache.models import Album, AlbumQuery, AlbumRow
+from image_cache.models import Album, AlbumQuery, ImportRow
 from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
@@ -41,7 +41,7 @@ def sleeve(
 
 def put(inside: Inside, number: int, url: str | None, **facts: Any) -> int:
     values = {"title": f"Title {number}", "artist": f"Artist {number:03}", "source": "table", "source_id": str(number)}
-    inside.services.library.import_rows([AlbumRow(line=1, cover_url=url, **{**values, **facts})])
+    inside.services.library.import_rows([ImportRow(line=1, cover_url=url, **{**values, **facts})])
     return max(album.id for album in inside.services.library.albums())
 
 
@@ -90,7 +90,7 @@ def test_a_palette_is_the_colours_and_their_shares_and_the_same_every_time() -> 
 
 def test_a_packed_palette_comes_back_as_the_eye_saw_it() -> None:
     found = palette(noise("RGB", 48, 48).tobytes())
-    again = unpacked(packed(found))
+    again = unpack_palette(packed(found))
     assert len(packed(found)) == 4 * len(found)
     assert palette_distance(found, again) < 0.01
 
@@ -258,9 +258,9 @@ def test_a_look_follows_a_fetch_and_goes_with_its_digest(vault: Inside, origin: 
     album_id = put(vault, 1, url)
     fetch(vault, url)
     rows = vault.services.artwork.audit._looks.rows
-    assert len(rows.open(9)) == 1
+    assert len(rows.unanalysed(9)) == 1
     assert survey(vault)
-    assert rows.open(9) == []
+    assert rows.unanalysed(9) == []
     before = vault.services.artwork.appearances.digests([album_id])[album_id]
     assert not survey(vault)  # nothing is new
     origin.put("/1.png", encoded(sleeve(WHITE, BLUE), "PNG"))

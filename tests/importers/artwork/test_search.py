@@ -11,7 +11,7 @@ import pytest
 from image_cache.importers.artwork.musicbrainz import phrase
 from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.table import CoverTries
-from image_cache.models import Album, AlbumRow, TaskState
+from image_cache.models import Album, ImportRow, TaskState
 from image_cache.net.rate_limit import MAX_PAUSE_S, IntervalLimiter
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
@@ -41,7 +41,7 @@ def opened(archive: Archive, tmp_path: Path) -> Iterator[Inside]:
 
 
 def put(inside: Inside, **facts: Any) -> int:
-    row = AlbumRow(line=1, **{"title": "Blue Hour", "artist": "The Lanterns", **facts})
+    row = ImportRow(line=1, **{"title": "Blue Hour", "artist": "The Lanterns", **facts})
     inside.services.library.import_rows([row])
     return max(album.id for album in inside.services.library.albums())
 

@@ -11,19 +11,19 @@ from image_cache.importers.discogs.parse import (
     FIELDS,
     Details,
     artist_name,
-    cover_address,
     details_from,
     fields_from,
     page_from,
     row_from_item,
+    usable_cover_url,
 )
-from image_cache.models import AlbumRow, Track
+from image_cache.models import ImportRow, Track
 from tests.support.discogs import item, release
 
 SIGNED = "https://i.discogs.com/sig/rs:fit/g:sm/q:90/h:605/w:600/czM6Ly9kaXNjb2dz/LWRhdGFiYXNlLWlt/YWdlcy9SLTEuanBlZw.jpeg"
 
 
-def row(**basic: Any) -> AlbumRow:
+def row(**basic: Any) -> ImportRow:
     one = item(5)
     one["basic_information"] |= basic
     return row_from_item(1, one, FIELDS)
@@ -69,7 +69,7 @@ def test_a_record_of_a_listing_becomes_a_row_that_says_everything() -> None:
         {"field_id": 1, "value": "NM"},
         {"field_id": 9, "value": "kept"},
     ]
-    assert row_from_item(3, one, {**FIELDS, "4": "Shelf"}) == AlbumRow(
+    assert row_from_item(3, one, {**FIELDS, "4": "Shelf"}) == ImportRow(
         line=3,
         title="Record 00007",
         artist="One, Two Feat. Three",
@@ -148,12 +148,12 @@ def test_a_value_that_cannot_be_used_is_left_out_and_the_record_stays(basic: dic
     ids=lambda value: str(value)[:40],
 )
 def test_pictures_that_stand_for_none_and_what_is_no_address_are_no_cover(address: Any) -> None:
-    assert cover_address(address) is None
+    assert usable_cover_url(address) is None
 
 
 def test_a_sleeve_that_is_called_like_a_dummy_is_a_cover() -> None:
     for name in ("R-1-blankets.jpeg", "R-7-1500000000-1234.jpeg", "spacers.jpeg", "defaults-of-love.jpg.jpeg"):
-        assert cover_address(f"https://i.discogs.com/{name}"), name
+        assert usable_cover_url(f"https://i.discogs.com/{name}"), name
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_2000_mangled_answers_never_raise_and_never_grow() -> None:
     for number in range(1000):
         page = page_from(1, mangle({"pagination": {"items": 1, "pages": 1, "per_page": 100}, "releases": [item(number)]}), FIELDS)
         for found in page.rows if page else ():
-            if isinstance(found, AlbumRow):
+            if isinstance(found, ImportRow):
                 assert found.title
                 assert len(json.dumps([str(value) for value in (found.title, found.artist, found.label, found.catno)])) < 6000
                 assert len(found.notes or "") <= 2000

@@ -136,7 +136,7 @@ def test_a_token_that_is_not_known_is_forgotten_and_the_one_before_it_stays(serv
 def test_what_cannot_be_a_token_is_not_even_tried(services: Services, discogs: DiscogsServer, text: str) -> None:
     discogs.control(forget=True)
     with pytest.raises(FieldRejected, match="40 letters"):
-        services.discogs.offer(text)
+        services.discogs.store_token(text)
     assert discogs.paths() == []
 
 
@@ -496,7 +496,7 @@ def test_a_stop_in_the_middle_goes_on_after_the_next_start(tmp_path: Path, disco
         wait_until(lambda: inside.services.tasks.rows.get(task_id).paused_until is not None or discogs.paths(PAGES + "3"))
     with Opened(tmp_path / "vault", discogs) as inside:
         inside.services.tasks.serve()
-        inside.services.tasks.run_maintenance()
+        inside.services.tasks.start_waiting()
         wait_until(lambda: inside.services.tasks.rows.get(task_id).is_over)
         assert inside.services.tasks.rows.get(task_id).outcome["new"] == 250
     assert sorted(path.split("page=")[1][0] for path in discogs.paths(PAGES, 200)) == ["1", "2", "3"]

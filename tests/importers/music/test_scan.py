@@ -649,7 +649,7 @@ def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
 
     shelf.on_register = hold
     task_id = shelf.tasks.start("music", {})
-    shelf.tasks.run_maintenance()
+    shelf.tasks.start_waiting()
     try:
         assert reached.wait(60)
         yield task_id

@@ -130,7 +130,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
     assert inside.services.library.count() == stopped.position["read"]
     assert 0 < stopped.done < (stopped.total or 0)
     second = runner()
-    second.run_maintenance()
+    second.start_waiting()
     wait_until(lambda: second.rows.get(task_id).is_over, 120)  # type: ignore[union-attr]
     ended = second.rows.get(task_id)
     assert ended is not None

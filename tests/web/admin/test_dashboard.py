@@ -235,7 +235,7 @@ def test_a_scale_ends_a_little_above_what_it_shows(most: float) -> None:
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.001, 1), (0.5, 30), (0.999, 60), (1, 60), (7, 60)])
 def test_a_field_of_dots_shows_a_share_and_the_least_share_is_a_dot(share: float, count: int) -> None:
-    on = re.search(r'class="on" d="([^"]*)"', charts.dots(share))
+    on = re.search(r'class="on" d="([^"]*)"', charts.dot_gauge(share))
     assert on is not None
     assert on[1].count("M") == count
 

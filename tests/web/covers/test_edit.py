@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from image_cache.importers.artwork.table import CoverOffer, CoverTries
-from image_cache.models import Album, AlbumRow
+from image_cache.models import Album, ImportRow
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
 from tests.support.pictures import encoded, noise
@@ -18,7 +18,7 @@ from tests.support.vault import wait_until
 
 
 def put(inside: Inside, title: str = "Blue Hour", **facts: Any) -> int:
-    row = AlbumRow(line=1, **{"title": title, "artist": "The Lanterns", "source": "discogs", "source_id": title, **facts})
+    row = ImportRow(line=1, **{"title": title, "artist": "The Lanterns", "source": "discogs", "source_id": title, **facts})
     inside.services.library.import_rows([row])
     return max(album.id for album in inside.services.library.albums())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.models import AlbumRow
+from image_cache.models import ImportRow
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.music import PICTURE, song
 from tests.support.vault import wait_until
@@ -208,7 +208,7 @@ def test_guests_neither_read_nor_write_notes(inside: Inside) -> None:
 
 
 def test_random_goes_where_it_was_told_to_and_says_why(inside: Inside) -> None:
-    rows = [AlbumRow(2, f"T{n}", "A", genres=("Jazz" if n % 2 else "R&B",), year=1959 + n % 3 * 10) for n in range(12)]
+    rows = [ImportRow(2, f"T{n}", "A", genres=("Jazz" if n % 2 else "R&B",), year=1959 + n % 3 * 10) for n in range(12)]
     inside.services.library.import_rows(rows)
     client = inside.stranger()
     answer = client.get("/random?genre=R%26B&decade=1960")

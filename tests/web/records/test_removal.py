@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.models import Album, AlbumRow
+from image_cache.models import Album, ImportRow
 from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import by_instance, connect, inside_at, sync
 from tests.importers.music.test_scan import Shelf, record
@@ -48,7 +48,7 @@ def send(client: FlaskClient, path: str, **fields: str) -> TestResponse:
 
 def put(inside: Inside, title: str = "Low Water Mark", source: str = "table", **other: object) -> Album:
     """Put a record of a source on the shelf and return it."""
-    row = AlbumRow(line=2, title=title, artist="Brine Parliament", source=source, source_id=title, **other)  # type: ignore[arg-type]
+    row = ImportRow(line=2, title=title, artist="Brine Parliament", source=source, source_id=title, **other)  # type: ignore[arg-type]
     inside.services.library.import_rows([row])
     return max(inside.services.library.albums(), key=lambda album: album.id)
 
@@ -193,7 +193,7 @@ def test_of_several_at_the_same_moment_one_is_told_that_it_went(inside: Inside) 
 
 
 def test_a_sentence_about_names_without_end_fits_the_cookie(inside: Inside) -> None:
-    row = AlbumRow(line=2, title="\N{MUSICAL SYMBOL G CLEF}" * 200, artist="漢" * 200)
+    row = ImportRow(line=2, title="\N{MUSICAL SYMBOL G CLEF}" * 200, artist="漢" * 200)
     inside.services.library.import_rows([row])
     album = next(inside.services.library.albums())
     operator = keeper(inside)

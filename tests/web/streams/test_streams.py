@@ -20,7 +20,7 @@ from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
 from image_cache.streams.validation import new_image_id
-from image_cache.web.access import Role, access
+from image_cache.web.access import Role, declare_access
 from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
 from tests.support.clock import FakeClock
@@ -455,7 +455,7 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
 ) -> None:
     image_id = stage.images[PRIVATE].image_id
 
-    @access(read=Role.STREAM_POLICY)
+    @declare_access(read=Role.STREAM_POLICY)
     def own_page() -> str:
         return render_template_string(MACROS, image_id=image_id)
 
