@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench wheelhouse rehearse clean
+.PHONY: help demo run test test-fast check fix bench lock dist wheelhouse rehearse clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -22,15 +22,17 @@ help:
 	@echo "make check   format, lint, types, import rules, documents"
 	@echo "make fix     format and mend what a tool can mend"
 	@echo "make bench   measure speed and memory, beside a baseline"
+	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
+	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m image_cache.cli demo
 
 run: $(VENV)/.ready
-	@exec $(BIN)/python -OO -m gunicorn -c systemd/gunicorn.conf.py "app:create_app()"
+	@exec $(BIN)/python -m image_cache.cli run
 
 test: $(VENV)/.ready-dev node_modules/.ready
 	$(PYTEST) $(ARGS)
@@ -51,9 +53,21 @@ fix: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
 
+# The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+EXTRAS := s3 nifti metrics heif
+
+lock: $(VENV)/.ready-dev
+	$(LOCK) -o requirements.txt
+	for extra in $(EXTRAS); do $(LOCK) --extra $$extra -c requirements.txt -o requirements-$$extra.txt || exit 1; done
+	$(LOCK) --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+
+dist: $(VENV)/.ready-dev
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
+
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt requirements-s3.txt requirements-nifti.txt requirements-metrics.txt requirements-heif.txt; do \
+	for file in requirements.txt $(EXTRAS:%=requirements-%.txt); do \
 	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
 	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
 	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \

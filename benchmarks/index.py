@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import machine, memory_mb, spread, table, timed
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import NAMESPACE
 from image_cache.covers.build import CoverServices, open_covers
 from image_cache.engine.key import Key, digest_of

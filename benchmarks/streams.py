@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from benchmarks.measure import machine, spread, table, timed
 from benchmarks.pictures import cover
-from config import Settings
+from image_cache.config import Settings
 from image_cache.models import ImageVisibility, Stream, Viewer
 from image_cache.streams import Upload
 from image_cache.web.streams.viewer import IMPERSONATED

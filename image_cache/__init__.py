@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from image_cache.streams.build import get_cached_image_display, get_image_manager, get_stream_image_stats
     from image_cache.web.files.controls import show_cache_controls
 
-__version__ = "0.1.0"
+__version__: str  # of pyproject.toml
 __all__ = [
     "ImageCacheManager",
     "ImageVisibility",
@@ -53,6 +53,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from image_cache.resources import version
+
+        return version()
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -7,7 +7,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import ConfigError, StorageError
 from image_cache.filesystem import lock_folder, make_folder, replacing
 from image_cache.vault_lock import finish_interrupted_restore

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from image_cache.errors import ConfigError
+from image_cache.resources import CHECKOUT
 from image_cache.units import MEGABYTE
 
-BASE_DIR = Path(__file__).resolve().parent
 MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
 ALLOWED_IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}  # offered when files are chosen; decoding decides
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
@@ -37,12 +37,23 @@ def setting(
     )
 
 
+def data_home() -> Path:
+    """Return the folder of `var` and `.env`: the checkout, else the user's own for data (XDG Base Directory Specification)."""
+    if CHECKOUT is not None:
+        return CHECKOUT
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "vinylvault"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one process. Build it with `load_settings`, or directly in tests."""
 
     # Where things live
-    DATA_DIR: Path = setting(BASE_DIR / "var", "Folder of everything that VinylVault keeps.", "VINYL_VAULT_DATA_DIR")
+    DATA_DIR: Path = setting(
+        data_home() / "var",
+        "Folder of everything that VinylVault keeps. Without a checkout: `~/.local/share/vinylvault/var`.",
+        "VINYL_VAULT_DATA_DIR",
+    )
     STATE_DIR: Path | None = setting(
         None, "Precious: catalogue, originals, secrets. Default: `state` in the data folder.", "VINYL_VAULT_STATE_DIR"
     )
@@ -523,7 +534,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
     Raises `ConfigError` that names the variable when one of ours is unknown or has a value that cannot be used.
     """
     env = dict(os.environ if environ is None else environ)
-    path = dotenv or BASE_DIR / ".env"
+    path = dotenv or data_home() / ".env"
     if (dotenv or environ is None) and path.is_file():
         from dotenv import dotenv_values  # only when there is a file to read
 
@@ -638,14 +649,10 @@ def settings_document() -> str:
     for row in dataclasses.fields(Settings):
         default = row.default
         if isinstance(default, Path):
-            default = default.relative_to(BASE_DIR)
+            default = default.relative_to(data_home())
         if isinstance(default, tuple):
             default = ",".join(default)
         shown = "" if default in (None, (), "") else f"`{int(default) if isinstance(default, bool) else default}`"
         names = " or ".join(f"`{name}`" for name in row.metadata["env"])
         lines.append(f"| {names} | {shown} | {row.metadata['unit']} | {row.metadata['help']} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(settings_document(), end="")

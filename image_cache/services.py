@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from config import Settings
 from image_cache.accounts.service import Accounts
+from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits

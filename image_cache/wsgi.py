@@ -1,4 +1,4 @@
-"""The web application. `gunicorn "app:create_app()"` serves it, `flask --app app` runs its commands; importing it does nothing."""
+"""The WSGI application: `create_app` for gunicorn, and the commands of `flask --app app`. Importing it does nothing."""
 
 import logging
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import click
 from flask import Flask
 
-from config import Settings, load_settings
 from image_cache import logs
 from image_cache.bootstrap import ensure_directories
 from image_cache.cli.group import Application, LazyGroup
 from image_cache.cli.main import CONTENT, FILES, STORAGE, STREAMS, USERS
+from image_cache.config import Settings, load_settings
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.services import Services, open_services

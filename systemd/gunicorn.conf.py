@@ -19,9 +19,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of glib
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from config import load_settings  # noqa: E402
 from image_cache import logs  # noqa: E402
 from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
+from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
@@ -45,7 +45,7 @@ except CacheError as error:
 if _settings.WORKERS > 1:
     # Modules, but not the application, are loaded before the fork: workers share their memory, and inherit no thread, socket or
     # database handle.
-    import app as _application  # noqa: F401
+    import image_cache.wsgi as _application  # noqa: F401
 
 # gunicorn itself would report READY before a worker has loaded anything, so the address is hidden from it, under a name that a
 # reload of this file finds again.

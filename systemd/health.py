@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from config import load_settings
+from image_cache.config import load_settings
 from image_cache.errors import ConfigError
 
 PAUSE_S = 0.25

@@ -18,7 +18,7 @@ OWN_USER=vinylvault
 NEEDED_MB=400
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
-PARTS=(app.py config.py cache_monitor.py image_cache templates static demo docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
+PARTS=(app.py config.py cache_monitor.py image_cache templates static docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
 EXTRAS=(s3 nifti metrics heif)
 
 say() { printf '%s\n' "$*"; }

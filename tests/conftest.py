@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.records import records
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.demo.records import records
 from tests.support import servers
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
@@ -73,7 +73,7 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "demo.origin",
+        "image_cache.demo.origin",
         "--port",
         str(port),
         "--dir",

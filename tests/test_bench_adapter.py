@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from config import Settings
+from image_cache.config import Settings
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import config
-from config import Settings, load_settings, machine_memory_bytes, settings_document
+from image_cache import config
+from image_cache.config import Settings, load_settings, machine_memory_bytes, settings_document
 from image_cache.errors import ConfigError
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.url import parse_url

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
-    *(path for name in ("docs", "demo", "benchmarks", "static") for path in (ROOT / name).rglob("*.md")),
+    *(path for name in ("docs", "benchmarks", "static") for path in (ROOT / name).rglob("*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
 PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.]*( ;.*)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*|")
@@ -48,13 +48,6 @@ def test_requirements_hold_pins_and_hashes_and_nothing_of_the_machine_that_wrote
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not PINNED.fullmatch(line)] == []
     assert any("==" in line for line in lines)
-
-
-def test_the_requirements_of_the_tests_hold_those_of_every_extra() -> None:
-    """`make test` installs one file: what an extra brings is tested with it, never skipped."""
-    sources = {path.name for path in ROOT.glob("requirements-*.in")} - {"requirements-dev.in"}
-    named = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
-    assert {f"-r {name}" for name in sources} <= set(named)
 
 
 def test_every_decision_is_listed() -> None:

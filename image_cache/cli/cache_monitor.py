@@ -1,7 +1,5 @@
-#!/usr/bin/env python3
-"""A door to `vinylvault` for what is documented: `python cache_monitor.py --action status|health|cleanup|report|monitor|...`."""
+"""`cache_monitor.py`: every action and option of the original tool, each done by a command of `vinylvault`."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
@@ -98,7 +96,3 @@ DOOR = Door(
 def main(argv: Sequence[str] | None = None, *, stream: TextIO | None = None, clock: Callable[[], float] = time.time) -> int:
     """Run one action and return the exit status. Every failure is one sentence on standard error, with what to do."""
     return run(DOOR, argv, "cache_monitor.py", stream=stream, clock=clock)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

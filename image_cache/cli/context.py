@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Settings
 from image_cache.cli.output import LAMPS, Output
+from image_cache.config import Settings
 from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine

@@ -1,4 +1,4 @@
-"""`make demo`: an origin of our own, a vault of its own, 240 records, and the page. `python -m demo` from the checkout."""
+"""`vinylvault demo`: a vault of its own with 240 invented records, and an origin that draws their sleeves."""
 
 import json
 import os
@@ -13,9 +13,13 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
-from config import BASE_DIR, load_settings
-from demo.records import records
+import click
+
+from image_cache.cli.serve import server_command
+from image_cache.config import data_home, load_settings
+from image_cache.demo.records import records
 from image_cache.errors import ConfigError
+from image_cache.resources import SITE
 from image_cache.services import open_services
 
 ORIGIN_PORT = int(os.environ.get("DEMO_ORIGIN_PORT", "5077"))  # part of every cover's address: the same one keeps the vault warm
@@ -23,13 +27,14 @@ READY_S = 20.0
 STOP_S = 30.0
 
 
-def main() -> int:
-    """Run until Ctrl-C. Exit status 1 with a sentence when it cannot start."""
+@click.command("demo")
+def demo() -> int:
+    """Show 240 invented records in a vault of their own, until Ctrl-C. Taken ports are replaced by free ones."""
     origin_port = _free_port(ORIGIN_PORT)
     if origin_port != ORIGIN_PORT:
         print(f"Port {ORIGIN_PORT} is taken: the demo's origin uses {origin_port}.", flush=True)
     origin_url = f"http://127.0.0.1:{origin_port}"
-    os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(BASE_DIR / "var-demo"))
+    os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
     os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
@@ -43,10 +48,10 @@ def main() -> int:
         os.environ["PORT"] = str(port)
     origin = subprocess.Popen(
         [
-            *(sys.executable, "-m", "demo.origin", "--port", str(origin_port)),
+            *(sys.executable, "-m", "image_cache.demo.origin", "--port", str(origin_port)),
             *("--dir", str(settings.DATA_DIR / "origin"), "--parent", str(os.getpid())),
         ],
-        cwd=BASE_DIR,
+        cwd=SITE,
         start_new_session=True,  # Ctrl-C reaches this process only; it ends the others in their order
     )
     server = None
@@ -55,8 +60,8 @@ def main() -> int:
             return _fail(f"The demo's origin did not start on port {origin_port}. Its message is above.")
         _import(origin_url)
         server = subprocess.Popen(
-            [sys.executable, "-OO", "-m", "gunicorn", "-c", str(BASE_DIR / "systemd/gunicorn.conf.py"), "app:create_app()"],
-            cwd=BASE_DIR,
+            server_command(),
+            cwd=SITE,
             start_new_session=True,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,7 +126,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _fail(sentence: str) -> int:
     print(sentence, file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

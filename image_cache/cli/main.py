@@ -33,6 +33,10 @@ STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Try everything that a storage has to do"),
 }
 COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
+    "Serve": {
+        "demo": ("image_cache.cli.demo:demo", "A vault of its own with 240 invented records, and the wall"),
+        "run": ("image_cache.cli.serve:run", "The server of your own vault"),
+    },
     "Watch": {
         "status": ("image_cache.cli.maintenance.status:status", "State at a glance, and the main figures"),
         "health": ("image_cache.cli.maintenance.status:health", "What is wrong, and what to do; --wait S after a start"),

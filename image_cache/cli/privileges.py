@@ -2,8 +2,8 @@
 
 import os
 
-from config import Settings
 from image_cache.cli.context import PreconditionFailed
+from image_cache.config import Settings
 from image_cache.maintenance.health.check import Check
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from config import Settings, load_settings
+from image_cache.config import Settings, load_settings
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources

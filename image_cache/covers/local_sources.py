@@ -8,15 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.net.fetch_result import FetchResult
 from image_cache.net.lazy_client import LazyHttpClient
+from image_cache.resources import SITE
 
 SCHEME = "demo:"
-ROOT = Path(__file__).resolve().parents[2]
 DRAW_S = 60.0  # a cover takes a second on a Pi, and the first one loads Pillow
 IDLE_S = 30.0
 MAX_BYTES = 8 << 20
@@ -110,8 +109,8 @@ class DrawnCovers:
         if self._is_closed:
             raise EOFError
         return subprocess.Popen(
-            [sys.executable, "-m", "demo.studio"],
-            cwd=ROOT,
+            [sys.executable, "-m", "image_cache.demo.studio"],
+            cwd=SITE,
             env=_ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

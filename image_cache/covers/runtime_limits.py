@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers.service import ImageCache
 from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase, SettingsTable

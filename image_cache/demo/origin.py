@@ -1,6 +1,6 @@
 """The origin of the demo: a real HTTP server in a process of its own that draws the sleeves of the collection.
 
-`python -m demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve is drawn when it is first asked
+`python -m image_cache.demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve is drawn when it is first asked
 for, one at a time, and kept as a file; after that it is a plain file server with validators. It knows nothing of the application.
 """
 
@@ -20,8 +20,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from demo.painting import paint
-from demo.records import pictures
+from image_cache.demo.painting import paint
+from image_cache.demo.records import pictures
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent
@@ -77,7 +77,7 @@ class Origin(ThreadingHTTPServer):
     def __init__(self, port: int, studio: Studio, delay_s: float) -> None:
         self.studio = studio
         self.delay_s = delay_s
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), SleeveHandler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         # A client that hung up is its own affair.
@@ -85,7 +85,7 @@ class Origin(ThreadingHTTPServer):
             logger.exception("request failed client=%s", client_address)
 
 
-class Handler(BaseHTTPRequestHandler):
+class SleeveHandler(BaseHTTPRequestHandler):
     """`GET /sleeves/<name>` and `GET /health`; HEAD of both."""
 
     protocol_version = "HTTP/1.1"
@@ -176,7 +176,7 @@ def watch_parent(parent: int, leave: Callable[[], None]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m demo.origin", description="Serve the sleeves of the demo collection on the loopback."
+        prog="python -m image_cache.demo.origin", description="Serve the sleeves of the demo collection on the loopback."
     )
     parser.add_argument("--port", type=int, default=5077, help="0 takes a free one")
     parser.add_argument("--dir", type=Path, required=True, help="folder where drawn sleeves are kept")

@@ -3,8 +3,8 @@
 import random
 from functools import lru_cache
 
-from demo.entry import Entry
-from demo.records import entries, picture_of
+from image_cache.demo.record import Entry
+from image_cache.demo.records import entries, picture_of
 
 WORN = {"G+": 0.9, "VG": 0.5}  # how far the disc shows through, by the grade of the sleeve
 NEAR = 7  # records that stand close enough on a wall to be compared at a glance
@@ -12,7 +12,7 @@ NEAR = 7  # records that stand close enough on a wall to be compared at a glance
 
 def paint(entry: Entry, png: bool = False) -> bytes:
     """Return the encoded picture of a record. Takes some tenths of a second on a small machine."""
-    from demo import sleeves
+    from image_cache.demo import sleeves
 
     catno, (width, height) = picture_of(entry)
     subject = sleeves.Subject(entry.artist, entry.title, entry.label, catno, entry.year, WORN.get(entry.sleeve, 0.0))
@@ -30,8 +30,8 @@ def cast() -> dict[Entry, tuple[str, str]]:
     The family is written in the collection, and so may the palette be (`family/palette`). Otherwise it is the one its family has
     used least, that no neighbour wears, and that its house prefers, in this order.
     """
-    from demo.sleeves import FAMILIES
-    from demo.sleeves.house import HOUSES
+    from image_cache.demo.sleeves import FAMILIES
+    from image_cache.demo.sleeves.house import HOUSES
 
     used: dict[tuple[str, str], int] = {}
     recent: list[str] = []

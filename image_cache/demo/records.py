@@ -17,8 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from demo.entry import Entry
-from demo.tracklists import tracklist
+from image_cache.demo.record import Entry
+from image_cache.demo.tracklists import tracklist
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {"LP": ("LP", "Album"), "2LP": ("2xLP", "Album"), "12": ('12"', "Single"), "7": ('7"', "Single"), "CD": ("CD", "Album")}
@@ -173,7 +173,7 @@ def _record(entry: Entry, catno: str, told: set[str], cover_url: str) -> dict[st
 
 def main() -> None:
     """Write the collection as JSON to stdout, ready for the import."""
-    parser = argparse.ArgumentParser(prog="python -m demo.records", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m image_cache.demo.records", description=main.__doc__)
     parser.add_argument("origin_url", help="where the sleeves are served, for example http://127.0.0.1:5077")
     json.dump(records(parser.parse_args().origin_url.rstrip("/")), sys.stdout, ensure_ascii=False, indent=1)
     sys.stdout.write("\n")

@@ -1,14 +1,14 @@
 """Draws sleeves for the process that started it: a file name a line on stdin, the picture behind its length on stdout.
 
-`python -m demo.studio`. A name that is not in the collection is answered with nothing. It leaves when stdin ends.
+`python -m image_cache.demo.studio`. A name that is not in the collection is answered with nothing. It leaves when stdin ends.
 """
 
 import os
 import signal
 import sys
 
-from demo.painting import paint
-from demo.records import pictures
+from image_cache.demo.painting import paint
+from image_cache.demo.records import pictures
 
 LENGTH_BYTES = 4  # big-endian
 

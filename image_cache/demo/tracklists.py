@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from demo.entry import Entry
+from image_cache.demo.record import Entry
 
 HERE = Path(__file__).resolve().parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from config import Settings, load_settings
+from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache

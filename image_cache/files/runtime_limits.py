@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError

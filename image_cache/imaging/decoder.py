@@ -17,15 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected
 from image_cache.imaging.color import COLOURS, Colour
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
+from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_RESPONSE_BYTES = 64 << 20  # all variants of one image together are a few hundred kilobytes
 START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Pillow
 GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that hangs in spite of it
@@ -237,7 +236,7 @@ class Decoder:
         our_end, child_end = socket.socketpair()
         with child_end:
             fd = child_end.fileno()
-            command = [sys.executable, "-I", "-c", _START, str(ROOT), str(fd), json.dumps(self._limits)]
+            command = [sys.executable, "-I", "-c", _START, str(SITE), str(fd), json.dumps(self._limits)]
             try:
                 self._fork_server = subprocess.Popen(
                     command,

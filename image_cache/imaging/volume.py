@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderFailed, FileRejected, StorageError
+from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
-ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 WALL_S = 20.0
 CPU_S = 12
@@ -129,7 +129,7 @@ def _make(path: Path, name: str) -> Preview:
         }
         try:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, str(ROOT), json.dumps(limits)],
+                [sys.executable, "-I", "-c", _START, str(SITE), json.dumps(limits)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ class DemoImporter:
 
 
 def _rows() -> Iterator[ImportRow]:
-    from demo.records import records  # 1.5 MB of the memory of a server that mostly never imports it
+    from image_cache.demo.records import records  # 1.5 MB of the memory of a server that mostly never imports it
 
     for number, record in enumerate(records(), 1):
         name = str(record.pop("cover_url")).rpartition("/")[2]

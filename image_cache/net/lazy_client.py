@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from config import MAX_BODY_BYTES  # the application rejects a larger one, without having read it
+from image_cache.config import MAX_BODY_BYTES  # the application rejects a larger one, without having read it
 
 MAX_HEAD_BYTES = 32_768  # of request line and headers; of the trailers
 MAX_LINE_BYTES = 8_190  # of the request line

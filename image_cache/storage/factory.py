@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import config
+from image_cache import config
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.storage.s3 import S3Storage

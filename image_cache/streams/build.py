@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from config import Settings, load_settings
+from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ConfigError, NotVisible
 from image_cache.filesystem import make_folder

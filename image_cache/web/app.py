@@ -6,8 +6,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config import MAX_BODY_BYTES
 from image_cache.bootstrap import secret_key
+from image_cache.config import MAX_BODY_BYTES
 from image_cache.services import Services
 from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts import accounts

@@ -1,7 +1,6 @@
 """The context of a request: the services, the account that is logged in, what it may do, its session."""
 
 import ipaddress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, g, request, session
@@ -9,14 +8,14 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.sansio.utils import host_is_trusted
 
 from image_cache.models import Account
+from image_cache.resources import resource
 from image_cache.services import Services
 from image_cache.web.forwarded import url_prefix
 
 EXTENSION = "vinylvault"
 BODY_LIMIT = "vinylvault.body_limit"  # how much the body of a request may have, for the main loop of the server
 WARM = "vinylvault.warm"  # the lookup that serves warm covers in the main loop of the server
-ROOT = Path(__file__).resolve().parents[2]
-STATIC_DIR, TEMPLATE_DIR = ROOT / "static", ROOT / "templates"
+STATIC_DIR, TEMPLATE_DIR = resource("static"), resource("templates")
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"
 OWNER_ROLES = ("operator", "owner")  # not viewers, who were only invited to a stream

@@ -6,6 +6,7 @@ from importlib import metadata
 from flask import Blueprint, Response, render_template, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
+from image_cache import __version__
 from image_cache.web.access import Role, declare_access
 from image_cache.web.assets import assets_version
 from image_cache.web.context import STATIC_DIR, services
@@ -36,7 +37,7 @@ def more() -> AnyResponse:
 
 @site.get("/about")
 def about() -> AnyResponse:
-    versions = [("VinylVault", metadata_version("vinylvault") or "0.1.0"), ("Python", ".".join(map(str, sys.version_info[:3])))]
+    versions = [("VinylVault", __version__), ("Python", ".".join(map(str, sys.version_info[:3])))]
     versions += [(name.capitalize(), found) for name in PARTS if (found := metadata_version(name))]
     return page_response(render_template("about.html", versions=versions, total=services().library.count()))
 

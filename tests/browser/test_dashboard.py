@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.services import open_services
 from tests.support.clock import FakeClock
 from tests.support.engine import key, webp

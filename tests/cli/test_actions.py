@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cache_monitor import ACTIONS, RENAMED
+from image_cache.cli.cache_monitor import ACTIONS, RENAMED
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.main import vinylvault
 from tests.maintenance.health.test_health import picture_of

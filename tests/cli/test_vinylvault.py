@@ -14,11 +14,11 @@ from unittest import mock
 import click
 import pytest
 
-from app import GROUPS
-from cache_monitor import ACTIONS, DOOR, RENAMED
+from image_cache.cli.cache_monitor import ACTIONS, DOOR, RENAMED
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.main import COMMANDS, main, vinylvault
 from image_cache.cli.output import Output
+from image_cache.wsgi import GROUPS
 from tests.cli.test_actions import Terminal, widest
 from tests.support.inside import Inside
 from tests.support.operator import Said, environment, operate
@@ -273,6 +273,7 @@ def test_the_help_needs_nothing_of_the_vault() -> None:
         "image_cache.cli",
         "image_cache.cli.group",
         "image_cache.cli.main",
+        "image_cache.resources",
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import PAGE, VISIBLE, WARM, CacheStats
 from image_cache.covers.build import open_covers
 from image_cache.covers.states import SETTLED_FRESH_S, is_stale

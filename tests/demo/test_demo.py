@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from demo import sleeves
-from demo.entry import Entry
-from demo.painting import cast, paint
-from demo.records import entries, pictures, records, slug_of
+from image_cache.demo import sleeves
+from image_cache.demo.painting import cast, paint
+from image_cache.demo.record import Entry
+from image_cache.demo.records import entries, pictures, records, slug_of
 from tests.support.servers import about_to_start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +120,7 @@ class OriginProcess:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         about_to_start()
-        command = [sys.executable, "-m", "demo.origin", "--port", "0", "--dir", str(folder), *arguments]
+        command = [sys.executable, "-m", "image_cache.demo.origin", "--port", "0", "--dir", str(folder), *arguments]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import (
     ChecksumMismatch,
     FetchStopped,

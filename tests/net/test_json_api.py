@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from config import MAX_BODY_BYTES
+from image_cache.config import MAX_BODY_BYTES
 from image_cache.server.request_framing import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, RequestBuffer
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import config
-from image_cache import ImageVisibility, StreamImageCache, StreamImageManager
+from image_cache import ImageVisibility, StreamImageCache, StreamImageManager, config
 from image_cache.accounts.table import AccountTable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import (

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.covers.build import CoverServices, open_covers
 from image_cache.engine.maintenance import rebuild_from_files

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from config import Settings
 from image_cache.bootstrap import ensure_directories, secret_key
+from image_cache.config import Settings
 from image_cache.models import ImageVisibility
 from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services

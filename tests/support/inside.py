@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import Client, TestResponse
 
 from app import application, create_app
-from config import Settings
 from image_cache.bootstrap import ensure_directories
+from image_cache.config import Settings
 from image_cache.services import Services, open_services
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until

@@ -202,7 +202,7 @@ def program(target: Path) -> Path:
     for name in names:
         if (ROOT / name).exists():
             shutil.copy2(ROOT / name, target / name)
-    for name in ("image_cache", "templates", "static", "demo", "docs", "systemd"):
+    for name in ("image_cache", "templates", "static", "docs", "systemd"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     return target
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from cache_monitor import main
+from image_cache.cli.cache_monitor import main
 from tests.support.vault import ROOT
 
 

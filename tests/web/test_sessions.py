@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import create_app
-from config import Settings
 from image_cache.bootstrap import secret_key
+from image_cache.config import Settings
 from image_cache.errors import ConfigError, StorageError
 from tests.support.clock import FakeClock
 from tests.support.inside import LAN, NAME, PASSWORD, Inside, form_token, page_token

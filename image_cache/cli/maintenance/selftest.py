@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from config import Settings
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
+from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.covers.build import open_covers
 from image_cache.engine.key import Key

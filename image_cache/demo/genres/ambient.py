@@ -4,13 +4,13 @@ import math
 
 from PIL import Image, ImageChops, ImageOps
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, mark
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import down, ridge
-from demo.sleeves.textures import blurred, clouds, gradient, toned
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, mark
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import down, ridge
+from image_cache.demo.sleeves.textures import blurred, clouds, gradient, toned
 
 
 @family("polar forest boreal seaglass lilac", grain=0.34)

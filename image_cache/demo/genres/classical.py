@@ -4,12 +4,12 @@ import math
 
 from PIL import Image, ImageChops
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import luminance, mix
-from demo.sleeves.registry import family
-from demo.sleeves.textures import blurred, clouds, glow, gradient, toned
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, imprint
+from image_cache.demo.sleeves.palettes import luminance, mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.textures import blurred, clouds, glow, gradient, toned
 
 
 @family("wine malt forest cyanotype", grain=0.4)

@@ -1,12 +1,12 @@
 """Country and blues: a road, a house, a great deal of sky."""
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import down, ridge
-from demo.sleeves.textures import clouds, gradient
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, imprint
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import down, ridge
+from image_cache.demo.sleeves.textures import clouds, gradient
 
 
 @family("sahara dusk brick terracotta malt lagoon")

@@ -1,11 +1,11 @@
 """Dub, hip hop, and the singles' bags of every house."""
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import HOUSES, Subject, imprint, mark
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import HOUSES, Subject, imprint, mark
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around
 
 
 @family("citrus moss signal tropic malt")

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 from PIL import Image, ImageChops
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas, Point
-from demo.sleeves.house import Subject, imprint, names
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around
-from demo.sleeves.textures import blurred, clouds
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas, Point
+from image_cache.demo.sleeves.house import Subject, imprint, names
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around
+from image_cache.demo.sleeves.textures import blurred, clouds
 
 
 @family("polar acid boreal seaglass cyanotype citrus rose", grain=0.22)

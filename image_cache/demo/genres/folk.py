@@ -2,13 +2,13 @@
 
 from PIL import ImageChops
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas, Point, Sheet
-from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import Colour, mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around, down, petal, ridge, smooth
-from demo.sleeves.textures import clouds, toned
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas, Point, Sheet
+from image_cache.demo.sleeves.house import Subject, imprint
+from image_cache.demo.sleeves.palettes import Colour, mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around, down, petal, ridge, smooth
+from image_cache.demo.sleeves.textures import clouds, toned
 
 
 @family("moss orchard bone sahara forest malt")

@@ -2,12 +2,12 @@
 
 import math
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas, Point
-from demo.sleeves.house import Subject, imprint, names
-from demo.sleeves.palettes import Colour, contrast, mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around, blob, smooth
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas, Point
+from image_cache.demo.sleeves.house import Subject, imprint, names
+from image_cache.demo.sleeves.palettes import Colour, contrast, mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around, blob, smooth
 
 
 @family("ember navy mustard lagoon signal brick")

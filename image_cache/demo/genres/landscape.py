@@ -1,12 +1,12 @@
 """Sea, hills, woods and the moon over water."""
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around, down, ridge
-from demo.sleeves.textures import clouds
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around, down, ridge
+from image_cache.demo.sleeves.textures import clouds
 
 
 @family("navy cyanotype dusk boreal lagoon sky")

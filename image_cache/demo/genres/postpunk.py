@@ -2,11 +2,11 @@
 
 import math
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, imprint, names
-from demo.sleeves.registry import family
-from demo.sleeves.textures import blurred, clouds
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, imprint, names
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.textures import blurred, clouds
 
 
 @family("signal soot brick acid cobalt")

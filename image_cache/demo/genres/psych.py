@@ -4,13 +4,13 @@ import math
 
 from PIL import Image, ImageChops
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around, blob, petal, star
-from demo.sleeves.textures import blurred, clouds, toned
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around, blob, petal, star
+from image_cache.demo.sleeves.textures import blurred, clouds, toned
 
 
 @family("plum dusk tropic ember acid neon", grain=0.24)

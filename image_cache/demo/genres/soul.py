@@ -2,12 +2,12 @@
 
 import math
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, imprint, names
-from demo.sleeves.palettes import mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around, petal, smooth
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, imprint, names
+from image_cache.demo.sleeves.palettes import mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around, petal, smooth
 
 
 @family("ember plum mustard terracotta tropic rose citrus orchard")

@@ -2,13 +2,13 @@
 
 from PIL import Image, ImageChops
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject, imprint
-from demo.sleeves.palettes import Colour, mix
-from demo.sleeves.registry import family
-from demo.sleeves.shapes import around
-from demo.sleeves.textures import clouds, glow
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject, imprint
+from image_cache.demo.sleeves.palettes import Colour, mix
+from image_cache.demo.sleeves.registry import family
+from image_cache.demo.sleeves.shapes import around
+from image_cache.demo.sleeves.textures import clouds, glow
 
 
 @family("concrete brick cyanotype soot mustard dusk")

@@ -6,10 +6,10 @@ from importlib import import_module
 
 from PIL import Image
 
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import HOUSES, Subject
-from demo.sleeves.palettes import PALETTES
-from demo.sleeves.registry import FAMILIES
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import HOUSES, Subject
+from image_cache.demo.sleeves.palettes import PALETTES
+from image_cache.demo.sleeves.registry import FAMILIES
 
 SIDE_PX = 800
 QUALITY = 90
@@ -28,7 +28,7 @@ for _group in (
     "jazz",
     "stage",
 ):
-    import_module(f"demo.sleeves.{_group}")
+    import_module(f"image_cache.demo.genres.{_group}")
 
 __all__ = ["FAMILIES", "SIDE_PX", "Subject", "draw", "encoded"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image, ImageChops, ImageDraw
 
-from demo.sleeves.palettes import Colour, Palette
-from demo.sleeves.textures import Size, blurred, rubbed, speckle
+from image_cache.demo.sleeves.palettes import Colour, Palette
+from image_cache.demo.sleeves.textures import Size, blurred, rubbed, speckle
 
 Point = tuple[float, float]
 Ink = Colour | int  # a colour on the sheet, a grey on a mask

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from demo.sleeves import typesetting as t
-from demo.sleeves.canvas import Canvas, Ink
+from image_cache.demo.sleeves import typesetting as t
+from image_cache.demo.sleeves.canvas import Canvas, Ink
 
 
 class Subject(NamedTuple):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from demo.sleeves.canvas import Canvas
-from demo.sleeves.house import Subject
+from image_cache.demo.sleeves.canvas import Canvas
+from image_cache.demo.sleeves.house import Subject
 
 Recipe = Callable[[Canvas, Subject], None]
 

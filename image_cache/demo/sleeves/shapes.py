@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-from demo.sleeves.canvas import Point
+from image_cache.demo.sleeves.canvas import Point
 
 
 def around(x: float, y: float, radius: float, degrees: float) -> Point:

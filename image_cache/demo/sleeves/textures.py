@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from demo.sleeves.palettes import Colour, mix
+from image_cache.demo.sleeves.palettes import Colour, mix
 
 Size = tuple[int, int]
 Stop = tuple[float, Colour]

@@ -7,8 +7,8 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from demo.sleeves.canvas import Ink, Sheet
-from demo.sleeves.textures import blurred
+from image_cache.demo.sleeves.canvas import Ink, Sheet
+from image_cache.demo.sleeves.textures import blurred
 
 FONTS = Path(__file__).resolve().parent.parent / "fonts"
 Align = Literal["left", "centre", "right"]

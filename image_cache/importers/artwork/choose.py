@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import VISIBLE, ImageCache
 from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.errors import ImageRejected, OfferGone, StorageError, UnknownAlbum, UploadTooLarge

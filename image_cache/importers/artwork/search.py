@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import WARM, ImageCache
 from image_cache.errors import OriginDenied, OriginError, OriginUnavailable, SourceRefused
 from image_cache.importers.artwork.cover_art_archive import INTERVAL_S as ARCHIVE_S

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.covers.appearance import AppearanceJob
 from image_cache.covers.own_covers import OwnCovers

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginError, SourceAway, SourceRefused, StorageError
 from image_cache.filesystem import make_folder, replacing

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.errors import FolderRejected
 from image_cache.importers.music.mounts import TABLE, mounts_of, point_of

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote, unquote_to_bytes
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots

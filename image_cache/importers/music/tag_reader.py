@@ -15,13 +15,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderFailed
+from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
-ROOT = Path(__file__).resolve().parents[3]
 AT_A_TIME = 16  # files per request; the child expects no more
 FILES_PER_CHILD = 4000
 MAX_PICTURE_BYTES = 10_000_000
@@ -175,7 +174,7 @@ class TagReader:
         parent, child = socket.socketpair()
         with child:
             line = child.fileno()
-            command = [sys.executable, "-I", "-c", _START, str(ROOT), str(line), str(os.getpid()), json.dumps(self._limits)]
+            command = [sys.executable, "-I", "-c", _START, str(SITE), str(line), str(os.getpid()), json.dumps(self._limits)]
             try:
                 self._child = subprocess.Popen(
                     command,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, UnknownTask

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.maintenance.backup.archive import is_archive
 
 ASIDE = "before-restore-"  # folder of what a restore replaced

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, copy_into, open_unchanged
 from image_cache.db.integrity import schema_version

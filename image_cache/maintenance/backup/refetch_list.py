@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import NAMESPACE
 from image_cache.covers.build import open_covers
 from image_cache.db.catalog import CatalogDatabase

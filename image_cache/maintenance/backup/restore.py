@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config import Settings
 from image_cache.accounts.table import AccountTable
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged

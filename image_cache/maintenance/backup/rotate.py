@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import StorageError
 from image_cache.filesystem import is_locked, make_folder
 from image_cache.maintenance.backup.archive import is_archive

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import Busy, StorageError
 from image_cache.filesystem import create_file, make_folder, sync_folder, try_lock
 from image_cache.maintenance.backup.archive import is_archive

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import SHARDS

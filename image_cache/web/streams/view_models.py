@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from config import ALLOWED_IMAGE_EXTENSIONS
+from image_cache.config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from config import Settings
 from image_cache.bootstrap import ensure_directories
+from image_cache.config import Settings
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.connection import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots

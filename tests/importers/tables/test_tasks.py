@@ -312,7 +312,7 @@ def drawn() -> Iterator[DrawnCovers]:
 
 
 def test_a_sleeve_is_drawn_in_another_process_and_the_same_every_time(drawn: DrawnCovers) -> None:
-    from demo.records import pictures
+    from image_cache.demo.records import pictures
 
     jpg = next(name for name in pictures() if name.endswith(".jpg"))
     png = next(name for name in pictures() if name.endswith(".png"))
@@ -389,6 +389,6 @@ def test_the_demo_comes_in_with_its_covers_and_goes_with_one_call(tmp_path: Path
 
 
 def _sleeve() -> str:
-    from demo.records import pictures
+    from image_cache.demo.records import pictures
 
     return next(iter(pictures()))

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from config import Settings
 from image_cache.bootstrap import ensure_directories, secret_key
+from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, open_unchanged
@@ -572,7 +572,7 @@ def limited(program: str, *arguments: str, **env: str) -> subprocess.Popen[bytes
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from config import Settings
+from image_cache.config import Settings
 from image_cache.errors import StorageError
 from image_cache.maintenance.backup.create import back_up, restore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -616,7 +616,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(archive: Path, 
 CUT = """
 import os, signal, sys
 from pathlib import Path
-from config import Settings
+from image_cache.config import Settings
 from image_cache.maintenance.backup.create import back_up, restore
 left = int(sys.argv[4])
 def count(*_):
@@ -666,7 +666,7 @@ def test_a_restore_that_is_killed_while_it_reads_changed_nothing(
 CUT_MOVING = """
 import os, signal, sys
 from pathlib import Path
-from config import Settings
+from image_cache.config import Settings
 from image_cache.maintenance.backup.create import restore
 left = int(sys.argv[3])
 def count(event, arguments):

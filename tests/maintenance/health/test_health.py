@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.db.database import Database, DatabaseError
 from image_cache.maintenance.health.check import Check, can_serve, verdict
 from image_cache.maintenance.health.examine import examine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings
+from image_cache.config import Settings
 from image_cache.engine.jobs import VISIBLE, LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import Busy

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Entry(NamedTuple):
+class DemoRecord(NamedTuple):
     """One record as written in `collection.txt`."""
 
     artist: str
