@@ -3,14 +3,14 @@
 import random
 from functools import lru_cache
 
-from image_cache.demo.record import Entry
+from image_cache.demo.record import DemoRecord
 from image_cache.demo.records import entries, picture_of
 
 WORN = {"G+": 0.9, "VG": 0.5}  # how far the disc shows through, by the grade of the sleeve
 NEAR = 7  # records that stand close enough on a wall to be compared at a glance
 
 
-def paint(entry: Entry, png: bool = False) -> bytes:
+def paint(entry: DemoRecord, png: bool = False) -> bytes:
     """Return the encoded picture of a record. Takes some tenths of a second on a small machine."""
     from image_cache.demo import sleeves
 
@@ -24,7 +24,7 @@ def paint(entry: Entry, png: bool = False) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def cast() -> dict[Entry, tuple[str, str]]:
+def cast() -> dict[DemoRecord, tuple[str, str]]:
     """Return the family and the palette of every record.
 
     The family is written in the collection, and so may the palette be (`family/palette`). Otherwise it is the one its family has
@@ -35,7 +35,7 @@ def cast() -> dict[Entry, tuple[str, str]]:
 
     used: dict[tuple[str, str], int] = {}
     recent: list[str] = []
-    parts: dict[Entry, tuple[str, str]] = {}
+    parts: dict[DemoRecord, tuple[str, str]] = {}
     for entry in entries():
         family, _, palette = entry.family.partition("/")
         house = HOUSES[entry.label].palettes

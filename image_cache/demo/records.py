@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from image_cache.demo.record import Entry
+from image_cache.demo.record import DemoRecord
 from image_cache.demo.tracklists import tracklist
 
 HERE = Path(__file__).resolve().parent
@@ -72,7 +72,7 @@ def slug_of(artist: str, title: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[DemoRecord, ...]:
     """Return the collection as it was written down, in its order."""
     return tuple(_read_entries((HERE / "collection.txt").read_text(encoding="utf-8")))
 
@@ -88,19 +88,19 @@ def records(origin_url: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def pictures() -> dict[str, Entry]:
+def pictures() -> dict[str, DemoRecord]:
     """Return the records by the file name of their picture."""
     slugs = ((slug_of(entry.artist, entry.title), entry) for entry in entries())
     return {f"{slug}.png" if slug in PNGS else f"{slug}.jpg": entry for slug, entry in slugs}
 
 
-def picture_of(entry: Entry) -> tuple[str, tuple[int, int]]:
+def picture_of(entry: DemoRecord) -> tuple[str, tuple[int, int]]:
     """Return what the drawing needs beyond the entry: the catalogue number and the width and height in pixels."""
     slug = slug_of(entry.artist, entry.title)
     return _catalogue_numbers()[entry], PNGS.get(slug) or ODD_SIZES.get(slug) or (SIDE_PX, SIDE_PX)
 
 
-def _read_entries(text: str) -> Iterator[Entry]:
+def _read_entries(text: str) -> Iterator[DemoRecord]:
     head: list[str] = []
     for line in text.splitlines():
         if line.startswith("@"):
@@ -112,7 +112,7 @@ def _read_entries(text: str) -> Iterator[Entry]:
             media, sleeve = grades.split("/")
             artist, genre, styles, label, mood = head
             names = tuple(style.strip() for style in styles.split(","))
-            yield Entry(
+            yield DemoRecord(
                 artist,
                 genre,
                 names,
@@ -130,7 +130,7 @@ def _read_entries(text: str) -> Iterator[Entry]:
 
 
 @lru_cache(maxsize=1)
-def _catalogue_numbers() -> dict[Entry, str]:
+def _catalogue_numbers() -> dict[DemoRecord, str]:
     """Number each house's records in the order of their years, with gaps for the records nobody here owns."""
     numbers = {}
     for label, (pattern, first) in HOUSES.items():
@@ -142,7 +142,7 @@ def _catalogue_numbers() -> dict[Entry, str]:
     return numbers
 
 
-def _record(entry: Entry, catno: str, told: set[str], cover_url: str) -> dict[str, Any]:
+def _record(entry: DemoRecord, catno: str, told: set[str], cover_url: str) -> dict[str, Any]:
     slug = slug_of(entry.artist, entry.title)
     rng = random.Random(f"{entry.artist}\n{entry.title}")
     since = max(FIRST_BUY, datetime.date(min(entry.year + 1, 2018), 1, 1))

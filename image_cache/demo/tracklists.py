@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from image_cache.demo.record import Entry
+from image_cache.demo.record import DemoRecord
 
 HERE = Path(__file__).resolve().parent
 
@@ -16,7 +16,7 @@ class Mood(NamedTuple):
     tails: tuple[str, ...]
 
 
-def tracklist(entry: Entry, rng: random.Random, told: set[str]) -> list[dict[str, str]]:
+def tracklist(entry: DemoRecord, rng: random.Random, told: set[str]) -> list[dict[str, str]]:
     """Return position, title and duration of each track. `told` are the titles the artist has used; new ones are added."""
     if " b/w " in entry.title:
         a_side, b_side = entry.title.split(" b/w ")
@@ -49,7 +49,7 @@ def _positions(form: str, count: int) -> list[str]:
     return [f"{side}{n + 1}" for i, side in enumerate(sides) for n in range(per_side + (i < over))]
 
 
-def _names(entry: Entry, count: int, rng: random.Random, told: set[str]) -> list[str]:
+def _names(entry: DemoRecord, count: int, rng: random.Random, told: set[str]) -> list[str]:
     """Return titles this artist has not used yet, no beginning twice on one record. A classical side opens with four movements."""
     mood = _moods()[entry.mood]
     heads = rng.sample(mood.heads, len(mood.heads))

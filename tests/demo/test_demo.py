@@ -18,7 +18,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from image_cache.demo import sleeves
 from image_cache.demo.painting import cast, paint
-from image_cache.demo.record import Entry
+from image_cache.demo.record import DemoRecord
 from image_cache.demo.records import entries, pictures, records, slug_of
 from tests.support.servers import about_to_start
 
@@ -31,7 +31,7 @@ NEAR = 8  # sleeves that a phone shows at once
 FIRST = next(iter(pictures()))
 
 
-def in_order() -> list[Entry]:
+def in_order() -> list[DemoRecord]:
     """Return the records as they stand on the wall."""
     return sorted(entries(), key=lambda entry: slug_of(entry.artist.removeprefix("The "), entry.title))
 
