@@ -34,7 +34,8 @@ demo: $(VENV)/.ready
 run: $(VENV)/.ready
 	@exec $(BIN)/python -m image_cache.cli run
 
-test: $(VENV)/.ready-dev node_modules/.ready
+test: $(VENV)/.ready-dev
+	@$(BIN)/python -m tests.support.programs
 	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/.ready-dev
@@ -78,7 +79,7 @@ rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) node_modules var-demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist var-demo .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -91,9 +92,4 @@ $(VENV)/.ready: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@touch $@
-
-node_modules/.ready: package-lock.json
-	@command -v npm >/dev/null || { echo 'npm is missing: it installs the checks of the scripts (Debian: apt install npm). Without it: make test-fast'; exit 1; }
-	npm ci --silent --no-audit --no-fund
 	@touch $@

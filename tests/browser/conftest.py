@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 
@@ -163,9 +163,7 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def axe() -> Callable[[Any], list[str]]:
     """Return a function that names everything axe finds on a page."""
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed; run npm ci")
-    source = AXE.read_text(encoding="utf-8")
+    source = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
     def look(page: Any) -> list[str]:
         page.evaluate(source)
