@@ -107,6 +107,7 @@ GET    /import/table/<int:task_id>/report.csv        401 401 404 404 404
 GET    /invite/<token>                               404 404 404 404 404
 POST   /invite/<token>                               404 404 404 404 404
 GET    /keys                                         200 200 200 200 200
+GET    /manifest.webmanifest                         200 200 200 200 200
 GET    /login                                        200 302 302 302 200
 POST   /login                                        403 403 403 403 403
 POST   /logout                                       303 303 303 303 303
