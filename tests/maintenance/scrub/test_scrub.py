@@ -402,6 +402,26 @@ def test_a_bad_large_file_is_not_handed_out_and_fetched_again(services: Services
     assert {path.read_bytes()[:1] for path in (cache.get(url), cache.get(other))} == {b"x", b"y"}
 
 
+def test_the_note_of_a_healthy_large_file_is_no_orphan(services: Services, origin: Origin) -> None:
+    """`verify` told it for ever, and `--repair` could not help: a name with one suffix, with `.note`, looks like a file's."""
+    url, _ = serve(origin, "/lung.bin", b"x" * 1000)
+    path = services.files.cache.get(url)
+    old(path.with_name(f"{path.name}.note"))
+    assert services.scrub.run().is_clean
+    strays = [path.with_name(f"{path.name[:33]}{'0' * 64}{suffix}") for suffix in (".bin", ".bin.note", ".nii.gz.note")]
+    for stray in strays:
+        stray.write_bytes(b"x")
+        old(stray)
+    looked = services.scrub.run()
+    assert [(d.where, d.what) for d in looked.damages] == [("files", "orphan")] * 3
+    assert all(stray.exists() for stray in strays)
+    report = services.scrub.run(repair=True)
+    assert [d.outcome for d in report.damages] == ["removed"] * 3
+    assert not any(stray.exists() for stray in strays)
+    assert services.scrub.run().is_clean
+    assert path.exists()
+
+
 def test_a_vault_without_large_files_gets_no_folder_for_them(services: Services, settings: Settings) -> None:
     services.scrub.run(repair=True)
     assert not settings.files_dir.exists()
