@@ -2,7 +2,6 @@
 
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,19 +20,19 @@ from image_cache.units import MEGABYTE
 class ImageCacheManager:
     """Large remote files on disk: fetched once, verified, cached within a budget, available without a network.
 
-    `cache_dir` None is the folder of the settings. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to
-    `image_server_url`, or to IMAGE_SERVER; that server may be private. Any thread, and several processes on one folder.
+    What is left out, or None, is as set: the folder, the budget and the TTL of the settings, or as an operator changed them on the
+    files page. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to `image_server_url`, or to IMAGE_SERVER; that
+    server may be private. Any thread, and several processes on one folder.
     A path stays valid until its file is replaced, evicted or removed: open it soon; an open file stays readable.
     """
 
     def __init__(
         self,
         cache_dir: str | Path | None = None,
-        max_cache_size_mb: float = 1024,
-        default_ttl_hours: float = 24,
+        max_cache_size_mb: float | None = None,
+        default_ttl_hours: float | None = None,
         image_server_url: str | None = None,
         *,
-        limits: Callable[[], FileLimits] | None = None,
         settings: Settings | None = None,
     ) -> None:
         settings = settings or load_settings()
@@ -41,17 +40,19 @@ class ImageCacheManager:
             settings = replace(settings, FILES_DIR=Path(cache_dir).expanduser().absolute())
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
-        fixed = FileLimits(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
+        catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
+        as_set = FileRuntimeLimits(settings, catalog)
+
+        def limits() -> FileLimits:
+            return FileLimits(
+                as_set().budget_bytes if max_cache_size_mb is None else int(max_cache_size_mb * MEGABYTE),
+                as_set().ttl_s if default_ttl_hours is None else default_ttl_hours * 3600,
+            )
+
         opener = FileOpener(settings)
-        self.files = open_files(settings, opener, limits or (lambda: fixed))
+        self.files = open_files(settings, opener, limits)
         # A script that just ends closes its folder cleanly: otherwise every file would be verified at its next use.
         self._finalizer = weakref.finalize(self, _close, self.files, opener)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Build it with the budget and TTL of the settings, or as an operator changed them on the files page."""
-        catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
-        return cls(limits=FileRuntimeLimits(settings, catalog), settings=settings)
 
     @property
     def cache_dir(self) -> Path:
@@ -105,7 +106,7 @@ def get_cache_manager() -> ImageCacheManager:
     global _shared  # noqa: PLW0603  the documented module functions need one place
     with _sharing:
         if _shared is None:
-            _shared = ImageCacheManager.from_settings(load_settings())
+            _shared = ImageCacheManager()
         return _shared
 
 

@@ -180,6 +180,22 @@ def test_the_controls_of_a_running_vault_have_forms_for_its_operator(origin: Ori
             assert "<form" not in show_cache_controls()
 
 
+def test_what_is_left_out_is_as_set(origin: Origin, tmp_path: Path, run: Run) -> None:
+    """A bare `ImageCacheManager()` had 1,024 MB and 24 hours, whatever the settings and the files page said."""
+    script = """
+from image_cache import ImageCacheManager
+for given in ({}, {"max_cache_size_mb": 512}, {"default_ttl_hours": 12}, {"cache_dir": "./other"}):
+    stats = ImageCacheManager(**given).get_stats()
+    print(stats["max_size_mb"], stats["default_ttl_hours"], stats["cache_dir"])
+"""
+    ours, other = f"{tmp_path}/cache/files", f"{tmp_path}/other"
+    said = run(script, CACHE_MAX_SIZE_MB="77", CACHE_DEFAULT_TTL_HOURS="3").splitlines()
+    assert said == [f"77.0 3.0 {ours}", f"512.0 3.0 {ours}", f"77.0 12.0 {ours}", f"77.0 3.0 {other}"]
+    with Inside(tmp_path / "data", trusted=(origin.base,)) as inside:
+        inside.services.files.change_limits(max_size_mb=7, ttl_hours=2)
+    assert run(script).splitlines()[0] == f"7.0 2.0 {ours}"
+
+
 def test_scripts_use_what_the_page_changed(origin: Origin, tmp_path: Path, run: Run) -> None:
     with Inside(tmp_path / "data", trusted=(origin.base,)) as inside:
         inside.services.files.change_limits(max_size_mb=7, ttl_hours=3)

@@ -29,10 +29,8 @@ class StreamImageScrub:
     def repair(self, key: Key, what: str) -> str:
         """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
         original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
-        if original is None:
-            self._images.cache.delete([key])
-            return "removed"
-        if what == "orphan":  # without a row it is never served
+        # What a page cached itself cannot be rendered; an orphan is never served.
+        if original is None or key.variant not in self._images.variants or what == "orphan":
             self._images.cache.delete([key])
             return "removed"
         found = self._streams.image(original.image_id)
