@@ -38,7 +38,8 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 class FileRequest:
     """The file a caller asks for, its TTL (None: as before) and its content (SHA-256, empty: any).
 
-    `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh.
+    `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh. `is_anew`:
+    fetch all of it, without conditions, and never return the stale file instead.
     """
 
     remote: Remote
@@ -47,6 +48,7 @@ class FileRequest:
     progress: Progress | None = None
     is_wanted: bool = False
     is_forced: bool = False
+    is_anew: bool = False
 
     def fits(self, stored: StoredFile) -> bool:
         return self.sha256 in ("", stored.sha256)
@@ -78,7 +80,9 @@ class FileLoader:
                     pass
                 stored = store.usable(remote)
                 is_new = stored is not None and (before is None or stored.checked_at != before.checked_at)
-                is_fresh = stored is not None and store.is_fresh(stored, request.ttl_s) and not request.is_forced
+                is_fresh = (
+                    stored is not None and store.is_fresh(stored, request.ttl_s) and not (request.is_forced or request.is_anew)
+                )
                 if stored is not None and request.fits(stored) and (is_new or is_fresh):
                     store.index.drop([remote.digest])
                     return store.use(stored)
@@ -92,7 +96,7 @@ class FileLoader:
 
     def _fetch(self, request: FileRequest, part: PartialFile, stored: StoredFile | None, control: "RowControl") -> Path:
         store, remote = self._store, request.remote
-        stale = stored if stored is not None and request.fits(stored) else None
+        stale = stored if stored is not None and request.fits(stored) and not request.is_anew else None
         control.begin(part.size, part.note.total_bytes)
         fetch = Fetch(
             remote,

@@ -1,6 +1,7 @@
 """Checks of the stored data: databases (readable, of a known version, intact) and the files of the caches beside their rows."""
 
 import logging
+import os
 from pathlib import Path
 
 from image_cache.db.database import Database, DatabaseError
@@ -84,6 +85,10 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     """Check the large files. A vault that never had one has no database for them, which is well."""
     path = vault.settings.files_dir / "files.db"
     if not path.exists():
+        nearest = next(place for place in path.parents if os.path.lexists(place))
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            advice = f"Make {path.parent} a folder of the service's account, or change VINYL_VAULT_FILES_DIR."
+            return Check("Files", "warning", "The folder of the large files cannot be used.", advice)
         return Check("Files", "well", "No large files are kept.")
     try:
         count, size = vault.files.totals()

@@ -96,6 +96,19 @@ def test_a_download_can_be_asked_for_in_parts_and_conditionally(inside: Inside, 
     assert operator.get(path, headers={"Range": "bytes=5000-"}).status_code == 416
 
 
+def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("no folder")
+    with Inside(tmp_path / "vault", FILES_DIR=tmp_path / "taken" / "files") as inside:
+        operator = inside.logged_in("operator")
+        answer = operator.get("/files")
+        assert answer.status_code == 200
+        assert "The folder of the large files cannot be used." in answer.text
+        assert "The folder of the large files cannot be used." in operator.get("/health").text
+        assert operator.get("/").status_code == 200
+        assert "cannot be used" not in operator.get("/api/files").text  # a program gets a status
+        assert operator.get("/api/files").status_code == 507
+
+
 def test_files_that_are_always_cut_keep_no_others_waiting(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     """Two of them were asked for again without end, by both workers, and the four behind them never came."""
     files = inside.services.files
