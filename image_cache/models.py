@@ -305,6 +305,7 @@ class StreamImage:
     format: str = ""
     average: str | None = None
     number: int = 0
+    is_animated: bool = False  # known at its upload only
 
 
 @dataclass(frozen=True, slots=True)
