@@ -310,10 +310,7 @@ class StreamImage:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page: the account of the session, and the streams that it owns, co-owns or subscribes to.
-
-    Built from the catalogue only, never from values of a request.
-    """
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
 
     account_id: int | None = None
     name: str = ""
