@@ -11,10 +11,11 @@ from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources
 from image_cache.covers.own_covers import OwnCovers
-from image_cache.covers.runtime_limits import default_limits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.states import BASE_VARIANTS
 from image_cache.covers.store import CacheLimits, CoverContext
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
@@ -170,7 +171,13 @@ def get_image_cache() -> ImageCache:
     global _standalone  # noqa: PLW0603
     found = _standalone or _opened
     if found is None:
-        found = _standalone = open_covers(load_settings())
+        settings = load_settings()
+        limits = None
+        if settings.catalog_path.exists():  # what operators changed while the service ran
+            limits = RuntimeLimits(default_limits(settings), CatalogDatabase(settings.catalog_path))
+        found = _standalone = open_covers(settings, limits=limits)
+        if limits is not None:
+            limits.apply(found.covers, 0.0)  # evicts nothing
     return found.covers
 
 

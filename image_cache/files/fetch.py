@@ -91,6 +91,7 @@ class Fetch:
         patience: threading.Semaphore | None = None,
         min_speed: MinimumSpeed = LARGE_FILES,
         slow_speed: MinimumSpeed = IN_ONE_GO,
+        turn_s: float = TURN_S,
     ) -> None:
         self._remote = remote
         self._part = part
@@ -105,6 +106,7 @@ class Fetch:
         self._patience = patience
         self._min_speed = min_speed
         self._slow_speed = slow_speed
+        self._turn_s = turn_s
         self._was_resumed = False
         self._has_ranges = True  # as far as is known
         self._restarts = 0
@@ -280,7 +282,7 @@ class Fetch:
                 reported_at = now
                 self._control.check()
                 self._progress(part.size, note.total_bytes)
-                if now - began_at > TURN_S and self._can_resume and self._control.must_yield():
+                if now - began_at > self._turn_s and self._can_resume and self._control.must_yield():
                     raise FetchStopped(self._remote.shown, "others wait")
         if needs_head:
             check_head(self._remote.name, part.head(HEAD_BYTES))

@@ -21,8 +21,8 @@ from image_cache.imaging.variants import stream_variants
 from image_cache.imaging.video import create_thumbnail_from_video
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.storage.base import Storage
+from image_cache.storage.factory import open_storage
 from image_cache.storage.local import LocalStorage
-from image_cache.streams.as_set import open_storage, upload_limits
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
 from image_cache.streams.member_table import MemberTable
@@ -72,7 +72,7 @@ class StreamImageManager:
         clock: Callable[[], float] = time.time,
     ) -> None:
         settings = settings or load_settings()
-        self.limits = limits or upload_limits(settings)
+        self.limits = limits or UploadLimits.as_set(settings)
         self.images_dir = Path(images_dir or settings.stream_images_dir).absolute()
         is_as_set = self.images_dir == settings.stream_images_dir.absolute()
         self._own: list[Any] = []

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
+from config import Settings
 from image_cache.errors import DecoderBusy, DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
@@ -59,6 +60,12 @@ class UploadLimits:
     max_images: int = 50
     quality: int = 85
     recipe: str = "fast"
+
+    @classmethod
+    def as_set(cls, settings: Settings) -> Self:
+        return cls(
+            settings.max_image_upload_bytes, settings.MAX_STREAM_IMAGES_PER_STREAM, settings.IMAGE_QUALITY, settings.RECIPE
+        )
 
 
 class Uploads:

@@ -35,7 +35,7 @@ from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
 from image_cache.files.fetch import Fetch, FetchOutcome
 from image_cache.files.maintenance import remove_expired, sweep
-from image_cache.files.partial import PartialFile, PartialMetadata
+from image_cache.files.partial import PartialFile
 from image_cache.files.paths import parse_remote, part_path
 from image_cache.files.runtime_limits import FileLimits
 from image_cache.filesystem import is_locked
@@ -255,12 +255,15 @@ def test_a_part_of_an_earlier_boot_is_used_as_far_as_it_was_synced(origin: Origi
 class Hurried:
     """The control of a fetch that nobody stops, and that does not wait between two attempts."""
 
+    def __init__(self, *, are_others_waiting: bool = False) -> None:
+        self._are_others_waiting = are_others_waiting
+
     def check(self) -> None: ...
 
     def pause(self, seconds: float) -> None: ...
 
     def must_yield(self) -> bool:
-        return False
+        return self._are_others_waiting
 
 
 Run = Callable[..., FetchOutcome]
@@ -270,10 +273,10 @@ Run = Callable[..., FetchOutcome]
 def fetch(origin: Origin, tmp_path: Path) -> Iterator[Run]:
     opener = FileOpener(Settings(FILES_DIR=tmp_path, TRUSTED_ORIGINS=(origin.base,)))
 
-    def run(url: str, **options: Any) -> FetchOutcome:
-        with PartialFile.locked(tmp_path / "x.part", time.sleep) as part:
-            part.begin(PartialMetadata())
-            return Fetch(parse_remote(url), part, opener, Hurried(), max_bytes=50 * MB, **options).run()
+    def run(url: str, *, others_wait: bool = False, **options: Any) -> FetchOutcome:
+        control = Hurried(are_others_waiting=others_wait)
+        with PartialFile.locked(tmp_path / f"{parse_remote(url).name}.part", time.sleep) as part:
+            return Fetch(parse_remote(url), part, opener, control, max_bytes=50 * MB, **options).run()
 
     yield run
     opener.close()
@@ -329,8 +332,22 @@ def test_a_slow_line_is_not_cut_by_us_when_that_would_cost_all_of_it(origin: Ori
     speeds = {"min_speed": MinimumSpeed(1_000_000, 0.5), "slow_speed": MinimumSpeed(20_000, 10.0)}
     assert fetch(url, patience=threading.Semaphore(), **speeds).sha256 == hashlib.sha256(body).hexdigest()
     assert len(volume.asked) == 1
-    with pytest.raises(OriginCut):  # another slow line is being waited for: the queue must move on
+    with pytest.raises(OriginUnavailable, match="slower than"):  # another slow line has the place: the queue must move on
         fetch(url, patience=threading.Semaphore(0), **speeds)
+
+
+def test_a_long_fetch_lets_others_go_first_when_that_costs_nothing(origin: Origin, fetch: Run) -> None:
+    body = noise(600_000)
+    url, volume = serve(origin, "/x.bin", body, bytes_per_s=1_500_000)
+    for _ in range(2):
+        with pytest.raises(FetchStopped, match="others wait"):
+            fetch(url, others_wait=True, turn_s=0.1)
+    assert fetch(url, turn_s=0.1).sha256 == hashlib.sha256(body).hexdigest()
+    starts = [int(asked.headers.get("range", "bytes=0-")[6:-1]) for asked in volume.asked]
+    assert starts[0] == 0 < starts[1] < starts[2]
+    other, unresumable = serve(origin, "/y.bin", body, bytes_per_s=1_500_000, etag="")
+    fetch(other, others_wait=True, turn_s=0.1)
+    assert len(unresumable.asked) == 1
 
 
 # --- lies
