@@ -1,4 +1,7 @@
-"""Stream images: variants are rendered again, originals and own covers are precious: compared and reported, never changed."""
+"""Stream images: variants are rendered again, originals and own covers are precious: compared and reported, never changed.
+
+A file among the originals that no row names is only moved out of the way, and only when an operator wants that.
+"""
 
 import hashlib
 import os
@@ -50,7 +53,7 @@ class StreamImageScrub:
             for name, _ in storage.list():
                 is_ours = not any(part.startswith(".") for part in name.split("/"))  # hidden ones were put aside by a restore
                 if is_ours and not self._rows.is_known(name) and storage.exists(name):
-                    scrub.record("originals", name, "orphan")
+                    scrub.record("originals", name, "orphan", scrub.setting_aside(storage.root, storage.root / name))
         for original in self._rows.originals(shard, f"{shard}g"):
             scrub.report_and_throttle()
             scrub.count("originals", original.size_bytes)

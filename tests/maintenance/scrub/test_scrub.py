@@ -354,6 +354,27 @@ def test_originals_and_own_covers_are_told_and_never_touched(services: Services,
     assert state(settings.state_dir) == before
 
 
+def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(services: Services, settings: Settings) -> None:
+    """`verify` told it for ever, and `--repair` could not help."""
+    roots = {"covers": services.covers.cache.disk.root, "streams": services.streams.cache.engine.disk.root}
+    strays = [settings.stream_images_dir / "evening" / "unknown_original.jpg"]
+    for root in roots.values():
+        shard = next(path for path in root.glob("*/??") if path.is_dir())
+        strays += [root / "todo.txt", shard / "holiday.jpg", shard.parent / "xyz"]
+    for stray in strays:
+        stray.write_text("mine")
+        old(stray)
+    assert services.scrub.run().unmended == len(strays)
+    assert services.scrub.run(repair=True).unmended == len(strays), "at night it stays"
+    report = services.scrub.run(repair=True, sets_aside=True)
+    assert {d.outcome for d in report.damages} == {"set aside"}
+    assert report.is_clean
+    assert services.scrub.run().damages == []
+    kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
+    assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
+    assert all(check.state == "well" for check in services.checks() if check.name in ("Pictures", "Streams"))
+
+
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:
     for original in settings.stream_images_dir.rglob("*_original.*"):
         flip(original)
