@@ -327,9 +327,9 @@ def test_less_than_was_announced_is_never_whole_though_a_416_says_so(origin: Ori
 
 def test_a_slow_line_is_not_cut_by_us_when_that_would_cost_all_of_it(origin: Origin, fetch: Run) -> None:
     """Without a validator every cut begins anew at byte 0, so a line below the minimum speed never brought the file."""
-    body = noise(400_000)
+    body = noise(130_000)
     url, volume = serve(origin, "/x.bin", body, etag="", bytes_per_s=200_000)
-    speeds = {"min_speed": MinimumSpeed(1_000_000, 0.5), "slow_speed": MinimumSpeed(20_000, 10.0)}
+    speeds = {"min_speed": MinimumSpeed(1_000_000, 0.2), "slow_speed": MinimumSpeed(5_000, 20.0)}
     assert fetch(url, patience=threading.Semaphore(), **speeds).sha256 == hashlib.sha256(body).hexdigest()
     assert len(volume.asked) == 1
     with pytest.raises(OriginUnavailable, match="slower than"):  # another slow line has the place: the queue must move on
