@@ -336,6 +336,23 @@ def test_a_slow_line_is_not_cut_by_us_when_that_would_cost_all_of_it(origin: Ori
         fetch(url, patience=threading.Semaphore(0), **speeds)
 
 
+def test_the_file_whose_turn_is_longest_ago_comes_first(cache: FileCache, clock: FakeClock) -> None:
+    """The oldest entry came first, so one that failed again and again was claimed before all others whenever it was due."""
+    cache.open()
+    index, names = cache.index, ("a", "b", "c")
+    for name in names:
+        clock.advance(1)
+        index.add_pending(cache.remote(f"https://example.org/{name}"), sha256="", ttl_s=None, is_wanted=True, state="waiting")
+    turns = []
+    for _ in range(6):
+        clock.advance(1)
+        claimed = index.claim(lambda _: False)
+        assert claimed is not None
+        turns.append(claimed.name)
+        index.change(claimed.digest, state="waiting")
+    assert turns == ["a", "b", "c"] * 2
+
+
 def test_a_long_fetch_lets_others_go_first_when_that_costs_nothing(origin: Origin, fetch: Run) -> None:
     body = noise(600_000)
     url, volume = serve(origin, "/x.bin", body, bytes_per_s=1_500_000)
