@@ -56,7 +56,10 @@ class StreamImageCache:
         self.cache_dir = Path(cache_dir or settings.stream_cache_dir)
         self.ttl_hours = settings.IMAGE_CACHE_TTL_HOURS if ttl_hours is None else ttl_hours
         self._clock = clock
-        make_folder(self.cache_dir)
+        try:
+            make_folder(self.cache_dir)
+        except OSError as error:
+            logger.warning("stream cache not usable, images are kept in memory only path=%s reason=%s", self.cache_dir, error)
         self.engine = Cache(
             NAMESPACE,
             memory=MemoryTier(memory_bytes),
@@ -86,8 +89,18 @@ class StreamImageCache:
         own = (path.name for path in self.cache_dir.glob(f"{PAGE_FOLDER}*"))
         return [self.key(image_id, variant) for variant in (*variants, *own)]
 
-    def set_recipe(self, recipe: str) -> None:
-        """Clear the cache if another recipe rendered it. A key has no recipe, so that deleting an image finds all of its variants."""
+    def prepare(self, recipe: str) -> None:
+        """Rebuild a lost index, and clear the cache if another recipe rendered it. A disk that refuses costs the cache, nothing else.
+
+        A key has no recipe, so that deleting an image finds all of its variants.
+        """
+        try:
+            self.repair()
+            self._set_recipe(recipe)
+        except (StorageError, DatabaseError, OSError) as error:
+            logger.warning("streams left untended reason=%s", error)
+
+    def _set_recipe(self, recipe: str) -> None:
         path = self.cache_dir / "recipe"
         with contextlib.suppress(OSError):
             if path.read_text(encoding="utf-8") == recipe:

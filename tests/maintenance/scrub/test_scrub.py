@@ -14,6 +14,7 @@ from image_cache.engine.jobs import VISIBLE, LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder
+from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.scrub import Nightly, Scrub, ScrubReport
 from image_cache.maintenance.scrub.checker import MAX_DECODER_FAILURES, MAX_DOUBTFUL_REPAIRS
 from image_cache.maintenance.scrub.nightly import lower_priority
@@ -374,7 +375,8 @@ def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(servi
     assert services.scrub.run().damages == []
     kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
     assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
-    assert all(check.state == "well" for check in services.checks() if check.name in ("Pictures", "Streams"))
+    states = {check.name: check.state for check in examine(services.vault)}
+    assert (states["Pictures"], states["Streams"]) == ("well", "well")
 
 
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from flask import render_template_string
 from PIL import Image
 
 from image_cache.errors import DecoderBusy, StorageError
+from image_cache.maintenance.health.examine import examine
 from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
@@ -625,3 +626,21 @@ def test_an_animation_that_becomes_a_still_is_said_to_its_owner(used: Stage, for
     body, kind = multipart({}, (out.getvalue() + b" ",))
     page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind).text
     assert (ANIMATED in page) == (count > 1)
+
+
+def test_an_unusable_cache_breaks_no_page(tmp_path: Path) -> None:
+    """The start ended with a traceback."""
+    taken = tmp_path / "vault" / "cache" / "streams"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("no folder")
+    with Inside(tmp_path / "vault") as inside:
+        stage = Stage(inside)
+        answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(6000), "a.jpg")))
+        assert answer.json["stored"] == 1
+        assert stage.ask("owner", "GET", f"/streams/{SLUG}").status_code == 200
+        assert decoded(stage.ask("owner", "GET", answer.json["results"][0]["thumb_url"]).data).size[0] > 1
+        states = {check.name: check.state for check in examine(inside.services.vault)}
+        assert (states["Streams"], states["Originals"], states["Pictures"]) == ("warning", "well", "well")
+        image_id = answer.json["results"][0]["image_id"]
+        assert inside.services.streams.delete_stream_image(SLUG, image_id)
+    assert taken.read_text() == "no folder"
