@@ -191,9 +191,12 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
+    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out.
 
-    row: int
+    `row` is that of a spreadsheet, the line of a JSON file, the place in a collection, or the folder of the music.
+    """
+
+    row: int | str
     artist: str
     title: str
     what: str

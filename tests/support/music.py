@@ -1,7 +1,7 @@
 """Music files with real tags, written by mutagen, and frames without sound: a few hundred bytes each."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,14 @@ from mutagen.mp4 import MP4, MP4Cover, MP4FreeForm
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
+from config import Settings
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.importers.music.images import MusicImages
+from image_cache.importers.music.service import MusicService
+from image_cache.models import Album
+from image_cache.records.library import Library
+from image_cache.tasks import TaskRunner
+from tests.support.clock import FakeClock
 from tests.support.origin import jpeg
 
 SECONDS = 180
@@ -168,3 +176,47 @@ def collection(root: Path, albums: int, tracks: int) -> None:
             (folder / f"{track + 1:02} - name.{suffix[1:]}").write_bytes(body)
         if number % 2:
             (folder / ("Cover.JPG", "folder.png", "FRONT.jpeg")[number % 3]).write_bytes(PICTURE)
+
+
+class MusicShelf:
+    """A catalogue, folders of music, and the scan: everything but covers and pages."""
+
+    def __init__(self, folder: Path, *roots: Path, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.settings = Settings(DATA_DIR=folder / "vault", MUSIC_DIRS=tuple(map(str, roots)), **settings)
+        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+        self.catalog = CatalogDatabase(self.settings.catalog_path)
+        self.library = Library(self.catalog, clock=self.clock)
+        self.on_register: Callable[[Iterable[str | None]], None] = lambda urls: None
+        self.images = MusicImages(self.settings, self.catalog, self.clock)
+        self.tasks = TaskRunner(self.catalog, self.settings.state_dir, clock=self.clock)
+        self.music = MusicService(
+            self.settings,
+            self.catalog,
+            self.images,
+            self.tasks,
+            register=self._register,
+            clock=self.clock,
+        )
+
+    def _register(self, urls: Iterable[str | None]) -> None:
+        self.on_register(urls)
+
+    def scan(self, **wanted: Any) -> dict[str, Any]:
+        ended = self.tasks.run("music", wanted)
+        assert ended.state == "done", ended.message
+        return ended.outcome
+
+    def albums(self) -> list[Album]:
+        return list(self.library.albums())
+
+    def album(self, title: str) -> Album:
+        return next(album for album in self.albums() if album.title == title)
+
+    def root(self) -> Any:
+        return self.music.roots.known()[0]
+
+    def close(self) -> None:
+        assert self.tasks.close()
+        self.music.close()
+        self.catalog.close()
