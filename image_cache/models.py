@@ -70,13 +70,17 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+
+    `source` shows what a source has now: records that are gone from it are left out.
+    """
 
     text: str = ""
     sort: str = "artist"
     genre: str = ""
     decade: int | None = None
     format: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class AlbumTable:
             if wanted:
                 parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
                 values.extend((kind, _storable(wanted)))
+        if query.source:
+            parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
+            values.append(_storable(query.source))
         if query.decade is not None:
             decade = max(-1, min(query.decade, 9999))
             parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from image_cache.cli.command import VaultCommand
+from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
 from image_cache.cli.output import Output
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
 from image_cache.importers.discogs.service import SYNC, TEST
 from image_cache.importers.music.folders import below
-from image_cache.models import TaskState
+from image_cache.models import RowLoss, TaskState
 
 SHOWN_PROBLEMS = 20
 
@@ -61,7 +62,8 @@ def discogs(context: CommandContext, forget: bool) -> None:
 
 @click.command("scan", cls=VaultCommand)
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
-def scan(context: CommandContext, folder: str | None) -> None:
+@REPORT
+def scan(context: CommandContext, folder: str | None, report_file: Path | None) -> None:
     """Scan the music folders, or only DIR. A DIR that is in none of them becomes one."""
     out = context.out
 
@@ -86,6 +88,7 @@ def scan(context: CommandContext, folder: str | None) -> None:
         out.note(f"  {line}")
     if len(problems) > SHOWN_PROBLEMS:
         out.note(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
+    print_report(out, [RowLoss(*line) for line in ended.outcome["report"]], report_file, "folder")
 
 
 def _print_end(out: Output, state: TaskState) -> int:

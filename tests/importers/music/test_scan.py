@@ -641,3 +641,49 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
         assert "No music folder is set." in ended.message
     finally:
         shelf.close()
+
+
+# What the report says
+
+
+def test_music_that_cannot_be_read_is_counted_by_kind_and_a_picture_of_any_kind_is_found(shelf: MusicShelf, root: Path) -> None:
+    record(root / "x", "The Name")
+    for name in ("a.dff", "b.DFF", "c.tak"):
+        (root / "x" / name).write_bytes(b"music")
+    (root / "x" / "notes.txt").write_bytes(b"no music")
+    found = shelf.scan()
+    assert found["others"] == {"DFF": 2, "TAK": 1}
+    assert "2 DFF files passed over" in found["says"]
+    assert "1 TAK file passed over" in found["says"]
+    assert "TXT" not in found["says"]
+
+
+@pytest.mark.parametrize("suffix", [".wma", ".ape", ".wv", ".mpc", ".dsf"])
+def test_a_folder_of_any_kind_that_is_read_is_a_record(shelf: MusicShelf, root: Path, suffix: str) -> None:
+    record(root / "x", "The Name", suffix=suffix, picture=PICTURE)
+    found = shelf.scan()
+    assert outcome(found, "files", "new", "refused") == (3, 1, 0)
+    assert found["others"] == {}
+    (album,) = shelf.albums()
+    assert [track.title for track in album.tracks] == ["Song 1", "Song 2", "Song 3"]
+    assert shelf.images.fetch(album.cover_url or "").body == PICTURE
+
+
+def test_what_is_cut_is_in_the_report_by_folder_artist_and_title_and_the_record_goes_in(shelf: MusicShelf, root: Path) -> None:
+    long = " ".join(["Wordy"] * 45)  # 269 characters
+    folder = root / "Somebody" / "x"
+    record(folder, long, tracks=2, label=long)
+    song(folder / "03.mp3", album=long, artist="Somebody", title=long, track="3", genre="g" * 70)
+    record(root / "Somebody" / "y", "Short")
+    found = shelf.scan()
+    album = next(album for album in shelf.albums() if album.title != "Short")
+    assert album.title == album.label == album.tracks[2].title == " ".join(["Wordy"] * 33), "cut between two words"
+    assert album.genres == ("g" * 60,)
+    assert found["lossy"] == 1
+    assert "1 record with a text that was cut." in found["says"]
+    assert sorted(found["report"]) == sorted(
+        ["Somebody/x", "Somebody", album.title, f"{what} is longer than {limit} characters; cut"]
+        for what, limit in (("title", 200), ("label", 200), ("title of track 3", 200), ("genre", 60))
+    )
+    again = shelf.scan()
+    assert (again["lossy"], again["report"]) == (0, []), "nothing was read"
