@@ -24,7 +24,8 @@ SHOWN_PROBLEMS = 20
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Store the token in this file first: on the command line others could read it.",
 )
-def sync(context: CommandContext, token_file: Path | None) -> int:
+@REPORT
+def sync(context: CommandContext, token_file: Path | None, report_file: Path | None) -> int:
     """Read the collection at Discogs.
 
     When it is stopped it goes on where it was, here or in the server; a second run changes nothing.
@@ -35,7 +36,11 @@ def sync(context: CommandContext, token_file: Path | None) -> int:
             services.discogs.keep_untested(token_file.read_text(encoding="utf-8", errors="replace"))
             if status := _print_end(out, services.tasks.run(TEST, {}, _Messages(out))):
                 return status
-        return _print_end(out, services.tasks.run(SYNC, {"by": "command"}, _Messages(out)))
+        ended = services.tasks.run(SYNC, {"by": "command"}, _Messages(out))
+    status = _print_end(out, ended)
+    if status == 0:
+        print_report(out, [RowLoss(*line) for line in ended.outcome.get("report", ())], report_file, "number")
+    return status
 
 
 @click.command("discogs", cls=VaultCommand)

@@ -27,7 +27,7 @@ def print_report(out: Output, losses: Sequence[RowLoss], report_file: Path | Non
             target.writelines(piece.encode() for piece in report_text(losses, first))
         out.line(f"The report is in {report_file}.")
     for loss in losses[:SHOWN_LOSSES]:
-        where = f"row {loss.row}" if first == "row" else str(loss.row)
+        where = str(loss.row) if isinstance(loss.row, str) else f"{first} {loss.row:,}"
         out.note(f"  {where}: {loss.named}{loss.what}")
     if len(losses) > SHOWN_LOSSES:
         out.note(f"  and {len(losses) - SHOWN_LOSSES:,} more; --report FILE.csv lists them")

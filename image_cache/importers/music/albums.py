@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from image_cache.importers.music.groups import (
     MAX_ALBUMS,
-    MAX_CHARS,
-    MAX_TRACKS,
     VARIOUS,
     VARIOUS_NAMES,
     AlbumImage,
@@ -38,6 +36,7 @@ from image_cache.importers.music.names import (
 from image_cache.importers.music.tag_reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, Unit
 from image_cache.models import ImportRow, Track
+from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS
 from image_cache.text import cut, fold, sort_key
 
 MAX_GENRE_CHARS = 60

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from image_cache.importers.music.names import UNKNOWN, Names, plain
 from image_cache.importers.music.tag_reader import Tags
+from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS, cut_remark
 from image_cache.text import cut, fold, sort_key
 
-MAX_CHARS = 200
-MAX_TRACKS = 500
 MAX_ALBUMS = 5000  # in one folder
 MAX_LOSSES = 50  # of one album that the report names
 VARIOUS = "Various"
@@ -65,7 +64,7 @@ class TrackGroup:
     def short(self, name: str, text: str, limit: int = MAX_CHARS) -> str:
         """Return a text cut to its limit; what was cut is in the report."""
         if len(text) > limit:
-            self.lose(f"{name} is longer than {limit} characters; cut")
+            self.lose(cut_remark(name, limit))
             text = cut(text, limit)
         return text
 

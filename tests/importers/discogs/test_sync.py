@@ -244,10 +244,12 @@ def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(servic
         "changed": 0,
         "same": 0,
         "rejected": 0,
+        "lossy": 0,
         "gone": 0,
         "items": 250,
         "account": ACCOUNT,
         "reasons": [],
+        "report": [],
     }
     assert len(discogs.paths()) == 5
     assert [path.split("page=")[1].split("&")[0] for path in discogs.paths(PAGES)] == ["1", "2", "3"]
@@ -405,6 +407,32 @@ def test_entries_that_are_none_are_counted_with_reasons_and_the_rest_goes_in(ser
     assert "2 rejected" in ended.outcome["says"]
 
 
+def test_what_was_cut_is_in_the_report_by_number_artist_and_title_and_the_record_goes_in(
+    services: Services, discogs: DiscogsServer
+) -> None:
+    long = " ".join(["Wordy"] * 45)
+    names = [{"name": f"Somebody {number}", "join": ","} for number in range(30)]
+    change: dict[str, Any] = {
+        "7": {"basic_information": {"title": long}},
+        "8": {"basic_information": {"artists": names}, "notes": [{"field_id": 3, "value": "so " * 900}]},
+        "9": {"basic_information": {"title": "", "artists": []}},
+    }
+    discogs.control(change=change)
+    ended = sync(services)
+    assert (ended.outcome["new"], ended.outcome["rejected"], ended.outcome["lossy"]) == (249, 1, 2)
+    assert ended.outcome["says"].endswith("1 rejected; 2 with a text that was cut.")
+    found = by_instance(services)
+    seven, eight = found["700000007"], found["700000008"]
+    assert (seven.title, len(eight.artist) <= 200, len(eight.notes) <= 2000) == (" ".join(["Wordy"] * 33), True, True)
+    assert ended.outcome["report"] == [
+        [10, "", "", "rejected: release 100009 has neither artist nor title"],
+        [8, seven.artist, seven.title, "title is longer than 200 characters; cut"],
+        [9, eight.artist, eight.title, "artist is longer than 200 characters; cut"],
+        [9, eight.artist, eight.title, "notes is longer than 2,000 characters; cut"],
+    ]
+    assert sync(services).outcome["report"] == ended.outcome["report"]
+
+
 def test_a_record_that_cannot_be_read_any_more_is_not_gone(services: Services, discogs: DiscogsServer) -> None:
     sync(services)
     discogs.control(change={"7": {"basic_information": {"title": "", "artists": []}}})
@@ -456,10 +484,12 @@ def test_a_sync_that_failed_is_continued_by_the_next_one(services: Services, dis
         "changed": 0,
         "same": 0,
         "rejected": 0,
+        "lossy": 0,
         "gone": 0,
         "items": 250,
         "account": ACCOUNT,
         "reasons": [],
+        "report": [],
     }
     assert discogs.paths() == discogs.paths("identity|page=3")
 

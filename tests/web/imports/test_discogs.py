@@ -223,3 +223,18 @@ def test_the_command_without_a_token_says_so(inside: Inside) -> None:
     done = run(inside, "albums", "sync")
     assert done.exit_code == 1
     assert "No token of Discogs is kept here." in done.stderr
+
+
+def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator: FlaskClient, discogs: DiscogsServer) -> None:
+    discogs.control(change={"7": {"basic_information": {"title": " ".join(["Wordy"] * 45)}}})
+    inside.services.discogs.keep_untested(TOKEN)
+    state = inside.services.tasks.run("discogs", {})
+    assert state.state == "done", state.message
+    page = operator.get("/import/discogs").text
+    assert "1 with a text that was cut" in page
+    assert "title is longer than 200 characters; cut" in page
+    answer = operator.get(f"/import/discogs/{state.id}/report.csv")
+    assert answer.mimetype == "text/csv"
+    assert answer.text.startswith("\ufeffnumber,artist,title,what\r\n8,")
+    assert f"/import/discogs/{state.id}/report.csv" in page
+    assert operator.get("/import/discogs/999/report.csv").status_code == 404
