@@ -70,17 +70,14 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
-
-    `source` shows what a source has now: records that are gone from it are left out.
-    """
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
 
     text: str = ""
     sort: str = "artist"
     genre: str = ""
     decade: int | None = None
     format: str = ""
-    source: str = ""
+    source: str = ""  # without the records that are gone from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +157,7 @@ class ImportRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
     If `source_id` is "", the library derives a stable id from the row. `line` is the row of a spreadsheet, the line of a JSON file.
-    `losses` says what was cut, guessed or left out.
-    `counts_copies`: rows with the same id are several copies, not one record listed twice. `played_at` are single plays.
+    `losses`: what was cut, guessed or left out. `counts_copies`: rows with one id are several copies. `played_at` are single plays.
     """
 
     line: int
@@ -195,12 +191,9 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out.
+    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
 
-    `row` is that of a spreadsheet, the line of a JSON file, the place in a collection, or the folder of the music.
-    """
-
-    row: int | str
+    row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str
     title: str
     what: str

@@ -227,8 +227,8 @@ def test_the_command_without_a_token_says_so(inside: Inside) -> None:
 
 def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator: FlaskClient, discogs: DiscogsServer) -> None:
     discogs.control(change={"7": {"basic_information": {"title": " ".join(["Wordy"] * 45)}}})
-    inside.services.discogs.keep_untested(TOKEN)
-    state = inside.services.tasks.run("discogs", {})
+    connect(inside.services)
+    state = sync(inside.services)
     assert state.state == "done", state.message
     page = operator.get("/import/discogs").text
     assert "1 with a text that was cut" in page
