@@ -4,7 +4,7 @@ A folder whose only album is one of several discs is held until all folders besi
 mark, so that a later scan knows them without reading a file.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from image_cache.importers.music.albums import DiscClaim, FoundAlbum
@@ -41,7 +41,8 @@ class DiscSets:
 
     `read` returns None for a unit that cannot be read now, `unit_at` None for one that is gone (it may raise
     `OSError`). `save` gets the units of one album,
-    the first disc first, `skip` a unit that is as it was; `settle` saves what was read directly below a folder and is not saved yet.
+    the first disc first, `skip` a unit that is as it was; `settle` saves what was read below a folder
+    under one of these artists and titles, and is not saved yet.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class DiscSets:
         unit_at: Callable[[Names], Unit | None],
         save: Callable[[Sequence[UnitRead], FolderEnd], None],
         skip: Callable[[Unit], None],
-        settle: Callable[[Names], None],
+        settle: Callable[[Names, Collection[tuple[str, str]]], None],
     ) -> None:
         self._rows = rows
         self._root_id = root_id
@@ -95,7 +96,7 @@ class DiscSets:
                 self._read_all(reads, paths, units)
         claiming = [read for read in reads.values() if read.is_part]
         if claiming:
-            self._settle(end.path)
+            self._settle(end.path, {_names(read) for read in claiming})
         for read in claiming:
             for path in self._beside(read, end.path):
                 if path not in reads and (stored := self._rows.folder(self._root_id, path)):
@@ -126,9 +127,13 @@ class DiscSets:
 
     def _beside(self, read: UnitRead, parent: Names) -> list[str]:
         """Return the folders beside a disc that have an album of its name."""
-        row = read.albums[0].row
-        paths = self._rows.folders_with(self._root_id, sort_key(row.artist), sort_key(row.title))
+        paths = self._rows.folders_with(self._root_id, *_names(read))
         return [path for path in paths if decoded(path)[:-1] == parent and path]
+
+
+def _names(read: UnitRead) -> tuple[str, str]:
+    row = read.albums[0].row
+    return sort_key(row.artist), sort_key(row.title)
 
 
 def albums_of_discs(reads: Iterable[UnitRead]) -> list[list[UnitRead]]:

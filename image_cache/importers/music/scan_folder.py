@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 from image_cache.db.catalog import CatalogDatabase
@@ -18,6 +18,7 @@ from image_cache.importers.music.table import MusicFolder, MusicRoot, MusicTable
 from image_cache.importers.music.tag_reader import AT_A_TIME, TagReader, TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, FolderEnd, FolderWalk, Unit, Unread, opened, opened_files, reason_of
 from image_cache.tasks.runner import Task
+from image_cache.text import sort_key
 
 UNITS_PER_WRITE = 50
 WRITE_S = 2.0  # folders that were read are saved at least this often
@@ -152,8 +153,10 @@ class RootScan:
             self._stats.files -= first.files
         return first
 
-    def _settle(self, parent: Names) -> None:
-        if any(decoded(result.folder.path)[:-1] == parent for result in self._waiting):
+    def _settle(self, parent: Names, wanted: Collection[tuple[str, str]]) -> None:
+        beside = (result for result in self._waiting if decoded(result.folder.path)[:-1] == parent)
+        rows = (album.row for result in beside for album, _ in result.albums)
+        if any((sort_key(row.artist), sort_key(row.title)) in wanted for row in rows):
             self._write()
 
     def _read_or_skip(self, unit: Unit) -> UnitRead | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.records.removal import RecordRemoval
 from tests.support.music import PICTURE, MusicShelf, song
 
 RELEASE = "8f3c9b51-6a86-4a4b-9c0e-1f2d3c4b5a69"
@@ -288,6 +289,15 @@ def test_siblings_of_an_older_vault_become_one_and_lose_nothing(shelf: MusicShel
     by_id = {album.id: album for album in shelf.albums()}
     assert (by_id[one.id].gone_at, by_id[one.id].plays, len(by_id[one.id].tracks)) == (None, 1, 4)
     assert by_id[two.id].gone_at is not None
+
+
+def test_a_removed_record_comes_back_with_all_its_discs(shelf: MusicShelf, root: Path) -> None:
+    disc(root / "The Set CD1", "1/2")
+    disc(root / "The Set CD2", "2/2")
+    shelf.scan()
+    RecordRemoval(shelf.catalog, None, None).remove([shelf.album("The Set").id])
+    assert shelf.scan()["new"] == 1
+    assert len(shelf.album("The Set").tracks) == 4
 
 
 # Covers
