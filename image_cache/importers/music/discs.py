@@ -63,12 +63,13 @@ class DiscSets:
         self._save = save
         self._skip = skip
         self._settle = settle
+        self._stored = rows.discs(root_id)  # of the scan before, by mark
         self._known: dict[Names, dict[str, tuple[Unit, bytes]]] = {}  # unread, with the mark that their album had; by parent
         self._claims: dict[Names, dict[str, UnitRead]] = {}
 
     def hold_known(self, unit: Unit, mark: bytes) -> bool:
         """Hold an unread unit if it was a disc of an album of several folders, with this mark; return whether it was."""
-        if len(self._rows.discs(self._root_id, mark)) < 2:
+        if mark not in self._stored:
             return False
         self._known.setdefault(unit.path[:-1], {})[encoded(unit.path)] = (unit, mark)
         return True
@@ -88,7 +89,7 @@ class DiscSets:
             return
         resting: dict[str, Unit] = {}
         for mark in dict.fromkeys(mark for _, mark in known.values()):
-            paths = self._rows.discs(self._root_id, mark)
+            paths = self._stored[mark]
             units = {path: known[path][0] for path in paths if path in known}
             if len(units) == len(paths) and set_mark(units.values(), end) == mark:
                 resting |= units
@@ -100,7 +101,7 @@ class DiscSets:
         for read in claiming:
             for path in self._beside(read, end.path):
                 if path not in reads and (stored := self._rows.folder(self._root_id, path)):
-                    paths = self._rows.discs(self._root_id, stored.mark) or [path]
+                    paths = self._stored.get(stored.mark) or [path]
                     self._read_all(reads, paths, {path: resting.pop(path) for path in paths if path in resting})
         for unit in resting.values():
             self._skip(unit)

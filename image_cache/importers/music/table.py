@@ -104,10 +104,16 @@ class MusicTable:
             yield from (MusicFolder(row["id"], row["path"], row["mark"]) for row in rows)
             last = rows[-1]["path"]
 
-    def discs(self, root_id: int, mark: bytes) -> list[str]:
-        """Return the paths of the folders that are one album with this mark, also if it is only one folder."""
-        sql = "SELECT path FROM music_folders WHERE root_id = ? AND mark = ? AND mark <> x'' ORDER BY path"
-        return [row["path"] for row in self.db.rows(sql, (root_id, mark))]
+    def discs(self, root_id: int) -> dict[bytes, list[str]]:
+        """Return the paths of folders that are discs of one album, by their mark."""
+        found: dict[bytes, list[str]] = {}
+        sql = (
+            "SELECT mark, path FROM music_folders WHERE root_id = ? AND mark IN"
+            " (SELECT mark FROM music_folders WHERE root_id = ? AND mark <> x'' GROUP BY mark HAVING count(*) > 1) ORDER BY path"
+        )
+        for row in self.db.rows(sql, (root_id, root_id)):
+            found.setdefault(row["mark"], []).append(row["path"])
+        return found
 
     def folders_with(self, root_id: int, artist_sort: str, title_sort: str) -> list[str]:
         """Return the paths of the folders that have an album of this artist and title."""
