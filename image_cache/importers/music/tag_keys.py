@@ -13,6 +13,7 @@ COMMENTS_KEYS = {
     "mbid": ("musicbrainz_albumid",),
     "track": ("tracknumber", "track"),
     "disc": ("discnumber", "disc"),
+    "discs": ("disctotal", "totaldiscs"),
     "compilation": ("compilation",),
 }
 ID3_KEYS = {

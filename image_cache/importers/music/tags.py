@@ -179,7 +179,11 @@ def _of_ape(tags: Any, key: str) -> Iterable[Any]:
 
 
 def _of_comments(tags: Any) -> dict[str, Any]:
-    return _pick(COMMENTS_KEYS, lambda key: (tags or {}).get(key, ()))
+    values = _pick(COMMENTS_KEYS, lambda key: (tags or {}).get(key, ()))
+    total = values.pop("discs")
+    if total and values["disc"] and "/" not in values["disc"]:
+        values["disc"] = f"{values['disc']}/{total}"
+    return values
 
 
 def _of_id3(tags: Any) -> dict[str, Any]:

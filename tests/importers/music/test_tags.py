@@ -83,6 +83,17 @@ def test_every_kind_says_the_same(reader: TagReader, tmp_path: Path, suffix: str
     assert picture_of(reader, path) == PICTURE
 
 
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".opus"])
+@pytest.mark.parametrize(("disc", "told"), [("1", "1/2"), ("1/3", "1/3")])
+def test_how_many_discs_there_are_may_have_a_tag_of_its_own(
+    reader: TagReader, tmp_path: Path, suffix: str, disc: str, told: str
+) -> None:
+    path = song(tmp_path / f"a{suffix}", album="The Name", disc=disc, disctotal="2")
+    (found,) = tags_of(reader, path)
+    assert isinstance(found, Tags)
+    assert found.disc == told
+
+
 @pytest.mark.parametrize("suffix", KINDS)
 def test_a_file_without_tags_says_nothing(reader: TagReader, tmp_path: Path, suffix: str) -> None:
     path = song(tmp_path / f"a{suffix}")
