@@ -19,6 +19,7 @@ from image_cache.importers.music.groups import (
     album_owner,
     albums_of,
     artist_of,
+    by_release,
     is_compilation,
 )
 from image_cache.importers.music.names import (
@@ -44,7 +45,6 @@ MAX_UNTAGGED = 300  # files without tags in one folder: with more it is no album
 MAX_GENRES = 5
 _LAST_DISC = 10_000  # what `LATER` sorts as, until the other discs are known
 
-_MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOTAL = re.compile(r"\s*\d+\s*(?:/|of)\s*0*(\d{1,4})\s*")
 
 
@@ -74,8 +74,10 @@ class DiscClaim:
 
     def fits(self, other: "DiscClaim") -> bool:
         """Return True if both are discs of one album: the same release or the same title and artist, and none is there twice."""
-        is_same = self.mbid == other.mbid if self.mbid and other.mbid else self.artist == other.artist
-        return is_same and self.title == other.title and not self.discs & other.discs
+        is_same = (
+            self.mbid == other.mbid if self.mbid and other.mbid else (self.title, self.artist) == (other.title, other.artist)
+        )
+        return is_same and not self.discs & other.discs
 
 
 class Assembly:
@@ -121,6 +123,7 @@ class Assembly:
             albums = albums_of(groups)
             # The only album of a title keeps its name when another artist's comes and goes: `AlbumWriter` recognises it.
             self._albums |= {title if len(albums) == 1 else f"{title}\0{whose}": album for whose, album in albums.items()}
+        self._albums = by_release(self._albums)
         if untagged and len(self._albums) == 1:  # a track without tags among the tracks of one album
             self._join(next(iter(self._albums.values())), untagged)
         elif untagged and self._is_album(untagged):
@@ -135,18 +138,18 @@ class Assembly:
                 group.count("albumartist", group.short("artist", artist))
         else:
             left_out += len(untagged)
-        return [self._album(key, group) for key, group in self._albums.items() if group.lines], left_out
+        albums = Counter(folder for group in self._albums.values() for folder in group.folders)
+        return [self._album(key, group, albums) for key, group in self._albums.items() if group.lines], left_out
 
     def claim(self) -> DiscClaim | None:
         """Return what the unit says of its album, after `finish`; None unless it has exactly one."""
         if len(self._albums) != 1 or self._extra:
             return None
         (group,) = self._albums.values()
-        mbid = group.most_common("mbid")
         return DiscClaim(
             title=fold(group.most_common("title")),
             artist=sort_key(artist_of(group)),
-            mbid=mbid if _MBID.fullmatch(mbid) else "",
+            mbid=group.release(),
             discs=frozenset(line.disc for line in group.lines),
             is_part=group.is_part,
         )
@@ -187,9 +190,9 @@ class Assembly:
         if len(group.lines) < 2 * MAX_TRACKS:
             group.lines.append(line)
 
-    def _album(self, key: str, group: TrackGroup) -> FoundAlbum:
+    def _album(self, key: str, group: TrackGroup, albums: Counter[Names]) -> FoundAlbum:
         artist = artist_of(group)
-        barcode, mbid = group.most_common("barcode"), group.most_common("mbid")
+        barcode = group.most_common("barcode")
         tracks = tuple(_tracks(group, artist))
         if len(tracks) > MAX_TRACKS:
             group.lose(f"tracks has more than {MAX_TRACKS} entries; the rest is left out")
@@ -203,12 +206,12 @@ class Assembly:
             label=group.most_common("label"),
             catno=group.most_common("catno"),
             barcode=barcode if 8 <= len(barcode) <= 14 else "",
-            mbid=mbid if _MBID.fullmatch(mbid) else "",
+            mbid=group.release(),
             tracks=tracks[:MAX_TRACKS],
             losses=tuple(group.losses),
         )
-        others = {folder for other in self._albums.values() if other is not group for folder in other.folders}
-        return FoundAlbum(key, row, group.folders, group.embedded, is_alone=not others & set(group.folders))
+        is_alone = all(albums[folder] == 1 for folder in group.folders)
+        return FoundAlbum(key, row, group.folders, group.embedded, is_alone=is_alone)
 
 
 def _tracks(group: TrackGroup, artist: str) -> Iterator[Track]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from image_cache.importers.music.names import UNKNOWN, Names, plain
 from image_cache.importers.music.tag_reader import Tags
@@ -16,6 +17,7 @@ VARIOUS = "Various"
 ARTIST_SHARE = 0.6  # of the tracks an artist needs to be that of the album, if no tag names the album's artist
 
 VARIOUS_NAMES = frozenset({"various", "various artists", "various artist", "va", "v.a.", "v/a", "diverse", "verschiedene"})
+_MBID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRUE = frozenset({"1", "true", "yes"})
 _FEATURING = re.compile(r"\s+[\[(]?(?:feat\.?|ft\.?|featuring)\s.*", re.IGNORECASE)
 
@@ -71,6 +73,11 @@ class TrackGroup:
     def lose(self, remark: str) -> None:
         if len(self.losses) < MAX_LOSSES:
             self.losses[remark] = None
+
+    def release(self) -> str:
+        """Return the id of the release at MusicBrainz, "" if the tags have none."""
+        mbid = self.most_common("mbid")
+        return mbid if _MBID.fullmatch(mbid) else ""
 
     def numbers(self) -> set[tuple[int, str]]:
         return {(line.disc, line.position) for line in self.lines if line.position}
@@ -132,6 +139,30 @@ def albums_of(groups: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
         else:
             left[whose] = group
     return named | left
+
+
+def by_release(albums: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
+    """Return the albums with the discs of one release put together, also if each has a title of its own: what the titles share stays."""
+    found: dict[str, TrackGroup] = {}
+    of_release: dict[str, list[TrackGroup]] = {}
+    for key, album in albums.items():
+        discs = {line.disc for line in album.lines}
+        known = of_release.setdefault(release, []) if (release := album.release()) else []
+        first = next((other for other in known if not discs & {line.disc for line in other.lines}), None)
+        if first is None:
+            known.append(album)
+            found[key] = album
+            continue
+        title = _shared_title(first.most_common("title"), album.most_common("title"))
+        first.add(album)
+        first.words["title"] = Counter({title: len(first.lines)})
+    return found
+
+
+def _shared_title(one: str, other: str) -> str:
+    """Return the words that two titles begin with, or else the first title."""
+    words = [first for first, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one.split(), other.split(), strict=False))]
+    return " ".join(words).rstrip(" :,;-([\u2013\u2014") or one
 
 
 def _is_one_listing(groups: Collection[TrackGroup]) -> bool:

@@ -129,6 +129,21 @@ def test_a_release_of_musicbrainz_is_one_album_whoever_its_discs_name_as_artist(
     assert [track.position for track in album.tracks] == ["1-1", "1-2", "2-1", "2-2"]
 
 
+@pytest.mark.parametrize("folders", [("Red", "Blue"), ("Box/CD1", "Box/CD2")])
+def test_a_release_of_musicbrainz_is_one_album_whatever_its_discs_are_called(
+    shelf: MusicShelf, root: Path, folders: tuple[str, str]
+) -> None:
+    for folder, number, album in zip(folders, ("1/2", "2/2"), ("The Set: Red", "The Set: Blue"), strict=True):
+        disc(root / folder, number, album=album, mbid=RELEASE)
+    disc(root / "heap", "1", album="Copied", mbid=OTHER)
+    song(root / "heap" / "9.mp3", album="Pasted", artist="Band", albumartist="Band", title="T", track="1", mbid=OTHER)
+    shelf.scan()
+    assert sorted(album.title for album in shelf.albums()) == ["Copied", "Pasted", "The Set"]
+    assert [track.position for track in shelf.album("The Set").tracks] == ["1-1", "1-2", "2-1", "2-2"]
+    again = shelf.scan()
+    assert [again[name] for name in ("read", "new", "changed", "moved", "gone")] == [0] * 5
+
+
 def test_two_copies_of_a_set_are_two_records(shelf: MusicShelf, root: Path) -> None:
     for copy in ("flac", "mp3"):
         for number in (1, 2):
