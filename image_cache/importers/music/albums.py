@@ -138,8 +138,8 @@ class Assembly:
                 group.count("albumartist", group.short("artist", artist))
         else:
             left_out += len(untagged)
-        albums = Counter(folder for group in self._albums.values() for folder in group.folders)
-        return [self._album(key, group, albums) for key, group in self._albums.items() if group.lines], left_out
+        in_folder = Counter(folder for group in self._albums.values() for folder in group.folders)
+        return [self._album(key, group, in_folder) for key, group in self._albums.items() if group.lines], left_out
 
     def claim(self) -> DiscClaim | None:
         """Return what the unit says of its album, after `finish`; None unless it has exactly one."""
@@ -190,7 +190,7 @@ class Assembly:
         if len(group.lines) < 2 * MAX_TRACKS:
             group.lines.append(line)
 
-    def _album(self, key: str, group: TrackGroup, albums: Counter[Names]) -> FoundAlbum:
+    def _album(self, key: str, group: TrackGroup, in_folder: Counter[Names]) -> FoundAlbum:
         artist = artist_of(group)
         barcode = group.most_common("barcode")
         tracks = tuple(_tracks(group, artist))
@@ -210,7 +210,7 @@ class Assembly:
             tracks=tracks[:MAX_TRACKS],
             losses=tuple(group.losses),
         )
-        is_alone = all(albums[folder] == 1 for folder in group.folders)
+        is_alone = all(in_folder[folder] == 1 for folder in group.folders)
         return FoundAlbum(key, row, group.folders, group.embedded, is_alone=is_alone)
 
 

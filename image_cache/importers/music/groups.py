@@ -119,9 +119,9 @@ def albums_of(groups: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
         for group in named.values():
             group.words.pop("albumartist", None)
         named, loose = {}, loose | named
-    by_release: dict[str, str] = {}
+    firsts: dict[str, str] = {}
     for whose, group in list(named.items()):
-        first = by_release.setdefault(group.most_common("mbid") or whose, whose)
+        first = firsts.setdefault(group.most_common("mbid") or whose, whose)
         if first != whose:
             named[first].add(named.pop(whose))
     if not named:
