@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
@@ -176,6 +176,8 @@ class AlbumTable:
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
         names = ", ".join(f"{name} = ?" for name in changed)
         conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+        if "gone_at" in changed:
+            gone_changed(conn)
 
     def plays_missing(self, album_id: int, played_at: Iterable[float]) -> list[float]:
         """Return those of these times at which no play of a record is stored."""

@@ -157,8 +157,6 @@ class AlbumWriter:
         if after == before:
             return
         self.counts[word if before.gone_at is None else "back"] += 1
-        if before.gone_at is not None:
-            self._rows.touch(self._conn)
         self._albums.update(self._conn, before, replace(after, seen_at=self._now))
 
     def _source_id(self, folder: MusicFolder, found: FoundAlbum) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album
 
@@ -175,12 +175,8 @@ class MusicTable:
         for album_id in album_ids:
             count += conn.execute("UPDATE albums SET gone_at = ? WHERE id = ? AND gone_at IS NULL", (now, album_id)).rowcount
         if count:
-            self.touch(conn)
+            gone_changed(conn)
         return count
-
-    def touch(self, conn: Connection) -> None:
-        """Have what was worked out from the albums worked out again: which are gone has changed, and no trigger sees that."""
-        conn.execute("UPDATE revisions SET value = value + 1 WHERE name = 'albums'")
 
     def namesakes(self, conn: Connection, album: Album) -> list[tuple[int, str | None, int | None]]:
         """Return (id, path of its folder, root id) of the albums with the same artist and title; path None: it has gone."""
