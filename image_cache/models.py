@@ -70,13 +70,17 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    """
 
     text: str = ""
     sort: str = "artist"
     genre: str = ""
     decade: int | None = None
     format: str = ""
+    with_notes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Table of albums in `catalog.db`: the statements of `Library` and of the imports."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,7 +9,7 @@ from functools import lru_cache
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
-from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
+from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, fold, respellings, sort_key
 
 # Order of the wall, and the token whose change begins a new group. Ties always end in `id`, so that pages are deterministic.
 SORTS = {
@@ -21,6 +22,8 @@ SORTS = {
         "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
     ),
 }
+NAMES = "title artist label tracks"  # the columns of `words` that everyone may search
+_WORDS = re.compile(r"[^\W_]+")
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
@@ -63,7 +66,7 @@ class AlbumTable:
         parts: list[str] = []
         values: list[object] = []
         if query.text.strip():
-            statement, value = _text_search(query.text)
+            statement, value = _text_search(query.text, with_notes=query.with_notes)
             parts.append(statement)
             values.extend(value)
         for kind, wanted in (("genre", query.genre), ("format", query.format)):
@@ -76,7 +79,16 @@ class AlbumTable:
             values.extend((decade, decade + 9))
         if not parts:
             return None
-        return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+        ids = [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+        return ids if query.with_notes or not query.text.strip() else self._without_notes(ids, query.text)
+
+    def _without_notes(self, ids: list[int], text: str) -> list[int]:
+        """Leave out the records that were found by respelled words of their notes: the index has all respellings in one column."""
+        names, value = _text_search(text, with_notes=False, columns=NAMES)
+        sure = {found[0] for found in self.db.stream(names, value)}
+        open_ids = [album_id for album_id in ids if album_id not in sure]
+        hidden = {album.id for album in self.albums(open_ids) if not _has_words(_searched_names(album), text)}
+        return [album_id for album_id in ids if album_id not in hidden]
 
     def albums(self, ids: Sequence[int]) -> list[Album]:
         """Return the albums with these ids in this order; one that was removed is left out."""
@@ -235,8 +247,8 @@ class AlbumTable:
         conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
 
 
-def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the statement and values that find all words of a search, each as the beginning of a word.
+def _text_search(text: str, *, with_notes: bool, columns: str = f"{NAMES} folded") -> tuple[str, tuple[str, ...]]:
+    """Return the statement and values that find all words of a search, each as the beginning of a word; in `columns` without notes.
 
     Words are quoted, so nothing in them is full-text syntax; length and number are bounded, so no text is expensive.
     """
@@ -251,7 +263,17 @@ def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
     # "ab" is found wherever "abc" is: only the longest has to be looked up.
     longest = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
     terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(longest))[:MAX_QUERY_WORDS])
-    return "SELECT rowid FROM words WHERE words MATCH ?", (terms,)
+    return "SELECT rowid FROM words WHERE words MATCH ?", (terms if with_notes else f"{{{columns}}} : ({terms})",)
+
+
+def _searched_names(album: Album) -> tuple[str, ...]:
+    return album.title, album.artist, album.label, *(track.title for track in album.tracks)
+
+
+def _has_words(texts: Sequence[str], text: str) -> bool:
+    """Return True if every word of a search begins a word of these texts, in any spelling that the index knows."""
+    known = [word for one in texts for word in _WORDS.findall(f"{fold(one)} {one.casefold()}")]
+    return all(any(name.startswith(word) for name in known) for word in _WORDS.findall(fold(text)))
 
 
 def _storable(text: str) -> str:
@@ -304,9 +326,7 @@ def _values(album: Album) -> dict[str, object]:
         "own_notes": album.own_notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings(
-            (album.title, album.artist, album.label, album.notes, album.own_notes, *(track.title for track in album.tracks))
-        ),
+        "folded": respellings((*_searched_names(album), album.notes, album.own_notes)),
         "added_at": album.added_at,
         "plays": album.plays,
         "last_played_at": album.last_played_at,

@@ -233,7 +233,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
     rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
+    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
     sleeves = {tile.album.id: tile for tile in rows}
     return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 

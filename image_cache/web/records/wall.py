@@ -13,7 +13,7 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import sources_for_viewer
+from image_cache.web.privacy import may_read_notes, sources_for_viewer
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
@@ -69,12 +69,14 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     if page is None:
         raise NotFound(f"There is no page “{text[:40]}”.")
     chosen = args.get("density") or density or "m"
+    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
-        text=" ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS],
+        text=words,
         sort=sort,
         genre=(args.get("genre") or "")[:MAX_TEXT_CHARS],
         decade=int(decade) if decade else None,
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
+        with_notes=not words or may_read_notes(),
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 
