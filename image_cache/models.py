@@ -67,6 +67,11 @@ class Album:
         """The URL of the cover that is shown, None if there is none. `catalog.db` has a generated column with the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
+    @property
+    def is_source_rejected(self) -> bool:
+        """True if the image of its source is taken for no cover, and no user said that it is right."""
+        return self.cover_url is not None and self.cover_url == self.refused_cover and self.own_cover != self.cover_url
+
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:

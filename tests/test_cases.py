@@ -17,6 +17,9 @@ from image_cache.importers.discogs.parse import FIELDS, row_from_item
 from image_cache.models import ImportReport
 from image_cache.records.library import Library
 from image_cache.tables.discogs_export import collection_row
+from tests.support.inside import Inside
+from tests.support.origin import Origin
+from tests.support.vault import wait_until
 
 CASES = Path(__file__).parent / "cases"
 
@@ -123,6 +126,22 @@ def test_an_export_into_its_own_vault_changes_nothing(tmp_path: Path) -> None:
     assert (report.same, report.changed, report.new, report.rejected_count) == (4, 0, 0, 0)
     library.rate(first.id, None)
     assert next(album for album in library.albums() if album.id == first.id).rating == 5  # the source's is still known
+
+
+# --- covers
+
+
+def test_k18_a_black_sleeve_of_the_records_own_source_is_shown_and_stays(tmp_path: Path, origin: Origin) -> None:
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
+        url = origin.put("/black.png", (CASES / "k18-all-black-sleeve.png").read_bytes(), content_type="image/png")
+        album_id, covers = inside.album(url), inside.services.covers
+        covers.enqueue_missing([url])
+        wait_until(lambda: covers.peek([url])[0].state == "ready")
+        assert inside.services.artwork.audit._looks.run() in (0, 1)
+        inside.services.artwork.audit.run()
+        record = inside.services.library.album(album_id)
+        assert record is not None
+        assert (record.picture, record.refused_cover) == (url, None)
 
 
 # --- images

@@ -19,7 +19,7 @@ from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stat
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, WARM, LoadRequest
+from image_cache.engine.jobs import PAGE, VISIBLE, WARM, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.miss_ratio import reset_uses
@@ -128,6 +128,16 @@ class ImageCache:
         """Enqueue the images that were never fetched and may be tried now, as many as fit; returns the batch's name."""
         room = max(0, self.jobs.limit - self.jobs.depth())
         return self.preload_digests(self.registry.unfetched(NAMESPACE, self.clock(), room), PAGE)
+
+    def fetch_again(self, urls: Iterable[str]) -> None:
+        """Ask the origins of URLs now, whether their images failed or are here already."""
+        urls = list(urls)
+        self.register(urls)
+        digests = [self.digest_of(url) for url in urls]
+        with self.cache.index.database.write() as conn:
+            self.registry.clear_failures(conn, digests)
+            self.registry.expire(conn, digests)
+        self.enqueue_missing(urls, VISIBLE)
 
     def clear_failures(self, urls: Iterable[str]) -> None:
         """Forget that URLs failed, so that they are retried now."""

@@ -15,12 +15,16 @@ DUMMY, TWINS = "dummy", "twins"  # flaws beside those of a single image, `small`
 
 @dataclass(frozen=True, slots=True)
 class CoverOptions:
-    """What there is to choose from for one record. `image` is what is known about its cover; offers come with their covers."""
+    """What there is to choose from for one record. `image` is what is known about its cover; offers come with their covers.
+
+    `rejected` is the cover of its source if that is not shown because it is taken for no cover.
+    """
 
     cover: Cover
     image: ImageRecord | None
     tries: CoverTries
     offers: list[tuple[CoverOffer, Cover]]
+    rejected: Cover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,17 @@ class CoverPages:
         """Return what there is to choose from. Offered images are shown by our own cache, so they are registered and enqueued."""
         tries = self._rows.tries(album.id)
         offers = [offer for offer in tries.offers if offer.url != album.picture]
-        covers = self._covers.for_page([album.picture, *(offer.url for offer in offers)], priority=VISIBLE)
+        rejected = album.cover_url if album.is_source_rejected else None
+        urls = [album.picture, rejected, *(offer.url for offer in offers)]
+        covers = self._covers.for_page(urls, load=[url for url in urls if url != rejected], priority=VISIBLE)
         image = self._covers.images_at([album.picture])[0]
-        return CoverOptions(covers[album.picture], image, tries, [(offer, covers[offer.url]) for offer in offers])
+        return CoverOptions(
+            covers[album.picture],
+            image,
+            tries,
+            [(offer, covers[offer.url]) for offer in offers],
+            covers[rejected] if rejected else None,
+        )
 
     def count_flaws(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups of records look the same."""

@@ -141,6 +141,8 @@ def act(album_id: int, action: str) -> AnyResponse:
     back = request.form.get("back", "")
     if back == "missing":
         return redirect(url_for("sleeves.missing"), 303)
+    if back == "audit":
+        return redirect(url_for("sleeves.audit", kind="dummy"), 303)
     return redirect(url_for("sleeves.cover", album_id=album.id, done=action), 303)
 
 
@@ -154,7 +156,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "note": view_models.note(album, choice),
         "size": view_models.dimensions_text(choice.image),
         "offers": choice.offers,
-        "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
+        "rejected": choice.rejected,
         "search": view_models.search_line(services().artwork.search()),
         "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
         "is_on": services().settings.FIND_COVERS,

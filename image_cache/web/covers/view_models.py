@@ -17,8 +17,8 @@ from image_cache.web.template_helpers import day
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
     "uploaded": "Your picture is the cover now. No sync changes it.",
-    "choose": "Chosen. No sync changes it.",
-    "remove": "Your own is gone. The source decides again.",
+    "choose": "Chosen. No sync and no check changes it.",
+    "remove": "Undone. The source decides again.",
     "again": "In line, in front of all others.",
     "believe": "The source is asked again.",
 }
@@ -26,7 +26,7 @@ DONE = {
 KINDS = {
     DUMMY: (
         "Stand-ins",
-        "Their source has no cover, only a picture of nothing, or an address that leads nowhere. It is not shown.",
+        "Their source has no cover, only a picture of nothing, or an address that leads nowhere. It is not shown, unless you say that it is right.",
     ),
     "small": ("Smaller than 300 px", "They look soft on their own page."),
     "oblong": ("Not square", "A sleeve is. These are cut at the edges on the wall."),

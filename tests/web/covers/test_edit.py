@@ -193,6 +193,27 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         wait_until(lambda: inside.services.covers.peek([url])[0].state == "ready")
 
 
+def test_a_user_says_that_a_sleeve_is_right_and_takes_it_back(inside: Inside, origin: Origin) -> None:
+    url = origin.put("/black.png", encoded(Image.new("RGB", (400, 400), (8, 8, 8)), "PNG"))
+    ids = [put(inside, title, cover_url=url) for title in ("One", "Two", "Three")]
+    inside.services.covers.register([url])
+    inside.services.covers.enqueue_missing([url])
+    wait_until(lambda: inside.services.cover_pages.count_flaws()["dummy"] == 3)
+    client, place = inside.logged_in("owner"), f"/album/{ids[0]}/cover"
+    for page in (f"/album/{ids[0]}", place, "/covers/audit"):
+        assert "right, show it" in client.get(page).text, page
+    answer = post(client, f"{place}/choose", address=url, back="audit")
+    assert answer.headers["Location"] == "/covers/audit?kind=dummy"
+    assert album(inside, ids[0]).picture == url
+    assert client.get("/covers/audit?kind=dummy").text.count("It is right, show it") == 2
+    text = client.get(place).text
+    assert "Undo my choice" in text
+    assert "right, show it" not in text
+    post(client, f"{place}/remove")
+    assert album(inside, ids[0]).picture is None
+    assert "It is right, show it" in client.get(place).text
+
+
 def test_a_picture_with_a_place_in_it_is_shown_without_it(inside: Inside) -> None:
     """What is uploaded is kept as it is, and shown rendered: nothing of its metadata gets out."""
     album_id = put(inside)
