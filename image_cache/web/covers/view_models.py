@@ -10,9 +10,10 @@ from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
-from image_cache.models import Album, Cover, TaskState
+from image_cache.models import Album, Cover, Progress, TaskState
+from image_cache.units import counted
 from image_cache.web import svg as drawing
-from image_cache.web.template_helpers import day
+from image_cache.web.template_helpers import clock, day, rough
 
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
@@ -78,6 +79,39 @@ class Section:
     groups: tuple[tuple[AuditTile, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressLine:
+    """The line about covers that are being fetched, in the same words with and without scripts. `left` is empty without an estimate."""
+
+    total: int
+    done: int
+    words: str
+    left: str
+    lamp: str
+
+
+def progress_line(progress: Progress | None) -> ProgressLine | None:
+    """Return the line of a fetch that is under way, waits or is paused; None if there is none."""
+    if progress is None:
+        return None
+    count = f"{progress.done:,} of {progress.total:,}"
+    if progress.state == "paused":
+        return ProgressLine(progress.total, progress.done, f"Fetching is paused, {count}", "", "waiting")
+    if progress.waits_until is not None:
+        words = f"{counted(progress.waiting, 'cover')} waiting for {'its source' if progress.waiting == 1 else 'their sources'}, {count} done"
+        return ProgressLine(progress.total, progress.done, words, f"next try at {clock(progress.waits_until)}", "waiting")
+    left = f"about {rough(progress.eta_s)} left" if progress.eta_s is not None else ""
+    return ProgressLine(progress.total, progress.done, f"Fetching covers, {count}", left, "working")
+
+
+def outcome_words(total: int, fetched: int, given_up: int) -> str:
+    """Return what is to be said when nothing is being fetched any more."""
+    if fetched >= total:
+        return "All covers are here"
+    missing = f", {given_up:,} could not be fetched" if given_up else ""
+    return f"{fetched:,} of {total:,} covers are here{missing}"
+
+
 def search_line(state: TaskState | None) -> SearchLine | None:
     """Return the line of a search, None if none runs."""
     if state is None:
@@ -86,8 +120,8 @@ def search_line(state: TaskState | None) -> SearchLine | None:
     left = total - state.done
     message = f"Finding covers: {left:,} left" if state.total else "Finding covers"
     is_paused = state.paused_until is not None
-    if is_paused and state.message:
-        message = f"{message}. {state.message}"
+    if state.paused_until is not None and state.message:
+        message = f"{message}. {state.message} Next try at {clock(state.paused_until)}."
     return SearchLine(message, state.done, total, is_paused)
 
 

@@ -13,7 +13,7 @@ from image_cache.models import Album
 from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
-from image_cache.web.covers.view_models import SearchLine, search_line
+from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.imports.methods import count_label, first_methods
@@ -186,7 +186,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "formats": facets.formats,
         "sources": facets.sources,
         "record_total": shown.count,
-        "progress": shown.progress,
+        "progress": progress_line(shown.progress),
         "tasks": _tasks() if is_owner else (),
         "search": None if is_owner else _search(),  # owners see it among the tasks
         "drawn_at": time.strftime("%H:%M"),
