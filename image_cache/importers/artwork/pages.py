@@ -7,7 +7,7 @@ from image_cache.covers import VISIBLE, ImageCache
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer, CoverTries
 from image_cache.models import Album, Cover
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.appearance_table import RecordAppearanceTable, UnfetchedCover
 from image_cache.records.library import Library
 
 DUMMY, TWINS = "dummy", "twins"  # flaws beside those of a single image, `small` and `oblong`
@@ -49,6 +49,20 @@ class CoverPages:
     def missing(self, first: int, count: int) -> list[tuple[Album, CoverTries]]:
         """Return records without a cover, by artist, with what was tried for each."""
         return self._rows.missing(first, count)
+
+    def count_unfetched(self) -> int:
+        """Return how many records have an address of a cover that their source does not send."""
+        return self._appearances.count_unfetched(self._covers.clock())
+
+    def unfetched(self, first: int, count: int) -> list[tuple[Album, UnfetchedCover]]:
+        """Return records whose source does not send its cover, by id, with the reason."""
+        found = {item.album_id: item for item in self._appearances.unfetched(self._covers.clock(), first, count)}
+        return [(album, found[album.id]) for album in self._library.albums_by_id(list(found))]
+
+    def count_to_come(self) -> int:
+        """Return how many records have an address of a cover that is not fetched yet, without those that `unfetched` lists."""
+        with_address = self._library.count() - self.count_missing()
+        return max(0, with_address - self._appearances.count_fetched() - self.count_unfetched())
 
     def choice(self, album: Album) -> CoverOptions:
         """Return what there is to choose from. Offered images are shown by our own cache, so they are registered and enqueued."""

@@ -11,9 +11,10 @@ from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, Flaw
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, Progress, TaskState
+from image_cache.records.appearance_table import UnfetchedCover
 from image_cache.units import counted
 from image_cache.web import svg as drawing
-from image_cache.web.template_helpers import clock, day, rough
+from image_cache.web.template_helpers import clock, day, moment, rough
 
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
@@ -127,6 +128,20 @@ def search_line(state: TaskState | None) -> SearchLine | None:
 
 def missing_row(album: Album, tries: CoverTries) -> MissingRow:
     return MissingRow(album, drawing.die_cut(None, album.artist), tried(tries), len(tries.offers), tries.next_at == 0)
+
+
+def unfetched_row(album: Album, found: UnfetchedCover) -> MissingRow:
+    return MissingRow(album, drawing.die_cut(None, album.artist), unfetched_words(found), 0, is_queued=False)
+
+
+def unfetched_words(found: UnfetchedCover) -> str:
+    """Return why a cover that its source should have is not here, and when it is tried again."""
+    again = f" Next try: {moment(found.next_at)}." if found.next_at > time.time() else ""
+    if found.is_given_up:
+        return f"Given up: {found.failure}.{again}"
+    if found.failure.startswith("answered "):
+        return f"Its source {found.failure}.{again}"
+    return f"Its source does not answer: {found.failure}.{again}"
 
 
 def section(kind: str, count: int, groups: Sequence[Sequence[FlawedRecord]]) -> Section:
