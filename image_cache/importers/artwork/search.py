@@ -29,6 +29,7 @@ from image_cache.tasks.runner import Task
 logger = logging.getLogger(__name__)
 
 KIND = "covers"  # of the task
+NO_NETWORK = "Waiting for the net."
 SPARE_CALLS = 30  # of the 55 a minute that Discogs allows; a sync, whose user waits, goes first
 WEEK_S = 7 * 86400.0
 NOTHING_S = 4 * WEEK_S  # before a record without any result is searched again: the archive grows
@@ -184,7 +185,7 @@ def _why(error: OriginUnavailable) -> str:
         return f"The archive {error.reason}."
     if error.status is not None:
         return "The archive asks for a pause."
-    return "Waiting for the net."
+    return NO_NETWORK
 
 
 def _rejection(error: OriginError) -> str:

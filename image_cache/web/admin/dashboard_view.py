@@ -93,6 +93,8 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "errors": _errors(vault, now),
         "limits": limits,
         "missing": vault.covers().missing,
+        "given_up": vault.covers().given_up,
+        "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
         "drawn_at": clock(now),
     }
 
