@@ -13,6 +13,7 @@ from dataclasses import replace
 from image_cache.covers.demand import DemandQueue
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.loader import CoverLoader
+from image_cache.covers.progress import Progress
 from image_cache.covers.registration import CoverRegistry
 from image_cache.covers.states import cover_of, is_resting, wants_of
 from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
@@ -25,7 +26,7 @@ from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import Cover, Progress
+from image_cache.models import Cover
 
 logger = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ import time
 from dataclasses import asdict, dataclass
 
 from image_cache.covers.digests import NAMESPACE
+from image_cache.covers.progress import Progress
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.queue_flow import queue_flow
 from image_cache.engine.registry import ImageRegistry
-from image_cache.models import Progress
 from image_cache.units import MEGABYTE
 
 WINDOW_S = 60.0  # how far back the rate is measured

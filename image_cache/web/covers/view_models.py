@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from image_cache.covers.progress import Progress
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
-from image_cache.models import Album, Cover, Progress, TaskState
+from image_cache.models import Album, Cover, TaskState
 from image_cache.records.appearance_table import UnfetchedCover
 from image_cache.units import counted
 from image_cache.web import svg as drawing
