@@ -128,6 +128,7 @@ def _complete_if_empty(cache: Cache) -> None:
 
 
 _standalone: CoverServices | None = None
+_shared: ImageCache | None = None  # of the application in this process
 
 
 def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
@@ -153,10 +154,24 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
 
 
 def get_image_cache() -> ImageCache:
-    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` if there is none."""
-    if _standalone is None:
+    """Return the cache that `initialize_image_cache` opened, else that of the application. Raises `RuntimeError` if there is none."""
+    found = _standalone.covers if _standalone is not None else _shared
+    if found is None:
         raise RuntimeError("call initialize_image_cache first")
-    return _standalone.covers
+    return found
+
+
+def share_image_cache(covers: ImageCache) -> None:
+    """Let `get_image_cache` return the cache of the application."""
+    global _shared  # noqa: PLW0603
+    _shared = covers
+
+
+def forget_image_cache(covers: ImageCache) -> None:
+    """Stop returning this cache, which is being closed."""
+    global _shared  # noqa: PLW0603
+    if _shared is covers:
+        _shared = None
 
 
 def close_image_cache() -> None:
