@@ -49,6 +49,10 @@ class AppearanceTable:
             ],
         )
 
+    def has_blank(self) -> bool:
+        """Return True if any image that was analysed has one colour only."""
+        return self.database.row("SELECT 1 FROM looks WHERE is_blank LIMIT 1") is not None
+
     def blank_bodies(self, least: int) -> dict[bytes, int]:
         """Return the SHA-256 of bytes that at least so many images of one colour have, and how many."""
         rows = self.database.rows(

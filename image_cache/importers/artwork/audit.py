@@ -96,7 +96,7 @@ class CoverAudit:
     def _pass(self) -> None:
         changed = 0
         last = 0
-        self._blanks = BlankUses(self._looks.rows.blank_bodies(PLACEHOLDER_USES), self._rows.shared_sources(PLACEHOLDER_USES))
+        self._blanks = self._count_blanks()
         self._is_waiting = False
         self._reconsider()
         rows = self._rows.pictures()
@@ -106,6 +106,12 @@ class CoverAudit:
         changed += self._forget(last + 1)
         if changed:
             self._pair()
+
+    def _count_blanks(self) -> BlankUses:
+        looks = self._looks.rows
+        if not looks.has_blank():
+            return BlankUses({}, {})
+        return BlankUses(looks.blank_bodies(PLACEHOLDER_USES), self._rows.shared_sources(PLACEHOLDER_USES))
 
     def _reconsider(self) -> None:
         """Show the images of sources that are rejected although nothing is wrong with them by now."""
