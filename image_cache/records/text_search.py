@@ -1,7 +1,6 @@
 """Search of the records by words: the statement, and which words everyone may look for."""
 
 import re
-from collections.abc import Sequence
 
 from image_cache.models import Album
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, fold, sort_key
@@ -34,9 +33,11 @@ def searched_names(album: Album) -> tuple[str, ...]:
     return album.title, album.artist, album.label, *(track.title for track in album.tracks)
 
 
-def has_words(texts: Sequence[str], text: str) -> bool:
-    """Return True if every word of a search begins a word of these texts, in any spelling that the index knows."""
-    known = [word for one in texts for word in _WORDS.findall(f"{fold(one)} {one.casefold()}")]
+def has_words(names: str, text: str) -> bool:
+    """Return True if every word of a search begins a word of these names, of which the index has respellings."""
+    if names.isascii():  # there are none of them
+        return False
+    known = _WORDS.findall(f"{fold(names)} {names.casefold()}")
     return all(any(name.startswith(word) for name in known) for word in _WORDS.findall(fold(text)))
 
 
