@@ -571,6 +571,7 @@ def __getattr__(name: str) -> Any:
         "CACHE_DIR": lambda settings: settings.cache_dir,
         "COVERS_DIR": lambda settings: settings.covers_dir,
         "FILES_DIR": lambda settings: settings.files_dir,
+        "SECRET_KEY_FILE": lambda settings: settings.secret_key_path,
         "STREAM_IMAGES_DIR": lambda settings: settings.stream_images_dir,
         "IMAGE_CACHE_DIR": lambda settings: settings.stream_cache_dir,
         "IMAGE_CACHE_MAX_MEMORY_MB": lambda settings: settings.memory_budget_bytes / MEGABYTE,

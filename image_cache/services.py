@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from config import Settings
 from image_cache.accounts.service import Accounts
 from image_cache.covers import CoverLoader, ImageCache
-from image_cache.covers.build import CoverServices, forget_image_cache, open_covers, share_image_cache
+from image_cache.covers.build import CoverServices, open_covers
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -126,7 +126,6 @@ class Services:
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at the stop")
         forget_image_manager(self.streams)
-        forget_image_cache(self.covers)
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
@@ -158,7 +157,6 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     music_images = MusicImages(settings, catalog, clock)
     parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set)
     covers = parts.covers
-    share_image_cache(covers)
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     connection = DiscogsConnection(settings, catalog, clock=clock)

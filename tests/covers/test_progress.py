@@ -35,7 +35,7 @@ def test_covers_of_a_dead_host_wait_and_are_not_under_way(tmp_path: Path, origin
         assert now < progress.waits_until <= now + 120
         line = progress_line(progress)
         assert line is not None
-        assert line.words == "7 covers waiting for their sources, 3 of 10 done"
+        assert line.words == "7 covers wait for their sources, 3 of 10"
         assert (line.left, line.lamp) == (
             f"next try at {time.strftime('%H:%M', time.localtime(progress.waits_until))}",
             "waiting",
@@ -87,7 +87,7 @@ def test_an_estimate_that_has_run_out_is_not_shown(tmp_path: Path, origin: Origi
     ("totals", "words"),
     [
         ((4, 4, 0), "All covers are here"),
-        ((4, 1, 3), "1 of 4 covers are here, 3 could not be fetched"),
+        ((4, 1, 3), "1 cover is here, 3 could not be fetched"),
         ((4, 1, 0), "1 of 4 covers are here"),
     ],
 )
@@ -108,7 +108,7 @@ def test_the_page_without_scripts_says_the_same_as_the_api(tmp_path: Path, origi
         text = visitor.get("/").text
         answer = visitor.post("/api/cache/state", json={"digests": []}, headers={"X-CSRFToken": page_token(visitor)}).json
         assert answer["progress"]["state"] == "waiting"
-        assert "6 covers waiting for their sources, 0 of 6 done" in text
+        assert "6 covers wait for their sources, 0 of 6" in text
         for said in (answer["progress"]["words"], answer["progress"]["left"]):
             assert said in text
         assert dead.removeprefix("http://") not in text

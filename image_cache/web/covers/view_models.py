@@ -100,7 +100,8 @@ def progress_line(progress: Progress | None) -> ProgressLine | None:
     if progress.state == "paused":
         return ProgressLine(progress.total, progress.done, f"Fetching is paused, {count}", "", "waiting")
     if progress.waits_until is not None:
-        words = f"{counted(progress.waiting, 'cover')} waiting for {'its source' if progress.waiting == 1 else 'their sources'}, {count} done"
+        whom = "waits for its source" if progress.waiting == 1 else "wait for their sources"
+        words = f"{counted(progress.waiting, 'cover')} {whom}, {count}"
         return ProgressLine(progress.total, progress.done, words, f"next try at {clock(progress.waits_until)}", "waiting")
     left = f"about {rough(progress.eta_s)} left" if progress.eta_s is not None else ""
     return ProgressLine(progress.total, progress.done, f"Fetching covers, {count}", left, "working")
@@ -110,8 +111,9 @@ def outcome_words(total: int, fetched: int, given_up: int) -> str:
     """Return what is to be said when nothing is being fetched any more."""
     if fetched >= total:
         return "All covers are here"
-    missing = f", {given_up:,} could not be fetched" if given_up else ""
-    return f"{fetched:,} of {total:,} covers are here{missing}"
+    if fetched + given_up >= total:
+        return f"{fetched:,} {'cover is' if fetched == 1 else 'covers are'} here, {given_up:,} could not be fetched"
+    return f"{fetched:,} of {total:,} covers are here"
 
 
 def search_line(state: TaskState | None) -> SearchLine | None:
