@@ -175,6 +175,10 @@ class Database:
         with self._guard:
             self._drop_connections()
 
+    def __del__(self) -> None:
+        """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
+        _close_all(getattr(self, "_idle", []))
+
     def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
         """Set a disposable file aside if the error means that it is broken; return True if it is.
 
