@@ -40,22 +40,25 @@ def ensure_directories(settings: Settings) -> None:
 
 
 def _check_catalogue(settings: Settings) -> None:
-    """Raise `StorageError` if the catalogue is empty beside what belongs to one: a new one would hide that everything is gone.
+    """Raise `StorageError` if the catalogue is missing or empty beside what belongs to one: a new one would hide that all is gone.
 
-    Without anything beside it, it is the first start, cut short: there is nothing to lose.
+    Without anything beside it, it is the first start, perhaps one that was cut short: there is nothing to lose.
     """
     path = settings.catalog_path
-    if not path.is_file() or path.stat().st_size:
+    is_there = os.path.lexists(path)
+    if is_there and (not path.is_file() or path.stat().st_size):
         return
     wal = path.with_name(f"{path.name}-wal")
     beside = [wal] if wal.is_file() and wal.stat().st_size else []
     beside += [folder for folder in (settings.stream_images_dir, settings.own_covers_dir) if _holds_files(folder)]
     if beside:
-        names = " and ".join(str(found) for found in beside)
+        names = " and ".join(map(str, beside))
+        state = "is empty" if is_there else "is missing"
+        away = [str(found) for found in ([path] if is_there else []) + beside]
         raise StorageError(
             str(path),
-            f"the catalogue is empty, but {names} belongs to one that was not. Nothing was changed. Restore a backup "
-            "(vinylvault restore), or move the empty file away to begin anew",
+            f"the catalogue {state}, but {names} belongs to one that held records. Nothing was changed. Restore a backup "
+            f"(vinylvault restore); to begin anew, move {' and '.join(away)} away",
         )
 
 
