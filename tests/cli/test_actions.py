@@ -443,6 +443,27 @@ def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_mach
     assert "stop the service first" in busy.err
 
 
+def test_names_that_are_not_utf8_are_taken_by_backup_and_restore_and_shown_with_their_bytes(tmp_path: Path) -> None:
+    """As on a disk of an older system; the terminal takes nothing but UTF-8."""
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    archive, folder = (Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.tar", b"/d\xe9"))
+    with Inside(tmp_path / "vault") as inside:
+        inside.album()
+    env, other = environment(tmp_path / "vault") | strict, environment(folder) | strict
+    made = command(env, "--action", "backup", "--file", str(archive))
+    assert (made.status, made.err) == (0, "")
+    assert f"written to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
+    again = command(env, "--action", "backup", "--file", str(archive))
+    assert again.err.startswith(f"{tmp_path}/caf\\xe9.tar: there is a file of this name already.")
+    facts = command(env, "--action", "backup", "--file", f"{folder}/", "--json")
+    assert Path(facts.json()["path"]).parent == folder
+    back = command(other, "--action", "restore", "--file", str(archive))
+    assert (back.status, back.err) == (0, "")
+    assert "1 record" in back.out
+    shown = command(other, "--action", "health")
+    assert "Catalogue\t1 record." in shown.out
+
+
 @pytest.mark.parametrize("body", [b"", b"no archive" * 900, None])
 def test_an_archive_that_is_not_ours_is_refused_in_one_sentence_and_nothing_is_made(tmp_path: Path, body: bytes | None) -> None:
     file = tmp_path / "a.tar"
