@@ -13,7 +13,8 @@ from image_cache.maintenance.health.check import Check, can_serve, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
-from tests.support.origin import Origin
+from tests.support.origin import Origin, jpeg
+from tests.support.vault import wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
@@ -186,3 +187,46 @@ def test_a_state_that_others_can_look_into_is_a_warning(settled: Path) -> None:
     found = look(settled)["Rights"]
     assert found.state == "warning"
     assert "chmod go=" in found.advice
+
+
+def within(inside: Inside, name: str) -> Check:
+    (found,) = [check for check in inside.services.checks() if check.name == name]
+    return found
+
+
+def found(inside: Inside, name: str) -> Check:
+    """Return one check, from inside and from outside the service: both must say the same."""
+    assert look(inside.folder)[name] == within(inside, name)
+    return within(inside, name)
+
+
+def test_a_mistyped_address_of_a_file_is_reported_and_the_machine_is_healthy(inside: Inside, origin: Origin) -> None:
+    """The machine was "degraded" until somebody forgot the file."""
+    inside.services.files.enqueue(f"{origin.base}/mistyped.bin")
+    wait_until(lambda: "given up" in within(inside, "Files").message)
+    check = found(inside, "Files")
+    assert (check.state, check.message) == ("well", "0 large files, 0 MB; 1 given up.")
+    assert "/files" in check.advice
+    assert verdict(inside.services.checks()) == "healthy"
+
+
+def test_files_that_wait_are_counted(inside: Inside, origin: Origin) -> None:
+    inside.services.limits.pause()
+    for name in ("a", "b"):
+        inside.services.files.enqueue(f"{origin.base}/{name}.bin")
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("waiting", "0 large files, 0 MB; 2 waiting.")
+
+
+def test_a_file_that_is_damaged_is_something_to_look_at(inside: Inside, origin: Origin) -> None:
+    url = origin.put("/a.bin", b"x" * 100)
+    digest = inside.services.files.enqueue(url)
+    wait_until(lambda: within(inside, "Files").message == "1 large file, 0 MB.")
+    inside.services.files.cache.index.update(digest, is_corrupt=1)
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("warning", "1 large file, 0 MB; 1 damaged.")
+
+
+def test_stream_images_are_counted(inside: Inside) -> None:
+    assert found(inside, "Images").message == "No stream images are rendered."
+    inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
+    check = found(inside, "Images")
+    assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
