@@ -10,7 +10,7 @@ import click
 
 from image_cache.cli.group import run
 from image_cache.cli.main import vinylvault
-from image_cache.cli.params import LONGEST_DAYS, LONGEST_S, MAX_KEPT, VAULT_OPTIONS, Number
+from image_cache.cli.params import CACHES, LONGEST_DAYS, LONGEST_S, MAX_KEPT, SHORTEST_S, VAULT_OPTIONS, Number
 
 ACTIONS = {
     "status": "how it is, at a glance",
@@ -79,8 +79,15 @@ DOOR = Door(
             LONGEST_S,
             None,
             "S",
-            "monitor: look every S seconds (2 on a terminal, else 60)",
+            "monitor: look every S seconds, from 0.2 on (2 on a terminal, else 60)",
             into="interval_s",
+            least=SHORTEST_S,
+        ),
+        click.Option(
+            ["--cache", "cache"],
+            type=click.Choice([*CACHES, "all"]),
+            default="covers",
+            help="clear, cleanup: of this cache (covers)",
         ),
         click.Option(["--url", "urls"], multiple=True, metavar="U", help="probe, preload, explain: this address; repeatable"),
         click.Option(["--file"], metavar="F", help="backup, restore: this file; backup: or a folder, with a slash at its end"),
