@@ -17,7 +17,7 @@ ACTIONS = {
     "health": "what is wrong, and what to do; --wait S after a start",
     "report": "everything that the numbers say",
     "monitor": "look on: a live screen, or a line an interval when piped",
-    "explain": "one cover: what it is, where its bytes are, why it is missing",
+    "explain": "one cover, file or stream image: where its bytes are, why it is missing",
     "verify": "read everything that is kept and compare it with its hash; --repair",
     "doctor": "mend what can be mended without losing anything",
     "cleanup": "remove what nobody looked at for --cleanup-days",

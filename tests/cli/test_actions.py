@@ -548,3 +548,54 @@ def test_cleanup_knows_streams_and_files(filled: dict[str, str]) -> None:
     assert said[0].startswith("2 pictures removed (not looked at for 30 days)")
     assert said[1].startswith("2 stream images removed (not looked at for 30 days)")
     assert said[2].startswith("1 file removed (past their TTL), 3 MB freed; 0 left")
+
+
+def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: Origin) -> None:
+    url = f"{origin.base}/a.bin"
+    said = operate(filled, "explain", url)
+    assert said.status == 0, said.out
+    assert said.out.splitlines()[-1] == "It is here and fresh."
+    (digest,) = re.findall(r"Key: files/([0-9a-f]{32})", said.out)
+    for name in (digest, f"http://localhost:5000/files/{digest}", f"/files/{digest}/download"):
+        assert operate(filled, "explain", name).out == said.out
+    (path,) = re.findall(r"^Bytes: here, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
+    tried = operate(filled, "probe", "--url", url)
+    assert tried.status == 0, tried.out
+    assert "Answer: status 200, 3,000,000 bytes" in tried.out
+    assert "After a cut: starts again at the first byte" in tried.out
+    assert tried.out.splitlines()[-1] == "The file can be fetched."
+    Path(path).write_bytes(b"torn")
+    torn = operate(filled, "explain", url)
+    assert torn.status == 1
+    assert f"Bytes: damaged, 4 bytes: {path}" in torn.out
+    lost = operate(filled, "explain", f"{origin.base}/mistyped.bin")
+    assert lost.status == 1
+    assert "Its fetch was given up: " in lost.out
+    assert operate(filled, "probe", f"{origin.base}/mistyped.bin").status == 2
+    origin.put("/mistyped.bin", b"x", status=206, headers={"Content-Range": "bytes 0-0/7000", "ETag": '"v1"'})
+    ranged = operate(filled, "probe", f"{origin.base}/mistyped.bin")
+    assert "Answer: status 206, 7,000 bytes" in ranged.out
+    assert "After a cut: resumed where it was cut" in ranged.out
+    unknown = operate(filled, "probe", origin.put("/new.bin", b"y" * 500))
+    assert unknown.status == 2
+    assert "As a file: it can be fetched on /files; status 200, 500 bytes" in unknown.out
+
+
+def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, str]) -> None:
+    (original,) = Path(filled["VINYL_VAULT_DATA_DIR"]).glob("state/stream_images/*/*_original.jpg")
+    address = f"http://localhost:5000/streams/living-room/images/{original.name.partition('_')[0]}/detail"
+    said = operate(filled, "explain", address)
+    assert said.status == 0, said.out
+    assert f"Original: here, {original.stat().st_size:,} bytes: {original}" in said.out
+    assert re.search(r"^stream_detail: here, [\d,]+ bytes: /", said.out, re.MULTILINE)
+    tried = operate(filled, "probe", "--url", address)
+    assert (tried.status, tried.out.splitlines()[-1]) == (0, "The original can be read.")
+    assert "Picture: JPEG, 900 x 700 px" in tried.out
+    original.unlink()
+    gone = operate(filled, "explain", address)
+    assert (gone.status, gone.out.splitlines()[-1]) == (
+        1,
+        "Its original is gone, and a missing size cannot be rendered: restore a backup.",
+    )
+    assert operate(filled, "probe", "--url", address).status == 2
+    assert operate(filled, "explain", "/streams/living-room/images/nobody/detail").status == 2
