@@ -72,15 +72,19 @@ class Cache:
         if body is None:
             self.counters.add("misses")
             self._record_use(key, 0)
+            logger.debug("cache miss key=%s", key)
         return body
 
     def get_stored(self, key: Key, scope: str = "") -> bytes | None:
         """Return the bytes like `get`, but count no miss: for a caller that passes a miss on to one that calls `get`."""
         body = self.memory.get(key, scope)
         if body is not None:
+            if logger.isEnabledFor(logging.DEBUG):  # most requests end here
+                logger.debug("cache hit tier=memory key=%s", key)
             return body
         body = self._from_disk(key)
         if body is not None:
+            logger.debug("cache hit tier=disk key=%s", key)
             self.counters.add("disk_hits")
             self._record_use(key, len(body))
             self.memory.put(key, body, scope)
@@ -112,6 +116,7 @@ class Cache:
         for key, body in bodies.items():
             self.disk.put(key, body)
             self._record_use(key, len(body), is_use=False)
+            logger.debug("cache stored key=%s bytes=%s", key, len(body))
         with self.index.database.write() as conn:
             for key, body in bodies.items():
                 self.index.record(conn, key, len(body), hashlib.sha256(body).digest())
@@ -273,6 +278,7 @@ class Cache:
                 return has_room
             self.delete(victims)
             self.counters.add("evictions", len(victims))
+            logger.debug("cache evicted namespace=%s entries=%s", self.namespace, len(victims))
 
 
 def is_intact(body: bytes, found: IndexEntry) -> bool:
