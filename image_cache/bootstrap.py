@@ -21,22 +21,32 @@ MIN_DISTINCT_BYTES = 8  # random hex has all sixteen characters, a key typed by 
 def ensure_directories(settings: Settings) -> None:
     """Create the folders of the vault, readable by their owner only, and check that they can be written.
 
-    Raises `StorageError` that names the folder, `Busy` while a backup is being restored into it.
+    Without its cache a vault is served with placeholders: that is logged, and the health check `Rights` says what to do. Raises
+    `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is being restored into it.
     """
     os.umask(0o077)
     try:
         finish_interrupted_restore(settings.state_dir)  # before anything is created that would be in its way
     except OSError as error:
         raise StorageError(str(settings.state_dir), f"a restore cannot be ended ({os.strerror(error.errno or 0)})") from error
-    for folder in (settings.state_dir, settings.cache_dir, settings.covers_dir):
+    try:
+        _make_and_probe(settings.state_dir)
+    except OSError as error:
+        raise StorageError(str(settings.state_dir), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+    for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
         try:
-            make_folder(folder)
-            # os.access() is not enough: on a read-only or full disk it returns True.
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"?")
+            _make_and_probe(folder)
         except OSError as error:
-            raise StorageError(str(folder), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+            reason = os.strerror(error.errno or 0)
+            logger.warning("cache folder not usable, placeholders are shown path=%s reason=%s", folder, reason)
     _check_catalogue(settings)
+
+
+def _make_and_probe(folder: Path) -> None:
+    """Make a folder and write to it. os.access() is not enough: on a read-only or full disk it returns True. Raises `OSError`."""
+    make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"?")
 
 
 def _check_catalogue(settings: Settings) -> None:

@@ -52,7 +52,8 @@ class StreamImageCache:
         self.cache_dir = Path(cache_dir)
         self.ttl_hours = ttl_hours
         self._clock = clock
-        make_folder(self.cache_dir)
+        with contextlib.suppress(OSError):  # without it images are rendered each time they are asked for
+            make_folder(self.cache_dir)
         self.engine = Cache(
             NAMESPACE,
             memory=MemoryTier(int(max_memory_mb * MEGABYTE)),

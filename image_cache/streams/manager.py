@@ -13,7 +13,7 @@ from typing import Any
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.shared_counters import SharedCounters
-from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
+from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible, StorageError
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
 from image_cache.imaging.video import create_thumbnail_from_video
@@ -77,8 +77,11 @@ class StreamImageManager:
         self.rows = StreamTable(catalog)
         self.cache = cache or StreamImageCache(cache_dir, clock=clock)
         variants = stream_variants(self.limits.quality, self.limits.recipe)
-        self.cache.repair()
-        self.cache.set_recipe("\n".join(variant.spec for variant in variants))
+        self._recipe = "\n".join(variant.spec for variant in variants)
+        try:
+            self._prepare_cache()
+        except (DatabaseError, StorageError, OSError) as error:  # then nothing is cached until it can be prepared
+            logger.warning("stream cache not prepared reason=%s", error)
         storage = storage or LocalStorage(self.images_dir)
         self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
         self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, clock=clock)
@@ -269,12 +272,17 @@ class StreamImageManager:
         May run in several processes. A disk or storage that refuses fails this run only.
         """
         try:
-            self.cache.repair()
+            self._prepare_cache()
             self.view_counts.flush()
             self.cache.engine.flush()
             self.images.sweep()
-        except (DatabaseError, CacheError) as error:
+        except (DatabaseError, CacheError, OSError) as error:
             logger.warning("streams left untended reason=%s", error)
+
+    def _prepare_cache(self) -> None:
+        """Rebuild a lost index, and clear what another recipe rendered. Raises `DatabaseError`, `StorageError` or `OSError`."""
+        self.cache.repair()
+        self.cache.set_recipe(self._recipe)
 
     def close(self) -> None:
         """Write what is only in memory, and close what was not passed in."""

@@ -230,3 +230,38 @@ def test_stream_images_are_counted(inside: Inside) -> None:
     inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
     check = found(inside, "Images")
     assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
+
+
+def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_once_it_is_mended(
+    tmp_path: Path, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "vault"
+    with Inside(folder) as inside:
+        inside.album(origin.put("/a.jpg", jpeg(300, 300)))
+    shutil.rmtree(folder / "cache")
+    (folder / "cache").write_text("a file in its place")
+    with Inside(folder, trusted=(origin.base,), settled=False) as inside:
+        assert any(
+            line.startswith(f"cache folder not usable, placeholders are shown path={folder}/cache ") for line in caplog.messages
+        )
+        inside.services.start()
+        browser = inside.client(accept="text/html")
+        for path in ("/", "/album/1", "/streams", "/search?q=artist", "/about"):
+            page = browser.get(path)
+            assert page.status_code == 200, path
+            assert "The cache folder cannot be used: covers are placeholders" in page.text, path
+        assert (
+            200
+            <= browser.get(f"/cache/thumbnails/{inside.services.covers.digest_of(origin.base + '/a.jpg')}.webp").status_code
+            < 300
+        )
+        for check in (within(inside, "Rights"), look(folder)["Rights"]):
+            assert (check.state, check.message) == ("failed", "Something that is no folder lies where a folder of ours belongs.")
+            assert f"Move it away: {folder}/cache." in check.advice
+        health = browser.get("/health")
+        assert health.status_code == 200, "pages are answered"
+        assert verdict(inside.services.checks()) == "unhealthy"
+        (folder / "cache").unlink()
+        url = f"{origin.base}/a.jpg"
+        wait_until(lambda: browser.get("/").status_code == 200 and inside.services.covers.peek([url])[0].state == "ready", 60)
+        assert "cannot be used" not in browser.get("/").text
