@@ -25,7 +25,7 @@ from image_cache.web.request_body import UploadBuffer
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
-from tests.support.pictures import decoded
+from tests.support.pictures import decoded, encoded, noise
 from tests.support.s3 import S3Server
 from tests.support.stage import SLUG, Stage, files, multipart, photo
 from tests.support.vault import wait_until
@@ -257,6 +257,30 @@ def test_an_image_that_is_hidden_while_a_request_waits_for_it_is_not_sent(stage:
         answer = waiting.result(30)
     assert answer.status_code == 404
     assert answer.mimetype != "image/webp"
+
+
+@pytest.mark.slow
+def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: Stage) -> None:
+    """It was answered 502, as if a server in front had failed. The limit is CPU time: the load of the machine decides nothing."""
+    large = encoded(noise("RGB", 3600, 2700), "JPEG", quality=80)
+    decoder = stage.streams.images._decoder
+    decoder._limits["cpu_s"] = 0  # a child has less than a second then
+    decoder._drop_child()
+    answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((large, "a.jpg")))
+    words = "This image cannot be decoded: more than 10 s of CPU time. Save it smaller or in another format, then try again."
+    assert answer.status_code == 422
+    assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
+    album = stage.inside.album()
+    cover = stage.ask("owner", "POST", f"/album/{album}/cover/upload", data={"cover": (io.BytesIO(large), "a.jpg")})
+    assert cover.status_code == 422
+    assert words in cover.text
+    assert stored(stage) == 3
+
+
+def test_a_long_thin_png_is_taken(stage: Stage) -> None:
+    image = stage.add(PUBLIC, body=encoded(Image.new("RGB", (256, 1), "teal"), "PNG"))
+    assert image.dimensions == (256, 1)
+    assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{image.image_id}/detail").status_code == 200
 
 
 def test_an_upload_that_finds_no_place_to_wait_is_told_to_retry(stage: Stage) -> None:
