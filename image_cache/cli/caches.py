@@ -48,7 +48,7 @@ def _opened_streams(context: CommandContext) -> Iterator[Cache | None]:
         return
     lock = VaultLock.enter(context.settings.state_dir)
     try:
-        cache = StreamImageCache(folder, 1, disk_budget_bytes=context.vault.stream_budget_bytes, clock=context.clock)
+        cache = StreamImageCache(folder, 1, settings=context.settings, clock=context.clock)
         cache.repair()
         try:
             yield cache.engine

@@ -20,7 +20,7 @@ from image_cache.files.paths import parse_remote
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import StreamImage
 from image_cache.net.lazy_client import make_fetcher, make_policy
-from image_cache.streams.build import open_storage
+from image_cache.storage.factory import open_storage
 from image_cache.units import megabytes
 
 SHOWN_ADDRESSES = 4
