@@ -379,17 +379,22 @@ def test_k19_a_new_vault_starts_on_a_disk_without_hard_links(tmp_path: Path) -> 
 
 
 @pytest.mark.app
+@pytest.mark.parametrize("state_of", ["empty", "missing"])
 @pytest.mark.parametrize("beside", ["stream_images/ab/cdef.jpg", "own_covers/1.jpg", "catalog.db-wal"])
-def test_an_empty_catalogue_beside_what_belongs_to_one_is_refused_and_nothing_is_thrown_away(tmp_path: Path, beside: str) -> None:
+def test_a_lost_catalogue_beside_what_belongs_to_one_is_refused_and_nothing_is_thrown_away(
+    tmp_path: Path, beside: str, state_of: str
+) -> None:
     state = tmp_path / "vault/state"
     (state / beside).parent.mkdir(parents=True)
     (state / beside).write_bytes(b"precious")
-    (state / "catalog.db").touch()
-    with pytest.raises(StorageError, match="the catalogue is empty") as caught:
+    if state_of == "empty":
+        (state / "catalog.db").touch()
+    with pytest.raises(StorageError, match=f"the catalogue is {state_of}") as caught:
         create_app(Settings(DATA_DIR=tmp_path / "vault"))
     assert beside.partition("/")[0] in str(caught.value)
     assert (state / beside).read_bytes() == b"precious"
-    assert (state / "catalog.db").stat().st_size == 0
+    assert (state / "catalog.db").exists() == (state_of == "empty")
+    assert state_of == "missing" or (state / "catalog.db").stat().st_size == 0
 
 
 # --- clients

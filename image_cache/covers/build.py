@@ -1,5 +1,6 @@
 """Builds the cover cache from the settings: for the services, and alone for scripts that have no catalogue. Knows no Flask."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -78,7 +79,10 @@ def open_covers(
     `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this machine.
     `wake` is called when jobs were enqueued.
     """
-    make_folder(settings.covers_dir)
+    with contextlib.suppress(
+        OSError
+    ):  # without it there are placeholders, until it can be made with the first cover that is stored
+        make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
     default = default_limits(settings)
     cache = Cache(
@@ -152,6 +156,7 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
         settings = replace(settings, CACHE_MAX_SIZE_MB=max_cache_size / MEGABYTE)
     close_image_cache()
     try:
+        make_folder(cache_dir)
         _standalone = open_covers(settings)
         if _standalone.covers.cache.is_adopting:  # a script has no housekeeping
             upkeep.rebuild_from_files(_standalone.covers.cache)

@@ -1,5 +1,6 @@
 """Registration of cover URLs: one row per image, under the best URL that is known for it."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class CoverRegistry:
         self._store = store
 
     def resolve(self, urls: Iterable[str | None]) -> ResolvedUrls:
-        """Identify and hash each URL once; None is left out. One small read."""
-        self._store.digests.refresh()
+        """Identify and hash each URL once; None is left out. One small read; without the index the known numbers hold."""
+        with contextlib.suppress(DatabaseError):
+            self._store.digests.refresh()
         digests: dict[str, str] = {}
         identities: dict[str, Identity] = {}
         for url, (identity, digest) in self._store.digests.resolve(url for url in urls if url).items():

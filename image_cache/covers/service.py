@@ -62,11 +62,16 @@ class ImageCache:
         """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
         Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them. The page is
-        shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
+        shown even if the queue is full, the disk takes no more or the index cannot be read. None, for a record without a cover, is
+        always among the keys.
         """
         resolved = self._urls.resolve(urls)
-        known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
         now = self.clock()
+        try:
+            known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
+        except DatabaseError as error:
+            logger.warning("covers not looked up reason=%s", error)
+            return {**{url: Cover(digest, "waiting") for url, digest in resolved.digests.items()}, None: Cover("", "none")}
         covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
         self._enqueue(known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now), priority)
         return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
@@ -145,7 +150,10 @@ class ImageCache:
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
-        progress = self._progress.progress()
+        try:
+            progress = self._progress.progress()
+        except DatabaseError:  # the health check says why
+            return None
         return replace(progress, is_paused=self.is_paused()) if progress is not None else None
 
     def is_paused(self) -> bool:
@@ -299,7 +307,11 @@ class ImageCache:
     def _states(self, digests: Sequence[str], *, unknown: str) -> list[Cover]:
         valid = [digest if DIGEST.fullmatch(digest) else "" for digest in digests]
         asked = [digest for digest in dict.fromkeys(valid) if digest]
-        return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+        try:
+            return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+        except DatabaseError as error:
+            logger.warning("covers not looked up reason=%s", error)
+            return [Cover(digest, "waiting" if digest else "none") for digest in valid]
 
     def _enqueue(self, requests: Sequence[LoadRequest], priority: int) -> None:
         try:

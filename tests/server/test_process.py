@@ -55,7 +55,6 @@ def refused(folder: Path, **env: str) -> str:
         ("PORT", "99999", "PORT: 99999 is outside 1 to 65535."),
         ("HOST", "198.51.100.7", "HOST: 198.51.100.7 is no address of this machine"),
         ("VINYL_VAULT_STATE_DIR", "/proc/nothing", "/proc/nothing: this folder cannot be used"),
-        ("VINYL_VAULT_COVERS_DIR", "/dev/null/covers", "/dev/null/covers: this folder cannot be used"),
         ("VINYL_VAULT_SECRET_KEY_FILE", "/dev/null", "VINYL_VAULT_SECRET_KEY_FILE: /dev/null holds 0 bytes"),
     ],
 )

@@ -26,6 +26,7 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
     quick = [
         _guarded("Catalogue", lambda: data.catalog(vault, is_deep=is_deep)),
         _guarded("Cache", lambda: data.index(vault, is_deep=is_deep)),
+        _guarded("Images", lambda: data.images(vault)),
         _guarded("Files", lambda: data.files(vault, is_deep=is_deep)),
         _guarded("Disk", lambda: machine.space(vault)),
         _guarded("Rights", lambda: machine.rights(vault)),
@@ -48,11 +49,12 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
 def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Callable[[], bool]) -> list[Check]:
     """Check the service from inside: a few reads of kept totals, no write, fast enough for a monitor that asks every minute.
 
-    `errors` counts the unexpected ones of its threads since the start.
+    `errors` counts the unexpected ones of its threads within the last hour.
     """
     return [
         _guarded("Catalogue", lambda: data.catalog(vault)),
         _guarded("Cache", lambda: data.index(vault, is_inside=True)),
+        _guarded("Images", lambda: data.images(vault)),
         _guarded("Files", lambda: data.files(vault)),
         _guarded("Disk", lambda: machine.space(vault)),
         _guarded("Rights", lambda: machine.rights(vault)),

@@ -33,7 +33,7 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
         return Check(
             "Queue",
             "warning",
-            f"{message}; {counted(errors, 'unexpected error')} since the start, see the log.",
+            f"{message}; {counted(errors, 'unexpected error')} within the last hour, see the log.",
             "journalctl -u vinylvault | grep 'unexpected error'",
         )
     idle_s = vault.clock() - runnable_since if runnable and not running and not vault.cache.is_adopting else 0.0

@@ -30,7 +30,7 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@declare_access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
+@declare_access(change=Role.OPERATOR, asks_login=False, message="Only an operator may clear the cache.")
 @limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Clear all cached covers, or those of one `size_type`, or what one `page` holds in memory."""

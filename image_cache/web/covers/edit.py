@@ -13,7 +13,7 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
-from image_cache.web.errors import RETRY_AFTER_S, status_of
+from image_cache.web.errors import RETRY_AFTER_S, sentence_of, status_of
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
@@ -193,5 +193,5 @@ def _number(text: str, pages: int) -> int:
 
 
 def _sentence(error: CacheError) -> str:
-    text = str(error)
+    text = sentence_of(error)
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -57,6 +57,8 @@ class WarmCovers:
         """Return the response for a path below `/cache/` that is in memory. Never blocks."""
         key = _key_of(path)
         body = self._memory.get(key) if key is not None else None
+        if body is not None and logger.isEnabledFor(logging.DEBUG):  # in the main loop of the server
+            logger.debug("cache hit tier=memory key=%s", key)
         return _answer(key, body, if_none_match) if key is not None and body is not None else None
 
     def _read(self, path: str, if_none_match: str | None) -> Answer | None:

@@ -15,7 +15,7 @@ from image_cache.maintenance.health.check import Check, can_serve, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
-from tests.support.origin import Origin
+from tests.support.origin import Origin, jpeg
 from tests.support.ports import free_port
 from tests.support.vault import wait_until
 
@@ -241,3 +241,81 @@ def test_a_state_that_others_can_look_into_is_a_warning(settled: Path) -> None:
     found = look(settled)["Rights"]
     assert found.state == "warning"
     assert "chmod go=" in found.advice
+
+
+def within(inside: Inside, name: str) -> Check:
+    (found,) = [check for check in inside.services.checks() if check.name == name]
+    return found
+
+
+def found(inside: Inside, name: str) -> Check:
+    """Return one check, from inside and from outside the service: both must say the same."""
+    assert look(inside.folder)[name] == within(inside, name)
+    return within(inside, name)
+
+
+def test_a_mistyped_address_of_a_file_is_reported_and_the_machine_is_healthy(inside: Inside, origin: Origin) -> None:
+    """The machine was "degraded" until somebody forgot the file."""
+    inside.services.files.enqueue(f"{origin.base}/mistyped.bin")
+    wait_until(lambda: "given up" in within(inside, "Files").message)
+    check = found(inside, "Files")
+    assert (check.state, check.message) == ("well", "0 large files, 0 MB; 1 given up.")
+    assert "/files" in check.advice
+    assert verdict(inside.services.checks()) == "healthy"
+
+
+def test_files_that_wait_are_counted(inside: Inside, origin: Origin) -> None:
+    inside.services.limits.pause()
+    for name in ("a", "b"):
+        inside.services.files.enqueue(f"{origin.base}/{name}.bin")
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("waiting", "0 large files, 0 MB; 2 waiting.")
+
+
+def test_a_file_that_is_damaged_is_something_to_look_at(inside: Inside, origin: Origin) -> None:
+    url = origin.put("/a.bin", b"x" * 100)
+    digest = inside.services.files.enqueue(url)
+    wait_until(lambda: within(inside, "Files").message == "1 large file, 0 MB.")
+    inside.services.files.cache.index.update(digest, is_corrupt=1)
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("warning", "1 large file, 0 MB; 1 damaged.")
+
+
+def test_stream_images_are_counted(inside: Inside) -> None:
+    assert found(inside, "Images").message == "No stream images are rendered."
+    inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
+    check = found(inside, "Images")
+    assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
+
+
+def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_once_it_is_mended(
+    tmp_path: Path, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "vault"
+    with Inside(folder) as inside:
+        inside.album(origin.put("/a.jpg", jpeg(300, 300)))
+    shutil.rmtree(folder / "cache")
+    (folder / "cache").write_text("a file in its place")
+    with Inside(folder, trusted=(origin.base,), settled=False) as inside:
+        assert any(
+            line.startswith(f"cache folder not usable, placeholders are shown path={folder}/cache ") for line in caplog.messages
+        )
+        inside.services.start()
+        browser = inside.client(accept="text/html")
+        for path in ("/", "/album/1", "/streams", "/search?q=artist", "/about"):
+            page = browser.get(path)
+            assert page.status_code == 200, path
+            assert "The cache folder cannot be used: covers are placeholders" in page.text, path
+        assert (
+            200
+            <= browser.get(f"/cache/thumbnails/{inside.services.covers.digest_of(origin.base + '/a.jpg')}.webp").status_code
+            < 300
+        )
+        for check in (within(inside, "Rights"), look(folder)["Rights"]):
+            assert (check.state, check.message) == ("failed", "Something that is no folder lies where a folder of ours belongs.")
+            assert f"Move it away: {folder}/cache." in check.advice
+        health = browser.get("/health")
+        assert health.status_code == 200, "pages are answered"
+        assert verdict(inside.services.checks()) == "unhealthy"
+        (folder / "cache").unlink()
+        url = f"{origin.base}/a.jpg"
+        wait_until(lambda: browser.get("/").status_code == 200 and inside.services.covers.peek([url])[0].state == "ready", 60)
+        assert "cannot be used" not in browser.get("/").text

@@ -55,7 +55,7 @@ def test_strangers_and_viewers_find_the_door(inside: Inside, path: str) -> None:
     put(inside)
     assert inside.stranger().get(path).status_code == 401
     assert "Log in" in inside.stranger().get(path).text or "code" in inside.stranger().get(path).text
-    assert inside.logged_in("viewer").get(path).status_code == 401
+    assert inside.logged_in("viewer").get(path).status_code == 403
 
 
 @pytest.mark.parametrize("role", ["owner", "operator"])
