@@ -59,18 +59,25 @@ class ImageCache:
     # What a page needs
 
     def for_page(
-        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE
+        self,
+        urls: Collection[str | None],
+        *,
+        load: Collection[str | None] | None = None,
+        priority: int = PAGE,
+        also: str = "",
     ) -> dict[str | None, Cover]:
         """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
-        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them. The page is
-        shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
+        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them; `also` is
+        a variant that this page shows and that is not rendered with every fetch. The page is shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
         """
         resolved = self._urls.resolve(urls)
         known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
         now = self.clock()
         covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
-        self._enqueue(known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now), priority)
+        self._enqueue(
+            known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now, also), priority
+        )
         return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
@@ -150,6 +157,12 @@ class ImageCache:
         """Return the bytes of a variant, or None on a miss. A warm one costs a dictionary lookup: no SQL, no disk."""
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
+
+    def larger(self, digest: str, variant: str) -> bytes | None:
+        """Return the next larger stored variant, to show in place of a missing one until that is made; None if there is none."""
+        edge_px = self.variants[variant].edge_px
+        larger = sorted((v for v in self.variants.values() if v.edge_px > edge_px), key=lambda v: v.edge_px)
+        return next((body for v in larger if (body := self.cache.read(Key(NAMESPACE, v.name, digest))) is not None), None)
 
     def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
         """Return a stored variant as JPEG, made once and cached; None if the variant is not stored.
@@ -292,13 +305,11 @@ class ImageCache:
         return body
 
     def _whole(self, digest: str, variant: str) -> Key:
-        """Return the key of the smallest variant that shows no less than the given one: itself, unless the image is small."""
-        image = self.registry.get(digest) if variant.endswith("-2x") else None
+        """Return the key of `detail` if all of the image is in it and in the given variant; else that of the variant itself."""
+        image = self.registry.get(digest) if variant in self.variants and variant != "detail" else None
         edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
-        if not edge_px or variant not in self.variants:
-            return Key(NAMESPACE, variant, digest)
-        name = variant.removesuffix("-2x")
-        return Key(NAMESPACE, name if edge_px <= self.variants[name].edge_px else variant, digest)
+        is_whole = edge_px > 0 and all(edge_px <= self.variants[name].edge_px for name in ("detail", variant))
+        return Key(NAMESPACE, "detail" if is_whole else variant, digest)
 
     def _load_now(self, digest: str, variant: str) -> None:
         deadline = time.monotonic() + WAIT_FOR_OTHERS_S

@@ -72,6 +72,11 @@ def placeholder_response(folder: Path, *, is_given_up: bool) -> Response:
     return response
 
 
+def stand_in_response(body: bytes) -> Response:
+    """Return a larger variant in place of one that is not made yet. Nobody may keep it: the address will have other bytes."""
+    return ImageResponse(body, mimetype="image/webp", headers={"Cache-Control": "no-store"})
+
+
 @cache
 def _file(path: Path) -> bytes:
     return path.read_bytes()

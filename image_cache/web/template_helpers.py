@@ -4,6 +4,7 @@ import datetime
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, after_this_request, g, request
@@ -88,7 +89,12 @@ def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> st
     """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
-    return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
+    return _srcset(smallest, largest).format(cover.digest)
+
+
+@lru_cache(maxsize=16)
+def _srcset(smallest: int, largest: int) -> str:
+    return ", ".join(f"/cache/{name}/{{0}}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
 
 
 @pass_context

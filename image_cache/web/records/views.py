@@ -161,11 +161,17 @@ def get_record_or_404(album_id: int) -> Album:
 def _wall_page(address: wall.WallAddress) -> WallPage:
     """Return the page of the wall at an address. Raises `NotFound` for a page after the last one."""
     try:
-        shown = services().pages.wall(address.query, address.page)
+        shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
         raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
+
+
+def _also(address: wall.WallAddress) -> str:
+    """Return the size that small sleeves and browsers that save data show, and that is not rendered with every cover."""
+    saves_data = request.headers.get("Save-Data", "").lower() == "on"
+    return "thumbnails" if address.density == "s" or saves_data else ""
 
 
 def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object]:
