@@ -21,6 +21,7 @@ BUSY_TIMEOUT_S = 5.0
 READING_TIMEOUT_S = 2.0  # shorter, because a person waits
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 COMPANIONS = ("-wal", "-shm")
+DEFAULT_PAGE_BYTES = 4096
 
 
 class WrongVersion(DatabaseError):
@@ -120,6 +121,18 @@ def connect_read_only(path: Path) -> Connection:
         conn.close()
         conn = connect(path, "ro&immutable=1")
     return conn
+
+
+def set_page_size(conn: Connection, page_bytes: int) -> None:
+    """Give a new file pages of this size, and rewrite another one that has different ones, unless it is in use or the disk is full."""
+    if conn.execute("PRAGMA page_size").fetchone()[0] == page_bytes:
+        return
+    with contextlib.suppress(OperationalError):
+        conn.execute("PRAGMA busy_timeout=0")
+        conn.execute("PRAGMA journal_mode=DELETE")  # the size of a page cannot change in WAL mode
+        conn.execute(f"PRAGMA page_size={page_bytes}")
+        conn.execute("VACUUM")
+    conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
 
 
 def use_wal(conn: Connection) -> None:

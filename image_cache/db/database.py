@@ -15,6 +15,7 @@ from image_cache.db.connection import (
     BUSY_TIMEOUT_S,
     CACHE_KIB,
     COMPANIONS,
+    DEFAULT_PAGE_BYTES,
     Connection,
     Cursor,
     DatabaseError,
@@ -29,6 +30,7 @@ from image_cache.db.connection import (
     copy_into,
     is_broken,
     open_unchanged,
+    set_page_size,
     use_wal,
 )
 from image_cache.db.fair_lock import FairLock
@@ -64,18 +66,27 @@ class Database:
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
     is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
-    A reader creates, moves and migrates nothing, and leaves no new file.
+    A reader creates, moves and migrates nothing, and leaves no new file. A file with other pages than `page_bytes` is rewritten
+    once, when nobody else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
     Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
     """
 
     def __init__(
-        self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        synchronous: str,
+        is_disposable: bool = False,
+        is_reader: bool = False,
+        page_bytes: int = DEFAULT_PAGE_BYTES,
     ) -> None:
         self.path = path
         self.inode = 0  # of the file in use; 0 before the first use. A new file may get the same one once this one is closed
         self.generation = 0  # incremented whenever another file is used
         self._migrations = migrations
         self._synchronous = synchronous
+        self._page_bytes = page_bytes
         self._is_disposable = is_disposable and not is_reader
         self._is_reader = is_reader
         # Protects inode, generation and _idle. Held while a connection opens, so that no file is opened while it is being moved.
@@ -285,7 +296,9 @@ class Database:
         conn = connect(self.path, "rw") if is_writable else connect_read_only(self.path)
         try:
             if is_writable:
+                set_page_size(conn, self._page_bytes)
                 use_wal(conn)
+                conn.execute(f"PRAGMA wal_autocheckpoint={WAL_BYTES // self._page_bytes}")
                 conn.execute(f"PRAGMA synchronous={self._synchronous}")
                 conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
