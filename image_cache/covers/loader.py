@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -55,6 +56,7 @@ class CoverLoader:
         self._decoder = decoder
         self._retry_delay_s = retry_delay_s
         self._is_stopping = False
+        self._ahead = threading.local()  # .is_on: the job of this thread's next turn is claimed with the end of this one; .job
 
     def stop(self) -> None:
         """Claim no more jobs. Call it before fetches are aborted, so that they do not count as failures."""
@@ -62,18 +64,31 @@ class CoverLoader:
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; return False if there is none to run now. Failures are recorded, not raised."""
+        return self._run_jobs(is_chain=False)
+
+    def run_due(self) -> bool:
+        """Run jobs one after the other; return False if there is none. One transaction settles a job and claims the next."""
+        return self._run_jobs(is_chain=True)
+
+    def _run_jobs(self, *, is_chain: bool) -> bool:
+        self._ahead.is_on, count = is_chain, 0
         try:
-            # While the index is rebuilt nothing is fetched: most of it is on the disk already.
-            if self._is_stopping or self._cache.is_adopting or not self._jobs.is_waiting() or self._is_paused():
-                return False
-            job = self._jobs.claim()
-            if job is None:
-                return False
-            self.run(job)
+            job = self._jobs.claim() if self._may_claim() and self._jobs.is_waiting() else None
+            while job is not None:
+                count += 1
+                self._ahead.job = None
+                self.run(job)
+                job = self._ahead.job
         except DatabaseError as error:  # a full disk, or an index that is being replaced: the lease brings the job back
             logger.warning("job left for later reason=%s", error)
             return False
-        return True
+        finally:
+            self._ahead.is_on = False
+        return count > 0
+
+    def _may_claim(self) -> bool:
+        # While the index is rebuilt nothing is fetched: most of it is on the disk already.
+        return not (self._is_stopping or self._cache.is_adopting or self._is_paused())
 
     def run(self, job: Job) -> None:
         """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
@@ -176,10 +191,10 @@ class CoverLoader:
                 self._registry.revise(conn, old, image.digest, image.revision)
                 self._digests.revised(conn)
                 logger.info("cover changed identity=%s revision=%s", image.identity, image.revision)
-            self._done(conn, job, image)
             if (seen := rendered.appearance) is not None:
-                colours = packed(seen.colours)
-                self._appearances.put(conn, [Appearance(image.digest, seen.hash, colours, seen.is_blank)], self._clock())
+                found = Appearance(image.digest, seen.hash, packed(seen.colours), seen.is_blank)
+                self._appearances.add(conn, found, self._clock(), is_changed=is_changed)
+            self._done(conn, job, image)
 
         self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
         if is_changed:
@@ -226,6 +241,8 @@ class CoverLoader:
             self._registry.record_fetch(conn, image)
             self._jobs.record_host_success(conn, image.lane)
         self._jobs.finish(conn, job)
+        if getattr(self._ahead, "is_on", False) and self._may_claim():
+            self._ahead.job = self._jobs.claim_in(conn)
 
     def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
         failures = image.failures + 1

@@ -276,6 +276,28 @@ def test_a_cover_is_analysed_while_it_is_decoded(covers: Covers, origin: Origin)
     assert table.get_many([digest]) == {digest: Appearance(digest, seen.hash, packed(seen.colours), seen.is_blank)}
 
 
+def test_the_end_of_a_job_and_the_claim_of_the_next_are_one_transaction(covers: Covers, origin: Origin) -> None:
+    """Each transaction writes whole pages to the card: two a cover wrote the same ones twice."""
+    urls = [origin.put(f"/{n}.jpg", jpeg(200, 200, (n, 9, 9))) for n in range(6)]
+    missing = origin.url("/gone.jpg")
+    covers.cache.register([*urls, missing])
+    covers.cache.enqueue_missing([*urls, missing])
+    begun = traced(covers.cache.cache.index.database)
+    loader = covers.parts.loader
+    while loader.run_due():
+        pass
+    assert covers.states(*urls, missing) == ["ready"] * 6 + ["failed"]
+    assert (
+        len([sql for sql in begun if sql.startswith("BEGIN")]) <= len(urls) + 3
+    )  # the first claim, the failure, a claim after it
+    assert covers.cache.jobs.depth() == 0
+    covers.cache.register([origin.put("/late.jpg", jpeg())])
+    covers.cache.enqueue_missing([origin.url("/late.jpg")])
+    loader.stop()
+    assert not loader.run_due()
+    assert covers.cache.jobs.running() == 0, "nothing is claimed ahead by one that stops"
+
+
 def test_a_larger_size_is_fetched_when_it_is_asked_for(covers: Covers, origin: Origin) -> None:
     (digest,) = covers.show(origin.put("/a.jpg", jpeg(900, 900)))
     covers.cache.request(digest, "detail-2x")
