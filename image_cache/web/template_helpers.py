@@ -87,9 +87,14 @@ def get_placeholder_url(size_type: str = "thumbnails") -> str:
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
     """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
+    return srcset_pattern(largest=largest, smallest=smallest).format(cover.digest)
+
+
+def srcset_pattern(*, largest: int = 600, smallest: int = 150) -> str:
+    """Return what `cover_srcset` returns, with `{0}` in place of the digest."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
-    return _srcset(smallest, largest).format(cover.digest)
+    return _srcset(smallest, largest)
 
 
 @lru_cache(maxsize=16)
