@@ -104,7 +104,16 @@ class Tile:
         `sizes` are those of the picture, `clear` is the image that is shown until it is there.
         """
         album, cover, tab = self.album, self.cover, self.tab
-        facts = " · ".join(str(fact) for fact in (album.label, album.year) if fact)
+        title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
+        address = f"/cache/thumbnails/{cover.digest}.webp"
+        if cover.state == "ready":
+            when = 'loading="eager" fetchpriority="high"' if self.eager else 'loading="lazy"'
+            shown = f'src="{address}" srcset="{self.srcset}" sizes="{sizes}" {when}>'
+        else:
+            shown = (
+                f'data-srcset="{self.srcset}" sizes="{sizes}" loading="lazy" src="{clear}"><noscript>'
+                f'<img src="{address}" alt="" width="150" height="150" loading="lazy"></noscript>'
+            )
         parts = (
             f'<li id="{escape(tab.anchor)}" data-group="{escape(tab.label)}">'
             f'<span class="tab" aria-hidden="true">{escape(tab.label)}</span>'
@@ -112,28 +121,16 @@ class Tile:
             else "<li>",
             f'<a class="tile" href="/album/{album.id}" aria-labelledby="r{album.id}"><span class="case">',
             f'<span class="sleeve" data-state="{cover.state}"{" data-lamp" if self.blinks else ""}>{self.drawn}',
-            self._picture(sizes, clear) if cover.digest else "",
-            f'</span></span>\n<span class="cap" id="r{album.id}"><b>{escape(album.artist)}</b> <span>{escape(album.title)}</span>',
+            f'<img class="lazy-load" alt="{title}" width="150" height="150" decoding="async" data-size-type="thumbnails"'
+            f' data-original-src="{escape(self.source)}" data-src="{address}" {shown}'
+            if cover.digest
+            else "",
+            f'</span></span>\n<span class="cap" id="r{album.id}"><b>{escape(album.artist)}</b> <span>{title}</span>',
             f" <small>{escape(facts)}</small>" if facts else "",
             f' <span class="vh says">{self.message}</span>' if self.message else "",
             "</span></a></li>",
         )
         return Markup("".join(parts))  # noqa: S704  every text in them is escaped
-
-    def _picture(self, sizes: str, clear: str) -> str:
-        digest = self.cover.digest
-        address = f"/cache/thumbnails/{digest}.webp"
-        shared = (
-            f'<img class="lazy-load" alt="{escape(self.album.title)}" width="150" height="150" decoding="async"'
-            f' data-size-type="thumbnails" data-original-src="{escape(self.source)}" data-src="{address}"'
-        )
-        if self.cover.state == "ready":
-            when = 'loading="eager" fetchpriority="high"' if self.eager else 'loading="lazy"'
-            return f'{shared} src="{address}" srcset="{self.srcset}" sizes="{sizes}" {when}>'
-        return (
-            f'{shared} data-srcset="{self.srcset}" sizes="{sizes}" loading="lazy" src="{clear}"><noscript>'
-            f'<img src="/cache/thumbnails-2x/{digest}.webp" alt="" width="150" height="150" loading="lazy"></noscript>'
-        )
 
 
 def tiles(
