@@ -113,14 +113,18 @@ class AlbumTable:
 
     def by_instance(self, source: str, instance_id: str) -> Album | None:
         """Return the album of a copy, as its source knows it: `rating` is the source's."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ?"
+        # The condition of the partial index is repeated: SQLite cannot know it from a parameter, and would read the whole source.
+        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ? AND instance_id <> ''"
         row = self.db.row(sql, (source, instance_id))
         return album_from(row) if row else None
 
     def copies(self, source: str, release: str) -> list[Album]:
         """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND (source_id = ? OR source_id BETWEEN ? AND ?)"
-        rows = self.db.rows(sql, (source, release, f"{release}-0", f"{release}-:"))
+        columns = album_columns(own=False)
+        one, numbered = (
+            f"SELECT {columns} FROM albums WHERE source = ? AND source_id {what}" for what in ("= ?", "BETWEEN ? AND ?")
+        )
+        rows = self.db.rows(f"{one} UNION ALL {numbered}", (source, release, source, f"{release}-0", f"{release}-:"))
         numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
         found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
         return sorted(found, key=lambda album: int(numbers[album.id]))
