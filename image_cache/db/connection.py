@@ -145,10 +145,12 @@ def set_checkpoint(conn: Connection, wal_bytes: int) -> None:
     conn.execute(f"PRAGMA wal_autocheckpoint={wal_bytes // conn.execute('PRAGMA page_size').fetchone()[0]}")
 
 
-def enlarge(conn: Connection) -> None:
-    """Let a connection keep the pages of a large transaction in memory, and leave them in the WAL for longer. Close it after that."""
-    conn.execute(f"PRAGMA cache_size=-{BULK_CACHE_KIB}")
-    set_checkpoint(conn, BULK_WAL_BYTES)
+def set_bulk(conn: Connection, is_bulk: bool) -> None:
+    """Let a connection keep the pages of a large transaction in memory, and leave them in the WAL for longer; or no more."""
+    conn.execute(f"PRAGMA cache_size=-{BULK_CACHE_KIB if is_bulk else CACHE_KIB}")
+    set_checkpoint(conn, BULK_WAL_BYTES if is_bulk else WAL_BYTES)
+    if not is_bulk:
+        conn.execute("PRAGMA shrink_memory")
 
 
 def use_wal(conn: Connection) -> None:

@@ -28,10 +28,10 @@ from image_cache.db.connection import (
     connect_read_only,
     connect_reader,
     copy_into,
-    enlarge,
     is_broken,
     open_unchanged,
     prepare,
+    set_bulk,
 )
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.migrations import migrate
@@ -119,15 +119,17 @@ class Database:
         try:
             conn, home = self._borrow()
             self._writing.conn = conn
-            is_sound = not is_bulk
+            is_sound = True
             try:
                 if not is_durable:
                     conn.execute("PRAGMA synchronous = NORMAL")
                 if is_bulk:
-                    enlarge(conn)
+                    set_bulk(conn, True)
                 conn.execute("BEGIN IMMEDIATE")
                 yield conn
                 conn.commit()
+                if is_bulk:
+                    set_bulk(conn, False)
                 if not is_durable:
                     conn.execute(f"PRAGMA synchronous = {self._synchronous}")
             except BaseException as error:  # also a commit that fails on a full disk, which leaves the transaction open

@@ -1,12 +1,12 @@
 """Import loop: rows in, batches of changes out, a report at the end."""
 
 import contextlib
-import itertools
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
@@ -17,8 +17,8 @@ from image_cache.records.merge import apply_sync, create_album, identity_of, mat
 from image_cache.records.table import AlbumTable
 
 ROWS_A_WRITE = 4000  # at most: a transaction writes each page that it changed once, however many rows are on it
-WRITE_S = 1.5  # and at most so long: other processes wait 5 s for the lock; threads of this one are let in at once
-READ_S = 0.5  # of reading rows between two looks whether the import was cancelled
+WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock; threads of this one are let in at once
+TICK_S = 0.5  # of reading rows between two looks whether the import was cancelled
 ROWS_A_LOOK = 20  # after so many it is seen whether another thread waits to write
 MAX_REASONS = 1000
 NOTHING = ImportReport(0, 0, 0, 0, ())
@@ -50,7 +50,7 @@ def import_rows(
         # A batch must end where the one before the stop ended, or rows would be counted twice.
         failed: Exception | None = None
         while failed is None:
-            batch, failed = _next_rows(source, _batch_size(resume.read - report.read))
+            batch, failed = _next_rows(source, _batch_size(resume.read - report.read), partial(progress or _nothing, report.read))
             if not batch:
                 break
             is_known = report.read < resume.read
@@ -88,18 +88,21 @@ def import_rows(
 
 
 def _next_rows(
-    source: Iterator[ImportRow | ImportRejected], most: int
+    source: Iterator[ImportRow | ImportRejected], most: int, tick: Callable[[], object]
 ) -> tuple[list[ImportRow | ImportRejected], Exception | None]:
-    """Return the next rows, at most so many, and no more after half a second; and why there are no others, if reading failed."""
+    """Return the next rows, at most so many, and why there are no others, if reading failed. `tick` is called now and then."""
     rows: list[ImportRow | ImportRejected] = []
-    end = time.monotonic() + READ_S
-    try:
-        for row in itertools.islice(source, most):
-            rows.append(row)
-            if time.monotonic() > end:
-                break
-    except Exception as error:  # noqa: BLE001  raised again when what was read before it went in
-        return rows, error
+    tick_at = time.monotonic() + TICK_S
+    while len(rows) < most:
+        try:
+            rows.append(next(source))
+        except StopIteration:
+            break
+        except Exception as error:  # noqa: BLE001  raised again when what was read before it went in
+            return rows, error
+        if time.monotonic() > tick_at:
+            tick()
+            tick_at = time.monotonic() + TICK_S
     return rows, None
 
 
@@ -124,6 +127,10 @@ def _read(report: ImportReport, rows: Sequence[ImportRow | ImportRejected]) -> I
         lossy=report.lossy + len(lossy),
         rejected=report.rejected + tuple(bad[: MAX_REASONS - len(report.rejected)]),
     )
+
+
+def _nothing(_read: int) -> None:
+    """Report no progress."""
 
 
 def _counted(report: ImportReport, counts: Counter[str]) -> ImportReport:

@@ -74,8 +74,9 @@ def placeholder_response(folder: Path, *, is_given_up: bool) -> Response:
 
 
 def stand_in_response(body: bytes) -> Response:
-    """Return a larger variant in place of one that is not made yet. Nobody may keep it: the address will have other bytes."""
-    return ImageResponse(body, mimetype="image/webp", headers={"Cache-Control": "no-store"})
+    """Return a larger variant as the placeholder of one that is not made yet. Nobody may keep it: the address has other bytes."""
+    headers = {"Cache-Control": "no-store", "Retry-After": str(RETRY_AFTER_S)}
+    return ImageResponse(body, status=202, mimetype="image/webp", headers=headers)
 
 
 @cache

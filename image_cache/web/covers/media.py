@@ -121,7 +121,7 @@ def drawn_placeholder(kind: str) -> Response:
 def _placeholder(digest: str, variant: str) -> Response:
     """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble.
 
-    A size that is smaller than a stored one is shown by that until it is made: a moment later the address has its own bytes.
+    The placeholder of a size that is smaller than a stored one is that one.
     """
     try:
         state = services().covers.request(digest, variant).state
