@@ -305,14 +305,12 @@ class StreamImage:
     format: str = ""
     average: str | None = None
     number: int = 0
+    is_animated: bool = False  # known at its upload only
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page: the account of the session, and the streams that it owns, co-owns or subscribes to.
-
-    Built from the catalogue only, never from values of a request.
-    """
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
 
     account_id: int | None = None
     name: str = ""
