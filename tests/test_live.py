@@ -227,7 +227,7 @@ def test_10000_urls_are_accepted_at_once_and_a_visible_cover_overtakes_them(orig
         done = sum(vault.get(f"/api/cache/jobs/{job}").json()["done"] for job in jobs)
         assert done < 9_000, f"accepting took {accepted_s:.1f} s, as long as fetching"
         (digest,) = digests(vault)
-        assert vault.get(f"/cache/thumbnails/{digest}.webp").status in (200, 202)
+        assert vault.get(f"/cache/thumbnails-2x/{digest}.webp").status in (200, 202)
         wait_until(lambda: all_ready(vault, [digest]), 60)
         assert origin.count() < 9_900
         assert _rss(worker) - before < 30_000_000
