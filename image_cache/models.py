@@ -67,16 +67,26 @@ class Album:
         """The URL of the cover that is shown, None if there is none. `catalog.db` has a generated column with the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
+    @property
+    def is_source_rejected(self) -> bool:
+        """True if the image of its source is taken for no cover, and no user said that it is right."""
+        return self.cover_url is not None and self.cover_url == self.refused_cover and self.own_cover != self.cover_url
+
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    """
 
     text: str = ""
     sort: str = "artist"
     genre: str = ""
     decade: int | None = None
     format: str = ""
+    with_notes: bool = True
+    source: str = ""  # without the records that are gone from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +132,6 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of fetching covers. `done` includes `failed`; `eta_s` is None while the speed is unknown."""
-
-    total: int
-    done: int
-    working: int
-    failed: int
-    eta_s: float | None = None
-    is_paused: bool = False  # by an operator
-
-
-@dataclass(frozen=True, slots=True)
 class NewAccount:
     """An account that is about to be made; its name and password are checked."""
 
@@ -156,8 +154,7 @@ class ImportRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
     If `source_id` is "", the library derives a stable id from the row. `line` is the row of a spreadsheet, the line of a JSON file.
-    `losses` says what was cut, guessed or left out.
-    `counts_copies`: rows with the same id are several copies, not one record listed twice. `played_at` are single plays.
+    `losses`: what was cut, guessed or left out. `counts_copies`: rows with one id are several copies. `played_at` are single plays.
     """
 
     line: int
@@ -193,7 +190,7 @@ class ImportRow:
 class RowLoss:
     """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
 
-    row: int
+    row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str
     title: str
     what: str

@@ -26,15 +26,17 @@ from image_cache.errors import ImageRejected, StorageError, TableRejected
 from image_cache.imaging import heic, pillow
 from image_cache.imaging.variants import Rendered, cover_variants
 from image_cache.importers.discogs.parse import FIELDS, row_from_item
-from image_cache.models import ImportReport
+from image_cache.models import Album, ImportReport
 from image_cache.net.client import HttpClient
 from image_cache.net.policy import PeerPolicy
 from image_cache.records.library import Library
 from image_cache.tables.discogs_export import collection_row
+from tests.support.inside import Inside
+from tests.support.music import MusicShelf
 from tests.support.origin import ANY, Asked, Origin, jpeg
 from tests.support.proxies import ORDINARY, RECIPE, Browser, nginx, proxied_vault, try_below_a_path
 from tests.support.stage import multipart
-from tests.support.vault import ROOT, Vault
+from tests.support.vault import ROOT, Vault, wait_until
 from tests.support.visitor import SLUG, prepared
 from tests.support.visitor import Browser as Visitor
 
@@ -145,6 +147,22 @@ def test_an_export_into_its_own_vault_changes_nothing(tmp_path: Path) -> None:
     assert next(album for album in library.albums() if album.id == first.id).rating == 5  # the source's is still known
 
 
+# --- covers
+
+
+def test_k18_a_black_sleeve_of_the_records_own_source_is_shown_and_stays(tmp_path: Path, origin: Origin) -> None:
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
+        url = origin.put("/black.png", (CASES / "k18-all-black-sleeve.png").read_bytes(), content_type="image/png")
+        album_id, covers = inside.album(url), inside.services.covers
+        covers.enqueue_missing([url])
+        wait_until(lambda: covers.peek([url])[0].state == "ready")
+        assert inside.services.artwork.audit._looks.run() in (0, 1)
+        inside.services.artwork.audit.run()
+        record = inside.services.library.album(album_id)
+        assert record is not None
+        assert (record.picture, record.refused_cover) == (url, None)
+
+
 # --- images
 
 
@@ -200,6 +218,59 @@ def test_k12_a_jpeg_without_its_end_marker_is_shown_and_half_of_one_is_refused()
         with pytest.raises(ImageRejected, match="broken JPEG") as caught:
             pillow.render(body[:-missing], cover_variants())
         assert "Error" not in caught.value.reason
+
+
+# --- music folders
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[MusicShelf]:
+    (tmp_path / "Music").mkdir()
+    made = MusicShelf(tmp_path, tmp_path / "Music")
+    yield made
+    made.close()
+
+
+def scanned(shelf: MusicShelf, name: str) -> list[Album]:
+    shutil.copytree(CASES / name, shelf.settings.MUSIC_DIRS[0], dirs_exist_ok=True)
+    shelf.scan()
+    return sorted(shelf.albums(), key=lambda album: album.artist)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "tracks"),
+    [
+        ("k05-digital-media", "Album Digital Media", {"1-1": "T1 of 1", "1-2": "T2 of 1", "2-1": "T1 of 2", "2-2": "T2 of 2"}),
+        ("k05-enhanced-cd", "Album Enhanced CD", {"1-1": "T1 of 1", "1-2": "T2 of 1", "2-1": "T1 of 2", "2-2": "T2 of 2"}),
+        ("k05-disc-in-words", "Album Words", {"1-1": "W1", "2-1": "W2"}),
+        ("k05-siblings-CD1-CD2", "Album Sib", {"1-1": "W1", "2-1": "W2"}),
+    ],
+)
+def test_k05_the_discs_of_an_album_are_one_record(shelf: MusicShelf, name: str, title: str, tracks: dict[str, str]) -> None:
+    (album,) = scanned(shelf, name)
+    assert (album.title, album.year) == (title, 1977)
+    assert {track.position: track.title for track in album.tracks} == tracks
+
+
+def test_k06_two_albums_of_one_title_in_a_folder_are_two_records(shelf: MusicShelf) -> None:
+    albums = scanned(shelf, "k06-one-folder-two-greatest-hits")
+    assert [(album.artist, album.title) for album in albums] == [("Abbess", "Greatest Hits"), ("Queenie", "Greatest Hits")]
+    for album in albums:
+        assert [track.title for track in album.tracks] == [f"{album.artist} song {number}" for number in (1, 2, 3)]
+    covers = [shelf.images.fetch(album.cover_url or "").body for album in albums]
+    assert covers[0] != covers[1]
+
+
+@pytest.mark.parametrize("name", ["k07-stray-nul-before-jpeg", "k08-cover-gif", "k08-folder-bmp"])
+def test_k07_k08_the_cover_of_a_music_folder_is_shown(shelf: MusicShelf, name: str) -> None:
+    (album,) = scanned(shelf, name)
+    body = shelf.images.fetch(album.cover_url or "").body
+    files = [path.read_bytes() for path in (CASES / name).rglob("*") if path.suffix in (".gif", ".bmp")]
+    assert files in ([body], [])
+    made = pillow.render(body, cover_variants())
+    red, green, blue = Image.open(io.BytesIO(made.variants["detail"])).convert("RGB").getpixel((10, 10))
+    if name.startswith("k07"):
+        assert green > max(red, blue), "the green cover: the bytes after one NUL"
 
 
 # --- origins: what every browser ignores or follows costs no cover

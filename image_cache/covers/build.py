@@ -98,9 +98,9 @@ def open_covers(
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
-    global _opened  # noqa: PLW0603  `get_image_cache` is documented to return the one of the application
-    _opened = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
-    return _opened
+    parts = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+    _opened.append(parts)
+    return parts
 
 
 def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverContext:
@@ -130,14 +130,12 @@ def _complete_if_empty(cache: Cache) -> None:
         logger.warning("index not usable, files serve without it reason=%s", error)
 
 
-_opened: CoverServices | None = None  # the last one, of the application or of a script
+_opened: list[CoverServices] = []  # of the application and of scripts, until they are closed; the last one counts
 _standalone: CoverServices | None = None  # that of `initialize_image_cache`, which a script closes
 
 
 def _forget(closed: CoverServices) -> None:
-    global _opened  # noqa: PLW0603
-    if _opened is closed:
-        _opened = None
+    _opened[:] = [parts for parts in _opened if parts is not closed]
 
 
 def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
@@ -168,7 +166,7 @@ def get_image_cache() -> ImageCache:
     Raises `StorageError`, `DatabaseError` or `OSError` if the folders of the settings cannot be used.
     """
     global _standalone  # noqa: PLW0603
-    found = _standalone or _opened
+    found = _standalone or (_opened[-1] if _opened else None)
     if found is None:
         settings = load_settings()
         limits = None

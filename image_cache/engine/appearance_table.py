@@ -53,6 +53,19 @@ class AppearanceTable:
             "INSERT OR REPLACE INTO looks (looked_at, hash, colours, is_blank, digest) VALUES (?, ?, ?, ?, ?)", _values(item, now)
         )
 
+    def has_blank(self) -> bool:
+        """Return True if any image that was analysed has one colour only."""
+        return self.database.row("SELECT 1 FROM looks WHERE is_blank LIMIT 1") is not None
+
+    def blank_bodies(self, least: int) -> dict[bytes, int]:
+        """Return the SHA-256 of bytes that at least so many images of one colour have, and how many."""
+        rows = self.database.rows(
+            "SELECT body_sha256, count(*) FROM looks JOIN images USING (digest) WHERE is_blank AND body_sha256 IS NOT NULL"
+            " GROUP BY body_sha256 HAVING count(*) >= ?",
+            (least,),
+        )
+        return {row[0]: row[1] for row in rows}
+
     def get_many(self, digests: Sequence[str]) -> dict[str, Appearance]:
         """Return the appearances of the digests that were analysed. For at most a few hundred digests."""
         rows = self.database.rows(

@@ -37,6 +37,7 @@ from image_cache.engine.stats.history import (
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.index import FileIndex
 from image_cache.imaging.variants import cover_variants
+from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
 
@@ -93,6 +94,10 @@ class ReadonlyVault:
 
     def covers(self) -> CoverCounts:
         return CoverCounts(*self.registry.summary(self.cache.namespace))
+
+    def lookups_due(self) -> int:
+        """Return for how many records a cover is to be looked for elsewhere now."""
+        return ArtworkTable(self.catalog).count_due(self.clock())
 
     def stale_covers(self) -> int:
         return self.registry.count_stale(self.cache.namespace, self.clock())

@@ -106,11 +106,10 @@ class CoverEditor:
         self._delete_unused(self.rows.choose(album.id, None))
 
     def retry_source(self, album: Album) -> None:
-        """Fetch the address of the source again although it was rejected."""
-        self.rows.clear_rejection(album.id)
+        """Fetch the address of the source again although it was rejected. What it answers may be rejected again, what it answered before not."""
         if album.cover_url:
-            self._covers.clear_failures([album.cover_url])
-            self._show(album.cover_url)
+            self._covers.fetch_again([album.cover_url])
+        self.rows.clear_rejection(album.id)
 
     def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
         before = self.rows.choose(album.id, address)

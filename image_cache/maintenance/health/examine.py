@@ -11,6 +11,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.maintenance.health import data, machine, work
 from image_cache.maintenance.health.check import Check
+from image_cache.maintenance.health.lookups import NAME, lookups
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
         _guarded("Clock", lambda: machine.clock(vault)),
         _guarded("Queue", lambda: work.queue(vault, is_served=is_served)),
         _guarded("Origins", lambda: work.origins(vault)),
+        _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault)),
     ]
     if not is_deep:
@@ -57,6 +59,7 @@ def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Ca
         _guarded("Clock", lambda: machine.clock(vault)),
         _guarded("Queue", lambda: work.queue(vault, is_served=True, errors=errors)),
         _guarded("Origins", lambda: work.origins(vault)),
+        _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault, are_originals_away)),
     ]
 

@@ -93,6 +93,8 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "errors": _errors(vault, now),
         "limits": limits,
         "missing": vault.covers().missing,
+        "given_up": vault.covers().given_up,
+        "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
         "drawn_at": clock(now),
     }
 
@@ -121,12 +123,14 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
         return []
     if is_paused:
         state = "Paused"
+    elif progress.waits_until is not None:
+        state = f"Waiting for {'its source' if progress.waiting == 1 else 'their sources'} until {clock(progress.waits_until)}"
     elif progress.eta_s is not None:
         state = f"about {rough(progress.eta_s)} left"
     else:
         state = f"{progress.working} at a time"
     detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} not to be had" if progress.failed else "")
-    lamp = "waiting" if is_paused else "working"
+    lamp = "waiting" if is_paused or progress.waits_until is not None else "working"
     return [JobRow("Covers of the collection", detail, lamp, state, progress.done / progress.total)]
 
 

@@ -3,12 +3,13 @@
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
-from image_cache.covers import PAGE, VISIBLE, WARM
+from image_cache.covers import NAMESPACE, PAGE, VISIBLE, WARM
 from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
+from image_cache.web.covers.view_models import outcome_words, progress_line
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text, read_texts
 
@@ -98,5 +99,8 @@ def cache_state() -> Response:
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)
     progress = covers.progress()
-    fields = ("done", "total", "failed", "eta_s", "is_paused")
-    return jsonify({**found, "progress": {name: getattr(progress, name) for name in fields} if progress else None})
+    line = progress_line(progress)
+    fields = ("done", "total", "failed", "eta_s", "is_paused", "state", "waiting", "waits_until")
+    values = {name: getattr(progress, name) for name in fields} if progress else {}
+    shown = {**values, "words": line.words, "left": line.left, "lamp": line.lamp} if line else None
+    return jsonify({**found, "progress": shown, "outcome": outcome_words(*covers.registry.summary(NAMESPACE))})

@@ -14,7 +14,7 @@ from image_cache.records.highlight import in_names, in_tracks
 from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
-from image_cache.web.covers.view_models import SearchLine, search_line
+from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
@@ -196,7 +196,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "formats": facets.formats,
         "sources": facets.sources,
         "record_total": shown.count,
-        "progress": shown.progress,
+        "progress": progress_line(shown.progress),
         "tasks": _tasks() if is_owner else (),
         "search": None if is_owner else _search(),  # owners see it among the tasks
         "drawn_at": time.strftime("%H:%M"),
@@ -243,7 +243,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
     rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
+    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
     sleeves = {tile.album.id: tile for tile in rows}
     return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 

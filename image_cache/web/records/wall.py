@@ -13,7 +13,7 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import sources_for_viewer
+from image_cache.web.privacy import may_read_notes, sources_for_viewer
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
@@ -41,6 +41,7 @@ class WallAddress:
             "genre": self.query.genre,
             "decade": self.query.decade,
             "format": self.query.format,
+            "source": self.query.source,
             "page": self.page if set(changes) <= {"density", "page"} else 1,
         } | changes
         query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
@@ -48,7 +49,7 @@ class WallAddress:
 
     @property
     def filters(self) -> int:
-        return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format))
+        return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format, self.query.source))
 
 
 _PLAIN = {("sort", "artist"), ("page", 1)}
@@ -70,12 +71,15 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     if page is None:
         raise NotFound(f"There is no page “{text[:40]}”.")
     chosen = args.get("density") or density or "m"
+    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
-        text=" ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS],
+        text=words,
         sort=sort,
         genre=(args.get("genre") or "")[:MAX_TEXT_CHARS],
         decade=int(decade) if decade else None,
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
+        with_notes=not words or may_read_notes(),
+        source=(args.get("source") or "")[:MAX_TEXT_CHARS],
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 

@@ -70,12 +70,25 @@ function update(line, job) {
 async function renderAgain(place) {
   if (place.dataset.tasks === "reload") return location.reload(); // the first page of an empty vault: now there is a wall
   const places = [...document.querySelectorAll("[data-tasks]")];
-  const fresh = (await getPage(location.href)).querySelectorAll("[data-tasks]")[places.indexOf(place)];
+  const page = await getPage(location.href);
+  const fresh = page.querySelectorAll("[data-tasks]")[places.indexOf(place)];
   if (!fresh) return; // logged out in the meantime
+  countAgain(page);
   const hadFocus = place.contains(document.activeElement);
   place.replaceChildren(...fresh.childNodes);
   if (hadFocus) place.querySelector("a, button")?.focus();
   return undefined;
+}
+
+/** Show the numbers of records that stand outside of [data-tasks] as a newer page has them. @param {Document} page */
+export function countAgain(page) {
+  const counted = page.querySelectorAll("[data-counted]");
+  document.querySelectorAll("[data-counted]").forEach((old, index) => {
+    const fresh = counted[index];
+    if (!fresh) return;
+    if (old instanceof HTMLInputElement) old.placeholder = fresh.placeholder;
+    else old.replaceChildren(...fresh.childNodes);
+  });
 }
 
 /** @param {Job} job @returns {string} how long a pause lasts, or an estimate from the progress that was seen here */
@@ -84,8 +97,12 @@ function timeLeft({ id, share, paused_s: pausedS, is_over: isOver }) {
   if (pausedS !== null) return pausedS ? `on again in ${roughDuration(pausedS)}` : "";
   if (share === null) return "";
   const now = performance.now();
-  const start = firstSeen.get(id) ?? { at: now, share };
-  firstSeen.set(id, start);
-  const gained = share - start.share;
-  return gained > 0 && now - start.at > MIN_SAMPLE_MS ? `about ${roughDuration((((now - start.at) / gained) * (1 - share)) / 1000)} left` : "";
+  const seen = firstSeen.get(id) ?? { at: now, share, lastAt: now, last: share, endsAt: Infinity };
+  firstSeen.set(id, seen);
+  if (share !== seen.last) Object.assign(seen, { last: share, lastAt: now });
+  const gained = seen.last - seen.share;
+  if (gained <= 0 || seen.lastAt - seen.at < MIN_SAMPLE_MS) return "";
+  // The end that was shown is never moved to later: while nothing moves, the estimate runs out instead of growing.
+  seen.endsAt = Math.min(seen.endsAt, seen.lastAt + ((seen.lastAt - seen.at) / gained) * (1 - seen.last));
+  return seen.endsAt > now ? `about ${roughDuration((seen.endsAt - now) / 1000)} left` : "";
 }

@@ -1,9 +1,11 @@
 """What `/health`, the dashboard and `cache_monitor.py --action health` say: each check alone, whatever else is broken."""
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,8 @@ from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
 from tests.support.origin import Origin
+from tests.support.ports import free_port
+from tests.support.vault import wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
@@ -52,6 +56,57 @@ def test_a_vault_that_is_well_is_healthy_from_inside_and_from_outside(inside: In
         assert [check for check in checks if check.state in ("warning", "failed")] == []
         assert verdict(checks) == "healthy"
         assert can_serve(checks)
+
+
+def test_look_ups_that_wait_for_the_network_are_counted(tmp_path: Path, archive_settings: dict[str, Any]) -> None:
+    """Offline it said that all is well, with 1,492 look-ups waiting."""
+    with Inside(
+        tmp_path / "vault", trusted=(archive_settings["MUSICBRAINZ_API_URL"].removesuffix("/ws/2"),), **archive_settings
+    ) as inside:
+
+        def told() -> Any:
+            return inside.stranger().get("/health", headers={"Accept": "application/json"}).json
+
+        assert told()["checks"]["Look-ups"]["state"] == "well"
+        for n in range(3):
+            inside.album(title=f"Title {n}")
+        found = told()["checks"]["Look-ups"]
+        assert (found["state"], found["message"]) == ("waiting", "3 records to look up, with the next search.")
+        inside.services.artwork.editor.start_search_if_due()
+        wait_until(lambda: told()["checks"]["Look-ups"]["state"] == "warning")
+        found = told()
+        assert found["status"] == "degraded"
+        assert re.fullmatch(
+            r"3 records to look up\. Waiting for the net\. Next try at \d\d:\d\d\.", found["checks"]["Look-ups"]["message"]
+        )
+        page = inside.stranger().get("/health").text
+        assert found["checks"]["Look-ups"]["message"] in page
+        assert "All is well" not in page
+        operator = inside.logged_in()
+        assert "3 records to look up elsewhere" in operator.get("/admin/cache").text
+        assert "Next try at" in operator.get("/covers/missing").text
+        assert "Next try at" in inside.stranger().get("/").text
+
+
+def test_a_queue_of_a_dead_host_waits_and_is_not_at_work(tmp_path: Path, origin: Origin) -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Inside(tmp_path / "vault", trusted=(origin.base, dead)) as inside:
+        urls = [f"{dead}/{n}.jpg" for n in range(7)]
+        inside.services.covers.register(urls)
+        inside.services.covers.enqueue_missing(urls)
+
+        def check() -> Check:
+            return next(check for check in inside.services.checks() if check.name == "Queue")
+
+        wait_until(lambda: check().state == "waiting")
+        assert re.fullmatch(r"7 covers in line; their sources do not answer\. Next try at \d\d:\d\d\.", check().message)
+
+
+@pytest.fixture
+def archive_settings() -> dict[str, Any]:
+    """Services that nothing answers for."""
+    base = f"http://127.0.0.1:{free_port()}"
+    return {"FIND_COVERS": True, "MUSICBRAINZ_API_URL": f"{base}/ws/2", "COVER_ART_URL": f"{base}/caa"}
 
 
 @pytest.mark.parametrize("is_running", [True, False])
