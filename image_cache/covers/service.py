@@ -57,25 +57,20 @@ class ImageCache:
     # What a page needs
 
     def for_page(
-        self,
-        urls: Collection[str | None],
-        *,
-        load: Collection[str | None] | None = None,
-        priority: int = PAGE,
-        also: str = "",
+        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE, also: str = ""
     ) -> dict[str | None, Cover]:
         """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
         Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them; `also` is
-        a variant that this page shows and that is not rendered with every fetch. The page is shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
+        a variant to make that no fetch renders by itself. The page is shown even if the queue is full or the disk takes no more.
+        None, for a record without a cover, is always among the keys.
         """
         resolved = self._urls.resolve(urls)
         known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
         now = self.clock()
         covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
-        self._enqueue(
-            known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now, also), priority
-        )
+        wanted = [resolved.digests[url] for url in (urls if load is None else load) if url]
+        self._enqueue(known.loads(wanted, now, also), priority)
         return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
@@ -167,7 +162,7 @@ class ImageCache:
         return body if body is not None else self._smaller(digest, variant)
 
     def larger(self, digest: str, variant: str) -> bytes | None:
-        """Return the next larger stored variant, to show in place of a missing one until that is made; None if there is none."""
+        """Return the next larger stored variant, the placeholder of one that is not made yet; None if there is none."""
         return self._store.larger(digest, variant)
 
     def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
@@ -321,10 +316,10 @@ class ImageCache:
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the image itself: return the smallest one that holds all of it, cached under this name, too."""
         whole = self._whole(digest, variant)
-        body = None if whole.variant == variant else self.cache.get(whole)
-        if body is not None:
+        if whole.variant != variant and (body := self.cache.get(whole)) is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
-        return body
+            return body
+        return None
 
     def _whole(self, digest: str, variant: str) -> Key:
         """Return the key of `detail` if all of the image is in it and in the given variant; else that of the variant itself."""
