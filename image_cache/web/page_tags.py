@@ -43,14 +43,13 @@ def revalidated(view: Callable[..., AnyResponse]) -> Callable[..., AnyResponse]:
 
 def _state() -> tuple[object, ...] | None:
     """Return the state of the data; None for a page that is not kept, tells a message once, or shows more than the data."""
-    known = services()
-    index = known.covers.cache.index.database
     try:
-        if account() is not None or may_change() or may_operate() or FLASH in session or "done" in request.args:
+        if may_change() or may_operate() or account() is not None or FLASH in session or "done" in request.args:
             return None
+        known = services()
         if known.covers.progress() is not None or not known.library.count():  # the first run shows the state of the machine
             return None
-        return known.catalog.version(), index.version()
+        return known.catalog.version(), known.covers.cache.index.database.version()
     except DatabaseError:
         return None
 
