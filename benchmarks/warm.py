@@ -12,6 +12,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from benchmarks.adapter import make_small
 from benchmarks.client import Load, load, pin, tool
 from benchmarks.measure import CORES, cpu_s, machine, pss_mb, table, tree, written_bytes
 from benchmarks.servers import baseline, fill, origin, pid_of
@@ -33,6 +34,7 @@ def main() -> None:
         files.mkdir()
         with Vault(folder / "vault", trusted=(base,)) as vault, baseline(files) as (port, pid):
             digests = fill(vault, [f"{base}/{n}.jpg" for n in range(COVERS)])
+            make_small(vault.url, digests)
             for digest in digests:
                 (files / f"{digest}.webp").write_bytes(vault.get(f"/cache/thumbnails/{digest}.webp").body)
             ours = [f"/cache/thumbnails/{digest}.webp" for digest in digests]

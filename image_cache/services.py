@@ -235,7 +235,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
-        pool=Pool(parts.loader.run_next, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
+        pool=Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
         _parts=parts,
         _lock=lock,
     )

@@ -14,7 +14,6 @@ from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSour
 from image_cache.covers.own_covers import OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
-from image_cache.covers.states import BASE_VARIANTS
 from image_cache.covers.store import CacheLimits, CoverContext
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -120,7 +119,7 @@ def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], 
     )
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new one.
-    spec = ";".join(v.spec for v in variants if v.name in BASE_VARIANTS)
+    spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
     digests = CoverDigests(index, registry, spec, settings.covers_dir / "names.json")
     digests.open()
     return CoverContext(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)

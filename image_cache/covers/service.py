@@ -57,13 +57,13 @@ class ImageCache:
     # What a page needs
 
     def for_page(
-        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE
+        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE, also: str = ""
     ) -> dict[str | None, Cover]:
         """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
-        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them. The page is
-        shown even if the queue is full, the disk takes no more or the index cannot be read. None, for a record without a cover, is
-        always among the keys.
+        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them; `also` is
+        a variant to make that no fetch renders by itself. The page is shown even if the queue is full, the disk takes no more or
+        the index cannot be read. None, for a record without a cover, is always among the keys.
         """
         resolved = self._urls.resolve(urls)
         now = self.clock()
@@ -73,7 +73,8 @@ class ImageCache:
             logger.warning("covers not looked up reason=%s", error)
             return {**{url: Cover(digest, "waiting") for url, digest in resolved.digests.items()}, None: Cover("", "none")}
         covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
-        self._enqueue(known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now), priority)
+        wanted = [resolved.digests[url] for url in (urls if load is None else load) if url]
+        self._enqueue(known.loads(wanted, now, also), priority)
         return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
@@ -166,6 +167,10 @@ class ImageCache:
         """Return the bytes of a variant, or None on a miss. A warm one costs a dictionary lookup: no SQL, no disk."""
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
+
+    def larger(self, digest: str, variant: str) -> bytes | None:
+        """Return the next larger stored variant, the placeholder of one that is not made yet; None if there is none."""
+        return self._store.larger(digest, variant)
 
     def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
         """Return a stored variant as JPEG, made once and cached; None if the variant is not stored.
@@ -322,16 +327,11 @@ class ImageCache:
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the image itself: return the smallest one that holds all of it, cached under this name, too."""
         whole = self._whole(digest, variant)
-        body = None if whole.variant == variant else self.cache.get(whole)
-        if body is not None:
+        if whole.variant != variant and (body := self.cache.get(whole)) is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
-        return body
+            return body
+        return None
 
     def _whole(self, digest: str, variant: str) -> Key:
-        """Return the key of the smallest variant that shows no less than the given one: itself, unless the image is small."""
-        image = self.registry.get(digest) if variant.endswith("-2x") else None
-        edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
-        if not edge_px or variant not in self.variants:
-            return Key(NAMESPACE, variant, digest)
-        name = variant.removesuffix("-2x")
-        return Key(NAMESPACE, name if edge_px <= self.variants[name].edge_px else variant, digest)
+        """Return the key of `detail` if all of the image is in it and in the given variant; else that of the variant itself."""
+        return Key(NAMESPACE, "detail" if self._store.is_whole(digest, variant) else variant, digest)

@@ -21,6 +21,12 @@ BUSY_TIMEOUT_S = 5.0
 READING_TIMEOUT_S = 2.0  # shorter, because a person waits
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 COMPANIONS = ("-wal", "-shm")
+DEFAULT_PAGE_BYTES = 4096
+WAL_BYTES = 4 << 20  # after which it is written back to the database, and its size after that
+BULK_CACHE_KIB, BULK_WAL_BYTES = (
+    20_480,
+    48 << 20,
+)  # of transactions of thousands of rows: pages that change again are written once
 
 
 class WrongVersion(DatabaseError):
@@ -126,6 +132,31 @@ def connect_read_only(path: Path) -> Connection:
     return conn
 
 
+def set_page_size(conn: Connection, page_bytes: int) -> None:
+    """Give a new file pages of this size, and rewrite another one that has different ones, unless it is in use or the disk is full."""
+    if conn.execute("PRAGMA page_size").fetchone()[0] == page_bytes:
+        return
+    with contextlib.suppress(OperationalError):
+        conn.execute("PRAGMA busy_timeout=0")
+        conn.execute("PRAGMA journal_mode=DELETE")  # the size of a page cannot change in WAL mode
+        conn.execute(f"PRAGMA page_size={page_bytes}")
+        conn.execute("VACUUM")
+    conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def set_checkpoint(conn: Connection, wal_bytes: int) -> None:
+    """Let a connection write the WAL back when it is as large as this."""
+    conn.execute(f"PRAGMA wal_autocheckpoint={wal_bytes // conn.execute('PRAGMA page_size').fetchone()[0]}")
+
+
+def set_bulk(conn: Connection, is_bulk: bool) -> None:
+    """Let a connection keep the pages of a large transaction in memory, and leave them in the WAL for longer; or no more."""
+    conn.execute(f"PRAGMA cache_size=-{BULK_CACHE_KIB if is_bulk else CACHE_KIB}")
+    set_checkpoint(conn, BULK_WAL_BYTES if is_bulk else WAL_BYTES)
+    if not is_bulk:
+        conn.execute("PRAGMA shrink_memory")
+
+
 def use_wal(conn: Connection) -> None:
     """Switch a database to WAL mode."""
     # The busy timeout does not apply to this statement: of two processes that open a new file at the same time, one would fail.
@@ -139,6 +170,19 @@ def use_wal(conn: Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def prepare(conn: Connection, synchronous: str, page_bytes: int) -> None:
+    """Set the pragmas of a connection; `synchronous` is empty for one that only reads."""
+    if synchronous:
+        set_page_size(conn, page_bytes)
+        use_wal(conn)
+        set_checkpoint(conn, WAL_BYTES)
+        conn.execute(f"PRAGMA synchronous={synchronous}")
+        conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")  # it would stay as large as the largest transaction
+    conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    conn.execute("PRAGMA temp_store=MEMORY")
+    conn.execute("PRAGMA foreign_keys=ON")
 
 
 @contextlib.contextmanager

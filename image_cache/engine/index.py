@@ -9,6 +9,7 @@ from image_cache.db.database import Connection, Database, DatabaseError, paramet
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
 
+PAGE_BYTES = 1024  # a cover changes a dozen pages, because digests are spread: 4 KB ones were 70 KB a cover, more than its files
 COUNTED_EACH_TIME, COUNT_AGE_S = 50_000, 60.0  # entries that are quickly counted; how old the counts of more may be
 RECENCY_GRAIN_S = 3600  # a use is written only if the recorded one is older: an hour decides no eviction
 
@@ -44,7 +45,9 @@ class Index:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, is_reader: bool = False) -> None:
-        self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader)
+        self.database = Database(
+            path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader, page_bytes=PAGE_BYTES
+        )
         self.clock = clock
         self._complete = -1  # the generation of the database that is known to be complete
         self._counted: dict[str, tuple[Totals, float, dict[str, int]]] = {}  # by namespace; replaced, never changed

@@ -94,7 +94,8 @@ class Shelf:
 
     def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
         """Return the album with up to `each` others on both sides of it in artist order; empty if there is no such album."""
-        return self._shown(self._albums.albums(self._order("artist", self._albums.revisions()).around(album_id, each)))
+        ids = self._order("artist", self._albums.revisions()).around(album_id, each)
+        return self._shown(self._albums.albums(ids, tracks=False))
 
     def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
         """Return albums whose covers have similar colours, the nearest first; none before the cover was analysed.
@@ -109,7 +110,7 @@ class Shelf:
         except DatabaseError as error:  # the index is away, and the record is shown without them
             logger.warning("no covers near in colour reason=%s", error)
             nearest = []
-        return self._shown(self._albums.albums(nearest)) if nearest else []
+        return self._shown(self._albums.albums(nearest, tracks=False)) if nearest else []
 
     def nearby(self, text: str, count: int) -> list[Album]:
         """Return up to `count` albums around the place where an artist of this name would stand, in artist order."""
@@ -141,7 +142,9 @@ class Shelf:
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._shown(self._albums.albums(shown))),
+            albums=tuple(
+                self._shown(self._albums.albums(shown, tracks=bool(query.text)))
+            ),  # a search shows the tracks that match
             page=number,
             pages=pages,
             total=len(found.ids),

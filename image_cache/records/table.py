@@ -33,6 +33,10 @@ _COLUMNS = (
 )
 
 
+_FIELDS = list(Album.__dataclass_fields__)
+_LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats")], _FIELDS.index("tracks")
+
+
 @dataclass(frozen=True, slots=True)
 class Revisions:
     """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays."""
@@ -99,13 +103,14 @@ class AlbumTable:
             sure.update(row["id"] for row in rows if has_words(" ".join(row[1:]), text))
         return [album_id for album_id in ids if album_id in sure]
 
-    def albums(self, ids: Sequence[int]) -> list[Album]:
-        """Return the albums with these ids in this order; one that was removed is left out."""
+    def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
+        """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""
+        columns = _COLUMNS if tracks else _COLUMNS.replace(" tracks,", " '[]' AS tracks,")
         found: dict[int, Album] = {}
         for start in range(0, len(ids), IDS_A_STATEMENT):
             chunk = ids[start : start + IDS_A_STATEMENT]
             marks = ",".join("?" * len(chunk))
-            for row in self.db.rows(f"SELECT {_COLUMNS} FROM albums WHERE id IN ({marks})", chunk):
+            for row in self.db.rows(f"SELECT {columns} FROM albums WHERE id IN ({marks})", chunk):
                 found[row["id"]] = album_from(row)
         return [found[i] for i in ids if i in found]
 
@@ -129,14 +134,18 @@ class AlbumTable:
 
     def by_instance(self, source: str, instance_id: str) -> Album | None:
         """Return the album of a copy, as its source knows it: `rating` is the source's."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ?"
+        # The condition of the partial index is repeated: SQLite cannot know it from a parameter, and would read the whole source.
+        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ? AND instance_id <> ''"
         row = self.db.row(sql, (source, instance_id))
         return album_from(row) if row else None
 
     def copies(self, source: str, release: str) -> list[Album]:
         """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND (source_id = ? OR source_id BETWEEN ? AND ?)"
-        rows = self.db.rows(sql, (source, release, f"{release}-0", f"{release}-:"))
+        columns = album_columns(own=False)
+        one, numbered = (
+            f"SELECT {columns} FROM albums WHERE source = ? AND source_id {what}" for what in ("= ?", "BETWEEN ? AND ?")
+        )
+        rows = self.db.rows(f"{one} UNION ALL {numbered}", (source, release, source, f"{release}-0", f"{release}-:"))
         numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
         found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
         return sorted(found, key=lambda album: int(numbers[album.id]))
@@ -265,15 +274,12 @@ def album_columns(*, own: bool = True) -> str:
 
 def album_from(row: Row) -> Album:
     """Return the album of a row with `album_columns`."""
-    return Album(
-        **{
-            **dict(row),
-            "genres": _tuple(row["genres"]),
-            "styles": _tuple(row["styles"]),
-            "formats": _tuple(row["formats"]),
-            "tracks": () if row["tracks"] == "[]" else tuple(Track(*track) for track in json.loads(row["tracks"])),
-        }
-    )
+    values = list(row)  # in the order of `_COLUMNS`, the fields of Album. Fast, because a page makes many of them
+    for at in _LISTS:
+        values[at] = _tuple(values[at])
+    tracks = values[_TRACKS]
+    values[_TRACKS] = () if tracks == "[]" else tuple(Track(*track) for track in json.loads(tracks))
+    return Album(*values)
 
 
 @lru_cache(maxsize=1024)  # a collection has a few hundred different lists of genres, styles and formats

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, after_this_request, g, request
@@ -88,9 +89,19 @@ def get_placeholder_url(size_type: str = "thumbnails") -> str:
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
     """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
+    return srcset_pattern(largest=largest, smallest=smallest).format(cover.digest)
+
+
+def srcset_pattern(*, largest: int = 600, smallest: int = 150) -> str:
+    """Return what `cover_srcset` returns, with `{0}` in place of the digest."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
-    return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
+    return _srcset(smallest, largest)
+
+
+@lru_cache(maxsize=16)
+def _srcset(smallest: int, largest: int) -> str:
+    return ", ".join(f"/cache/{name}/{{0}}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
 
 
 @pass_context

@@ -87,7 +87,7 @@ def stopped(vault: Vault, number: int) -> None:
         os.kill(pid, number)
 
 
-@pytest.mark.parametrize(("variant", "suffix"), [("thumbnails", "webp"), ("detail", "webp"), ("detail", "jpg")])
+@pytest.mark.parametrize(("variant", "suffix"), [("thumbnails-2x", "webp"), ("detail", "webp"), ("detail", "jpg")])
 def test_a_hit_gets_the_same_response_as_from_the_service_to_the_last_header(served: Served, variant: str, suffix: str) -> None:
     path = served.path(1, variant, suffix)
     ours = served.vault.get(path)
@@ -123,7 +123,7 @@ def test_a_hit_never_reaches_python(served: Served) -> None:
     """The service is suspended: covers on disk are still served, others get an error."""
     stopped(served.vault, signal.SIGSTOP)
     try:
-        for variant in ("thumbnails", "detail"):
+        for variant in ("thumbnails-2x", "detail"):
             for number in range(COVERS):
                 assert served.front.get(served.path(number, variant)).body[8:12] == b"WEBP"
     finally:
@@ -403,9 +403,9 @@ def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served:
 def test_a_link_in_the_cache_leads_nowhere(served: Served, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("the key")
-    planted = served.file(7, "thumbnails")
+    planted = served.file(7, "thumbnails-2x")
     planted.unlink()
     planted.symlink_to(secret)
-    answer = served.front.get(served.path(7, "thumbnails"))
+    answer = served.front.get(served.path(7, "thumbnails-2x"))
     assert b"the key" not in answer.body
-    wait_until(lambda: served.front.get(served.path(7, "thumbnails")).status == 200)
+    wait_until(lambda: served.front.get(served.path(7, "thumbnails-2x")).status == 200)

@@ -136,7 +136,7 @@ def _next_try(context: CommandContext, image: ImageRecord) -> str:
 
 def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantState]) -> str:
     now = context.clock()
-    if stored["thumbnails"].is_intact:
+    if any(stored[variant].is_intact for variant in BASE_VARIANTS):
         fresh = image.fresh_until is not None and now < image.fresh_until
         return (
             "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."

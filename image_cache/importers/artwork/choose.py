@@ -98,7 +98,7 @@ class CoverEditor:
         format_ = self._decoder.probe(body, wait_s=WAIT_S).format
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
-        self._decoder.render(body, [self._covers.variants["thumbnails"]], wait_s=WAIT_S)
+        self._decoder.render(body, [self._covers.variants["detail"]], wait_s=WAIT_S)
         self._put(album, self._own.store(body), body)
 
     def remove(self, album: Album) -> None:

@@ -15,7 +15,7 @@ from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected, Unknow
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, validators
+from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, stand_in_response, validators
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,10 @@ def drawn_placeholder(kind: str) -> Response:
 
 
 def _placeholder(digest: str, variant: str) -> Response:
-    """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble."""
+    """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble.
+
+    The placeholder of a size that is smaller than a stored one is that one.
+    """
     try:
         state = services().covers.request(digest, variant).state
     except UnknownImage:
@@ -129,4 +132,7 @@ def _placeholder(digest: str, variant: str) -> Response:
     except DatabaseError as error:
         logger.warning("cover not asked for reason=%s", error)
         state = "waiting"
+    else:
+        if (body := services().covers.larger(digest, variant)) is not None:
+            return stand_in_response(body)
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

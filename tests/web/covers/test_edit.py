@@ -132,7 +132,7 @@ def test_an_offered_picture_is_shown_by_our_own_cache_and_chosen_for_good(inside
     client = inside.logged_in()
     page = client.get(f"/album/{album_id}/cover").text
     digests = [cover.digest for cover in inside.services.covers.peek(urls)]
-    assert all(f"/cache/thumbnails/{digest}.webp" in page for digest in digests)
+    assert all(f"/cache/thumbnails-2x/{digest}.webp" in page for digest in digests)
     assert not re.search(rf'src="{origin.base}', page.replace("data-original-src", ""))
     wait_until(lambda: {one.state for one in inside.services.covers.peek(urls)} == {"ready"})
     assert post(client, f"/album/{album_id}/cover/choose", address=urls[1]).status_code == 303
