@@ -15,10 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
 
 from image_cache.server.connection import Connection, receive, send_now
-from image_cache.server.fast_path import FastPath
+from image_cache.server.keeping import KeepingWorker
 from image_cache.server.plain_responses import STATUSES, plain_response
 
 MAX_COLLECTED_BYTES = 16_000_000  # buffered in memory for all connections
@@ -29,7 +28,7 @@ LINGER_S = 2.0  # for the client to close its side
 SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy memory of ours
 
 
-class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+class BufferingWorker(KeepingWorker):
     """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -42,8 +41,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.buffer_dir: str | None = None  # for what does not belong in memory; not /tmp, which is memory on many machines
         self.body_limit: Callable[[dict[str, Any]], int] | None = None  # set when the application is loaded
         self._is_quitting = False
-        self._keepalive_s = float(self.cfg.keepalive)  # looking up a setting of gunicorn is slow
-        self.fast_path: FastPath | None = None  # set when the application is loaded
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """Stop without waiting for idle clients, on SIGINT and SIGQUIT.
@@ -65,20 +62,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if self.nr_conns >= self.worker_connections:
             self._make_room()
         self._collect(Connection(self.buffer_dir, self.cfg, sock, address, listener.getsockname()))
-
-    def on_client_socket_readable(self, conn: Connection, client: object) -> None:
-        """Read from a connection that was kept alive."""
-        data = receive(conn.sock)
-        self.keepalived_conns.remove(conn)
-        if data and (rest := self._try_fast_path(conn, data)) is not None:
-            if not rest:  # it stays registered
-                self._keep(conn)
-                return
-            self.poller.unregister(conn.sock)
-            self._send_rest(conn, rest)
-            return
-        self.poller.unregister(conn.sock)
-        self._collect(conn, data)
 
     def finish_request(self, conn: Connection, future: Any) -> None:
         """Called in the main loop when a thread is done with a request."""
@@ -110,7 +93,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._collect(conn, ahead)
         else:
             self._keep(conn)
-            self._listen(conn, self.on_client_socket_readable)
 
     def murder_pending(self) -> None:
         """Close connections whose time is over; called at least once a second. Once the worker stops, close all that are waiting."""
@@ -157,22 +139,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         return keepalive  # the whole request was received: what the application did not read of it is in nobody's way
 
-    def _try_fast_path(self, conn: Connection, data: bytes) -> bytes | None:
-        """Respond to a plain request for a cover in memory. Return the unsent rest, None if there is no response."""
-        if self.fast_path is None or not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
-            return None
-        response = self.fast_path.respond(data)
-        if response is None:
-            return None
-        try:
-            sent = conn.sock.sendmsg(response)
-        except BlockingIOError:
-            sent = 0
-        except OSError:  # closed by the client, as the next read will show
-            return b""
-        conn.outgoing.sent_bytes += sent
-        return b"" if sent == len(response[0]) + len(response[1]) else b"".join(response)[sent:]
-
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
         """Send the rest as the client takes it."""
         conn.is_kept = True
@@ -180,20 +146,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             conn.outgoing.sendall(rest)
         self._send_on(conn)
 
-    def _keep(self, conn: Connection) -> None:
-        conn.timeout = time.monotonic() + self._keepalive_s
-        self.keepalived_conns.append(conn)
-
-    def _collect(self, conn: Connection, ahead: bytes | None = b"") -> None:
+    def _collect(self, conn: Connection, ahead: bytes | None = None) -> None:
+        """Begin a request with what was received of it already."""
         conn.sock.setblocking(False)
-        data = ahead or receive(conn.sock)
+        data = receive(conn.sock) if ahead is None else ahead
         if data:
             if (rest := self._try_fast_path(conn, data)) is not None:
                 if rest:
                     self._send_rest(conn, rest)
                 else:
                     self._keep(conn)
-                    self._listen(conn, self.on_client_socket_readable)
                 return
             conn.request.feed(data)
             if (
@@ -290,8 +252,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         elif (conn := next(iter(self._sending), None)) is not None:
             self._stop_sending(conn)
         elif self.keepalived_conns:
-            conn = self.keepalived_conns.popleft()
-            self.poller.unregister(conn.sock)
+            conn = self.keepalived_conns[0]
+            self.keepalived_conns.remove(conn)
             self._close(conn)
 
     def _linger(self, conn: Connection) -> None:
