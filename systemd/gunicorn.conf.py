@@ -24,9 +24,9 @@ from image_cache import logs  # noqa: E402
 from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
+from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
-from image_cache.server.worker import BufferingWorker  # noqa: E402
 
 
 def _refuse(reason):
@@ -56,7 +56,7 @@ _watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
 
 chdir = str(ROOT)
 bind = f"{'[' + _settings.HOST + ']' if ':' in _settings.HOST else _settings.HOST}:{_settings.PORT}"
-worker_class = BufferingWorker
+worker_class = gunicorn_names.worker_class()
 workers = _settings.WORKERS
 threads = _settings.THREADS
 worker_connections = 500  # beyond that the one that has waited longest is closed
