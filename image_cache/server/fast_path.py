@@ -40,7 +40,7 @@ class Stored(NamedTuple):
     body: bytes
 
 
-class Source(Protocol):
+class StoredResponses(Protocol):
     """What has the responses. Never blocks."""
 
     @property
@@ -67,7 +67,7 @@ class _Prepared:
 class FastPath:
     """Turns the bytes of a plain request into those of its response. For the main loop of a worker: nothing blocks."""
 
-    def __init__(self, source: Source, server: str) -> None:
+    def __init__(self, source: StoredResponses, server: str) -> None:
         self._source = source
         self._server = server
         self._plain: set[bytes] = set()
