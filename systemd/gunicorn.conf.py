@@ -147,7 +147,7 @@ def post_worker_init(worker):
     services = worker.wsgi.extensions["vinylvault"]
     services.streams.view_counts.share(_views, _views_salt)
     worker.body_limit = worker.wsgi.extensions[BODY_LIMIT]
-    worker.buffer_dir = str(_settings.cache_dir)
+    worker.buffer_dir, worker.proxies = str(_settings.cache_dir), _settings.TRUSTED_PROXIES
     if not _settings.DEBUG:  # the fast path does not write the access log
         worker.fast_path = FastPath(worker.wsgi.extensions[WARM], SERVER)
     services.start()

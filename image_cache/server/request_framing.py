@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from config import MAX_BODY_BYTES  # the application rejects a larger one, without having read it
+from image_cache.net.url import client_network
 
 MAX_HEAD_BYTES = 32_768  # of request line and headers; of the trailers
 MAX_LINE_BYTES = 8_190  # of the request line
@@ -48,6 +49,7 @@ class RequestBuffer:
         self.body_bytes = 0  # received so far, without framing
         self.head = b""  # once complete: as it is passed on, without its framing
         self._folder = folder
+        self._forwarded_for = b""  # what proxies say about the client, all lines of it
         self._wire = bytearray()  # not judged yet
         self._body: IO[bytes] | None = None
         self._length: int | None = None  # of the body, once known
@@ -109,6 +111,11 @@ class RequestBuffer:
         self.limit_bytes, self.is_limit_known = max(self.limit_bytes, limit_bytes), True
         self.feed(b"")
 
+    def client_name(self, address: str, proxies: int) -> str:
+        """Return who sends this request from `address`: behind that many proxies, the client that the first of them names."""
+        told = [part.strip() for part in self._forwarded_for.decode("latin-1").split(",")]
+        return client_network(told[-proxies]) if proxies and len(told) >= proxies and told[-proxies] else address
+
     def take_rest(self) -> bytes:
         """Return what was received after this request: the beginning of the next one."""
         rest, self._wire = bytes(self._wire), bytearray()
@@ -150,6 +157,8 @@ class RequestBuffer:
                 self.error = BAD
                 return
             found[name] = header[2].strip(b" \t")
+            if name == b"x-forwarded-for":
+                self._forwarded_for += b"," + found[name] if self._forwarded_for else found[name]
         if request_line is None:
             self.error = BAD
             return
