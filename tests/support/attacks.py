@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 STRANGER = "127.0.0.2"  # another client than the one that asks whether the others are served
-HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
+HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
 TLS_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(range(256)) * 2
@@ -34,7 +34,7 @@ def attack(port: int, count: int, data: bytes, *, drip: bytes = b"", buffer_byte
             with contextlib.suppress(OSError):  # a server may not accept all of them
                 client = connect(stack, port, buffer_bytes=buffer_bytes)
                 clients.append(client)
-                client.settimeout(0.2)
+                client.settimeout(0.2 if buffer_bytes else 5)
                 with contextlib.suppress(OSError):
                     client.sendall(data)
                 if half_closed:
@@ -52,7 +52,7 @@ def attack(port: int, count: int, data: bytes, *, drip: bytes = b"", buffer_byte
 
 def attacks(port: int) -> dict[str, Attack]:
     """Return the attacks by name: the seven that once stopped a vault, and those of the same kinds."""
-    upload = HEAD + b"Content-Length: 900000\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n"
+    upload = HEAD + b"Content-Length: 900000\r\n\r\n"
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %b\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nHost: x\r\n\r\n"
     known = {
         "a body in chunks of one byte": attack(port, 6, CHUNKED + b"1\r\na\r\n" * 150_000 + b"0\r\n\r\n"),
