@@ -54,10 +54,10 @@ class Connection(TConn):  # type: ignore[misc]
         return found
 
 
-def receive(sock: socket.socket) -> bytes | None:
+def receive(sock: socket.socket, count: int) -> bytes | None:
     """Return the data received: None if there is none yet, empty if the connection is closed."""
     try:
-        return sock.recv(65536)
+        return sock.recv(count)
     except BlockingIOError:
         return None
     except OSError:

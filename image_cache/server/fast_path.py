@@ -24,7 +24,16 @@ _LINE = re.compile(rb"GET (/cache/[a-z0-9-]{1,24}/[0-9a-f]{64}\.[a-z]{3,4}) HTTP
 _PLAIN = re.compile(rb"(?:[A-Za-z0-9-]{1,40}:[\t -~]{0,2000}\r\n){1,40}\r\n")
 _NOT_PLAIN = tuple(
     b"\n" + name
-    for name in (b"content-length:", b"transfer-encoding:", b"expect:", b"upgrade:", b"trailer:", b"range:", b"if-none-match:")
+    for name in (
+        b"content-length:",
+        b"content-type:",
+        b"transfer-encoding:",
+        b"expect:",
+        b"upgrade:",
+        b"trailer:",
+        b"range:",
+        b"if-none-match:",
+    )
 )
 _KEPT = re.compile(rb"\nconnection: ?keep-alive\r")
 _IF_NONE_MATCH = b"\r\nIf-None-Match: "  # as browsers write it

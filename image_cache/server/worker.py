@@ -16,8 +16,9 @@ from typing import Any
 
 from image_cache.server.connection import Connection, receive, send_now
 from image_cache.server.fairness import FairThreads, ThreadJob, one_to_end
-from image_cache.server.keeping import KeepingWorker
+from image_cache.server.keeping import RECEIVE_BYTES, KeepingWorker
 from image_cache.server.plain_responses import plain_response, refusal_of
+from image_cache.server.request_framing import PIECE_BYTES
 
 MAX_MEMORY_BYTES = 16_000_000  # of requests, buffered in memory for all connections
 MAX_FILE_BYTES = 1_000_000_000  # buffered in files
@@ -169,7 +170,7 @@ class BufferingWorker(KeepingWorker):
     def _collect(self, conn: Connection, ahead: bytes | None = None) -> None:
         """Begin a request with what was received of it already."""
         conn.sock.setblocking(False)
-        data = receive(conn.sock) if ahead is None else ahead
+        data = receive(conn.sock, RECEIVE_BYTES) if ahead is None else ahead
         if data:
             if (rest := self._try_fast_path(conn, data)) is not None:
                 if rest:
@@ -193,7 +194,7 @@ class BufferingWorker(KeepingWorker):
         self._listen(conn, self._collecting, self._read)
 
     def _read(self, conn: Connection) -> None:
-        data = receive(conn.sock)
+        data = receive(conn.sock, conn.request.receive_bytes)
         if data:
             conn.request.feed(data)
             self._dispatch(conn)
@@ -292,7 +293,7 @@ class BufferingWorker(KeepingWorker):
         self._listen(conn, self._lingering, self._drain)
 
     def _drain(self, conn: Connection) -> None:
-        if receive(conn.sock) == b"":
+        if receive(conn.sock, PIECE_BYTES) == b"":
             self._end_linger(conn)
 
     def _end_linger(self, conn: Connection) -> None:
