@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from image_cache.server.connection import Connection
@@ -70,18 +71,27 @@ class FairThreads:
 
 
 Stop = Callable[[Connection], None]
+_ADDRESS = attrgetter("address")
 
 
 def one_to_end(
-    tables: Mapping[Stop, Iterable[Connection]], weight: Callable[[Connection], int]
+    tables: Mapping[Stop, Iterable[Connection]], weight: Callable[[Connection], int] | None = None
 ) -> tuple[Stop, Connection] | None:
     """Return which connection has to end to make room, and what takes it out of its table; None if none of them has any weight.
 
-    It is the first one, in the order of the tables, of the address that has most. Behind a proxy, all are one address.
+    It is the first one, in the order of the tables, of the address that has most. Without `weight`, connections are counted, which
+    is fast: it is done for each one that somebody opens. Behind a proxy, all are one address.
     """
-    held: Counter[str] = Counter()
-    for conn in chain(*tables.values()):
-        held[conn.address] += weight(conn)
+    everyone = chain(*tables.values())
+    if weight is None:
+        held = Counter(map(_ADDRESS, everyone))
+    else:
+        held = Counter()
+        for conn in everyone:
+            held[conn.address] += weight(conn)
     heaviest = max(held, key=held.__getitem__, default="")
-    ends = ((stop, conn) for stop, table in tables.items() for conn in table if conn.address == heaviest and weight(conn))
-    return next(ends, None)
+    for stop, table in tables.items():
+        for conn in table:
+            if conn.address == heaviest and (weight is None or weight(conn)):
+                return stop, conn
+    return None

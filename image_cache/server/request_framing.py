@@ -21,7 +21,7 @@ MAX_HEADERS = 60
 MAX_CHUNK_LINE_BYTES = 256
 IN_MEMORY_BYTES = MAX_BODY_BYTES  # of one body; a larger one is buffered in a file
 PIECE_BYTES = 65_536
-CHUNKED_PIECE_BYTES = 8_192
+CHUNKED_PIECE_BYTES = 2_048
 
 BAD, TOO_LARGE = "400 Bad Request", "413 Content Too Large"
 

@@ -62,7 +62,7 @@ class BufferingWorker(KeepingWorker):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
-            self._make_room(lambda conn: 1, self._close)
+            self._make_room(self._close)
         self._collect(Connection(self.buffer_dir, self.cfg, sock, address, listener.getsockname()))
 
     def enqueue_req(self, conn: Connection) -> None:
@@ -218,9 +218,9 @@ class BufferingWorker(KeepingWorker):
             request.expects_continue = False
             send_now(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
         busy = partial(self._refuse, status="503 Service Unavailable")
-        while self._memory_bytes > MAX_MEMORY_BYTES and self._make_room(lambda one: one.memory_bytes, busy):
+        while self._memory_bytes > MAX_MEMORY_BYTES and self._make_room(busy, lambda one: one.memory_bytes):
             pass
-        while self._file_bytes > MAX_FILE_BYTES and self._make_room(lambda one: one.file_bytes, busy):
+        while self._file_bytes > MAX_FILE_BYTES and self._make_room(busy, lambda one: one.file_bytes):
             pass
 
     def _find_limit(self, conn: Connection) -> int:
@@ -263,7 +263,7 @@ class BufferingWorker(KeepingWorker):
         self.poller.unregister(conn.sock)
         del self._sending[conn]
 
-    def _make_room(self, weight: Callable[[Connection], int], end: Callable[[Connection], None]) -> bool:
+    def _make_room(self, end: Callable[[Connection], None], weight: Callable[[Connection], int] | None = None) -> bool:
         """End one connection, of the address that has most of what is scarce. Return False if there is none."""
         tables: dict[Callable[[Connection], None], Iterable[Connection]] = {
             self._stop_lingering: self._lingering,
