@@ -18,7 +18,7 @@ help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
 	@echo "make run     the same program with your own records (data in var/)"
 	@echo "make test    set up and run all tests, JOBS=2 files side by side"
-	@echo "make test-fast    the quick ones, without server, browser or whole application"
+	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
 	@echo "make check   format, lint, types, import rules, documents"
 	@echo "make fix     format and mend what a tool can mend"
 	@echo "make bench   measure speed and memory, beside a baseline"
@@ -37,7 +37,7 @@ test: $(VENV)/.ready-dev node_modules/.ready
 	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/.ready-dev
-	$(PYTEST) -q -m "not server and not app and not slow" $(ARGS)
+	$(PYTEST) -q -m "not server and not app and not decoder and not slow" $(ARGS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

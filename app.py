@@ -22,7 +22,7 @@ GROUPS = {
         "The records of this vault.",
         {
             "import": (f"{CONTENT}.records:import_records", "Import the records of a CSV or JSON file."),
-            "import-original": (f"{CONTENT}.records:import_original", "Import the vinylvault.db of the original program."),
+            "import-original": (f"{CONTENT}.records:import_legacy_records", "Import the vinylvault.db of the original program."),
             "export": (f"{CONTENT}.records:export_records", "Write all records to a CSV or JSON file."),
             "sync": (f"{CONTENT}.imports:sync", "Read the collection at Discogs."),
             "discogs": (f"{CONTENT}.imports:discogs", "Show the connection to Discogs."),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--covers 60]
 
-PSS counts shared pages by their share: what the machine would get back. "web" is arbiter and worker together. The covers are
+PSS counts shared pages by their share: what the machine would get back. "web" is the server without its decoder. The covers are
 loaded but not looked at, so that the memory tier, which has a budget of its own, is empty. CPU is that of a minute of idling.
 """
 
@@ -34,7 +34,7 @@ def main() -> None:
         pid = pid_of(vault)
 
         def note(what: str) -> int:
-            web = [pid, *vault.workers()]
+            web = vault.workers()
             decoder = [process for process in tree(pid) if process not in web]
             rows.append((what, pss_mb(*web), pss_mb(*decoder), len(decoder)))
             return len(decoder)

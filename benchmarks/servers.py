@@ -42,7 +42,7 @@ def baseline(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def pid_of(vault: Vault) -> int:
-    """Return the process number of the arbiter: the vault's whole tree hangs below it."""
+    """Return the process number of the server: its decoder and all that it starts hang below it."""
     assert vault.process is not None
     return vault.process.pid
 

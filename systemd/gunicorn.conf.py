@@ -1,4 +1,4 @@
-"""gunicorn configuration: one worker with threads, no control socket, background threads started after the fork.
+"""gunicorn configuration: one worker with threads, in the process itself; no control socket; background threads start with the worker.
 
 `gunicorn -c systemd/gunicorn.conf.py "app:create_app()"` from the checkout. All numbers come from the settings.
 """
@@ -43,8 +43,7 @@ except CacheError as error:
 
 if _settings.WORKERS > 1:
     # Modules, but not the application, are loaded before the fork: workers share their memory, and inherit no thread, socket or
-    # database handle. A single worker would share them only with the arbiter, which does not need them, and each page that it
-    # writes to (a reference count is enough) would exist twice: 58 MB instead of 51 once covers have been fetched.
+    # database handle.
     import app as _application  # noqa: F401
 
 # gunicorn itself would report READY before a worker has loaded anything, so the address is hidden from it, under a name that a
@@ -100,6 +99,15 @@ def on_starting(server):
         stop(*arguments, **named)
 
     server.stop = announce_stop
+
+
+def when_ready(server):
+    """Serve in this process if there is one worker; it would only be waited for."""
+    if server.num_workers == 1 and server.worker_class is gunicorn_names.worker_class():
+        from image_cache.server.single_process import serve_alone
+
+        is_managed = "VINYLVAULT_NOTIFY_SOCKET" in os.environ
+        serve_alone(server, lambda: _notifier.notify("STOPPING=1"), is_managed=is_managed)
 
 
 def _check_port():
@@ -175,7 +183,7 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """Release jobs and join the threads before the process ends."""
-    # Ctrl-C reaches this process twice, from the terminal and from the arbiter: the second one must not interrupt the shutdown.
+    # Ctrl-C reaches a forked worker twice, from the terminal and from the arbiter: the second one must not interrupt the shutdown.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     application = getattr(worker, "wsgi", None)

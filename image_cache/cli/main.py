@@ -27,7 +27,7 @@ FILES = {
 STREAMS = {
     "list": (f"{CONTENT}.streams:list_streams", "List streams with owner and number of images"),
     "import": (f"{CONTENT}.streams:import_streams", "Import the streams of the original layout"),
-    "check": (f"{CONTENT}.streams:check", "Check that nobody sees what the visibility does not allow"),
+    "check": (f"{CONTENT}.streams:check_privacy", "Check that nobody sees what the visibility does not allow"),
 }
 STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Try everything that a storage has to do"),

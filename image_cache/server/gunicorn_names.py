@@ -17,6 +17,7 @@ FALLBACK = "gthread"
 # function -> what has to occur in its code: what it sets, and the methods of ours that it has to call
 NAMES: Mapping[str, tuple[str, ...]] = {
     "gunicorn.workers.base:Worker.__init__": ("alive", "cfg", "log", "max_requests", "nr", "sockets"),
+    "gunicorn.workers.base:Worker.init_process": ("init_signals", "load_wsgi", "post_worker_init", "run"),
     "gunicorn.workers.gthread:ThreadWorker.__init__": (
         "keepalived_conns",
         "max_keepalived",
@@ -27,6 +28,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "worker_connections",
     ),
     "gunicorn.workers.gthread:ThreadWorker.run": (
+        "is_parent_alive",
         "keepalived_conns",
         "murder_keepalived",
         "murder_pending",
@@ -55,6 +57,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "gunicorn.workers.gthread:ThreadWorker.handle_exit": ("alive",),
     "gunicorn.workers.gthread:TConn.__init__": ("client", "data_ready", "initialized", "parser", "server", "sock", "timeout"),
     "gunicorn.workers.gthread:PollableMethodQueue.defer": (),
+    "gunicorn.arbiter:Arbiter.start": ("when_ready",),
     "gunicorn.http.wsgi:Response.close": (),
     "gunicorn.http.wsgi:Response.sendfile": ("sendfile",),
     "gunicorn.http.unreader:IterUnreader.chunk": (),

@@ -5,6 +5,7 @@ selector stands for all idle connections: they are found by file descriptor, a h
 deadline is only written down.
 """
 
+import math
 import select
 import selectors
 import time
@@ -85,7 +86,7 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self.fast_path: FastPath | None = None  # set when the application is loaded
         self._keepalive_s = float(self.cfg.keepalive)  # looking up a setting of gunicorn is slow
-        self._chores_at = 0.0
+        self._notify_at = self._flush_at = 0.0
 
     def run(self) -> None:
         self.keepalived_conns = KeptConnections()  # here, after the fork
@@ -99,15 +100,18 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Tell the arbiter that the loop runs. Called in every turn of it: most of them have no time for that."""
         now = time.monotonic()
-        if now >= self._chores_at:
-            self._chores_at = now + CHORES_S
+        if now >= self._notify_at:
+            self._notify_at = now + CHORES_S
             super().notify()
-            self._flush_fast_path()
 
     def murder_keepalived(self, force: bool = False) -> None:
-        now = float("inf") if force else time.monotonic()
-        for conn in self.keepalived_conns.expired(now):
+        """Close idle connections whose time is over; called in every turn of the loop."""
+        now = time.monotonic()
+        for conn in self.keepalived_conns.expired(math.inf if force else now):
             self._close(conn)
+        if now >= self._flush_at:
+            self._flush_at = now + CHORES_S
+            self._flush_fast_path()
 
     def _flush_fast_path(self) -> None:
         if self.fast_path is not None:

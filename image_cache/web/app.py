@@ -55,7 +55,7 @@ def build_app(services: Services) -> Flask:
     )
     prepare_session(app, secret_key(settings.secret_key_path))
     register_security(app)  # limits are counted inside the views: what was refused before uses none up
-    register_prefix(app)
+    register_prefix(app, settings.URL_PREFIX, settings.TRUSTED_PROXIES)
     register_access(app)
     register_limits(app)
     register_errors(app)
@@ -94,7 +94,8 @@ def build_app(services: Services) -> Flask:
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    app.wsgi_app = Forwarded(app.wsgi_app, settings.URL_PREFIX, settings.TRUSTED_PROXIES)  # type: ignore[method-assign]
+    if settings.URL_PREFIX or settings.TRUSTED_PROXIES or settings.TRUSTED_HOSTS:
+        app.wsgi_app = Forwarded(app.wsgi_app, settings.URL_PREFIX, settings.TRUSTED_PROXIES)  # type: ignore[method-assign]
     app.wsgi_app = StartOnFirstRequest(app, services)  # type: ignore[method-assign]
     return app
 

@@ -49,10 +49,11 @@ def url_prefix() -> str:
     return str(request.environ.get(PREFIX, ""))
 
 
-def register_prefix(app: Flask) -> None:
-    """Add the prefix to what leaves `app`."""
-    app.after_request(_add_prefix)
+def register_prefix(app: Flask, prefix: str, proxies: int) -> None:
+    """Add the prefix to what leaves `app`, if there can be one."""
     app.jinja_env.globals["url_prefix"] = url_prefix
+    if prefix or proxies:
+        app.after_request(_add_prefix)
 
 
 def _add_prefix(response: Response) -> Response:

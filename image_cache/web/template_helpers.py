@@ -14,11 +14,11 @@ from markupsafe import Markup
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
+from image_cache.records.highlight import places
 from image_cache.units import size
 from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, may_change, may_operate, services
-from image_cache.web.highlight import places
 from image_cache.web.privacy import source_for_viewer
 
 logger = logging.getLogger(__name__)

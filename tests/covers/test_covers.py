@@ -24,6 +24,8 @@ from tests.support.engine import counted
 from tests.support.origin import Origin, jpeg
 from tests.support.statements import traced
 
+pytestmark = pytest.mark.decoder
+
 ROOT = Path(__file__).resolve().parents[2]
 HOUR_S, DAY_S, YEAR_S = 3600.0, 86400.0, 365 * 86400.0
 RED, BLUE = (200, 30, 30), (30, 30, 200)

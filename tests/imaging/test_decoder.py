@@ -21,6 +21,8 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant, cover_variants
 from tests.support.pictures import decoded, encoded, noise, png_header
 
+pytestmark = pytest.mark.decoder
+
 ROOT = Path(__file__).resolve().parents[2]
 PAIR = (cover_variants()[0], cover_variants()[2])
 BUDGET = 256 << 20

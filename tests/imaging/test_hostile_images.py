@@ -17,6 +17,8 @@ from image_cache.imaging.variants import cover_variants
 from tests.support.corpora import corpus, manifest
 from tests.support.pictures import decoded, encoded, noise, quartered, riff_chunks
 
+pytestmark = pytest.mark.decoder
+
 VARIANTS = cover_variants()
 BUDGET = 256 << 20
 PATIENT_S = 60.0  # wall time that seconds of CPU may take on a busy machine

@@ -19,6 +19,8 @@ from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.volumes import nifti, serve
 
+pytestmark = pytest.mark.decoder
+
 
 def look(tmp_path: Path, body: bytes, name: str = "x.nii") -> Preview:
     path = tmp_path / "file"

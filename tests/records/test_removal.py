@@ -133,8 +133,8 @@ def test_only_what_is_still_gone_goes_and_what_has_something_of_ones_own_is_spar
     count = rows.count_gone("discogs")
     assert (count.total, count.own, count.until) == (7, 4, 100.0)
     assert rows.count_gone("music").total == 0
-    assert [album.title for album in rows.gone("discogs", 9, own=True)] == ["covered", "noted", "played", "starred"]
-    assert [album.title for album in rows.gone("discogs", 2, own=False)] == ["again", "back"]
+    assert [album.title for album in rows.removable("discogs", 9, own=True)] == ["covered", "noted", "played", "starred"]
+    assert [album.title for album in rows.removable("discogs", 2, own=False)] == ["again", "back"]
     assert rows.dependents(list(ids.values())) == {
         **dict.fromkeys(ids.values(), RecordDependents()),
         ids["played"]: RecordDependents(plays=1),

@@ -41,7 +41,7 @@ def test_every_method_of_gunicorn_that_is_replaced_or_called_is_listed() -> None
     from gunicorn.workers import gthread
 
     listed = {name for names in NAMES.values() for name in names} | {where.rpartition(".")[2] for where in NAMES}
-    for path in ("worker.py", "keeping.py"):
+    for path in ("worker.py", "keeping.py", "single_process.py"):
         tree = ast.parse((ROOT / "image_cache/server" / path).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and hasattr(gthread.ThreadWorker, node.name) and not node.name.startswith("__"):
@@ -58,3 +58,6 @@ def test_the_worker_of_gunicorn_serves_pages_and_covers(tmp_path: Path, origin: 
         path = page[page.index("/cache/thumbnails") :].partition(" ")[0].partition('"')[0]
         wait_until(lambda: vault.get(path).status == 200)
         assert vault.get(path).headers["content-type"] == "image/webp"
+        assert vault.process is not None
+        number = vault.process.pid
+        assert Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii"), "an arbiter with a worker"

@@ -83,7 +83,7 @@ def make_stream(served: Served) -> None:
 
 def stopped(vault: Vault, number: int) -> None:
     """Send a signal to every process of the service."""
-    for pid in (vault.process.pid, *vault.workers()):
+    for pid in vault.workers():
         os.kill(pid, number)
 
 

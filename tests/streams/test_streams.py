@@ -38,6 +38,8 @@ from tests.support.clock import FakeClock
 from tests.support.pictures import QUARTERS, decoded, encoded, is_near, quartered, quarters_of
 from tests.support.stage import photo
 
+pytestmark = pytest.mark.decoder
+
 PUBLIC, PRIVATE, SUBSCRIBERS = ImageVisibility.PUBLIC, ImageVisibility.PRIVATE, ImageVisibility.SUBSCRIBERS
 
 

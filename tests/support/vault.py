@@ -99,16 +99,26 @@ class Vault:
             raise
 
     def kill(self) -> None:
-        """End arbiter and workers at once, as a power cut would."""
+        """End all its processes at once, as a power cut would."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
 
+    def crash(self) -> None:
+        """Kill the process that serves, alone, and start it again as the service manager would."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+        self.start()
+
     def workers(self) -> list[int]:
-        """Return the process numbers of the workers."""
+        """Return the process numbers of what serves: the process itself if there is one worker, else the children of the arbiter."""
         assert self.process is not None
         pid = self.process.pid
+        if self.env["VINYL_VAULT_WORKERS"] == "1":
+            return [pid]
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         return [int(child) for child in children]
 

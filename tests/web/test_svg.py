@@ -6,8 +6,8 @@ import pytest
 from flask import Flask, g
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group, Track
+from image_cache.records.highlight import in_names, in_tracks, places
 from image_cache.web import svg as drawing
-from image_cache.web.highlight import in_names, in_tracks, places
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
 from image_cache.web.svg import INITIALS_RATIO, initials_on, ink_on, is_hex, luminance

@@ -10,12 +10,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
+from image_cache.records.highlight import in_names, in_tracks
 from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.highlight import in_names, in_tracks
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer

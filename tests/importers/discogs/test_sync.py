@@ -24,6 +24,17 @@ from tests.support.vault import wait_until
 WINDOW_S = 1.0
 HOUR_S = 3600.0
 PAGES = "releases[?]page="
+ALL_NEW = {
+    "says": "250 records read: 250 new, 0 changed, 0 the same.",
+    "new": 250,
+    "changed": 0,
+    "same": 0,
+    "rejected": 0,
+    "gone": 0,
+    "items": 250,
+    "account": ACCOUNT,
+    "reasons": [],
+}
 
 
 @pytest.fixture(scope="module")
@@ -238,17 +249,7 @@ def test_the_token_goes_to_the_api_alone_and_into_no_log(
 def test_a_collection_comes_in_page_by_page_with_as_few_calls_as_it_takes(services: Services, discogs: DiscogsServer) -> None:
     discogs.control(forget=True)
     ended = sync(services)
-    assert ended.outcome | {"reasons": []} == {
-        "says": "250 records read: 250 new, 0 changed, 0 the same.",
-        "new": 250,
-        "changed": 0,
-        "same": 0,
-        "rejected": 0,
-        "gone": 0,
-        "items": 250,
-        "account": ACCOUNT,
-        "reasons": [],
-    }
+    assert ended.outcome | {"reasons": []} == ALL_NEW
     assert len(discogs.paths()) == 5
     assert [path.split("page=")[1].split("&")[0] for path in discogs.paths(PAGES)] == ["1", "2", "3"]
     assert all("per_page=100" in path for path in discogs.paths(PAGES))
@@ -450,17 +451,7 @@ def test_a_sync_that_failed_is_continued_by_the_next_one(services: Services, dis
     assert (failed.state, failed.done, failed.total) == ("failed", 200, 250)
     assert len(albums(services)) == 200
     discogs.control(faults=[], forget=True)
-    assert sync(services).outcome | {"reasons": []} == {
-        "says": "250 records read: 250 new, 0 changed, 0 the same.",
-        "new": 250,
-        "changed": 0,
-        "same": 0,
-        "rejected": 0,
-        "gone": 0,
-        "items": 250,
-        "account": ACCOUNT,
-        "reasons": [],
-    }
+    assert sync(services).outcome | {"reasons": []} == ALL_NEW
     assert discogs.paths() == discogs.paths("identity|page=3")
 
 

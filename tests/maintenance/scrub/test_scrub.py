@@ -26,6 +26,8 @@ from tests.support.stage import photo
 from tests.support.vault import wait_until
 from tests.support.volumes import serve
 
+pytestmark = pytest.mark.decoder
+
 WAIT_S = 240.0  # the thread of the night takes only what nobody else wants, on a busy machine next to nothing
 
 
