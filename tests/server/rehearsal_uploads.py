@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from tests.support.front import Front, vault_behind
 from tests.support.stage import multipart, photo
 from tests.support.vault import Vault
-from tests.support.visitor import SLUG, Visitor, prepared
+from tests.support.visitor import SLUG, Browser, prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -32,7 +32,7 @@ def image_of(size_bytes: int, seed: int) -> bytes:
     return image + bytes(size_bytes - len(image))
 
 
-def upload_slowly(owner: Visitor, port: int, body: bytes, rate: int, address: str) -> int:
+def upload_slowly(owner: Browser, port: int, body: bytes, rate: int, address: str) -> int:
     data, kind = multipart({}, (body,))
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=120, source_address=(address, 0))
     client.putrequest("POST", f"/api/streams/{SLUG}/images", skip_host=True)
