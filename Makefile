@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench wheelhouse rehearse clean
+.PHONY: help demo run test test-fast check fix bench wheelhouse rehearse rehearse-uploads clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -23,6 +23,7 @@ help:
 	@echo "make fix     format and mend what a tool can mend"
 	@echo "make bench   measure speed and memory, beside a baseline"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
+	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
@@ -62,6 +63,9 @@ wheelhouse: $(VENV)/bin/python
 
 rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
+
+rehearse-uploads: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v -s tests/server/rehearsal_uploads.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) node_modules var-demo .mypy_cache .ruff_cache .pytest_cache
