@@ -221,7 +221,7 @@ class ImageCache:
         Synchronous: may take as long as a fetch. Registers the URL. The file was compared with its checksum. Raises `ValueError`
         for an unknown size.
         """
-        self._check_size(size_type)
+        self._store.check_size(size_type)
         if not url:
             return None
         self.register([url])
@@ -270,7 +270,7 @@ class ImageCache:
         Raises `ValueError` for an unknown size.
         """
         if size_type is not None:
-            self._check_size(size_type)
+            self._store.check_size(size_type)
             return upkeep.clear_variant(self.cache, size_type)
         with self.cache.index.database.write() as conn:
             self.registry.clear(conn, NAMESPACE)
@@ -297,16 +297,12 @@ class ImageCache:
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 
-    def _check_size(self, size_type: str) -> None:
-        if not isinstance(size_type, str) or size_type not in self.variants:
-            raise ValueError(f"size_type must be one of {', '.join(self.variants)}, not {size_type!r}")
-
     def _path(self, digest: str, variant: str) -> str | None:
         """Return the path of a stored variant whose file is intact, else None. Counts as a use."""
         if self.get(digest, variant) is None:
             return None
         # An image smaller than the size asked for is stored once, under the size that it fills.
-        keys = dict.fromkeys((Key(NAMESPACE, variant, digest), self._whole(digest, variant)))
+        keys = dict.fromkeys((Key(NAMESPACE, variant, digest), self._store.whole_key(digest, variant)))
         return next((str(self.cache.disk.root / key.path) for key in keys if self.cache.check(key)), None)
 
     def _states(self, digests: Sequence[str], *, unknown: str) -> list[Cover]:
@@ -326,12 +322,8 @@ class ImageCache:
 
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the image itself: return the smallest one that holds all of it, cached under this name, too."""
-        whole = self._whole(digest, variant)
+        whole = self._store.whole_key(digest, variant)
         if whole.variant != variant and (body := self.cache.get(whole)) is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
             return body
         return None
-
-    def _whole(self, digest: str, variant: str) -> Key:
-        """Return the key of `detail` if all of the image is in it and in the given variant; else that of the variant itself."""
-        return Key(NAMESPACE, "detail" if self._store.is_whole(digest, variant) else variant, digest)

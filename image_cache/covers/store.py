@@ -60,6 +60,15 @@ class CoverContext:
         edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
         return edge_px > 0 and all(edge_px <= self.variants[name].edge_px for name in ("detail", variant))
 
+    def whole_key(self, digest: str, variant: str) -> Key:
+        """Return the key of `detail` if all of the image is in it and in the given variant; else that of the variant itself."""
+        return Key(NAMESPACE, "detail" if self.is_whole(digest, variant) else variant, digest)
+
+    def check_size(self, size_type: str) -> None:
+        """Raise `ValueError` for what is no name of a variant."""
+        if not isinstance(size_type, str) or size_type not in self.variants:
+            raise ValueError(f"size_type must be one of {', '.join(self.variants)}, not {size_type!r}")
+
     def known(self, digests: Collection[str], images: Mapping[str, ImageRecord]) -> KnownImages:
         """Return what is known about the digests, of which `images` are the rows."""
         running = {digest: runs for part in chunks(digests) for digest, runs in self.jobs.state_of(part).items()}
