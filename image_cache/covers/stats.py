@@ -13,6 +13,7 @@ from image_cache.units import MEGABYTE
 
 WINDOW_S = 60.0  # how far back the rate is measured
 SAMPLES = 200
+THUMBNAILS = ("thumbnails", "thumbnails-2x")  # a cover has one of them; which, says what looked at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
         ttl_hours=ttl_hours,
         paused_hosts=tuple(lane for lane, _, _ in jobs.paused_hosts()),
         last_cleanup_at=cache.index.meta("last_cleanup_at") or None,
-        thumbnail_count=variants.get("thumbnails", 0),
+        thumbnail_count=max(variants.get(name, 0) for name in THUMBNAILS),
         detail_count=variants.get("detail", 0),
     )
 

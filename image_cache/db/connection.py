@@ -210,3 +210,19 @@ def _connect_untrusted(path: Path) -> Connection:
         is_wal = file.read(20)[18:20] == b"\2\2"
     is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
     return connect(path, "ro&immutable=1" if is_alone else "ro")
+
+
+def refuse_if_lost(path: Path) -> None:
+    """Raise `OperationalError` if the file is missing or empty beside a WAL: SQLite and we would delete what is in the WAL."""
+    wal = path.with_name(f"{path.name}-wal")
+    sizes = [one.stat().st_size if one.is_file() else 0 for one in (path, wal)]
+    if sizes[1] and not sizes[0]:
+        state = "is empty" if path.exists() else "is missing"
+        raise OperationalError(f"{path} {state}, but {wal.name} holds data of it. Nothing was changed")
+
+
+def close_all(idle: list[Connection]) -> None:
+    """Close connections while other threads may take some of them from the list."""
+    with contextlib.suppress(IndexError):
+        while True:
+            idle.pop().close()

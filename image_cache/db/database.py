@@ -24,6 +24,7 @@ from image_cache.db.connection import (
     OperationalError,
     Row,
     WrongVersion,
+    close_all,
     connect,
     connect_read_only,
     connect_reader,
@@ -31,6 +32,7 @@ from image_cache.db.connection import (
     is_broken,
     open_unchanged,
     prepare,
+    refuse_if_lost,
     set_bulk,
 )
 from image_cache.db.fair_lock import FairLock
@@ -202,7 +204,7 @@ class Database:
 
     def __del__(self) -> None:
         """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
-        _close_all(getattr(self, "_idle", []))
+        close_all(getattr(self, "_idle", []))
 
     def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
         """Set a disposable file aside if the error means that it is broken; return True if it is.
@@ -223,7 +225,7 @@ class Database:
         idle, self._idle = self._idle, []
         self.inode = 0
         self.generation += 1
-        _close_all(idle)
+        close_all(idle)
 
     def _set_aside(self) -> None:
         if self.inode in (0, inode_of(self.path)):
@@ -277,7 +279,7 @@ class Database:
             return
         home.append(conn)
         if home is not self._idle:  # replaced in the meantime
-            _close_all(home)
+            close_all(home)
 
     def _connect(self) -> tuple[Connection, list[Connection]]:
         with self._guard:
@@ -301,7 +303,7 @@ class Database:
     def _open(self) -> Connection:
         """Open a connection; create the file and its schema if they are missing. The caller holds the lock of the folder."""
         if not self._is_disposable:
-            self._check_nothing_is_lost()
+            refuse_if_lost(self.path)
         if not self.path.exists():
             # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
             for suffix in COMPANIONS:
@@ -321,20 +323,6 @@ class Database:
             conn.close()
             raise
         return conn
-
-    def _check_nothing_is_lost(self) -> None:
-        """Raise `OperationalError` if the file is missing or empty beside a WAL: SQLite and we would delete what is in the WAL."""
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        sizes = [path.stat().st_size if path.is_file() else 0 for path in (self.path, wal)]
-        if sizes[1] and not sizes[0]:
-            state = "is empty" if self.path.exists() else "is missing"
-            raise OperationalError(f"{self.path} {state}, but {wal.name} holds data of it. Nothing was changed")
-
-
-def _close_all(idle: list[Connection]) -> None:
-    with contextlib.suppress(IndexError):
-        while True:
-            idle.pop().close()
 
 
 def parameter_marks(count: int) -> str:
