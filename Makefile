@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse clean
+.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -26,6 +26,7 @@ help:
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
+	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
@@ -88,6 +89,9 @@ wheelhouse: $(VENV)/bin/python
 
 rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
+
+rehearse-uploads: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v -s tests/server/rehearsal_uploads.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist var-demo .mypy_cache .ruff_cache .pytest_cache

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import urllib.request
+from collections.abc import Iterable
 from typing import Any
 
 AT_A_TIME = 500
@@ -45,10 +46,23 @@ def load(base: str, urls: list[str]) -> dict[str, str]:
     return digests
 
 
+def make_small(base: str, digests: Iterable[str]) -> None:
+    """Ask for the 150 px pictures, which are made on request, until all are there."""
+    rest = list(digests)
+    while rest := [digest for digest in rest if _status(f"{base}/cache/thumbnails/{digest}.webp") != 200]:
+        time.sleep(POLL_S)
+
+
+def _status(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return int(answer.status)
+
+
 def main() -> None:
     base = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else "http://127.0.0.1:5000"
     urls = sys.stdin.read().split()
     digests = load(base, urls)
+    make_small(base, digests.values())
     for url in urls:
         print(f"/cache/detail/{digests[url]}.webp\t/cache/thumbnails/{digests[url]}.webp")
 

@@ -31,7 +31,7 @@ def fetch_and_render(urls: Sequence[str], folder: Path) -> None:
     for number, url in enumerate(urls):
         with urllib.request.urlopen(url, timeout=30) as answer:
             body = answer.read()
-        for edge_px in (600, 150):
+        for edge_px in (600, 300):
             with Image.open(io.BytesIO(body)) as picture:
                 small = picture.convert("RGB")
                 small.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS, reducing_gap=None)

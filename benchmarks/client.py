@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -55,16 +55,20 @@ def tool() -> str:
     return "wrk" if shutil.which("wrk") else "Python threads (wrk is not installed: they are slower than the servers)"
 
 
-def load(port: int, paths: Sequence[str], seconds: float, connections: int = CONNECTIONS) -> Load:
+def load(
+    port: int, paths: Sequence[str], seconds: float, connections: int = CONNECTIONS, headers: Mapping[str, str] | None = None
+) -> Load:
     """Ask for the paths in turn, over and over, as fast as the server answers."""
-    return _wrk(port, paths, seconds, connections) if shutil.which("wrk") else _threads(port, paths, seconds, connections)
+    sent = {**HEADERS, **(headers or {})}
+    ask = _wrk if shutil.which("wrk") else _threads
+    return ask(port, paths, seconds, connections, sent)
 
 
-def _wrk(port: int, paths: Sequence[str], seconds: float, connections: int) -> Load:
+def _wrk(port: int, paths: Sequence[str], seconds: float, connections: int, sent: Mapping[str, str]) -> Load:
     with tempfile.TemporaryDirectory() as name:
         listed, script = Path(name, "paths"), Path(name, "load.lua")
         listed.write_text("\n".join(paths) + "\n", encoding="ascii")
-        headers = ", ".join(f"['{key}'] = '{value}'" for key, value in HEADERS.items())
+        headers = ", ".join(f"['{key}'] = '{value}'" for key, value in sent.items())
         script.write_text(SCRIPT.format(paths=listed, headers=headers), encoding="ascii")
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), f"http://127.0.0.1:{port}"],
@@ -77,8 +81,8 @@ def _wrk(port: int, paths: Sequence[str], seconds: float, connections: int) -> L
     return Load(int(requests), took_us / 1e6, p50_us / 1e3, p99_us / 1e3, int(errors))
 
 
-def _threads(port: int, paths: Sequence[str], seconds: float, connections: int) -> Load:
-    head = "".join(f"{key}: {value}\r\n" for key, value in HEADERS.items())
+def _threads(port: int, paths: Sequence[str], seconds: float, connections: int, sent: Mapping[str, str]) -> Load:
+    head = "".join(f"{key}: {value}\r\n" for key, value in sent.items())
     asked = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n".encode() for path in paths]
     times: list[float] = []
     errors: list[str] = []
@@ -106,7 +110,7 @@ def _threads(port: int, paths: Sequence[str], seconds: float, connections: int) 
 
 
 def _read_answer(sock: socket.socket) -> bool:
-    """Read one answer with a Content-Length; return whether it is a 2xx."""
+    """Read one answer with a Content-Length; return whether it is a 2xx or 304."""
     got = b""
     while b"\r\n\r\n" not in got:
         part = sock.recv(65536)
@@ -114,11 +118,11 @@ def _read_answer(sock: socket.socket) -> bool:
             raise ConnectionError("the server closed the connection")
         got += part
     head, _, body = got.partition(b"\r\n\r\n")
-    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
     missing = length - len(body)
     while missing > 0:
         missing -= len(sock.recv(min(missing, 65536)))
-    return head[9:10] == b"2"
+    return head[9:10] == b"2" or head[9:12] == b"304"
 
 
 def pin(pid: int, core: int) -> None:

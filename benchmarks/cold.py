@@ -37,7 +37,7 @@ def main() -> None:
                 runs["naive Pillow"].append(_naive(folder / f"naive-{number}", urls))
     rows = [(name, *(statistics.median(column) for column in zip(*found, strict=True))) for name, found in runs.items()]
     table(
-        ("", "CPU ms", "wall ms", "600 px B", "150 px B", "web peak MB", "decoder peak MB", "x CPU"),
+        ("", "CPU ms", "wall ms", "600 px B", "300 px B", "web peak MB", "decoder peak MB", "x CPU"),
         [(*row, row[1] / rows[-1][1]) for row in rows],
     )
 
@@ -48,7 +48,7 @@ def _vault(vault: Vault, urls: list[str]) -> tuple[float, ...]:
     begun, before = time.perf_counter(), cpu_s(pid)
     with PeakRss(pid) as peak:
         digests = fill(vault, urls)
-        large, small = ([len(vault.get(f"/cache/{size}/{d}.webp").body) for d in digests] for size in ("detail", "thumbnails"))
+        large, small = ([len(vault.get(f"/cache/{size}/{d}.webp").body) for d in digests] for size in ("detail", "thumbnails-2x"))
     per = 1000 / len(urls)
     decoders = [mb for process, mb in peak.mb.items() if process not in (pid, worker)]
     return (
@@ -68,7 +68,7 @@ def _naive(folder: Path, urls: list[str]) -> tuple[float, ...]:
     begun = time.perf_counter()
     used = _used(program, urls) - first
     wall = time.perf_counter() - begun
-    sizes = [statistics.mean(path.stat().st_size for path in folder.glob(f"*-{edge_px}.webp")) for edge_px in (600, 150)]
+    sizes = [statistics.mean(path.stat().st_size for path in folder.glob(f"*-{edge_px}.webp")) for edge_px in (600, 300)]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return used / (len(urls) - 1) * 1000, wall / len(urls) * 1000, *sizes, 0.0, peak
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.adapter import make_small
 from benchmarks.measure import machine
 from benchmarks.servers import fill, origin, pid_of
 from benchmarks.streams import stream_of_fifty
@@ -42,6 +43,7 @@ class Peers:
     def warm(self, *options: str) -> None:
         with _folder() as folder, origin(THUMBNAILS) as base, Vault(folder / "vault", trusted=(base,)) as vault:
             digests = fill(vault, [f"{base}/{n}.jpg" for n in range(THUMBNAILS)])
+            make_small(vault.url, digests)
             listed = folder / "paths"
             listed.write_text("".join(f"/cache/thumbnails/{digest}.webp\n" for digest in digests), encoding="ascii")
             self.run("warm.py", *options, "--server", f"ours={vault.url},{pid_of(vault)},{listed}")

@@ -1,6 +1,7 @@
 """Starts what is measured: the vault, filled from an origin of ours, and the baseline beside it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -36,6 +37,32 @@ def baseline(folder: Path) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "BASELINE_FOLDER": str(folder)}) as process:
         try:
             time.sleep(2)
+            yield port, process.pid
+        finally:
+            process.terminate()
+
+
+NGINX = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit; events {{ worker_connections 1024; }}
+http {{
+  types {{ image/webp webp; }} sendfile on; tcp_nopush on; access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
+  scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; root {folder}; }}
+}}
+"""
+
+
+@contextmanager
+def nginx_static(folder: Path) -> Iterator[tuple[int, int]]:
+    """Serve the files of a folder by nginx, as fast as it can; yields (port, process number)."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    assert program, "nginx is not installed"
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port), encoding="utf-8")
+    owner = ["-g", "user root;"] if os.geteuid() == 0 else []
+    with subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", *owner]) as process:
+        try:
+            time.sleep(1)
             yield port, process.pid
         finally:
             process.terminate()

@@ -1,20 +1,24 @@
-"""Warm hits: covers that are in memory, beside Flask's `send_file` on the same gunicorn; what they write; 304s.
+"""Warm hits: covers that are in memory, beside nginx and Flask's `send_file` with the same files; what they write; 304s.
 
     python -m benchmarks.warm [--seconds 4] [--rounds 3]
 
 CPU is user and system time of the server's processes per request and hardly depends on what else runs. On two cores or more
-the server has the last one to itself. Before the load, 10,000 hits are counted for what they write.
+the server has the last one to itself. Before the load, 10,000 hits are counted for what they write. A 304 is asked for one cover,
+again and again. "behind nginx" is the nginx of the project, which sends covers by itself.
 """
 
 import argparse
 import os
 import statistics
 import tempfile
+import urllib.request
 from pathlib import Path
 
+from benchmarks.adapter import make_small
 from benchmarks.client import Load, load, pin, tool
 from benchmarks.measure import CORES, cpu_s, machine, pss_mb, table, tree, written_bytes
-from benchmarks.servers import baseline, fill, origin, pid_of
+from benchmarks.servers import baseline, fill, nginx_static, origin, pid_of
+from tests.support.front import Front, vault_behind
 from tests.support.vault import Vault
 
 COVERS = 200
@@ -31,17 +35,34 @@ def main() -> None:
         folder = Path(name)
         files = folder / "files"
         files.mkdir()
-        with Vault(folder / "vault", trusted=(base,)) as vault, baseline(files) as (port, pid):
+        with (
+            vault_behind(folder, trusted=(base,)) as vault,
+            baseline(files) as (port, pid),
+            nginx_static(files) as (nginx_port, nginx_pid),
+        ):
             digests = fill(vault, [f"{base}/{n}.jpg" for n in range(COVERS)])
+            make_small(vault.url, digests)
             for digest in digests:
                 (files / f"{digest}.webp").write_bytes(vault.get(f"/cache/thumbnails/{digest}.webp").body)
-            ours = [f"/cache/thumbnails/{digest}.webp" for digest in digests]
+            ours, theirs = [f"/cache/thumbnails/{digest}.webp" for digest in digests], [f"/{digest}.webp" for digest in digests]
             _writes(vault, ours)
-            servers = {
-                "vault": (vault.port, pid_of(vault), ours),
-                "Flask send_file": (port, pid, [f"/{digest}.webp" for digest in digests]),
-            }
-            _compare(servers, known.seconds, known.rounds)
+            with Front(vault) as front:
+                servers = {
+                    "vault": (vault.port, pid_of(vault), ours),
+                    "vault behind nginx": (front.port, front.pid, ours),
+                    "Flask send_file": (port, pid, theirs),
+                    "nginx": (nginx_port, nginx_pid, theirs),
+                }
+                _compare(servers, known.seconds, known.rounds, {})
+                print("\n304")
+                conditional = {name: (port, pid, paths[:1]) for name, (port, pid, paths) in servers.items()}
+                known_tags = {name: _tag(port, paths[0]) for name, (port, _, paths) in servers.items()}
+                _compare(conditional, known.seconds, known.rounds, known_tags)
+
+
+def _tag(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return str(answer.headers["ETag"])
 
 
 def _writes(vault: Vault, paths: list[str]) -> None:
@@ -52,7 +73,7 @@ def _writes(vault: Vault, paths: list[str]) -> None:
     print(f"{count:,} hits wrote {(written_bytes(worker) - before) / 1024:.0f} KB to storage\n")
 
 
-def _compare(servers: dict[str, tuple[int, int, list[str]]], seconds: float, rounds: int) -> None:
+def _compare(servers: dict[str, tuple[int, int, list[str]]], seconds: float, rounds: int, tags: dict[str, str]) -> None:
     if len(CORES) > 1:
         for _, pid, _ in servers.values():
             for process in tree(pid):
@@ -62,7 +83,7 @@ def _compare(servers: dict[str, tuple[int, int, list[str]]], seconds: float, rou
     for _ in range(rounds):
         for name, (port, pid, paths) in servers.items():
             before = cpu_s(pid)
-            run = load(port, paths, seconds)
+            run = load(port, paths, seconds, headers={"If-None-Match": tags[name]} if tags else {})
             runs[name].append((run, (cpu_s(pid) - before) / run.requests * 1e6))
     os.sched_setaffinity(0, set(CORES))
     rows = []

@@ -21,41 +21,54 @@ MIN_DISTINCT_BYTES = 8  # random hex has all sixteen characters, a key typed by 
 def ensure_directories(settings: Settings) -> None:
     """Create the folders of the vault, readable by their owner only, and check that they can be written.
 
-    Raises `StorageError` that names the folder, `Busy` while a backup is being restored into it.
+    Without its cache a vault is served with placeholders: that is logged, and the health check `Rights` says what to do. Raises
+    `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is being restored into it.
     """
     os.umask(0o077)
     try:
         finish_interrupted_restore(settings.state_dir)  # before anything is created that would be in its way
     except OSError as error:
         raise StorageError(str(settings.state_dir), f"a restore cannot be ended ({os.strerror(error.errno or 0)})") from error
-    for folder in (settings.state_dir, settings.cache_dir, settings.covers_dir):
+    try:
+        _make_and_probe(settings.state_dir)
+    except OSError as error:
+        raise StorageError(str(settings.state_dir), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+    for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
         try:
-            make_folder(folder)
-            # os.access() is not enough: on a read-only or full disk it returns True.
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"?")
+            _make_and_probe(folder)
         except OSError as error:
-            raise StorageError(str(folder), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+            reason = os.strerror(error.errno or 0)
+            logger.warning("cache folder not usable, placeholders are shown path=%s reason=%s", folder, reason)
     _check_catalogue(settings)
 
 
-def _check_catalogue(settings: Settings) -> None:
-    """Raise `StorageError` if the catalogue is empty beside what belongs to one: a new one would hide that everything is gone.
+def _make_and_probe(folder: Path) -> None:
+    """Make a folder and write to it. os.access() is not enough: on a read-only or full disk it returns True. Raises `OSError`."""
+    make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"?")
 
-    Without anything beside it, it is the first start, cut short: there is nothing to lose.
+
+def _check_catalogue(settings: Settings) -> None:
+    """Raise `StorageError` if the catalogue is missing or empty beside what belongs to one: a new one would hide that all is gone.
+
+    Without anything beside it, it is the first start, perhaps one that was cut short: there is nothing to lose.
     """
     path = settings.catalog_path
-    if not path.is_file() or path.stat().st_size:
+    is_there = os.path.lexists(path)
+    if is_there and (not path.is_file() or path.stat().st_size):
         return
     wal = path.with_name(f"{path.name}-wal")
     beside = [wal] if wal.is_file() and wal.stat().st_size else []
     beside += [folder for folder in (settings.stream_images_dir, settings.own_covers_dir) if _holds_files(folder)]
     if beside:
-        names = " and ".join(str(found) for found in beside)
+        names = " and ".join(map(str, beside))
+        state = "is empty" if is_there else "is missing"
+        away = [str(found) for found in ([path] if is_there else []) + beside]
         raise StorageError(
             str(path),
-            f"the catalogue is empty, but {names} belongs to one that was not. Nothing was changed. Restore a backup "
-            "(vinylvault restore), or move the empty file away to begin anew",
+            f"the catalogue {state}, but {names} belongs to one that held records. Nothing was changed. Restore a backup "
+            f"(vinylvault restore); to begin anew, move {' and '.join(away)} away",
         )
 
 

@@ -577,13 +577,23 @@ def _check_addresses(values: dict[str, Any]) -> None:
 
 def __getattr__(name: str) -> Any:
     """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when asked for."""
-    # What is worked out at the start has a property: of a folder in lower case, of the others as here.
-    places = {"IMAGE_CACHE_DIR": "stream_cache_dir", "SECRET_KEY_FILE": "secret_key_path"}
-    if name == "IMAGE_CACHE_MAX_MEMORY_MB":
-        return load_settings().memory_budget_bytes / MEGABYTE
-    if name in places or name in {row.name for row in dataclasses.fields(Settings)}:
-        place = places.get(name) or (name.lower() if hasattr(Settings, name.lower()) else name)
-        return getattr(load_settings(), place)
+    worked_out: Mapping[str, Callable[[Settings], Any]] = {
+        "STATE_DIR": lambda settings: settings.state_dir,
+        "CACHE_DIR": lambda settings: settings.cache_dir,
+        "COVERS_DIR": lambda settings: settings.covers_dir,
+        "FILES_DIR": lambda settings: settings.files_dir,
+        "SECRET_KEY_FILE": lambda settings: settings.secret_key_path,
+        "STREAM_IMAGES_DIR": lambda settings: settings.stream_images_dir,
+        "IMAGE_CACHE_DIR": lambda settings: settings.stream_cache_dir,
+        "IMAGE_CACHE_MAX_MEMORY_MB": lambda settings: settings.memory_budget_bytes / MEGABYTE,
+        "CACHE_MAX_SIZE_MB": lambda settings: settings.disk_budget_bytes / MEGABYTE,
+        "FILES_SIZE_MB": lambda settings: settings.files_budget_bytes / MEGABYTE,
+        "FILES_TTL_HOURS": lambda settings: settings.files_ttl_s / 3600,
+    }
+    if name in worked_out:
+        return worked_out[name](load_settings())
+    if name in {row.name for row in dataclasses.fields(Settings)}:
+        return getattr(load_settings(), name)
     raise AttributeError(f"module 'config' has no attribute {name!r}")
 
 

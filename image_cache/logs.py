@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Half of a surrogate pair stands for a byte of a name that is not UTF-8; it cannot be written.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 QUERY = re.compile(r"(https?://[^\s?]{0,2048}\?)\S+")
 LOGIN = re.compile(r"(https?://)[^\s/@]{1,512}@")
 SECRET = re.compile(
@@ -81,7 +82,7 @@ def to_stderr(level: int, path: Path | None = None) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text with every control character escaped."""
+    """Return the text with every control character escaped, and every byte that is not UTF-8: `caf\\xe9.csv`."""
     return CONTROL.sub(_escape, text)
 
 
@@ -91,4 +92,5 @@ def without_secrets(text: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else found[0].encode("unicode_escape").decode("ascii")

@@ -67,16 +67,25 @@ class Album:
         """The URL of the cover that is shown, None if there is none. `catalog.db` has a generated column with the same rule."""
         return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
+    @property
+    def is_source_rejected(self) -> bool:
+        """True if the image of its source is taken for no cover, and no user said that it is right."""
+        return self.cover_url is not None and self.cover_url == self.refused_cover and self.own_cover != self.cover_url
+
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly."""
+    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    """
 
     text: str = ""
     sort: str = "artist"
     genre: str = ""
     decade: int | None = None
     format: str = ""
+    with_notes: bool = True
     source: str = ""  # without the records that are gone from it
 
 
@@ -120,18 +129,6 @@ class Cover:
     chroma: float | None = None
     retry_at: float | None = None
     edge_px: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of fetching covers. `done` includes `failed`; `eta_s` is None while the speed is unknown."""
-
-    total: int
-    done: int
-    working: int
-    failed: int
-    eta_s: float | None = None
-    is_paused: bool = False  # by an operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class Services:
 
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
-        return examine_service(self.vault, errors=self.pool.errors, are_originals_away=self.streams.images.is_offline)
+        return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -235,7 +235,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
-        pool=Pool(parts.loader.run_next, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
+        pool=Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
         _parts=parts,
         _lock=lock,
     )
@@ -269,6 +269,8 @@ def _readonly(
         stream_disk=engine.disk,
         clock=covers.clock,
         limits=limits,
+        file_limits=files.limits,
+        waiting_renders=streams.images.waiting_renders,
     )
 
 

@@ -24,10 +24,9 @@ from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
 from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
+from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
-from image_cache.server.single_process import serve_alone  # noqa: E402
-from image_cache.server.worker import BufferingWorker  # noqa: E402
 
 
 def _refuse(reason):
@@ -56,7 +55,7 @@ _watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
 
 chdir = str(ROOT)
 bind = f"{'[' + _settings.HOST + ']' if ':' in _settings.HOST else _settings.HOST}:{_settings.PORT}"
-worker_class = BufferingWorker
+worker_class = gunicorn_names.worker_class()
 workers = _settings.WORKERS
 threads = _settings.THREADS
 worker_connections = 500  # beyond that the one that has waited longest is closed
@@ -104,7 +103,9 @@ def on_starting(server):
 
 def when_ready(server):
     """Serve in this process if there is one worker; it would only be waited for."""
-    if server.num_workers == 1:
+    if server.num_workers == 1 and server.worker_class is gunicorn_names.worker_class():
+        from image_cache.server.single_process import serve_alone
+
         is_managed = "VINYLVAULT_NOTIFY_SOCKET" in os.environ
         serve_alone(server, lambda: _notifier.notify("STOPPING=1"), is_managed=is_managed)
 
@@ -154,7 +155,7 @@ def post_worker_init(worker):
     services = worker.wsgi.extensions["vinylvault"]
     services.streams.view_counts.share(_views, _views_salt)
     worker.body_limit = worker.wsgi.extensions[BODY_LIMIT]
-    worker.buffer_dir = str(_settings.cache_dir)
+    worker.buffer_dir, worker.proxies = str(_settings.cache_dir), _settings.TRUSTED_PROXIES
     if not _settings.DEBUG:  # the fast path does not write the access log
         worker.fast_path = FastPath(worker.wsgi.extensions[WARM], SERVER)
     services.start()

@@ -33,7 +33,12 @@ HOMES = {
     "limits": {"image_cache.web"},
     "gunicorn": {"image_cache.server"},
     "flask_wtf": {"image_cache.web"},
-    "PIL": {"image_cache.imaging.pillow", "image_cache.imaging.placeholders", "image_cache.demo"},
+    "PIL": {
+        "image_cache.imaging.pillow",
+        "image_cache.imaging.color_profiles",
+        "image_cache.imaging.placeholders",
+        "image_cache.demo",
+    },
     "requests": {"image_cache.net.transport", "image_cache.net.client"},
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
     "mutagen": {"image_cache.importers.music.tags.formats"},

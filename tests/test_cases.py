@@ -31,11 +31,12 @@ from image_cache.net.client import HttpClient
 from image_cache.net.policy import PeerPolicy
 from image_cache.records.library import Library
 from image_cache.tables.discogs_export import collection_row
+from tests.support.inside import Inside
 from tests.support.music import MusicShelf
 from tests.support.origin import ANY, Asked, Origin, jpeg
 from tests.support.proxies import ORDINARY, RECIPE, Browser, nginx, proxied_vault, try_below_a_path
 from tests.support.stage import multipart
-from tests.support.vault import ROOT, Vault
+from tests.support.vault import ROOT, Vault, wait_until
 from tests.support.visitor import SLUG, prepared
 from tests.support.visitor import Browser as Visitor
 
@@ -144,6 +145,22 @@ def test_an_export_into_its_own_vault_changes_nothing(tmp_path: Path) -> None:
     assert (report.same, report.changed, report.new, report.rejected_count) == (4, 0, 0, 0)
     library.rate(first.id, None)
     assert next(album for album in library.albums() if album.id == first.id).rating == 5  # the source's is still known
+
+
+# --- covers
+
+
+def test_k18_a_black_sleeve_of_the_records_own_source_is_shown_and_stays(tmp_path: Path, origin: Origin) -> None:
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
+        url = origin.put("/black.png", (CASES / "k18-all-black-sleeve.png").read_bytes(), content_type="image/png")
+        album_id, covers = inside.album(url), inside.services.covers
+        covers.enqueue_missing([url])
+        wait_until(lambda: covers.peek([url])[0].state == "ready")
+        assert inside.services.artwork.audit._looks.run() in (0, 1)
+        inside.services.artwork.audit.run()
+        record = inside.services.library.album(album_id)
+        assert record is not None
+        assert (record.picture, record.refused_cover) == (url, None)
 
 
 # --- images
@@ -362,17 +379,22 @@ def test_k19_a_new_vault_starts_on_a_disk_without_hard_links(tmp_path: Path) -> 
 
 
 @pytest.mark.app
+@pytest.mark.parametrize("state_of", ["empty", "missing"])
 @pytest.mark.parametrize("beside", ["stream_images/ab/cdef.jpg", "own_covers/1.jpg", "catalog.db-wal"])
-def test_an_empty_catalogue_beside_what_belongs_to_one_is_refused_and_nothing_is_thrown_away(tmp_path: Path, beside: str) -> None:
+def test_a_lost_catalogue_beside_what_belongs_to_one_is_refused_and_nothing_is_thrown_away(
+    tmp_path: Path, beside: str, state_of: str
+) -> None:
     state = tmp_path / "vault/state"
     (state / beside).parent.mkdir(parents=True)
     (state / beside).write_bytes(b"precious")
-    (state / "catalog.db").touch()
-    with pytest.raises(StorageError, match="the catalogue is empty") as caught:
+    if state_of == "empty":
+        (state / "catalog.db").touch()
+    with pytest.raises(StorageError, match=f"the catalogue is {state_of}") as caught:
         create_app(Settings(DATA_DIR=tmp_path / "vault"))
     assert beside.partition("/")[0] in str(caught.value)
     assert (state / beside).read_bytes() == b"precious"
-    assert (state / "catalog.db").stat().st_size == 0
+    assert (state / "catalog.db").exists() == (state_of == "empty")
+    assert state_of == "missing" or (state / "catalog.db").stat().st_size == 0
 
 
 # --- clients

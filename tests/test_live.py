@@ -70,7 +70,7 @@ def test_200_viewers_of_a_cold_cover_cause_one_request_and_none_waits(origin: Or
         assert all(int(reply.headers["retry-after"]) > 0 for reply in replies)
         gate.set()
         wait_until(lambda: all_ready(vault, [digest]))
-        for variant in ("thumbnails", "detail"):
+        for variant in ("thumbnails-2x", "detail"):
             assert is_whole(vault.get(f"/cache/{variant}/{digest}.webp"))
         assert origin.count("/cold.jpg") == 1
 
@@ -91,7 +91,7 @@ def test_after_a_restart_the_same_pages_need_no_origin_even_a_stopped_one(origin
             vault.start()
             assert digests(vault) == shown
             for digest in shown:
-                for variant in ("thumbnails", "detail"):
+                for variant in ("thumbnails-2x", "detail"):
                     reply = vault.get(f"/cache/{variant}/{digest}.webp")
                     assert reply.status == 200
                     assert is_whole(reply)
@@ -103,7 +103,7 @@ def test_ten_thousand_warm_hits_write_less_than_64_kb(vault: Vault, origin: Orig
     shown = fill(vault, origin, 30)
     (worker,) = vault.workers()
     for digest in shown:
-        vault.get(f"/cache/thumbnails/{digest}.webp")
+        vault.get(f"/cache/thumbnails-2x/{digest}.webp")
     _settled(worker)
     before = _written(worker)
     with ThreadPoolExecutor(8) as viewers:  # over kept connections: within the minute between two times that counters are written
@@ -119,7 +119,7 @@ def _look_often(vault: Vault, shown: list[str], count: int) -> set[int]:
     statuses = set()
     with closing(http.client.HTTPConnection("127.0.0.1", vault.port, timeout=60)) as line:
         for number in range(count):
-            line.request("GET", f"/cache/thumbnails/{shown[number % len(shown)]}.webp")
+            line.request("GET", f"/cache/thumbnails-2x/{shown[number % len(shown)]}.webp")
             answer = line.getresponse()
             answer.read()
             statuses.add(answer.status)
@@ -227,7 +227,7 @@ def test_10000_urls_are_accepted_at_once_and_a_visible_cover_overtakes_them(orig
         done = sum(vault.get(f"/api/cache/jobs/{job}").json()["done"] for job in jobs)
         assert done < 9_000, f"accepting took {accepted_s:.1f} s, as long as fetching"
         (digest,) = digests(vault)
-        assert vault.get(f"/cache/thumbnails/{digest}.webp").status in (200, 202)
+        assert vault.get(f"/cache/thumbnails-2x/{digest}.webp").status in (200, 202)
         wait_until(lambda: all_ready(vault, [digest]), 60)
         assert origin.count() < 9_900
         assert _rss(worker) - before < 30_000_000

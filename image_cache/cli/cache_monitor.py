@@ -8,14 +8,14 @@ import click
 
 from image_cache.cli.group import run
 from image_cache.cli.main import vinylvault
-from image_cache.cli.params import LONGEST_DAYS, LONGEST_S, MAX_KEPT, VAULT_OPTIONS, Number
+from image_cache.cli.params import CACHES, LONGEST_DAYS, LONGEST_S, MAX_KEPT, SHORTEST_S, VAULT_OPTIONS, Number
 
 ACTIONS = {
     "status": "how it is, at a glance",
     "health": "what is wrong, and what to do; --wait S after a start",
     "report": "everything that the numbers say",
     "monitor": "look on: a live screen, or a line an interval when piped",
-    "explain": "one cover: what it is, where its bytes are, why it is missing",
+    "explain": "one cover, file or stream image: where its bytes are, why it is missing",
     "verify": "read everything that is kept and compare it with its hash; --repair",
     "doctor": "mend what can be mended without losing anything",
     "cleanup": "remove what nobody looked at for --cleanup-days",
@@ -77,8 +77,15 @@ DOOR = Door(
             LONGEST_S,
             None,
             "S",
-            "monitor: look every S seconds (2 on a terminal, else 60)",
+            "monitor: look every S seconds, from 0.2 on (2 on a terminal, else 60)",
             into="interval_s",
+            least=SHORTEST_S,
+        ),
+        click.Option(
+            ["--cache", "cache"],
+            type=click.Choice([*CACHES, "all"]),
+            default="covers",
+            help="clear, cleanup: of this cache (covers)",
         ),
         click.Option(["--url", "urls"], multiple=True, metavar="U", help="probe, preload, explain: this address; repeatable"),
         click.Option(["--file"], metavar="F", help="backup, restore: this file; backup: or a folder, with a slash at its end"),

@@ -45,7 +45,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
             "Every figure: sizes, speed of the disk, hosts and covers in trouble",
         ),
         "monitor": ("image_cache.cli.maintenance.monitor:monitor", "A live screen, or a line per interval when piped"),
-        "explain": ("image_cache.cli.maintenance.explain:explain", "One cover: where its bytes are, why it is missing"),
+        "explain": (
+            "image_cache.cli.maintenance.explain:explain",
+            "One cover, file or stream image: where its bytes are, why it is missing",
+        ),
         "probe": ("image_cache.cli.maintenance.probe:probe", "Try to fetch a URL; stores nothing"),
         "selftest": (
             "image_cache.cli.maintenance.selftest:selftest",

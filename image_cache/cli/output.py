@@ -106,7 +106,9 @@ class Output:
     def json(self, value: dict[str, Any]) -> None:
         """Write one object, in JSON only."""
         if self.is_json:
-            print(json.dumps(value, indent=2, ensure_ascii=False, default=str), file=self.stream)
+            text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+            # Names that are not UTF-8 cannot be written; JSON has an escape for them.
+            print(text.encode("utf-8", "backslashreplace").decode("utf-8"), file=self.stream)
 
     def bar(self, done: int, total: int | None, text: str) -> None:
         """Draw a bar over the one before it, or the text alone while the total is unknown. Only on a terminal."""

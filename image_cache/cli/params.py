@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import click
 
 LONGEST_DAYS, LONGEST_S, MAX_KEPT = 36_500.0, 86_400.0, 10_000
+SHORTEST_S = 0.2  # between two looks of `monitor`: more of them would be most of what the machine does
+CACHES = ("covers", "streams", "files")  # as `maintenance.cache_figures` names them, which would take a moment to import
 
 C = TypeVar("C", bound=Callable[..., Any])
 

@@ -1,4 +1,4 @@
-"""Analysis of thumbnails in the background, one after the other, in the decoder's child process."""
+"""Analysis of covers that were not analysed when they were rendered, in the background, one after the other, in the decoder's child."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ class AppearanceJob:
 
     def _analyse(self, digest: str) -> Appearance:
         try:
-            body = self._covers.cache.read(Key(NAMESPACE, "thumbnails", digest))
+            body = self._covers.cache.read(Key(NAMESPACE, "detail", digest))
             if body is None:  # evicted; the next fetch opens it again
                 return Appearance(digest)
             seen = self._decoder.analyse(body)

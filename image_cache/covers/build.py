@@ -1,5 +1,6 @@
 """Builds the cover cache from the settings: for the services, and alone for scripts that have no catalogue. Knows no Flask."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,6 @@ from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSour
 from image_cache.covers.own_covers import OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
-from image_cache.covers.states import BASE_VARIANTS
 from image_cache.covers.store import CacheLimits, CoverContext
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -78,7 +78,10 @@ def open_covers(
     `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this machine.
     `wake` is called when jobs were enqueued.
     """
-    make_folder(settings.covers_dir)
+    with contextlib.suppress(
+        OSError
+    ):  # without it there are placeholders, until it can be made with the first cover that is stored
+        make_folder(settings.covers_dir)
     index = Index(settings.index_path, clock=clock)
     default = default_limits(settings)
     cache = Cache(
@@ -99,9 +102,9 @@ def open_covers(
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
-    global _opened  # noqa: PLW0603  `get_image_cache` is documented to return the one of the application
-    _opened = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
-    return _opened
+    parts = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+    _opened.append(parts)
+    return parts
 
 
 def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverContext:
@@ -116,7 +119,7 @@ def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], 
     )
     variants = cover_variants(settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
     # Only the two documented sizes decide the digest: a further variant must not give every cover a new one.
-    spec = ";".join(v.spec for v in variants if v.name in BASE_VARIANTS)
+    spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
     digests = CoverDigests(index, registry, spec, settings.covers_dir / "names.json")
     digests.open()
     return CoverContext(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
@@ -131,14 +134,12 @@ def _complete_if_empty(cache: Cache) -> None:
         logger.warning("index not usable, files serve without it reason=%s", error)
 
 
-_opened: CoverServices | None = None  # the last one, of the application or of a script
+_opened: list[CoverServices] = []  # of the application and of scripts, until they are closed; the last one counts
 _standalone: CoverServices | None = None  # that of `initialize_image_cache`, which a script closes
 
 
 def _forget(closed: CoverServices) -> None:
-    global _opened  # noqa: PLW0603
-    if _opened is closed:
-        _opened = None
+    _opened[:] = [parts for parts in _opened if parts is not closed]
 
 
 def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
@@ -154,6 +155,7 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
         settings = replace(settings, CACHE_MAX_SIZE_MB=max_cache_size / MEGABYTE)
     close_image_cache()
     try:
+        make_folder(cache_dir)
         _standalone = open_covers(settings)
         if _standalone.covers.cache.is_adopting:  # a script has no housekeeping
             upkeep.rebuild_from_files(_standalone.covers.cache)
@@ -169,7 +171,7 @@ def get_image_cache() -> ImageCache:
     Raises `StorageError`, `DatabaseError` or `OSError` if the folders of the settings cannot be used.
     """
     global _standalone  # noqa: PLW0603
-    found = _standalone or _opened
+    found = _standalone or (_opened[-1] if _opened else None)
     if found is None:
         settings = load_settings()
         limits = None

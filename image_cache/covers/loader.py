@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from image_cache.covers.digests import NAMESPACE
@@ -12,11 +13,13 @@ from image_cache.covers.local_sources import LocalSources
 from image_cache.covers.states import SETTLED_FRESH_S, is_stale, missing_variants
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import Connection, DatabaseError
+from image_cache.engine.appearance_table import Appearance, AppearanceTable
 from image_cache.engine.jobs import MAX_ATTEMPTS, Job
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.history import Failure, store_failure
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, LeaseLost, OriginError, OriginUnavailable, StorageError
+from image_cache.imaging.color import packed
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Rendered, Variant
 from image_cache.net.fetch_result import FetchResult
@@ -47,11 +50,13 @@ class CoverLoader:
         self._registry = store.registry
         self._jobs = store.jobs
         self._digests = store.digests
+        self._appearances = AppearanceTable(store.cache.index.database)
         self._clock = store.clock
         self._fetcher = fetcher
         self._decoder = decoder
         self._retry_delay_s = retry_delay_s
         self._is_stopping = False
+        self._ahead = threading.local()  # .is_on: the job of this thread's next turn is claimed with the end of this one; .job
 
     def stop(self) -> None:
         """Claim no more jobs. Call it before fetches are aborted, so that they do not count as failures."""
@@ -59,18 +64,31 @@ class CoverLoader:
 
     def run_next(self) -> bool:
         """Claim one job and run it to its end; return False if there is none to run now. Failures are recorded, not raised."""
+        return self._run_jobs(is_chain=False)
+
+    def run_due(self) -> bool:
+        """Run jobs one after the other; return False if there is none. One transaction settles a job and claims the next."""
+        return self._run_jobs(is_chain=True)
+
+    def _run_jobs(self, *, is_chain: bool) -> bool:
+        self._ahead.is_on, count = is_chain, 0
         try:
-            # While the index is rebuilt nothing is fetched: most of it is on the disk already.
-            if self._is_stopping or self._cache.is_adopting or not self._jobs.is_waiting() or self._is_paused():
-                return False
-            job = self._jobs.claim()
-            if job is None:
-                return False
-            self.run(job)
+            job = self._jobs.claim() if self._may_claim() and self._jobs.is_waiting() else None
+            while job is not None:
+                count += 1
+                self._ahead.job = None
+                self.run(job)
+                job = self._ahead.job
         except DatabaseError as error:  # a full disk, or an index that is being replaced: the lease brings the job back
             logger.warning("job left for later reason=%s", error)
             return False
-        return True
+        finally:
+            self._ahead.is_on = False
+        return count > 0
+
+    def _may_claim(self) -> bool:
+        # While the index is rebuilt nothing is fetched: most of it is on the disk already.
+        return not (self._is_stopping or self._cache.is_adopting or self._is_paused())
 
     def run(self, job: Job) -> None:
         """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
@@ -105,9 +123,8 @@ class CoverLoader:
 
     def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self._cache.index.variants_of([image.digest]).get(image.digest, set())
+        stored = self._derive(image, stored, job.variants)
         missing = missing_variants(self._store.variants.values(), stored, job.variants)
-        if missing and self._derive(image, missing, stored):
-            stored, missing = {*stored, *(variant.name for variant in missing)}, []
         if not missing and not is_stale(image, self._clock()):
             self._end(job)
             return
@@ -132,15 +149,13 @@ class CoverLoader:
         is_changed = not is_same and (known is not None or bool(stored))
         if is_changed:
             missing = missing_variants(self._store.variants.values(), (), {*job.variants, *stored})
-        rendered = self._decoder.render(fetched.body, missing)
-        self._cache.counters.add("renders", len(rendered.variants))
+        rendered = self._render(fetched.body, missing)
         if is_changed and known is None:
             # Adopted after the index was lost, so the bytes are not known: the same image renders the same.
-            is_changed = any(
-                self._cache.get(Key(NAMESPACE, name, image.digest)) != webp
-                for name, webp in rendered.variants.items()
-                if name in stored
-            )
+            is_changed = self._differs(image.digest, rendered, stored)
+        if not is_changed:  # what is stored stays, also a derived variant that an earlier version made from the original
+            kept = {variant.name for variant in missing if variant.source} & stored
+            rendered = replace(rendered, variants={name: webp for name, webp in rendered.variants.items() if name not in kept})
         self._save(job, image, rendered, is_changed=is_changed)
 
     def _fetch(self, image: ImageRecord, validators: Mapping[str, str]) -> FetchResult:
@@ -176,26 +191,41 @@ class CoverLoader:
                 self._registry.revise(conn, old, image.digest, image.revision)
                 self._digests.revised(conn)
                 logger.info("cover changed identity=%s revision=%s", image.identity, image.revision)
+            if (seen := rendered.appearance) is not None:
+                found = Appearance(image.digest, seen.hash, packed(seen.colours), seen.is_blank)
+                self._appearances.add(conn, found, self._clock(), is_changed=is_changed)
             self._done(conn, job, image)
 
         self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
         if is_changed:
             self._digests.publish()
 
-    def _derive(self, image: ImageRecord, missing: list[Variant], stored: Collection[str]) -> bool:
-        """Render what is missing from a larger variant that is stored, without a fetch. Return False if there is none."""
-        edge_px = max(v.edge_px for v in missing)
-        whole_px = max(image.width or 0, image.height or 0) or edge_px
-        larger = [v for v in self._store.variants.values() if v.name in stored and v.edge_px >= min(edge_px, whole_px)]
-        if not larger:
-            return False
-        body = self._cache.get(Key(NAMESPACE, max(larger, key=lambda v: v.edge_px).name, image.digest))
-        if body is None:
-            return False
-        rendered = self._decoder.render(body, missing)
-        self._cache.counters.add("renders", len(rendered.variants))
-        self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()})
-        return True
+    def _render(self, body: bytes, missing: Sequence[Variant]) -> Rendered:
+        """Render an original, always in the same groups, because variants that are made together influence each other."""
+        groups = [[v, *(d for d in missing if d.source == v.name)] for v in missing if not v.source]
+        groups.sort(key=lambda group: group[0].edge_px)
+        first, *others = [self._decoder.render(body, group, analyses=group[0].name == "detail") for group in groups]
+        variants = {name: webp for rendered in (first, *others) for name, webp in rendered.variants.items()}
+        self._cache.counters.add("renders", len(variants))
+        return replace(first, variants=variants)
+
+    def _differs(self, digest: str, rendered: Rendered, stored: set[str]) -> bool:
+        """Return True if another picture is stored: by the variant that is made from the original, if that is there."""
+        names = sorted(stored & rendered.variants.keys(), key=lambda name: bool(self._store.variants[name].source))
+        return any(self._cache.get(Key(NAMESPACE, name, digest)) != rendered.variants[name] for name in names[:1])
+
+    def _derive(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
+        """Make what is missing from the variant that it is always made from, without a fetch. Return what is stored then."""
+        missing = missing_variants(self._store.variants.values(), stored, wants)
+        for source in {variant.source for variant in missing} & stored:
+            body = self._cache.get(Key(NAMESPACE, source, image.digest))
+            if body is None:  # lost or torn
+                return stored - {source}
+            rendered = self._decoder.render(body, [variant for variant in missing if variant.source == source])
+            self._cache.counters.add("renders", len(rendered.variants))
+            self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()})
+            stored = stored | set(rendered.variants)
+        return stored
 
     def _fresh_until(self, image: ImageRecord, asked_s: float | None) -> float:
         if identify(image.url).is_settled:
@@ -211,6 +241,8 @@ class CoverLoader:
             self._registry.record_fetch(conn, image)
             self._jobs.record_host_success(conn, image.lane)
         self._jobs.finish(conn, job)
+        if getattr(self._ahead, "is_on", False) and self._may_claim():
+            self._ahead.job = self._jobs.claim_in(conn)
 
     def _failed(self, job: Job, image: ImageRecord, error: CacheError) -> None:
         failures = image.failures + 1

@@ -1,18 +1,21 @@
 """Registration of cover URLs: one row per image, under the best URL that is known for it."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.identity import Identity, identify
-from image_cache.covers.store import CoverContext, chunks
+from image_cache.covers.store import AT_A_TIME, CoverContext, chunks
 from image_cache.db.database import DatabaseError
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import OriginDenied
 from image_cache.net.url import host_queue, parse_url
 
 logger = logging.getLogger(__name__)
+
+ROWS_A_WRITE = 8000  # of a whole collection: their digests are spread over all pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class CoverRegistry:
         self._store = store
 
     def resolve(self, urls: Iterable[str | None]) -> ResolvedUrls:
-        """Identify and hash each URL once; None is left out. One small read."""
-        self._store.digests.refresh()
+        """Identify and hash each URL once; None is left out. One small read; without the index the known numbers hold."""
+        with contextlib.suppress(DatabaseError):
+            self._store.digests.refresh()
         digests: dict[str, str] = {}
         identities: dict[str, Identity] = {}
         for url, (identity, digest) in self._store.digests.resolve(url for url in urls if url).items():
@@ -43,13 +47,14 @@ class CoverRegistry:
 
     def register(self, urls: Iterable[str | None]) -> int:
         """Register unknown URLs, and better URLs of known images; returns how many rows that changed. Any number of URLs."""
-        count = 0
+        count, changed = 0, dict[str, ImageRecord]()
         for part in chunks(urls):
             resolved = self.resolve(part)
-            changed = self._changes(resolved, self._store.images(resolved.identities))
-            self._write(changed)
-            count += len(changed)
-        return count
+            known = {**self._store.images(resolved.identities), **changed}
+            changed |= {image.digest: image for image in self._changes(resolved, known)}
+            if len(changed) >= ROWS_A_WRITE:
+                count += self._write_all(changed)
+        return count + self._write_all(changed)
 
     def images_for_page(self, resolved: ResolvedUrls) -> dict[str, ImageRecord]:
         """Return the images by digest; those that are unknown are registered, if the disk allows it."""
@@ -109,9 +114,16 @@ class CoverRegistry:
             if (image := known.get(digest)) is None or (identity.url != image.url and _is_better(identity, image))
         ]
 
+    def _write_all(self, changed: dict[str, ImageRecord]) -> int:
+        """Write and forget rows; return how many. In the order of their pages, each of which is written once."""
+        count = len(changed)
+        self._write([changed[digest] for digest in sorted(changed)])
+        changed.clear()
+        return count
+
     def _write(self, images: list[ImageRecord]) -> None:
         if images:
-            with self._store.cache.index.database.write() as conn:
+            with self._store.cache.index.database.write(is_bulk=len(images) > AT_A_TIME) as conn:
                 self._store.registry.add(conn, images)
 
 

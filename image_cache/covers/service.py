@@ -6,31 +6,29 @@ request is a miss: the web layer answers with a placeholder, and `request` leave
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from image_cache.covers.demand import DemandQueue
 from image_cache.covers.digests import NAMESPACE
+from image_cache.covers.load_now import load_now
 from image_cache.covers.loader import CoverLoader
+from image_cache.covers.progress import Progress
 from image_cache.covers.registration import CoverRegistry
-from image_cache.covers.states import cover_of, is_resting, wants_of
+from image_cache.covers.states import cover_of, is_resting
 from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, WARM, LoadRequest
+from image_cache.engine.jobs import PAGE, VISIBLE, WARM, LoadRequest
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.decoder import Decoder
-from image_cache.models import Cover, Progress
+from image_cache.models import Cover
 
 logger = logging.getLogger(__name__)
-
-WAIT_FOR_OTHERS_S = 60.0  # how long a synchronous caller waits for another process's fetch of the same cover
-POLL_S = 0.05
 
 
 class ImageCache:
@@ -59,18 +57,24 @@ class ImageCache:
     # What a page needs
 
     def for_page(
-        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE
+        self, urls: Collection[str | None], *, load: Collection[str | None] | None = None, priority: int = PAGE, also: str = ""
     ) -> dict[str | None, Cover]:
         """Return the cover of each URL on a page; register the new ones and enqueue what is missing or stale.
 
-        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them. The page is
-        shown even if the queue is full or the disk takes no more. None, for a record without a cover, is always among the keys.
+        Each URL is identified and hashed once, each row read once. `load` are the URLs to enqueue, None all of them; `also` is
+        a variant to make that no fetch renders by itself. The page is shown even if the queue is full, the disk takes no more or
+        the index cannot be read. None, for a record without a cover, is always among the keys.
         """
         resolved = self._urls.resolve(urls)
-        known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
         now = self.clock()
+        try:
+            known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
+        except DatabaseError as error:
+            logger.warning("covers not looked up reason=%s", error)
+            return {**{url: Cover(digest, "waiting") for url, digest in resolved.digests.items()}, None: Cover("", "none")}
         covers = known.covers(list(resolved.digests.values()), now, unknown="waiting")
-        self._enqueue(known.loads((resolved.digests[url] for url in (urls if load is None else load) if url), now), priority)
+        wanted = [resolved.digests[url] for url in (urls if load is None else load) if url]
+        self._enqueue(known.loads(wanted, now, also), priority)
         return {**dict(zip(resolved.digests, covers, strict=True)), None: Cover("", "none")}
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
@@ -129,6 +133,16 @@ class ImageCache:
         room = max(0, self.jobs.limit - self.jobs.depth())
         return self.preload_digests(self.registry.unfetched(NAMESPACE, self.clock(), room), PAGE)
 
+    def fetch_again(self, urls: Iterable[str]) -> None:
+        """Ask the origins of URLs now, whether their images failed or are here already."""
+        urls = list(urls)
+        self.register(urls)
+        digests = [self.digest_of(url) for url in urls]
+        with self.cache.index.database.write() as conn:
+            self.registry.clear_failures(conn, digests)
+            self.registry.expire(conn, digests)
+        self.enqueue_missing(urls, VISIBLE)
+
     def clear_failures(self, urls: Iterable[str]) -> None:
         """Forget that URLs failed, so that they are retried now."""
         digests = [self.digest_of(url) for url in urls]
@@ -137,7 +151,10 @@ class ImageCache:
 
     def progress(self) -> Progress | None:
         """Return how far the fetching of covers is, or None when nothing is being fetched."""
-        progress = self._progress.progress()
+        try:
+            progress = self._progress.progress()
+        except DatabaseError:  # the health check says why
+            return None
         return replace(progress, is_paused=self.is_paused()) if progress is not None else None
 
     def is_paused(self) -> bool:
@@ -150,6 +167,10 @@ class ImageCache:
         """Return the bytes of a variant, or None on a miss. A warm one costs a dictionary lookup: no SQL, no disk."""
         body = self.cache.get(Key(NAMESPACE, variant, digest), scope)
         return body if body is not None else self._smaller(digest, variant)
+
+    def larger(self, digest: str, variant: str) -> bytes | None:
+        """Return the next larger stored variant, the placeholder of one that is not made yet; None if there is none."""
+        return self._store.larger(digest, variant)
 
     def get_jpeg(self, digest: str, variant: str, *, wait_s: float | None = None) -> bytes | None:
         """Return a stored variant as JPEG, made once and cached; None if the variant is not stored.
@@ -194,22 +215,21 @@ class ImageCache:
 
     # The documented methods, for scripts and tests
 
-    def get_image(self, url: str, size_type: str = "thumbnails") -> str | None:
-        """Return the path of the cached image, fetching it first when it is missing; None when it is unavailable.
+    def get_image(self, url: str | None, size_type: str = "thumbnails") -> str | None:
+        """Return the path of the cached image, fetching it first when it is missing; None when it is unavailable, or without a URL.
 
-        Synchronous: may take as long as a fetch. Registers the URL.
+        Synchronous: may take as long as a fetch. Registers the URL. The file was compared with its checksum. Raises `ValueError`
+        for an unknown size.
         """
-        self.variants[size_type]  # a KeyError names an unknown size before anything is fetched
+        self._store.check_size(size_type)
+        if not url:
+            return None
         self.register([url])
-        digest = self.digest_of(url)
-        if self.get(digest, size_type) is None:
-            self._load_now(digest, size_type)
-            digest = self.digest_of(url)  # a changed image has a new one
-            if self.get(digest, size_type) is None:
-                return None
-        path = self.cache.disk.root / Key(NAMESPACE, size_type, digest).path
-        # An image smaller than the size asked for is stored once, under the size that it fills.
-        return str(path if path.exists() else self.cache.disk.root / self._whole(digest, size_type).path)
+        path = self._path(self.digest_of(url), size_type)
+        if path is None:
+            load_now(self._store, self._loader, self.digest_of(url), size_type)
+            path = self._path(self.digest_of(url), size_type)  # a changed image has a new digest
+        return path
 
     def preload_images(
         self, urls: Sequence[str], progress_callback: Callable[[int, int, str], None] | None = None
@@ -227,7 +247,7 @@ class ImageCache:
 
     def preload(self, urls: Iterable[str], priority: int = WARM) -> str:
         """Load URLs in the background; returns the name of the batch, whose progress `batch` returns. Raises `QueueFull`."""
-        urls = list(urls)
+        urls = [url for url in urls if url]
         self.register(urls)
         return self.preload_digests([self.digest_of(url) for url in urls], priority)
 
@@ -236,16 +256,21 @@ class ImageCache:
         return collect_stats(self.cache, self.jobs, self._store.limits().ttl_hours)
 
     def cleanup_cache(self, max_age_days: float = 30) -> int:
-        """Remove the entries that were not used for this many days; returns how many."""
+        """Remove the entries that were not used for this many days; returns how many. Raises `ValueError` for a negative number."""
+        if not max_age_days >= 0:
+            raise ValueError(f"max_age_days must be 0 or more, not {max_age_days!r}")
         removed = self.cache.evict(unused_since=self.clock() - max_age_days * 86400)
         with self.cache.index.database.write() as conn:
             self.cache.index.set_meta(conn, "last_cleanup_at", int(self.clock()))
         return removed
 
     def clear(self, size_type: str | None = None) -> int:
-        """Remove every entry, or those of one variant; returns how many. A full clear gives every cover a new digest."""
+        """Remove every entry, or those of one variant; returns how many. A full clear gives every cover a new digest.
+
+        Raises `ValueError` for an unknown size.
+        """
         if size_type is not None:
-            self.variants[size_type]
+            self._store.check_size(size_type)
             return upkeep.clear_variant(self.cache, size_type)
         with self.cache.index.database.write() as conn:
             self.registry.clear(conn, NAMESPACE)
@@ -272,10 +297,22 @@ class ImageCache:
         except DatabaseError as error:
             logger.warning("counters lost reason=%s", error)
 
+    def _path(self, digest: str, variant: str) -> str | None:
+        """Return the path of a stored variant whose file is intact, else None. Counts as a use."""
+        if self.get(digest, variant) is None:
+            return None
+        # An image smaller than the size asked for is stored once, under the size that it fills.
+        keys = dict.fromkeys((Key(NAMESPACE, variant, digest), self._store.whole_key(digest, variant)))
+        return next((str(self.cache.disk.root / key.path) for key in keys if self.cache.check(key)), None)
+
     def _states(self, digests: Sequence[str], *, unknown: str) -> list[Cover]:
         valid = [digest if DIGEST.fullmatch(digest) else "" for digest in digests]
         asked = [digest for digest in dict.fromkeys(valid) if digest]
-        return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+        try:
+            return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+        except DatabaseError as error:
+            logger.warning("covers not looked up reason=%s", error)
+            return [Cover(digest, "waiting" if digest else "none") for digest in valid]
 
     def _enqueue(self, requests: Sequence[LoadRequest], priority: int) -> None:
         try:
@@ -285,31 +322,8 @@ class ImageCache:
 
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the image itself: return the smallest one that holds all of it, cached under this name, too."""
-        whole = self._whole(digest, variant)
-        body = None if whole.variant == variant else self.cache.get(whole)
-        if body is not None:
+        whole = self._store.whole_key(digest, variant)
+        if whole.variant != variant and (body := self.cache.get(whole)) is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
-        return body
-
-    def _whole(self, digest: str, variant: str) -> Key:
-        """Return the key of the smallest variant that shows no less than the given one: itself, unless the image is small."""
-        image = self.registry.get(digest) if variant.endswith("-2x") else None
-        edge_px = max(image.width or 0, image.height or 0) if image is not None else 0
-        if not edge_px or variant not in self.variants:
-            return Key(NAMESPACE, variant, digest)
-        name = variant.removesuffix("-2x")
-        return Key(NAMESPACE, name if edge_px <= self.variants[name].edge_px else variant, digest)
-
-    def _load_now(self, digest: str, variant: str) -> None:
-        deadline = time.monotonic() + WAIT_FOR_OTHERS_S
-        while True:
-            image = self.registry.get(digest)
-            if image is None or is_resting(image, self.clock()):
-                return
-            if (job := self.jobs.claim_one(digest)) is not None:
-                break
-            if time.monotonic() > deadline:
-                return
-            time.sleep(POLL_S)
-            self.jobs.release_dead()
-        self._loader.run(replace(job, variants=wants_of(variant), lane=image.lane, attempts=1))
+            return body
+        return None

@@ -8,7 +8,8 @@ from image_cache.engine.registry import ImageRecord
 from image_cache.imaging.variants import Variant
 from image_cache.models import Cover
 
-BASE_VARIANTS = ("thumbnails", "detail")  # rendered with every fetch; the others when a screen asks for them
+# Rendered with every fetch: what phones and the default density show, and what everything smaller is made from. Others on request.
+BASE_VARIANTS = ("thumbnails-2x", "detail")
 SETTLED_FRESH_S = 365 * 86400.0  # for identities whose bytes never change
 # A `retry_at` further ahead than any back-off was written by a wrong clock; it is ignored.
 LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
@@ -32,23 +33,24 @@ class KnownImages:
         }
         return [found.get(digest) or self._without_row(digest, unknown) for digest in digests]
 
-    def loads(self, digests: Iterable[str], now: float) -> list[LoadRequest]:
-        """Return what has to be loaded of the digests. Unknown ones and those given up are left out."""
+    def loads(self, digests: Iterable[str], now: float, also: str = "") -> list[LoadRequest]:
+        """Return what has to be loaded of the digests, with the variant `also`. Unknown ones and those given up are left out."""
+        wants = wants_of(also) if also else ()
         return [
-            LoadRequest(digest, image.lane)
+            LoadRequest(digest, image.lane, wants)
             for digest in dict.fromkeys(digests)
-            if (image := self.images.get(digest)) is not None and needs_load(image, self.stored.get(digest, ()), now)
+            if (image := self.images.get(digest)) is not None and needs_load(image, self.stored.get(digest, ()), now, wants)
         ]
 
     def _without_row(self, digest: str, unknown: str) -> Cover:
         if not digest:
             return Cover("", "none")
-        return Cover(digest, "ready" if "thumbnails" in self.stored.get(digest, ()) else unknown)
+        return Cover(digest, unknown if _BASE.isdisjoint(self.stored.get(digest, ())) else "ready")
 
 
 def cover_of(image: ImageRecord, stored: Collection[str], is_running: bool, now: float) -> Cover:
     """Return what a page shows of an image: `stored` are its variants, `is_running` whether a job loads it now."""
-    if "thumbnails" in stored:
+    if not _BASE.isdisjoint(stored):
         state = "ready"
     elif is_running:
         state = "working"
@@ -58,9 +60,9 @@ def cover_of(image: ImageRecord, stored: Collection[str], is_running: bool, now:
     return Cover(image.digest, state, image.average, image.hue, image.chroma, image.retry_at or None, edge_px)
 
 
-def needs_load(image: ImageRecord, stored: Collection[str], now: float) -> bool:
-    """Return True if a base variant is missing or the image is stale, and it may be tried now."""
-    return (not _BASE.issubset(stored) or is_stale(image, now)) and not is_resting(image, now)
+def needs_load(image: ImageRecord, stored: Collection[str], now: float, wants: Collection[str] = ()) -> bool:
+    """Return True if a base variant or one of `wants` is missing or the image is stale, and it may be tried now."""
+    return (not _BASE.union(wants).issubset(stored) or is_stale(image, now)) and not is_resting(image, now)
 
 
 def is_stale(image: ImageRecord, now: float) -> bool:

@@ -21,6 +21,12 @@ BUSY_TIMEOUT_S = 5.0
 READING_TIMEOUT_S = 2.0  # shorter, because a person waits
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 COMPANIONS = ("-wal", "-shm")
+DEFAULT_PAGE_BYTES = 4096
+WAL_BYTES = 4 << 20  # after which it is written back to the database, and its size after that
+BULK_CACHE_KIB, BULK_WAL_BYTES = (
+    20_480,
+    48 << 20,
+)  # of transactions of thousands of rows: pages that change again are written once
 
 
 class WrongVersion(DatabaseError):
@@ -57,9 +63,8 @@ def copy_into(conn: Connection, target: Path) -> None:
     """Copy a database to a file, durably and atomically, while others write to it. Raises `DatabaseError`."""
     try:
         with replacing(target, is_durable=True, temp=target.with_name(f".{target.name}.part")) as file:
-            conn.execute(
-                "VACUUM INTO ?", (file.name,)
-            )  # into an empty file, because SQLite would create one with the mode of the umask
+            # Into an empty file, because SQLite would create one with the mode of the umask.
+            conn.execute("VACUUM INTO ?", (_uri(Path(file.name)),))
     except OSError as error:
         raise OperationalError(f"{target}: {error.strerror or error}") from error
 
@@ -78,7 +83,7 @@ def is_broken(error: DatabaseError) -> bool:
 def connect(path: Path, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connection:
     """Open a connection in one of SQLite's modes, rw or ro."""
     conn = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
+        f"{_uri(path)}?mode={mode}",
         timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
@@ -86,6 +91,11 @@ def connect(path: Path, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connect
     )
     conn.row_factory = Row
     return conn
+
+
+def _uri(path: Path) -> str:
+    """Return a path as SQLite takes it also when its name is not UTF-8."""
+    return f"file:{quote(os.fsencode(path))}"
 
 
 def connect_reader(path: Path, known: int) -> Connection:
@@ -122,6 +132,31 @@ def connect_read_only(path: Path) -> Connection:
     return conn
 
 
+def set_page_size(conn: Connection, page_bytes: int) -> None:
+    """Give a new file pages of this size, and rewrite another one that has different ones, unless it is in use or the disk is full."""
+    if conn.execute("PRAGMA page_size").fetchone()[0] == page_bytes:
+        return
+    with contextlib.suppress(OperationalError):
+        conn.execute("PRAGMA busy_timeout=0")
+        conn.execute("PRAGMA journal_mode=DELETE")  # the size of a page cannot change in WAL mode
+        conn.execute(f"PRAGMA page_size={page_bytes}")
+        conn.execute("VACUUM")
+    conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def set_checkpoint(conn: Connection, wal_bytes: int) -> None:
+    """Let a connection write the WAL back when it is as large as this."""
+    conn.execute(f"PRAGMA wal_autocheckpoint={wal_bytes // conn.execute('PRAGMA page_size').fetchone()[0]}")
+
+
+def set_bulk(conn: Connection, is_bulk: bool) -> None:
+    """Let a connection keep the pages of a large transaction in memory, and leave them in the WAL for longer; or no more."""
+    conn.execute(f"PRAGMA cache_size=-{BULK_CACHE_KIB if is_bulk else CACHE_KIB}")
+    set_checkpoint(conn, BULK_WAL_BYTES if is_bulk else WAL_BYTES)
+    if not is_bulk:
+        conn.execute("PRAGMA shrink_memory")
+
+
 def use_wal(conn: Connection) -> None:
     """Switch a database to WAL mode."""
     # The busy timeout does not apply to this statement: of two processes that open a new file at the same time, one would fail.
@@ -135,6 +170,19 @@ def use_wal(conn: Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def prepare(conn: Connection, synchronous: str, page_bytes: int) -> None:
+    """Set the pragmas of a connection; `synchronous` is empty for one that only reads."""
+    if synchronous:
+        set_page_size(conn, page_bytes)
+        use_wal(conn)
+        set_checkpoint(conn, WAL_BYTES)
+        conn.execute(f"PRAGMA synchronous={synchronous}")
+        conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")  # it would stay as large as the largest transaction
+    conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    conn.execute("PRAGMA temp_store=MEMORY")
+    conn.execute("PRAGMA foreign_keys=ON")
 
 
 @contextlib.contextmanager
@@ -162,3 +210,19 @@ def _connect_untrusted(path: Path) -> Connection:
         is_wal = file.read(20)[18:20] == b"\2\2"
     is_alone = is_wal and not path.with_name(path.name + "-wal").exists()
     return connect(path, "ro&immutable=1" if is_alone else "ro")
+
+
+def refuse_if_lost(path: Path) -> None:
+    """Raise `OperationalError` if the file is missing or empty beside a WAL: SQLite and we would delete what is in the WAL."""
+    wal = path.with_name(f"{path.name}-wal")
+    sizes = [one.stat().st_size if one.is_file() else 0 for one in (path, wal)]
+    if sizes[1] and not sizes[0]:
+        state = "is empty" if path.exists() else "is missing"
+        raise OperationalError(f"{path} {state}, but {wal.name} holds data of it. Nothing was changed")
+
+
+def close_all(idle: list[Connection]) -> None:
+    """Close connections while other threads may take some of them from the list."""
+    with contextlib.suppress(IndexError):
+        while True:
+            idle.pop().close()

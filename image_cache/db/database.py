@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from image_cache.db.commit_watch import CommitWatch
 from image_cache.db.connection import (
     BUSY_TIMEOUT_S,
-    CACHE_KIB,
     COMPANIONS,
+    DEFAULT_PAGE_BYTES,
     Connection,
     Cursor,
     DatabaseError,
@@ -23,13 +24,16 @@ from image_cache.db.connection import (
     OperationalError,
     Row,
     WrongVersion,
+    close_all,
     connect,
     connect_read_only,
     connect_reader,
     copy_into,
     is_broken,
     open_unchanged,
-    use_wal,
+    prepare,
+    refuse_if_lost,
+    set_bulk,
 )
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.migrations import migrate
@@ -56,7 +60,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a page cache, 200 to 800 KB
-WAL_BYTES = 4 << 20  # size of the WAL after a checkpoint; without this it would stay as large as the largest transaction
 
 
 class Database:
@@ -64,24 +67,34 @@ class Database:
 
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
     is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
-    A reader creates, moves and migrates nothing, and leaves no new file.
+    A reader creates, moves and migrates nothing, and leaves no new file. A file with other pages than `page_bytes` is rewritten
+    once, when nobody else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
     Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
     """
 
     def __init__(
-        self, path: Path, migrations: Sequence[str], *, synchronous: str, is_disposable: bool = False, is_reader: bool = False
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        synchronous: str,
+        is_disposable: bool = False,
+        is_reader: bool = False,
+        page_bytes: int = DEFAULT_PAGE_BYTES,
     ) -> None:
         self.path = path
         self.inode = 0  # of the file in use; 0 before the first use. A new file may get the same one once this one is closed
         self.generation = 0  # incremented whenever another file is used
         self._migrations = migrations
         self._synchronous = synchronous
+        self._page_bytes = page_bytes
         self._is_disposable = is_disposable and not is_reader
         self._is_reader = is_reader
         # Protects inode, generation and _idle. Held while a connection opens, so that no file is opened while it is being moved.
         self._guard = threading.Lock()
         self._idle: list[Connection] = []  # replaced by a new list when another file is used
         self._writing = threading.local()  # .conn: the connection of this thread's transaction, which sees uncommitted changes
+        self._commits = CommitWatch(lambda: self._connect()[0])
         self._write_lock = FairLock()  # an import that writes in a loop would otherwise starve the request that cancels it
 
     @contextlib.contextmanager
@@ -94,10 +107,11 @@ class Database:
             self._give_back(conn, home)
 
     @contextlib.contextmanager
-    def write(self, *, is_durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, is_durable: bool = True, is_bulk: bool = False) -> Iterator[Connection]:
         """Run one IMMEDIATE transaction: commit at the end of the block, roll back if it raises.
 
-        With `is_durable=False` the commit does not wait for the disk: a power cut may lose it, but does no other harm.
+        `is_bulk` is for thousands of rows: each page that they change is written once. With `is_durable=False` the commit does not
+        wait for the disk: a power cut may lose it, but does no other harm.
 
         IMMEDIATE takes the write lock at once: a deferred transaction that upgrades later fails with SQLITE_BUSY
         without waiting if another process wrote in between. Raises `Locked` if other threads hold the lock for too long.
@@ -111,13 +125,17 @@ class Database:
             try:
                 if not is_durable:
                     conn.execute("PRAGMA synchronous = NORMAL")
+                if is_bulk:
+                    set_bulk(conn, True)
                 conn.execute("BEGIN IMMEDIATE")
                 yield conn
                 conn.commit()
+                if is_bulk:
+                    set_bulk(conn, False)
                 if not is_durable:
                     conn.execute(f"PRAGMA synchronous = {self._synchronous}")
             except BaseException as error:  # also a commit that fails on a full disk, which leaves the transaction open
-                is_sound = is_durable  # a connection with reduced durability must not be reused
+                is_sound = is_durable and not is_bulk  # a connection with other pragmas must not be reused
                 with contextlib.suppress(DatabaseError):
                     conn.rollback()
                 if isinstance(error, DatabaseError):
@@ -131,6 +149,10 @@ class Database:
                     conn.close()
         finally:
             self._write_lock.release()
+
+    def is_write_awaited(self) -> bool:
+        """Return True if another thread of this process waits to write. For a long write block, which should end then."""
+        return self._write_lock.is_awaited()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._fetch(sql, parameters, Cursor.fetchall)
@@ -156,6 +178,10 @@ class Database:
         finally:
             self._give_back(conn, home)
 
+    def version(self) -> tuple[int, int]:
+        """Return numbers that change with every commit, of any thread or process. Only for comparison within this process."""
+        return self._commits.version(self.generation)
+
     def drop_if_replaced(self) -> None:
         """Close the connections if the file was deleted or replaced: SQLite would keep using the old, unlinked one."""
         with self._guard:
@@ -172,8 +198,13 @@ class Database:
 
     def close(self) -> None:
         """Close the idle connections. One in use is closed when it is returned: closing it under a running statement would crash."""
+        self._commits.close()
         with self._guard:
             self._drop_connections()
+
+    def __del__(self) -> None:
+        """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
+        close_all(getattr(self, "_idle", []))
 
     def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
         """Set a disposable file aside if the error means that it is broken; return True if it is.
@@ -194,7 +225,7 @@ class Database:
         idle, self._idle = self._idle, []
         self.inode = 0
         self.generation += 1
-        _close_all(idle)
+        close_all(idle)
 
     def _set_aside(self) -> None:
         if self.inode in (0, inode_of(self.path)):
@@ -248,7 +279,7 @@ class Database:
             return
         home.append(conn)
         if home is not self._idle:  # replaced in the meantime
-            _close_all(home)
+            close_all(home)
 
     def _connect(self) -> tuple[Connection, list[Connection]]:
         with self._guard:
@@ -271,6 +302,8 @@ class Database:
 
     def _open(self) -> Connection:
         """Open a connection; create the file and its schema if they are missing. The caller holds the lock of the folder."""
+        if not self._is_disposable:
+            refuse_if_lost(self.path)
         if not self.path.exists():
             # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
             for suffix in COMPANIONS:
@@ -284,24 +317,12 @@ class Database:
         self.inode = inode_of(self.path)
         conn = connect(self.path, "rw") if is_writable else connect_read_only(self.path)
         try:
-            if is_writable:
-                use_wal(conn)
-                conn.execute(f"PRAGMA synchronous={self._synchronous}")
-                conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
-            conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            conn.execute("PRAGMA temp_store=MEMORY")
-            conn.execute("PRAGMA foreign_keys=ON")
+            prepare(conn, self._synchronous if is_writable else "", self._page_bytes)
             migrate(conn, self.path, self._migrations, keeps_copies=not self._is_disposable)
         except BaseException:
             conn.close()
             raise
         return conn
-
-
-def _close_all(idle: list[Connection]) -> None:
-    with contextlib.suppress(IndexError):
-        while True:
-            idle.pop().close()
 
 
 def parameter_marks(count: int) -> str:

@@ -32,6 +32,10 @@ class FairLock:
             raise
         return is_granted or not self._withdraw(granted)
 
+    def is_awaited(self) -> bool:
+        """Return True if somebody waits for it."""
+        return bool(self._waiting)
+
     def release(self) -> None:
         """Pass the lock on to the next waiter. Only its holder may call this."""
         with self._guard:

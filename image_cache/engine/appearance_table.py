@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, parameter_marks
 
+COUNT = "INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
+
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
@@ -28,26 +30,41 @@ class AppearanceTable:
         return [row[0].hex() for row in rows]
 
     def count(self) -> int:
-        """Return a number that changes with every `put`."""
+        """Return a number that changes with every `put`, and with every `add` for an image that has changed."""
         row = self.database.row("SELECT value FROM meta WHERE name = 'looked'")
         return int(row[0]) if row else 0
 
     def put(self, conn: Connection, appearances: Iterable[Appearance], now: float) -> None:
         """Write appearances; a digest that was removed in the meantime is ignored."""
-        conn.execute("INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
+        conn.execute(COUNT)
         conn.executemany(
             "UPDATE looks SET looked_at = ?, hash = ?, colours = ?, is_blank = ? WHERE digest = ?",
-            [
-                (
-                    now,
-                    None if item.hash is None else item.hash.to_bytes(8, "big"),
-                    item.colours,
-                    item.is_blank,
-                    bytes.fromhex(item.digest),
-                )
-                for item in appearances
-            ],
+            [_values(item, now) for item in appearances],
         )
+
+    def add(self, conn: Connection, item: Appearance, now: float, *, is_changed: bool) -> None:
+        """Write the appearance of an image before its fetch is recorded, so that nothing is left to analyse.
+
+        `count` changes only if the image has changed: a first fetch is counted already.
+        """
+        if is_changed:
+            conn.execute(COUNT)
+        conn.execute(
+            "INSERT OR REPLACE INTO looks (looked_at, hash, colours, is_blank, digest) VALUES (?, ?, ?, ?, ?)", _values(item, now)
+        )
+
+    def has_blank(self) -> bool:
+        """Return True if any image that was analysed has one colour only."""
+        return self.database.row("SELECT 1 FROM looks WHERE is_blank LIMIT 1") is not None
+
+    def blank_bodies(self, least: int) -> dict[bytes, int]:
+        """Return the SHA-256 of bytes that at least so many images of one colour have, and how many."""
+        rows = self.database.rows(
+            "SELECT body_sha256, count(*) FROM looks JOIN images USING (digest) WHERE is_blank AND body_sha256 IS NOT NULL"
+            " GROUP BY body_sha256 HAVING count(*) >= ?",
+            (least,),
+        )
+        return {row[0]: row[1] for row in rows}
 
     def get_many(self, digests: Sequence[str]) -> dict[str, Appearance]:
         """Return the appearances of the digests that were analysed. For at most a few hundred digests."""
@@ -61,3 +78,8 @@ class AppearanceTable:
             )
             for digest, shape, colours, is_blank in rows
         }
+
+
+def _values(item: Appearance, now: float) -> tuple[object, ...]:
+    shape = None if item.hash is None else item.hash.to_bytes(8, "big")
+    return now, shape, item.colours, item.is_blank, bytes.fromhex(item.digest)

@@ -11,7 +11,7 @@ from image_cache.engine.disk import DiskTier
 from image_cache.engine.flight import SingleFlight
 from image_cache.engine.index import Index, IndexEntry, file_is_plausible
 from image_cache.engine.key import Key
-from image_cache.engine.memory import MemoryTier
+from image_cache.engine.memory import EVICT_SHARE, HIGH_WATER, LOW_WATER, MemoryTier
 from image_cache.engine.stats.counters import Counters
 from image_cache.engine.stats.history import HistoryRecorder
 from image_cache.engine.stats.miss_ratio import merge_uses
@@ -21,6 +21,7 @@ from image_cache.errors import StorageError
 logger = logging.getLogger(__name__)
 
 VICTIMS_AT_A_TIME = 100  # limits how long one eviction holds the write lock (1.4 ms with a million rows)
+EVICTING_S = 2.0  # how long a put evicts more than it needs: it may be that of a request
 WARN_EVERY_S = 60.0
 UNKNOWN = -1  # size of a file without a row
 Loader = Callable[[], Mapping[Key, bytes]]
@@ -71,15 +72,19 @@ class Cache:
         if body is None:
             self.counters.add("misses")
             self._record_use(key, 0)
+            logger.debug("cache miss key=%s", key)
         return body
 
     def get_stored(self, key: Key, scope: str = "") -> bytes | None:
         """Return the bytes like `get`, but count no miss: for a caller that passes a miss on to one that calls `get`."""
         body = self.memory.get(key, scope)
         if body is not None:
+            if logger.isEnabledFor(logging.DEBUG):  # most requests end here
+                logger.debug("cache hit tier=memory key=%s", key)
             return body
         body = self._from_disk(key)
         if body is not None:
+            logger.debug("cache hit tier=disk key=%s", key)
             self.counters.add("disk_hits")
             self._record_use(key, len(body))
             self.memory.put(key, body, scope)
@@ -102,7 +107,7 @@ class Cache:
         return self._from_disk(key) is not None
 
     def put(self, bodies: Mapping[Key, bytes], in_transaction: Callable[[Connection], None] | None = None) -> None:
-        """Store all of the bodies: evict if necessary, write the files, then record them in one transaction.
+        """Store all of the bodies: evict if the disk tier is 90% full, write the files, then record them in one transaction.
 
         `in_transaction` runs inside that transaction. Raises `StorageError` (disk full, floor reached) or `DatabaseError`; the sweep
         removes the files of a failed put.
@@ -111,6 +116,7 @@ class Cache:
         for key, body in bodies.items():
             self.disk.put(key, body)
             self._record_use(key, len(body), is_use=False)
+            logger.debug("cache stored key=%s bytes=%s", key, len(body))
         with self.index.database.write() as conn:
             for key, body in bodies.items():
                 self.index.record(conn, key, len(body), hashlib.sha256(body).digest())
@@ -140,7 +146,7 @@ class Cache:
         return removed
 
     def set_budget(self, budget_bytes: int, *, timeout_s: float = math.inf) -> bool:
-        """Change the disk budget; a lower one evicts at once, for at most `timeout_s`. Return True if the cache is within it."""
+        """Change the disk budget; from 90% of it on this evicts, for at most `timeout_s`. Return True if the cache is within it."""
         self.budget_bytes = budget_bytes
         return self._make_room(0, timeout_s)
 
@@ -245,22 +251,34 @@ class Cache:
         return found, body if body is not None and is_intact(body, found) else None
 
     def _make_room(self, incoming: int, timeout_s: float = math.inf) -> bool:
-        if self.index.totals(self.namespace).bytes + incoming <= self.budget_bytes:
+        """Evict if `incoming` more bytes would reach the high-water mark: a share of the entries, and down to the low-water mark.
+
+        Return True if they fit the budget then. What other threads and processes evict meanwhile counts: they do not add up.
+        """
+        totals = self.index.totals(self.namespace)
+        if totals.bytes + incoming < self.budget_bytes * HIGH_WATER:
             return True
         until = time.monotonic() + timeout_s
+        enough = min(until, time.monotonic() + EVICTING_S)
+        kept = totals.entries - math.ceil(totals.entries * EVICT_SHARE)
         self.flush()  # so that the victims are least recently used as of now, not of a minute ago
-        while (over := self.index.totals(self.namespace).bytes + incoming - self.budget_bytes) > 0:
+        while True:
+            totals = self.index.totals(self.namespace)
+            has_room = totals.bytes + incoming <= self.budget_bytes
+            over = totals.bytes + incoming - self.budget_bytes * LOW_WATER
+            if (over <= 0 and totals.entries <= kept) or time.monotonic() > (enough if has_room else until):
+                return has_room
             victims: list[Key] = []
             for key, size in self.index.victims(self.namespace, VICTIMS_AT_A_TIME):
-                if over <= 0:
+                if over <= 0 and totals.entries - len(victims) <= kept:
                     break
                 victims.append(key)
                 over -= size
-            if not victims or time.monotonic() > until:
-                return False
+            if not victims:
+                return has_room
             self.delete(victims)
             self.counters.add("evictions", len(victims))
-        return True
+            logger.debug("cache evicted namespace=%s entries=%s", self.namespace, len(victims))
 
 
 def is_intact(body: bytes, found: IndexEntry) -> bool:

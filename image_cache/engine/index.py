@@ -9,6 +9,8 @@ from image_cache.db.database import Connection, Database, DatabaseError, paramet
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
 
+PAGE_BYTES = 1024  # a cover changes a dozen pages, because digests are spread: 4 KB ones were 70 KB a cover, more than its files
+COUNTED_EACH_TIME, COUNT_AGE_S = 50_000, 60.0  # entries that are quickly counted; how old the counts of more may be
 RECENCY_GRAIN_S = 3600  # a use is written only if the recorded one is older: an hour decides no eviction
 
 
@@ -43,9 +45,12 @@ class Index:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, is_reader: bool = False) -> None:
-        self.database = Database(path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader)
+        self.database = Database(
+            path, MIGRATIONS, synchronous="NORMAL", is_disposable=True, is_reader=is_reader, page_bytes=PAGE_BYTES
+        )
         self.clock = clock
         self._complete = -1  # the generation of the database that is known to be complete
+        self._counted: dict[str, tuple[Totals, float, dict[str, int]]] = {}  # by namespace; replaced, never changed
 
     def is_incomplete(self) -> bool:
         """Return True if the index is new or out of reach, so that files without rows may be entries. Cheap once it is complete."""
@@ -150,6 +155,16 @@ class Index:
             (namespace,),
         )
         return [VariantTotals(*row) for row in rows]
+
+    def count_by_variant(self, namespace: str) -> dict[str, int]:
+        """Return how many entries each variant has. Of many entries they are counted once a minute: it reads as many rows."""
+        totals, now = self.totals(namespace), time.monotonic()
+        known = self._counted.get(namespace)
+        if known is not None and (known[0] == totals or (totals.entries > COUNTED_EACH_TIME and now - known[1] < COUNT_AGE_S)):
+            return known[2]
+        counts = {found.variant: found.entries for found in self.by_variant(namespace)}
+        self._counted[namespace] = (totals, now, counts)
+        return counts
 
     def change_marker(self) -> tuple[float, ...]:
         """Return numbers that change while any process answers requests or runs jobs: counters, queue depth, leases."""

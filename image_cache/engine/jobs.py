@@ -121,26 +121,30 @@ class JobQueue:
 
     def claim(self) -> Job | None:
         """Claim the next job that may run now, or return None. It is leased: no other worker gets it until the lease ends."""
-        now = self.clock()
         if not self.is_waiting():
             return None
         with self.database.write() as conn:
-            active = Counter(
-                lane for (lane,) in conn.execute("SELECT lane FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,))
-            )
-            if active.total() >= self.total:
-                return None
-            closed = {lane for lane, count in active.items() if count >= self.per_lane}
-            closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
-            # Half open: one job at a time tests a host whose breaker has tripped.
-            tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
-            closed.update(lane for (lane,) in tripped if active[lane])
-            row = conn.execute(
-                "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-                f" AND lane NOT IN ({parameter_marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
-                (now, now, *closed),
-            ).fetchone()
-            return None if row is None else self._lease(conn, row, now)
+            return self.claim_in(conn)
+
+    def claim_in(self, conn: Connection) -> Job | None:
+        """Like `claim`, in a transaction of the caller: a worker that settles a job claims the next one along."""
+        now = self.clock()
+        active = Counter(
+            lane for (lane,) in conn.execute("SELECT lane FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,))
+        )
+        if active.total() >= self.total:
+            return None
+        closed = {lane for lane, count in active.items() if count >= self.per_lane}
+        closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
+        # Half open: one job at a time tests a host whose breaker has tripped.
+        tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
+        closed.update(lane for (lane,) in tripped if active[lane])
+        row = conn.execute(
+            "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
+            f" AND lane NOT IN ({parameter_marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
+            (now, now, *closed),
+        ).fetchone()
+        return None if row is None else self._lease(conn, row, now)
 
     def is_waiting(self) -> bool:
         """Return True if any job is due, whether or not its host is free. Without write lock: idle workers call it every few seconds."""
@@ -321,7 +325,6 @@ class JobQueue:
         count = 0
         for start in range(0, len(digests), 500):
             chunk = [bytes.fromhex(d) for d in digests[start : start + 500]]
-            count += conn.execute(f"SELECT count(*) FROM jobs WHERE digest IN ({parameter_marks(len(chunk))})", chunk).fetchone()[
-                0
-            ]
+            sql = f"SELECT count(*) FROM jobs WHERE digest IN ({parameter_marks(len(chunk))})"
+            count += conn.execute(sql, chunk).fetchone()[0]
         return count

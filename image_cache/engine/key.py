@@ -24,6 +24,9 @@ class Key(NamedTuple):
         folder, _, suffix = self.variant.partition(".")
         return f"{folder}/{self.digest[:2]}/{self.digest}.{suffix or 'webp'}"
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.path}"
+
     @property
     def etag(self) -> str:
         return f'"{self.digest[:32]}-{self.variant}"'

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from image_cache.engine.key import Key
@@ -33,6 +34,7 @@ class MemoryTier:
     def __init__(self, budget_bytes: int, uses: ReuseSampler | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.uses = uses  # records every hit, for the miss-ratio curve
+        self.generation = 0  # counts what was dropped: who holds bytes of this tier compares it. May be read at any time
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
         # scope -> its keys, in order of use; the two tables are the same relation in both directions
@@ -56,6 +58,23 @@ class MemoryTier:
         if self.uses is not None:
             self.uses.record(key, len(body))
         return body
+
+    def peek(self, key: Key) -> bytes | None:
+        """Return the bytes without counting a use."""
+        with self._lock:
+            return self._bodies.get(key)
+
+    def record_uses(self, uses: Mapping[Key, int]) -> None:
+        """Count hits that somebody served from bytes of this tier. Of several uses of a key the miss-ratio curve sees one."""
+        with self._lock:
+            self._hits += sum(uses.values())
+            held = [(key, len(self._bodies[key])) for key in uses if key in self._bodies]
+            for key, _ in held:
+                self._bodies.move_to_end(key)
+                self._hold(key, "")
+        if self.uses is not None:
+            for key, size in held:
+                self.uses.record(key, size)
 
     def put(self, key: Key, body: bytes, scope: str = "") -> bool:
         """Keep the bytes. Return False if they alone are larger than the tier accepts, which is not an error."""
@@ -82,6 +101,7 @@ class MemoryTier:
         """Remove every entry and every scope; return how many entries there were."""
         with self._lock:
             count = len(self._bodies)
+            self.generation += 1
             self._bodies.clear()
             self._keys_of.clear()
             self._scopes_of.clear()
@@ -173,6 +193,7 @@ class MemoryTier:
     def _drop(self, key: Key) -> None:
         body = self._bodies.pop(key, None)
         if body is not None:
+            self.generation += 1
             self._used_bytes -= len(body)
             for scope in self._scopes_of.pop(key, ()):
                 keys = self._keys_of[scope]

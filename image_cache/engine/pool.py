@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_S = 2.0  # how often an idle worker checks for jobs that became due, or that another process enqueued
 ERROR_PAUSE_S = 1.0  # after an unexpected error, so that a broken loop does not spin
+RECENT_S, MAX_RECENT = 3600.0, 1000  # for how long, and how many of its errors a pool remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._wakeup = wakeup or threading.Event()
-        self.errors = 0  # unexpected errors, for the health check
+        self.errors = 0  # unexpected errors since the start
+        self._error_times: deque[float] = deque(maxlen=MAX_RECENT)  # monotonic, of the last ones
 
     @property
     def is_running(self) -> bool:
@@ -61,6 +64,11 @@ class Pool:
         """True if every started thread is still running; also before `start` and after `close`."""
         with self._lock:
             return all(thread.is_alive() for thread in self._threads)
+
+    def recent_errors(self, within_s: float = RECENT_S) -> int:
+        """Return how many unexpected errors there were lately: an old one is in the log, and nobody can do anything about it now."""
+        since = time.monotonic() - within_s
+        return sum(at >= since for at in self._error_times.copy())
 
     def start(self) -> None:
         with self._lock:
@@ -107,6 +115,7 @@ class Pool:
             return bool(run())
         except Exception:
             self.errors += 1
+            self._error_times.append(time.monotonic())
             logger.exception("unexpected error in %s", name)
             self._stop.wait(self._error_pause_s)
             return False

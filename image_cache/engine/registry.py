@@ -119,6 +119,12 @@ class ImageRegistry:
         conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)
         conn.executemany("UPDATE jobs SET ready_at = 0 WHERE digest = ?", keys)
 
+    def expire(self, conn: Connection, digests: Iterable[str]) -> None:
+        """Let images be fetched again. Until the origin has answered, `fresh_until` is None."""
+        conn.executemany(
+            "UPDATE images SET fresh_until = NULL WHERE digest = ?", [(bytes.fromhex(digest),) for digest in digests]
+        )
+
     def revise(self, conn: Connection, old_digest: str, new_digest: str, revision: int) -> None:
         """Give an image a new digest, because the origin's bytes changed."""
         conn.execute(

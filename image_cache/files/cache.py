@@ -39,7 +39,7 @@ class FileCache(FileStore):
         """Return the file if it is stored and fresh; asks no origin. Reads all of it when it has to be verified first."""
         stored = self.usable(self.remote(url))
         if stored is None or not self.is_fresh(stored, ttl_s):
-            self.usage.count("misses")
+            self._miss(url)
             return None
         return self._hit(stored)
 
@@ -68,11 +68,15 @@ class FileCache(FileStore):
         is_right = stored is not None and not (is_forced or is_anew) and sha256 in ("", stored.sha256)
         if stored is not None and is_right and self.is_fresh(stored, ttl_s):
             return self._hit(stored)
-        self.usage.count("misses")
+        self._miss(target.shown)
         if stored is not None and is_right and self.loader.is_offline(target.host):
             return self.use(stored)
         request = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced, is_anew)
         return self.flight.do((target.digest, sha256, is_anew), lambda: self.loader.load(request))
+
+    def _miss(self, url: str) -> None:
+        self.usage.count("misses")
+        logger.debug("Cache miss for: %s", url)
 
     def _hit(self, stored: StoredFile) -> Path:
         self.usage.count("hits")

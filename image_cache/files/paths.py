@@ -38,7 +38,7 @@ class Remote:
 
 def parse_remote(url: str, base_url: str = "") -> Remote:
     """Parse a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for anything but an http(s) URL."""
-    if not _SCHEME.match(url):
+    if isinstance(url, str) and not _SCHEME.match(url):
         if not base_url:
             raise OriginDenied(url, "a relative address needs IMAGE_SERVER")
         # A path, never another host: `//elsewhere/x` is below the base like everything else.

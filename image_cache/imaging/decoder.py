@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -20,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected
-from image_cache.imaging.color import COLOURS, Colour
+from image_cache.imaging.decoder_answers import check_appearance, check_rendered
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
 from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
@@ -38,7 +37,6 @@ _START = (
 )
 # The child gets nothing of our environment. One malloc arena is enough for one thread and saves memory.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
 class Decoder:
@@ -80,10 +78,13 @@ class Decoder:
         self._worker_pid = 0
         self._last_exit: int | None = None  # how the last worker ended; protected by _lock
 
-    def render(self, body: bytes, variants: Sequence[Variant], *, wait_s: float | None = None) -> Rendered:
-        """Decode once and render every variant. Waits for the images of other threads first."""
-        head, blob = self._request({"do": "render", "variants": [dataclasses.asdict(v) for v in variants]}, body, wait_s)
-        return _check_rendered(head, blob, {variant.name for variant in variants})
+    def render(
+        self, body: bytes, variants: Sequence[Variant], *, wait_s: float | None = None, analyses: bool = False
+    ) -> Rendered:
+        """Decode once and render every variant; with `analyses` also what `analyse` returns. Waits for the images of others first."""
+        task = {"do": "render", "variants": [dataclasses.asdict(v) for v in variants], "analyses": analyses}
+        head, blob = self._request(task, body, wait_s)
+        return check_rendered(head, blob, {variant.name for variant in variants}, analyses=analyses)
 
     def jpeg(self, webp: bytes, quality: int = 85, *, wait_s: float | None = None) -> bytes:
         """Return a rendered variant as JPEG, with transparent pixels on white."""
@@ -91,19 +92,7 @@ class Decoder:
 
     def analyse(self, webp: bytes) -> ImageAppearance:
         """Return the palette of a rendered variant, a hash of its shapes, and whether it is blank."""
-        head, _ = self._request({"do": "analyse"}, webp)
-        try:
-            colours = tuple(Colour(*map(float, values)) for values in head["colours"])
-            appearance = ImageAppearance(colours, None if head["hash"] is None else int(head["hash"]), head["is_blank"] is True)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DecoderFailed("the decoder gave an answer that makes no sense") from error
-        is_sane = 0 < len(colours) <= COLOURS and all(
-            0 <= colour.share <= 1.001 and -0.01 <= colour.lightness <= 1.01 and abs(colour.a) < 0.5 and abs(colour.b) < 0.5
-            for colour in colours
-        )
-        if not is_sane or not 0 <= (appearance.hash or 0) < 1 << 64:
-            raise DecoderFailed("the decoder gave an answer that makes no sense")
-        return appearance
+        return check_appearance(self._request({"do": "analyse"}, webp)[0])
 
     def probe(self, body: bytes, *, wait_s: float | None = None) -> Facts:
         """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
@@ -298,31 +287,3 @@ def _wait_or_kill(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-
-
-def _check_rendered(head: dict[str, Any], blob: bytes, names: set[str]) -> Rendered:
-    """Build the result from a response. The child decoded untrusted bytes, so its response is not trusted either."""
-    try:
-        sizes = {str(name): int(size) for name, size in head["sizes"].items()}
-        average, hue, chroma = str(head["average"]), int(head["hue"]), float(head["chroma"])
-        width, height = int(head["width"]), int(head["height"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DecoderFailed("the decoder gave an answer that makes no sense") from error
-    variants: dict[str, bytes] = {}
-    offset = 0
-    for name, size in sizes.items():
-        variants[name] = blob[offset : offset + size]
-        offset += size
-    is_sane = (
-        set(variants) == names
-        and offset == len(blob)
-        and all(body[:4] == b"RIFF" and body[8:12] == b"WEBP" for body in variants.values())
-        and _COLOUR.fullmatch(average)
-        and 0 <= hue < 360
-        and hue % 5 == 0
-        and 0 <= chroma < 0.5
-        and min(width, height) > 0
-    )
-    if not is_sane:
-        raise DecoderFailed("the decoder gave an answer that makes no sense")
-    return Rendered(variants, width, height, average, hue, chroma)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from image_cache.errors import ImageRejected
 from image_cache.imaging import heic, pillow
-from image_cache.imaging.variants import Variant
+from image_cache.imaging.variants import ImageAppearance, Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
@@ -136,19 +136,24 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
     try:
         if head["do"] == "render":
             variants = [Variant(**values) for values in head["variants"]]
-            rendered = pillow.render(body, variants, budget_bytes=budget_bytes)
+            rendered = pillow.render(body, variants, budget_bytes=budget_bytes, analyses=head.get("analyses") is True)
             response = {name: getattr(rendered, name) for name in ("width", "height", "average", "hue", "chroma")}
             response["sizes"] = {name: len(blob) for name, blob in rendered.variants.items()}
+            if rendered.appearance is not None:
+                response |= _appearance(rendered.appearance)
             return response, list(rendered.variants.values()), True
         if head["do"] == "jpeg":
             return {}, [pillow.to_jpeg(body, head["quality"], budget_bytes=budget_bytes)], True
         if head["do"] == "analyse":
-            appearance = pillow.analyse(body, budget_bytes=budget_bytes)
-            colours = [(colour.share, colour.lightness, colour.a, colour.b) for colour in appearance.colours]
-            return {"colours": colours, "hash": appearance.hash, "is_blank": appearance.is_blank}, [], True
+            return _appearance(pillow.analyse(body, budget_bytes=budget_bytes)), [], True
         facts = pillow.probe(body, budget_bytes=budget_bytes)
         return {name: getattr(facts, name) for name in FACTS}, [], True
     except ImageRejected as error:
         return {"rejected": error.reason}, [], True
     except MemoryError:
         return {"failed": f"needs more than the {budget_bytes >> 20} MB that one image may be decoded with"}, [], False
+
+
+def _appearance(found: ImageAppearance) -> dict[str, Any]:
+    colours = [(colour.share, colour.lightness, colour.a, colour.b) for colour in found.colours]
+    return {"colours": colours, "hash": found.hash, "is_blank": found.is_blank}

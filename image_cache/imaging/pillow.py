@@ -3,17 +3,16 @@
 import contextlib
 import io
 import math
-import re
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageFilter
+from PIL import AvifImagePlugin, Image, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import ImageRejected
 from image_cache.imaging import heic
+from image_cache.imaging.color_profiles import BROKEN, to_srgb
 from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
 from image_cache.imaging.sniff import (
     COEFFICIENT_SLACK,
@@ -39,19 +38,11 @@ BOX = Image.Resampling.BOX
 PALETTE_PX = 48  # edge of the image from which a palette is computed
 CHAIN_FACTOR = 3  # a variant is made from the smallest image that is at least so many times larger
 
-# What Pillow and its codecs raise on invalid bytes. Not a MemoryError, which the worker handles.
-_BROKEN = (
-    *(OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError),
-    *(AssertionError, BufferError),
-    *(struct.error, zlib.error, ImageCms.PyCMSError),
-)
 _SHRINKABLE = ("L", "RGB", "CMYK")
 # Two endings for a JPEG without one. If they give different pixels, more is missing than the end marker.
 _ENDINGS = (b"\xff\xd9", b"\x5a" * 256 + b"\xff\xd9")
 _TRANSPOSE_NAMES = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # EXIF codes 2 to 8
 _TRANSPOSES = {code: Image.Transpose[name] for code, name in enumerate(_TRANSPOSE_NAMES.split(), 2)}
-_SRGB_NAME = re.compile(r"sRGB( IEC ?61966[-.]2[-.]1.*| built-in)?\s*")
-_PROFILE_SPACES = {"RGB ": ("RGB",), "GRAY": ("L",), "CMYK": ("CMYK",)}
 
 
 def probe(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Facts:
@@ -60,45 +51,80 @@ def probe(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Facts:
         return _open(body, budget_bytes)[0]
 
 
-def render(body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Rendered:
+def render(
+    body: bytes, variants: Sequence[Variant], *, budget_bytes: int = REFERENCE_BUDGET_BYTES, analyses: bool = False
+) -> Rendered:
     """Decode once and render every variant: oriented, in sRGB, with alpha, only the first frame, without metadata.
 
-    The largest is made from the decoded pixels, the others from larger variants, so the bytes depend slightly on which variants
-    are rendered together: request the same set for the same kind of image. Raises `ImageRejected`.
+    Variants with a source are made from its bytes: those that are rendered along, or `body` itself if all of them have one. Of the
+    others the largest is made from the decoded pixels, the rest from larger variants, so their bytes depend slightly on which
+    of them are rendered together: request the same set for the same kind of image. Raises `ImageRejected`.
     """
+    originals = [variant for variant in variants if not variant.source]
+    derived = [variant for variant in variants if variant.source]
     with _rejecting(body):
-        facts, image = _open(body, budget_bytes)
-        order = sorted(variants, key=lambda variant: variant.edge_px, reverse=True)
-        largest = order[0]
-        size = fit(image.size, largest.edge_px)
-        draft = (size[0] * largest.draft, size[1] * largest.draft)
-        if facts.format == "JPEG":
-            image.draft("RGB", draft)
-        try:
-            heic.load(image) if facts.format == "HEIC" else image.load()
-        except OSError:
-            if facts.format != "JPEG":
-                raise
-            image = _load_without_end(body, draft, budget_bytes)
-        transpose, profile = _orientation(image), image.info.get("icc_profile")
-        pixels = _to_srgb(_resize(image, size), profile)
-        if transpose is not None:
-            pixels = pixels.transpose(transpose)
-        width, height = (facts.height, facts.width) if _is_sideways(transpose) else (facts.width, facts.height)
+        rendered = _render_originals(body, originals, budget_bytes) if originals else _facts_of_source(body, budget_bytes)
+        blobs = dict(rendered.variants)
+        pixels: Image.Image | None = None
+        for name in dict.fromkeys(variant.source for variant in derived):
+            source = blobs[name] if originals else body
+            pixels = _open(source, budget_bytes)[1]
+            for variant in derived:
+                if variant.source == name:
+                    blobs[variant.name] = _derive(pixels, source, variant)
+        appearance = None
+        if analyses:
+            appearance = _analyse(pixels or _open(max(blobs.values(), key=len), budget_bytes)[1])
+        return replace(rendered, variants={v.name: blobs[v.name] for v in variants}, appearance=appearance)
 
-        made = [pixels]
-        encoded: dict[tuple[tuple[int, int], int, int, int], bytes] = {}
-        blobs: dict[str, bytes] = {}
-        for variant in order:
-            goal = fit((width, height), variant.edge_px)
-            image = _shrink(made, goal)
-            recipe = (goal, variant.quality, variant.method, variant.blur_px)
-            if recipe not in encoded:  # several variants of a small original are the same image
-                encoded[recipe] = webp(image, *recipe[1:])
-            blobs[variant.name] = encoded[recipe]
-        tiny = made[-1].convert("RGBA").resize((16, 16), BOX)
-        average, hue, chroma = tint(tiny.tobytes())
-        return Rendered({v.name: blobs[v.name] for v in variants}, width, height, average, hue, chroma)
+
+def _derive(pixels: Image.Image, source: bytes, variant: Variant) -> bytes:
+    """Make one variant from the decoded bytes of another, each on its own: so it does not matter which are made together."""
+    size = fit(pixels.size, variant.edge_px)
+    if size == pixels.size:
+        return source
+    return webp(to_srgb(_resize(pixels, size), None), variant.quality, variant.method, variant.blur_px)
+
+
+def _facts_of_source(body: bytes, budget_bytes: int) -> Rendered:
+    """Return what is known of a variant from which others are made. Its tint is that of its original, which is known."""
+    facts, _ = _open(body, budget_bytes)
+    return Rendered({}, facts.width, facts.height, "#808080", 0, 0.0)
+
+
+def _render_originals(body: bytes, variants: Sequence[Variant], budget_bytes: int) -> Rendered:
+    facts, image = _open(body, budget_bytes)
+    order = sorted(variants, key=lambda variant: variant.edge_px, reverse=True)
+    largest = order[0]
+    size = fit(image.size, largest.edge_px)
+    draft = (size[0] * largest.draft, size[1] * largest.draft)
+    if facts.format == "JPEG":
+        image.draft("RGB", draft)
+    try:
+        heic.load(image) if facts.format == "HEIC" else image.load()
+    except OSError:
+        if facts.format != "JPEG":
+            raise
+        image = _load_without_end(body, draft, budget_bytes)
+    transpose, profile = _orientation(image), image.info.get("icc_profile")
+    pixels = to_srgb(_resize(image, size), profile)
+    if transpose is not None:
+        pixels = pixels.transpose(transpose)
+    width, height = (facts.height, facts.width) if _is_sideways(transpose) else (facts.width, facts.height)
+
+    made = [pixels]
+    encoded: dict[tuple[tuple[int, int], int, int, int], bytes] = {}
+    blobs: dict[str, bytes] = {}
+    for variant in order:
+        goal = fit((width, height), variant.edge_px)
+        image = _shrink(made, goal)
+        recipe = (goal, variant.quality, variant.method, variant.blur_px)
+        if recipe not in encoded:  # several variants of a small original are the same image
+            encoded[recipe] = webp(image, *recipe[1:])
+        blobs[variant.name] = encoded[recipe]
+    tiny = made[-1].resize((16, 16), BOX).convert("RGBA")
+    average, hue, chroma = tint(tiny.tobytes())
+    return Rendered({v.name: blobs[v.name] for v in variants}, width, height, average, hue, chroma)
 
 
 def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> bytes:
@@ -112,9 +138,14 @@ def to_jpeg(webp: bytes, quality: int = 85, *, budget_bytes: int = REFERENCE_BUD
 def analyse(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> ImageAppearance:
     """Analyse a rendered variant; transparent pixels count as white."""
     with _rejecting(webp):
-        shown = _on_white(_open(webp, budget_bytes)[1])
-        small, grey = shown.resize((PALETTE_PX, PALETTE_PX), BOX), shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
-        return analyse_pixels(small.tobytes(), grey.tobytes())
+        return _analyse(_open(webp, budget_bytes)[1])
+
+
+def _analyse(image: Image.Image) -> ImageAppearance:
+    shown = _on_white(image)
+    small = shown.resize((PALETTE_PX, PALETTE_PX), BOX)
+    grey = shown.convert("L").resize((GRID_PX, GRID_PX), BOX)
+    return analyse_pixels(small.tobytes(), grey.tobytes())
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -200,7 +231,7 @@ def _rejecting(body: bytes) -> Iterator[None]:
             raise ImageRejected(
                 f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
             ) from error
-        except _BROKEN as error:
+        except BROKEN as error:
             # The message of a Pillow error may quote the image, and its type means nothing to the reader.
             raise ImageRejected(
                 f"broken {sniff(body) or 'picture'}: its data cannot be read. Download or save it again"
@@ -256,37 +287,6 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
 
 def _is_sideways(transpose: Image.Transpose | None) -> bool:
     return transpose in (_TRANSPOSES[5], _TRANSPOSES[6], _TRANSPOSES[7], _TRANSPOSES[8])
-
-
-def _to_srgb(pixels: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return RGB, or RGBA if anything is transparent, converted to sRGB if the image has another usable profile."""
-    alpha = None
-    if pixels.mode == "RGBa":
-        pixels = pixels.convert("RGBA")
-        alpha = pixels.getchannel("A")
-        pixels = pixels.convert("RGB")
-        if alpha.getextrema()[0] == 255:
-            alpha = None
-    if profile:
-        pixels = _apply_profile(pixels, profile)
-    if pixels.mode != "RGB":
-        pixels = pixels.convert("RGB")
-    if alpha is not None:
-        pixels.putalpha(alpha)
-    return pixels
-
-
-def _apply_profile(pixels: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        origin = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if pixels.mode not in _PROFILE_SPACES.get(origin.profile.xcolor_space, ()):
-            return pixels  # a profile of another colour space than that of the pixels is ignored
-        if _SRGB_NAME.fullmatch(ImageCms.getProfileDescription(origin).strip("\0")):
-            return pixels
-        done = ImageCms.profileToProfile(pixels, origin, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except _BROKEN:  # a broken profile is ignored, as browsers do
-        return pixels
-    return pixels if done is None else done
 
 
 def _shrink(made: list[Image.Image], size: tuple[int, int]) -> Image.Image:

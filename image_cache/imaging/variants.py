@@ -14,7 +14,8 @@ class Variant:
 
     `method` is libwebp's effort (0 to 6). `draft` is how much larger than the result a JPEG is decoded: with 1 libjpeg may
     shrink it to any size not below the result, with 2 not below twice the result. `blur_px` is the longest side to which the
-    image is reduced before it is enlarged again, so that the blur cannot be undone.
+    image is reduced before it is enlarged again, so that the blur cannot be undone. A variant with a `source` is always made from
+    the stored bytes of the variant of that name, never from the original: so it is the same however often it is lost.
     """
 
     name: str
@@ -23,10 +24,11 @@ class Variant:
     method: int = 2
     draft: int = 1
     blur_px: int = 0
+    source: str = ""
 
     @property
     def spec(self) -> str:
-        """Canonical text of everything that determines the bytes; part of every key."""
+        """Canonical text of what determines the bytes; part of every key. Not `source`, which would give every cover a new address."""
         return (
             f"{self.name};edge={self.edge_px};quality={self.quality};method={self.method}"
             f";draft={self.draft};renderer={RENDERER_VERSION}"
@@ -39,7 +41,10 @@ RECIPES = {"fast": (2, 1), "quality": (4, 2)}
 
 
 def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
-    """Return the variants of covers: two sizes, the same at twice the size for `srcset`, and one for streams."""
+    """Return the variants of covers: two sizes, the same at twice the size for `srcset`, and one for streams.
+
+    What is smaller than `detail` is made from it.
+    """
     method, draft = RECIPES[recipe]
     edges = {
         "thumbnails": thumbnail_px,
@@ -48,7 +53,10 @@ def cover_variants(thumbnail_px: int = 150, detail_px: int = 600, quality: int =
         "detail-2x": 2 * detail_px,
         "stream_thumb": 200,
     }
-    return tuple(Variant(name, edge_px, quality, method, draft) for name, edge_px in edges.items())
+    return tuple(
+        Variant(name, edge_px, quality, method, draft, source="detail" if edge_px <= detail_px and name != "detail" else "")
+        for name, edge_px in edges.items()
+    )
 
 
 def stream_variants(quality: int = 85, recipe: str = "fast") -> tuple[Variant, ...]:
@@ -95,6 +103,7 @@ class Rendered:
     """A rendered image. `variants` maps names to WebP bytes; width and height are those of the original after orientation.
 
     `average` is "#rrggbb" in sRGB. `hue` (OKLCH degrees, a multiple of 5 below 360) and `chroma` (a multiple of .02) tint a page.
+    `appearance` is None unless it was asked for.
     """
 
     variants: dict[str, bytes]
@@ -103,6 +112,7 @@ class Rendered:
     average: str
     hue: int
     chroma: float
+    appearance: "ImageAppearance | None" = None
 
 
 @dataclass(frozen=True, slots=True)

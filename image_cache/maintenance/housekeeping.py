@@ -9,7 +9,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import QueueFull, StorageError
-from image_cache.filesystem import try_lock_file
+from image_cache.filesystem import make_folder, try_lock_file
 from image_cache.imaging.decoder import Decoder
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ class Housekeeping:
         path = self.covers.cache.disk.root / ".housekeeping"
         with ExitStack() as stack:
             try:
+                make_folder(path.parent)  # it could not be used at the start, or somebody removed it
                 leads = stack.enter_context(try_lock_file(path))
             except OSError as error:
                 logger.warning("housekeeping left out path=%s reason=%s", path, error)

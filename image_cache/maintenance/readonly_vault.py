@@ -36,9 +36,12 @@ from image_cache.engine.stats.history import (
 )
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.index import FileIndex
+from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.imaging.variants import cover_variants
+from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
+from image_cache.units import MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class ReadonlyVault:
     stream_disk: DiskTier
     clock: Callable[[], float]
     limits: Callable[[], CacheLimits]
+    file_limits: Callable[[], FileLimits]
+    waiting_renders: Callable[[], int] = lambda: 0  # of stream images; only the service knows
 
     @property
     def index(self) -> Index:
@@ -78,6 +83,10 @@ class ReadonlyVault:
         """The names of the sizes of a cover, smallest first."""
         known = self.settings
         return tuple(v.name for v in cover_variants(known.THUMBNAIL_SIZE, known.DETAIL_SIZE, known.IMAGE_QUALITY, known.RECIPE))
+
+    @property
+    def stream_budget_bytes(self) -> int:
+        return int(self.settings.STREAM_CACHE_SIZE_MB * MEGABYTE)
 
     def count_records(self) -> int:
         return AlbumTable(self.catalog).count()
@@ -93,6 +102,10 @@ class ReadonlyVault:
 
     def covers(self) -> CoverCounts:
         return CoverCounts(*self.registry.summary(self.cache.namespace))
+
+    def lookups_due(self) -> int:
+        """Return for how many records a cover is to be looked for elsewhere now."""
+        return ArtworkTable(self.catalog).count_due(self.clock())
 
     def stale_covers(self) -> int:
         return self.registry.count_stale(self.cache.namespace, self.clock())
@@ -171,5 +184,6 @@ def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time)
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
         clock=clock,
+        file_limits=FileRuntimeLimits(settings, catalog if settings.catalog_path.exists() else None),
         limits=lambda: in_force,  # read once: a catalogue that another process locks costs its timeout once
     )

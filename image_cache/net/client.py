@@ -5,7 +5,9 @@ may never fetch import `net/lazy_client.py`.
 """
 
 import io
+import logging
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -22,6 +24,8 @@ from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.transport import guarded_session
 from image_cache.net.url import ILLEGAL, Target
+
+logger = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 10  # all within one deadline; browsers follow 20
 CHUNK_BYTES = 256 * 1024  # at most; usually a chunk is what one read of the socket returns
@@ -193,7 +197,9 @@ class HttpClient:
     ) -> tuple[Target, requests.Response]:
         target = self._policy.check(url)
         for _ in range(redirects + 1):
+            began = time.monotonic()
             response = self._send(target, headers, deadline)
+            logger.debug("fetched url=%s status=%s headers_s=%.3f", target.url, response.status_code, time.monotonic() - began)
             if response.status_code not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless

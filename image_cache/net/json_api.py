@@ -1,12 +1,11 @@
 """Client of a JSON API: one host, no redirects, responses of bounded size, the errors of the HTTP client."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from image_cache.errors import OriginUnavailable
+from image_cache.net.json_values import parse_json
 from image_cache.net.lazy_client import LazyHttpClient
 
 MAX_BYTES = 8_000_000  # a hundred releases with all details are 400 KB
@@ -45,10 +44,4 @@ class JsonApiClient:
             deadline_s=self._deadline_s,
             redirects=0,
         ) as response:
-            body = b"".join(response.chunks())
-            try:
-                return ApiResponse(json.loads(body), response.headers)
-            except (ValueError, RecursionError) as error:
-                raise OriginUnavailable(
-                    url, "answered something that is not JSON", status=response.status, kind="broken"
-                ) from error
+            return ApiResponse(parse_json(b"".join(response.chunks()), url), response.headers)

@@ -58,6 +58,8 @@ class Target:
 
 def parse_url(url: str) -> Target:
     """Parse an http(s) URL. Raises `OriginDenied` with the reason for anything that two parsers could read differently."""
+    if not isinstance(url, str):
+        raise OriginDenied(repr(url)[:200], "an address has to be text")
     if len(url) > MAX_URL_CHARS:
         raise OriginDenied(url[:200], f"the address is longer than {MAX_URL_CHARS} characters")
     try:

@@ -25,6 +25,23 @@ class RecordAppearance:
     flaw: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UnfetchedCover:
+    """A cover whose source has an address, but did not send it: `failure` is why, and `next_at` (Unix seconds) when it is tried again."""
+
+    album_id: int
+    failure: str
+    next_at: float
+    is_given_up: bool
+
+
+# An address that was tried in vain, or whose host is paused; by album id.
+_UNFETCHED = (
+    " FROM album_looks JOIN images USING (digest) LEFT JOIN lanes ON lanes.lane = images.lane AND paused_until > ?"
+    " WHERE fetched_at IS NULL AND (images.failures > 0 OR paused_until IS NOT NULL)"
+)
+
+
 class RecordAppearanceTable:
     """Thread-safe and process-safe; methods with a connection belong into the caller's `write()` block."""
 
@@ -125,6 +142,25 @@ class RecordAppearanceTable:
         """Return the albums with a flaw, by id."""
         sql = "SELECT album_id FROM album_looks WHERE flaw = ? ORDER BY album_id LIMIT ? OFFSET ?"
         return [row[0] for row in self.database.rows(sql, (flaw, count, first))]
+
+    def count_unfetched(self, now: float) -> int:
+        """Return how many records have an address of a cover that their source does not send."""
+        row = self.database.row(f"SELECT count(*){_UNFETCHED}", (now,))
+        return int(row[0]) if row else 0
+
+    def unfetched(self, now: float, first: int, count: int) -> list[UnfetchedCover]:
+        """Return records whose source does not send its cover, by id."""
+        rows = self.database.rows(
+            "SELECT album_id, coalesce(nullif(failure, ''), reason), max(retry_at, coalesce(paused_until, 0)), is_final"
+            f"{_UNFETCHED} ORDER BY album_id LIMIT ? OFFSET ?",
+            (now, count, first),
+        )
+        return [UnfetchedCover(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+    def count_fetched(self) -> int:
+        """Return how many records have a cover that was fetched."""
+        row = self.database.row("SELECT count(*) FROM album_looks JOIN images USING (digest) WHERE fetched_at IS NOT NULL")
+        return int(row[0]) if row else 0
 
     def counts(self) -> dict[str, int]:
         """Return how many records have each flaw, and how many groups look the same (`twins`)."""

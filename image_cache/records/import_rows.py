@@ -1,11 +1,12 @@
 """Import loop: rows in, batches of changes out, a report at the end."""
 
 import contextlib
-import itertools
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
@@ -15,7 +16,10 @@ from image_cache.models import ImportReport, ImportRow, RowLoss
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
-ROWS_A_WRITE = 200  # one fsync for this many, and others can write in between
+ROWS_A_WRITE = 4000  # at most: a transaction writes each page that it changed once, however many rows are on it
+WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock; threads of this one are let in at once
+TICK_S = 0.5  # of reading rows between two looks whether the import was cancelled
+ROWS_A_LOOK = 20  # after so many it is seen whether another thread waits to write
 MAX_REASONS = 1000
 NOTHING = ImportReport(0, 0, 0, 0, ())
 
@@ -44,40 +48,89 @@ def import_rows(
         copies = stack.enter_context(contextlib.closing(Database(Path(folder) / "copies.db", [_COPIES], synchronous="OFF")))
         source = iter(rows)
         # A batch must end where the one before the stop ended, or rows would be counted twice.
-        while batch := list(itertools.islice(source, _batch_size(resume.read - report.read))):
+        failed: Exception | None = None
+        while failed is None:
+            batch, failed = _next_rows(source, _batch_size(resume.read - report.read), partial(progress or _nothing, report.read))
+            if not batch:
+                break
             is_known = report.read < resume.read
-            good = [row for row in batch if isinstance(row, ImportRow)]
-            bad = [(row.line, row.reason) for row in batch if isinstance(row, ImportRejected)]
-            lossy = [row for row in good if row.losses]
-            lost = [RowLoss(row.line, row.artist, row.title, what) for row in lossy for what in row.losses]
-            report = replace(
-                report,
-                read=report.read + len(batch),
-                losses=report.losses + tuple(lost[: MAX_REASONS - len(report.losses)]),
-                lossy=report.lossy + len(lossy),
-                rejected=report.rejected + tuple(bad[: MAX_REASONS - len(report.rejected)]),
-            )
-            # Looking up and writing are one transaction: another import may run at the same time.
-            try:
-                with copies.write() as seen, contextlib.nullcontext() if dry_run or is_known else catalog.write() as conn:
-                    if is_known:
-                        for row in good:
-                            _identified(seen, row, is_dry=False)
-                    else:
-                        done = [(row, _apply(albums, conn, seen, row, now)) for row in good]
-                        report = _counted(report, Counter(what for _, what in done))
+            while batch:
+                done: list[tuple[ImportRow, str]] = []
+                # Looking up and writing are one transaction: another import may run at the same time.
+                try:
+                    with (
+                        copies.write() as seen,
+                        contextlib.nullcontext() if dry_run or is_known else catalog.write(is_bulk=True) as conn,
+                    ):
+                        count = 0
+                        for row in _turn(batch, catalog):
+                            count += 1
+                            if isinstance(row, ImportRow) and is_known:
+                                _identified(seen, row, is_dry=False)
+                            elif isinstance(row, ImportRow):
+                                done.append((row, _apply(albums, conn, seen, row, now)))
+                        report = _counted(_read(report, batch[:count]), Counter(what for _, what in done))
                         if save and conn is not None:
                             save(conn, report)
-            except OperationalError as error:
-                raise StorageError(
-                    str(catalog.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
-                ) from error
-            if each and not is_known:
-                for row, what in done:
-                    each(row, what)
-            if progress:
-                progress(report.read)
+                except OperationalError as error:
+                    raise StorageError(
+                        str(catalog.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
+                    ) from error
+                batch = batch[count:]
+                if each:
+                    for row, what in done:
+                        each(row, what)
+                if progress:
+                    progress(report.read)
+        if failed is not None:
+            raise failed
     return report
+
+
+def _next_rows(
+    source: Iterator[ImportRow | ImportRejected], most: int, tick: Callable[[], object]
+) -> tuple[list[ImportRow | ImportRejected], Exception | None]:
+    """Return the next rows, at most so many, and why there are no others, if reading failed. `tick` is called now and then."""
+    rows: list[ImportRow | ImportRejected] = []
+    tick_at = time.monotonic() + TICK_S
+    while len(rows) < most:
+        try:
+            rows.append(next(source))
+        except StopIteration:
+            break
+        except Exception as error:  # noqa: BLE001  raised again when what was read before it went in
+            return rows, error
+        if time.monotonic() > tick_at:
+            tick()
+            tick_at = time.monotonic() + TICK_S
+    return rows, None
+
+
+def _turn(batch: Sequence[ImportRow | ImportRejected], catalog: CatalogDatabase) -> Iterator[ImportRow | ImportRejected]:
+    """Yield rows of a batch until the time of a transaction is over, or another thread waits to write."""
+    end = time.monotonic() + WRITE_S
+    for count, row in enumerate(batch):
+        if count and count % ROWS_A_LOOK == 0 and (catalog.is_write_awaited() or time.monotonic() > end):
+            return
+        yield row
+
+
+def _read(report: ImportReport, rows: Sequence[ImportRow | ImportRejected]) -> ImportReport:
+    """Return the report with what reading these rows came to."""
+    bad = [(row.line, row.reason) for row in rows if isinstance(row, ImportRejected)]
+    lossy = [row for row in rows if isinstance(row, ImportRow) and row.losses]
+    lost = [RowLoss(row.line, row.artist, row.title, what) for row in lossy for what in row.losses]
+    return replace(
+        report,
+        read=report.read + len(rows),
+        losses=report.losses + tuple(lost[: MAX_REASONS - len(report.losses)]),
+        lossy=report.lossy + len(lossy),
+        rejected=report.rejected + tuple(bad[: MAX_REASONS - len(report.rejected)]),
+    )
+
+
+def _nothing(_read: int) -> None:
+    """Report no progress."""
 
 
 def _counted(report: ImportReport, counts: Counter[str]) -> ImportReport:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.covers import ImageCache
-from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Progress
+from image_cache.covers.progress import Progress
+from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
 from image_cache.records.library import Library
 from image_cache.records.shelf import Facets
 
@@ -48,10 +49,10 @@ class RecordPages:
         self._covers = covers
         self._enqueue_details = enqueue_details
 
-    def wall(self, query: AlbumQuery, number: int) -> WallPage:
-        """Return a page of the wall. Raises as `Library.wall`."""
+    def wall(self, query: AlbumQuery, number: int, *, also: str = "") -> WallPage:
+        """Return a page of the wall; `also` as for `ImageCache.for_page`. Raises as `Library.wall`."""
         found = self._library.wall(query, number)
-        covers = self._covers.for_page([album.picture for album in found.page.albums])
+        covers = self._covers.for_page([album.picture for album in found.page.albums], also=also)
         return WallPage(found.page, self._library.page_size, covers, found.facets, found.count, self._covers.progress())
 
     def nearby(self, text: str, count: int) -> tuple[list[Album], Covers]:

@@ -1,5 +1,6 @@
 """Reading side of the library: pages of the wall, their orders, search, neighbours, and what there is to filter by."""
 
+import logging
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
@@ -7,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import DatabaseError
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order
 from image_cache.records.table import SORTS, AlbumTable, Revisions
 from image_cache.text import sort_key
+
+logger = logging.getLogger(__name__)
 
 NEAR = 60  # places on each side in the order by colour that are compared for what is near
 COLOUR = "colour"  # the one order that the catalogue does not know
@@ -90,7 +94,8 @@ class Shelf:
 
     def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
         """Return the album with up to `each` others on both sides of it in artist order; empty if there is no such album."""
-        return self._shown(self._albums.albums(self._order("artist", self._albums.revisions()).around(album_id, each)))
+        ids = self._order("artist", self._albums.revisions()).around(album_id, each)
+        return self._shown(self._albums.albums(ids, tracks=False))
 
     def near_in_colour(self, album_id: int, count: int = 6) -> list[Album]:
         """Return albums whose covers have similar colours, the nearest first; none before the cover was analysed.
@@ -100,7 +105,12 @@ class Shelf:
         if self._appearances is None:
             return []
         around = self._order(COLOUR, self._albums.revisions()).around(album_id, NEAR)
-        return self._shown(self._albums.albums(self._appearances.nearest(album_id, around, count))) if around else []
+        try:
+            nearest = self._appearances.nearest(album_id, around, count) if around else []
+        except DatabaseError as error:  # the index is away, and the record is shown without them
+            logger.warning("no covers near in colour reason=%s", error)
+            nearest = []
+        return self._shown(self._albums.albums(nearest, tracks=False)) if nearest else []
 
     def nearby(self, text: str, count: int) -> list[Album]:
         """Return up to `count` albums around the place where an artist of this name would stand, in artist order."""
@@ -132,7 +142,9 @@ class Shelf:
         opened = range(bisect_left(found.starts, first), bisect_left(found.starts, first + len(shown)))
         return AlbumPage(
             query=query,
-            albums=tuple(self._shown(self._albums.albums(shown))),
+            albums=tuple(
+                self._shown(self._albums.albums(shown, tracks=bool(query.text)))
+            ),  # a search shows the tracks that match
             page=number,
             pages=pages,
             total=len(found.ids),

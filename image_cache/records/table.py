@@ -8,7 +8,8 @@ from functools import lru_cache
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
-from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
+from image_cache.records.text_search import NAMES, has_words, searched_names, storable, text_search
+from image_cache.text import respellings
 
 # Order of the wall, and the token whose change begins a new group. Ties always end in `id`, so that pages are deterministic.
 SORTS = {
@@ -21,6 +22,7 @@ SORTS = {
         "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
     ),
 }
+MAX_RESPELLED = 2000  # hits of a visitor that are compared one by one: 0.1 s
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
@@ -29,6 +31,10 @@ _COLUMNS = (
     " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
     " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at"
 )
+
+
+_FIELDS = list(Album.__dataclass_fields__)
+_LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats")], _FIELDS.index("tracks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +69,48 @@ class AlbumTable:
         parts: list[str] = []
         values: list[object] = []
         if query.text.strip():
-            statement, value = _text_search(query.text)
+            statement, value = text_search(query.text, with_notes=query.with_notes)
             parts.append(statement)
             values.extend(value)
         for kind, wanted in (("genre", query.genre), ("format", query.format)):
             if wanted:
                 parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
-                values.extend((kind, _storable(wanted)))
+                values.extend((kind, storable(wanted)))
         if query.source:
             parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
-            values.append(_storable(query.source))
+            values.append(storable(query.source))
         if query.decade is not None:
             decade = max(-1, min(query.decade, 9999))
             parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
             values.extend((decade, decade + 9))
         if not parts:
             return None
-        return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+        ids = [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+        return ids if query.with_notes or not query.text.strip() else self._without_notes(ids, query.text)
 
-    def albums(self, ids: Sequence[int]) -> list[Album]:
-        """Return the albums with these ids in this order; one that was removed is left out."""
+    def _without_notes(self, ids: list[int], text: str) -> list[int]:
+        """Leave out the records that were found by respelled words of their notes: the index has all respellings in one column.
+
+        Of those that were found by a respelled word, the first `MAX_RESPELLED` are compared with their names; the others are left out.
+        """
+        names, value = text_search(text, with_notes=False, columns=NAMES)
+        sure = {found[0] for found in self.db.stream(names, value)}
+        respelled = [album_id for album_id in ids if album_id not in sure][:MAX_RESPELLED]
+        for start in range(0, len(respelled), IDS_A_STATEMENT):
+            chunk = respelled[start : start + IDS_A_STATEMENT]
+            marks = ",".join("?" * len(chunk))
+            rows = self.db.rows(f"SELECT id, title, artist, label, tracks FROM albums WHERE id IN ({marks})", chunk)
+            sure.update(row["id"] for row in rows if has_words(" ".join(row[1:]), text))
+        return [album_id for album_id in ids if album_id in sure]
+
+    def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
+        """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""
+        columns = _COLUMNS if tracks else _COLUMNS.replace(" tracks,", " '[]' AS tracks,")
         found: dict[int, Album] = {}
         for start in range(0, len(ids), IDS_A_STATEMENT):
             chunk = ids[start : start + IDS_A_STATEMENT]
             marks = ",".join("?" * len(chunk))
-            for row in self.db.rows(f"SELECT {_COLUMNS} FROM albums WHERE id IN ({marks})", chunk):
+            for row in self.db.rows(f"SELECT {columns} FROM albums WHERE id IN ({marks})", chunk):
                 found[row["id"]] = album_from(row)
         return [found[i] for i in ids if i in found]
 
@@ -111,14 +134,18 @@ class AlbumTable:
 
     def by_instance(self, source: str, instance_id: str) -> Album | None:
         """Return the album of a copy, as its source knows it: `rating` is the source's."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ?"
+        # The condition of the partial index is repeated: SQLite cannot know it from a parameter, and would read the whole source.
+        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ? AND instance_id <> ''"
         row = self.db.row(sql, (source, instance_id))
         return album_from(row) if row else None
 
     def copies(self, source: str, release: str) -> list[Album]:
         """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
-        sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND (source_id = ? OR source_id BETWEEN ? AND ?)"
-        rows = self.db.rows(sql, (source, release, f"{release}-0", f"{release}-:"))
+        columns = album_columns(own=False)
+        one, numbered = (
+            f"SELECT {columns} FROM albums WHERE source = ? AND source_id {what}" for what in ("= ?", "BETWEEN ? AND ?")
+        )
+        rows = self.db.rows(f"{one} UNION ALL {numbered}", (source, release, source, f"{release}-0", f"{release}-:"))
         numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
         found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
         return sorted(found, key=lambda album: int(numbers[album.id]))
@@ -127,7 +154,7 @@ class AlbumTable:
         """Return up to `count` albums at or after a sort key, in artist order."""
         by = SORTS["artist"][0]
         sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
-        return [album_from(row) for row in self.db.rows(sql, (_storable(artist_sort), count))]
+        return [album_from(row) for row in self.db.rows(sql, (storable(artist_sort), count))]
 
     def all_albums(self) -> Iterator[Album]:
         """Yield every album, by id. Reads in chunks, so that a slow reader holds no transaction open."""
@@ -240,30 +267,6 @@ class AlbumTable:
         conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
 
 
-def _text_search(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the statement and values that find all words of a search, each as the beginning of a word.
-
-    Words are quoted, so nothing in them is full-text syntax; length and number are bounded, so no text is expensive.
-    """
-    text = _storable(text[:MAX_QUERY_CHARS])
-    words = [word for word in text.lower().split() if any(char.isalnum() for char in word)]
-    if not words:
-        # "!!!" and "+/-" are bands, but no tokens. Their sort keys are the characters themselves, and a range of an index.
-        first = sort_key(text)
-        last = first + "\U0010ffff"
-        sql = "SELECT id FROM albums WHERE artist_sort BETWEEN ? AND ? OR title_sort BETWEEN ? AND ?"
-        return sql, (first, last, first, last)
-    # "ab" is found wherever "abc" is: only the longest has to be looked up.
-    longest = [word for word in words if not any(other != word and other.startswith(word) for other in words)]
-    terms = " ".join(f'"{word}" *' for word in list(dict.fromkeys(longest))[:MAX_QUERY_WORDS])
-    return "SELECT rowid FROM words WHERE words MATCH ?", (terms,)
-
-
-def _storable(text: str) -> str:
-    # SQLite ends text at NUL in the full-text syntax, and cannot encode half of a surrogate pair; a quote would end ours.
-    return "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text)
-
-
 def album_columns(*, own: bool = True) -> str:
     """Return the columns of an album for a SELECT. Without `own`, `rating` is that of the source."""
     return _COLUMNS if own else _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
@@ -271,15 +274,12 @@ def album_columns(*, own: bool = True) -> str:
 
 def album_from(row: Row) -> Album:
     """Return the album of a row with `album_columns`."""
-    return Album(
-        **{
-            **dict(row),
-            "genres": _tuple(row["genres"]),
-            "styles": _tuple(row["styles"]),
-            "formats": _tuple(row["formats"]),
-            "tracks": () if row["tracks"] == "[]" else tuple(Track(*track) for track in json.loads(row["tracks"])),
-        }
-    )
+    values = list(row)  # in the order of `_COLUMNS`, the fields of Album. Fast, because a page makes many of them
+    for at in _LISTS:
+        values[at] = _tuple(values[at])
+    tracks = values[_TRACKS]
+    values[_TRACKS] = () if tracks == "[]" else tuple(Track(*track) for track in json.loads(tracks))
+    return Album(*values)
 
 
 @lru_cache(maxsize=1024)  # a collection has a few hundred different lists of genres, styles and formats
@@ -309,9 +309,7 @@ def _values(album: Album) -> dict[str, object]:
         "own_notes": album.own_notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings(
-            (album.title, album.artist, album.label, album.notes, album.own_notes, *(track.title for track in album.tracks))
-        ),
+        "folded": respellings((*searched_names(album), album.notes, album.own_notes)),
         "added_at": album.added_at,
         "plays": album.plays,
         "last_played_at": album.last_played_at,

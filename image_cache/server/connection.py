@@ -8,6 +8,7 @@ from gunicorn import http
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn
 
+from image_cache.net.url import client_network
 from image_cache.server.outgoing import Outgoing
 from image_cache.server.request_framing import RequestBuffer
 
@@ -24,6 +25,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.moved_bytes = 0  # when the deadline was set
         self.is_kept = False  # once the response is sent
         self.memory_bytes = self.file_bytes = 0  # as counted by the worker
+        self.address = client_network(str(self.client[0])) if self.client else ""
         self.data_ready = True  # gunicorn must not wait on the socket for data that was read already
 
     def init(self) -> None:
@@ -52,10 +54,10 @@ class Connection(TConn):  # type: ignore[misc]
         return found
 
 
-def receive(sock: socket.socket) -> bytes | None:
+def receive(sock: socket.socket, count: int) -> bytes | None:
     """Return the data received: None if there is none yet, empty if the connection is closed."""
     try:
-        return sock.recv(65536)
+        return sock.recv(count)
     except BlockingIOError:
         return None
     except OSError:

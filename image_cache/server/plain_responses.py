@@ -10,6 +10,14 @@ STATUSES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def refusal_of(error: Exception) -> str:
+    """Return the status for a request that gunicorn's parser refused; nothing if the error is ours."""
+    is_ours = isinstance(error, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName)
+    if is_ours or not isinstance(error, errors.ParseException):
+        return ""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), "400 Bad Request")
+
+
 def plain_response(status: str) -> bytes:
     """Return a complete response that contains only its status, with the headers of all our responses."""
     body = f"{status[4:]}\n".encode()

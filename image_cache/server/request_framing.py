@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from image_cache.config import MAX_BODY_BYTES  # the application rejects a larger one, without having read it
+from image_cache.net.url import client_network
 
 MAX_HEAD_BYTES = 32_768  # of request line and headers; of the trailers
 MAX_LINE_BYTES = 8_190  # of the request line
@@ -20,6 +21,7 @@ MAX_HEADERS = 60
 MAX_CHUNK_LINE_BYTES = 256
 IN_MEMORY_BYTES = MAX_BODY_BYTES  # of one body; a larger one is buffered in a file
 PIECE_BYTES = 65_536
+CHUNKED_PIECE_BYTES = 2_048
 
 BAD, TOO_LARGE = "400 Bad Request", "413 Content Too Large"
 
@@ -29,7 +31,11 @@ _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1
 _CONNECTION = re.compile(rb"(?<=\r\n)connection:[^\r\n]*\r\n", re.IGNORECASE)
 _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,20}(?: |\Z)")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
-_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})(?:" + _EXTENSION + rb")*\r\n")
+_NOT_IN_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te")  # RFC 9110, 6.5.1
 _ONCE = (b"host", b"content-length", b"content-type", b"transfer-encoding", b"expect")
 
 
@@ -48,13 +54,14 @@ class RequestBuffer:
         self.body_bytes = 0  # received so far, without framing
         self.head = b""  # once complete: as it is passed on, without its framing
         self._folder = folder
+        self._forwarded_for = b""  # what proxies say about the client, all lines of it
         self._wire = bytearray()  # not judged yet
         self._body: IO[bytes] | None = None
         self._length: int | None = None  # of the body, once known
         self._promised = 0  # by the chunks so far
         self._missing: int | None = None  # of the current chunk, with the line break after it; None before its first line
         self._is_chunked = False
-        self._is_in_trailers = False
+        self._is_in_trailers = self._has_trailers = False
         self._judged = 0  # bytes of the trailers in which there is no bare line break
 
     def feed(self, data: bytes) -> None:
@@ -77,6 +84,11 @@ class RequestBuffer:
     @property
     def has_large_body(self) -> bool:
         return max(self._length or 0, self._promised) > self.limit_bytes
+
+    @property
+    def receive_bytes(self) -> int:
+        """Return how much to receive at once: chunks may be so small that much of it would keep others waiting."""
+        return CHUNKED_PIECE_BYTES if self._is_chunked else PIECE_BYTES
 
     @property
     def memory_bytes(self) -> int:
@@ -108,6 +120,11 @@ class RequestBuffer:
         """Accept a larger body after all."""
         self.limit_bytes, self.is_limit_known = max(self.limit_bytes, limit_bytes), True
         self.feed(b"")
+
+    def client_name(self, address: str, proxies: int) -> str:
+        """Return who sends this request from `address`: behind that many proxies, the client that the first of them names."""
+        told = [part.strip() for part in self._forwarded_for.decode("latin-1").split(",")]
+        return client_network(told[-proxies]) if proxies and len(told) >= proxies and told[-proxies] else address
 
     def take_rest(self) -> bytes:
         """Return what was received after this request: the beginning of the next one."""
@@ -150,6 +167,8 @@ class RequestBuffer:
                 self.error = BAD
                 return
             found[name] = header[2].strip(b" \t")
+            if name == b"x-forwarded-for":
+                self._forwarded_for += b"," + found[name] if self._forwarded_for else found[name]
         if request_line is None:
             self.error = BAD
             return
@@ -187,42 +206,54 @@ class RequestBuffer:
         return ""
 
     def _follow_chunks(self) -> None:
-        wire, at, parts = self._wire, 0, []
-        while not self.error and self._length is None and not self.has_large_body:
-            if self._is_in_trailers:
-                at = self._end_trailers(at)
-                break
-            if self._missing is None:
+        """Take the chunks that are there. With chunks of one byte, each turn of the loop counts: it knows local names only."""
+        wire, at, parts, missing = self._wire, 0, [], self._missing
+        end = len(wire)
+        while not self._is_in_trailers:
+            if missing is None:
                 line = _CHUNK.match(wire, at, at + MAX_CHUNK_LINE_BYTES)
                 if line is None:
-                    is_over = wire.find(b"\n", at, at + MAX_CHUNK_LINE_BYTES) >= 0 or len(wire) - at >= MAX_CHUNK_LINE_BYTES
-                    if is_over or not re.match(rb"[0-9a-fA-F]{0,8}(?:[ \t;\r]|\Z)", wire[at : at + 10]):
-                        self.error = BAD
+                    self.error = self._judge_chunk_line(at)
                     break
                 at, size = line.end(), int(line[1], 16)
+                if size == 0:
+                    self._is_in_trailers = True
+                    break
                 self._promised += size
-                self._missing = size + 2
-                self._is_in_trailers = size == 0
+                missing = size + 2
                 # Long extensions would let a small body cost much.
                 if self.received_bytes > 8 * self._promised + 2 * MAX_HEAD_BYTES + PIECE_BYTES:
                     self.error = BAD
-                continue
-            take = min(len(wire) - at, self._missing - 2)
-            if take > 0:
-                parts.append(wire[at : at + take])
-                at += take
-                self._missing -= take
-            if self._missing > 2 or len(wire) - at < 2:
+                    break
+                if self._promised > self.limit_bytes:
+                    break
+            if at + missing > end:
+                take = min(end - at, missing - 2)
+                if take > 0:
+                    parts.append(wire[at : at + take])
+                    at += take
+                    missing -= take
                 break
-            if wire[at : at + 2] != b"\r\n":
+            parts.append(wire[at : at + missing - 2])
+            at += missing
+            missing = None
+            if wire[at - 2] != 13 or wire[at - 1] != 10:
                 self.error = BAD
                 break
-            at, self._missing = at + 2, None
+        self._missing = missing
+        if self._is_in_trailers and not self.error:
+            at = self._end_trailers(at)
         del wire[:at]
         if parts and not self.error:
             self._write(b"".join(parts))
-        if self._is_in_trailers and self._missing is None and not self.error:
+        if self._has_trailers and not self.error:
             self._length = self.body_bytes
+
+    def _judge_chunk_line(self, at: int) -> str:
+        """Judge a line that is no chunk line: it may only be incomplete."""
+        line = self._wire[at : at + MAX_CHUNK_LINE_BYTES]
+        is_over = b"\n" in line or len(line) == MAX_CHUNK_LINE_BYTES
+        return BAD if is_over or not re.match(rb"[0-9a-fA-F]{0,8}(?:[ \t;\r]|\Z)", line[:10]) else ""
 
     def _end_trailers(self, at: int) -> int:
         """Skip the trailers, which nobody asked for, once they are complete. Return where the request ends, or `at`."""
@@ -235,9 +266,10 @@ class RequestBuffer:
         elif _BARE.search(wire, max(at, at + self._judged - 3), end):
             self.error = BAD
         elif is_whole:
-            if not all(_HEADER.fullmatch(line) for line in bytes(wire[at:end]).split(b"\r\n")[:-1]):
+            trailers = [_HEADER.fullmatch(line) for line in bytes(wire[at:end]).split(b"\r\n")[:-1]]
+            if not all(trailer and trailer[1].lower() not in _NOT_IN_TRAILERS for trailer in trailers):
                 self.error = BAD
-            self._missing = None
+            self._has_trailers = True
             return end + 2
         self._judged = len(wire) - at
         return at

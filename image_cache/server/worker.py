@@ -9,19 +9,18 @@ import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
-
 from image_cache.server.connection import Connection, receive, send_now
-from image_cache.server.fast_path import FastPath
-from image_cache.server.plain_responses import STATUSES, plain_response
+from image_cache.server.fairness import FairThreads, ThreadJob, one_to_end
+from image_cache.server.keeping import RECEIVE_BYTES, KeepingWorker
+from image_cache.server.plain_responses import plain_response, refusal_of
+from image_cache.server.request_framing import PIECE_BYTES
 
-MAX_COLLECTED_BYTES = 16_000_000  # buffered in memory for all connections
+MAX_MEMORY_BYTES = 16_000_000  # of requests, buffered in memory for all connections
 MAX_FILE_BYTES = 1_000_000_000  # buffered in files
 COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTES in each such time
 MIN_BYTES = 15_000
@@ -29,7 +28,7 @@ LINGER_S = 2.0  # for the client to close its side
 SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy memory of ours
 
 
-class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+class BufferingWorker(KeepingWorker):
     """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -38,12 +37,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._collecting: dict[Connection, None] = {}
         self._sending: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
-        self._collected_bytes = self._file_bytes = 0
+        self._threads = FairThreads(self.cfg.threads)
+        self._memory_bytes = self._file_bytes = 0
+        self.proxies = 0  # that are in front, and whose X-Forwarded-For is believed
         self.buffer_dir: str | None = None  # for what does not belong in memory; not /tmp, which is memory on many machines
         self.body_limit: Callable[[dict[str, Any]], int] | None = None  # set when the application is loaded
         self._is_quitting = False
-        self._keepalive_s = float(self.cfg.keepalive)  # looking up a setting of gunicorn is slow
-        self.fast_path: FastPath | None = None  # set when the application is loaded
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """Stop without waiting for idle clients, on SIGINT and SIGQUIT.
@@ -63,22 +62,26 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
-            self._make_room()
+            self._make_room(self._close)
         self._collect(Connection(self.buffer_dir, self.cfg, sock, address, listener.getsockname()))
 
-    def on_client_socket_readable(self, conn: Connection, client: object) -> None:
-        """Read from a connection that was kept alive."""
-        data = receive(conn.sock)
-        self.keepalived_conns.remove(conn)
-        if data and (rest := self._try_fast_path(conn, data)) is not None:
-            if not rest:  # it stays registered
-                self._keep(conn)
-                return
-            self.poller.unregister(conn.sock)
-            self._send_rest(conn, rest)
-            return
-        self.poller.unregister(conn.sock)
-        self._collect(conn, data)
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give a whole request to a thread, once it is this client's turn."""
+        self._in_thread(conn, partial(self.handle, conn), self.finish_request)
+
+    def _in_thread(self, conn: Connection, work: Callable[[], Any], then: Callable[[Connection, Any], None]) -> None:
+        self._threads.add(ThreadJob(conn.request.client_name(conn.address, self.proxies), conn, work, then))
+        self._start_jobs()
+
+    def _start_jobs(self) -> None:
+        while (job := self._threads.next()) is not None:
+            future = self.tpool.submit(job.work)
+            future.add_done_callback(partial(self.method_queue.defer, self._end_job, job))
+
+    def _end_job(self, job: ThreadJob, future: Any) -> None:
+        self._threads.end(job)
+        job.then(job.conn, future)
+        self._start_jobs()
 
     def finish_request(self, conn: Connection, future: Any) -> None:
         """Called in the main loop when a thread is done with a request."""
@@ -91,17 +94,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._count(conn, 0, 0)
         self._send_on(conn)
 
-    def _send_on(self, conn: Connection, _: object = None) -> None:
+    def _send_on(self, conn: Connection) -> None:
         """Send what the client takes now; wait for it, or go on with its next request."""
         is_over = not conn.outgoing.flush()
         if not is_over and not conn.outgoing.is_empty:
             if conn not in self._sending:
                 self._start_waiting(conn, self._sending, conn.outgoing.taken_bytes)
-                self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_on, conn))
+                self._listen(conn, self._sending, self._send_on, selectors.EVENT_WRITE)
             return
         if conn in self._sending:
-            self.poller.unregister(conn.sock)
-            del self._sending[conn]
+            self._stop_sending(conn)
         if is_over:
             self._close(conn)
         elif not conn.is_kept:
@@ -110,13 +112,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._collect(conn, ahead)
         else:
             self._keep(conn)
-            self._listen(conn, self.on_client_socket_readable)
 
     def murder_pending(self) -> None:
         """Close connections whose time is over; called at least once a second. Once the worker stops, close all that are waiting."""
         now = time.monotonic()
         if self._is_quitting:
             self.murder_keepalived(force=True)
+            for queued in list(self._threads):
+                self._threads.remove(queued)
+                self._close(queued)
         while (conn := next(iter(self._collecting), None)) and (conn.deadline <= now or not self.alive):
             moved = conn.request.received_bytes - conn.moved_bytes
             if self.alive and conn.request.head and moved >= MIN_BYTES:
@@ -132,6 +136,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                 self._start_waiting(conn, self._sending, conn.outgoing.taken_bytes)
                 continue
             self._stop_sending(conn)
+            self._close(conn)
         while (conn := next(iter(self._lingering), None)) and conn.deadline <= now:
             self._end_linger(conn)
 
@@ -145,33 +150,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that did not reach the application, without quoting it, and with strict security headers."""
-        is_our_fault = isinstance(exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName)
-        if isinstance(exc, errors.ParseException) and not is_our_fault:
+        status = refusal_of(exc)
+        if status:
             self.log.debug("Invalid request from %s: %s", addr and addr[0], exc)
-            status = next((status for kind, status in STATUSES if isinstance(exc, kind)), "400 Bad Request")
         else:
             self.log.error("Error handling request %s", getattr(req, "path", ""), exc_info=exc)
-            status = "500 Internal Server Error"
-        send_now(client, plain_response(status))
+        send_now(client, plain_response(status or "500 Internal Server Error"))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         return keepalive  # the whole request was received: what the application did not read of it is in nobody's way
-
-    def _try_fast_path(self, conn: Connection, data: bytes) -> bytes | None:
-        """Respond to a plain request for a cover in memory. Return the unsent rest, None if there is no response."""
-        if self.fast_path is None or not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
-            return None
-        response = self.fast_path.respond(data)
-        if response is None:
-            return None
-        try:
-            sent = conn.sock.sendmsg(response)
-        except BlockingIOError:
-            sent = 0
-        except OSError:  # closed by the client, as the next read will show
-            return b""
-        conn.outgoing.sent_bytes += sent
-        return b"" if sent == len(response[0]) + len(response[1]) else b"".join(response)[sent:]
 
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
         """Send the rest as the client takes it."""
@@ -180,25 +167,20 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             conn.outgoing.sendall(rest)
         self._send_on(conn)
 
-    def _keep(self, conn: Connection) -> None:
-        conn.timeout = time.monotonic() + self._keepalive_s
-        self.keepalived_conns.append(conn)
-
-    def _collect(self, conn: Connection, ahead: bytes | None = b"") -> None:
+    def _collect(self, conn: Connection, ahead: bytes | None = None) -> None:
+        """Begin a request with what was received of it already."""
         conn.sock.setblocking(False)
-        data = ahead or receive(conn.sock)
+        data = receive(conn.sock, RECEIVE_BYTES) if ahead is None else ahead
         if data:
             if (rest := self._try_fast_path(conn, data)) is not None:
                 if rest:
                     self._send_rest(conn, rest)
                 else:
                     self._keep(conn)
-                    self._listen(conn, self.on_client_socket_readable)
                 return
             conn.request.feed(data)
-            if (
-                conn.request.is_complete and not conn.request.has_large_body
-            ):  # nearly every request arrives at once, and needs no poll
+            if conn.request.is_complete and not conn.request.has_large_body:  # as nearly every request: it needs no poll
+                self._count(conn, conn.request.memory_bytes, conn.request.file_bytes)
                 self.enqueue_req(conn)
                 return
         elif data is not None:
@@ -209,10 +191,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _wait_for_more(self, conn: Connection) -> None:
         self._start_waiting(conn, self._collecting, conn.request.received_bytes)
-        self._listen(conn, self._read)
+        self._listen(conn, self._collecting, self._read)
 
-    def _read(self, conn: Connection, _: object) -> None:
-        data = receive(conn.sock)
+    def _read(self, conn: Connection) -> None:
+        data = receive(conn.sock, conn.request.receive_bytes)
         if data:
             conn.request.feed(data)
             self._dispatch(conn)
@@ -223,21 +205,23 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _dispatch(self, conn: Connection) -> None:
         request = conn.request
         self._count(conn, request.memory_bytes, request.file_bytes)
-        if request.error or self._file_bytes > MAX_FILE_BYTES:
+        if request.error:
             self._stop_collecting(conn)
-            self._refuse(conn, request.error or "503 Service Unavailable")
+            self._refuse(conn, request.error)
         elif request.has_large_body and self.body_limit is not None and not request.is_limit_known:
             self._stop_collecting(conn)
-            future = self.tpool.submit(self._find_limit, conn)
-            future.add_done_callback(lambda done: self.method_queue.defer(self._limit_found, conn, done))
+            self._in_thread(conn, partial(self._find_limit, conn), self._limit_found)
         elif request.is_complete:
             self._stop_collecting(conn)
             self.enqueue_req(conn)
         elif request.expects_continue:
             request.expects_continue = False
             send_now(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
-        while self._collected_bytes > MAX_COLLECTED_BYTES:
-            self._make_room()
+        busy = partial(self._refuse, status="503 Service Unavailable")
+        while self._memory_bytes > MAX_MEMORY_BYTES and self._make_room(busy, lambda one: one.memory_bytes):
+            pass
+        while self._file_bytes > MAX_FILE_BYTES and self._make_room(busy, lambda one: one.file_bytes):
+            pass
 
     def _find_limit(self, conn: Connection) -> int:
         """Ask the application, which knows who may send how much, from the head alone. Runs in a thread."""
@@ -255,11 +239,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._dispatch(conn)
 
     def _refuse(self, conn: Connection, status: str) -> None:
+        conn.request.close()
+        self._count(conn, 0, 0)
         send_now(conn.sock, plain_response(status))
         self._linger(conn)
 
     def _count(self, conn: Connection, memory_bytes: int, file_bytes: int) -> None:
-        self._collected_bytes += memory_bytes - conn.memory_bytes
+        self._memory_bytes += memory_bytes - conn.memory_bytes
         self._file_bytes += file_bytes - conn.file_bytes
         conn.memory_bytes, conn.file_bytes = memory_bytes, file_bytes
 
@@ -272,27 +258,27 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _stop_collecting(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         del self._collecting[conn]
-        self._count(conn, 0, conn.file_bytes)
 
     def _stop_sending(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         del self._sending[conn]
-        self._close(conn)
 
-    def _make_room(self) -> None:
-        """Close the connection that has waited longest: one without a complete request, else an idle one."""
-        conn = next(iter(self._lingering), None)
-        if conn is not None:
-            self._end_linger(conn)
-        elif (conn := next(iter(self._collecting), None)) is not None:
-            self._stop_collecting(conn)
-            self._close(conn)
-        elif (conn := next(iter(self._sending), None)) is not None:
-            self._stop_sending(conn)
-        elif self.keepalived_conns:
-            conn = self.keepalived_conns.popleft()
-            self.poller.unregister(conn.sock)
-            self._close(conn)
+    def _make_room(self, end: Callable[[Connection], None], weight: Callable[[Connection], int] | None = None) -> bool:
+        """End one connection, of the address that has most of what is scarce. Return False if there is none."""
+        tables: dict[Callable[[Connection], None], Iterable[Connection]] = {
+            self._stop_lingering: self._lingering,
+            self._stop_collecting: self._collecting,
+            self._stop_sending: self._sending,
+            self._threads.remove: self._threads,
+            self.keepalived_conns.remove: self.keepalived_conns,
+        }
+        found = one_to_end(tables, weight)
+        if found is None:
+            return False
+        stop, conn = found
+        stop(conn)
+        end(conn)
+        return True
 
     def _linger(self, conn: Connection) -> None:
         """Close only our side first: closing both could destroy a response that is not delivered yet (RFC 9112, 9.6)."""
@@ -304,21 +290,35 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return
         conn.deadline = time.monotonic() + LINGER_S
         self._lingering[conn] = None
-        self._listen(conn, self._drain)
+        self._listen(conn, self._lingering, self._drain)
 
-    def _drain(self, conn: Connection, _: object) -> None:
-        if receive(conn.sock) == b"":
+    def _drain(self, conn: Connection) -> None:
+        if receive(conn.sock, PIECE_BYTES) == b"":
             self._end_linger(conn)
 
     def _end_linger(self, conn: Connection) -> None:
+        self._stop_lingering(conn)
+        self._close(conn)
+
+    def _stop_lingering(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         del self._lingering[conn]
-        self._close(conn)
 
     def _close(self, conn: Connection) -> None:
         self._count(conn, 0, 0)
         self.nr_conns -= 1
         conn.close()
 
-    def _listen(self, conn: Connection, then: Callable[[Connection, Any], None]) -> None:
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
+    def _listen(
+        self,
+        conn: Connection,
+        table: dict[Connection, None],
+        then: Callable[[Connection], None],
+        event: int = selectors.EVENT_READ,
+    ) -> None:
+        self.poller.register(conn.sock, event, partial(self._notice, conn, table, then))
+
+    def _notice(self, conn: Connection, table: dict[Connection, None], then: Callable[[Connection], None], _: object) -> None:
+        """Handle an event, unless another one of the same turn has ended what the connection was waiting for."""
+        if conn in table:
+            then(conn)

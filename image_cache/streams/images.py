@@ -54,6 +54,10 @@ class StreamImages:
         self._probe = threading.Lock()  # held while the storage is asked whether it answers
         self._offline_until = 0.0  # monotonic; unlocked, because a lost race costs one more attempt
 
+    def waiting_renders(self) -> int:
+        """Return how many variants are still to be rendered in this process."""
+        return self._renders.waiting()
+
     def body(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
         """Return a variant, rendered now if it is not cached; None if the image or its original is gone. Not for request threads.
 

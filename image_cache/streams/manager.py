@@ -88,7 +88,8 @@ class StreamImageManager:
         self.rows = StreamTable(catalog)
         self.cache = cache or StreamImageCache(cache_dir, settings=settings, clock=clock)
         variants = stream_variants(self.limits.quality, self.limits.recipe)
-        self.cache.prepare("\n".join(variant.spec for variant in variants))
+        self._recipe = "\n".join(variant.spec for variant in variants)
+        self.cache.prepare(self._recipe)
         self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
         self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, clock=clock)
         self.members = StreamMembers(MemberTable(catalog), clock=clock)
@@ -278,7 +279,7 @@ class StreamImageManager:
         May run in several processes. A disk or storage that refuses fails this run only.
         """
         try:
-            self.cache.repair()
+            self.cache.prepare(self._recipe)
             self.view_counts.flush()
             self.cache.engine.flush()
             self.images.sweep()

@@ -62,6 +62,11 @@ class RenderQueue:
                     self._waiters.release()
         return job
 
+    def waiting(self) -> int:
+        """Return how many variants wait or are being rendered."""
+        with self._lock:
+            return len(self._jobs)
+
     def close(self) -> None:
         self._pool.close(1.0)
 

@@ -45,14 +45,15 @@ MESSAGES = {
 class Access:
     """A declaration. None as a role means that the blueprint decides, or that there is no such method.
 
-    Below `login_below` a refusal is 401 and asks to log in, from there on it is 403 with `message`. With `login` a browser gets the
-    login form itself and is sent to that path afterwards; the form is no redirect, so that scripts see the status.
+    A refusal is 403 with `message` for those who are logged in: logging in again would change nothing. Anyone else gets 401, or 403
+    where `asks_login` is False. With `login` a browser gets the login form itself and is sent to that path afterwards; the form is no
+    redirect, so that scripts see the status.
     """
 
     read: Role | None = None
     change: Role | None = None
     login: str | Callable[[], str] | None = None
-    login_below: Role = Role.OWNER
+    asks_login: bool = True
     message: str = ""
 
     def role(self, method: str) -> Role | None:
@@ -64,13 +65,13 @@ def declare_access(
     read: Role | None = None,
     change: Role | None = None,
     login: str | Callable[[], str] | None = None,
-    login_below: Role = Role.OWNER,
+    asks_login: bool = True,
     message: str = "",
 ) -> Callable[[Target], Target]:
     """Declare the access to a view, as its decorator, or to all views of a blueprint."""
 
     def declare(target: Target) -> Target:
-        setattr(target, _DECLARED, Access(read, change, login, login_below, message))
+        setattr(target, _DECLARED, Access(read, change, login, asks_login, message))
         return target
 
     return declare
@@ -111,7 +112,7 @@ def _check_access() -> AnyResponse | None:
     role, declared = declared_access(current_app, request.endpoint, request.method)
     if _has(role):
         return None
-    if _has(declared.login_below):
+    if account() is not None or not declared.asks_login:
         raise Forbidden(declared.message or MESSAGES[role])
     if declared.login is None or not _wants_page():
         raise Unauthorized(LOG_IN_FIRST)

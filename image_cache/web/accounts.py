@@ -55,14 +55,14 @@ def claim() -> Response | Refusal:
 
 
 @accounts.get("/account")
-@declare_access(read=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
+@declare_access(read=Role.ACCOUNT, login="/account")
 def account_page() -> str:
     """Show who is logged in, with the form that changes the password."""
     return render_template("accounts/account.html", done=request.args.get("done", ""))
 
 
 @accounts.post("/account/password")
-@declare_access(change=Role.ACCOUNT, login="/account", login_below=Role.ACCOUNT)
+@declare_access(change=Role.ACCOUNT, login="/account")
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
     """Change one's own password. All other sessions of the account end."""

@@ -90,7 +90,7 @@ def build_app(services: Services) -> Flask:
     warm = WarmCovers(app.wsgi_app, services.covers)
     probe = BodyLimitProbe(app, warm)
     app.wsgi_app = probe  # type: ignore[method-assign]
-    app.extensions[WARM], app.extensions[BODY_LIMIT] = warm.look, probe.ask
+    app.extensions[WARM], app.extensions[BODY_LIMIT] = warm, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

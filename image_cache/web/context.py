@@ -14,7 +14,7 @@ from image_cache.web.forwarded import url_prefix
 
 EXTENSION = "vinylvault"
 BODY_LIMIT = "vinylvault.body_limit"  # how much the body of a request may have, for the main loop of the server
-WARM = "vinylvault.warm"  # the lookup that serves warm covers in the main loop of the server
+WARM = "vinylvault.warm"  # what has the warm covers, for the main loop of the server
 STATIC_DIR, TEMPLATE_DIR = resource("static"), resource("templates")
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"

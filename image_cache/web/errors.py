@@ -91,6 +91,14 @@ def status_of(error: Exception) -> int:
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
+def sentence_of(error: Exception) -> str:
+    """Return what an error says to people, as a sentence."""
+    if isinstance(error, DecoderFailed):
+        advice = "Try again in a moment." if error.retryable else "Save it smaller or in another format, then try again."
+        return f"This image cannot be decoded: {error.reason}. {advice}"
+    return str(error)
+
+
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
@@ -121,7 +129,9 @@ def _known_error(error: Exception) -> Response:
         logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
         return _response(503, "The disk or the database does not answer. Nothing was lost.", reference)
     # The path of a storage error is for the log, not for a visitor.
-    response = _response(status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else str(error))
+    response = _response(
+        status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else sentence_of(error)
+    )
     if status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response

@@ -25,10 +25,15 @@ _PRICE = re.compile(
 
 def for_viewer(album: Album) -> Album:
     """Return the record as this viewer may see it."""
-    if _sees_everything() or services().settings.PUBLIC_NOTES:
+    if may_read_notes():
         return album
     notes = "\n".join(line for line in album.notes.splitlines() if not _PRICE.search(line))
     return dataclasses.replace(album, own_notes="", notes=notes)
+
+
+def may_read_notes() -> bool:
+    """Return True if this viewer may read all notes, and find records by their words."""
+    return _sees_everything() or services().settings.PUBLIC_NOTES
 
 
 def source_for_viewer(url: str | None) -> str:

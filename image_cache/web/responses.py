@@ -11,6 +11,7 @@ from image_cache.web.context import account, services
 from image_cache.web.security import IMAGE_POLICY
 
 FOREVER = "public, max-age=31536000, immutable"
+PAGE_CACHING = "private, no-cache"
 MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
 FRONT_HEADER = "X-Front"  # nginx in front sets it; without it we send the bytes ourselves
 RETRY_AFTER_S = 2  # how soon a client should retry after a placeholder
@@ -56,7 +57,7 @@ def entry_response(key: Key, body: bytes) -> Response:
 def page_response(html: str) -> Response:
     """Answer with a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
     answer = Response(html)
-    answer.headers["Cache-Control"] = "no-store" if account() else "private, no-cache"
+    answer.headers["Cache-Control"] = "no-store" if account() else PAGE_CACHING
     return answer
 
 
@@ -70,6 +71,12 @@ def placeholder_response(folder: Path, *, is_given_up: bool) -> Response:
     if not is_given_up:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
+
+
+def stand_in_response(body: bytes) -> Response:
+    """Return a larger variant as the placeholder of one that is not made yet. Nobody may keep it: the address has other bytes."""
+    headers = {"Cache-Control": "no-store", "Retry-After": str(RETRY_AFTER_S)}
+    return ImageResponse(body, status=202, mimetype="image/webp", headers=headers)
 
 
 @cache

@@ -28,13 +28,17 @@ _PLAIN = Markup(
 
 def sleeve(cover: Cover, name: str) -> Markup:
     """Draw what is seen until the cover is loaded: its average colour with initials, or a die-cut inner sleeve if there is none."""
-    if cover.state in ("failed", "none"):
-        return die_cut(cover.average, name)
-    if cover.average is None or not is_hex(cover.average):
+    return die_cut(cover.average, name) if cover.state in ("failed", "none") else _plain(cover.average, name)
+
+
+@lru_cache(maxsize=1024)  # the records of a few pages
+def _plain(average: str | None, name: str) -> Markup:
+    if average is None or not is_hex(average):
         return _svg("", '<rect class="unknown" width="150" height="150"/>', _initials(name, None))
-    return _PLAIN.format(cover.average, _initials(name, cover.average))
+    return _PLAIN.format(average, _initials(name, average))
 
 
+@lru_cache(maxsize=1024)
 def die_cut(average: str | None = None, name: str = "") -> Markup:
     """Draw a plain inner sleeve: paper, and through its hole the label of the disc in the average colour."""
     label = Markup('<circle cx="75" cy="75" r="25" fill="{}"/>').format(average) if is_hex(average) else Markup("")

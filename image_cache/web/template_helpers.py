@@ -2,8 +2,10 @@
 
 import datetime
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, after_this_request, g, request
@@ -52,6 +54,7 @@ def register_helpers(app: Flask) -> None:
         mark=mark,
         token=token,
         record_count=record_count,
+        is_cache_away=is_cache_away,
         may_operate=may_operate,
         source_for_viewer=source_for_viewer,
     )
@@ -86,9 +89,19 @@ def get_placeholder_url(size_type: str = "thumbnails") -> str:
 
 def cover_srcset(cover: Cover, *, largest: int = 600, smallest: int = 150) -> str:
     """Return the `srcset` of a cover, from `smallest` to `largest` px; the smallest alone for a browser that saves data."""
+    return srcset_pattern(largest=largest, smallest=smallest).format(cover.digest)
+
+
+def srcset_pattern(*, largest: int = 600, smallest: int = 150) -> str:
+    """Return what `cover_srcset` returns, with `{0}` in place of the digest."""
     if request.headers.get("Save-Data", "").lower() == "on":
         largest = smallest
-    return ", ".join(f"/cache/{name}/{cover.digest}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
+    return _srcset(smallest, largest)
+
+
+@lru_cache(maxsize=16)
+def _srcset(smallest: int, largest: int) -> str:
+    return ", ".join(f"/cache/{name}/{{0}}.webp {width}w" for name, width in WIDTHS if smallest <= width <= largest)
 
 
 @pass_context
@@ -104,6 +117,11 @@ def record_count() -> int:
         return services().library.count()
     except (CacheError, DatabaseError):
         return 0
+
+
+def is_cache_away() -> bool:
+    """Return True if the folder of the covers cannot be used, so that every cover is a placeholder."""
+    return not os.access(services().settings.covers_dir, os.R_OK | os.W_OK | os.X_OK)
 
 
 def viewer() -> dict[str, Account | bool | None]:

@@ -56,7 +56,10 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Arc
             {"artist": "Small", "title": "Stamp", "cover_url": origin.put("/small.jpg", sleeve(3, 180, 180))},
             {"artist": "Wide", "title": "Banner", "cover_url": origin.put("/wide.jpg", sleeve(4, 700, 420))},
             {"artist": "Twin", "title": "Again", "cover_url": origin.put("/twin.jpg", _scanned(sleeve(5)))},
-            {"artist": "Blank", "title": "Nothing", "cover_url": origin.put("/blank.jpg", _plain())},
+            *(
+                {"artist": f"Blank {title}", "title": title, "cover_url": origin.put("/blank.jpg", _plain())}
+                for title in ("Nothing", "Void", "Hollow")
+            ),
             {"artist": "The Lanterns", "title": "Blue Hour", "cover_url": ""},
             {"artist": "The Lanterns", "title": "Grey Hour", "cover_url": ""},
             {"artist": "Nobody", "title": "Unheard", "cover_url": ""},
@@ -139,6 +142,21 @@ def test_one_is_chosen_and_one_is_uploaded_without_scripts(open_page: Open, shel
     page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.txt"))
     page.get_by_role("button", name="Use it").click()
     page.locator(".wrong").wait_for()
+
+
+def test_a_rejected_sleeve_is_said_to_be_right_and_that_is_undone(open_page: Open, shelf: tuple[Vault, Archive]) -> None:
+    vault, _ = shelf
+    wait_until(lambda: b"It is right, show it" in vault.get("/covers/audit").body, timeout_s=120)
+    page = open_page(f"{vault.url}/covers/audit?kind=dummy", scripts=False)
+    with page.expect_navigation():
+        page.locator(".flaws-dummy li", has_text="Void").get_by_role("button", name="It is right, show it").click()
+    assert page.locator(".flaws-dummy li", has_text="Void").count() == 0
+    page.goto(f"{vault.url}/search?q=Void")
+    page.locator("a", has_text="Void").first.click()
+    page.get_by_role("link", name="Cover", exact=True).click()
+    page.get_by_text("Chosen by you, from the source").wait_for()
+    page.get_by_role("button", name="Undo my choice").click()
+    page.get_by_role("button", name="It is right, show it").wait_for()
 
 
 def test_the_audit_shows_each_flaw_and_leads_to_the_bench(open_page: Open, shelf: tuple[Vault, Archive]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Route
 
 from tests.browser.conftest import IS_SETTLED
 from tests.support.pictures import encoded, noise, quartered
@@ -321,6 +322,26 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
     page.unroute("**/api/streams/*/images")
     page.get_by_role("button", name="Try again").click()
     page.get_by_text("1 of 1 stored").wait_for()
+
+
+def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(as_owner: Open, photos: list[Path]) -> None:
+    """A person had to send it again by hand; with the reason in the response there was not even a button."""
+    page = as_owner("/streams")
+    make_stream(page, "Busy")
+    busy = {"name": "a.jpg", "ok": False, "kind": "busy", "reason": "VinylVault is busy with other images.", "status": 503}
+    answers = [{"results": [busy], "stored": 0, "refused": 1}, {"error": "Not now", "status": 503}]
+
+    def answer(route: Route) -> None:
+        if answers:
+            route.fulfill(status=503, json=answers.pop(0), headers={"Retry-After": "1"})
+        else:
+            route.continue_()
+
+    page.route("**/api/streams/*/images", answer)
+    page.set_input_files(".file-input:not(.camera)", photos[:1])
+    page.get_by_text("Tried again in a moment").wait_for()
+    page.get_by_text("1 of 1 stored").wait_for()
+    assert answers == []
 
 
 def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: Open, photos: list[Path]) -> None:

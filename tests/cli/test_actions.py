@@ -17,9 +17,11 @@ from pathlib import Path
 import click
 import pytest
 
+from image_cache.cli import params
 from image_cache.cli.cache_monitor import ACTIONS, RENAMED
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.main import vinylvault
+from image_cache.maintenance import cache_figures
 from tests.maintenance.health.test_health import picture_of
 from tests.support.inside import Inside
 from tests.support.operator import Said, command, environment, operate
@@ -159,6 +161,8 @@ def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None
         (["--action", "cleanup", "--cleanup-days", "many"], "--cleanup-days"),
         (["--action", "cleanup", "--cleanup-days", "-1"], "outside 0 to"),
         (["--action", "cleanup", "--cleanup-days", "nan"], "outside 0 to"),
+        *((["--action", "monitor", "--monitor-interval", text], "outside 0.2 to 86400") for text in ("0", "-1", "nan", "0.1")),
+        (["--action", "clear", "--cache", "pictures"], "'pictures' is not one of 'covers', 'streams', 'files', 'all'"),
         (["--action", "explain"], "explain needs an address"),
         (["--action", "probe"], "probe needs an address"),
         (["--action", "status", "--database", "/etc/hostname"], "neither a catalog.db nor a folder"),
@@ -238,7 +242,9 @@ def test_clear_asks_on_a_terminal_and_not_a_script(
     refused = on_a_terminal(env, "clear")
     assert refused.status == 2
     assert "This removes 2 pictures" in refused.out
-    assert operate(env, "clear").out.startswith("2 pictures removed")
+    told = operate(env, "clear").out.splitlines()
+    assert told[0].startswith("This removes 2 pictures, 0 MB; each is fetched again")
+    assert told[-1].startswith("2 pictures removed")
 
 
 @pytest.mark.server
@@ -443,6 +449,27 @@ def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_mach
     assert "stop the service first" in busy.err
 
 
+def test_names_that_are_not_utf8_are_taken_by_backup_and_restore_and_shown_with_their_bytes(tmp_path: Path) -> None:
+    """As on a disk of an older system; the terminal takes nothing but UTF-8."""
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    archive, folder = (Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.tar", b"/d\xe9"))
+    with Inside(tmp_path / "vault") as inside:
+        inside.album()
+    env, other = environment(tmp_path / "vault") | strict, environment(folder) | strict
+    made = command(env, "--action", "backup", "--file", str(archive))
+    assert (made.status, made.err) == (0, "")
+    assert f"written to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
+    again = command(env, "--action", "backup", "--file", str(archive))
+    assert again.err.startswith(f"{tmp_path}/caf\\xe9.tar: there is a file of this name already.")
+    facts = command(env, "--action", "backup", "--file", f"{folder}/", "--json")
+    assert Path(facts.json()["path"]).parent == folder
+    back = command(other, "--action", "restore", "--file", str(archive))
+    assert (back.status, back.err) == (0, "")
+    assert "1 record" in back.out
+    shown = command(other, "--action", "health")
+    assert "Catalogue\t1 record." in shown.out
+
+
 @pytest.mark.parametrize("body", [b"", b"no archive" * 900, None])
 def test_an_archive_that_is_not_ours_is_refused_in_one_sentence_and_nothing_is_made(tmp_path: Path, body: bytes | None) -> None:
     file = tmp_path / "a.tar"
@@ -461,3 +488,114 @@ def test_the_report_says_how_big_the_cache_should_be_and_what_was_written(served
     assert "How big should the cache be?" in said.out
     assert re.search(r"Written today: .* of a budget of 1\.0 GB\.", said.out)
     assert " written" in operate(vault.env, "status").out.splitlines()[0]
+
+
+# The three caches
+
+
+@pytest.fixture
+def filled(tmp_path: Path, origin: Origin) -> dict[str, str]:
+    """A vault that holds a cover, a stream image and a file, and the failed fetch of another one; its service has ended."""
+    with Inside(tmp_path / "vault", trusted=(origin.base,)) as inside:
+        inside.cover(origin)
+        inside.services.streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg")
+        files = inside.services.files
+        files.enqueue(origin.put("/a.bin", b"x" * 3_000_000))
+        files.enqueue(f"{origin.base}/mistyped.bin")
+        wait_until(lambda: files.stats()["entries_count"] == 1 and [f.state for f in files.cache.index.fetches()] == ["failed"])
+    return environment(tmp_path / "vault", VINYL_VAULT_TRUSTED_ORIGINS=origin.base, VINYL_VAULT_FREE_SPACE_FLOOR_MB="0")
+
+
+def test_the_names_of_the_caches_are_one_list() -> None:
+    assert params.CACHES == cache_figures.CACHES
+
+
+def test_status_report_and_monitor_know_covers_streams_and_files(filled: dict[str, str]) -> None:
+    """They said "0 MB, no hits" beside a hundred megabytes of files."""
+    said = operate(filled, "status")
+    assert said.out.splitlines()[0].endswith("  streams 0 MB  files 3 MB")
+    assert "Streams: 2 stream images, 0 MB of 256 MB" in said.out
+    assert re.search(r"^Files: 1 file, 3 MB of [\d.]+ GB; 0 % of 2 requests; 1 given up$", said.out, re.MULTILINE)
+    caches = operate(filled, "status", "--json").json()["figures"]["caches"]
+    assert [(name, cache["entries"]) for name, cache in caches.items()] == [("covers", 2), ("streams", 2), ("files", 1)]
+    assert caches["files"]["size_bytes"] == 3_000_000
+    assert caches["files"]["given_up"] == 1
+    rows = [
+        line.split("\t") for line in operate(filled, "report").out.splitlines() if line.startswith(("covers", "streams", "files"))
+    ]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [("covers", "2", "0"), ("streams", "2", "0"), ("files", "1", "1")]
+
+
+def test_clear_says_before_what_goes_and_what_stays(filled: dict[str, str]) -> None:
+    first = operate(filled, "clear").out.splitlines()
+    assert first[:2] == [
+        "This removes 2 pictures, 0 MB; each is fetched again when somebody looks at it.",
+        "What stays: 2 stream images, 0 MB; 1 file, 3 MB. With --cache all these are removed too.",
+    ]
+    assert first[2:] == ["2 pictures removed (all there were), 0 MB freed; 0 left, 0 MB."]
+    told = operate(filled, "clear", "--cache", "all", "--json").json()
+    assert {name: cache["removed"] for name, cache in told["caches"].items()} == {"covers": 0, "streams": 2, "files": 1}
+    assert (told["removed"], told["left"], told["caches"]["files"]["freed_bytes"]) == (3, 0, 3_000_000)
+    folder = Path(filled["VINYL_VAULT_DATA_DIR"])
+    assert not [*folder.glob("cache/streams/stream_*/*/*.webp"), *folder.glob("cache/files/*/*.bin")]
+    assert len(list(folder.glob("state/stream_images/*/*"))) == 1, "the original stays"
+
+
+def test_cleanup_knows_streams_and_files(filled: dict[str, str]) -> None:
+    later = time.time() + 31 * 86400
+    assert operate(filled, "cleanup", "--cache", "all", "--json").json()["removed"] == 0
+    said = operate(filled, "cleanup", "--cache", "all", clock=lambda: later).out.splitlines()
+    assert said[0].startswith("2 pictures removed (not looked at for 30 days)")
+    assert said[1].startswith("2 stream images removed (not looked at for 30 days)")
+    assert said[2].startswith("1 file removed (past their TTL), 3 MB freed; 0 left")
+
+
+def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: Origin) -> None:
+    url = f"{origin.base}/a.bin"
+    said = operate(filled, "explain", url)
+    assert said.status == 0, said.out
+    assert said.out.splitlines()[-1] == "It is here and fresh."
+    (digest,) = re.findall(r"Key: files/([0-9a-f]{32})", said.out)
+    for name in (digest, f"http://localhost:5000/files/{digest}", f"/files/{digest}/download"):
+        assert operate(filled, "explain", name).out == said.out
+    (path,) = re.findall(r"^Bytes: here, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
+    tried = operate(filled, "probe", "--url", url)
+    assert tried.status == 0, tried.out
+    assert "Answer: status 200, 3,000,000 bytes" in tried.out
+    assert "After a cut: starts again at the first byte" in tried.out
+    assert tried.out.splitlines()[-1] == "The file can be fetched."
+    Path(path).write_bytes(b"torn")
+    torn = operate(filled, "explain", url)
+    assert torn.status == 1
+    assert f"Bytes: damaged, 4 bytes: {path}" in torn.out
+    lost = operate(filled, "explain", f"{origin.base}/mistyped.bin")
+    assert lost.status == 1
+    assert "Its fetch was given up: " in lost.out
+    assert operate(filled, "probe", f"{origin.base}/mistyped.bin").status == 2
+    origin.put("/mistyped.bin", b"x", status=206, headers={"Content-Range": "bytes 0-0/7000", "ETag": '"v1"'})
+    ranged = operate(filled, "probe", f"{origin.base}/mistyped.bin")
+    assert "Answer: status 206, 7,000 bytes" in ranged.out
+    assert "After a cut: resumed where it was cut" in ranged.out
+    unknown = operate(filled, "probe", origin.put("/new.bin", b"y" * 500))
+    assert unknown.status == 2
+    assert "As a file: it can be fetched on /files; status 200, 500 bytes" in unknown.out
+
+
+def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, str]) -> None:
+    (original,) = Path(filled["VINYL_VAULT_DATA_DIR"]).glob("state/stream_images/*/*_original.jpg")
+    address = f"http://localhost:5000/streams/living-room/images/{original.name.partition('_')[0]}/detail"
+    said = operate(filled, "explain", address)
+    assert said.status == 0, said.out
+    assert f"Original: here, {original.stat().st_size:,} bytes: {original}" in said.out
+    assert re.search(r"^stream_detail: here, [\d,]+ bytes: /", said.out, re.MULTILINE)
+    tried = operate(filled, "probe", "--url", address)
+    assert (tried.status, tried.out.splitlines()[-1]) == (0, "The original can be read.")
+    assert "Picture: JPEG, 900 x 700 px" in tried.out
+    original.unlink()
+    gone = operate(filled, "explain", address)
+    assert (gone.status, gone.out.splitlines()[-1]) == (
+        1,
+        "Its original is gone, and a missing size cannot be rendered: restore a backup.",
+    )
+    assert operate(filled, "probe", "--url", address).status == 2
+    assert operate(filled, "explain", "/streams/living-room/images/nobody/detail").status == 2

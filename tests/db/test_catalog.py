@@ -4,13 +4,15 @@ import json
 import multiprocessing
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, DatabaseError, IntegrityError
 from image_cache.models import Album, AlbumQuery, Track
@@ -232,4 +234,31 @@ def test_a_new_catalogue_opens_while_another_process_is_creating_it(tmp_path: Pa
     assert AlbumTable(catalog).revisions().of("artist") == 0
     release.join()
     holder.close()
+    catalog.close()
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_catalogue_that_is_lost_beside_its_wal_is_refused_and_comes_back_with_it(tmp_path: Path, is_empty: bool) -> None:
+    """A process was killed, so that its last changes are in the WAL; then the file was moved away or emptied by mistake."""
+    path = tmp_path / "catalog.db"
+    lost, wal = tmp_path / "lost", tmp_path / "catalog.db-wal"
+    program = f"""
+import os
+from image_cache.db.catalog import CatalogDatabase, SettingsTable
+from pathlib import Path
+SettingsTable(CatalogDatabase(Path({str(path)!r}))).set({{"said": "yes"}})
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert wal.stat().st_size
+    path.rename(lost)
+    if is_empty:
+        path.touch()
+    held = wal.read_bytes()
+    catalog = CatalogDatabase(path)
+    with pytest.raises(DatabaseError, match=r"is (empty|missing), but catalog\.db-wal holds data of it"):
+        SettingsTable(catalog).values("")
+    assert wal.read_bytes() == held
+    lost.replace(path)
+    assert SettingsTable(catalog).values("said") == {"said": "yes"}
     catalog.close()

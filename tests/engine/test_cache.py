@@ -1,6 +1,7 @@
 """Cache: the order of reads and writes, torn files, the budget, sweeps, failing disks."""
 
 import contextlib
+import itertools
 import os
 import random
 import subprocess
@@ -269,7 +270,7 @@ def test_the_budget_holds_and_the_least_recently_used_go(tmp_path: Path, clock: 
         cache.get(key(0))  # used all the time
         totals = cache.index.totals("covers")
         assert (totals.entries, totals.bytes) == counted(cache)
-        assert totals.bytes <= 20_000
+        assert totals.bytes < 0.9 * 20_000
         assert len(files(cache)) == totals.entries
     assert cache.get(key(0)) == webp(0, len(cache.get(key(0)) or b""))
     left = [name for name in range(1, 120) if cache.index.find(key(name))]
@@ -300,8 +301,43 @@ def test_two_threads_never_exceed_the_budget_by_more_than_they_store(tmp_path: P
 def test_a_lower_budget_evicts_at_once(cache: Cache) -> None:
     cache.put({key(n): webp(n) for n in range(10)})
     cache.set_budget(4500)
-    assert counted(cache) == (4, 4000)
-    assert len(files(cache)) == 4
+    assert counted(cache) == (3, 3000)
+    assert len(files(cache)) == 3
+
+
+def test_a_disk_tier_at_ninety_per_cent_evicts_a_fifth_once_and_then_not_for_a_while(tmp_path: Path, clock: FakeClock) -> None:
+    """It evicted only at 100%, and then one entry with every put."""
+    cache = open_cache(tmp_path, clock, budget_bytes=1_000_000)
+    evicted = []
+    for name in range(1300):
+        cache.put({key(name): webp(name, 1000)})
+        clock.advance(1)
+        evicted.append(cache.counts().get("evictions", 0))
+    steps = [(number, now - before) for number, (before, now) in enumerate(itertools.pairwise(evicted), 1) if now > before]
+    # With the entry number 899 it would be 900 KB: a fifth of 899, and down to 72% with what comes.
+    assert steps == [(899, 180), (1079, 180), (1259, 180)]
+    assert [name for name in range(1300) if cache.index.find(key(name))] == list(range(540, 1300))
+    assert len(files(cache)) == counted(cache)[0] == 760
+    cache.index.close()
+
+
+def test_large_entries_are_evicted_down_to_the_low_water_mark(tmp_path: Path, clock: FakeClock) -> None:
+    cache = open_cache(tmp_path, clock, budget_bytes=100_000)
+    for name in range(5):
+        cache.put({key(name): webp(name, 17_000)})
+        clock.advance(1)
+    cache.put({key(5): webp(5, 17_000)})  # 102 KB: one of five would do for the share
+    assert counted(cache) == (4, 68_000)
+    assert cache.index.find(key(2)) is not None
+    cache.index.close()
+
+
+def test_a_budget_below_the_high_water_mark_evicts_nothing(cache: Cache) -> None:
+    cache.put({key(n): webp(n) for n in range(10)})
+    assert cache.set_budget(11_200)
+    assert counted(cache) == (10, 10_000)
+    assert cache.set_budget(11_000)
+    assert counted(cache) == (7, 7000)
 
 
 def test_unused_entries_are_evicted_up_to_a_number(cache: Cache, clock: FakeClock) -> None:

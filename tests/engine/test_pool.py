@@ -108,7 +108,8 @@ def test_an_error_is_counted_and_logged_and_the_worker_goes_on(caplog: pytest.Lo
             pool.wake()
             assert jobs.done.acquire(timeout=30)
     assert pool.close()
-    assert pool.errors == 2
+    assert pool.errors == pool.recent_errors() == 2
+    assert pool.recent_errors(within_s=-1) == 0
     assert jobs.threads == {"worker-0"}
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["first", "second"]
 

@@ -78,7 +78,7 @@ def test_while_the_index_is_rebuilt_covers_are_shown_and_nothing_is_fetched_or_r
     covers.forget_memory()
     covers.cache.cache.index.database.drop_if_replaced()
     assert covers.cache.cache.is_adopting
-    assert covers.cache.get(digest, "thumbnails") is not None
+    assert covers.cache.get(digest, "thumbnails-2x") is not None
     assert covers.cache.request("0" * 64, "thumbnails").state == "waiting"
     covers.cache.register([origin.url("/b.jpg")])
     covers.cache.enqueue_missing([origin.url("/b.jpg")])
@@ -151,7 +151,7 @@ def test_one_process_sweeps_at_a_time(covers: Covers) -> None:
 
 
 def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog: pytest.LogCaptureFixture) -> None:
-    (covers.cache.cache.disk.root / "thumbnails").write_text("not a folder")
+    (covers.cache.cache.disk.root / "thumbnails-2x").write_text("not a folder")
     (covers.cache.cache.disk.root / "detail").mkdir()
     (covers.cache.cache.disk.root / "detail" / "aa").mkdir(mode=0)
     chores = housekeeping(covers)

@@ -581,7 +581,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     names = ("-addext", "subjectAltName=DNS:covers.example.test")
-    openssl(folder, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
+    authority = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 takes no other for an authority
+    openssl(folder, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", *authority)
     openssl(folder, "req", "-x509", *key, "-keyout", "self.key", "-out", "self.pem", "-subj", "/CN=covers.example.test", *names)
     openssl(
         folder, "req", "-x509", *key, "-keyout", "good.key", "-out", "good.pem", "-subj", "/CN=covers.example.test", *names,

@@ -2,13 +2,18 @@
 
 import re
 import socket
+import sys
 import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from image_cache.server.fast_path import FastPath
+from image_cache.engine.key import Key
+from image_cache.server.fast_path import MAX_PREPARED, FastPath, Stored
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 
@@ -17,15 +22,35 @@ PATH = f"/cache/thumbnails/{DIGEST}.webp"
 DATE = re.compile(rb"Date: [^\r]+\r\n")
 
 
-def look(path: str, if_none_match: str | None) -> tuple[str, list[tuple[str, str]], bytes] | None:
-    if path != PATH:
-        return None
-    return ("304 NOT MODIFIED", [("ETag", '"x"')], b"") if if_none_match == '"x"' else ("200 OK", [("ETag", '"x"')], b"body")
+HEADERS = [("Content-Length", "4"), ("ETag", '"x"')]
+
+
+class OneCover:
+    """A source with one response, which can be dropped."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.key = Key("covers", "thumbnails", DIGEST)
+        self.body: bytes | None = b"body"
+        self.found = 0
+        self.uses: Counter[Key] = Counter()
+
+    def find(self, path: str) -> Stored | None:
+        self.found += 1
+        return Stored(self.key, '"x"', HEADERS, HEADERS[1:], self.body) if path == PATH and self.body is not None else None
+
+    def record_uses(self, uses: Mapping[Key, int]) -> None:
+        self.uses.update(uses)
 
 
 @pytest.fixture
-def quick() -> FastPath:
-    return FastPath(look, "gunicorn")
+def source() -> OneCover:
+    return OneCover()
+
+
+@pytest.fixture
+def quick(source: OneCover) -> FastPath:
+    return FastPath(source, "gunicorn")
 
 
 def asked(*headers: str, path: str = PATH, line: str = "GET {} HTTP/1.1") -> bytes:
@@ -38,15 +63,14 @@ def test_a_plain_request_gets_a_response(quick: FastPath) -> None:
     )
     assert answer is not None
     assert answer[0].startswith(b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: ")
-    assert answer[0].endswith(b'ETag: "x"\r\n\r\n')
-    assert answer[1] == b"body"
+    assert answer[1:] == (b'Content-Length: 4\r\nETag: "x"\r\n\r\n', b"body")
 
 
 def test_a_matching_tag_gets_a_response_without_body(quick: FastPath) -> None:
     answer = quick.respond(asked('If-None-Match: "x"'))
     assert answer is not None
     assert answer[0].startswith(b"HTTP/1.1 304 NOT MODIFIED\r\n")
-    assert answer[1] == b""
+    assert answer[1:] == (b'ETag: "x"\r\n\r\n', b"")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +95,14 @@ def test_a_matching_tag_gets_a_response_without_body(quick: FastPath) -> None:
         asked("Range: bytes=0-1"),
         asked("Host: other"),
         asked('If-None-Match: "x"', 'If-None-Match: "y"'),
+        asked('If-None-Match: "x"', 'if-none-match: "x"'),
+        asked('If-None-Match: "x", "y"'),
+        asked('If-None-Match: "y"'),
+        asked('If-None-Match: "x"', " folded"),
+        asked('If-None-Match: "x"\r'),
+        asked() + b'If-None-Match: "x"\r\n',
+        asked() + b'If-None-Match: "x"\r\n\r\n',
+        asked().replace(b"Host: vault", b'If-None-Match: "x"'),
         asked("X: a\n b"),
         asked("X: a", " folded"),
         asked("X : a"),
@@ -85,7 +117,64 @@ def test_a_matching_tag_gets_a_response_without_body(quick: FastPath) -> None:
     ],
 )
 def test_everything_else_is_left_to_the_application(quick: FastPath, request_bytes: bytes) -> None:
-    assert quick.respond(request_bytes) is None
+    for _ in range(2):  # what is remembered of plain requests changes nothing
+        assert quick.respond(request_bytes) is None
+        assert quick.respond(asked('If-None-Match: "x"')) is not None
+        assert quick.respond(asked()) is not None
+
+
+def test_the_source_is_asked_once_and_told_of_all_uses(quick: FastPath, source: OneCover) -> None:
+    for number in range(3):
+        assert quick.respond(asked(f"Cookie: {number}")) is not None
+    assert quick.respond(asked('If-None-Match: "y"')) is None, "the application counts that one"
+    assert source.found == 1
+    assert not source.uses
+    quick.flush()
+    quick.flush()
+    assert source.uses == {source.key: 3}
+
+
+def test_a_dropped_response_is_not_sent_again(quick: FastPath, source: OneCover) -> None:
+    assert quick.respond(asked()) is not None
+    source.body, source.generation = None, 1
+    assert quick.respond(asked()) is None
+    assert source.uses == {source.key: 1}
+
+
+def test_a_dropped_response_takes_no_memory_although_nobody_asks(quick: FastPath, source: OneCover) -> None:
+    body = source.body = bytes(1000)
+    references = sys.getrefcount(body)
+    assert quick.respond(asked()) is not None
+    assert sys.getrefcount(body) == references + 1
+    source.body, source.generation = None, 1
+    quick.flush()
+    assert sys.getrefcount(body) < references
+
+
+def test_no_more_headers_and_responses_are_remembered_than_fit(source: OneCover) -> None:
+    class Covers(OneCover):
+        def find(self, path: str) -> Stored | None:
+            self.found += 1
+            return Stored(Key("covers", "thumbnails", path[18:82]), '"x"', HEADERS, HEADERS[1:], b"body")
+
+    covers = Covers()
+    quick = FastPath(covers, "gunicorn")
+    paths = [PATH.replace(DIGEST, f"{number:064x}") for number in range(MAX_PREPARED + 10)]
+    for number, path in enumerate(paths):
+        assert quick.respond(asked(f"Cookie: {number}" + "x" * 9 * (number % 2) * 100, path=path)) is not None
+    assert quick.respond(asked(path=paths[0])) is not None, "prepared again"
+    assert covers.found == len(paths) + 1
+    quick.flush()
+    assert sum(covers.uses.values()) == len(paths) + 1
+    assert covers.uses[Key("covers", "thumbnails", f"{0:064x}")] == 2
+
+
+def test_the_date_is_of_this_second(quick: FastPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    for now, date in ((0.9, b"00:00:00"), (1.0, b"00:00:01"), (86399.5, b"23:59:59"), (2.0, b"00:00:02")):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        answer = quick.respond(asked())
+        assert answer is not None
+        assert b"Date: Thu, 01 Jan 1970 " + date + b" GMT\r\n" in answer[0]
 
 
 @pytest.fixture

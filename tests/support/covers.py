@@ -19,7 +19,7 @@ class Covers:
     """`ImageCache` with real adapters. `run()` does what a worker would: it runs the jobs that are due."""
 
     def __init__(self, folder: Path, origin: Origin, clock: FakeClock, **settings: object) -> None:
-        known = replace(BASE, DATA_DIR=folder, TRUSTED_ORIGINS=(origin.base,), **settings)  # type: ignore[arg-type]
+        known = replace(BASE, **{"DATA_DIR": folder, "TRUSTED_ORIGINS": (origin.base,), **settings})  # type: ignore[arg-type]
         self.origin = origin
         self.clock = clock
         self.parts: CoverServices = open_covers(known, clock=clock)

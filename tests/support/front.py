@@ -74,6 +74,11 @@ class Front:
         self._process.terminate()
         self._process.wait(60)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def get(self, path: str, **headers: str) -> Reply:
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 

@@ -107,6 +107,10 @@ class Archive:
         """Let the next requests below a path be answered with a status."""
         self._control("refuse", {"status": status, "times": times, "path": path, "retry_after": retry_after})
 
+    def answer_with(self, body: str, times: int = 1, *, path: str = "/") -> None:
+        """Let the next requests below a path be answered with these bytes, status 200."""
+        self._control("refuse", {"status": 200, "times": times, "path": path, "retry_after": None, "body": body})
+
     def asked(self, path: str = "/") -> list[tuple[float, str, str]]:
         """Return (when, path with query, user agent) of every request below a path, in order."""
         return [(at, what, agent) for at, what, agent in self._control("asked", {}) if what.startswith(path)]
@@ -165,6 +169,9 @@ class Handler(BaseHTTPRequestHandler):
                 state.too_fast += is_fast
         if refusal:
             headers = {} if refusal["retry_after"] is None else {"Retry-After": str(refusal["retry_after"])}
+            if refusal.get("body") is not None:
+                self.send(refusal["status"], refusal["body"].encode(), "application/json", headers)
+                return
             self.answer(refusal["status"], {"error": "refused"}, headers)
         elif is_service and (not agent or agent.startswith("python")):
             self.answer(403, {"error": "no user agent"})

@@ -32,34 +32,34 @@ POST   /admin/cache/pause                            401 403 403 303 303
 POST   /admin/cache/preload                          401 403 403 303 303
 POST   /admin/cache/resume                           401 403 403 303 303
 GET    /album/<int:album_id>                         200 200 200 200 200
-GET    /album/<int:album_id>/cover                   401 401 200 200 200
-POST   /album/<int:album_id>/cover/<action>          401 401 404 404 404
-POST   /album/<int:album_id>/cover/upload            401 401 415 415 415
-POST   /album/<int:album_id>/notes                   401 401 303 303 303
-POST   /album/<int:album_id>/played                  401 401 303 303 303
-GET    /album/<int:album_id>/remove                  401 401 403 200 200
-POST   /album/<int:album_id>/remove                  401 401 403 303 303
-POST   /album/<int:album_id>/stars                   401 401 400 400 400
-POST   /album/<int:album_id>/unplayed                401 401 303 303 303
-POST   /api/cache/cleanup                            401 401 403 200 200
+GET    /album/<int:album_id>/cover                   401 403 200 200 200
+POST   /album/<int:album_id>/cover/<action>          401 403 404 404 404
+POST   /album/<int:album_id>/cover/upload            401 403 415 415 415
+POST   /album/<int:album_id>/notes                   401 403 303 303 303
+POST   /album/<int:album_id>/played                  401 403 303 303 303
+GET    /album/<int:album_id>/remove                  401 403 403 200 200
+POST   /album/<int:album_id>/remove                  401 403 403 303 303
+POST   /album/<int:album_id>/stars                   401 403 400 400 400
+POST   /album/<int:album_id>/unplayed                401 403 303 303 303
+POST   /api/cache/cleanup                            401 403 403 200 200
 POST   /api/cache/clear                              403 403 403 200 200
-POST   /api/cache/invalidate                         401 401 403 400 400
+POST   /api/cache/invalidate                         401 403 403 400 400
 GET    /api/cache/jobs/<name>                        404 404 404 404 404
 DELETE /api/cache/pages/<page>                       401 403 200 200 200
 GET    /api/cache/pages/<page>                       401 403 200 200 200
 POST   /api/cache/preload                            400 400 400 400 400
 POST   /api/cache/state                              200 200 200 200 200
 GET    /api/cache/stats                              200 200 200 200 200
-GET    /api/files                                    401 401 200 200 200
-POST   /api/files                                    401 401 403 400 400
-DELETE /api/files/<digest>                           401 401 403 404 404
-GET    /api/files/<digest>                           401 401 404 404 404
-POST   /api/files/<digest>/<action>                  401 401 403 404 404
-POST   /api/files/<digest>/ttl                       401 401 403 404 404
-POST   /api/files/bounds                             401 401 403 200 200
-POST   /api/files/clear                              401 401 403 200 200
-GET    /api/jobs                                     401 401 200 200 200
-GET    /api/jobs/<int:task_id>                       401 401 200 200 200
+GET    /api/files                                    401 403 200 200 200
+POST   /api/files                                    401 403 403 400 400
+DELETE /api/files/<digest>                           401 403 403 404 404
+GET    /api/files/<digest>                           401 403 404 404 404
+POST   /api/files/<digest>/<action>                  401 403 403 404 404
+POST   /api/files/<digest>/ttl                       401 403 403 404 404
+POST   /api/files/bounds                             401 403 403 200 200
+POST   /api/files/clear                              401 403 403 200 200
+GET    /api/jobs                                     401 403 200 200 200
+GET    /api/jobs/<int:task_id>                       401 403 200 200 200
 POST   /api/streams                                  401 403 400 400 401
 GET    /assets/<version>/<path:name>                 404 404 404 404 404
 GET    /cache/<variant>/<name>.jpg                   404 404 404 404 404
@@ -67,45 +67,45 @@ GET    /cache/<variant>/<name>.webp                  404 404 404 404 404
 GET    /cache/placeholders/placeholder_<kind>.webp   200 200 200 200 200
 GET    /claim                                        302 302 302 302 302
 POST   /claim                                        400 400 400 400 400
-GET    /covers/audit                                 401 401 200 200 200
-GET    /covers/missing                               401 401 200 200 200
-POST   /covers/missing                               401 401 303 303 303
-GET    /files                                        401 401 200 200 200
-POST   /files                                        401 401 403 400 400
-GET    /files/<digest>                               401 401 404 404 404
-POST   /files/<digest>/<action>                      401 401 403 404 404
-GET    /files/<digest>/download                      401 401 404 404 404
-GET    /files/<digest>/slice/<int:number>.webp       401 401 404 404 404
-POST   /files/bounds                                 401 401 403 303 303
-POST   /files/cleanup                                401 401 403 303 303
-GET    /files/clear                                  401 401 200 200 200
-POST   /files/clear                                  401 401 403 303 303
+GET    /covers/audit                                 401 403 200 200 200
+GET    /covers/missing                               401 403 200 200 200
+POST   /covers/missing                               401 403 303 303 303
+GET    /files                                        401 403 200 200 200
+POST   /files                                        401 403 403 400 400
+GET    /files/<digest>                               401 403 404 404 404
+POST   /files/<digest>/<action>                      401 403 403 404 404
+GET    /files/<digest>/download                      401 403 404 404 404
+GET    /files/<digest>/slice/<int:number>.webp       401 403 404 404 404
+POST   /files/bounds                                 401 403 403 303 303
+POST   /files/cleanup                                401 403 403 303 303
+GET    /files/clear                                  401 403 200 200 200
+POST   /files/clear                                  401 403 403 303 303
 GET    /health                                       200 200 200 200 200
-GET    /import                                       401 401 200 200 200
-GET    /import/demo                                  401 401 200 200 200
-POST   /import/demo                                  401 401 403 303 303
-POST   /import/demo/remove                           401 401 403 303 303
-GET    /import/discogs                               401 401 403 200 200
-GET    /import/discogs/<int:task_id>/report.csv      401 401 403 404 404
-GET    /import/discogs/forget                        401 401 403 200 200
-POST   /import/discogs/forget                        401 401 403 303 303
-GET    /import/discogs/gone                          401 401 403 200 200
-POST   /import/discogs/gone                          401 401 403 400 400
-POST   /import/discogs/sync                          401 401 403 303 303
-POST   /import/discogs/test                          401 401 403 303 303
-POST   /import/discogs/token                         401 401 403 400 400
-GET    /import/music                                 401 401 403 200 200
-POST   /import/music/folders                         401 401 403 400 400
-POST   /import/music/folders/remove                  401 401 403 404 404
-GET    /import/music/<int:task_id>/report.csv        401 401 403 404 404
-GET    /import/music/gone                            401 401 403 200 200
-POST   /import/music/gone                            401 401 403 400 400
-POST   /import/music/scan                            401 401 403 303 303
-GET    /import/records.<kind>                        401 401 404 404 404
-GET    /import/table                                 401 401 200 200 200
-POST   /import/table                                 401 401 403 400 400
-POST   /import/table/<int:task_id>/<action>          401 401 403 404 404
-GET    /import/table/<int:task_id>/report.csv        401 401 404 404 404
+GET    /import                                       401 403 200 200 200
+GET    /import/demo                                  401 403 200 200 200
+POST   /import/demo                                  401 403 403 303 303
+POST   /import/demo/remove                           401 403 403 303 303
+GET    /import/discogs                               401 403 403 200 200
+GET    /import/discogs/<int:task_id>/report.csv      401 403 403 404 404
+GET    /import/discogs/forget                        401 403 403 200 200
+POST   /import/discogs/forget                        401 403 403 303 303
+GET    /import/discogs/gone                          401 403 403 200 200
+POST   /import/discogs/gone                          401 403 403 400 400
+POST   /import/discogs/sync                          401 403 403 303 303
+POST   /import/discogs/test                          401 403 403 303 303
+POST   /import/discogs/token                         401 403 403 400 400
+GET    /import/music                                 401 403 403 200 200
+POST   /import/music/folders                         401 403 403 400 400
+POST   /import/music/folders/remove                  401 403 403 404 404
+GET    /import/music/<int:task_id>/report.csv        401 403 403 404 404
+GET    /import/music/gone                            401 403 403 200 200
+POST   /import/music/gone                            401 403 403 400 400
+POST   /import/music/scan                            401 403 403 303 303
+GET    /import/records.<kind>                        401 403 404 404 404
+GET    /import/table                                 401 403 200 200 200
+POST   /import/table                                 401 403 403 400 400
+POST   /import/table/<int:task_id>/<action>          401 403 403 404 404
+GET    /import/table/<int:task_id>/report.csv        401 403 404 404 404
 GET    /invite/<token>                               404 404 404 404 404
 POST   /invite/<token>                               404 404 404 404 404
 GET    /keys                                         200 200 200 200 200
@@ -120,7 +120,7 @@ GET    /random                                       302 302 302 302 302
 GET    /search                                       200 200 200 200 200
 GET    /sort                                         200 200 200 200 200
 POST   /streams                                      401 403 400 400 401
-POST   /tasks/<int:task_id>/cancel                   401 401 403 303 303
+POST   /tasks/<int:task_id>/cancel                   401 403 403 303 303
 GET    /tint/<name>.css                              404 404 404 404 404
 """
 TABLE = {
@@ -280,3 +280,25 @@ def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
     operator = inside.logged_in_again()
     assert operator.post("/api/cache/clear", headers={"X-CSRFToken": page_token(operator)}).status_code == 200
     assert operator.post("/api/cache/clear", headers={"X-CSRFToken": page_token(operator)}).status_code == 429
+
+
+def test_who_is_logged_in_is_refused_in_words_and_not_asked_to_log_in_again(used: Inside) -> None:
+    """A login form for somebody who is logged in leads back to the same form."""
+    for role in ("viewer", "owner"):
+        asker = Asker(used, role)
+        for number, ((method, rule), statuses) in enumerate(TABLE.items()):
+            if statuses[role] == 403 and rule != "/login" and not rule.startswith("/api/"):
+                answer = asker.ask(method, paths(used, rule, 30_000 + 1000 * ROLES.index(role) + number))
+                assert "<p>Only " in answer.text, rule
+                assert 'action="/login"' not in answer.text, rule
+                assert f'title="Your account">{role}</a>' in answer.text, rule
+
+
+@pytest.mark.parametrize("path", ["/no-such-page", "/album/999999", "/streams/none", "/files/none"])
+def test_a_page_that_reports_an_error_says_who_is_logged_in_like_every_page(used: Inside, path: str) -> None:
+    stranger, owner = Asker(used, "visitor").ask("GET", path), Asker(used, "owner").ask("GET", path)
+    assert stranger.status_code in (401, 404)
+    assert owner.status_code == 404
+    assert 'action="/logout"' in owner.text
+    assert 'title="Your account">owner</a>' in owner.text
+    assert 'action="/login"' in stranger.text or '<a href="/login">Log in</a>' in stranger.text

@@ -1,5 +1,6 @@
 """How the application starts what works in the background."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,9 +8,13 @@ from types import FrameType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import pytest
+
 from image_cache import get_image_cache, get_image_manager
 from image_cache.services import Services
+from image_cache.web.context import WARM
 from tests.support.inside import Inside
+from tests.support.origin import Origin
 
 
 def calls_of(function: Callable[..., object], run: Callable[[], object]) -> int:
@@ -57,3 +62,35 @@ def test_the_documented_functions_give_what_the_application_uses(tmp_path: Path)
     with Inside(tmp_path / "vault") as inside:
         assert get_image_cache() is inside.services.covers
         assert get_image_manager() is inside.services.streams
+
+
+def test_the_debug_log_says_what_was_fetched_hit_and_missed(
+    inside: Inside, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "image_cache"):
+        digest = inside.cover(origin)
+        name = f"covers/thumbnails/{digest[:2]}/{digest}.webp"
+        inside.services.covers.cache.memory.clear()
+        visitor = inside.stranger()
+        for _ in range(2):
+            assert visitor.get(f"/cache/thumbnails/{digest}.webp").status_code == 200
+        with inside.app.app_context():
+            assert inside.app.extensions[WARM](f"/cache/thumbnails/{digest}.webp", None) is not None
+        url = origin.put("/a.bin", b"x")
+        inside.services.files.cache.get(url)
+        inside.services.files.cache.get(url)
+    said = [line for line in caplog.messages if line.startswith(("cache ", "fetched ", "Cache "))]
+    expected = [
+        f"fetched url={origin.base}/cover.jpg status=200 headers_s=",
+        f"cache stored key={name} bytes=",
+        f"cache hit tier=disk key={name}",
+        f"cache hit tier=memory key={name}",
+        f"cache hit tier=memory key={name}",
+        f"Cache miss for: {url}",
+        f"fetched url={url} status=200 headers_s=",
+        f"Cache hit for: {url}",
+    ]
+    rest = iter(said)
+    for line in expected:
+        assert any(one.startswith(line) for one in rest), line
+    assert any(line.startswith(f"cache miss key={name}") for line in said)

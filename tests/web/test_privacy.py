@@ -1,11 +1,13 @@
 """What visitors do not see, on any page: notes, prices, private addresses, paths of the music disk."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from flask.testing import FlaskClient
 
 from image_cache.web.privacy import source_for_viewer
-from tests.support.inside import Inside
+from tests.support.inside import Inside, page_token
 
 SECRETS = ("lent to Jo", "Price Paid: 25", "€ 30", "192.168.1.20", "nas.local")
 
@@ -48,6 +50,42 @@ def test_the_operator_may_open_the_notes(tmp_path: Path) -> None:
         text = inside.stranger().get(f"/album/{album}").text
         assert "lent to Jo" in text
         assert "192.168.1.20" not in text
+
+
+@pytest.mark.parametrize("address", ["/?q={}", "/search?q={}", "/?q={}&page=1"])
+def test_a_visitor_finds_no_record_by_words_that_are_hidden_from_them(inside: Inside, tmp_path: Path, address: str) -> None:
+    """A search that answers yes or no tells a note word by word, also in the spelling that the index makes of it."""
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "artist,title,notes\nSøren Åberg,Straße nach Łódź,Price Paid: 4711 at Øland\nSøren Åberg,Other,\n", encoding="utf-8"
+    )
+    inside.services.library.import_table(table)
+    album = min(album.id for album in inside.services.library.albums())
+    inside.services.library.write_notes(album, "lent to Jörgen Groß")
+    visitor, owner = inside.stranger(), inside.logged_in("owner")
+
+    def found(client: FlaskClient, words: str) -> bool:
+        return "Nothing filed under" not in client.get(address.format(quote(words))).text
+
+    for hidden in ("4711", "lent", "Jörgen", "Groß", "gross", "oland", "Øland", "straße gross", "paid", "soren 47"):
+        assert (found(visitor, hidden), found(owner, hidden)) == (False, True), hidden
+    for shown in ("Soren", "søren", "strasse", "Straße", "lodz", "stra", "aberg łódź"):
+        assert (found(visitor, shown), found(owner, shown)) == (True, True), shown
+
+
+def test_no_address_without_arguments_tells_a_visitor_private_text(inside: Inside, tmp_path: Path) -> None:
+    filled(inside, tmp_path)
+    visitor, seen = inside.stranger(), 0
+    for rule in inside.app.url_map.iter_rules():
+        if "GET" in (rule.methods or ()) and not rule.arguments:
+            answer = visitor.get(rule.rule)
+            seen += answer.is_json
+            assert [secret for secret in (*SECRETS, str(tmp_path)) if secret in answer.text] == [], rule.rule
+    assert seen > 3
+    urls = ["http://192.168.1.20/x.jpg", "http://nas.local:8080/z.jpg"]
+    for path in ("/api/cache/state", "/api/cache/preload"):
+        answer = visitor.post(path, json={"urls": urls}, headers={"X-CSRF-Token": page_token(visitor)})
+        assert [secret for secret in (*SECRETS[:3], str(tmp_path)) if secret in answer.text] == [], path
 
 
 @pytest.mark.parametrize(

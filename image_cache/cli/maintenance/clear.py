@@ -1,15 +1,29 @@
-"""`cleanup` and `clear`: remove cached pictures, the unused ones or all."""
+"""`cleanup` and `clear`: remove cached covers, stream images and files, the unused ones or all."""
 
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
+from image_cache.cli.caches import clean, empty
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.covers import opened_covers
 from image_cache.cli.params import LONGEST_DAYS, Number
-from image_cache.covers import ImageCache
+from image_cache.maintenance.cache_figures import CACHES, COVERS, FILES, NOUNS, CacheFigures, cache_figures
 from image_cache.units import counted, megabytes
+
+C = TypeVar("C", bound=Callable[..., Any])
+ALL = "all"
+COMES_BACK = {
+    "covers": "each is fetched again when somebody looks at it",
+    "streams": "each is rendered again from its original when somebody looks at it",
+    "files": "each is downloaded again when it is asked for",
+}
+
+
+def cache_option(help: str) -> Callable[[C], C]:
+    return click.option("--cache", "cache", type=click.Choice([*CACHES, ALL]), default=COVERS, help=help)
 
 
 @click.command("cleanup", cls=MaintenanceCommand)
@@ -22,49 +36,72 @@ from image_cache.units import counted, megabytes
     metavar="N",
     help="remove what nobody looked at for N days (30)",
 )
-def cleanup(context: CommandContext, days: float) -> int:
-    """Remove the pictures that were not looked at for some days, and say what that freed."""
+@cache_option("of this cache (covers); of files those past their TTL")
+def cleanup(context: CommandContext, days: float, cache: str) -> int:
+    """Remove the pictures that were not looked at for some days, and say what that freed.
+
+    Of files those that are past their TTL and whose origin answers, so that they can be downloaded again.
+    """
     context.require("Cache", "Rights", "Clock")  # with a wrong clock everything would look unused
-    with opened_covers(context) as covers:
-        before = _totals(covers)
-        removed = covers.cleanup_cache(days)
-        return _print_result(context, covers, removed, before, f"not looked at for {days:g} days")
+    before = _figures(context)
+    removed = {name: clean(context, name, days) for name in _chosen(cache)}
+    whys = {name: "past their TTL" if name == FILES else f"not looked at for {days:g} days" for name in removed}
+    return _print_result(context, before, removed, whys)
 
 
 @click.command("clear", cls=MaintenanceCommand)
 @click.option("--yes", "is_confirmed", is_flag=True, help="do not ask")
-def clear(context: CommandContext, is_confirmed: bool) -> int:
+@cache_option("this cache (covers)")
+def clear(context: CommandContext, is_confirmed: bool, cache: str) -> int:
     """Remove every cached picture. Each is fetched again from its origin when somebody looks at it.
 
-    On a terminal it asks first, unless --yes is given.
+    It says first what goes and what stays. On a terminal it asks, unless --yes is given.
     """
     context.require("Cache", "Rights")
+    before = _figures(context)
+    chosen = _chosen(cache)
+    for name in chosen:
+        context.out.line(f"This removes {before[name].holds}; {COMES_BACK[name]}.")
+    if stays := [figures.holds for name, figures in before.items() if name not in chosen and figures.entries]:
+        context.out.line(f"What stays: {'; '.join(stays)}. With --cache all these are removed too.")
     if context.out.is_terminal and not is_confirmed and not _confirm(context):
         context.out.line("Nothing was removed.")
         return 2
-    with opened_covers(context) as covers:
-        before = _totals(covers)
-        removed = covers.clear()
-        return _print_result(context, covers, removed, before, "all there were")
-
-
-def _print_result(context: CommandContext, covers: ImageCache, removed: int, before: tuple[int, int], why: str) -> int:
-    entries, size = _totals(covers)
-    freed = max(0, before[1] - size)
-    context.out.line(
-        f"{counted(removed, 'picture')} removed ({why}), {megabytes(freed)} freed; {entries:,} left, {megabytes(size)}."
+    return _print_result(
+        context, before, {name: empty(context, name) for name in chosen}, dict.fromkeys(chosen, "all there were")
     )
-    context.out.json({"removed": removed, "freed_bytes": freed, "left": entries, "left_bytes": size})
+
+
+def _chosen(cache: str) -> tuple[str, ...]:
+    return CACHES if cache == ALL else (cache,)
+
+
+def _figures(context: CommandContext) -> dict[str, CacheFigures]:
+    context.reopen()
+    return {figures.name: figures for figures in cache_figures(context.vault)}
+
+
+def _print_result(context: CommandContext, before: dict[str, CacheFigures], removed: dict[str, int], whys: dict[str, str]) -> int:
+    after = _figures(context)
+    facts = {
+        name: {
+            "removed": count,
+            "freed_bytes": max(0, before[name].size_bytes - after[name].size_bytes),
+            "left": after[name].entries,
+            "left_bytes": after[name].size_bytes,
+        }
+        for name, count in removed.items()
+    }
+    for name, fact in facts.items():
+        context.out.line(
+            f"{counted(fact['removed'], *NOUNS[name])} removed ({whys[name]}), {megabytes(fact['freed_bytes'])} freed;"
+            f" {fact['left']:,} left, {megabytes(fact['left_bytes'])}."
+        )
+    totals = {key: sum(fact[key] for fact in facts.values()) for key in ("removed", "freed_bytes", "left", "left_bytes")}
+    context.out.json({**totals, "caches": facts})
     return 0
 
 
-def _totals(covers: ImageCache) -> tuple[int, int]:
-    totals = covers.cache.index.totals(covers.cache.namespace)
-    return totals.entries, totals.bytes
-
-
 def _confirm(context: CommandContext) -> bool:
-    pictures = counted(context.vault.totals().entries, "picture")
-    context.out.line(f"This removes {pictures}; each is fetched again when somebody looks at it.")
     print("Remove them? (yes/no) ", end="", file=context.out.stream, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

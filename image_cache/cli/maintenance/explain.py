@@ -1,4 +1,4 @@
-"""`explain`: what is known about one cover, and why it is shown or missing."""
+"""`explain`: what is known about one cover, file or stream image, and why it is shown or missing."""
 
 import hashlib
 import os
@@ -9,6 +9,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
+from image_cache.cli.maintenance.explain_others import Explanation, explain_file, explain_image, find_file, find_image
 from image_cache.cli.maintenance.report import READ_FLAGS, clock_time
 from image_cache.cli.params import urls
 from image_cache.covers import NAMESPACE
@@ -39,15 +40,21 @@ class VariantState:
 @click.argument("what", required=False, default="", metavar="URL|DIGEST")
 @urls("this address; the same as the argument")
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
-    """Show everything about one cover: what it is, where its bytes are, and why it is missing.
+    """Show everything about one cover, large file or stream image: what it is, where its bytes are, and why it is missing.
 
-    The cover is named by the URL at its origin, by our own URL of it, or by its digest. The exit status is 0 when the cover is
-    stored, 1 when it is not, 2 when it is unknown.
+    It is named by the URL at its origin, by our own URL of it, or by its digest. The exit status is 0 when it is stored, 1 when it is
+    not, 2 when it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:
         raise CacheError("explain needs an address or a digest: cache_monitor.py --action explain URL")
     image = _find(context, asked)
+    if image is None and (other := _find_other(context, asked)) is not None:
+        context.out.rows(list(other.facts.items()))
+        context.out.line()
+        context.out.wrapped("", other.why)
+        context.out.json({"asked": asked, "known": True, "why": other.why, "facts": other.facts})
+        return 0 if other.is_stored else 1
     if image is None:
         why = _why_unknown(context, asked)
         context.out.wrapped("", why)
@@ -82,6 +89,15 @@ def _find(context: CommandContext, asked: str) -> ImageRecord | None:
     if digest:
         return context.vault.registry.get(digest)
     return context.vault.registry.find(NAMESPACE, identify(asked).name)
+
+
+def _find_other(context: CommandContext, asked: str) -> Explanation | None:
+    """Explain an image of a stream or a large file; None if it is neither."""
+    image = find_image(context, asked)
+    if image is not None:
+        return explain_image(context, image)
+    stored, pending = find_file(context, asked)
+    return explain_file(context, stored, pending) if stored or pending else None
 
 
 def _stored(context: CommandContext, image: ImageRecord) -> dict[str, VariantState]:
@@ -120,7 +136,7 @@ def _next_try(context: CommandContext, image: ImageRecord) -> str:
 
 def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantState]) -> str:
     now = context.clock()
-    if stored["thumbnails"].is_intact:
+    if any(stored[variant].is_intact for variant in BASE_VARIANTS):
         fresh = image.fresh_until is not None and now < image.fresh_until
         return (
             "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."
@@ -152,7 +168,7 @@ def _why_unknown(context: CommandContext, asked: str) -> str:
         return "The index is being rebuilt; nobody can tell yet."
     if DIGEST.fullmatch(asked):
         return "Nobody registered this digest. After a clear, or another size or quality, every cover has a new one."
-    return "Nobody registered this address: no record has it. Only registered addresses are fetched."
+    return "Nobody registered this address: no record has it, and no file. Only registered addresses are fetched."
 
 
 def _records(context: CommandContext, image: ImageRecord) -> list[str]:

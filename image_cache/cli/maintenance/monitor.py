@@ -15,9 +15,9 @@ import click
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time, host_line
-from image_cache.cli.maintenance.status import StatusReport, collect
+from image_cache.cli.maintenance.status import StatusReport, cache_rows, collect
 from image_cache.cli.output import cut
-from image_cache.cli.params import LONGEST_S, Number
+from image_cache.cli.params import LONGEST_S, SHORTEST_S, Number
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
 from image_cache.units import megabytes
@@ -28,7 +28,6 @@ TERMINAL_S, PIPED_S = 2.0, 60.0
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the alternate screen without a cursor, and back
 COUNTERS = ("hits", "misses", "fetches", "failures", "renders", "evictions")
 SHOWN_HOSTS, SHOWN_FAILURES = 4, 8
-SHORTEST_S = 0.2
 
 
 class Rates:
@@ -58,9 +57,9 @@ class Rates:
     "--interval",
     "--monitor-interval",
     "interval_s",
-    type=Number(LONGEST_S),
+    type=Number(LONGEST_S, least=SHORTEST_S),
     metavar="S",
-    help="look every S seconds (2 on a terminal, else 60)",
+    help="look every S seconds, from 0.2 on (2 on a terminal, else 60)",
 )
 def monitor(context: CommandContext, interval_s: float | None) -> int:
     """Watch the vault until a signal ends it.
@@ -69,7 +68,6 @@ def monitor(context: CommandContext, interval_s: float | None) -> int:
     """
     if interval_s is None:
         interval_s = TERMINAL_S if context.out.is_terminal else PIPED_S
-    interval_s = max(SHORTEST_S, interval_s)
     rates = Rates()
     with _ended_by_signals() as stop, _screen(context):
         shown_at = float("-inf")
@@ -133,6 +131,7 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
         f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.covers.missing:,} covers to come,"
         f" {seen.covers.given_up:,} given up",
         f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free on the disk",
+        *(f"{name.lower():<8}{text}" for name, text in cache_rows(seen)),
     ]
     if bad := [host for host in seen.hosts if host.reason]:
         lines += ["", "hosts in trouble"]

@@ -36,6 +36,21 @@ def report(context: CommandContext) -> int:
     out.line(f"VinylVault, {clock_time(context.clock(), DATE_TIME)}, {verdict(checks)}")
     out.line()
     out.rows([*main_rows(known), *_work_rows(known), *speed])
+    out.line()
+    out.table(
+        ("cache", "entries", "bytes", "of", "hits", "misses", "evicted", "waiting", "given up"),
+        [
+            (
+                cache.name,
+                f"{cache.entries:,}",
+                megabytes(cache.size_bytes),
+                megabytes(cache.budget_bytes),
+                *(f"{n:,}" for n in (cache.hits, cache.misses, cache.evictions, cache.waiting + cache.running, cache.given_up)),
+            )
+            for cache in known.caches
+        ],
+        right=range(1, 9),
+    )
     if sizes:
         out.line()
         out.table(

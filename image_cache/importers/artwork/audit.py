@@ -6,6 +6,7 @@ Addresses that lead to no cover (placeholders, and those that no longer work) ar
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -31,11 +32,25 @@ OBLONG = 1.1  # the longer side over the shorter one; scans are seldom exact
 SAME_COLOURS = 0.1  # how far the palettes of two images of one cover may be apart
 DEAD_FAILURES = 2  # an hour apart: a server that is starting answers 404 for a while
 DEAD = ("answered 404", "answered 410", "not a picture")  # how the reason of a failed fetch begins if the address has no cover
+PLACEHOLDER_USES = 3  # so many records with the same image of one colour: their source means that it has none
 HOUR_S = 3600.0
 REST_FACTOR = 30  # the rest after a pass, in lengths of the pass: so that it costs about 3% of a core
 MAX_GROUPS = 2000
 
 _Row = tuple[int, str | None, str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BlankUses:
+    """How many images of one colour have the same bytes, by SHA-256, and how many records have the same address."""
+
+    bodies: Mapping[bytes, int]
+    addresses: Mapping[str, int]
+
+    def of(self, address: str, image: ImageRecord | None) -> int:
+        """Return by how many records an image of one colour is used; 0 for few."""
+        body = image.body_sha256 if image is not None else None
+        return max(self.bodies.get(body, 0) if body is not None else 0, self.addresses.get(address, 0))
 
 
 class CoverAudit:
@@ -48,6 +63,8 @@ class CoverAudit:
         self._albums = albums
         self._seen: object = None
         self._not_before = 0.0
+        self._blanks = BlankUses({}, {})
+        self._is_waiting = False  # for images that a user wants fetched again
 
     def run(self) -> bool:
         """Analyse new covers, then go through the records if anything changed. Return True if a pass was made."""
@@ -61,7 +78,8 @@ class CoverAudit:
                 if state == self._seen or now < self._not_before:
                     return False
                 self._pass()
-                self._seen = state if self._state()[0] == state[0] else None  # it rejected addresses: one more pass
+                # It rejected addresses, or an image is still being fetched again: one more pass.
+                self._seen = state if self._state()[0] == state[0] and not self._is_waiting else None
                 self._not_before = time.monotonic() + REST_FACTOR * (time.monotonic() - now)
         except (DatabaseError, OSError) as error:
             logger.warning("survey left undone reason=%s", error)
@@ -78,6 +96,9 @@ class CoverAudit:
     def _pass(self) -> None:
         changed = 0
         last = 0
+        self._blanks = self._count_blanks()
+        self._is_waiting = False
+        self._reconsider()
         rows = self._rows.pictures()
         while chunk := list(islice(rows, CHUNK)):
             changed += self._update(last + 1, chunk)
@@ -85,6 +106,34 @@ class CoverAudit:
         changed += self._forget(last + 1)
         if changed:
             self._pair()
+
+    def _count_blanks(self) -> BlankUses:
+        looks = self._looks.rows
+        if not looks.has_blank():
+            return BlankUses({}, {})
+        return BlankUses(looks.blank_bodies(PLACEHOLDER_USES), self._rows.shared_sources(PLACEHOLDER_USES))
+
+    def _reconsider(self) -> None:
+        """Show the images of sources that are rejected although nothing is wrong with them by now."""
+        rows = self._rows.rejected_sources()
+        while chunk := list(islice(rows, CHUNK)):
+            digests = {address: self._covers.digests.of(address)[1] for _, address in chunk}
+            unique = list(dict.fromkeys(digests.values()))
+            images, looks = self._covers.registry.get_many(unique), self._looks.rows.get_many(unique)
+            for album_id, address in chunk:
+                image, look = images.get(digests[address]), looks.get(digests[address])
+                is_known = image is not None and image.fetched_at is not None and look is not None
+                if is_known and not self._reason(address, image, look, is_of_source=True):
+                    self._rows.clear_rejection(album_id)
+
+    def _reason(self, address: str, image: ImageRecord | None, look: Appearance | None, *, is_of_source: bool) -> str:
+        if is_fetched_again(image):
+            self._is_waiting = True
+            return ""
+        if look is not None and look.is_blank and not is_of_source:
+            return "What was found has one colour only"
+        uses = self._blanks.of(address, image) if look is not None and look.is_blank else 0
+        return rejection_reason(address, image, uses)
 
     def _update(self, first: int, chunk: Sequence[_Row]) -> int:
         """Update the rows of some records and reject addresses of no cover; return how many changed."""
@@ -99,7 +148,8 @@ class CoverAudit:
             digest = digests[album_id]
             image, look = images.get(digest), looks.get(digest)
             # A cover that a user chose is never rejected: only those of the source or of the search.
-            reason = rejection_reason(str(picture), image, look) if picture in (source, elsewhere) else ""
+            may_reject = picture in (source, elsewhere)
+            reason = self._reason(str(picture), image, look, is_of_source=picture == source) if may_reject else ""
             if reason:
                 wrong.append((album_id, str(picture), reason))
             row = appearance_of(album_id, digest, image, look)
@@ -159,16 +209,24 @@ def flaw_of(image: ImageRecord | None) -> str:
     return "oblong" if max(image.width, image.height) > OBLONG * min(image.width, image.height) else ""
 
 
-def rejection_reason(address: str, image: ImageRecord | None, look: Appearance | None) -> str:
-    """Return why the image of an address is no cover; empty if it may be one."""
+def is_fetched_again(image: ImageRecord | None) -> bool:
+    """Return True if a user asked for a fetched image again, and its origin has not answered yet."""
+    return image is not None and image.fetched_at is not None and image.fresh_until is None
+
+
+def rejection_reason(address: str, image: ImageRecord | None, blank_uses: int) -> str:
+    """Return why the image of an address is no cover; empty if it may be one.
+
+    A sleeve may well have one colour. It is a placeholder if the source has the same image for `blank_uses` different records.
+    """
     if is_dummy_address(address):
         return "Its source has only a stand-in"
     if image is None:
         return ""
     if image.width and image.height and is_dummy_size(image.width, image.height):
         return f"Its source has only a blank of {image.width} by {image.height} px"
-    if look is not None and look.is_blank:
-        return "Its source has only a blank"
+    if blank_uses >= PLACEHOLDER_USES:
+        return f"Its source has the same image of one colour for {blank_uses:,} records"
     is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure.startswith(DEAD)
     return "The address of its source leads to no picture" if is_dead else ""
 

@@ -98,7 +98,7 @@ class CoverEditor:
         format_ = self._decoder.probe(body, wait_s=WAIT_S).format
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
-        self._decoder.render(body, [self._covers.variants["thumbnails"]], wait_s=WAIT_S)
+        self._decoder.render(body, [self._covers.variants["detail"]], wait_s=WAIT_S)
         self._put(album, self._own.store(body), body)
 
     def remove(self, album: Album) -> None:
@@ -106,11 +106,10 @@ class CoverEditor:
         self._delete_unused(self.rows.choose(album.id, None))
 
     def retry_source(self, album: Album) -> None:
-        """Fetch the address of the source again although it was rejected."""
-        self.rows.clear_rejection(album.id)
+        """Fetch the address of the source again although it was rejected. What it answers may be rejected again, what it answered before not."""
         if album.cover_url:
-            self._covers.clear_failures([album.cover_url])
-            self._show(album.cover_url)
+            self._covers.fetch_again([album.cover_url])
+        self.rows.clear_rejection(album.id)
 
     def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
         before = self.rows.choose(album.id, address)

@@ -4,18 +4,19 @@ Images are requested in 1200 px: originals may have 50 MB. Source of addresses a
 on musicbrainz.org.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
 from image_cache.importers.artwork.musicbrainz import BUSY_S, MBID
+from image_cache.net.json_values import as_object, line, lines, objects, parse_json
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
 
 INTERVAL_S = 1.0  # it documents no rate limit and asks for consideration
 MAX_BYTES = 2_000_000
+MAX_IMAGES = 200  # of a release: some box sets have every page of their booklets
 SIZES = ("1200", "500")  # the first that exists; "large" of the archive is 500
 DEADLINE_S = 30.0
 
@@ -54,27 +55,22 @@ class CoverArtArchive:
     def _images(self, kind: str, mbid: str) -> list[ArchiveImage]:
         if not MBID.fullmatch(mbid):
             return []
-        found = self._get(f"{self._base_url}/{kind}/{mbid}")
-        images = found.get("images") if isinstance(found, dict) else None
-        if not isinstance(images, list):
-            return []
+        found = as_object(self._get(f"{self._base_url}/{kind}/{mbid}"))
         # For a group the archive names the release that the image is from: its address there is permanent.
         release = _tail(found.get("release")) if kind == "release-group" else mbid
-        found_images = [self._image(release, image) for image in images if isinstance(image, dict) and MBID.fullmatch(release)]
-        return sorted((image for image in found_images if image is not None), key=lambda image: not image.is_front)
+        if not MBID.fullmatch(release):
+            return []
+        images = [self._image(release, image) for image in objects(found.get("images"), MAX_IMAGES)]
+        return sorted((image for image in images if image is not None), key=lambda image: not image.is_front)
 
     def _image(self, release: str, image: dict[str, Any]) -> ArchiveImage | None:
         number = str(image.get("id", ""))  # a number in newer responses, text in older ones
         if not number.isascii() or not number.isdigit() or len(number) > 20:
             return None
-        thumbnails = image.get("thumbnails")
-        known = thumbnails if isinstance(thumbnails, dict) else {}
+        known = as_object(image.get("thumbnails"))
         size = next((size for size in SIZES if size in known), SIZES[-1] if "large" in known else SIZES[0])
-        types = [name for name in image.get("types", ()) if isinstance(name, str)][:3]
-        comment = image.get("comment")
-        label = " ".join(
-            filter(None, [", ".join(types) or "Picture", f"({comment[:60]})" if isinstance(comment, str) and comment else ""])
-        )
+        comment = line(image.get("comment"), 60).strip()
+        label = (", ".join(lines(image.get("types"), 3, 60)) or "Picture") + (f" ({comment})" if comment else "")
         return ArchiveImage(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, label)
 
     def _get(self, url: str) -> Any:
@@ -94,10 +90,7 @@ class CoverArtArchive:
             if error.status == 400:  # it does not accept the id
                 return None
             raise
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise OriginUnavailable(url, "answered something that is not JSON", status=200, kind="broken") from error
+        return parse_json(body, url)
 
 
 def _tail(address: Any) -> str:

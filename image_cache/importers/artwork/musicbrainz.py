@@ -4,17 +4,20 @@ Source of addresses, fields and limits: "MusicBrainz API", "MusicBrainz API / Se
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.net.json_api import JsonApiClient
+from image_cache.net.json_values import MALFORMED, as_object, integer, line, objects
 from image_cache.net.rate_limit import IntervalLimiter
 
 INTERVAL_S = 1.1  # the rule is one a second, measured where requests arrive: the rest is for jitter of the network
 BUSY_S = 5.0  # the pause after a 503 without Retry-After
 MAX_FOUND = 10
+MAX_LISTED = 100  # artists of a release, links of an address
+MAX_CHARS = 200
 MBID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _SPECIAL = re.compile(r'([+\-&|!(){}\[\]^"~*?:\\/])')
@@ -54,14 +57,14 @@ class MusicBrainz:
         """Return the release with an id; empty for text that is no id."""
         if not MBID.fullmatch(mbid):
             return []
-        found = self._get("release", mbid, inc="release-groups+artist-credits")
-        return [_release(found)] if isinstance(found, dict) and _id(found) else []
+        found = as_object(self._get("release", mbid, inc="release-groups+artist-credits"))
+        return [_release(found)] if _id(found) else []
 
     def by_discogs(self, release_id: str) -> list[Release]:
         """Return the releases that are linked to a release at Discogs."""
         found = self._get("url", resource=f"https://www.discogs.com/release/{release_id}", inc="release-rels")
-        relations = _list(found, "relations")
-        return [_release(relation["release"]) for relation in relations if _id(relation.get("release"))][:MAX_FOUND]
+        releases = [as_object(relation.get("release")) for relation in objects(as_object(found).get("relations"), MAX_LISTED)]
+        return [_release(release) for release in releases if _id(release)][:MAX_FOUND]
 
     def by_barcode(self, barcode: str) -> list[Release]:
         """Return the releases with a barcode, with or without the leading zero that makes an EAN of a UPC."""
@@ -79,8 +82,8 @@ class MusicBrainz:
         return self._search(f"release:{phrase(title)} AND artist:{phrase(artist)}") if artist.strip() and title.strip() else []
 
     def _search(self, query: str) -> list[Release]:
-        found = self._get("release", query=query, limit=MAX_FOUND)
-        return [_release(release) for release in _list(found, "releases") if _id(release)]
+        found = as_object(self._get("release", query=query, limit=MAX_FOUND))
+        return [_release(release) for release in objects(found.get("releases"), MAX_FOUND) if _id(release)]
 
     def _get(self, *path: str, **query: Any) -> Any:
         self._wait(self._rate_limit.reserve())
@@ -89,7 +92,7 @@ class MusicBrainz:
         except OriginNotFound:
             return None
         except OriginUnavailable as error:
-            if error.status is not None:  # it responded, and asks for a pause
+            if error.status is not None and error.kind != MALFORMED:  # it responded, and asks for a pause
                 self._rate_limit.back_off(BUSY_S if error.retry_after_s is None else error.retry_after_s)
             raise
 
@@ -101,30 +104,23 @@ def phrase(text: str) -> str:
 
 
 def _id(found: Any) -> str:
-    mbid = found.get("id") if isinstance(found, Mapping) else None
-    return mbid if isinstance(mbid, str) and MBID.fullmatch(mbid) else ""
-
-
-def _list(found: Any, name: str) -> Sequence[Mapping[str, Any]]:
-    values = found.get(name) if isinstance(found, Mapping) else None
-    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+    mbid = line(as_object(found).get("id"), MAX_CHARS)
+    return mbid if MBID.fullmatch(mbid) else ""
 
 
 def _release(found: Mapping[str, Any]) -> Release:
-    credits_ = _list(found, "artist-credit")
-    artist = "".join(_text(credit.get("name")) + _text(credit.get("joinphrase"), strip=False) for credit in credits_).strip()
-    score = found.get("score", 100)
+    credits_ = objects(found.get("artist-credit"), MAX_LISTED)
+    artist = "".join(_text(credit.get("name")) + line(credit.get("joinphrase"), MAX_CHARS) for credit in credits_).strip()
     return Release(
         mbid=_id(found),
         title=_text(found.get("title")),
-        artist=artist[:200],
+        artist=artist[:MAX_CHARS],
         group=_id(found.get("release-group")),
         year=_text(found.get("date"))[:4],
         country=_text(found.get("country"))[:10],
-        score=score if isinstance(score, int) else 0,
+        score=integer(found.get("score", 100), 0, 100) or 0,  # a lookup by id has none
     )
 
 
-def _text(value: Any, *, strip: bool = True) -> str:
-    text = _CONTROL.sub(" ", value)[:200] if isinstance(value, str) else ""
-    return text.strip() if strip else text
+def _text(value: Any) -> str:
+    return line(value, MAX_CHARS).strip()

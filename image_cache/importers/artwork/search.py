@@ -21,6 +21,7 @@ from image_cache.importers.discogs.client import DiscogsClient
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.models import Album
 from image_cache.net.json_api import JsonApiClient
+from image_cache.net.json_values import MALFORMED
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
 from image_cache.tasks.runner import Task
@@ -28,6 +29,7 @@ from image_cache.tasks.runner import Task
 logger = logging.getLogger(__name__)
 
 KIND = "covers"  # of the task
+NO_NETWORK = "Waiting for the net."
 SPARE_CALLS = 30  # of the 55 a minute that Discogs allows; a sync, whose user waits, goes first
 WEEK_S = 7 * 86400.0
 NOTHING_S = 4 * WEEK_S  # before a record without any result is searched again: the archive grows
@@ -82,10 +84,14 @@ class ArtworkSearch:
                 found += self._search(clients, album)
             except OriginUnavailable as error:
                 failures += 1
-                logger.info("finding covers waits reason=%s", error)
-                if error.status is not None and failures >= MAX_FAILURES:
+                if is_malformed(error) or (error.status is not None and failures >= MAX_FAILURES):
                     self._postpone(album, error)
-                    failures = 0
+                    left -= 1
+                if is_malformed(error) and failures < MAX_FAILURES:
+                    continue
+                # Several malformed answers in a row are not about the records: a proxy or a portal answers for the service.
+                failures = 0 if error.status is not None and failures >= MAX_FAILURES else failures
+                logger.info("finding covers waits reason=%s", error)
                 task.pause(max(rest_s, min(error.retry_after_s or 0.0, MAX_REST_S)), _why(error))
                 rest_s = min(2 * rest_s, MAX_REST_S)
                 continue
@@ -102,6 +108,7 @@ class ArtworkSearch:
         offers: dict[str, CoverOffer] = {}
         found: CoverOffer | None = None
         rejections: list[str] = []
+        malformed: OriginUnavailable | None = None
         for strategy in STRATEGIES:
             if found is not None or len(offers) >= MAX_OFFERS or not strategy.fits(album):
                 continue
@@ -115,10 +122,14 @@ class ArtworkSearch:
                         break
                     if len(offers) >= MAX_OFFERS:
                         break
-            except OriginUnavailable:
-                raise
+            except OriginUnavailable as error:
+                if not is_malformed(error):
+                    raise
+                malformed = error  # the other strategies may find it all the same
             except OriginError as error:
                 rejections.append(_rejection(error))
+        if malformed is not None and not offers:
+            raise malformed
         tries = replace(
             known,
             tried_at=self._clock(),
@@ -164,10 +175,17 @@ class ArtworkSearch:
             return None
 
 
+def is_malformed(error: OriginUnavailable) -> bool:
+    """Return True if the service answered, with something that cannot be read: that concerns one record, not the others."""
+    return error.kind == MALFORMED
+
+
 def _why(error: OriginUnavailable) -> str:
+    if is_malformed(error):
+        return f"The archive {error.reason}."
     if error.status is not None:
         return "The archive asks for a pause."
-    return "Waiting for the net."
+    return NO_NETWORK
 
 
 def _rejection(error: OriginError) -> str:

@@ -15,6 +15,7 @@ _DUE = (
     " FROM albums LEFT JOIN cover_tries ON album_id = id"
     " WHERE picture IS NULL AND (album_id IS NULL OR next_at <= ? OR next_at > ?)"
 )
+_REJECTED = "refused_cover = cover_url AND own_cover IS NOT cover_url"
 _REQUESTED = " FROM cover_tries WHERE next_at = 0"
 
 
@@ -80,12 +81,29 @@ class ArtworkTable:
         return [(album, self.tries(album.id)) for album in albums]
 
     def rejected(self, first: int, count: int) -> list[int]:
-        """Return the records whose source's address is rejected, by id."""
-        sql = "SELECT id FROM albums WHERE refused_cover = cover_url ORDER BY id LIMIT ? OFFSET ?"
+        """Return the records whose source's address is rejected, by id; not those of which a user said that it is right."""
+        sql = f"SELECT id FROM albums WHERE {_REJECTED} ORDER BY id LIMIT ? OFFSET ?"
         return [row["id"] for row in self.db.rows(sql, (count, first))]
 
+    def rejected_sources(self) -> Iterator[tuple[int, str]]:
+        """Yield (album id, address) of the rejected sources, by id, without those of records whose cover a user chose; in chunks."""
+        last = 0
+        sql = "SELECT id, cover_url FROM albums WHERE refused_cover = cover_url AND own_cover IS NULL AND id > ? ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (last, CHUNK)):
+            yield from ((row["id"], row["cover_url"]) for row in rows)
+            last = rows[-1]["id"]
+
+    def shared_sources(self, least: int) -> dict[str, int]:
+        """Return the addresses that are the cover of at least so many different records at their source, and of how many."""
+        rows = self.db.rows(
+            "SELECT cover_url, count(DISTINCT artist_sort || char(10) || title_sort) AS n FROM albums WHERE cover_url IS NOT NULL"
+            " GROUP BY cover_url HAVING n >= ?",
+            (least,),
+        )
+        return {row["cover_url"]: row["n"] for row in rows}
+
     def count_rejected(self) -> int:
-        row = self.db.row("SELECT count(*) FROM albums WHERE refused_cover = cover_url")
+        row = self.db.row(f"SELECT count(*) FROM albums WHERE {_REJECTED}")
         return int(row[0]) if row else 0
 
     def album(self, album_id: int) -> Album | None:

@@ -9,6 +9,7 @@ from typing import Any
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused
 from image_cache.importers.discogs.parse import SOURCE, CollectionPage, Details, details_from, fields_from, page_from
 from image_cache.net.json_api import JsonApiClient
+from image_cache.net.json_values import MALFORMED
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import RateLimiter
 
@@ -120,4 +121,4 @@ def _refusal(path: tuple[str, ...], error: OriginError) -> CacheError:
 
 
 def _unexpected(what: str) -> OriginUnavailable:
-    return OriginUnavailable(SOURCE, f"answered something that is not {what}", status=200, kind="broken")
+    return OriginUnavailable(SOURCE, f"answered something that is not {what}", status=200, kind=MALFORMED, is_host_fault=False)

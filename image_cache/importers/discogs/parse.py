@@ -14,6 +14,7 @@ from typing import Any
 
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import ImportRow, Track
+from image_cache.net.json_values import as_object, integer, objects
 from image_cache.net.url import parse_url
 from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS, cut_remark
 from image_cache.tables.discogs_words import formats_of_api, short_grade
@@ -65,8 +66,8 @@ class Details:
 def fields_from(data: Any) -> dict[str, str]:
     """Return the meaning of the notes fields: their id (as text) to `media`, `sleeve`, `notes`, or their own name."""
     found = dict(FIELDS)
-    for field in _list(data.get("fields") if isinstance(data, dict) else None, MAX_FIELDS):
-        number, name = _number(field.get("id"), 1, MAX_ID), _line(field.get("name"))
+    for field in objects(as_object(data).get("fields"), MAX_FIELDS):
+        number, name = integer(field.get("id"), 1, MAX_ID), _line(field.get("name"))
         if number is not None and str(number) not in FIELDS and name:
             # A field of that name which is not one of the three is a line of the notes.
             found[str(number)] = name.capitalize() if name in (MEDIA, SLEEVE, NOTES) else name
@@ -78,13 +79,13 @@ def page_from(number: int, data: Any, fields: Mapping[str, str]) -> CollectionPa
     if not isinstance(data, dict) or not isinstance(data.get("pagination"), dict) or not isinstance(data.get("releases"), list):
         return None
     totals = data["pagination"]
-    items, pages = _number(totals.get("items"), 0, MAX_ID), _number(totals.get("pages"), 0, MAX_ID)
-    size = _number(totals.get("per_page"), 1, 1000) or 100
+    items, pages = integer(totals.get("items"), 0, MAX_ID), integer(totals.get("pages"), 0, MAX_ID)
+    size = integer(totals.get("per_page"), 1, 1000) or 100
     if items is None or pages is None:
         return None
     shown = data["releases"][:size]
     rows = tuple([_row_or_reason((number - 1) * size + n, item, fields) for n, item in enumerate(shown, 1)])
-    copies = [_number(item.get("instance_id"), 1, MAX_ID) for item in shown if isinstance(item, dict)]
+    copies = [integer(item.get("instance_id"), 1, MAX_ID) for item in shown if isinstance(item, dict)]
     return CollectionPage(number, pages, items, rows, tuple(map(str, filter(None, copies))))
 
 
@@ -96,7 +97,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
     basic = item.get("basic_information") if isinstance(item, dict) else None
     if not isinstance(basic, dict):
         raise ImportRejected(line, "an entry without a description")
-    release = _number(basic.get("id"), 1, MAX_ID) or _number(item.get("id"), 1, MAX_ID)
+    release = integer(basic.get("id"), 1, MAX_ID) or integer(item.get("id"), 1, MAX_ID)
     losses: list[str] = []
 
     def short(name: str, text: str, limit: int = MAX_CHARS) -> str:
@@ -110,9 +111,9 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
     artist = short("artist", _artist_names(basic.get("artists")))
     if not title and not artist:
         raise ImportRejected(line, f"release {release} has neither artist nor title")
-    labels = _list(basic.get("labels"), MAX_PARTS)
+    labels = objects(basic.get("labels"), MAX_PARTS)
     notes = _notes(item.get("notes"), fields)
-    instance = _number(item.get("instance_id"), 1, MAX_ID)
+    instance = integer(item.get("instance_id"), 1, MAX_ID)
     return ImportRow(
         line=line,
         title=title or UNTITLED,
@@ -120,13 +121,13 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
         source=SOURCE,
         source_id=str(release),
         instance_id=str(instance or ""),
-        year=_number(basic.get("year"), *YEARS),
+        year=integer(basic.get("year"), *YEARS),
         genres=_texts(basic.get("genres")),
         styles=_texts(basic.get("styles")),
         formats=_formats(basic.get("formats")),
         label=short("label", _joined([_NUMBERED.sub("", _line(label.get("name"))) for label in labels])),
         catno=short("catno", _joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"])),
-        rating=_number(item.get("rating"), 1, 5),
+        rating=integer(item.get("rating"), 1, 5),
         added_at=_moment(item.get("date_added")),
         media_condition=short("media_condition", short_grade(notes.pop(MEDIA, ""))),
         sleeve_condition=short("sleeve_condition", short_grade(notes.pop(SLEEVE, ""))),
@@ -138,17 +139,17 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
 
 def details_from(data: Any) -> Details | None:
     """Return the details of a release, or None if the response is no release."""
-    if not isinstance(data, dict) or _number(data.get("id"), 1, MAX_ID) is None:
+    if not isinstance(data, dict) or integer(data.get("id"), 1, MAX_ID) is None:
         return None
     tracks: list[Track] = []
-    for entry in _list(data.get("tracklist"), MAX_TRACKS):
-        inner = _list(entry.get("sub_tracks"), MAX_TRACKS)
+    for entry in objects(data.get("tracklist"), MAX_TRACKS):
+        inner = objects(entry.get("sub_tracks"), MAX_TRACKS)
         # A heading names what follows it; an entry with parts is replaced by them, unless it has a position itself.
         if entry.get("type_") != "heading" and (not inner or _line(entry.get("position"))):
             inner = [entry]
         tracks += [track for part in inner if (track := _track(part)) is not None]
     codes = ("".join(filter(str.isdigit, _line(code.get("value")))) for code in _barcodes(data))
-    images = sorted(_list(data.get("images"), MAX_PARTS), key=lambda image: image.get("type") != "primary")
+    images = sorted(objects(data.get("images"), MAX_PARTS), key=lambda image: image.get("type") != "primary")
     return Details(
         tracks=tuple(tracks[:MAX_TRACKS]),
         barcode=next((code for code in codes if code.isascii() and _BARCODE.fullmatch(code)), ""),
@@ -163,7 +164,7 @@ def artist_name(artists: Any) -> str:
 
 def _artist_names(artists: Any) -> str:
     text, glue = "", ""
-    for artist in _list(artists, MAX_PARTS):
+    for artist in objects(artists, MAX_PARTS):
         name = _line(artist.get("anv")) or _NUMBERED.sub("", _line(artist.get("name")))
         if not name:
             continue
@@ -193,7 +194,7 @@ def _row_or_reason(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow
 
 def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
     """Return the notes of a copy by the meaning of their fields, in the order of the field numbers."""
-    numbered = [(_number(note.get("field_id"), 1, MAX_ID), note.get("value")) for note in _list(notes, MAX_FIELDS)]
+    numbered = [(integer(note.get("field_id"), 1, MAX_ID), note.get("value")) for note in objects(notes, MAX_FIELDS)]
     found: dict[str, str] = {}
     for number, value in sorted([(number, value) for number, value in numbered if number is not None], key=itemgetter(0)):
         if text := _text(value, MAX_NOTE_CHARS):
@@ -209,7 +210,7 @@ def _notes_text(notes: dict[str, str]) -> str:
 
 def _formats(formats: Any) -> tuple[str, ...]:
     found: list[str] = []
-    for entry in _list(formats, MAX_PARTS):
+    for entry in objects(formats, MAX_PARTS):
         quantity = str(entry.get("qty") or "")
         number = int(quantity) if quantity.isascii() and quantity.isdecimal() and len(quantity) <= 3 else 1
         found += formats_of_api(_line(entry.get("name")), number, _texts(entry.get("descriptions")))
@@ -229,7 +230,7 @@ def _track(entry: Mapping[str, Any]) -> Track | None:
 
 
 def _barcodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [code for code in _list(data.get("identifiers"), 200) if _line(code.get("type")).lower() == "barcode"]
+    return [code for code in objects(data.get("identifiers"), 200) if _line(code.get("type")).lower() == "barcode"]
 
 
 def _text(value: Any, limit: int) -> str:
@@ -252,14 +253,6 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 def _joined(texts: list[str]) -> str:
     return ", ".join(dict.fromkeys(filter(None, texts)))
-
-
-def _list(values: Any, limit: int) -> list[dict[str, Any]]:
-    return [value for value in values[:limit] if isinstance(value, dict)] if isinstance(values, list) else []
-
-
-def _number(value: Any, low: int, high: int) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
 
 
 def _moment(value: Any) -> float | None:

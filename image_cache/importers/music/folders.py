@@ -112,12 +112,12 @@ class MusicRoots:
 
     def check(self, path: str) -> None:
         """Raise `FolderRejected` for a path that cannot be a root."""
-        if not path.startswith("/") or "\0" in path or len(path) > 1000 or not path.isprintable():
-            raise FolderRejected(path[:100], "a folder is given from the root on, such as /media/disk/music")
         try:
             path.encode()
         except UnicodeEncodeError:
             raise FolderRejected("", "the name of this folder is not UTF-8; rename it, or mount it elsewhere") from None
+        if not path.startswith("/") or "\0" in path or len(path) > 1000 or not path.isprintable():
+            raise FolderRejected(path[:100], "a folder is given from the root on, such as /media/disk/music")
         real = os.path.realpath(path)
         if real == "/" or any(real == system or _is_below(real, system) for system in _SYSTEM):
             raise FolderRejected(path, "that is the system itself")

@@ -114,7 +114,7 @@ def file_away(path: Path, *, is_refused: bool, report: str) -> None:
         make_folder(folder)
         target = _free(folder, path.name)
         path.replace(target)
-        target.with_name(f"{target.name}.report.txt").write_text(report, encoding="utf-8")
+        target.with_name(f"{target.name}.report.txt").write_text(report, encoding="utf-8", errors="replace")
     except OSError as error:
         logger.warning("table not put away name=%s reason=%s", ascii(path.name), error.strerror or error)
 

@@ -11,6 +11,7 @@ from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, UnknownTask
 from image_cache.importers.tables.inbox import ImportsFolder, UploadInbox
 from image_cache.importers.tables.task import IMPORT, PREVIEW, TableTasks
+from image_cache.logs import printable
 from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tasks.runner import TaskRunner
@@ -78,7 +79,7 @@ class TableService:
         return PeriodicJob("imports", POLL_S, self._folder.poll, first_s=1.0)
 
     def _start_from_folder(self, path: Path) -> bool:
-        return self._started(IMPORT, str(path), {"path": str(path), "name": path.name, "origin": "folder"}) is not None
+        return self._started(IMPORT, str(path), {"path": str(path), "name": printable(path.name), "origin": "folder"}) is not None
 
     def _started(self, kind: str, path: str, wanted: Mapping[str, object]) -> int | None:
         """Start a task; return None if another one of its kind is in progress."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 
 from image_cache.db.database import Database, DatabaseError
@@ -81,6 +82,25 @@ def _unreadable(path: Path, error: DatabaseError, *, is_inside: bool) -> Check:
     return Check("Cache", "failed" if is_grave else "warning", message, advice)
 
 
+def images(vault: ReadonlyVault) -> Check:
+    """Check the rendered images of the streams, and whether some wait. Their index is rebuilt from the files."""
+    path = vault.streams.database.path
+    try:
+        totals = vault.streams.totals(vault.stream_disk.namespace) if path.exists() else None
+    except DatabaseError as error:
+        kind = kind_of(error)
+        return Check(
+            "Images", "warning", f"Their index cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
+        )
+    waiting = vault.waiting_renders()
+    held = (
+        f"{counted(totals.entries, 'stream image')}, {megabytes(totals.bytes)}"
+        if totals and totals.entries
+        else "No stream images are rendered"
+    )
+    return Check("Images", "working" if waiting else "well", f"{held}{f'; {waiting:,} to be rendered' if waiting else ''}.")
+
+
 def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     """Check the large files. A vault that never had one has no database for them, which is well."""
     path = vault.settings.files_dir / "files.db"
@@ -92,7 +112,7 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     try:
         count, size = vault.files.totals()
         corrupt = sum(kept.is_corrupt for kept in vault.files.files())
-        failed = sum(coming.state == "failed" for coming in vault.files.fetches())
+        states = Counter(fetch.state for fetch in vault.files.fetches())
         if is_deep:
             _check_pages(vault.files.db, path)
     except DatabaseError as error:
@@ -101,11 +121,15 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
         return Check(
             "Files", state, f"Their index cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
         )
-    message = f"{counted(count, 'large file')}, {megabytes(size)}"
-    if corrupt or failed:
-        wrong = ", ".join(part for n, part in ((corrupt, f"{corrupt} damaged"), (failed, f"{failed} did not arrive")) if n)
-        return Check("Files", "warning", f"{message}; {wrong}.", "The page /files names them; each can be fetched again there.")
-    return Check("Files", "well", f"{message}.")
+    running, waiting, paused, failed = (states[name] for name in ("working", "waiting", "paused", "failed"))
+    parts = ((corrupt, "damaged"), (running, "being fetched"), (waiting, "waiting"), (paused, "paused"), (failed, "given up"))
+    message = "; ".join(
+        [f"{counted(count, 'large file')}, {megabytes(size)}", *(f"{number:,} {words}" for number, words in parts if number)]
+    )
+    # A fetch that was given up, such as that of a mistyped address, is reported only: nothing is wrong with the machine.
+    state = "warning" if corrupt else "working" if running else "waiting" if waiting or paused else "well"
+    advice = "The page /files names them; each can be fetched again or forgotten there." if corrupt or paused or failed else ""
+    return Check("Files", state, f"{message}.", advice)
 
 
 def _is_usable(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.maintenance.health import data, machine, work
 from image_cache.maintenance.health.check import Check
+from image_cache.maintenance.health.lookups import NAME, lookups
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 logger = logging.getLogger(__name__)
@@ -25,12 +26,14 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
     quick = [
         _guarded("Catalogue", lambda: data.catalog(vault, is_deep=is_deep)),
         _guarded("Cache", lambda: data.index(vault, is_deep=is_deep)),
+        _guarded("Images", lambda: data.images(vault)),
         _guarded("Files", lambda: data.files(vault, is_deep=is_deep)),
         _guarded("Disk", lambda: machine.space(vault)),
         _guarded("Rights", lambda: machine.rights(vault)),
         _guarded("Clock", lambda: machine.clock(vault)),
         _guarded("Queue", lambda: work.queue(vault, is_served=is_served)),
         _guarded("Origins", lambda: work.origins(vault)),
+        _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault)),
     ]
     if not is_deep:
@@ -46,17 +49,19 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
 def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Callable[[], bool]) -> list[Check]:
     """Check the service from inside: a few reads of kept totals, no write, fast enough for a monitor that asks every minute.
 
-    `errors` counts the unexpected ones of its threads since the start.
+    `errors` counts the unexpected ones of its threads within the last hour.
     """
     return [
         _guarded("Catalogue", lambda: data.catalog(vault)),
         _guarded("Cache", lambda: data.index(vault, is_inside=True)),
+        _guarded("Images", lambda: data.images(vault)),
         _guarded("Files", lambda: data.files(vault)),
         _guarded("Disk", lambda: machine.space(vault)),
         _guarded("Rights", lambda: machine.rights(vault)),
         _guarded("Clock", lambda: machine.clock(vault)),
         _guarded("Queue", lambda: work.queue(vault, is_served=True, errors=errors)),
         _guarded("Origins", lambda: work.origins(vault)),
+        _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault, are_originals_away)),
     ]
 

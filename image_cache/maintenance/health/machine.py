@@ -61,6 +61,15 @@ def space(vault: ReadonlyVault) -> Check:
 def rights(vault: ReadonlyVault) -> Check:
     """Check that our folders exist, are ours, writable, and closed to others. The message names no path: it is public."""
     folders = _folders(vault)
+    blocked = [path for path in folders.values() if path.exists() and not path.is_dir()]
+    if blocked:
+        return Check(
+            "Rights",
+            "failed",
+            "Something that is no folder lies where a folder of ours belongs.",
+            f"Move it away: {blocked[0]}. The folder is made by itself within a minute.",
+            costs_pictures_only=_are_caches(vault, blocked),
+        )
     missing = [name for name, path in folders.items() if not path.is_dir()]
     if missing:
         paths = ", ".join(str(folders[name]) for name in missing)
@@ -69,6 +78,7 @@ def rights(vault: ReadonlyVault) -> Check:
             "failed",
             f"These folders are missing: {', '.join(missing)}.",
             f"The service makes them when it starts: {paths}. If they should be there, look whether their disk is mounted.",
+            costs_pictures_only=_are_caches(vault, [folders[name] for name in missing]),
         )
     closed = [name for name, path in folders.items() if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
     if closed:  # the message has no paths: the page is public
@@ -77,7 +87,13 @@ def rights(vault: ReadonlyVault) -> Check:
             advice = f"The disk of {path} is read-only: dmesg | tail says why. sudo mount -o remount,rw, or another card."
         else:
             advice = f"sudo chown -R {_name(vault)}: {' '.join(str(folders[name]) for name in closed)}"
-        return Check("Rights", "failed", f"These folders cannot be written: {', '.join(closed)}.", advice)
+        return Check(
+            "Rights",
+            "failed",
+            f"These folders cannot be written: {', '.join(closed)}.",
+            advice,
+            costs_pictures_only=_are_caches(vault, [folders[name] for name in closed]),
+        )
     owner = vault.settings.state_dir.stat().st_uid
     foreign = [path for path in _ours(vault, folders) if path.stat().st_uid != owner]
     if foreign:
@@ -147,6 +163,12 @@ def _folders(vault: ReadonlyVault) -> dict[str, Path]:
     if settings.STORAGE == "local" and settings.stream_images_dir.exists():
         folders["originals"] = settings.stream_images_dir
     return folders
+
+
+def _are_caches(vault: ReadonlyVault, paths: Iterable[Path]) -> bool:
+    """Return True if nothing precious lies there."""
+    settings = vault.settings
+    return all(path in (settings.cache_dir, settings.covers_dir) for path in paths)
 
 
 def _databases(vault: ReadonlyVault) -> list[Path]:

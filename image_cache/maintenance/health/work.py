@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from image_cache.db.database import DatabaseError
+from image_cache.engine.queue_flow import queue_flow
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import counted
@@ -32,7 +33,7 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
         return Check(
             "Queue",
             "warning",
-            f"{message}; {counted(errors, 'unexpected error')} since the start, see the log.",
+            f"{message}; {counted(errors, 'unexpected error')} within the last hour, see the log.",
             "journalctl -u vinylvault | grep 'unexpected error'",
         )
     idle_s = vault.clock() - runnable_since if runnable and not running and not vault.cache.is_adopting else 0.0
@@ -45,6 +46,10 @@ def _flow(vault: ReadonlyVault, message: str, waiting: int, is_served: bool | No
         return Check("Queue", "waiting", f"{message}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
     if waiting and is_served is False:
         return Check("Queue", "waiting", f"{message}, until the service runs.")
+    flow = queue_flow(vault.jobs)
+    if flow.waiting and flow.until and not flow.is_moving:
+        until = f"{datetime.fromtimestamp(flow.until):%H:%M}"  # noqa: DTZ006  as the clock on the wall
+        return Check("Queue", "waiting", f"{message}; their sources do not answer. Next try at {until}.")
     if idle_s > STUCK_S:
         return Check(
             "Queue",

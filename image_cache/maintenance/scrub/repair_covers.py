@@ -1,4 +1,4 @@
-"""Repair of covers: a damaged variant is rendered again from a larger one, or fetched again."""
+"""Repair of covers: a damaged variant is made again from the one that it is always made from, or fetched again."""
 
 from image_cache.covers import NAMESPACE, WARM, ImageCache
 from image_cache.covers.states import is_resting, wants_of
@@ -7,7 +7,6 @@ from image_cache.engine.jobs import LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
 from image_cache.imaging.decoder import Decoder
-from image_cache.imaging.variants import Variant
 
 
 class CoverRepair:
@@ -40,26 +39,19 @@ class CoverRepair:
         return "kept"
 
     def _render_again(self, key: Key) -> bytes | None:
-        """Render the variant from a larger one of the same cover; None if none is intact."""
+        """Render the variant from the one that it is always made from, so that it is the same again; None if that is not intact."""
         name, _, suffix = key.variant.partition(".")
         if suffix:
             whole = self._intact(Key(NAMESPACE, name, key.digest))
             return None if whole is None else self._decoder.jpeg(whole)
         variant = self._covers.variants.get(name)
-        if variant is None:
+        body = self._intact(Key(NAMESPACE, variant.source, key.digest)) if variant is not None and variant.source else None
+        if variant is None or body is None:
             return None
-        for larger in self._larger(variant):
-            body = self._intact(Key(NAMESPACE, larger.name, key.digest))
-            if body is not None:
-                try:
-                    return self._decoder.render(body, [variant]).variants[name]
-                except (ImageRejected, DecoderFailed):
-                    continue
-        return None
-
-    def _larger(self, variant: Variant) -> list[Variant]:
-        larger = [other for other in self._covers.variants.values() if other.edge_px > variant.edge_px]
-        return sorted(larger, key=lambda other: other.edge_px)
+        try:
+            return self._decoder.render(body, [variant]).variants[name]
+        except (ImageRejected, DecoderFailed):
+            return None
 
     def _intact(self, key: Key) -> bytes | None:
         """Return the bytes of a key if they are what the row says. Reads past the cache, which would drop them if not."""

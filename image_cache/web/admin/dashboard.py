@@ -12,7 +12,7 @@ from image_cache.web.rate_limits import limiter
 
 HERE = "/admin/cache"
 
-dashboard = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE, login_below=Role.ACCOUNT)(
+dashboard = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(
     Blueprint("dashboard", __name__, url_prefix=HERE)
 )
 

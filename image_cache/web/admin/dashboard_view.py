@@ -7,11 +7,12 @@ from markupsafe import Markup
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
 from image_cache.files.listing import entries
+from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.models import TaskState
 from image_cache.services import Services
-from image_cache.units import counted
+from image_cache.units import counted, megabytes
 from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import SPANS, Span, history_charts, points_of
 from image_cache.web.admin.storage_wear import clock, curve_chart, curve_note, wear_chart, wear_facts, years
@@ -63,6 +64,18 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheRow:
+    """A row of the caches: covers, streams, files."""
+
+    name: str
+    holds: str
+    limit: str
+    hits: str
+    lamp: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRow:
     """A row of the errors."""
 
@@ -88,11 +101,14 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "curve": curve_chart(curve, budget_bytes),
         "curve_note": curve_note(curve),
         "card": wear_facts(vault.cache.disk, wear),
+        "caches": [_cache(cache) for cache in cache_figures(vault)],
         "jobs": _jobs(services, now, is_paused=is_paused),
         "hosts": [_host(host, now) for host in vault.hosts(SHOWN_HOSTS)],
         "errors": _errors(vault, now),
         "limits": limits,
         "missing": vault.covers().missing,
+        "given_up": vault.covers().given_up,
+        "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
         "drawn_at": clock(now),
     }
 
@@ -121,12 +137,14 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
         return []
     if is_paused:
         state = "Paused"
+    elif progress.waits_until is not None:
+        state = f"Waiting for {'its source' if progress.waiting == 1 else 'their sources'} until {clock(progress.waits_until)}"
     elif progress.eta_s is not None:
         state = f"about {rough(progress.eta_s)} left"
     else:
         state = f"{progress.working} at a time"
     detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} not to be had" if progress.failed else "")
-    lamp = "waiting" if is_paused else "working"
+    lamp = "waiting" if is_paused or progress.waits_until is not None else "working"
     return [JobRow("Covers of the collection", detail, lamp, state, progress.done / progress.total)]
 
 
@@ -216,6 +234,14 @@ def _waiting(vault: ReadonlyVault, *, is_paused: bool) -> Figure:
         note += f", {per_dot:,} a dot"
     dots = charts.dot_gauge(depth / per_dot / charts.DOTS, "watch")
     return Figure("Waiting", f"{depth:,}", "cover" if depth == 1 else "covers", dots, note)
+
+
+def _cache(cache: CacheFigures) -> CacheRow:
+    work = ((cache.running, "in progress"), (cache.waiting, "waiting"), (cache.given_up, "given up"))
+    jobs = ", ".join(f"{number:,} {words}" for number, words in work if number)
+    lamp = "working" if cache.running else "waiting" if cache.waiting else "well"
+    rate = "" if cache.hit_rate is None else f"{cache.hit_rate:.0f}%"
+    return CacheRow(cache.name.capitalize(), cache.holds, megabytes(cache.budget_bytes), rate, lamp, jobs.capitalize() or "Idle")
 
 
 def _host(host: HostFigures, now: float) -> HostRow:

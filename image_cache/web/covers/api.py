@@ -3,12 +3,13 @@
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
-from image_cache.covers import PAGE, VISIBLE, WARM
+from image_cache.covers import NAMESPACE, PAGE, VISIBLE, WARM
 from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
+from image_cache.web.covers.view_models import outcome_words, progress_line
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text, read_texts
 
@@ -29,7 +30,7 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@declare_access(change=Role.OPERATOR, login_below=Role.VISITOR, message="Only an operator may clear the cache.")
+@declare_access(change=Role.OPERATOR, asks_login=False, message="Only an operator may clear the cache.")
 @limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Clear all cached covers, or those of one `size_type`, or what one `page` holds in memory."""
@@ -98,5 +99,8 @@ def cache_state() -> Response:
     for name, cover in zip(names, covers.states(digests), strict=True):
         found[cover.state].append(name)
     progress = covers.progress()
-    fields = ("done", "total", "failed", "eta_s", "is_paused")
-    return jsonify({**found, "progress": {name: getattr(progress, name) for name in fields} if progress else None})
+    line = progress_line(progress)
+    fields = ("done", "total", "failed", "eta_s", "is_paused", "state", "waiting", "waits_until")
+    values = {name: getattr(progress, name) for name in fields} if progress else {}
+    shown = {**values, "words": line.words, "left": line.left, "lamp": line.lamp} if line else None
+    return jsonify({**found, "progress": shown, "outcome": outcome_words(*covers.registry.summary(NAMESPACE))})

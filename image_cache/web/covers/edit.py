@@ -13,7 +13,7 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, services
 from image_cache.web.covers import view_models
-from image_cache.web.errors import RETRY_AFTER_S, status_of
+from image_cache.web.errors import RETRY_AFTER_S, sentence_of, status_of
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 from image_cache.web.template_helpers import know_covers
@@ -34,14 +34,20 @@ FIELD = "picture"
 
 @sleeves.get("/covers/missing")
 def missing() -> str:
-    """List the records without a cover, and what was tried for each."""
-    total = services().cover_pages.count_missing()
+    """List the records without a cover, and what was tried for each; then those whose source does not send it."""
+    shown = services().cover_pages
+    without, unfetched = shown.count_missing(), shown.count_unfetched()
+    total = without + unfetched
     pages = max(1, -(-total // PAGE_SIZE))
     number = _number(request.args.get("page", "1"), pages)
-    found = services().cover_pages.missing((number - 1) * PAGE_SIZE, PAGE_SIZE)
+    first = (number - 1) * PAGE_SIZE
+    rows = [view_models.missing_row(album, tries) for album, tries in shown.missing(first, PAGE_SIZE)]
+    rest = shown.unfetched(max(0, first - without), PAGE_SIZE - len(rows)) if len(rows) < PAGE_SIZE else []
     return render_template(
         "covers/missing.html",
-        rows=[view_models.missing_row(album, tries) for album, tries in found],
+        rows=rows,
+        unfetched=[view_models.unfetched_row(album, found) for album, found in rest],
+        to_come=0 if total else shown.count_to_come(),
         total=total,
         page=number,
         pages=pages,
@@ -72,7 +78,7 @@ def audit() -> str:
     return render_template(
         "covers/audit.html",
         sections=[_section(flaw, counts.get(flaw, 0), (number - 1) * each, each) for flaw in shown],
-        missing=services().cover_pages.count_missing(),
+        missing=services().cover_pages.count_missing() + services().cover_pages.count_unfetched(),
         total=sum(counts.values()),
         kind=kind,
         page=number,
@@ -141,6 +147,8 @@ def act(album_id: int, action: str) -> AnyResponse:
     back = request.form.get("back", "")
     if back == "missing":
         return redirect(url_for("sleeves.missing"), 303)
+    if back == "audit":
+        return redirect(url_for("sleeves.audit", kind="dummy"), 303)
     return redirect(url_for("sleeves.cover", album_id=album.id, done=action), 303)
 
 
@@ -154,7 +162,7 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "note": view_models.note(album, choice),
         "size": view_models.dimensions_text(choice.image),
         "offers": choice.offers,
-        "source_refused": bool(album.refused_cover and album.refused_cover == album.cover_url),
+        "rejected": choice.rejected,
         "search": view_models.search_line(services().artwork.search()),
         "max_mb": services().settings.MAX_IMAGE_UPLOAD_SIZE_MB,
         "is_on": services().settings.FIND_COVERS,
@@ -185,5 +193,5 @@ def _number(text: str, pages: int) -> int:
 
 
 def _sentence(error: CacheError) -> str:
-    text = str(error)
+    text = sentence_of(error)
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, send_from_directory
@@ -12,10 +12,11 @@ from image_cache.covers import NAMESPACE, ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST, Key
 from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected, UnknownImage
+from image_cache.server.fast_path import Stored
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, validators
+from image_cache.web.responses import entry_headers, entry_response, matches, placeholder_response, stand_in_response, validators
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +47,36 @@ class WarmCovers:
         path: str = environ["PATH_INFO"]
         if path.startswith("/cache/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             if_none_match = environ.get("HTTP_IF_NONE_MATCH")
-            answer = self.look(path, if_none_match) or self._read(path, if_none_match)
+            answer = self._look(path, if_none_match) or self._read(path, if_none_match)
             if answer is not None:
                 status, headers, body = answer
                 start_response(status, headers)
                 return (body,) if body and environ["REQUEST_METHOD"] == "GET" else ()
         return self._app(environ, start_response)
 
-    def look(self, path: str, if_none_match: str | None) -> Answer | None:
-        """Return the response for a path below `/cache/` that is in memory. Never blocks."""
+    @property
+    def generation(self) -> int:
+        """Return another number each time something was dropped from memory."""
+        return self._memory.generation
+
+    def find(self, path: str) -> Stored | None:
+        """Return what answers a path below `/cache/` that is in memory, for the main loop of the server. Never blocks."""
+        key = _key_of(path)
+        body = self._memory.peek(key) if key is not None else None
+        if key is None or body is None:
+            return None
+        return Stored(key, key.etag, entry_headers(key, len(body)), validators(key), body)
+
+    def record_uses(self, uses: Mapping[Key, int]) -> None:
+        """Count what the main loop has served."""
+        self._memory.record_uses(uses)
+
+    def _look(self, path: str, if_none_match: str | None) -> Answer | None:
+        """Return the response for a path that is in memory."""
         key = _key_of(path)
         body = self._memory.get(key) if key is not None else None
+        if body is not None and logger.isEnabledFor(logging.DEBUG):  # in the main loop of the server
+            logger.debug("cache hit tier=memory key=%s", key)
         return _answer(key, body, if_none_match) if key is not None and body is not None else None
 
     def _read(self, path: str, if_none_match: str | None) -> Answer | None:
@@ -119,7 +139,10 @@ def drawn_placeholder(kind: str) -> Response:
 
 
 def _placeholder(digest: str, variant: str) -> Response:
-    """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble."""
+    """Answer a miss: enqueue a job, and say whether a retry is worthwhile. It is if the database is in trouble.
+
+    The placeholder of a size that is smaller than a stored one is that one.
+    """
     try:
         state = services().covers.request(digest, variant).state
     except UnknownImage:
@@ -127,4 +150,7 @@ def _placeholder(digest: str, variant: str) -> Response:
     except DatabaseError as error:
         logger.warning("cover not asked for reason=%s", error)
         state = "waiting"
+    else:
+        if (body := services().covers.larger(digest, variant)) is not None:
+            return stand_in_response(body)
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

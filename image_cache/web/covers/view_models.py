@@ -6,19 +6,22 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from image_cache.covers.progress import Progress
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
+from image_cache.records.appearance_table import UnfetchedCover
+from image_cache.units import counted
 from image_cache.web import svg as drawing
-from image_cache.web.template_helpers import day
+from image_cache.web.template_helpers import clock, day, moment, rough
 
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
     "uploaded": "Your picture is the cover now. No sync changes it.",
-    "choose": "Chosen. No sync changes it.",
-    "remove": "Your own is gone. The source decides again.",
+    "choose": "Chosen. No sync and no check changes it.",
+    "remove": "Undone. The source decides again.",
     "again": "In line, in front of all others.",
     "believe": "The source is asked again.",
 }
@@ -26,7 +29,7 @@ DONE = {
 KINDS = {
     DUMMY: (
         "Stand-ins",
-        "Their source has no cover, only a picture of nothing, or an address that leads nowhere. It is not shown.",
+        "Their source has no cover, only a picture of nothing, or an address that leads nowhere. It is not shown, unless you say that it is right.",
     ),
     "small": ("Smaller than 300 px", "They look soft on their own page."),
     "oblong": ("Not square", "A sleeve is. These are cut at the edges on the wall."),
@@ -78,6 +81,41 @@ class Section:
     groups: tuple[tuple[AuditTile, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressLine:
+    """The line about covers that are being fetched, in the same words with and without scripts. `left` is empty without an estimate."""
+
+    total: int
+    done: int
+    words: str
+    left: str
+    lamp: str
+
+
+def progress_line(progress: Progress | None) -> ProgressLine | None:
+    """Return the line of a fetch that is under way, waits or is paused; None if there is none."""
+    if progress is None:
+        return None
+    count = f"{progress.done:,} of {progress.total:,}"
+    if progress.state == "paused":
+        return ProgressLine(progress.total, progress.done, f"Fetching is paused, {count}", "", "waiting")
+    if progress.waits_until is not None:
+        whom = "waits for its source" if progress.waiting == 1 else "wait for their sources"
+        words = f"{counted(progress.waiting, 'cover')} {whom}, {count}"
+        return ProgressLine(progress.total, progress.done, words, f"next try at {clock(progress.waits_until)}", "waiting")
+    left = f"about {rough(progress.eta_s)} left" if progress.eta_s is not None else ""
+    return ProgressLine(progress.total, progress.done, f"Fetching covers, {count}", left, "working")
+
+
+def outcome_words(total: int, fetched: int, given_up: int) -> str:
+    """Return what is to be said when nothing is being fetched any more."""
+    if fetched >= total:
+        return "All covers are here"
+    if fetched + given_up >= total:
+        return f"{fetched:,} {'cover is' if fetched == 1 else 'covers are'} here, {given_up:,} could not be fetched"
+    return f"{fetched:,} of {total:,} covers are here"
+
+
 def search_line(state: TaskState | None) -> SearchLine | None:
     """Return the line of a search, None if none runs."""
     if state is None:
@@ -86,13 +124,27 @@ def search_line(state: TaskState | None) -> SearchLine | None:
     left = total - state.done
     message = f"Finding covers: {left:,} left" if state.total else "Finding covers"
     is_paused = state.paused_until is not None
-    if is_paused and state.message:
-        message = f"{message}. {state.message}"
+    if state.paused_until is not None and state.message:
+        message = f"{message}. {state.message} Next try at {clock(state.paused_until)}."
     return SearchLine(message, state.done, total, is_paused)
 
 
 def missing_row(album: Album, tries: CoverTries) -> MissingRow:
     return MissingRow(album, drawing.die_cut(None, album.artist), tried(tries), len(tries.offers), tries.next_at == 0)
+
+
+def unfetched_row(album: Album, found: UnfetchedCover) -> MissingRow:
+    return MissingRow(album, drawing.die_cut(None, album.artist), unfetched_words(found), 0, is_queued=False)
+
+
+def unfetched_words(found: UnfetchedCover) -> str:
+    """Return why a cover that its source should have is not here, and when it is tried again."""
+    again = f" Next try: {moment(found.next_at)}." if found.next_at > time.time() else ""
+    if found.is_given_up:
+        return f"Given up: {found.failure}.{again}"
+    if found.failure.startswith("answered "):
+        return f"Its source {found.failure}.{again}"
+    return f"Its source does not answer: {found.failure}.{again}"
 
 
 def section(kind: str, count: int, groups: Sequence[Sequence[FlawedRecord]]) -> Section:

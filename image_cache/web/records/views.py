@@ -14,10 +14,11 @@ from image_cache.records.highlight import in_names, in_tracks
 from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
-from image_cache.web.covers.view_models import SearchLine, search_line
+from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
+from image_cache.web.page_tags import revalidated
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
@@ -36,6 +37,7 @@ TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
 
 @pages.get("/")
+@revalidated
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search if there is something to search for."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
@@ -48,6 +50,7 @@ def grid() -> AnyResponse:
 
 
 @pages.get("/search")
+@revalidated
 def search() -> AnyResponse:
     """Show the results of a search; only the input before anything was typed."""
     address = wall.read_wall(request.args, request.cookies.get("density"), "/search")
@@ -75,6 +78,7 @@ def sort() -> AnyResponse:
 
 
 @pages.get("/album/<int:album_id>")
+@revalidated
 def album(album_id: int) -> AnyResponse:
     """Show one record: cover, disc, facts, tracks, and its neighbours on the shelf."""
     return show_record(get_record_or_404(album_id))
@@ -161,11 +165,17 @@ def get_record_or_404(album_id: int) -> Album:
 def _wall_page(address: wall.WallAddress) -> WallPage:
     """Return the page of the wall at an address. Raises `NotFound` for a page after the last one."""
     try:
-        shown = services().pages.wall(address.query, address.page)
+        shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
         raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
+
+
+def _also(address: wall.WallAddress) -> str:
+    """Return the size that small sleeves and browsers that save data show, and that is not rendered with every cover."""
+    saves_data = request.headers.get("Save-Data", "").lower() == "on"
+    return "thumbnails" if address.density == "s" or saves_data else ""
 
 
 def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object]:
@@ -186,7 +196,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "formats": facets.formats,
         "sources": facets.sources,
         "record_total": shown.count,
-        "progress": shown.progress,
+        "progress": progress_line(shown.progress),
         "tasks": _tasks() if is_owner else (),
         "search": None if is_owner else _search(),  # owners see it among the tasks
         "drawn_at": time.strftime("%H:%M"),
@@ -233,7 +243,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
     rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(tile.album, words)]
+    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
     sleeves = {tile.album.id: tile for tile in rows}
     return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 
@@ -13,7 +13,8 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import sources_for_viewer
+from image_cache.web.privacy import may_read_notes, sources_for_viewer
+from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
@@ -70,12 +71,14 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     if page is None:
         raise NotFound(f"There is no page “{text[:40]}”.")
     chosen = args.get("density") or density or "m"
+    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
-        text=" ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS],
+        text=words,
         sort=sort,
         genre=(args.get("genre") or "")[:MAX_TEXT_CHARS],
         decade=int(decade) if decade else None,
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
+        with_notes=not words or may_read_notes(),
         source=(args.get("source") or "")[:MAX_TEXT_CHARS],
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
@@ -85,7 +88,8 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name.
+    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
+    `srcset` the sizes of its cover.
     """
 
     album: Album
@@ -96,6 +100,41 @@ class Tile:
     blinks: bool
     drawn: Markup
     message: str
+    srcset: str
+
+    def item(self, sizes: str, clear: str) -> Markup:
+        """Return the list item of the wall. Python, because a macro of Jinja takes six times as long, sixty times a page.
+
+        `sizes` are those of the picture, `clear` is the image that is shown until it is there.
+        """
+        album, cover, tab = self.album, self.cover, self.tab
+        title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
+        address = f"/cache/thumbnails/{cover.digest}.webp"
+        if cover.state == "ready":
+            when = 'loading="eager" fetchpriority="high"' if self.eager else 'loading="lazy"'
+            shown = f'src="{address}" srcset="{self.srcset}" sizes="{sizes}" {when}>'
+        else:
+            shown = (
+                f'data-srcset="{self.srcset}" sizes="{sizes}" loading="lazy" src="{clear}"><noscript>'
+                f'<img src="{address}" alt="" width="150" height="150" loading="lazy"></noscript>'
+            )
+        parts = (
+            f'<li id="{escape(tab.anchor)}" data-group="{escape(tab.label)}">'
+            f'<span class="tab" aria-hidden="true">{escape(tab.label)}</span>'
+            if tab
+            else "<li>",
+            f'<a class="tile" href="/album/{album.id}" aria-labelledby="r{album.id}"><span class="case">',
+            f'<span class="sleeve" data-state="{cover.state}"{" data-lamp" if self.blinks else ""}>{self.drawn}',
+            f'<img class="lazy-load" alt="{title}" width="150" height="150" decoding="async" data-size-type="thumbnails"'
+            f' data-original-src="{escape(self.source)}" data-src="{address}" {shown}'
+            if cover.digest
+            else "",
+            f'</span></span>\n<span class="cap" id="r{album.id}"><b>{escape(album.artist)}</b> <span>{title}</span>',
+            f" <small>{escape(facts)}</small>" if facts else "",
+            f' <span class="vh says">{self.message}</span>' if self.message else "",
+            "</span></a></li>",
+        )
+        return Markup("".join(parts))  # noqa: S704  every text in them is escaped
 
 
 def tiles(
@@ -106,7 +145,7 @@ def tiles(
     eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
-    blinking, source = 0, sources_for_viewer()
+    blinking, source, srcset = 0, sources_for_viewer(), srcset_pattern()
     result = []
     for index, album in enumerate(albums):
         url = album.picture
@@ -123,6 +162,7 @@ def tiles(
                 blinks=blinks,
                 drawn=drawing.sleeve(cover, album.artist),
                 message=MESSAGES.get(cover.state, "no cover yet"),
+                srcset=srcset.format(cover.digest),
             )
         )
     return result

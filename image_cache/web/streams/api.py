@@ -39,7 +39,7 @@ def streams() -> Response:
 
 
 @stream_api.post("/streams")
-@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
     body = read_body({"title", "slug", "description", "visibility"})
@@ -158,7 +158,7 @@ def image_views(image_id: str) -> Response:
 
 
 @stream_api.get("/cache/pages/<page>")
-@declare_access(read=Role.OWNER, login_below=Role.ACCOUNT)
+@declare_access(read=Role.OWNER)
 @limiter.limit(READS)
 def page_stats(page: str) -> Response:
     """Return what a page holds of the memory tier."""
@@ -166,7 +166,7 @@ def page_stats(page: str) -> Response:
 
 
 @stream_api.delete("/cache/pages/<page>")
-@declare_access(change=Role.OWNER, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> Response:
     """Drop the images of a page from memory; what another page holds too stays, and everything stays on disk."""

@@ -24,7 +24,7 @@ from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
 from image_cache.visibility import may_edit
 from image_cache.web.context import services
-from image_cache.web.errors import status_of
+from image_cache.web.errors import sentence_of, status_of
 from image_cache.web.request_body import BodyLimits, UploadBuffer
 from image_cache.web.streams.view_models import address
 from image_cache.web.streams.viewer import viewer
@@ -130,5 +130,5 @@ def _reason(error: Exception) -> str:
         return f"Not stored: {error.reason}."
     if isinstance(error, DatabaseError):
         return "Not stored: the database does not answer."
-    sentence = str(error)
+    sentence = sentence_of(error)
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")

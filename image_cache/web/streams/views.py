@@ -45,7 +45,7 @@ def browser() -> AnyResponse:
 
 
 @streams.post("/streams")
-@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT)
 @limiter.limit("30 per minute")
 def create() -> AnyResponse:
     """Create a stream."""
@@ -184,7 +184,7 @@ def selftest(slug: str) -> AnyResponse:
 
 
 @streams.post("/pages/<page>/clear")
-@declare_access(change=Role.OWNER_ACCOUNT, login_below=Role.ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT)
 @limiter.limit(WRITES)
 def clear_page(page: str) -> AnyResponse:
     """Drop the images of a page from memory."""

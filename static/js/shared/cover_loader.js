@@ -95,7 +95,7 @@ async function poll() {
   try {
     const states = await postJson(at("/api/cache/state"), { digests });
     const hasChanged = update(states);
-    showProgress(states.progress);
+    showProgress(states.progress, states.outcome);
     pauseMs = hasChanged ? FIRST_PAUSE_MS : Math.min(MAX_PAUSE_MS, pauseMs * GROWTH);
   } catch (error) {
     pauseMs = Math.max(MAX_PAUSE_MS, 1000 * (error.retryAfterS ?? 0));

@@ -97,8 +97,12 @@ function timeLeft({ id, share, paused_s: pausedS, is_over: isOver }) {
   if (pausedS !== null) return pausedS ? `on again in ${roughDuration(pausedS)}` : "";
   if (share === null) return "";
   const now = performance.now();
-  const start = firstSeen.get(id) ?? { at: now, share };
-  firstSeen.set(id, start);
-  const gained = share - start.share;
-  return gained > 0 && now - start.at > MIN_SAMPLE_MS ? `about ${roughDuration((((now - start.at) / gained) * (1 - share)) / 1000)} left` : "";
+  const seen = firstSeen.get(id) ?? { at: now, share, lastAt: now, last: share, endsAt: Infinity };
+  firstSeen.set(id, seen);
+  if (share !== seen.last) Object.assign(seen, { last: share, lastAt: now });
+  const gained = seen.last - seen.share;
+  if (gained <= 0 || seen.lastAt - seen.at < MIN_SAMPLE_MS) return "";
+  // The end that was shown is never moved to later: while nothing moves, the estimate runs out instead of growing.
+  seen.endsAt = Math.min(seen.endsAt, seen.lastAt + ((seen.lastAt - seen.at) / gained) * (1 - seen.last));
+  return seen.endsAt > now ? `about ${roughDuration((seen.endsAt - now) / 1000)} left` : "";
 }

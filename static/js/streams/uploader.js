@@ -4,9 +4,13 @@ import { refresh } from "./refresh.js";
 import { addNote, addRow, megabytes, setOutcome } from "./upload_row.js";
 
 const MAX_PARALLEL = 2; // as many as the server accepts at a time
+const BUSY = [429, 502, 503, 504];
+const MAX_RETRIES = 6; // of an upload that comes while the server is busy, before it asks the person
+const RETRY_MS = 2000; // before the first of them; twice as long before each further one
+const MAX_RETRY_MS = 60_000;
 const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
 
-/** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"stored"|"refused"}} Upload */
+/** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"resting"|"stored"|"refused", retries?: number}} Upload */
 
 for (const place of document.querySelectorAll("[data-uploader]")) initUploader(place);
 
@@ -15,7 +19,7 @@ function initUploader(place) {
   /** @type {Upload[]} */
   const uploads = [];
   const form = place.querySelector("form");
-  const isBusy = () => uploads.some(({ state }) => state === "waiting" || state === "working");
+  const isBusy = () => uploads.some(({ state }) => state === "waiting" || state === "working" || state === "resting");
   const add = (files) => {
     for (const file of files) uploads.push({ file, form, row: addRow(place, file), state: "waiting" });
     for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, Number(place.dataset.maxBytes));
@@ -89,6 +93,7 @@ async function send(upload, path, retry) {
       setOutcome(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Looking at it");
     });
     const [result] = response.results ?? [];
+    if (result?.kind === "busy") return retryLater(upload, retry);
     if (!result?.ok) return refuse(upload, result?.reason ?? response.error ?? "The machine did not say why.");
     upload.state = "stored";
     dots.value = 1;
@@ -97,9 +102,24 @@ async function send(upload, path, retry) {
     dots.hidden = Boolean(result.note);
     if (result.note) addNote(row, result.note);
   } catch (error) {
+    if (error instanceof RequestFailed && BUSY.includes(error.status)) return retryLater(upload, retry, error.retryAfterS);
     const isUnreachable = error instanceof RequestFailed && !error.status;
     refuse(upload, isUnreachable ? "This machine cannot be reached." : "This machine is busy.", () => retry(upload));
   }
+  return undefined;
+}
+
+/** Try an upload again by itself, a few times. @param {Upload} upload @param {(upload: Upload) => void} retry @param {number} [afterS] */
+function retryLater(upload, retry, afterS = 0) {
+  upload.retries = (upload.retries ?? 0) + 1;
+  if (upload.retries > MAX_RETRIES) {
+    upload.retries = 0;
+    return refuse(upload, "This machine is busy.", () => retry(upload));
+  }
+  upload.state = "resting";
+  upload.row.querySelector("progress").hidden = true;
+  setOutcome(upload.row, "waiting", "Tried again in a moment");
+  setTimeout(() => retry(upload), Math.min(MAX_RETRY_MS, Math.max(RETRY_MS * 2 ** (upload.retries - 1), afterS * 1000)));
   return undefined;
 }
 
@@ -117,7 +137,7 @@ function refuse(upload, reason, retry) {
 /** Say the start and the end, not each file. @param {HTMLElement} place @param {Upload[]} uploads */
 function updateSummary(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
-  const open = count("waiting") + count("working");
+  const open = count("waiting") + count("working") + count("resting");
   const refused = count("refused") ? `, ${count("refused")} refused` : "";
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "picture" : "pictures"}` : `${count("stored")} of ${uploads.length} stored${refused}`;
   const summary = place.querySelector("[data-uploads-said]");

@@ -258,9 +258,8 @@ def test_a_look_follows_a_fetch_and_goes_with_its_digest(vault: Inside, origin: 
     album_id = put(vault, 1, url)
     fetch(vault, url)
     rows = vault.services.artwork.audit._looks.rows
-    assert len(rows.unanalysed(9)) == 1
+    assert rows.unanalysed(9) == []  # it was analysed while it was decoded
     assert survey(vault)
-    assert rows.unanalysed(9) == []
     before = vault.services.artwork.appearances.digests([album_id])[album_id]
     assert not survey(vault)  # nothing is new
     origin.put("/1.png", encoded(sleeve(WHITE, BLUE), "PNG"))
@@ -310,16 +309,85 @@ def test_the_same_sleeve_of_two_records_is_a_hint_and_two_copies_are_none(vault:
     assert {one.id for one in vault.services.library.albums()} >= set(ids)  # a hint, never a merge
 
 
+BLANK = encoded(Image.new("RGB", (300, 300), (238, 238, 238)), "JPEG")
+
+
+def test_a_sleeve_of_one_colour_is_shown(vault: Inside, origin: Origin) -> None:
+    """Sleeves of one colour exist. That an image has only one is a guess; that the source has it for this record is not."""
+    url = origin.put("/black.png", encoded(Image.new("RGB", (600, 600), (10, 10, 10)), "PNG"))
+    album_id, copy = put(vault, 1, url), put(vault, 2, url, title="Title 1", artist="Artist 001")
+    put(vault, 3, url, title="Title 1", artist="Artist 001")  # three copies of one record prove nothing
+    fetch(vault, url)
+    assert survey(vault)
+    assert (album(vault, album_id).picture, album(vault, copy).picture) == (url, url)
+    assert vault.services.cover_pages.count_flaws()["dummy"] == 0
+
+
+@pytest.mark.parametrize("is_one_address", [True, False])
+def test_the_same_image_of_one_colour_for_several_records_is_a_placeholder(
+    vault: Inside, origin: Origin, is_one_address: bool
+) -> None:
+    urls = [origin.put("/none.jpg" if is_one_address else f"/none{n}.jpg", BLANK) for n in range(3)]
+    ids = [put(vault, n, url) for n, url in enumerate(urls)]
+    fetch(vault, *urls)
+    survey(vault)
+    assert [album(vault, album_id).picture for album_id in ids] == [None] * 3
+    rows = vault.services.artwork.editor.rows
+    assert rows.tries(ids[0]).reason == "Its source has the same image of one colour for 3 records"
+    vault.services.artwork.editor.choose(album(vault, ids[0]), urls[0])  # "It is right, show it"
+    for _ in range(2):  # whatever changes, and however often it is looked at
+        put(vault, 8, None, title=f"Another {_}")
+        survey(vault)
+        put(vault, 0, urls[0])
+    assert album(vault, ids[0]).picture == urls[0]
+    assert rows.rejected(0, 9) == ids[1:]
+    vault.services.artwork.editor.remove(album(vault, ids[0]))
+    survey(vault)
+    assert album(vault, ids[0]).picture is None
+
+
+def test_what_was_rejected_by_an_older_rule_is_shown_again(vault: Inside, origin: Origin) -> None:
+    url = origin.put("/black.png", encoded(Image.new("RGB", (600, 600), (10, 10, 10)), "PNG"))
+    album_id = put(vault, 1, url)
+    fetch(vault, url)
+    rows = vault.services.artwork.editor.rows
+    rows.reject_urls([(album_id, url, "Its source has only a blank")])
+    assert album(vault, album_id).picture is None
+    survey(vault)
+    assert album(vault, album_id).picture == url
+
+
+def test_a_source_that_is_asked_again_is_really_asked_and_shown_until_it_has_answered(vault: Inside, origin: Origin) -> None:
+    """It was undone within seconds, by what the source had answered before."""
+    url = origin.put("/images/spacer.gif", encoded(sleeve(WHITE, RED), "PNG"))
+    album_id = put(vault, 1, url)
+    fetch(vault, url)
+    survey(vault)
+    assert (album(vault, album_id).picture, origin.count("/images/spacer.gif")) == (None, 1)
+    vault.services.artwork.editor.retry_source(album(vault, album_id))
+    for _ in range(3):
+        survey(vault)
+    assert album(vault, album_id).picture == url
+    while vault.services.loader.run_next():
+        pass
+    assert origin.count("/images/spacer.gif") == 2
+    survey(vault)
+    assert album(vault, album_id).picture is None  # the same again: only "It is right, show it" is an answer to that
+
+
 @pytest.mark.parametrize("kind", ["blank", "pixel", "address", "dead"])
 def test_what_is_no_cover_counts_as_none_and_another_is_looked_for(vault: Inside, origin: Origin, kind: str) -> None:
     bodies = {
-        "blank": encoded(Image.new("RGB", (300, 300), (238, 238, 238)), "JPEG"),
+        "blank": BLANK,
         "pixel": encoded(Image.new("P", (1, 1)), "GIF"),
         "address": encoded(sleeve(WHITE, RED), "PNG"),
     }
     path = {"address": "/images/spacer.gif"}.get(kind, f"/{kind}.jpg")
     url = origin.put(path, bodies[kind]) if kind in bodies else origin.url(path)
     album_id = put(vault, 1, url)
+    if kind == "blank":
+        put(vault, 2, url)
+        put(vault, 3, url)
     fetch(vault, url)
     survey(vault)
     if kind == "dead":  # once may be a server that starts

@@ -1,5 +1,7 @@
 """Covers for records that have none: whom is asked and how often, what is taken, what is only offered, what waits."""
 
+import dataclasses
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from image_cache.importers.artwork.musicbrainz import phrase
+from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
+from image_cache.importers.artwork.musicbrainz import MusicBrainz, phrase
 from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, ImportRow, TaskState
+from image_cache.net.json_api import JsonApiClient
 from image_cache.net.rate_limit import MAX_PAUSE_S, IntervalLimiter
 from image_cache.tasks import TaskRunner
 from tests.support.clock import FakeClock
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside
 from tests.support.musicbrainz import Archive, mbid_of
-from tests.support.origin import jpeg
+from tests.support.origin import Origin, jpeg
 from tests.support.vault import wait_until
 
 FRONT = jpeg(700, 700, (30, 90, 160))
@@ -34,9 +38,9 @@ Open = Callable[..., Inside]
 
 
 @pytest.fixture
-def opened(archive: Archive, tmp_path: Path) -> Iterator[Inside]:
+def opened(archive: Archive, origin: Origin, tmp_path: Path) -> Iterator[Inside]:
     """A vault that asks the archive."""
-    with Inside(tmp_path / "vault", trusted=(archive.base,), **archive.settings) as inside:
+    with Inside(tmp_path / "vault", trusted=(archive.base, origin.base), **archive.settings) as inside:
         yield inside
 
 
@@ -46,11 +50,11 @@ def put(inside: Inside, **facts: Any) -> int:
     return max(album.id for album in inside.services.library.albums())
 
 
-def searches(inside: Inside) -> TaskRunner:
+def searches(inside: Inside, rest_s: float = 0.1) -> TaskRunner:
     """Tasks of which a search rests no longer than a test can bear."""
     services = inside.services
     finder = ArtworkSearch(
-        services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=0.1
+        services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=rest_s
     )
     tasks = TaskRunner(services.catalog, inside.folder / "state")
     tasks.register("covers", finder.run)
@@ -224,6 +228,115 @@ def test_a_record_that_always_fails_lets_the_others_go_first(opened: Inside, arc
     assert outcome(look(opened)) == (1, 1)
     assert album(opened, second).picture
     assert 0 < tries(opened, first).next_at - time.time() < 7 * 3600
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/items/", '{"images": [{"id": 7, "front": true, "types": null, "thumbnails": {"500": ""}}]}'),
+        (
+            "/items/",
+            '{"images": [{"id": 7, "front": true, "types": ["Front"], "comment": "\\ud83d", "thumbnails": {"500": ""}}]}',
+        ),
+        ("/items/", '{"images": {"id": 7}}'),
+        ("/items/", "<html>Log in to the network</html>"),
+        ("/ws/2/", "[" * 30_000),
+        (
+            "/ws/2/",
+            '{"releases": [{"id": "{mbid}", "title": "Blue \\udc00Hour", "artist-credit": 5, "release-group": [], "score": "x"}]}',
+        ),
+    ],
+)
+def test_a_malformed_answer_costs_at_most_its_own_record(opened: Inside, archive: Archive, path: str, body: str) -> None:
+    """A null where a list belongs, or half of a surrogate pair, ended the task; and the next one began with the same record."""
+    mbid = archive.add("Blue Hour", "The Lanterns", fronts=[FRONT])
+    archive.add("Slow Tide", "The Lanterns", fronts=[FRONT])
+    archive.answer_with(body.replace("{mbid}", mbid), path=path)
+    first, second = put(opened), put(opened, title="Slow Tide")
+    state = look(opened)
+    assert (state.state, album(opened, second).picture is not None) == ("done", True)
+    left = tries(opened, first)
+    assert left.tried_at is not None
+    assert left.next_at > time.time() + 5 * 3600  # it does not go first the next time
+    assert left.reason or album(opened, first).picture
+
+
+def test_answers_that_are_all_broken_are_said_and_end_in_a_pause(opened: Inside, archive: Archive) -> None:
+    """The log-in page of a hotel answers for every host: three records are put off, not all of them."""
+    archive.answer_with("<html>Log in to the network</html>", 99)
+    ids = [put(opened, title=f"Title {number}") for number in range(5)]
+    tasks = searches(opened, rest_s=60.0)
+    tasks.serve()
+    task_id = tasks.start("covers", {})
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.paused_until is not None)
+    tasks.close()
+    reasons = [tries(opened, album_id).reason for album_id in ids]
+    assert reasons == ["The archive answered something that is not JSON."] * 3 + ["", ""]
+
+
+# A value of each type where another one belongs; and text that no database takes.
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "\ud83d",
+    "\x00",
+    [],
+    [None],
+    [[]],
+    ["\udc00"],
+    {},
+    {"id": None},
+    [{"id": {}}],
+)
+
+
+def wrong_everywhere(value: Any) -> Iterator[Any]:
+    """Yield the value once for each place in it and each wrong value, which stands there."""
+    yield from WRONG
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from ({**value, name: wrong} for wrong in wrong_everywhere(inner))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from ([*value[:at], wrong, *value[at + 1 :]] for wrong in wrong_everywhere(inner))
+
+
+def test_whatever_a_service_answers_is_text_that_can_be_stored_or_a_typed_error(opened: Inside, origin: Origin) -> None:
+    mbid = mbid_of("one")
+    release = {
+        "id": mbid,
+        "score": 100,
+        "title": "Blue Hour",
+        "artist-credit": [{"name": "The Lanterns", "joinphrase": " & "}],
+        "release-group": {"id": mbid},
+        "date": "1974",
+        "country": "GB",
+    }
+    image = {"id": 7, "front": True, "types": ["Front"], "comment": "back", "thumbnails": {"500": "x"}}
+    fetcher, no_wait = opened.services._parts.fetcher, lambda _seconds: None
+    limit = IntervalLimiter(opened.folder / "cache" / ".none", 0.0)
+    musicbrainz = MusicBrainz(JsonApiClient(fetcher, origin.base, {}), limit, no_wait)
+    archive = CoverArtArchive(fetcher, origin.base, limit, no_wait)
+    asked = {
+        "/release": ({"releases": [release]}, lambda: musicbrainz.by_names("The Lanterns", "Blue Hour")),
+        f"/release/{mbid}": (release, lambda: musicbrainz.by_mbid(mbid)),
+        "/url": ({"relations": [{"release": release}]}, lambda: musicbrainz.by_discogs("7")),
+        f"/release-group/{mbid}": ({"images": [image], "release": f"https://x.example/{mbid}"}, lambda: archive.of_group(mbid)),
+    }
+    for path, (answer, ask) in asked.items():
+        assert asked_of(origin, path, answer, ask)
+        for wrong in wrong_everywhere(answer):
+            for found in asked_of(origin, path, wrong, ask):
+                "".join(str(value) for value in dataclasses.astuple(found)).encode()
+
+
+def asked_of(origin: Origin, path: str, answer: Any, ask: Callable[[], list[Any]]) -> list[Any]:
+    origin.put(path, json.dumps(answer).encode(), content_type="application/json")
+    return ask()
 
 
 def test_what_somebody_asks_for_goes_first_and_is_only_offered_when_there_is_a_picture(opened: Inside, archive: Archive) -> None:

@@ -510,7 +510,7 @@ def test_a_page_may_choose_below_the_folders_of_the_settings_only(tmp_path: Path
         "/": "the system itself",
         "/proc/self": "the system itself",
         str(shelf.settings.state_dir / "x"): "its own files",
-        "/media/\ud800": "from the root on",
+        "/media/\ud800": "not UTF-8",
     }
     try:
         for path, reason in refused.items():

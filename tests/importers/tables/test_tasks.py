@@ -180,6 +180,25 @@ def test_a_table_in_the_folder_is_taken_in_and_lies_in_done_with_its_report(insi
     ]  # fmt: skip
 
 
+def test_a_table_whose_name_is_not_utf8_is_taken_in_and_named_with_its_bytes(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault") as inside:
+        folder = inside.services.settings.imports_dir
+        folder.mkdir(exist_ok=True)
+        for name, text in ((b"caf\xe9.csv", "artist,title\nA,B\n"), (b"bad\xff.csv", "")):
+            (folder / os.fsdecode(name)).write_text(text)
+        done, refused = (
+            Path(os.fsdecode(os.fsencode(folder) + name)) for name in (b"/done/caf\xe9.csv", b"/refused/bad\xff.csv")
+        )
+        wait_until(lambda: done.exists() and refused.exists(), 60)
+        wait_until(lambda: not inside.services.tasks.open())
+        assert inside.services.library.count() == 1
+        assert done.with_name(f"{done.name}.report.txt").read_text() == "1 row read: 1 new.\n"
+        assert refused.with_name(f"{refused.name}.report.txt").read_text() == "bad\\xff.csv: the file is empty.\n"
+        page = inside.client(accept="text/html").get("/import/table")
+        assert page.status_code == 200
+        assert "caf\\xe9.csv" in page.text
+
+
 @pytest.mark.parametrize(
     ("text", "report"),
     [

@@ -1,9 +1,11 @@
 """What `/health`, the dashboard and `cache_monitor.py --action health` say: each check alone, whatever else is broken."""
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,9 @@ from image_cache.maintenance.health.check import Check, can_serve, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
-from tests.support.origin import Origin
+from tests.support.origin import Origin, jpeg
+from tests.support.ports import free_port
+from tests.support.vault import wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
@@ -52,6 +56,57 @@ def test_a_vault_that_is_well_is_healthy_from_inside_and_from_outside(inside: In
         assert [check for check in checks if check.state in ("warning", "failed")] == []
         assert verdict(checks) == "healthy"
         assert can_serve(checks)
+
+
+def test_look_ups_that_wait_for_the_network_are_counted(tmp_path: Path, archive_settings: dict[str, Any]) -> None:
+    """Offline it said that all is well, with 1,492 look-ups waiting."""
+    with Inside(
+        tmp_path / "vault", trusted=(archive_settings["MUSICBRAINZ_API_URL"].removesuffix("/ws/2"),), **archive_settings
+    ) as inside:
+
+        def told() -> Any:
+            return inside.stranger().get("/health", headers={"Accept": "application/json"}).json
+
+        assert told()["checks"]["Look-ups"]["state"] == "well"
+        for n in range(3):
+            inside.album(title=f"Title {n}")
+        found = told()["checks"]["Look-ups"]
+        assert (found["state"], found["message"]) == ("waiting", "3 records to look up, with the next search.")
+        inside.services.artwork.editor.start_search_if_due()
+        wait_until(lambda: told()["checks"]["Look-ups"]["state"] == "warning")
+        found = told()
+        assert found["status"] == "degraded"
+        assert re.fullmatch(
+            r"3 records to look up\. Waiting for the net\. Next try at \d\d:\d\d\.", found["checks"]["Look-ups"]["message"]
+        )
+        page = inside.stranger().get("/health").text
+        assert found["checks"]["Look-ups"]["message"] in page
+        assert "All is well" not in page
+        operator = inside.logged_in()
+        assert "3 records to look up elsewhere" in operator.get("/admin/cache").text
+        assert "Next try at" in operator.get("/covers/missing").text
+        assert "Next try at" in inside.stranger().get("/").text
+
+
+def test_a_queue_of_a_dead_host_waits_and_is_not_at_work(tmp_path: Path, origin: Origin) -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Inside(tmp_path / "vault", trusted=(origin.base, dead)) as inside:
+        urls = [f"{dead}/{n}.jpg" for n in range(7)]
+        inside.services.covers.register(urls)
+        inside.services.covers.enqueue_missing(urls)
+
+        def check() -> Check:
+            return next(check for check in inside.services.checks() if check.name == "Queue")
+
+        wait_until(lambda: check().state == "waiting")
+        assert re.fullmatch(r"7 covers in line; their sources do not answer\. Next try at \d\d:\d\d\.", check().message)
+
+
+@pytest.fixture
+def archive_settings() -> dict[str, Any]:
+    """Services that nothing answers for."""
+    base = f"http://127.0.0.1:{free_port()}"
+    return {"FIND_COVERS": True, "MUSICBRAINZ_API_URL": f"{base}/ws/2", "COVER_ART_URL": f"{base}/caa"}
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -186,3 +241,81 @@ def test_a_state_that_others_can_look_into_is_a_warning(settled: Path) -> None:
     found = look(settled)["Rights"]
     assert found.state == "warning"
     assert "chmod go=" in found.advice
+
+
+def within(inside: Inside, name: str) -> Check:
+    (found,) = [check for check in inside.services.checks() if check.name == name]
+    return found
+
+
+def found(inside: Inside, name: str) -> Check:
+    """Return one check, from inside and from outside the service: both must say the same."""
+    assert look(inside.folder)[name] == within(inside, name)
+    return within(inside, name)
+
+
+def test_a_mistyped_address_of_a_file_is_reported_and_the_machine_is_healthy(inside: Inside, origin: Origin) -> None:
+    """The machine was "degraded" until somebody forgot the file."""
+    inside.services.files.enqueue(f"{origin.base}/mistyped.bin")
+    wait_until(lambda: "given up" in within(inside, "Files").message)
+    check = found(inside, "Files")
+    assert (check.state, check.message) == ("well", "0 large files, 0 MB; 1 given up.")
+    assert "/files" in check.advice
+    assert verdict(inside.services.checks()) == "healthy"
+
+
+def test_files_that_wait_are_counted(inside: Inside, origin: Origin) -> None:
+    inside.services.limits.pause()
+    for name in ("a", "b"):
+        inside.services.files.enqueue(f"{origin.base}/{name}.bin")
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("waiting", "0 large files, 0 MB; 2 waiting.")
+
+
+def test_a_file_that_is_damaged_is_something_to_look_at(inside: Inside, origin: Origin) -> None:
+    url = origin.put("/a.bin", b"x" * 100)
+    digest = inside.services.files.enqueue(url)
+    wait_until(lambda: within(inside, "Files").message == "1 large file, 0 MB.")
+    inside.services.files.cache.index.update(digest, is_corrupt=1)
+    assert (found(inside, "Files").state, found(inside, "Files").message) == ("warning", "1 large file, 0 MB; 1 damaged.")
+
+
+def test_stream_images_are_counted(inside: Inside) -> None:
+    assert found(inside, "Images").message == "No stream images are rendered."
+    inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
+    check = found(inside, "Images")
+    assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
+
+
+def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_once_it_is_mended(
+    tmp_path: Path, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "vault"
+    with Inside(folder) as inside:
+        inside.album(origin.put("/a.jpg", jpeg(300, 300)))
+    shutil.rmtree(folder / "cache")
+    (folder / "cache").write_text("a file in its place")
+    with Inside(folder, trusted=(origin.base,), settled=False) as inside:
+        assert any(
+            line.startswith(f"cache folder not usable, placeholders are shown path={folder}/cache ") for line in caplog.messages
+        )
+        inside.services.start()
+        browser = inside.client(accept="text/html")
+        for path in ("/", "/album/1", "/streams", "/search?q=artist", "/about"):
+            page = browser.get(path)
+            assert page.status_code == 200, path
+            assert "The cache folder cannot be used: covers are placeholders" in page.text, path
+        assert (
+            200
+            <= browser.get(f"/cache/thumbnails/{inside.services.covers.digest_of(origin.base + '/a.jpg')}.webp").status_code
+            < 300
+        )
+        for check in (within(inside, "Rights"), look(folder)["Rights"]):
+            assert (check.state, check.message) == ("failed", "Something that is no folder lies where a folder of ours belongs.")
+            assert f"Move it away: {folder}/cache." in check.advice
+        health = browser.get("/health")
+        assert health.status_code == 200, "pages are answered"
+        assert verdict(inside.services.checks()) == "unhealthy"
+        (folder / "cache").unlink()
+        url = f"{origin.base}/a.jpg"
+        wait_until(lambda: browser.get("/").status_code == 200 and inside.services.covers.peek([url])[0].state == "ready", 60)
+        assert "cannot be used" not in browser.get("/").text

@@ -62,7 +62,7 @@ def covers_of(services: Services) -> list[str]:
     return [cover.digest for cover in services.covers.peek(list(services.library.cover_urls()))]
 
 
-def path_of(services: Services, digest: str, variant: str = "thumbnails") -> Path:
+def path_of(services: Services, digest: str, variant: str = "thumbnails-2x") -> Path:
     return services.covers.cache.disk.root / Key("covers", variant, digest).path
 
 
@@ -91,7 +91,7 @@ def only(report: ScrubReport) -> tuple[str, str, str]:
     return report.damages[0].where, report.damages[0].what, report.damages[0].outcome
 
 
-def is_served(services: Services, digest: str, variant: str = "thumbnails") -> bool:
+def is_served(services: Services, digest: str, variant: str = "thumbnails-2x") -> bool:
     services.covers.cache.memory.clear()
     body = services.covers.get(digest, variant)
     return body is not None and services._parts.decoder.jpeg(body) != b""
@@ -119,8 +119,8 @@ def test_looking_changes_nothing_and_tells_the_same_again(services: Services, se
     path_of(services, digests[1]).unlink()
     path_of(services, digests[2]).unlink()
     path_of(services, digests[2]).symlink_to("/etc/hostname")
-    (services.covers.cache.disk.root / "thumbnails" / "aa").mkdir(exist_ok=True)
-    (services.covers.cache.disk.root / "thumbnails" / "aa" / "holiday.jpg").write_text("mine")
+    (services.covers.cache.disk.root / "thumbnails-2x" / "aa").mkdir(exist_ok=True)
+    (services.covers.cache.disk.root / "thumbnails-2x" / "aa" / "holiday.jpg").write_text("mine")
     before, rows = state(settings.DATA_DIR), services.covers.cache.index.totals("covers")
     first, second = services.scrub.run(), services.scrub.run()
     assert state(settings.DATA_DIR) == before
@@ -135,7 +135,7 @@ def test_looking_changes_nothing_and_tells_the_same_again(services: Services, se
 # --- covers
 
 
-@pytest.mark.parametrize("variant", ["thumbnails", "detail"])
+@pytest.mark.parametrize("variant", ["thumbnails-2x", "detail"])
 @pytest.mark.parametrize(
     ("hurt", "what"),
     [
@@ -153,7 +153,7 @@ def test_a_bad_cover_is_made_from_a_larger_one_or_fetched_again(
     digest = covers_of(services)[0]
     hurt(path_of(services, digest, variant))
     asked = origin.count()
-    outcome = "rebuilt" if variant == "thumbnails" else "queued"
+    outcome = "rebuilt" if variant == "thumbnails-2x" else "queued"
     assert only(services.scrub.run(repair=True)) == ("covers", what, outcome)
     assert not path_of(services, digest, variant).is_symlink()
     assert Path("/etc/hostname").exists()
@@ -191,7 +191,7 @@ def undecodable(services: Services, digest: str, variant: str) -> bytes:
 def test_what_was_stored_right_but_is_no_picture_is_replaced(services: Services) -> None:
     """Its hash is right for ever, so nothing but decoding finds it."""
     first, second = covers_of(services)[:2]
-    undecodable(services, first, "thumbnails")
+    undecodable(services, first, "thumbnails-2x")
     undecodable(services, second, "detail")
     report = services.scrub.run(repair=True)
     assert sorted((d.what, d.outcome) for d in report.damages) == [("undecodable", "queued"), ("undecodable", "rebuilt")]
@@ -229,7 +229,7 @@ def test_of_too_many_pictures_that_decode_no_more_the_rest_is_only_told(services
     services.covers.register(urls)
     digests = [cover.digest for cover in services.covers.peek(urls)]
     for digest in digests:
-        undecodable(services, digest, "thumbnails")
+        undecodable(services, digest, "thumbnails-2x")
     report = services.scrub.run(repair=True)
     assert dict(report.outcomes) == {"queued": MAX_DOUBTFUL_REPAIRS, "kept": 5}
     assert sum(path_of(services, digest).exists() for digest in digests) == 5
@@ -247,8 +247,8 @@ def test_a_jpeg_twin_is_made_from_its_picture(services: Services) -> None:
 
 @pytest.mark.slow
 def test_a_file_without_a_row_gets_it_back_or_goes(services: Services) -> None:
-    known, unknown = Key("covers", "thumbnails-2x", covers_of(services)[0]), key("nobody asked for this")
-    picture = services.covers.get(covers_of(services)[1], "thumbnails") or b""
+    known, unknown = Key("covers", "stream_thumb", covers_of(services)[0]), key("nobody asked for this")
+    picture = services.covers.get(covers_of(services)[1], "thumbnails-2x") or b""
     for one in (known, unknown):
         services.covers.cache.disk.put(one, picture)
     assert services.scrub.run(repair=True).is_clean, "they may be about to get their rows"
@@ -256,7 +256,7 @@ def test_a_file_without_a_row_gets_it_back_or_goes(services: Services) -> None:
         old(services.covers.cache.disk.root / one.path)
     report = services.scrub.run(repair=True)
     assert sorted((d.what, d.outcome) for d in report.damages) == [("orphan", "adopted"), ("orphan", "removed")]
-    assert services.covers.get(known.digest, "thumbnails-2x") == picture
+    assert services.covers.get(known.digest, "stream_thumb") == picture
     assert not (services.covers.cache.disk.root / unknown.path).exists()
     assert services.scrub.run().is_clean
 
@@ -268,19 +268,19 @@ def test_what_is_not_ours_stays_and_links_go(services: Services, tmp_path: Path)
     (outside / "letter.txt").write_text("dear")
     (root / "My Pictures").mkdir()
     (root / "todo.txt").write_text("mine")
-    (root / "thumbnails" / "xyz").mkdir()
+    (root / "thumbnails-2x" / "xyz").mkdir()
     (root / "linked").symlink_to(outside)
-    (root / "thumbnails" / "cc").mkdir(exist_ok=True)
-    (root / "thumbnails" / "cc" / "deadbeef.webp").symlink_to(outside / "letter.txt")
-    left = root / "thumbnails" / "cc" / ".part-999999-abc"
+    (root / "thumbnails-2x" / "cc").mkdir(exist_ok=True)
+    (root / "thumbnails-2x" / "cc" / "deadbeef.webp").symlink_to(outside / "letter.txt")
+    left = root / "thumbnails-2x" / "cc" / ".part-999999-abc"
     left.write_bytes(b"half")
     report = services.scrub.run(repair=True)
     assert sorted((d.path, d.what, d.outcome) for d in report.damages) == [
         ("My Pictures", "foreign", "kept"),
         ("linked", "link", "removed"),
-        ("thumbnails/cc/.part-999999-abc", "leftover", "removed"),
-        ("thumbnails/cc/deadbeef.webp", "link", "removed"),
-        ("thumbnails/xyz", "foreign", "kept"),
+        ("thumbnails-2x/cc/.part-999999-abc", "leftover", "removed"),
+        ("thumbnails-2x/cc/deadbeef.webp", "link", "removed"),
+        ("thumbnails-2x/xyz", "foreign", "kept"),
         ("todo.txt", "foreign", "kept"),
     ]
     assert (outside / "letter.txt").read_text() == "dear"

@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, webp
 from tests.support.inside import LAN, PASSWORD, Inside, form_token
 from tests.support.origin import Origin, jpeg
-from tests.support.vault import Vault
+from tests.support.vault import Vault, wait_until
 
 HERE = "/admin/cache"
 NOW = 1_800_000_000.0
@@ -137,6 +137,23 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
     assert "b.example" in text
     assert "did not answer" in text
     assert "Paused until" in text
+
+
+def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    files = inside.services.files
+    inside.cover(origin)
+    inside.services.streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg")
+    files.enqueue(origin.put("/a.bin", b"x" * 3_000_000))
+    wait_until(lambda: files.stats()["entries_count"] == 1)
+    inside.services.limits.pause()
+    files.enqueue(f"{origin.base}/b.bin")
+    text = operator.get("/admin/cache").text
+    rows = re.findall(r"<b>(Covers|Streams|Files)</b><small>(.*?)</small>.*?</span>([^<]+)</span></td></tr>", text)
+    assert rows == [
+        ("Covers", "2 pictures, 0 MB", "Idle"),
+        ("Streams", "2 stream images, 0 MB", "Idle"),
+        ("Files", "1 file, 3 MB", "1 waiting"),
+    ]
 
 
 def test_pausing_and_resuming_is_seen_on_the_wall(inside: Inside, operator: FlaskClient, origin: Origin) -> None:

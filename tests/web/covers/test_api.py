@@ -313,7 +313,7 @@ def test_hit_rate_is_a_percentage_and_hit_ratio_a_fraction(inside: Inside, origi
     numbers = documented(client.get("/api/cache/stats"), "get", "/api/cache/stats").json
     assert numbers["hit_rate"] == pytest.approx(100 * numbers["hit_ratio"], abs=0.01)
     assert 0 < numbers["hit_ratio"] <= 1
-    assert numbers["cached_items"] == numbers["total_entries"] == 2
+    assert numbers["cached_items"] == numbers["total_entries"] == 3
     assert numbers["total_size_mb"] == pytest.approx(numbers["total_size_bytes"] / 1e6, abs=0.01)
 
 

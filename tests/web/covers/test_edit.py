@@ -14,6 +14,7 @@ from image_cache.models import Album, ImportRow
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
 from tests.support.pictures import encoded, noise
+from tests.support.ports import free_port
 from tests.support.vault import wait_until
 
 
@@ -54,7 +55,7 @@ def test_strangers_and_viewers_find_the_door(inside: Inside, path: str) -> None:
     put(inside)
     assert inside.stranger().get(path).status_code == 401
     assert "Log in" in inside.stranger().get(path).text or "code" in inside.stranger().get(path).text
-    assert inside.logged_in("viewer").get(path).status_code == 401
+    assert inside.logged_in("viewer").get(path).status_code == 403
 
 
 @pytest.mark.parametrize("role", ["owner", "operator"])
@@ -91,6 +92,39 @@ def test_the_list_says_what_was_tried_for_each(inside: Inside, origin: Origin) -
     assert re.search(r"Covers missing<sup[^>]*>4<", text)
 
 
+def test_covers_that_their_source_does_not_send_are_missing_too(tmp_path: Path, origin: Origin) -> None:
+    """The page said "Every record has a cover" while three of four had none."""
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Inside(tmp_path / "vault", trusted=(origin.base, dead)) as inside:
+        urls = {
+            "Here": origin.put("/1.jpg", jpeg(400, 400)),
+            "Gone": origin.url("/404.jpg"),
+            "Broken": origin.put("/500.jpg", status=500),
+            "Dead": f"{dead}/1.jpg",
+        }
+        ids = {title: put(inside, title, cover_url=url) for title, url in urls.items()}
+        client = inside.logged_in("owner")
+        text = client.get("/covers/missing").text
+        assert "4 records wait for their cover" in text
+        assert "Every record has a cover" not in text
+        inside.services.covers.register(urls.values())
+        inside.services.covers.enqueue_missing(urls.values())
+        wait_until(lambda: inside.services.cover_pages.count_unfetched() == 3)
+        text = client.get("/covers/missing").text
+        assert re.search(r"Covers missing<sup[^>]*>3<", text)
+        assert "Given up: answered 404. Next try: " in text
+        assert "Its source answered 500. Next try: " in text
+        assert "Its source does not answer: " in text
+        assert ">Here<" not in text
+        assert "3 records without a cover" in client.get("/covers/audit").text
+        origin.put("/500.jpg", jpeg(400, 400))
+        assert post(client, f"/album/{ids['Broken']}/cover/believe", back="missing").status_code == 303
+        wait_until(lambda: inside.services.cover_pages.count_unfetched() == 2)
+        for title in ("Gone", "Dead"):
+            send(client, ids[title], picture())
+        wait_until(lambda: "Every record has a cover" in client.get("/covers/missing").text)
+
+
 def test_an_offered_picture_is_shown_by_our_own_cache_and_chosen_for_good(inside: Inside, origin: Origin) -> None:
     album_id = put(inside)
     urls = [origin.put(f"/offer{n}.jpg", jpeg(300, 300, (40 * n, 90, 20))) for n in range(2)]
@@ -98,7 +132,7 @@ def test_an_offered_picture_is_shown_by_our_own_cache_and_chosen_for_good(inside
     client = inside.logged_in()
     page = client.get(f"/album/{album_id}/cover").text
     digests = [cover.digest for cover in inside.services.covers.peek(urls)]
-    assert all(f"/cache/thumbnails/{digest}.webp" in page for digest in digests)
+    assert all(f"/cache/thumbnails-2x/{digest}.webp" in page for digest in digests)
     assert not re.search(rf'src="{origin.base}', page.replace("data-original-src", ""))
     wait_until(lambda: {one.state for one in inside.services.covers.peek(urls)} == {"ready"})
     assert post(client, f"/album/{album_id}/cover/choose", address=urls[1]).status_code == 303
@@ -191,6 +225,27 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         post(client, f"/album/{album_id}/cover/believe")
         assert album(inside, album_id).picture == url
         wait_until(lambda: inside.services.covers.peek([url])[0].state == "ready")
+
+
+def test_a_user_says_that_a_sleeve_is_right_and_takes_it_back(inside: Inside, origin: Origin) -> None:
+    url = origin.put("/black.png", encoded(Image.new("RGB", (400, 400), (8, 8, 8)), "PNG"))
+    ids = [put(inside, title, cover_url=url) for title in ("One", "Two", "Three")]
+    inside.services.covers.register([url])
+    inside.services.covers.enqueue_missing([url])
+    wait_until(lambda: inside.services.cover_pages.count_flaws()["dummy"] == 3)
+    client, place = inside.logged_in("owner"), f"/album/{ids[0]}/cover"
+    for page in (f"/album/{ids[0]}", place, "/covers/audit"):
+        assert "right, show it" in client.get(page).text, page
+    answer = post(client, f"{place}/choose", address=url, back="audit")
+    assert answer.headers["Location"] == "/covers/audit?kind=dummy"
+    assert album(inside, ids[0]).picture == url
+    assert client.get("/covers/audit?kind=dummy").text.count("It is right, show it") == 2
+    text = client.get(place).text
+    assert "Undo my choice" in text
+    assert "right, show it" not in text
+    post(client, f"{place}/remove")
+    assert album(inside, ids[0]).picture is None
+    assert "It is right, show it" in client.get(place).text
 
 
 def test_a_picture_with_a_place_in_it_is_shown_without_it(inside: Inside) -> None:

@@ -154,6 +154,24 @@ def test_a_cold_cover_is_fetched_once_by_the_pool_whoever_asks(inside: Inside, o
     assert origin.count() == 1
 
 
+def test_a_size_that_is_not_made_yet_is_shown_by_a_larger_one_that_nobody_may_keep(inside: Inside, origin: Origin) -> None:
+    covers = inside.services.covers
+    url = origin.put("/a.jpg", jpeg(900, 900))
+    covers.register([url])
+    covers.enqueue_missing([url])
+    digest, client = covers.digest_of(url), inside.client()
+    wait_until(lambda: covers.get(digest, "detail") is not None)
+    first = client.get(f"/cache/thumbnails/{digest}.webp")
+    assert (first.status_code, first.mimetype, first.headers["Cache-Control"]) == (202, "image/webp", "no-store")
+    assert first.data == client.get(f"/cache/thumbnails-2x/{digest}.webp").data
+    assert "ETag" not in first.headers
+    wait_until(lambda: client.get(f"/cache/thumbnails/{digest}.webp").headers["Cache-Control"] == FOREVER)
+    second = client.get(f"/cache/thumbnails/{digest}.webp")
+    assert (second.status_code, second.headers["Cache-Control"]) == (200, FOREVER)
+    assert second.data not in (b"", first.data)
+    assert origin.count() == 1
+
+
 def test_a_digest_that_nobody_registered_is_a_placeholder_and_no_job(inside: Inside, origin: Origin) -> None:
     client = inside.client()
     for digest in ("0" * 64, "f" * 64):

@@ -155,6 +155,6 @@ def test_a_cover_from_the_disk_needs_no_flask(wall: tuple[Inside, Origin]) -> No
     digest = inside.services.covers.digest_of(origin.url("/2.jpg"))
     client = inside.client()
     inside.services.covers.cache.memory.clear()
-    found = calls(lambda: client.get(f"/cache/thumbnails/{digest}.webp"))
+    found = calls(lambda: client.get(f"/cache/thumbnails-2x/{digest}.webp"))
     assert found["Index.find"] == 1
     assert found["services"] == found["_check_access"] == 0

@@ -27,7 +27,7 @@ from image_cache.web.streams.uploads import ANIMATED
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
-from tests.support.pictures import decoded
+from tests.support.pictures import decoded, encoded, noise
 from tests.support.s3 import S3Server
 from tests.support.stage import SLUG, Stage, files, multipart, photo
 from tests.support.vault import wait_until
@@ -261,6 +261,29 @@ def test_an_image_that_is_hidden_while_a_request_waits_for_it_is_not_sent(stage:
     assert answer.mimetype != "image/webp"
 
 
+@pytest.mark.slow
+def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: Stage) -> None:
+    """It was answered 502, as if a server in front had failed. The limit is CPU time: the load of the machine decides nothing."""
+    decoder = stage.streams.images._decoder
+    decoder._limits["cpu_s"] = 0  # for each image the rest of the current second: one of a few large ones hits that
+    decoder._drop_child()
+    large = encoded(noise("RGB", 4000, 3000), "JPEG", quality=60, progressive=True)
+    for number in range(20):
+        body, kind = multipart({}, (large + bytes([number]),))  # what follows the end of a JPEG is ignored
+        answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=body, content_type=kind)
+        if answer.status_code != 201:
+            break
+    words = "This image cannot be decoded: more than 10 s of CPU time. Save it smaller or in another format, then try again."
+    assert answer.status_code == 422
+    assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
+
+
+def test_a_long_thin_png_is_taken(stage: Stage) -> None:
+    image = stage.add(PUBLIC, body=encoded(Image.new("RGB", (256, 1), "teal"), "PNG"))
+    assert image.dimensions == (256, 1)
+    assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{image.image_id}/detail").status_code == 200
+
+
 def test_an_upload_that_finds_no_place_to_wait_is_told_to_retry(stage: Stage) -> None:
     decoder = stage.streams.images._decoder
     began = time.monotonic()
@@ -437,7 +460,7 @@ def test_a_guest_comes_in_by_a_link(stage: Stage) -> None:
         assert stage.ask("owner", "POST", f"/streams/{SLUG}/people", data=wrong).status_code == 400
     record = stage.inside.album()
     played = guest.post(f"/album/{record}/played", data={"csrf_token": form_token(guest, f"/album/{record}")})
-    assert played.status_code == 401, "who was invited to look changes nothing in the collection"
+    assert played.status_code == 403, "who was invited to look changes nothing in the collection"
 
 
 MACROS = """

@@ -1,0 +1,176 @@
+"""`explain` for what is no cover: a large file, by its address at the origin or here, and an image of a stream."""
+
+import os
+import re
+from dataclasses import dataclass
+
+from image_cache.cli.context import CommandContext
+from image_cache.cli.maintenance.report import clock_time
+from image_cache.engine.disk import DiskTier
+from image_cache.errors import NotVisible, OriginDenied
+from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.paths import DIGEST, parse_remote, part_path
+from image_cache.models import StreamImage
+from image_cache.streams import StreamImageCache
+from image_cache.streams.table import StreamTable
+from image_cache.streams.validation import checked_image_id
+
+WHEN = "%Y-%m-%d %H:%M:%S"
+OUR_FILE = re.compile(r"/files/([0-9a-f]{32})(?:[/?#]|$)")
+OUR_IMAGE = re.compile(r"/(?:streams/[^/]+/images|api/images)/([^/?#]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known about one thing, and why it is shown or missing."""
+
+    facts: dict[str, str]
+    why: str
+    is_stored: bool
+
+
+def find_image(context: CommandContext, asked: str) -> StreamImage | None:
+    """Return the image of a stream that has this address here. Raises `DatabaseError`."""
+    found = OUR_IMAGE.search(asked)
+    if found is None or not context.settings.catalog_path.exists():
+        return None
+    try:
+        row = StreamTable(context.vault.catalog).image(checked_image_id(found[1]))
+    except NotVisible:
+        return None
+    return None if row is None else row[1]
+
+
+def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, PendingFile | None]:
+    """Return what is known of the file with this address, at its origin or here, or with this digest. Raises `DatabaseError`."""
+    if not (context.settings.files_dir / "files.db").exists():
+        return None, None
+    found = OUR_FILE.search(asked)
+    try:
+        digest = (
+            asked if DIGEST.fullmatch(asked) else found[1] if found else parse_remote(asked, context.settings.IMAGE_SERVER).digest
+        )
+    except OriginDenied:
+        return None, None
+    return context.vault.files.find(digest), context.vault.files.pending(digest)
+
+
+def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
+    """Say where the original and the rendered sizes of an image are. Its address is not asked for: it has none elsewhere."""
+    settings, vault = context.settings, context.vault
+    key = StreamImageCache.key(image.image_id)
+    names = vault.streams.variants_of([key.digest]).get(key.digest, set()) if vault.streams.database.path.exists() else set()
+    sizes = {name: _size_state(vault.stream_disk, image, name) for name in sorted(names)}
+    facts = {
+        "Image": image.title or image.filename,
+        "Stream": f"/streams/{image.stream_id}",
+        "Visible to": image.visibility.value,
+        "Uploaded": image.created_at,
+        "Picture": f"{image.format}, {image.dimensions[0]} x {image.dimensions[1]} px, {image.size_bytes:,} bytes",
+    }
+    if settings.STORAGE != "local":
+        return Explanation(
+            {**facts, "Original": f"{image.file_path} in the store", **sizes},
+            "Its original is in the store; probe reads it.",
+            True,
+        )
+    path = settings.stream_images_dir / image.file_path
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        why = "Its original is gone, and a missing size cannot be rendered: restore a backup."
+        return Explanation({**facts, "Original": f"{os.strerror(error.errno or 0)}: {path}", **sizes}, why, False)
+    facts["Original"] = f"{'here' if found == image.size_bytes else 'torn'}, {found:,} bytes: {path}"
+    if found != image.size_bytes:
+        return Explanation(
+            {**facts, **sizes}, "Its original has another size than it was uploaded with: restore a backup.", False
+        )
+    why = "It is here; a size that is missing is rendered from the original when somebody looks at it."
+    return Explanation({**facts, **sizes}, why, True)
+
+
+def explain_file(context: CommandContext, stored: StoredFile | None, pending: PendingFile | None) -> Explanation:
+    """Say where a file is and how fresh, and what its fetch is waiting for. One of the two is known."""
+    facts: dict[str, str] = {}
+    if (known := stored or pending) is not None:
+        facts = {"File": known.name, "Address": known.remote.shown, "Host": known.remote.host, "Key": f"files/{known.digest}"}
+    whys = []
+    is_intact = False
+    if stored is not None:
+        is_intact, more = _stored_facts(context, stored)
+        facts |= more
+        whys.append(_why_stored(context, stored, is_intact=is_intact))
+    if pending is not None:
+        facts |= _pending_facts(context, pending)
+        whys.append(_why_pending(context, pending))
+    return Explanation(facts, " ".join(whys), is_intact)
+
+
+def _size_state(disk: DiskTier, image: StreamImage, variant: str) -> str:
+    path = disk.root / StreamImageCache.key(image.image_id, variant).path
+    try:
+        return f"here, {path.stat().st_size:,} bytes: {path}"
+    except OSError as error:
+        return f"{os.strerror(error.errno or 0)}: {path}"
+
+
+def _stored_facts(context: CommandContext, stored: StoredFile) -> tuple[bool, dict[str, str]]:
+    path = context.settings.files_dir / stored.path
+    try:
+        found = path.stat().st_size
+        is_intact = found == stored.size_bytes and not stored.is_corrupt
+        state = f"{'here' if is_intact else 'damaged'}, {found:,} bytes: {path}"
+    except OSError as error:
+        is_intact, state = False, f"{os.strerror(error.errno or 0)}: {path}"
+    return is_intact, {
+        "Bytes": state,
+        "SHA-256": stored.sha256,
+        "Stored": _clock_time(stored.stored_at),
+        "Fresh until": _clock_time(_fresh_until(context, stored)),
+        "Used": f"{stored.hits:,} times, the last at {_clock_time(stored.used_at)}",
+    }
+
+
+def _why_stored(context: CommandContext, stored: StoredFile, *, is_intact: bool) -> str:
+    if not is_intact:
+        return f"Its bytes are not those that were stored: it is not handed out. /files/{stored.digest} downloads it again."
+    if context.clock() < _fresh_until(context, stored):
+        return "It is here and fresh."
+    return "It is here and stale: its origin is asked for a newer one when it is used; without an answer this one is served."
+
+
+def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, str]:
+    part = part_path(context.settings.files_dir, pending.digest)
+    try:
+        done = part.stat().st_size
+    except OSError:
+        done = 0
+    total = "an unknown number" if pending.total_bytes is None else f"{pending.total_bytes:,}"
+    return {
+        "Fetch": f"{pending.state}, {done:,} of {total} bytes",
+        "Failures": f"{pending.failures} in a row, the last: {pending.reason}" if pending.reason else "none",
+        "Next try": _clock_time(pending.retry_at)
+        if pending.retry_at
+        else "when it is its turn"
+        if pending.state == "waiting"
+        else "-",
+    }
+
+
+def _why_pending(context: CommandContext, pending: PendingFile) -> str:
+    if pending.state == "failed":
+        return f"Its fetch was given up: {pending.reason}. /files fetches it again; cache_monitor.py --action probe tries the address."
+    if pending.state == "paused":
+        return "Its fetch is paused; /files resumes it."
+    if pending.state == "waiting" and context.vault.limits().paused_at is not None:
+        return "Fetching is paused by an operator; /admin/cache resumes it."
+    idle = "" if context.service.answers() else " The service does not run, so nothing moves."
+    return f"It is being fetched.{idle}" if pending.state == "working" else f"It waits for its turn.{idle}"
+
+
+def _fresh_until(context: CommandContext, stored: StoredFile) -> float:
+    return stored.checked_at + (context.vault.file_limits().ttl_s if stored.ttl_s is None else stored.ttl_s)
+
+
+def _clock_time(at: float) -> str:
+    return clock_time(at, WHEN)

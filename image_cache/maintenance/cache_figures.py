@@ -1,0 +1,108 @@
+"""The three caches of a vault beside each other: what covers, stream images and files hold, and what waits for them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.units import counted, megabytes
+
+COVERS, STREAMS, FILES = "covers", "streams", "files"
+CACHES = (COVERS, STREAMS, FILES)
+NOUNS = {COVERS: ("picture", "pictures"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFigures:
+    """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not tried again by itself.
+
+    `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
+    elsewhere nobody knows them, and there are none.
+    """
+
+    name: str
+    root: Path
+    entries: int
+    size_bytes: int
+    budget_bytes: int
+    hits: int
+    misses: int
+    evictions: int
+    waiting: int = 0
+    running: int = 0
+    given_up: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of requests that it answered, in per cent; None before the first one."""
+        requests = self.hits + self.misses
+        return 100 * self.hits / requests if requests else None
+
+    @property
+    def holds(self) -> str:
+        """What it holds in words: 76 stream images, 12 MB."""
+        return f"{counted(self.entries, *NOUNS[self.name])}, {megabytes(self.size_bytes)}"
+
+
+def cache_figures(vault: ReadonlyVault) -> tuple[CacheFigures, ...]:
+    """Return the figures of covers, streams and files, in this order. Raises `DatabaseError`."""
+    return _covers(vault), _streams(vault), _files(vault)
+
+
+def _covers(vault: ReadonlyVault) -> CacheFigures:
+    stats = vault.stats()
+    return CacheFigures(
+        name=COVERS,
+        root=vault.cache.disk.root,
+        entries=stats.total_entries,
+        size_bytes=stats.total_size_bytes,
+        budget_bytes=stats.budget_bytes,
+        hits=stats.hits,
+        misses=stats.misses,
+        evictions=stats.evictions,
+        waiting=stats.queued,
+        running=stats.running,
+        given_up=vault.covers().given_up,
+    )
+
+
+def _streams(vault: ReadonlyVault) -> CacheFigures:
+    counts: dict[str, int] = {}
+    entries = size_bytes = 0
+    if vault.streams.database.path.exists():
+        counts, totals = vault.streams.counts(), vault.streams.totals(vault.stream_disk.namespace)
+        entries, size_bytes = totals.entries, totals.bytes
+    return CacheFigures(
+        name=STREAMS,
+        root=vault.stream_disk.root,
+        entries=entries,
+        size_bytes=size_bytes,
+        budget_bytes=vault.stream_budget_bytes,
+        hits=counts.get("memory_hits", 0) + counts.get("disk_hits", 0),
+        misses=counts.get("misses", 0),
+        evictions=counts.get("evictions", 0),
+        waiting=vault.waiting_renders(),
+    )
+
+
+def _files(vault: ReadonlyVault) -> CacheFigures:
+    root = vault.settings.files_dir
+    entries = size_bytes = 0
+    counts: dict[str, int] = {}
+    states: Counter[str] = Counter()
+    if (root / "files.db").exists():
+        counts, states = vault.files.counts(), Counter(fetch.state for fetch in vault.files.fetches())
+        entries, size_bytes = vault.files.totals()
+    return CacheFigures(
+        name=FILES,
+        root=root,
+        entries=entries,
+        size_bytes=size_bytes,
+        budget_bytes=vault.file_limits().budget_bytes,
+        hits=counts.get("hits", 0),
+        misses=counts.get("misses", 0),
+        evictions=counts.get("evictions", 0),
+        waiting=states["waiting"] + states["paused"],
+        running=states["working"],
+        given_up=states["failed"],
+    )
