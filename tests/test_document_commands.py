@@ -14,7 +14,7 @@ from tests.support.inside import PASSWORD
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import ROOT, Vault
 
-MARKED = re.compile(r"<!-- run: (.*?) -->\n```sh\n(.*?)```", re.DOTALL)
+MARKED = re.compile(r"<!-- run:([^\n]*?)-->\n```sh\n(.*?)```", re.DOTALL)
 DOCUMENTS = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if MARKED.search(path.read_text("utf-8")))
 NAME = "ida"
 
@@ -48,7 +48,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Orig
 def test_the_commands_of_a_document_do_what_it_says(document: Path, desk: tuple[Vault, Origin, Path]) -> None:
     """All blocks of a document run in one shell, one after the other, as a reader would type them."""
     vault, origin, folder = desk
-    blocks = MARKED.findall(document.read_text(encoding="utf-8"))
+    blocks = [(text.strip(), block) for text, block in MARKED.findall(document.read_text(encoding="utf-8"))]
     script = "".join(f"{block}\necho; echo '=== {number}'\n" for number, (_, block) in enumerate(blocks))
     script = script.replace("http://localhost:5000", vault.url).replace("https://covers.example", origin.base)
     env = {**vault.env, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
