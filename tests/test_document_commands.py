@@ -15,7 +15,9 @@ from tests.support.origin import Origin, jpeg
 from tests.support.vault import ROOT, Vault
 
 MARKED = re.compile(r"<!-- run:([^\n]*?)-->\n```sh\n(.*?)```", re.DOTALL)
-DOCUMENTS = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if MARKED.search(path.read_text("utf-8")))
+DOCUMENTS = sorted(
+    path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if MARKED.search(path.read_text("utf-8"))
+)
 NAME = "ida"
 
 
@@ -36,9 +38,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Orig
         lines = [f"Staithe,Title {number},{origin.url('/low-water.jpg')}\n" for number in range(20)]
         (desk / "records.csv").write_text("artist,title,cover_url\n" + "".join(lines))
         vinylvault = [sys.executable, "-m", "image_cache.cli"]
-        run = {"cwd": ROOT, "env": vault.env, "check": True, "capture_output": True, "text": True}
-        subprocess.run([*vinylvault, "import", str(desk / "records.csv")], **run)  # type: ignore[call-overload]
-        subprocess.run([*vinylvault, "users", "add", NAME, "--role", "operator"], input=PASSWORD, **run)  # type: ignore[call-overload]
+        for said, *arguments in (("", "import", desk / "records.csv"), (PASSWORD, "users", "add", NAME, "--role", "operator")):
+            subprocess.run([*vinylvault, *arguments], cwd=ROOT, env=vault.env, input=said, text=True, check=True)
         yield vault, origin, desk
 
 
@@ -52,7 +53,9 @@ def test_the_commands_of_a_document_do_what_it_says(document: Path, desk: tuple[
     script = "".join(f"{block}\necho; echo '=== {number}'\n" for number, (_, block) in enumerate(blocks))
     script = script.replace("http://localhost:5000", vault.url).replace("https://covers.example", origin.base)
     env = {**vault.env, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-eu", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
     said = re.split(r"\n=== \d+\n", done.stdout)
     for (expected, block), text in zip(blocks, said, strict=False):
         assert expected in text, f"{block}\nsays {text}\n{done.stderr}"
