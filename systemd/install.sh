@@ -626,7 +626,8 @@ main() {
       ;;
     repair)
       need_root "$command" "$@"
-      monitor doctor "$@"
+      need_installed
+      do_doctor "$@"
       return
       ;;
     status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest)
