@@ -648,19 +648,35 @@ def _parse(name: str, text: str, kind: Any, row: Mapping[str, Any]) -> Any:
     return value
 
 
+# The field that a topic begins with -> its heading in the document.
+TOPICS = {
+    "DATA_DIR": "Where things are",
+    "HOST": "Server",
+    "MAX_CACHE_SIZE_GB": "Cache",
+    "THUMBNAIL_SIZE": "Images",
+    "TRUSTED_ORIGINS": "Downloads",
+    "DISCOGS_API_URL": "Discogs",
+    "FIND_COVERS": "Missing covers",
+    "STREAM_IMAGES_DIR": "Streams",
+    "MAX_IMPORT_MB": "Tables",
+    "FILES_SIZE_MB": "Large files",
+    "MUSIC_DIRS": "Music folders",
+}
+
+
 def settings_document() -> str:
     """Return the text of `docs/SETTINGS.md`."""
     lines = [
         "# Settings",
         "",
-        "Generated from `config.Settings` by `python config.py > docs/SETTINGS.md`. Each is an environment variable; a `.env` file",
-        "beside `app.py` is read too, the environment wins. A bad value, or an unknown name that begins with `VINYL_VAULT_` or",
-        "`IMAGE_CACHE_`, stops the start and names itself.",
-        "",
-        "| variable | default | unit | what it does |",
-        "|---|---|---|---|",
+        "Generated from `config.Settings` by `python config.py > docs/SETTINGS.md`. Each is an environment variable. A `.env` file next",
+        "to `var` is read too; the environment wins. On a server that was installed with `install.sh` they are in `/etc/vinylvault.env`:",
+        "restart the service after a change. A bad value, or an unknown name that begins with `VINYL_VAULT_` or `IMAGE_CACHE_`, stops the",
+        "start and is named.",
     ]
     for row in dataclasses.fields(Settings):
+        if row.name in TOPICS:
+            lines += ["", f"## {TOPICS[row.name]}", "", "| variable | default | unit | what it does |", "|---|---|---|---|"]
         default = row.default
         if isinstance(default, Path):
             default = default.relative_to(data_home())

@@ -32,8 +32,8 @@ GROUPS = {
     ),
     "users": ("Who can log in.", USERS),
     "files": ("Large remote files, kept on this machine.", FILES),
-    "streams": ("Streams of images.", {"list": STREAMS["list"], "import": STREAMS["import"], "selftest": STREAMS["check"]}),
-    "storage": ("Where originals lie.", {"doctor": STORAGE["check"]}),
+    "streams": ("Streams of images.", {**STREAMS, "selftest": STREAMS["check"]}),
+    "storage": ("Where originals lie.", {**STORAGE, "doctor": STORAGE["check"]}),
 }
 
 

@@ -46,10 +46,9 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
   uninstall           remove the program, keep data and settings
       --purge         remove those too
       --yes           do not ask
-  status, health, report, monitor, explain, verify, probe ...
-                      the actions of cache_monitor.py, with the settings of the service
-  albums, users, streams, files, storage ...
-                      the commands of `flask --app app`, in the same way
+  status, health, report, monitor, explain, verify, probe, repair, selftest ...
+  import, export, sync, discogs, scan, remove; users, streams, files, storage ...
+                      the commands of docs/reference/commands.md, with the settings of the service
 END
 }
 
@@ -625,9 +624,21 @@ main() {
       "do_$command" "$@"
       return
       ;;
-    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe)
+    repair)
+      need_root "$command" "$@"
+      need_installed
+      do_doctor "$@"
+      return
+      ;;
+    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest)
       need_root "$command" "$@"
       monitor "$command" "$@"
+      return
+      ;;
+    import | export | sync | discogs | scan | remove)
+      need_root "$command" "$@"
+      need_installed
+      as_service venv/bin/python -m image_cache.cli "$command" "$@"
       return
       ;;
     albums | users | streams | files | storage)

@@ -230,6 +230,13 @@ def test_the_document_is_the_table() -> None:
     assert done.stdout == settings_document()
 
 
+def test_every_topic_of_the_document_has_settings() -> None:
+    assert list(config.TOPICS) == [row.name for row in ROWS if row.name in config.TOPICS]
+    parts = settings_document().split("\n## ")[1:]
+    assert [part.splitlines()[0] for part in parts] == list(config.TOPICS.values())
+    assert sum(part.count("\n| `") for part in parts) == len(ROWS)
+
+
 def test_every_row_is_documented_and_no_name_is_used_twice() -> None:
     names = [name for row in ROWS for name in row.metadata["env"]]
     assert len(names) == len(set(names))

@@ -1,0 +1,89 @@
+"""The pages by need below docs/: short, found from the index, and true: settings, commands, columns and names in them exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import image_cache
+from image_cache.cli.main import COMMANDS
+from image_cache.config import settings_document
+from image_cache.tables.rows import COLUMNS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("README", "START", "FAQ", "TROUBLESHOOTING", "UPGRADE", "EMBEDDING")),
+    *(path for folder in ("how-to", "reference", "explanation") for path in sorted((DOCS / folder).glob("*.md"))),
+]
+GENERATED = DOCS / "reference/commands.md"
+NAMES = {name for entries in COMMANDS.values() for name in entries}
+OF_THE_INSTALLER = {"help", "update", "uninstall", "doctor", "install"}
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pages
+def test_a_page_is_short(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert page == GENERATED or len(lines) <= 150
+    is_code = False
+    for line in lines:
+        is_code ^= line.lstrip().startswith("```")
+        assert is_code or line.startswith("|") or len(line) <= 130, line
+
+
+@pages
+def test_a_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        text = (page.parent / target if target else page).read_text(encoding="utf-8")
+        assert anchor in anchors(text), f"{target}#{anchor}"
+
+
+@pages
+def test_settings_of_a_page_exist(page: Path) -> None:
+    known = set(re.findall(r"`([A-Z_0-9]+)`", settings_document()))
+    named = re.findall(r"\b(?:VINYL_VAULT|IMAGE_CACHE)_[A-Z0-9_]*[A-Z0-9]\b", page.read_text(encoding="utf-8"))
+    assert set(named) <= known
+
+
+@pages
+def test_commands_of_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^\s*|`|sudo )vinylvault ([a-z][a-z-]+)\b", text, re.MULTILINE))
+    assert named <= NAMES | OF_THE_INSTALLER
+    for group in ("users", "streams", "files", "storage"):
+        known = COMMANDS["Accounts, streams and files"][group].commands  # type: ignore[union-attr]
+        assert set(re.findall(rf"vinylvault {group} ([a-z]+)", text)) <= set(known)
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    for path in [*DOCS.glob("*.md"), *(page for page in PAGES if page.parent.parent == DOCS)]:
+        assert path.name == "README.md" or f"({path.relative_to(DOCS)})" in index, path.name
+
+
+def test_every_column_of_a_table_is_described() -> None:
+    text = (DOCS / "reference/columns.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)) == set(COLUMNS)
+
+
+def test_every_stable_name_is_described() -> None:
+    table = (DOCS / "reference/python.md").read_text(encoding="utf-8").partition("## Covers")[0]
+    cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`([A-Za-z_]+)", cell)} == set(image_cache.__all__)
+
+
+def test_every_method_that_the_reference_names_exists() -> None:
+    text = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    for section, kind in (("Files", image_cache.ImageCacheManager), ("Streams", image_cache.StreamImageManager)):
+        part = text.partition(f"## {section}")[2].partition("##")[0]
+        names = re.findall(r"`([a-z_]+)`", part)
+        assert len(names) >= 8
+        assert [name for name in names if not hasattr(kind, name) and name != "with"] == []
