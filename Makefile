@@ -62,13 +62,14 @@ lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt
 	for extra in $(EXTRAS); do $(LOCK) --extra $$extra -c requirements.txt -o requirements-$$extra.txt || exit 1; done
 	$(LOCK) --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+	$(subst pyproject.toml,--group build,$(LOCK)) -c requirements-dev.txt -o requirements-build.txt
 
 dist: $(VENV)/.ready-dev
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
 
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt $(EXTRAS:%=requirements-%.txt); do \
+	for file in requirements.txt $(EXTRAS:%=requirements-%.txt) requirements-build.txt; do \
 	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
 	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
 	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \
