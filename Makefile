@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist wheelhouse rehearse clean
+.PHONY: help demo run test test-fast check fix bench lock dist wheelhouse rehearse rehearse-image licences clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -26,6 +26,8 @@ help:
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
+	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
+	@echo "make licences    write docs/LICENCES.md from what is installed"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
@@ -78,6 +80,12 @@ wheelhouse: $(VENV)/bin/python
 
 rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
+
+rehearse-image: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v tests/server/rehearsal_image.py $(ARGS)
+
+licences: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.licences > docs/LICENCES.md
 
 clean:
 	rm -rf $(VENV) dist var-demo .mypy_cache .ruff_cache .pytest_cache
