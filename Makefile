@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist wheelhouse rehearse rehearse-image licences clean
+.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-image licences clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   measure speed and memory, beside a baseline"
 	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
 	@echo "make dist    build the wheel and the source archive into dist/"
+	@echo "make release VERSION=0.2.0    check everything and set the tag"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
@@ -68,6 +69,16 @@ lock: $(VENV)/.ready-dev
 
 dist: $(VENV)/.ready-dev
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
+
+# VERSION=0.2.0: checks that the tree is clean and that pyproject.toml and CHANGELOG.md name this version, runs everything, sets the tag.
+release: $(VENV)/.ready-dev
+	@test -n "$(VERSION)" || { echo "Say which: make release VERSION=0.2.0"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "There are changes that are not committed."; exit 1; }
+	@grep -q '^version = "$(VERSION)"$$' pyproject.toml || { echo "pyproject.toml names another version."; exit 1; }
+	@grep -Eq '^## $(VERSION) \([0-9]{4}-[0-9]{2}-[0-9]{2}\)$$' CHANGELOG.md || { echo "CHANGELOG.md has no dated section for $(VERSION)."; exit 1; }
+	@! git rev-parse --quiet --verify "refs/tags/v$(VERSION)" >/dev/null || { echo "The tag v$(VERSION) exists."; exit 1; }
+	$(MAKE) check test dist
+	git tag -a "v$(VERSION)" -m "VinylVault $(VERSION)"
 
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)

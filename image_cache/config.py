@@ -585,9 +585,13 @@ def _check_addresses(values: dict[str, Any]) -> None:
 
 def __getattr__(name: str) -> Any:
     """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when asked for."""
-    places = {"STREAM_IMAGES_DIR": "stream_images_dir", "IMAGE_CACHE_DIR": "stream_cache_dir", "CACHE_DIR": "cache_dir"}
+    # What is worked out at the start has a property: of a folder in lower case, of the others as here.
+    places = {"IMAGE_CACHE_DIR": "stream_cache_dir", "SECRET_KEY_FILE": "secret_key_path"}
+    if name == "IMAGE_CACHE_MAX_MEMORY_MB":
+        return load_settings().memory_budget_bytes / MEGABYTE
     if name in places or name in {row.name for row in dataclasses.fields(Settings)}:
-        return getattr(load_settings(), places.get(name, name))
+        place = places.get(name) or (name.lower() if hasattr(Settings, name.lower()) else name)
+        return getattr(load_settings(), place)
     raise AttributeError(f"module 'config' has no attribute {name!r}")
 
 

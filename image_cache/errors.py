@@ -73,6 +73,22 @@ class OriginUnavailable(OriginError):
         self.is_host_fault = is_host_fault
 
 
+class OriginCut(OriginUnavailable):
+    """The origin cuts a file short again and again, and what it sends comes no further: given up. Sizes are in bytes.
+
+    `furthest_bytes`: how far the file ever came. `received_bytes`: what all attempts received together.
+    """
+
+    kind = "cut"
+    retryable = False
+    hint = "Resume it when the line is better, or ask whoever runs the origin for byte ranges and an ETag."
+
+    def __init__(self, url: str, reason: str, *, furthest_bytes: int, received_bytes: int) -> None:
+        super().__init__(url, reason, is_host_fault=False)
+        self.furthest_bytes = furthest_bytes
+        self.received_bytes = received_bytes
+
+
 class OriginTooLarge(OriginError):
     """The response of the origin has more bytes than the limit allows."""
 

@@ -77,6 +77,7 @@ class AlbumQuery:
     genre: str = ""
     decade: int | None = None
     format: str = ""
+    source: str = ""  # without the records that are gone from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,7 @@ class ImportRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
     If `source_id` is "", the library derives a stable id from the row. `line` is the row of a spreadsheet, the line of a JSON file.
-    `losses` says what was cut, guessed or left out.
-    `counts_copies`: rows with the same id are several copies, not one record listed twice. `played_at` are single plays.
+    `losses`: what was cut, guessed or left out. `counts_copies`: rows with one id are several copies. `played_at` are single plays.
     """
 
     line: int
@@ -193,7 +193,7 @@ class ImportRow:
 class RowLoss:
     """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
 
-    row: int
+    row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str
     title: str
     what: str
@@ -305,14 +305,12 @@ class StreamImage:
     format: str = ""
     average: str | None = None
     number: int = 0
+    is_animated: bool = False  # known at its upload only
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page: the account of the session, and the streams that it owns, co-owns or subscribes to.
-
-    Built from the catalogue only, never from values of a request.
-    """
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
 
     account_id: int | None = None
     name: str = ""

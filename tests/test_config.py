@@ -257,3 +257,15 @@ def test_every_row_is_documented_and_no_name_is_used_twice() -> None:
     assert {name for name in names if name.startswith(config.OURS)} == {
         name for name in names if "VINYL" in name or "IMAGE_C" in name
     }
+
+
+def test_the_constants_of_scripts_are_what_is_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is worked out at the start was None."""
+    monkeypatch.setenv("VINYL_VAULT_DATA_DIR", str(tmp_path))
+    assert tmp_path / "state" == config.STATE_DIR
+    assert tmp_path / "cache" / "covers" == config.COVERS_DIR
+    assert tmp_path / "cache" / "files" == config.FILES_DIR
+    assert tmp_path / "cache" / "streams" == config.IMAGE_CACHE_DIR
+    assert tmp_path / "state" / "stream_images" == config.STREAM_IMAGES_DIR
+    assert tmp_path / "state" / "secret_key" == config.SECRET_KEY_FILE
+    assert 1 <= config.IMAGE_CACHE_MAX_MEMORY_MB <= config.MEMORY_CACHE_SIZE_MB

@@ -11,10 +11,11 @@ from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources
 from image_cache.covers.own_covers import OwnCovers
-from image_cache.covers.runtime_limits import default_limits
+from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.states import BASE_VARIANTS
 from image_cache.covers.store import CacheLimits, CoverContext
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
@@ -61,6 +62,7 @@ class CoverServices:
         self.decoder.close()
         self.covers.close()
         self.covers.cache.index.close()
+        _forget(self)
 
 
 def open_covers(
@@ -97,7 +99,9 @@ def open_covers(
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
-    return CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+    global _opened  # noqa: PLW0603  `get_image_cache` is documented to return the one of the application
+    _opened = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+    return _opened
 
 
 def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverContext:
@@ -127,7 +131,14 @@ def _complete_if_empty(cache: Cache) -> None:
         logger.warning("index not usable, files serve without it reason=%s", error)
 
 
-_standalone: CoverServices | None = None
+_opened: CoverServices | None = None  # the last one, of the application or of a script
+_standalone: CoverServices | None = None  # that of `initialize_image_cache`, which a script closes
+
+
+def _forget(closed: CoverServices) -> None:
+    global _opened  # noqa: PLW0603
+    if _opened is closed:
+        _opened = None
 
 
 def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size: int | None = None) -> bool:
@@ -153,10 +164,21 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
 
 
 def get_image_cache() -> ImageCache:
-    """Return the cache that `initialize_image_cache` opened. Raises `RuntimeError` if there is none."""
-    if _standalone is None:
-        raise RuntimeError("call initialize_image_cache first")
-    return _standalone.covers
+    """Return the cover cache of `initialize_image_cache`, else that of the application, else one of the settings, opened now.
+
+    Raises `StorageError`, `DatabaseError` or `OSError` if the folders of the settings cannot be used.
+    """
+    global _standalone  # noqa: PLW0603
+    found = _standalone or _opened
+    if found is None:
+        settings = load_settings()
+        limits = None
+        if settings.catalog_path.exists():  # what operators changed while the service ran
+            limits = RuntimeLimits(default_limits(settings), CatalogDatabase(settings.catalog_path))
+        found = _standalone = open_covers(settings, limits=limits)
+        if limits is not None:
+            limits.apply(found.covers, 0.0)  # evicts nothing
+    return found.covers
 
 
 def close_image_cache() -> None:

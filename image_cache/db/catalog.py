@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import Database
+from image_cache.db.database import Connection, Database
 
 
 class CatalogDatabase(Database):
@@ -29,3 +29,8 @@ class SettingsTable:
             conn.executemany(
                 "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", list(values.items())
             )
+
+
+def gone_changed(conn: Connection) -> None:
+    """Have results of the wall found again: which records are gone has changed, and no trigger sees that."""
+    conn.execute("UPDATE revisions SET value = value + 1 WHERE name = 'albums'")

@@ -68,6 +68,8 @@ def _shards(root: Path, known_names: frozenset[str], found: DiskInspection) -> d
     shards: dict[str, list[Path]] = {}
     for entry in _scan(root):
         if entry.is_dir(follow_symlinks=False):
+            if entry.name.startswith("."):
+                continue
             for shard in _scan(Path(entry.path)):
                 if SHARD.fullmatch(shard.name) and shard.is_dir(follow_symlinks=False):
                     shards.setdefault(shard.name, []).append(Path(shard.path))

@@ -13,7 +13,7 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
-from image_cache.errors import CacheError, ConfigError, OriginDenied, UnknownFile
+from image_cache.errors import CacheError, ConfigError, OriginDenied, StorageError, UnknownFile
 from image_cache.files import listing
 from image_cache.files.cache import FileCache
 from image_cache.files.index import StoredFile
@@ -73,8 +73,15 @@ class FileServices:
         return found
 
     def stats(self) -> dict[str, Any]:
-        """Return the figures of the cache; `cache_dir` among them is for operators and scripts only."""
-        return listing.stats(self.cache)
+        """Return the figures of the cache, zeros while its folder cannot be used.
+
+        `cache_dir` among them is for operators and scripts only.
+        """
+        try:
+            return listing.stats(self.cache)
+        except (StorageError, DatabaseError) as error:
+            logger.warning("files not looked at reason=%s", error)
+            return listing.figures(self.cache, (0, 0), {})
 
     def usable(self, digest: str) -> StoredFile:
         """Return a stored file whose bytes may be handed out. Raises `UnknownFile`."""

@@ -52,24 +52,27 @@ class FileCache(FileStore):
         progress: Progress | None = None,
         is_wanted: bool = False,
         is_forced: bool = False,
+        is_anew: bool = False,
     ) -> Path:
         """Return the file, fetching it when it is missing, stale, or not the one with this SHA-256. Callers of one URL share one fetch.
 
-        While the origin cannot be reached a stale file is returned. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
+        `is_forced`: ask the origin also about a fresh file. `is_anew`: fetch all of it, whatever is stored.
+
+        While the origin cannot be reached a stale file is returned, but not with `is_anew`. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
         `StorageError` or `FetchStopped`; what was stored before stays.
         """
         if sha256 and not is_sha256(sha256):
             raise ChecksumMismatch(url, "sha256", sha256[:80], "not 64 hexadecimal digits")
         target, sha256 = self.remote(url), sha256.lower()
         stored = self.usable(target)
-        is_right = stored is not None and not is_forced and sha256 in ("", stored.sha256)
+        is_right = stored is not None and not (is_forced or is_anew) and sha256 in ("", stored.sha256)
         if stored is not None and is_right and self.is_fresh(stored, ttl_s):
             return self._hit(stored)
         self.usage.count("misses")
         if stored is not None and is_right and self.loader.is_offline(target.host):
             return self.use(stored)
-        request = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced)
-        return self.flight.do((target.digest, sha256), lambda: self.loader.load(request))
+        request = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced, is_anew)
+        return self.flight.do((target.digest, sha256, is_anew), lambda: self.loader.load(request))
 
     def _hit(self, stored: StoredFile) -> Path:
         self.usage.count("hits")

@@ -125,10 +125,14 @@ def content_range(headers: Mapping[str, str]) -> Range | None:
     return Range(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])) if found else None
 
 
-def is_whole_by_416(headers: Mapping[str, str], offset: int, etag: str) -> bool:
-    """Return True if a 416 means that `offset` bytes are the whole file: the fetch was cut after its last byte."""
+def is_whole_by_416(headers: Mapping[str, str], offset: int, etag: str, total_bytes: int | None) -> bool:
+    """Return True if a 416 means that `offset` bytes are the whole file: the fetch was cut after its last byte.
+
+    `total_bytes` is the length that was announced before, None if none was: less than that is never the whole.
+    """
     found = _OUTSIDE.fullmatch(headers.get("Content-Range", "").strip())
-    return found is not None and int(found[1]) == offset and validators(headers)["etag"] in ("", etag)
+    is_end = found is not None and int(found[1]) == offset and total_bytes in (None, offset)
+    return is_end and validators(headers)["etag"] in ("", etag)
 
 
 def check_head(name: str, head: bytes) -> None:

@@ -1,24 +1,27 @@
 """One resumable download, from the first request to a partial file that is whole and verified."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from image_cache.errors import ChecksumMismatch, FileRejected, OriginTooLarge, OriginUnavailable
+from image_cache.errors import ChecksumMismatch, FetchStopped, FileRejected, OriginCut, OriginTooLarge, OriginUnavailable
 from image_cache.files.checksums import announced, check_head, content_range, is_whole_by_416, validators
+from image_cache.files.effort import FetchEffort
 from image_cache.files.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
-from image_cache.net.deadline import LARGE_FILES
+from image_cache.net.deadline import IN_ONE_GO, LARGE_FILES, MinimumSpeed
+from image_cache.units import size
 
 if TYPE_CHECKING:
     from image_cache.net.client import HttpResponse
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_BYTES = 64 * 1024  # an attempt that received this much counts as progress
+TURN_S = 120.0  # after which a fetch that can be resumed lets others go first
 SHORT_PAUSE_S, PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.2, 30.0
 FINAL = frozenset({"encoding", "tls", "changing"})  # the next attempt would fail the same way
 MAX_RESTARTS = 5  # of a file that changes with each request
@@ -44,10 +47,14 @@ class FetchControl(Protocol):
 
     def pause(self, seconds: float) -> None: ...
 
+    def must_yield(self) -> bool:
+        """Return True if other fetches wait for this one to end its turn."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FetchOutcome:
-    """The result of a fetch. `is_unchanged`: the origin responseed 304 to the conditions."""
+    """The result of a fetch. `is_unchanged`: the origin answered 304 to the conditions."""
 
     is_unchanged: bool
     sha256: str = ""
@@ -62,8 +69,10 @@ class _Restart(Exception):
 class Fetch:
     """Downloads one file into its part. `conditions` are the validators of a stored copy: (ETag, Last-Modified).
 
-    `max_idle_attempts`: how many attempts in a row may make no progress. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
-    `StorageError`, or what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
+    `max_idle_attempts`: how many attempts in a row may make no progress. `effort`: what earlier turns have cost. `patience` is
+    shared by all fetches: it limits how many of them may be as slow as `slow_speed`, because a cut would cost all they have.
+    Raises `OriginError` (`OriginCut` for one that would go on for ever), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
+    what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
     """
 
     def __init__(
@@ -78,6 +87,11 @@ class Fetch:
         conditions: tuple[str, str] = ("", ""),
         max_idle_attempts: int = 3,
         progress: Progress | None = None,
+        effort: FetchEffort | None = None,
+        patience: threading.Semaphore | None = None,
+        min_speed: MinimumSpeed = LARGE_FILES,
+        slow_speed: MinimumSpeed = IN_ONE_GO,
+        turn_s: float = TURN_S,
     ) -> None:
         self._remote = remote
         self._part = part
@@ -88,7 +102,13 @@ class Fetch:
         self._conditions = conditions
         self._max_idle_attempts = max_idle_attempts
         self._progress = progress or (lambda _done, _total: None)
+        self._effort = effort or FetchEffort()
+        self._patience = patience
+        self._min_speed = min_speed
+        self._slow_speed = slow_speed
+        self._turn_s = turn_s
         self._was_resumed = False
+        self._has_ranges = True  # as far as is known
         self._restarts = 0
         self._received_bytes = 0  # by the present attempt
 
@@ -97,6 +117,7 @@ class Fetch:
         has_progressed = False
         if self._part.size and self._part.note.url != self._remote.url:
             self._part.begin(PartialMetadata())
+        self._effort.furthest_bytes = max(self._effort.furthest_bytes, self._part.size)
         while True:
             self._received_bytes = 0
             self._control.check()
@@ -106,16 +127,17 @@ class Fetch:
                     self._verify()
             except _Restart as error:
                 logger.info("fetch restarted url=%s reason=%s", self._remote.shown, error)
+                self._count_attempt()
                 self._restart()
             except OriginUnavailable as error:
-                is_progress = self._received_bytes >= PROGRESS_BYTES
+                is_progress = self._count_attempt()
                 has_progressed = has_progressed or is_progress
                 idle = 0 if is_progress else idle + 1
                 pause_s = max(error.retry_after_s or 0.0, PAUSE_S * 2.0**idle if idle else SHORT_PAUSE_S)
                 allowed = (
                     max(self._max_idle_attempts, IDLE_ATTEMPTS_AFTER_PROGRESS) if has_progressed else self._max_idle_attempts
                 )
-                if idle >= allowed or pause_s > LONGEST_PAUSE_S or error.kind in FINAL:
+                if idle >= allowed or pause_s > LONGEST_PAUSE_S or error.kind in FINAL or self._control.must_yield():
                     raise
                 logger.info(
                     "fetch cut url=%s bytes=%s reason=%s pause_s=%.1f", self._remote.shown, self._part.size, error.reason, pause_s
@@ -127,6 +149,18 @@ class Fetch:
             else:
                 return outcome
 
+    def _count_attempt(self) -> bool:
+        """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if going on would have no end."""
+        effort = self._effort
+        is_progress = effort.count(self._part.size, self._received_bytes)
+        if effort.is_spent:
+            total = self._part.note.total_bytes
+            furthest_bytes = max(effort.furthest_bytes, self._part.size)
+            so_far = size(furthest_bytes) + (f" of {size(total)}" if total else "")
+            reason = f"the origin keeps cutting it off: never past {so_far}, {size(effort.received_bytes)} received in all"
+            raise OriginCut(self._remote.url, reason, furthest_bytes=furthest_bytes, received_bytes=effort.received_bytes)
+        return is_progress
+
     def _attempt(self) -> FetchOutcome:
         part = self._part
         offset = part.size
@@ -137,24 +171,30 @@ class Fetch:
         accepted = frozenset({200, *((206, 416) if offset else ()), *((304,) if any(self._conditions) and not offset else ())})
         if offset:
             part.hash({"sha256", *part.note.promised}, self._control.check)
-        with self._opener.open(
-            self._remote.url,
-            headers=headers,
-            accepted=accepted,
-            max_bytes=self._max_bytes,
-            min_speed=LARGE_FILES,
-            encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
-        ) as response:
+        with (
+            ExitStack() as slow,
+            self._opener.open(
+                self._remote.url,
+                headers=headers,
+                accepted=accepted,
+                max_bytes=self._max_bytes,
+                min_speed=self._min_speed,
+                encodings=frozenset({"gzip", "x-gzip"} if self._remote.name.lower().endswith((".gz", ".tgz", ".mgz")) else ()),
+            ) as response,
+        ):
             if response.status == 304:
                 return FetchOutcome(is_unchanged=True)
             if response.status == 416:
-                if is_whole_by_416(response.headers, offset, part.note.etag):
+                if is_whole_by_416(response.headers, offset, part.note.etag, part.note.total_bytes):
                     return self._outcome()
                 raise _Restart("the range is outside the file")
             if response.status == 206:
                 self._resume(response, offset)
             else:
                 self._begin(response)
+                if not self._can_resume and self._patience is not None and self._patience.acquire(blocking=False):
+                    slow.callback(self._patience.release)
+                    response.accept_speed(self._slow_speed)
             self._receive(response)
         return self._outcome()
 
@@ -179,10 +219,20 @@ class Fetch:
         if self._restarts > MAX_RESTARTS:
             raise OriginUnavailable(self._remote.url, "is another file each time it is asked for", kind="changing")
 
+    @property
+    def _can_resume(self) -> bool:
+        return self._has_ranges and bool(self._part.note.validator or self._sha256)
+
     def _begin(self, response: "HttpResponse") -> None:
         self._was_resumed = False
+        self._has_ranges = response.headers.get("Accept-Ranges", "").strip().lower() != "none"
         if self._part.size:
-            self._restart()
+            before = self._part.note
+            now = validators(response.headers)
+            if before.validator and before.validator in (now["etag"], now["last_modified"]):
+                self._has_ranges = False  # it was asked for the rest, and sends the same version from its first byte
+            else:
+                self._restart()
         note = PartialMetadata(
             url=self._remote.url,
             total_bytes=response.length,
@@ -218,7 +268,7 @@ class Fetch:
     def _receive(self, response: "HttpResponse") -> None:
         part, note = self._part, self._part.note
         needs_head = part.size < HEAD_BYTES
-        reported_at = 0.0
+        reported_at, began_at = 0.0, time.monotonic()
         for chunk in response.chunks():
             part.append(chunk)
             self._received_bytes += len(chunk)
@@ -232,6 +282,8 @@ class Fetch:
                 reported_at = now
                 self._control.check()
                 self._progress(part.size, note.total_bytes)
+                if now - began_at > self._turn_s and self._can_resume and self._control.must_yield():
+                    raise FetchStopped(self._remote.shown, "others wait")
         if needs_head:
             check_head(self._remote.name, part.head(HEAD_BYTES))
         if note.total_bytes is not None and part.size != note.total_bytes:

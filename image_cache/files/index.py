@@ -1,20 +1,14 @@
 """Table module of `files.db`: stored files, pending fetches and counters. SQL only; the rules are in `store`."""
 
-import logging
 import os
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_cache.db.database import Connection, Database, DatabaseError, Row
+from image_cache.db.database import Connection, Database, Row
 from image_cache.files.paths import Remote
 
-logger = logging.getLogger(__name__)
-
-FLUSH_S = 60.0
 MIGRATIONS = (
     """
     -- `epoch`: raised after an unclean stop; a file that was not verified since is verified before it is handed out.
@@ -61,6 +55,12 @@ MIGRATIONS = (
         began_at REAL NOT NULL DEFAULT 0,   -- of the attempt under way, for its speed
         began_bytes INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
+    """,
+    # What a fetch has cost over all turns, see `FetchEffort`.
+    """
+    ALTER TABLE fetches ADD COLUMN furthest_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE fetches ADD COLUMN received_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE fetches ADD COLUMN cuts INTEGER NOT NULL DEFAULT 0;
     """,
 )
 
@@ -110,6 +110,9 @@ class PendingFile:
     total_bytes: int | None
     began_at: float
     began_bytes: int
+    furthest_bytes: int
+    received_bytes: int
+    cuts: int
 
     @property
     def remote(self) -> Remote:
@@ -223,12 +226,15 @@ class FileIndex:
             conn.executemany("DELETE FROM fetches WHERE digest = ?", [(digest,) for digest in digests])
 
     def claim(self, is_free: Callable[[PendingFile], bool]) -> PendingFile | None:
-        """Claim the next fetch of the queue: one that is waiting, or one whose process died while it worked on it."""
+        """Claim the next fetch of the queue: one that is waiting, or one whose process died while it worked on it.
+
+        The one whose last turn is longest ago comes first, so that a file that cannot be fetched keeps none of the others waiting.
+        """
         now = self._clock()
         with self.db.write() as conn:
             rows = conn.execute(
                 f"SELECT {_PENDING} FROM fetches WHERE is_wanted AND (state = 'working' OR (state = 'waiting' AND retry_at <= ?))"
-                " ORDER BY added_at, digest",
+                " ORDER BY began_at, added_at, digest",
                 (now,),
             ).fetchall()
             for row in rows:
@@ -237,6 +243,16 @@ class FileIndex:
                     conn.execute("UPDATE fetches SET state = 'working', began_at = ? WHERE digest = ?", (now, pending.digest))
                     return pending
         return None
+
+    def is_another_due(self, digest: str) -> bool:
+        """Return True if a fetch other than this one waits in the queue and could begin now."""
+        return (
+            self.db.row(
+                "SELECT 1 FROM fetches WHERE is_wanted AND state = 'waiting' AND retry_at <= ? AND digest <> ? LIMIT 1",
+                (self._clock(), digest),
+            )
+            is not None
+        )
 
     def add_counts(self, conn: Connection, counts: dict[str, int]) -> None:
         conn.executemany(
@@ -259,47 +275,6 @@ class FileIndex:
 def file_facts(conn: Connection) -> Iterator[dict[str, object]]:
     """Yield what is needed to fetch each file again, by URL."""
     return map(dict, conn.execute("SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url"))
-
-
-class UsageCounters:
-    """Uses and counters in memory until the next flush: reads write nothing. Thread-safe."""
-
-    def __init__(self, index: FileIndex, clock: Callable[[], float]) -> None:
-        self._index = index
-        self._clock = clock
-        self._lock = threading.Lock()  # protects what is below
-        self._uses: dict[str, tuple[float, int]] = {}
-        self._counts: Counter[str] = Counter()
-        self._flushed_at = time.monotonic()
-
-    def use(self, digest: str) -> None:
-        """Count that a file was handed out."""
-        with self._lock:
-            self._uses[digest] = (self._clock(), self._uses.get(digest, (0.0, 0))[1] + 1)
-
-    def count(self, name: str, number: int = 1) -> None:
-        with self._lock:
-            self._counts[name] += number
-        if time.monotonic() - self._flushed_at > FLUSH_S:
-            self.flush()
-
-    def counts(self) -> dict[str, int]:
-        """Return the counters of all processes, including what this one has not written yet."""
-        with self._lock:
-            mine = Counter(self._counts)
-        return dict(Counter(self._index.counts()) + mine)
-
-    def flush(self) -> None:
-        """Write uses and counters. A failure loses a minute of them, nothing else."""
-        with self._lock:
-            uses, self._uses = self._uses, {}
-            counts, self._counts = dict(self._counts), Counter()
-            self._flushed_at = time.monotonic()
-        if uses or counts:
-            try:
-                self._index.touch(uses, counts)
-            except DatabaseError as error:
-                logger.warning("uses not written reason=%s", error)
 
 
 def _stored(row: Row) -> StoredFile:

@@ -69,8 +69,12 @@ def entry(cache: FileCache, digest: str) -> Entry | None:
 
 def stats(cache: FileCache) -> dict[str, Any]:
     """Return the documented figures of a file cache, and some more."""
-    count, used_bytes = cache.totals()
-    counts, limits = cache.counts(), cache.limits()
+    return figures(cache, cache.totals(), cache.counts())
+
+
+def figures(cache: FileCache, totals: tuple[int, int], counts: dict[str, int]) -> dict[str, Any]:
+    """Return the figures of so many files, of so many bytes, with these counters. Opens nothing."""
+    (count, used_bytes), limits = totals, cache.limits()
     hits, misses = counts.get("hits", 0), counts.get("misses", 0)
     return {
         "entries_count": count,

@@ -5,10 +5,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from image_cache.errors import CacheError, ChecksumMismatch, FetchStopped, OriginTooLarge, OriginUnavailable, StorageError
+from image_cache.errors import (
+    CacheError,
+    ChecksumMismatch,
+    FetchStopped,
+    OriginCut,
+    OriginTooLarge,
+    OriginUnavailable,
+    StorageError,
+)
+from image_cache.files.effort import FetchEffort
 from image_cache.files.fetch import Fetch, FetchOutcome, Opener, Progress
 from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.partial import PartialFile
@@ -20,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 OFFLINE_PAUSE_S = 30.0  # after an origin did not answer, its stale files are handed out at once for so long
 ATTEMPTS, ATTEMPTS_WITH_STALE = 2, 1  # without progress, before giving up; one is enough if there is a stale file to hand out
+MAX_PATIENT = 1  # of the fetches at a time, may be slower than a large file should be: the others keep the queue moving
 CHECK_EVERY_S = 0.5  # how often a fetch looks at its row
 NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored_at", "checked_at", "ttl_s")
 
@@ -28,7 +38,8 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 class FileRequest:
     """The file a caller asks for, its TTL (None: as before) and its content (SHA-256, empty: any).
 
-    `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh.
+    `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh. `is_anew`:
+    fetch all of it, without conditions, and never return the stale file instead.
     """
 
     remote: Remote
@@ -37,6 +48,7 @@ class FileRequest:
     progress: Progress | None = None
     is_wanted: bool = False
     is_forced: bool = False
+    is_anew: bool = False
 
     def fits(self, stored: StoredFile) -> bool:
         return self.sha256 in ("", stored.sha256)
@@ -47,6 +59,7 @@ class FileLoader:
 
     def __init__(self, store: FileStore, opener: Opener) -> None:
         self.offline_until: dict[str, float] = {}  # by host, monotonic
+        self._patience = threading.Semaphore(MAX_PATIENT)
         self._store = store
         self._opener = opener
 
@@ -58,7 +71,7 @@ class FileLoader:
         """Fetch the file unless another process just did. While the origin cannot be reached, return the stale one."""
         store, remote = self._store, request.remote
         before = store.index.find(remote.digest)
-        control = RowControl(store.index, remote, store.stopping)
+        control = RowControl(store.index, remote, store.stopping, is_wanted=request.is_wanted)
         self._announce(request)
         try:
             with PartialFile.locked(part_path(store.root, remote.digest), control.wait, store.floor_bytes) as part:
@@ -67,7 +80,9 @@ class FileLoader:
                     pass
                 stored = store.usable(remote)
                 is_new = stored is not None and (before is None or stored.checked_at != before.checked_at)
-                is_fresh = stored is not None and store.is_fresh(stored, request.ttl_s) and not request.is_forced
+                is_fresh = (
+                    stored is not None and store.is_fresh(stored, request.ttl_s) and not (request.is_forced or request.is_anew)
+                )
                 if stored is not None and request.fits(stored) and (is_new or is_fresh):
                     store.index.drop([remote.digest])
                     return store.use(stored)
@@ -81,7 +96,7 @@ class FileLoader:
 
     def _fetch(self, request: FileRequest, part: PartialFile, stored: StoredFile | None, control: "RowControl") -> Path:
         store, remote = self._store, request.remote
-        stale = stored if stored is not None and request.fits(stored) else None
+        stale = stored if stored is not None and request.fits(stored) and not request.is_anew else None
         control.begin(part.size, part.note.total_bytes)
         fetch = Fetch(
             remote,
@@ -93,6 +108,8 @@ class FileLoader:
             conditions=(stale.etag, stale.last_modified) if stale is not None else ("", ""),
             max_idle_attempts=ATTEMPTS if stale is None else ATTEMPTS_WITH_STALE,
             progress=control.reporting(request.progress),
+            effort=control.effort,
+            patience=self._patience,
         )
         try:
             outcome = fetch.run()
@@ -100,7 +117,8 @@ class FileLoader:
             if stale is None:
                 raise
             logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
-            self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
+            if not isinstance(error, OriginCut):
+                self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
             store.usage.count("stale")
             control.finish(error)
             return store.use(stale)
@@ -176,9 +194,15 @@ def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
 
 
 class RowControl:
-    """Links a fetch to its row: ends it when the row says so, or when `stopping` is set, and writes its progress there."""
+    """Links a fetch to its row: ends it when the row says so, or when `stopping` is set, and writes its progress there.
 
-    def __init__(self, index: FileIndex, remote: Remote, stopping: threading.Event) -> None:
+    A fetch of the queue (`is_wanted`) goes on with the effort of its turns before; a caller who waits has an account of its own.
+    """
+
+    def __init__(self, index: FileIndex, remote: Remote, stopping: threading.Event, *, is_wanted: bool) -> None:
+        self.effort = FetchEffort()
+        self._is_wanted = is_wanted
+        self._began_furthest = 0
         self._index = index
         self._remote = remote
         self._stopping = stopping
@@ -212,7 +236,15 @@ class RowControl:
         if self._stopping.wait(seconds):
             raise FetchStopped(self._remote.shown, "the program stops")
 
+    def must_yield(self) -> bool:
+        """Return True if this fetch is one of the queue and another one is due."""
+        return self._is_wanted and self._index.is_another_due(self._remote.digest)
+
     def begin(self, size: int, total: int | None) -> None:
+        row = self._index.pending(self._remote.digest)
+        if row is not None and self._is_wanted:
+            self.effort = FetchEffort(row.furthest_bytes, row.received_bytes, row.cuts)
+        self._began_furthest = max(self.effort.furthest_bytes, size)
         self._index.change(self._remote.digest, began_at=time.time(), began_bytes=size, total_bytes=total)
 
     def reporting(self, progress: Progress | None) -> Callable[[int, int | None], None]:
@@ -232,12 +264,12 @@ class RowControl:
         row = self._index.pending(self._remote.digest)
         if row is None or row.state == "paused":
             return
+        failures = 1 if self.effort.furthest_bytes > self._began_furthest else row.failures + 1  # after progress: as if new
         is_other = isinstance(error, ChecksumMismatch)
         reason = "checksum differs, not kept" if is_other else str(getattr(error, "reason", "") or error)[:300]
         if isinstance(error, FetchStopped):
             state = {"state": "waiting", "retry_at": 0.0, "reason": ""}
         elif row.is_wanted and error.retryable:
-            failures = row.failures + 1
             state = {
                 "state": "waiting",
                 "reason": reason,
@@ -245,5 +277,5 @@ class RowControl:
                 "retry_at": time.time() + retry_delay_s(failures, error),
             }
         else:
-            state = {"state": "failed", "reason": reason, "failures": row.failures + 1}
-        self._index.change(self._remote.digest, **state)
+            state = {"state": "failed", "reason": reason, "failures": failures}
+        self._index.change(self._remote.digest, **state, **asdict(self.effort))

@@ -3,7 +3,10 @@
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
+from image_cache.engine.maintenance import ORPHAN_GRACE_S
 from image_cache.errors import OriginError
 from image_cache.files.cache import FileCache
 from image_cache.files.index import StoredFile
@@ -18,33 +21,42 @@ PROBE_BYTES = 1 << 62  # a reachability test reads no body, so any announced len
 
 
 def sweep(store: FileStore) -> int:
-    """Remove files and notes that no row names, and abandoned partial downloads. Returns how many."""
+    """Remove files and notes that no row names, abandoned partial downloads and old failures. Returns how many files."""
     store.open()
-    now = time.time()
-    rows = {stored.path for stored in store.index.files()}
-    pending = {fetch.digest for fetch in store.index.fetches()}
     removed = 0
-    for path in files_below(store.root):
-        name = path.name.removesuffix(".new").removesuffix(".note")
+    for path in leftovers(store):
         with contextlib.suppress(OSError):
-            age_s = now - path.stat(follow_symlinks=False).st_mtime
-            if name.endswith(".part"):
-                part = path.with_name(name)
-                is_idle = part.stem not in pending and age_s > ABANDONED_S and not is_locked(part)
-                is_orphan = not part.exists() and age_s > 60
-                is_leftover = is_idle or is_orphan
-            else:
-                # Publishing writes note, file and row in this order, within moments.
-                is_leftover = f"{path.parent.name}/{name}" not in rows and not -60 < age_s < 60
-            if is_leftover:
-                path.unlink()
-                removed += 1
+            path.unlink()
+            removed += 1
+    now = time.time()
     old = [fetch.digest for fetch in store.index.fetches() if fetch.state == "failed" and now - fetch.added_at > ABANDONED_S]
     if old:
         store.index.drop(old)
     if removed:
         logger.info("files swept leftovers=%s", removed)
     return removed
+
+
+def leftovers(store: FileStore, shard: str = "") -> Iterator[Path]:
+    """Yield the files and notes that no row names, and abandoned partial downloads; of one shard, or of all. Changes nothing."""
+    now = time.time()
+    rows = {stored.path for stored in store.index.files()}
+    pending = {fetch.digest for fetch in store.index.fetches()}
+    for path in sorted((store.root / shard).glob("*")) if shard else files_below(store.root):
+        name = path.name.removesuffix(".new").removesuffix(".note")
+        try:
+            age_s = now - path.stat(follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            continue
+        if name.endswith(".part"):
+            part = path.with_name(name)
+            is_idle = part.stem not in pending and age_s > ABANDONED_S and not is_locked(part)
+            is_leftover = is_idle or (not part.exists() and age_s > ORPHAN_GRACE_S)
+        else:
+            # Publishing writes note, file and row in this order, within moments.
+            is_leftover = f"{path.parent.name}/{name}" not in rows and abs(age_s) >= ORPHAN_GRACE_S
+        if is_leftover:
+            yield path
 
 
 def remove_expired(cache: FileCache) -> int:

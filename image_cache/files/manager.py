@@ -1,8 +1,10 @@
 """`ImageCacheManager` and its module functions: the documented file cache for scripts, without Flask."""
 
+import logging
+import shutil
+import tempfile
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +12,8 @@ from typing import Any, Self
 
 from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import DatabaseError
+from image_cache.errors import StorageError
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
 from image_cache.files.listing import stats
@@ -17,23 +21,29 @@ from image_cache.files.maintenance import remove_expired
 from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.units import MEGABYTE
 
+logger = logging.getLogger(__name__)
+
+TEMPORARY = "vinylvault-files-"
+
 
 class ImageCacheManager:
     """Large remote files on disk: fetched once, verified, cached within a budget, available without a network.
 
-    `cache_dir` None is the folder of the settings. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to
-    `image_server_url`, or to IMAGE_SERVER; that server may be private. Any thread, and several processes on one folder.
+    What is left out, or None, is as set: the folder, the budget and the TTL of the settings, or as an operator changed them on the
+    files page. Sizes are megabytes of 1,000,000 bytes. A relative URL is joined to `image_server_url`, or to IMAGE_SERVER; that
+    server may be private. Any thread, and several processes on one folder.
     A path stays valid until its file is replaced, evicted or removed: open it soon; an open file stays readable.
+
+    A cache that fails breaks no script: while the folder cannot be used, a temporary one stands in, until this manager is closed.
     """
 
     def __init__(
         self,
         cache_dir: str | Path | None = None,
-        max_cache_size_mb: float = 1024,
-        default_ttl_hours: float = 24,
+        max_cache_size_mb: float | None = None,
+        default_ttl_hours: float | None = None,
         image_server_url: str | None = None,
         *,
-        limits: Callable[[], FileLimits] | None = None,
         settings: Settings | None = None,
     ) -> None:
         settings = settings or load_settings()
@@ -41,17 +51,23 @@ class ImageCacheManager:
             settings = replace(settings, FILES_DIR=Path(cache_dir).expanduser().absolute())
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
-        fixed = FileLimits(int(max_cache_size_mb * MEGABYTE), default_ttl_hours * 3600)
-        opener = FileOpener(settings)
-        self.files = open_files(settings, opener, limits or (lambda: fixed))
-        # A script that just ends closes its folder cleanly: otherwise every file would be verified at its next use.
-        self._finalizer = weakref.finalize(self, _close, self.files, opener)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Build it with the budget and TTL of the settings, or as an operator changed them on the files page."""
         catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
-        return cls(limits=FileRuntimeLimits(settings, catalog), settings=settings)
+        as_set = FileRuntimeLimits(settings, catalog)
+
+        def limits() -> FileLimits:
+            return FileLimits(
+                as_set().budget_bytes if max_cache_size_mb is None else int(max_cache_size_mb * MEGABYTE),
+                as_set().ttl_s if default_ttl_hours is None else default_ttl_hours * 3600,
+            )
+
+        self._settings = settings
+        self._opener = FileOpener(settings)
+        self._limits = limits
+        self.files = open_files(settings, self._opener, limits)
+        self._lock = threading.Lock()  # protects _opened
+        self._opened = [self.files]  # and the one that stands in, if any
+        # A script that just ends closes its folder cleanly: otherwise every file would be verified at its next use.
+        self._finalizer = weakref.finalize(self, _close, self._opened, self._opener)
 
     @property
     def cache_dir(self) -> Path:
@@ -59,35 +75,50 @@ class ImageCacheManager:
 
     def get_file(self, url: str, ttl_seconds: float | None = None, **options: Any) -> Path:
         """Return the file of a URL, fetching it when it is missing or stale; see `FileCache.get` for `sha256` and `progress`."""
-        return self.files.get(url, ttl_seconds, **options)
+        return self._usable().get(url, ttl_seconds, **options)
 
     def get_cached_file(self, url: str, ttl_seconds: float | None = None) -> Path | None:
         """Return the file of a URL if it is stored and fresh, else None. Never asks the origin."""
-        return self.files.peek(url, ttl_seconds)
+        return self._usable().peek(url, ttl_seconds)
 
     def download_and_cache(self, url: str, ttl_seconds: float | None = None, **options: Any) -> Path:
-        """Fetch the file of a URL, unless it is stored and fresh. Raises if it cannot."""
-        return self.files.get(url, ttl_seconds, **options)
+        """Fetch the file of a URL again, whatever is stored, and keep its TTL. Raises what `FileCache.get` raises, also if a stale
+        file is there: that one stays.
+        """
+        return self._usable().get(url, ttl_seconds, is_anew=True, **options)
 
     def invalidate(self, url: str) -> None:
         """Remove the file of a URL."""
-        self.files.invalidate(url)
+        self._usable().invalidate(url)
 
     def clear_cache(self) -> None:
         """Remove all files."""
-        self.files.clear()
+        self._usable().clear()
 
     def cleanup(self) -> None:
         """Remove the files past their TTL. Those whose origin cannot be reached stay: they could not be fetched again."""
-        remove_expired(self.files)
+        remove_expired(self._usable())
 
     def get_stats(self) -> dict[str, Any]:
         """Return the figures of the cache; `hit_rate` is a fraction from 0 to 1."""
-        return stats(self.files)
+        return stats(self._usable())
 
     def close(self) -> None:
         """Write what is in memory and end fetches under way. Called automatically at the end of a script."""
         self._finalizer()
+
+    def _usable(self) -> FileCache:
+        """Return the cache, or a temporary one while its folder cannot be used."""
+        try:
+            self.files.open()
+        except (StorageError, DatabaseError) as error:
+            with self._lock:
+                if len(self._opened) == 1:
+                    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+                    logger.warning("file cache not usable, a temporary one stands in path=%s reason=%s", self.files.root, error)
+                    self._opened.append(open_files(replace(self._settings, FILES_DIR=folder), self._opener, self._limits))
+                return self._opened[1]
+        return self.files
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +136,7 @@ def get_cache_manager() -> ImageCacheManager:
     global _shared  # noqa: PLW0603  the documented module functions need one place
     with _sharing:
         if _shared is None:
-            _shared = ImageCacheManager.from_settings(load_settings())
+            _shared = ImageCacheManager()
         return _shared
 
 
@@ -124,7 +155,11 @@ def get_cache_stats() -> dict[str, Any]:
     return get_cache_manager().get_stats()
 
 
-def _close(files: FileCache, opener: FileOpener) -> None:
-    files.stopping.set()
+def _close(opened: list[FileCache], opener: FileOpener) -> None:
+    for files in opened:
+        files.stopping.set()
     opener.close()
-    files.close()
+    for files in opened:
+        files.close()
+    for temporary in opened[1:]:
+        shutil.rmtree(temporary.root, ignore_errors=True)

@@ -79,6 +79,11 @@ class HttpResponse:
             reason = f"announced {self.length} bytes and sent {got_bytes}"
             raise OriginUnavailable(self.url, reason, status=self.status, kind="broken", is_host_fault=False)
 
+    def accept_speed(self, min_speed: MinimumSpeed) -> None:
+        """Accept a body of another speed from here on; its time starts now."""
+        self._min_speed = min_speed
+        self._deadline.change(min_speed.window_s, f"slower than {min_speed}")
+
     def _read(self) -> bytes:
         with _translate_errors(self.url, self._deadline, status=self.status):
             # `read1` uses http.client, which limits the length of lines in a chunked body; `stream` does not. `read` would wait

@@ -30,6 +30,8 @@ class MinimumSpeed:
 
 # A fetch with this speed takes at most 30 s, or receives at least 480 KB in each 30 s.
 LARGE_FILES = MinimumSpeed()
+# For a body that would have to start from its first byte after a cut.
+IN_ONE_GO = MinimumSpeed(bytes_per_s=1_000, window_s=60.0)
 
 
 class Deadline:
@@ -55,6 +57,11 @@ class Deadline:
         with self._lock:
             if not self.is_over:
                 self._expires_at = time.monotonic() + self.seconds
+
+    def change(self, seconds: float, reason: str) -> None:
+        """Give the fetch another full time from now, unless it is over."""
+        self.seconds, self.reason = seconds, reason
+        self.restart()
 
     def guard(self, sock: socket.socket) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, AlbumQuery, Track
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings, sort_key
@@ -70,6 +70,9 @@ class AlbumTable:
             if wanted:
                 parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
                 values.extend((kind, _storable(wanted)))
+        if query.source:
+            parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
+            values.append(_storable(query.source))
         if query.decade is not None:
             decade = max(-1, min(query.decade, 9999))
             parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
@@ -173,6 +176,8 @@ class AlbumTable:
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
         names = ", ".join(f"{name} = ?" for name in changed)
         conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+        if "gone_at" in changed:
+            gone_changed(conn)
 
     def plays_missing(self, album_id: int, played_at: Iterable[float]) -> list[float]:
         """Return those of these times at which no play of a record is stored."""

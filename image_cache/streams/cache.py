@@ -1,16 +1,18 @@
 """`StreamImageCache`: variants of stream images in memory, by the pages that show them, and on disk.
 
-The bytes are stored once. A page is a scope: it holds references, has figures of its own and may have a budget of its own;
-clearing it takes nothing from another page. Knows no policy: callers have checked that the viewer may see the image.
+What is rendered is stored once. A page is a scope: it holds references, has figures of its own and may have a budget of its own;
+clearing it takes nothing from another page. What a page caches itself is its own: one id on two pages are two entries.
+Knows no policy: callers have checked that the viewer may see the image.
 """
 
 import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from image_cache.config import Settings, load_settings
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance
 from image_cache.engine.cache import Cache, Loader
@@ -28,11 +30,12 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "streams"
 THUMB = "stream_thumb"
+PAGE_FOLDER = "page_"  # with the name of the page: the folder of what it cached itself
 MAX_LOADED_AT = 16384
 
 
 class StreamImageCache:
-    """Images by id, held for pages. Thread-safe and process-safe.
+    """Images by id, held for pages. Thread-safe and process-safe. What is left out, or None, is as set.
 
     The memory tier never exceeds its budget; at 90% of it at least a fifth is evicted, the least recently used first. After
     `ttl_hours` an entry in memory is read from disk again. Entries on disk stay, within `disk_budget_bytes`.
@@ -40,29 +43,33 @@ class StreamImageCache:
 
     def __init__(
         self,
-        cache_dir: Path,
-        max_memory_mb: float = 500,
-        ttl_hours: float = 24,
+        cache_dir: Path | None = None,
+        max_memory_mb: float | None = None,
+        ttl_hours: float | None = None,
         *,
-        disk_budget_bytes: int = 256 * MEGABYTE,
-        floor_bytes: int = 0,
         page_budgets: Mapping[str, int] | None = None,
+        settings: Settings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.cache_dir = Path(cache_dir)
-        self.ttl_hours = ttl_hours
+        settings = settings or load_settings()
+        memory_bytes = settings.stream_memory_bytes if max_memory_mb is None else int(max_memory_mb * MEGABYTE)
+        self.cache_dir = Path(cache_dir or settings.stream_cache_dir)
+        self.ttl_hours = settings.IMAGE_CACHE_TTL_HOURS if ttl_hours is None else ttl_hours
         self._clock = clock
-        make_folder(self.cache_dir)
+        try:
+            make_folder(self.cache_dir)
+        except OSError as error:
+            logger.warning("stream cache not usable, images are kept in memory only path=%s reason=%s", self.cache_dir, error)
         self.engine = Cache(
             NAMESPACE,
-            memory=MemoryTier(int(max_memory_mb * MEGABYTE)),
-            disk=DiskTier(NAMESPACE, self.cache_dir, floor_bytes),
+            memory=MemoryTier(memory_bytes),
+            disk=DiskTier(NAMESPACE, self.cache_dir, settings.floor_bytes),
             index=Index(self.cache_dir / "index.db", clock=clock),
             counters=Counters(),
-            budget_bytes=disk_budget_bytes,
+            budget_bytes=int(settings.STREAM_CACHE_SIZE_MB * MEGABYTE),
             clock=clock,
         )
-        for page, budget_bytes in (page_budgets or {}).items():
+        for page, budget_bytes in (settings.page_budgets if page_budgets is None else page_budgets).items():
             self.engine.memory.set_scope_budget(checked_page(page), budget_bytes)
         self._lock = threading.Lock()  # protects _since
         self._loaded_at: dict[Key, float] = {}  # when an entry was put into memory; a hint only
@@ -72,8 +79,28 @@ class StreamImageCache:
         """Return the key of a variant. It is in no URL: those have the random id of the image."""
         return Key(NAMESPACE, variant, digest_of(NAMESPACE, image_id))
 
-    def set_recipe(self, recipe: str) -> None:
-        """Clear the cache if another recipe rendered it. A key has no recipe, so that deleting an image finds all of its variants."""
+    @staticmethod
+    def page_key(image_id: str, page: str) -> Key:
+        """Return the key of what a page cached under this id. Raises `FieldRejected` for the name of a page."""
+        return Key(NAMESPACE, f"{PAGE_FOLDER}{checked_page(page)}", digest_of(NAMESPACE, image_id))
+
+    def keys_of(self, image_id: str, variants: Iterable[str]) -> list[Key]:
+        """Return the keys of these variants, and of what any page may have cached under the id."""
+        own = (path.name for path in self.cache_dir.glob(f"{PAGE_FOLDER}*"))
+        return [self.key(image_id, variant) for variant in (*variants, *own)]
+
+    def prepare(self, recipe: str) -> None:
+        """Rebuild a lost index, and clear the cache if another recipe rendered it. A disk that refuses costs the cache, nothing else.
+
+        A key has no recipe, so that deleting an image finds all of its variants.
+        """
+        try:
+            self.repair()
+            self._set_recipe(recipe)
+        except (StorageError, DatabaseError, OSError) as error:
+            logger.warning("streams left untended reason=%s", error)
+
+    def _set_recipe(self, recipe: str) -> None:
         path = self.cache_dir / "recipe"
         with contextlib.suppress(OSError):
             if path.read_text(encoding="utf-8") == recipe:
@@ -82,12 +109,16 @@ class StreamImageCache:
         path.write_text(recipe, encoding="utf-8")
 
     def cache_image(self, image_id: str, image_data: bytes, page: str) -> bool:
-        """Cache the bytes of an image for a page, in memory and on disk; return False if neither takes them."""
-        return self.put(self.key(image_id), image_data, page)
+        """Cache the bytes of an image for a page, in memory and on disk; return False if neither takes them.
+
+        They are of this page alone: another page may have other bytes under the same id.
+        """
+        return self.put(self.page_key(image_id, page), image_data, page)
 
     def get_image(self, image_id: str, page: str) -> bytes | None:
-        """Return the bytes of an image, which the page holds from now on; None on a miss."""
-        return self.get(self.key(image_id), page)
+        """Return what the page cached under this id, else the thumbnail of an uploaded image, held for the page; None on a miss."""
+        found = self.get(self.page_key(image_id, page), page)
+        return self.get(self.key(image_id), page) if found is None else found
 
     def put(self, key: Key, body: bytes, page: str = "") -> bool:
         scope = checked_page(page) if page else ""

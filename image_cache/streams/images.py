@@ -137,8 +137,8 @@ class StreamImages:
             self.cache.put(self.cache.key(image_id, variant), body, page if variant == "stream_thumb" else "")
 
     def delete_variants(self, image_id: str) -> None:
-        """Remove all variants of an image from memory and disk."""
-        self.cache.delete([self.cache.key(image_id, variant) for variant in self.variants])
+        """Remove all variants of an image from memory and disk, and what pages cached under its id."""
+        self.cache.delete(self.cache.keys_of(image_id, self.variants))
 
     def delete_bytes(self, image_id: str, file_path: str) -> bool:
         """Remove every byte of an image that has no row any more; return False if the storage does not answer: retried later."""

@@ -10,15 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
+from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
 from image_cache.imaging.video import create_thumbnail_from_video
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.storage.base import Storage
+from image_cache.storage.factory import open_storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
@@ -43,20 +46,23 @@ MAX_POSITION = 1_000_000
 
 logger = logging.getLogger(__name__)
 
-DECODE_BYTES = 256 << 20
-
 
 class StreamImageManager:
-    """Everything about streams. Any thread, several processes. Two folders are enough to build one.
+    """Everything about streams. Any thread, several processes.
 
+    What is left out is as set: without arguments, or with the folders of the settings, these are the streams of the service, with
+    its catalogue and its storage. Another `images_dir` is a vault of its own: originals in this folder, `catalog.db` beside it.
     A catalogue, decoder, storage or cache that is passed in is shared with others; the manager closes only its own.
+
+    Raises `ConfigError`, or `StorageError` if the library of the storage is not installed.
     """
 
     def __init__(
         self,
-        images_dir: Path,
-        cache_dir: Path,
+        images_dir: Path | None = None,
+        cache_dir: Path | None = None,
         *,
+        settings: Settings | None = None,
         catalog: CatalogDatabase | None = None,
         decoder: Decoder | None = None,
         storage: Storage | None = None,
@@ -65,21 +71,24 @@ class StreamImageManager:
         counters: SharedCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.limits = limits or UploadLimits()
-        self.images_dir = Path(images_dir)
+        settings = settings or load_settings()
+        self.limits = limits or UploadLimits.as_set(settings)
+        self.images_dir = Path(images_dir or settings.stream_images_dir).absolute()
+        is_as_set = self.images_dir == settings.stream_images_dir.absolute()
         self._own: list[Any] = []
         if catalog is None:
-            catalog = CatalogDatabase(self.images_dir.parent / "catalog.db")
+            catalog = CatalogDatabase(settings.catalog_path if is_as_set else self.images_dir.parent / "catalog.db")
             self._own.append(catalog)
         if decoder is None:
-            decoder = Decoder(DECODE_BYTES)
+            decoder = Decoder(settings.decode_budget_bytes)
             self._own.append(decoder)
+        if storage is None:
+            make_folder(self.images_dir)
+            storage = open_storage(settings) if is_as_set else LocalStorage(self.images_dir, floor_bytes=settings.floor_bytes)
         self.rows = StreamTable(catalog)
-        self.cache = cache or StreamImageCache(cache_dir, clock=clock)
+        self.cache = cache or StreamImageCache(cache_dir, settings=settings, clock=clock)
         variants = stream_variants(self.limits.quality, self.limits.recipe)
-        self.cache.repair()
-        self.cache.set_recipe("\n".join(variant.spec for variant in variants))
-        storage = storage or LocalStorage(self.images_dir)
+        self.cache.prepare("\n".join(variant.spec for variant in variants))
         self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
         self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, clock=clock)
         self.members = StreamMembers(MemberTable(catalog), clock=clock)

@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
+from image_cache.config import Settings
 from image_cache.errors import DecoderBusy, DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
 from image_cache.imaging.decoder import Decoder
+from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.streams.images import SETS, StreamImages
 from image_cache.streams.table import StreamTable
@@ -59,6 +61,12 @@ class UploadLimits:
     quality: int = 85
     recipe: str = "fast"
 
+    @classmethod
+    def as_set(cls, settings: Settings) -> Self:
+        return cls(
+            settings.max_image_upload_bytes, settings.MAX_STREAM_IMAGES_PER_STREAM, settings.IMAGE_QUALITY, settings.RECIPE
+        )
+
 
 class Uploads:
     """Stores uploads of all streams. Any thread, several processes."""
@@ -94,7 +102,7 @@ class Uploads:
             body = self._read(upload.data)
             sha256 = hashlib.sha256(body).digest()
             self._check_quota(stream, sha256)
-            format_ = self._format(body, wait_s)
+            facts = self._probe(body, wait_s)
             names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
             bodies, dimensions, average = self._images.render(body, names, wait_s)
             image_id = new_image_id(secrets.token_bytes(16))
@@ -102,7 +110,7 @@ class Uploads:
                 image_id=image_id,
                 stream_id=stream.slug,
                 filename=shown_filename(upload.filename),
-                file_path=f"{stream.slug}/{image_id}_original.{EXTENSIONS[format_]}",
+                file_path=f"{stream.slug}/{image_id}_original.{EXTENSIONS[facts.format]}",
                 visibility=visibility,
                 title=title,
                 description=description,
@@ -111,8 +119,9 @@ class Uploads:
                 thumbnail_path=self._images.cache.key(image_id).path,
                 created_at=iso_utc(self._clock()),
                 is_sensitive=upload.is_sensitive,
-                format=format_,
+                format=facts.format,
                 average=average,
+                is_animated=facts.frames > 1,
             )
             return self._store(stream, image, body, sha256, bodies=bodies, page=page)
         finally:
@@ -133,18 +142,18 @@ class Uploads:
 
     def check(self, data: bytes) -> None:
         """Check size and header of a file as `store` does, and raise what it raises."""
-        self._format(self._read(data))
+        self._probe(self._read(data))
 
     def duplicate_of(self, stream: Stream, data: bytes) -> str | None:
         """Return the id of the image in the stream that has the same bytes; None if there is none."""
         with self._rows.db.reading() as conn:
             return self._rows.duplicate_of(conn, stream.id, hashlib.sha256(data).digest())
 
-    def _format(self, body: bytes, wait_s: float | None = None) -> str:
-        format_ = self._decoder.probe(body, wait_s=wait_s).format
-        if format_ not in EXTENSIONS:
-            raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
-        return format_
+    def _probe(self, body: bytes, wait_s: float | None = None) -> Facts:
+        facts = self._decoder.probe(body, wait_s=wait_s)
+        if facts.format not in EXTENSIONS:
+            raise ImageRejected(f"{facts.format} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
+        return facts
 
     def _store(
         self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str

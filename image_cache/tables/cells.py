@@ -41,6 +41,11 @@ class BadCell(ValueError):
     """A cell that cannot be used. Its text is the reason, and never has the whole cell."""
 
 
+def cut_remark(name: str, limit: int) -> str:
+    """Return what the report of an import says of a text that was cut, whatever its source."""
+    return f"{name} is longer than {limit:,} characters; cut"
+
+
 def read_text(name: str, value: Any, limit: int = MAX_LONG_CHARS, *, is_line: bool = False) -> Any:
     if isinstance(value, bool | list | dict) or not isinstance(value, str | int | float):
         raise BadCell(f"{name} is not text")
@@ -51,7 +56,7 @@ def read_text(name: str, value: Any, limit: int = MAX_LONG_CHARS, *, is_line: bo
     kept = cut(" ".join(whole.split()) if is_line else whole, limit)
     remarks = [f"{name} has control characters; left out"] if plain != text else []
     if len(kept) < len(" ".join(whole.split()) if is_line else whole):
-        remarks.append(f"{name} is longer than {limit:,} characters; cut")
+        remarks.append(cut_remark(name, limit))
     if remarks and not kept:
         raise BadCell(f"{name} has only control characters")
     return LossyValue(kept, "; ".join(remarks)) if remarks else kept
@@ -183,7 +188,7 @@ def _list(name: str, value: Any) -> Any:
             entry = entry.value
         size += len(entry)
         if size > MAX_LONG_CHARS:
-            remarks.append(f"{name} is longer than {MAX_LONG_CHARS:,} characters; cut")
+            remarks.append(cut_remark(name, MAX_LONG_CHARS))
             break
         found.append(entry)
     values = tuple(dict.fromkeys(filter(None, found)))

@@ -23,15 +23,22 @@ def table_text(kind: str, albums: Iterable[Album]) -> Iterator[str]:
     return _csv(albums) if kind == "csv" else _json(albums)
 
 
-def report_text(losses: Iterable[RowLoss]) -> Iterator[str]:
-    """Yield the report of an import as CSV."""
+def report_text(losses: Iterable[RowLoss], first: str = "row") -> Iterator[str]:
+    """Yield the report of an import as CSV; `first` heads the column of rows, which are folders for music."""
     line = io.StringIO()
     writer = csv.writer(line)
-    yield "\ufeffrow,artist,title,what\r\n"
+    yield f"\ufeff{first},artist,title,what\r\n"
     for loss in losses:
         line.seek(0)
         line.truncate()
-        writer.writerow([loss.row, guarded(loss.artist), guarded(loss.title), guarded(loss.what)])
+        writer.writerow(
+            [
+                guarded(loss.row) if isinstance(loss.row, str) else loss.row,
+                guarded(loss.artist),
+                guarded(loss.title),
+                guarded(loss.what),
+            ]
+        )
         yield line.getvalue()
 
 

@@ -1,5 +1,6 @@
 """Pages without data: about, more, the list of keys; and the files of the pages themselves."""
 
+import json
 import sys
 from importlib import metadata
 
@@ -8,12 +9,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache import __version__
 from image_cache.web.access import Role, declare_access
-from image_cache.web.assets import assets_version
+from image_cache.web.assets import asset, assets_version
 from image_cache.web.context import STATIC_DIR, services
+from image_cache.web.forwarded import url_prefix
 from image_cache.web.responses import FOREVER, page_response
 
 site = declare_access(read=Role.VISITOR)(Blueprint("site", __name__))
 
+ICON_SIZES = (192, 512)  # pixels of a side
+GROUND = "#f2f2ef"  # --ground of tokens.css in the light
 PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 
 
@@ -23,6 +27,24 @@ def assets(version: str, name: str) -> Response:
     answer = send_from_directory(STATIC_DIR, name, conditional=True)
     answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
     return answer
+
+
+@site.get("/manifest.webmanifest")
+def manifest() -> Response:
+    """Answer with what a phone needs to put the wall on its home screen (W3C Web Application Manifest)."""
+    home = f"{url_prefix()}/"
+    icons = [
+        {
+            "src": f"{url_prefix()}{asset(f'img/icon-{size}.png')}",
+            "sizes": f"{size}x{size}",
+            "type": "image/png",
+            "purpose": "any maskable",
+        }
+        for size in ICON_SIZES
+    ]
+    colours = {"background_color": GROUND, "theme_color": GROUND}
+    body = {"name": "VinylVault", "short_name": "Vault", "id": home, "start_url": home, "scope": home, "display": "standalone"}
+    return Response(json.dumps({**body, **colours, "icons": icons}), mimetype="application/manifest+json")
 
 
 @site.get("/keys")

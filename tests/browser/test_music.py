@@ -1,9 +1,13 @@
 """The page of music folders and the form for notes: readable by all, quiet, and never wider than the screen."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.music import collection
+from tests.support.vault import Vault
 
 PAGES = ["/import/music", "/album/1?notes=1"]
 
@@ -31,3 +35,26 @@ def test_a_path_that_cannot_be_chosen_says_why_beside_the_field(open_page: Calla
     page.locator("#path-wrong").wait_for()
     assert page.locator("#path-wrong").inner_text() == "Only folders below /media, /run/media, /mnt, /srv can be chosen here."
     assert page.locator("#path").input_value() == "/etc"
+
+
+def test_the_numbers_of_a_page_agree_when_a_scan_has_ended(tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    """Without a reload: the search field outside of the part that is rendered again counts the same records."""
+    (tmp_path / "Music").mkdir()
+    collection(tmp_path / "Music", albums=300, tracks=6)
+    with Vault(tmp_path / "vault", VINYL_VAULT_MUSIC_DIRS=str(tmp_path / "Music"), VINYL_VAULT_MUSIC_RESCAN_HOURS="0") as vault:
+        vault.import_albums([{"artist": "Ada", "title": "Bought as a file", "format": "File"}])
+        page = open_page(vault.url + "/import/music")
+        task = page.locator("[data-task]")
+        if not task.count():
+            page.locator("button:text-is('Look through it now')").click()
+        task.wait_for()
+        page.evaluate("window.isTheSame = true")
+        page.locator("#found").wait_for(timeout=120_000)
+        assert page.evaluate("window.isTheSame") is True
+        assert "300 records in 1,800 files" in page.locator(".roots").inner_text()
+        assert page.locator("input[type=search]").get_attribute("placeholder") == "Search 301 records"
+        page.locator("a:text-is('Show what was found')").click()
+        page.locator(".wall .tile").first.wait_for()
+        assert page.locator("h1 sup").inner_text() == "300"
+        assert page.locator(".chosen").inner_text().startswith("Only records from music folders.")
+        assert page.complaints == []

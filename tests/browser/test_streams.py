@@ -297,6 +297,21 @@ def test_what_is_dropped_anywhere_on_the_page_is_uploaded(as_owner: Open) -> Non
     assert page.complaints == []
 
 
+def test_an_animation_is_said_to_be_shown_as_a_still(as_owner: Open, tmp_path: Path) -> None:
+    page = as_owner("/streams")
+    make_stream(page, "Turning")
+    path = tmp_path / "turning.gif"
+    frames = [quartered(), quartered().rotate(90)]
+    path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    page.set_input_files(".file-input:not(.camera)", path)
+    page.get_by_text("1 of 1 stored").wait_for()
+    row = page.locator(".is-stored")
+    assert row.locator(".why").inner_text() == "An animation: only its first frame is shown. The original keeps all of them."
+    boxes = [row.locator(part).bounding_box() for part in (".why", ".outcome")]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"], "beside each other"
+    assert page.complaints == []
+
+
 def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, photos: list[Path]) -> None:
     page = as_owner("/streams")
     make_stream(page, "Flaky")

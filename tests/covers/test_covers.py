@@ -786,10 +786,7 @@ def test_the_documented_script_runs_as_written(tmp_path: Path, origin: Origin) -
 MODULE = """
 import sys
 from image_cache import close_image_cache, get_image_cache, initialize_image_cache
-try:
-    get_image_cache()
-except RuntimeError as error:
-    print(error)
+print(get_image_cache().cache.disk.root, get_image_cache() is get_image_cache())
 print(initialize_image_cache("/proc/nowhere/covers", "/proc/nowhere/index.db"))
 print(initialize_image_cache("covers", "index.db", 5_000_000), get_image_cache().cache.budget_bytes)
 first = get_image_cache()
@@ -801,9 +798,14 @@ close_image_cache()
 
 def test_the_module_functions_say_what_they_could_not_do(tmp_path: Path, origin: Origin) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MODULE], cwd=tmp_path, env=environment(origin), capture_output=True, text=True, check=False
+        [sys.executable, "-c", MODULE],
+        cwd=tmp_path,
+        env=environment(origin, VINYL_VAULT_DATA_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.stdout.splitlines() == ["call initialize_image_cache first", "False", "True 5000000", "True False"]
+    assert done.stdout.splitlines() == [f"{tmp_path}/cache/covers True", "False", "True 5000000", "True False"]
     assert "/proc/nowhere" in done.stderr
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from image_cache.errors import (
     ChecksumMismatch,
     FetchStopped,
     FileRejected,
+    OriginCut,
     OriginDenied,
     OriginNotFound,
     OriginTooLarge,
@@ -30,12 +33,15 @@ from image_cache.errors import (
 )
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
+from image_cache.files.fetch import Fetch, FetchOutcome
 from image_cache.files.maintenance import remove_expired, sweep
-from image_cache.files.paths import part_path
+from image_cache.files.partial import PartialFile
+from image_cache.files.paths import parse_remote, part_path
 from image_cache.files.runtime_limits import FileLimits
 from image_cache.filesystem import is_locked
+from image_cache.net.deadline import MinimumSpeed
 from tests.support.clock import FakeClock
-from tests.support.origin import Origin
+from tests.support.origin import Asked, Origin
 from tests.support.vault import ROOT, wait_until
 from tests.support.volumes import Volume, serve
 
@@ -241,6 +247,124 @@ def test_a_part_of_an_earlier_boot_is_used_as_far_as_it_was_synced(origin: Origi
     volume.before, volume.cuts = None, []
     assert make().get(url).read_bytes() == body
     assert volume.asked[-1].headers["range"] == "bytes=300000-"
+
+
+# --- cuts without end
+
+
+class Hurried:
+    """The control of a fetch that nobody stops, and that does not wait between two attempts."""
+
+    def __init__(self, *, are_others_waiting: bool = False) -> None:
+        self._are_others_waiting = are_others_waiting
+
+    def check(self) -> None: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+    def must_yield(self) -> bool:
+        return self._are_others_waiting
+
+
+Run = Callable[..., FetchOutcome]
+
+
+@pytest.fixture
+def fetch(origin: Origin, tmp_path: Path) -> Iterator[Run]:
+    opener = FileOpener(Settings(FILES_DIR=tmp_path, TRUSTED_ORIGINS=(origin.base,)))
+
+    def run(url: str, *, others_wait: bool = False, **options: Any) -> FetchOutcome:
+        control = Hurried(are_others_waiting=others_wait)
+        with PartialFile.locked(tmp_path / f"{parse_remote(url).name}.part", time.sleep) as part:
+            return Fetch(parse_remote(url), part, opener, control, max_bytes=50 * MB, **options).run()
+
+    yield run
+    opener.close()
+
+
+@pytest.mark.parametrize("etag", ["", '"v1"'])
+def test_an_origin_that_always_cuts_and_knows_no_ranges_is_given_up(origin: Origin, fetch: Run, etag: str) -> None:
+    """An attempt that brought 64 KB counted as progress, though no byte of it was new: it went on for ever."""
+    url, volume = serve(origin, "/x.bin", noise(MB), always_cut_at=500_000, etag=etag, has_ranges=False)
+    with pytest.raises(OriginCut, match=r"never past 500 KB of 1 MB, 3\.5 MB received in all") as caught:
+        fetch(url)
+    assert not caught.value.retryable
+    assert caught.value.furthest_bytes == 500_000
+    assert caught.value.received_bytes == volume.sent_bytes == 7 * 500_000
+    assert len(volume.asked) == 7
+
+
+def test_a_cut_that_creeps_forward_from_the_first_byte_is_given_up(origin: Origin, fetch: Run) -> None:
+    """Each attempt comes 70,000 bytes further and costs all the bytes before: the requests alone would be 700."""
+    url, volume = serve(origin, "/x.bin", noise(49 * MB), always_cut_at=1, etag="", has_ranges=False)
+
+    def creep(_: Asked) -> None:
+        volume.always_cut_at = (volume.always_cut_at or 0) + 70_000
+
+    volume.before = creep
+    with pytest.raises(OriginCut) as caught:
+        fetch(url)
+    assert len(volume.asked) < 25
+    assert caught.value.received_bytes <= 9 * caught.value.furthest_bytes + MB
+
+
+def test_less_than_was_announced_is_never_whole_though_a_416_says_so(origin: Origin, fetch: Run) -> None:
+    """1,000,000 bytes were announced, 100,000 came, and `bytes */100000` made them "Verified"."""
+    url, volume = serve(origin, "/x.bin", noise(MB), always_cut_at=100_000)
+
+    def answer(sock: socket.socket, asked: Asked) -> None:
+        if "range" not in asked.headers:
+            return volume(sock, asked)
+        volume.asked.append(asked)
+        head = b'HTTP/1.1 416 No\r\nContent-Range: bytes */100000\r\nETag: "v1"\r\nContent-Length: 0\r\n\r\n'
+        return sock.sendall(head)
+
+    origin.script("/x.bin", answer)
+    with pytest.raises(OriginUnavailable):
+        fetch(url)
+    assert len(volume.asked) < 15
+
+
+def test_a_slow_line_is_not_cut_by_us_when_that_would_cost_all_of_it(origin: Origin, fetch: Run) -> None:
+    """Without a validator every cut begins anew at byte 0, so a line below the minimum speed never brought the file."""
+    body = noise(130_000)
+    url, volume = serve(origin, "/x.bin", body, etag="", bytes_per_s=200_000)
+    speeds = {"min_speed": MinimumSpeed(1_000_000, 0.2), "slow_speed": MinimumSpeed(5_000, 20.0)}
+    assert fetch(url, patience=threading.Semaphore(), **speeds).sha256 == hashlib.sha256(body).hexdigest()
+    assert len(volume.asked) == 1
+    with pytest.raises(OriginUnavailable, match="slower than"):  # another slow line has the place: the queue must move on
+        fetch(url, patience=threading.Semaphore(0), **speeds)
+
+
+def test_the_file_whose_turn_is_longest_ago_comes_first(cache: FileCache, clock: FakeClock) -> None:
+    """The oldest entry came first, so one that failed again and again was claimed before all others whenever it was due."""
+    cache.open()
+    index, names = cache.index, ("a", "b", "c")
+    for name in names:
+        clock.advance(1)
+        index.add_pending(cache.remote(f"https://example.org/{name}"), sha256="", ttl_s=None, is_wanted=True, state="waiting")
+    turns = []
+    for _ in range(6):
+        clock.advance(1)
+        claimed = index.claim(lambda _: False)
+        assert claimed is not None
+        turns.append(claimed.name)
+        index.change(claimed.digest, state="waiting")
+    assert turns == ["a", "b", "c"] * 2
+
+
+def test_a_long_fetch_lets_others_go_first_when_that_costs_nothing(origin: Origin, fetch: Run) -> None:
+    body = noise(600_000)
+    url, volume = serve(origin, "/x.bin", body, bytes_per_s=1_500_000)
+    for _ in range(2):
+        with pytest.raises(FetchStopped, match="others wait"):
+            fetch(url, others_wait=True, turn_s=0.1)
+    assert fetch(url, turn_s=0.1).sha256 == hashlib.sha256(body).hexdigest()
+    starts = [int(asked.headers.get("range", "bytes=0-")[6:-1]) for asked in volume.asked]
+    assert starts[0] == 0 < starts[1] < starts[2]
+    other, unresumable = serve(origin, "/y.bin", body, bytes_per_s=1_500_000, etag="")
+    fetch(other, others_wait=True, turn_s=0.1)
+    assert len(unresumable.asked) == 1
 
 
 # --- lies

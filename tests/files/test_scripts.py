@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.paths import name_of, parse_remote, suffix
 from tests.support.inside import Inside
-from tests.support.origin import Origin
+from tests.support.origin import Asked, Origin
 from tests.support.vault import ROOT
 from tests.support.volumes import serve
 
@@ -178,6 +179,70 @@ def test_the_controls_of_a_running_vault_have_forms_for_its_operator(origin: Ori
             assert 'action="/files/bounds"' in show_cache_controls()
         with inside.app.test_request_context("/", environ_base={"REMOTE_ADDR": "10.0.0.7"}):
             assert "<form" not in show_cache_controls()
+
+
+def test_what_is_left_out_is_as_set(origin: Origin, tmp_path: Path, run: Run) -> None:
+    """A bare `ImageCacheManager()` had 1,024 MB and 24 hours, whatever the settings and the files page said."""
+    script = """
+from image_cache import ImageCacheManager
+for given in ({}, {"max_cache_size_mb": 512}, {"default_ttl_hours": 12}, {"cache_dir": "./other"}):
+    stats = ImageCacheManager(**given).get_stats()
+    print(stats["max_size_mb"], stats["default_ttl_hours"], stats["cache_dir"])
+"""
+    ours, other = f"{tmp_path}/cache/files", f"{tmp_path}/other"
+    said = run(script, CACHE_MAX_SIZE_MB="77", CACHE_DEFAULT_TTL_HOURS="3").splitlines()
+    assert said == [f"77.0 3.0 {ours}", f"512.0 3.0 {ours}", f"77.0 12.0 {ours}", f"77.0 3.0 {other}"]
+    with Inside(tmp_path / "data", trusted=(origin.base,)) as inside:
+        inside.services.files.change_limits(max_size_mb=7, ttl_hours=2)
+    assert run(script).splitlines()[0] == f"7.0 2.0 {ours}"
+
+
+def test_download_and_cache_downloads_again_and_keeps_the_ttl(run: Run, origin: Origin) -> None:
+    url, volume = serve(origin, "/x.bin", b"x" * 1000)
+    script = f"""
+from image_cache import ImageCacheManager
+from image_cache.errors import OriginUnavailable
+manager = ImageCacheManager()
+path = manager.get_file("{url}")
+assert manager.download_and_cache("{url}", ttl_seconds=7200) == path
+print(manager.files.index.files()[0].ttl_s, manager.get_stats()["total_downloads"])
+import urllib.request; urllib.request.urlopen("{origin.url("/gone")}").close()
+try:
+    manager.download_and_cache("{url}")
+except OriginUnavailable:
+    print("raised", manager.get_file("{url}") == path)
+"""
+
+    def lose_the_line(sock: socket.socket, asked: Asked) -> None:
+        volume.cuts = [0] * 20
+        sock.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    origin.script("/gone", lose_the_line)
+    assert run(script).splitlines() == ["7200.0 2", "raised True"]
+    assert volume.sent_bytes == 2000
+    assert "if-none-match" not in volume.asked[1].headers
+
+
+def test_an_unusable_folder_breaks_no_script(run: Run, origin: Origin, tmp_path: Path) -> None:
+    url, _ = serve(origin, "/x.bin", b"x" * 1000)
+    (tmp_path / "taken").write_text("no folder")
+    said = run(
+        f"""
+import logging; logging.basicConfig()
+from pathlib import Path
+from image_cache import clear_cache, get_cache_manager, get_cache_stats, get_cached_file
+manager = get_cache_manager()
+assert manager.get_cached_file("{url}") is None
+path = get_cached_file("{url}")
+assert path.read_bytes() == b"x" * 1000 and get_cached_file("{url}") == path
+print(get_cache_stats()["entries_count"], path)
+manager.invalidate("{url}"); manager.cleanup(); clear_cache()
+""",
+        CACHE_DIR=str(tmp_path / "taken"),
+    )
+    assert said.startswith("1 ")
+    assert not Path(said.splitlines()[0].removeprefix("1 ")).parents[1].exists(), "the temporary folder goes with the script"
+    assert said.count("file cache not usable") == 1
 
 
 def test_scripts_use_what_the_page_changed(origin: Origin, tmp_path: Path, run: Run) -> None:

@@ -189,7 +189,7 @@ def test_bytes_that_rotted_are_found_by_reading_them_and_made_again(vault: Vault
     wait_until(lambda: is_full(vault) and operate(vault.env, "verify").status == 0, COMEBACK_S)
 
 
-def test_foreign_files_are_named_and_never_touched(vault: Vault) -> None:
+def test_foreign_files_are_named_and_never_lost(vault: Vault) -> None:
     strange = [
         a_file(vault).parent / "holiday.jpg",
         vault.folder / "cache/covers/letters",
@@ -202,12 +202,14 @@ def test_foreign_files_are_named_and_never_touched(vault: Vault) -> None:
     assert found.status == 1
     assert "3 files that are not ours" in found.check("Pictures")["message"]
     assert "holiday.jpg" in found.check("Pictures")["advice"]
-    assert operate(vault.env, "verify", "--repair").status == 1
+    assert operate(vault.env, "verify").status == 1
     assert operate(vault.env, "doctor").status == 1
     assert all(path.exists() for path in strange)
-    strange[0].unlink()
-    strange[1].unlink()
-    strange[2].rmdir()
+    assert operate(vault.env, "verify", "--repair").status == 0
+    covers = vault.folder / "cache/covers"
+    moved = [covers / ".set-aside" / path.relative_to(covers) for path in strange]
+    assert [path.read_text() for path in moved[:2]] == ["mine", "mine"]
+    assert moved[2].is_dir()
     comes_back(vault)
 
 

@@ -299,25 +299,6 @@ def test_an_unrequested_encoding_is_refused(origin: Origin, fetcher: HttpClient,
         fetcher.fetch(origin.put("/a.jpg", b"x", headers=headers))
 
 
-@pytest.mark.parametrize("token", ["aws-chunked", "UTF-8", "none", "binary", "undefined", "", "identity, utf-8"])
-def test_an_encoding_that_no_browser_knows_is_ignored(origin: Origin, fetcher: HttpClient, token: str) -> None:
-    assert fetcher.fetch(origin.put("/a.jpg", b"x", headers={"Content-Encoding": token})).body == b"x"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
-        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-        b"HTTP/1.1 203 Non-Authoritative Information\r\nContent-Length: 1\r\n\r\nx",
-    ],
-    ids=["early hints", "two interim responses", "the same length twice", "203"],
-)
-def test_what_browsers_skip_is_skipped(origin: Origin, fetcher: HttpClient, answer: bytes) -> None:
-    assert fetcher.fetch(origin.script("/a.jpg", lambda sock, _: sock.sendall(answer))).body == b"x"
-
-
 @pytest.mark.parametrize(
     ("answer", "is_host_fault"),
     [

@@ -88,39 +88,3 @@ def test_a_body_may_take_long_as_long_as_it_moves(vault: Vault) -> None:
             client.sendall(body[at : at + 8_000])
             time.sleep(0.45)
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
-
-
-def large_upload() -> bytes:
-    body = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nartist,title\n'
-    body += b"A,B\n" * 300_000 + b"\r\n--XX--\r\n"
-    head = b"POST /import/table HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=XX\r\n"
-    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-def test_slow_uploads_hold_no_thread(vault: Vault) -> None:
-    """Six bodies over 1 MB stopped the site: each waited for its client in a thread."""
-    upload = large_upload()
-    with clients(vault, 8) as uploaders:
-        for uploader in uploaders:
-            uploader.sendall(upload[:100_000])
-        time.sleep(0.5)
-        assert_responds(vault)
-        for uploader in uploaders[:2]:
-            uploader.sendall(upload[100_000:])
-            assert not uploader.recv(100).startswith((b"HTTP/1.1 408", b"HTTP/1.1 5"))
-
-
-def test_after_a_large_body_the_connection_is_what_the_response_says(vault: Vault) -> None:
-    """It said keep-alive, and the connection was closed: scripts and nginx lost their next request."""
-    get = b"GET /keys HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    with clients(vault, 1) as (client,):
-        client.sendall(large_upload())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += client.recv(65536)
-        assert b"\r\nConnection: keep-alive\r\n" in answer
-        client.sendall(get)
-        while data := client.recv(65536):
-            answer += data
-    assert answer.count(b"HTTP/1.1 ") == 2
-    assert b"HTTP/1.1 200 OK" in answer[9:]

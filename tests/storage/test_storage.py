@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from image_cache import StorageFactory
-from image_cache.errors import StorageError
+from image_cache.errors import ConfigError, StorageError
 from image_cache.filesystem import TEMP_PREFIX
 from image_cache.storage.base import Storage
 from image_cache.storage.check import examine
@@ -251,3 +251,19 @@ def test_leftovers_of_a_killed_writer_are_swept_and_never_listed(tmp_path: Path)
     assert storage.sweep(older_than_s=3600, now=now + 4000) == 1
     assert not left.exists()
     assert storage.get("evening/a.jpg") == b"bytes"
+
+
+def test_what_is_left_out_is_as_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor of the free space was ignored, and a bucket that the settings name could not be opened by a script."""
+    monkeypatch.setenv("VINYL_VAULT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VINYL_VAULT_FREE_SPACE_FLOOR_MB", "123")
+    local = StorageFactory.create_backend()
+    assert isinstance(local, LocalStorage)
+    assert (local.root, local.floor_bytes) == (tmp_path / "state" / "stream_images", 123_000_000)
+    with pytest.raises(ConfigError, match="VINYL_VAULT_S3_BUCKET"):
+        StorageFactory.create_backend("s3")
+    monkeypatch.setenv("VINYL_VAULT_S3_BUCKET", "originals")
+    monkeypatch.setenv("VINYL_VAULT_S3_PREFIX", "vault")
+    monkeypatch.setenv("VINYL_VAULT_STORAGE", "s3")
+    assert StorageFactory.create_backend().name == "s3://originals/vault/"  # type: ignore[attr-defined]
+    assert StorageFactory.create_backend("s3", bucket_name="other").name == "s3://other/"  # type: ignore[attr-defined]

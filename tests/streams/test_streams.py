@@ -94,6 +94,37 @@ def test_the_policy_in_one_table() -> None:
 # The documents
 
 
+@pytest.mark.parametrize("is_given", [True, False])
+def test_what_is_left_out_is_as_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_given: bool) -> None:
+    """S3, limits and TTL of the settings were ignored, and a second catalogue appeared beside the folder of the originals."""
+    environment = {
+        "VINYL_VAULT_DATA_DIR": str(tmp_path / "vault"),
+        "VINYL_VAULT_STREAM_IMAGES_DIR": str(tmp_path / "elsewhere" / "images"),
+        "VINYL_VAULT_STORAGE": "s3",
+        "VINYL_VAULT_S3_BUCKET": "originals",
+        "VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM": "3",
+        "VINYL_VAULT_MAX_IMAGE_UPLOAD_SIZE_MB": "2",
+        "VINYL_VAULT_STREAM_CACHE_SIZE_MB": "9",
+        "IMAGE_CACHE_TTL_HOURS": "5",
+        "IMAGE_CACHE_MAX_MEMORY_MB": "40",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    folders = (config.STREAM_IMAGES_DIR, config.IMAGE_CACHE_DIR) if is_given else ()
+    manager = StreamImageManager(*folders)
+    assert manager.images.storage.kind == "s3"
+    assert (manager.limits.max_images, manager.limits.max_bytes) == (3, 2_000_000)
+    stats = manager.cache.get_cache_stats()
+    assert (stats["ttl_hours"], stats["memory_max_mb"], manager.cache.engine.budget_bytes) == (5, 10, 9_000_000)
+    assert manager.find_stream("none") is None
+    assert manager.cache.cache_dir == tmp_path / "vault" / "cache" / "streams"
+    assert list(tmp_path.rglob("catalog.db")) == [tmp_path / "vault" / "state" / "catalog.db"]
+    manager.close()
+    cache = StreamImageCache()
+    assert (cache.cache_dir, cache.ttl_hours) == (tmp_path / "vault" / "cache" / "streams", 5)
+    cache.close()
+
+
 def test_the_snippets_of_the_full_document_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VINYL_VAULT_DATA_DIR", str(tmp_path / "vault"))
     image_bytes = photo()
@@ -507,16 +538,38 @@ def test_tending_writes_views_sweeps_and_forgives_a_disk(manager: StreamImageMan
 def test_a_page_is_cleared_alone(tmp_path: Path) -> None:
     cache = StreamImageCache(tmp_path / "cache", 10, 24)
     assert cache.cache_image("a", b"a" * 1000, "stream")
+    assert cache.cache_image("a", b"d" * 1000, "stream_details")
     assert cache.cache_image("b", b"b" * 1000, "stream_details")
-    assert cache.get_image("a", "stream_details") == b"a" * 1000
     assert cache.get_page_stats("stream")["page_items"] == 1
-    assert cache.clear_page_cache("stream") == 0, "the other page holds it too"
+    assert cache.clear_page_cache("stream") == 1
     assert cache.get_page_stats("stream")["page_items"] == 0
     assert cache.get_page_stats("stream_details")["page_items"] == 2
     assert cache.clear_page_cache("stream_details") == 2
     assert cache.get_cache_stats()["cached_items"] == 0
     assert cache.get_image("a", "stream") == b"a" * 1000, "from disk again"
     cache.close()
+
+
+def test_one_id_on_two_pages_is_two_images(tmp_path: Path) -> None:
+    """Pages are isolated namespaces, `page:image_id`: the second page overwrote the first, and a third one saw it."""
+    cache = StreamImageCache(tmp_path / "cache", 10, 24)
+    assert cache.cache_image("a", b"details", "stream_details")
+    assert cache.cache_image("a", b"gallery", "stream_gallery")
+    for _ in range(2):
+        assert cache.get_image("a", "stream_details") == b"details"
+        assert cache.get_image("a", "stream_gallery") == b"gallery"
+        assert cache.get_image("a", "stream") is None
+        cache.engine.memory.clear()  # from disk again
+    cache.close()
+
+
+def test_a_deleted_image_is_gone_from_every_page(manager: StreamImageManager, tmp_path: Path) -> None:
+    image_id = add(manager)
+    assert manager.cache.get_image(image_id, "stream") is not None, "what an upload rendered is there for every page"
+    assert manager.cache.cache_image(image_id, b"of a page", "stream_browser")
+    assert manager.delete_stream_image("evening", image_id)
+    assert manager.cache.get_image(image_id, "stream_browser") is None
+    assert [path for path in files_below(tmp_path / "cache") if path.suffix == ".webp"] == []
 
 
 def test_a_restart_restores_from_disk(tmp_path: Path) -> None:
@@ -533,7 +586,7 @@ def test_a_restart_restores_from_disk(tmp_path: Path) -> None:
 def test_an_entry_past_its_time_is_read_from_disk_again(tmp_path: Path, clock: FakeClock) -> None:
     cache = StreamImageCache(tmp_path / "cache", 10, 24, clock=clock)
     cache.cache_image("a", b"bytes", "stream")
-    path = tmp_path / "cache" / cache.key("a").path
+    path = tmp_path / "cache" / cache.page_key("a", "stream").path
     path.unlink()
     clock.advance(24 * 3600 - 1)
     assert cache.get_image("a", "stream") == b"bytes"

@@ -16,7 +16,7 @@ COPYLEFT = re.compile(r"\bA?L?GPL|General Public License", re.IGNORECASE)
 
 # What the metadata does not say. A package that names a GNU licence anywhere needs a line here.
 NOTES = {
-    "mutagen": "In a child process only: [decision 0026](decisions/0026-mutagen.md).",
+    "mutagen": "In a child process only: [decision 0029](decisions/0029-mutagen.md).",
     "numpy": "Its wheel contains OpenBLAS (BSD-3-Clause) and libgfortran (GPL-3.0 with the runtime exception).",
     "pillow": "Its wheel contains FreeType, used under the FreeType licence and not the GPL, and image libraries under BSD-like terms.",
     "pillow-heif": "**Its wheel is under GPL-2.0**: it contains x265 (GPL-2.0), libheif and libde265 (LGPL-3.0).",

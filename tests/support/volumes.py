@@ -17,12 +17,16 @@ PIECE = 64 * 1024
 
 @dataclass(slots=True)
 class Volume:
-    """One file. `cuts`: after how many bytes each further answer is cut. `bytes_per_s`: the speed of the line, 0 as fast as it goes."""
+    """One file. `cuts`: after how many bytes each further answer is cut, `always_cut_at` after them all.
+
+    `bytes_per_s`: the speed of the line, 0 as fast as it goes.
+    """
 
     body: bytes
     etag: str = '"v1"'
     last_modified: str = ""
     cuts: list[int] = field(default_factory=list)
+    always_cut_at: int | None = None
     has_ranges: bool = True
     has_length: bool = True
     bytes_per_s: int = 0
@@ -37,7 +41,7 @@ class Volume:
             self.before(asked)
         with self.lock:
             self.asked.append(asked)
-            cut = self.cuts.pop(0) if self.cuts else None
+            cut = self.cuts.pop(0) if self.cuts else self.always_cut_at
             body, etag = self.body, self.etag
         lines = {"Date": email.utils.formatdate(usegmt=True), "Connection": "close", **self.headers}
         if etag:

@@ -86,6 +86,7 @@ GET    /import/demo                                  401 401 200 200 200
 POST   /import/demo                                  401 401 403 303 303
 POST   /import/demo/remove                           401 401 403 303 303
 GET    /import/discogs                               401 401 403 200 200
+GET    /import/discogs/<int:task_id>/report.csv      401 401 403 404 404
 GET    /import/discogs/forget                        401 401 403 200 200
 POST   /import/discogs/forget                        401 401 403 303 303
 GET    /import/discogs/gone                          401 401 403 200 200
@@ -96,6 +97,7 @@ POST   /import/discogs/token                         401 401 403 400 400
 GET    /import/music                                 401 401 403 200 200
 POST   /import/music/folders                         401 401 403 400 400
 POST   /import/music/folders/remove                  401 401 403 404 404
+GET    /import/music/<int:task_id>/report.csv        401 401 403 404 404
 GET    /import/music/gone                            401 401 403 200 200
 POST   /import/music/gone                            401 401 403 400 400
 POST   /import/music/scan                            401 401 403 303 303
@@ -107,6 +109,7 @@ GET    /import/table/<int:task_id>/report.csv        401 401 404 404 404
 GET    /invite/<token>                               404 404 404 404 404
 POST   /invite/<token>                               404 404 404 404 404
 GET    /keys                                         200 200 200 200 200
+GET    /manifest.webmanifest                         200 200 200 200 200
 GET    /login                                        200 302 302 302 200
 POST   /login                                        403 403 403 403 403
 POST   /logout                                       303 303 303 303 303

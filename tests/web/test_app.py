@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from image_cache import get_image_cache, get_image_manager
 from image_cache.services import Services
 from tests.support.inside import Inside
 
@@ -49,3 +50,10 @@ def test_a_server_that_wraps_the_application_keeps_its_wrapper(tmp_path: Path) -
         assert [inside.client().get("/keys").status_code for _ in range(2)] == [200, 200]
         assert inside.services.pool.is_running
     assert seen == ["/keys", "/keys"]
+
+
+def test_the_documented_functions_give_what_the_application_uses(tmp_path: Path) -> None:
+    """`get_image_cache()` raised inside the application that had opened the cache."""
+    with Inside(tmp_path / "vault") as inside:
+        assert get_image_cache() is inside.services.covers
+        assert get_image_manager() is inside.services.streams

@@ -2,10 +2,7 @@
 
 import os
 import re
-import shutil
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +12,9 @@ from werkzeug.test import TestResponse
 from app import create_app
 from image_cache.bootstrap import secret_key
 from image_cache.config import Settings
-from image_cache.errors import ConfigError, StorageError
+from image_cache.errors import ConfigError
 from tests.support.clock import FakeClock
 from tests.support.inside import LAN, NAME, PASSWORD, Inside, form_token, page_token
-from tests.support.vault import ROOT
 
 COOKIE = re.compile(r"(?P<name>[^=]+)=(?P<value>[^;]*);(?P<rest>.*)")
 
@@ -289,18 +285,6 @@ def test_a_weak_key_stops_the_start_and_names_the_setting(tmp_path: Path, key: b
     assert key.decode() not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", [b"", b"\n", bytes(64)])
-def test_a_key_that_a_power_cut_took_is_made_anew_with_one_warning(
-    tmp_path: Path, key: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "key"
-    path.write_bytes(key)
-    made = secret_key(path)
-    assert len(made) >= 32
-    assert secret_key(path) == made
-    assert [line for line in caplog.messages if "secret key" in line] == [f"secret key was empty and is replaced path={path}"]
-
-
 def test_the_key_is_on_the_disk_with_its_name_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     sync, rename = os.fsync, Path.replace
@@ -310,30 +294,6 @@ def test_the_key_is_on_the_disk_with_its_name_before_it_is_used(tmp_path: Path, 
     monkeypatch.setattr(Path, "replace", lambda path, target: (done.append("rename"), rename(path, target))[1])
     secret_key(tmp_path / "key")
     assert done == ["file", "rename", "folder"]
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-def test_a_new_vault_starts_on_a_disk_without_hard_links(tmp_path: Path) -> None:
-    library = tmp_path / "no-hard-links.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests/cases/k19-no-hard-links.c"], check=True)
-    program = "import app; from config import load_settings; app.create_app(load_settings()).extensions['vinylvault'].close()"
-    environ = {**os.environ, "LD_PRELOAD": str(library), "VINYL_VAULT_DATA_DIR": str(tmp_path / "vault")}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "vault/state/secret_key").read_bytes()) > 32
-
-
-@pytest.mark.parametrize("beside", ["stream_images/ab/cdef.jpg", "own_covers/1.jpg", "catalog.db-wal"])
-def test_an_empty_catalogue_beside_what_belongs_to_one_is_refused_and_nothing_is_thrown_away(tmp_path: Path, beside: str) -> None:
-    state = tmp_path / "vault/state"
-    (state / beside).parent.mkdir(parents=True)
-    (state / beside).write_bytes(b"precious")
-    (state / "catalog.db").touch()
-    with pytest.raises(StorageError, match="the catalogue is empty") as caught:
-        create_app(Settings(DATA_DIR=tmp_path / "vault"))
-    assert beside.partition("/")[0] in str(caught.value)
-    assert (state / beside).read_bytes() == b"precious"
-    assert (state / "catalog.db").stat().st_size == 0
 
 
 def test_a_first_start_that_was_cut_short_goes_on(tmp_path: Path) -> None:

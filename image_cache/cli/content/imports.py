@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from image_cache.cli.command import VaultCommand
+from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
 from image_cache.cli.output import Output
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
 from image_cache.importers.discogs.service import SYNC, TEST
 from image_cache.importers.music.folders import below
-from image_cache.models import TaskState
+from image_cache.models import RowLoss, TaskState
 
 SHOWN_PROBLEMS = 20
 
@@ -23,7 +24,8 @@ SHOWN_PROBLEMS = 20
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Store the token in this file first: on the command line others could read it.",
 )
-def sync(context: CommandContext, token_file: Path | None) -> int:
+@REPORT
+def sync(context: CommandContext, token_file: Path | None, report_file: Path | None) -> int:
     """Read the collection at Discogs.
 
     When it is stopped it goes on where it was, here or in the server; a second run changes nothing.
@@ -34,7 +36,11 @@ def sync(context: CommandContext, token_file: Path | None) -> int:
             services.discogs.keep_untested(token_file.read_text(encoding="utf-8", errors="replace"))
             if status := _print_end(out, services.tasks.run(TEST, {}, _Messages(out))):
                 return status
-        return _print_end(out, services.tasks.run(SYNC, {"by": "command"}, _Messages(out)))
+        ended = services.tasks.run(SYNC, {"by": "command"}, _Messages(out))
+    status = _print_end(out, ended)
+    if status == 0:
+        print_report(out, [RowLoss(*line) for line in ended.outcome.get("report", ())], report_file, "number")
+    return status
 
 
 @click.command("discogs", cls=VaultCommand)
@@ -61,7 +67,8 @@ def discogs(context: CommandContext, forget: bool) -> None:
 
 @click.command("scan", cls=VaultCommand)
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
-def scan(context: CommandContext, folder: str | None) -> None:
+@REPORT
+def scan(context: CommandContext, folder: str | None, report_file: Path | None) -> None:
     """Scan the music folders, or only DIR. A DIR that is in none of them becomes one."""
     out = context.out
 
@@ -86,6 +93,7 @@ def scan(context: CommandContext, folder: str | None) -> None:
         out.note(f"  {line}")
     if len(problems) > SHOWN_PROBLEMS:
         out.note(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
+    print_report(out, [RowLoss(*line) for line in ended.outcome["report"]], report_file, "folder")
 
 
 def _print_end(out: Output, state: TaskState) -> int:

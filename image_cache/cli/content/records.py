@@ -5,24 +5,16 @@ from pathlib import Path
 import click
 
 from image_cache.cli.command import VaultCommand
+from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
-from image_cache.filesystem import replacing
 from image_cache.tables.read import is_database
-from image_cache.tables.write import report_text
 
-SHOWN_REJECTS = 20
 MAX_RECORD_ID = 2**63 - 1
 
 TABLE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
-REPORT = click.option(
-    "--report",
-    "report_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what was rejected, cut, guessed or left out to this file, as CSV.",
-)
 
 
 @click.command("import", cls=VaultCommand)
@@ -91,13 +83,5 @@ def _import(context: CommandContext, file: Path, report_file: Path | None, *, dr
         f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}changed, {report.same:,} the same,"
         f" {report.rejected_count:,} rejected{lossy}."
     )
-    lines = report.lines()
-    if report_file is not None:
-        with replacing(report_file) as target:
-            target.writelines(piece.encode() for piece in report_text(lines))
-        out.line(f"The report is in {report_file}.")
-    for loss in lines[:SHOWN_REJECTS]:
-        out.note(f"  row {loss.row}: {loss.named}{loss.what}")
-    if len(lines) > SHOWN_REJECTS:
-        out.note(f"  and {len(lines) - SHOWN_REJECTS:,} more; --report FILE.csv lists them")
+    print_report(out, report.lines(), report_file)
     return 1 if report.read and report.rejected_count == report.read else 0

@@ -28,7 +28,7 @@ def verify(context: CommandContext, is_repair: bool) -> int:
         def draw(report: ScrubReport) -> None:
             context.out.bar(int(report.done * 1000), 1000, f"{megabytes(report.bytes)} read of {total}")
 
-        report = services.scrub.run(repair=is_repair, progress=draw)
+        report = services.scrub.run(repair=is_repair, sets_aside=is_repair, progress=draw)
     context.out.end_bar()
     _print_report(context, report, is_repair=is_repair)
     return 0 if report.is_clean else 1

@@ -15,7 +15,7 @@ from typing import Any
 from image_cache.errors import ImportRejected, OriginDenied
 from image_cache.models import ImportRow, Track
 from image_cache.net.url import parse_url
-from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS
+from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS, cut_remark
 from image_cache.tables.discogs_words import formats_of_api, short_grade
 from image_cache.tables.rows import UNTITLED
 from image_cache.text import cut
@@ -27,6 +27,7 @@ MAX_FIELDS = 40
 MAX_PARTS = 60  # artists, labels or formats of one record
 MAX_ID = 2**53
 MAX_URL_CHARS = 2000
+MAX_NOTE_CHARS = 2 * MAX_LONG_CHARS  # of one field of the notes, which are cut as a whole
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBERED = re.compile(r"\s+\(\d{1,5}\)$")  # how Discogs tells artists of one name apart: "Genesis (6)"
@@ -96,10 +97,17 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
     if not isinstance(basic, dict):
         raise ImportRejected(line, "an entry without a description")
     release = _number(basic.get("id"), 1, MAX_ID) or _number(item.get("id"), 1, MAX_ID)
-    title = _line(basic.get("title"))
+    losses: list[str] = []
+
+    def short(name: str, text: str, limit: int = MAX_CHARS) -> str:
+        if len(text) > limit:
+            losses.append(cut_remark(name, limit))
+        return cut(text, limit)
+
+    title = short("title", " ".join(_text(basic.get("title"), MAX_LONG_CHARS).split()))
     if release is None:
         raise ImportRejected(line, "an entry without the number of its release")
-    artist = artist_name(basic.get("artists"))
+    artist = short("artist", _artist_names(basic.get("artists")))
     if not title and not artist:
         raise ImportRejected(line, f"release {release} has neither artist nor title")
     labels = _list(basic.get("labels"), MAX_PARTS)
@@ -116,14 +124,15 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
         genres=_texts(basic.get("genres")),
         styles=_texts(basic.get("styles")),
         formats=_formats(basic.get("formats")),
-        label=_joined([_NUMBERED.sub("", _line(label.get("name"))) for label in labels]),
-        catno=_joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"]),
+        label=short("label", _joined([_NUMBERED.sub("", _line(label.get("name"))) for label in labels])),
+        catno=short("catno", _joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"])),
         rating=_number(item.get("rating"), 1, 5),
         added_at=_moment(item.get("date_added")),
-        media_condition=cut(short_grade(notes.pop(MEDIA, "")), MAX_CHARS),
-        sleeve_condition=cut(short_grade(notes.pop(SLEEVE, "")), MAX_CHARS),
-        notes=_notes_text(notes),
+        media_condition=short("media_condition", short_grade(notes.pop(MEDIA, ""))),
+        sleeve_condition=short("sleeve_condition", short_grade(notes.pop(SLEEVE, ""))),
+        notes=short("notes", _notes_text(notes), MAX_LONG_CHARS),
         cover_url=usable_cover_url(basic.get("cover_image")) or usable_cover_url(basic.get("thumb")),
+        losses=tuple(losses),
     )
 
 
@@ -149,6 +158,10 @@ def details_from(data: Any) -> Details | None:
 
 def artist_name(artists: Any) -> str:
     """Return the artists of a record as printed on its sleeve: in that spelling, joined as there, without numbers in brackets."""
+    return cut(_artist_names(artists), MAX_CHARS)
+
+
+def _artist_names(artists: Any) -> str:
     text, glue = "", ""
     for artist in _list(artists, MAX_PARTS):
         name = _line(artist.get("anv")) or _NUMBERED.sub("", _line(artist.get("name")))
@@ -157,7 +170,7 @@ def artist_name(artists: Any) -> str:
         join = _line(artist.get("join"))
         text += glue + name
         glue = ", " if join in ("", ",") else f" {join} "
-    return cut(text.strip(), MAX_CHARS)
+    return text.strip()
 
 
 def usable_cover_url(value: Any) -> str | None:
@@ -183,7 +196,7 @@ def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
     numbered = [(_number(note.get("field_id"), 1, MAX_ID), note.get("value")) for note in _list(notes, MAX_FIELDS)]
     found: dict[str, str] = {}
     for number, value in sorted([(number, value) for number, value in numbered if number is not None], key=itemgetter(0)):
-        if text := _text(value, MAX_LONG_CHARS):
+        if text := _text(value, MAX_NOTE_CHARS):
             found[fields.get(str(number), f"Field {number}")] = text
     return found
 
@@ -191,7 +204,7 @@ def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
 def _notes_text(notes: dict[str, str]) -> str:
     """Return the notes with a line for each custom field, as in the table that Discogs exports."""
     lines = [notes.pop(NOTES, ""), *[f"{name}: {' '.join(text.split())}" for name, text in notes.items()]]
-    return cut("\n".join(filter(None, lines)), MAX_LONG_CHARS)
+    return "\n".join(filter(None, lines))
 
 
 def _formats(formats: Any) -> tuple[str, ...]:
@@ -238,7 +251,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _joined(texts: list[str]) -> str:
-    return cut(", ".join(dict.fromkeys(filter(None, texts))), MAX_CHARS)
+    return ", ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _list(values: Any, limit: int) -> list[dict[str, Any]]:

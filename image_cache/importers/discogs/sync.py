@@ -25,6 +25,7 @@ FIRST_PAUSE = 1 / 30  # of the window: 2 s, doubled from try to try
 SPARE = 5  # calls of each window that a sync leaves to a user who opens a record
 RESUMED_S = 6 * 3600.0  # a failed pass is continued by the next sync if it is not older than this
 KEPT_REASONS = 20
+KEPT_LOSSES = 200  # of what was cut; they are saved with the position
 MAX_PAGES = 10_000
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class SyncPosition:
     is_steady: bool = True
     counts: dict[str, int] = field(default_factory=dict)
     rejected: list[list[Any]] = field(default_factory=list)
+    losses: list[list[Any]] = field(default_factory=list)
 
     def message(self) -> str:
         again = "Second look, page" if self.look > 1 else "Page"
@@ -126,6 +128,9 @@ class CollectionSync:
         urls = [row.cover_url for row in rows if row.cover_url]
         failing = self._covers.failing(urls)
         rejected = [[row.line, row.reason] for row in page.rows if isinstance(row, ImportRejected)]
+        lossy = [row for row in rows if row.losses]
+        losses = [[row.line, row.artist, row.title, what] for row in lossy for what in row.losses]
+        is_first = position.look == 1
         after = replace(
             position,
             page=page.number + 1,
@@ -133,13 +138,15 @@ class CollectionSync:
             items=page.items,
             saved=position.saved + len(page.rows),
             is_steady=position.is_steady and (page.number == 1 or page.items >= position.items),
-            rejected=(position.rejected + rejected)[:KEPT_REASONS] if position.look == 1 else position.rejected,
+            rejected=(position.rejected + rejected)[:KEPT_REASONS] if is_first else position.rejected,
+            losses=(position.losses + losses)[:KEPT_LOSSES] if is_first else position.losses,
         )
 
         def also(conn: Connection, counts: "Counter[str]") -> None:
             nonlocal after
-            total = Counter(position.counts) + counts if position.look == 1 else Counter(position.counts)
-            total["rejected"] += len(rejected) if position.look == 1 else 0
+            total = Counter(position.counts) + counts if is_first else Counter(position.counts)
+            total["rejected"] += len(rejected) if is_first else 0
+            total["lossy"] += len(lossy) if is_first else 0
             after = replace(after, counts=dict(total))
             self._rows.mark_seen(conn, SOURCE, page.instances)
             self._states.write(conn, SOURCE, items=page.items)
@@ -156,7 +163,7 @@ class CollectionSync:
 
     def _finish(self, position: SyncPosition, before_at: float | None) -> Mapping[str, Any]:
         now = float(int(self._task.clock()))
-        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected")}
+        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected", "lossy")}
         with self._rows.db.write() as conn:
             is_sure = position.items > 0 and position.is_steady
             gone = self._rows.mark_gone(conn, SOURCE, now, before_at) if is_sure else 0
@@ -171,6 +178,10 @@ class CollectionSync:
             "items": position.items,
             "account": position.account,
             "reasons": position.rejected,
+            "report": [
+                *([line, "", "", f"rejected: {reason}"] for line, reason in position.rejected),
+                *position.losses,
+            ],
         }
 
     def _save(self, conn: Connection, position: SyncPosition) -> None:
@@ -213,4 +224,5 @@ def _outcome_message(position: SyncPosition, counts: Mapping[str, int], gone: in
     parts = [f"{counts['new']:,} new", f"{counts['changed']:,} changed", f"{counts['same']:,} the same"]
     parts += [f"{gone:,} gone"] if gone else []
     parts += [f"{counts['rejected']:,} rejected"] if counts["rejected"] else []
-    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}."
+    lossy = f"; {counts['lossy']:,} with a text that was cut" if counts["lossy"] else ""
+    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}."

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection
 
 MAX_QUEUED = 100  # records; the oldest ones beyond are queued again when they are opened again
@@ -34,10 +34,13 @@ class SyncTable:
 
     def mark_gone(self, conn: Connection, source: str, now: float, seen_at: float | None) -> int:
         """Mark the copies that were not seen as gone; `seen_at` is when all of them were seen last. Return how many."""
-        return conn.execute(
+        count = conn.execute(
             f"UPDATE albums SET gone_at = ?, seen_at = coalesce(?, seen_at) WHERE {_KNOWN} AND gone_at IS NULL",
             (now, seen_at, source, source),
         ).rowcount
+        if count:
+            gone_changed(conn)
+        return count
 
     # Details
 

@@ -6,7 +6,7 @@ with the collection only by some bytes per folder.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import DecoderFailed, FolderRejected
 from image_cache.importers.music.folders import MusicRoots, below, lost_mount_points
 from image_cache.importers.music.mounts import point_of
-from image_cache.importers.music.scan_folder import COUNTS, RootScan, ScanContext, ScanStats
+from image_cache.importers.music.names import Names
+from image_cache.importers.music.report import COUNTS, ScanStats
+from image_cache.importers.music.scan_folder import RootScan, ScanContext
 from image_cache.importers.music.table import MusicRoot
 from image_cache.importers.music.tag_reader import TagReader
-from image_cache.importers.music.walk import Names, holds_anything, opened, opened_root, reason_of
+from image_cache.importers.music.walk import holds_anything, opened, opened_root, reason_of
+from image_cache.models import RowLoss
 from image_cache.tasks.runner import Task
+from image_cache.units import counted
 
 EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; what is on the wall stays."
 READ_ONLY = "Read only, which is fine: nothing is written there."
@@ -26,6 +30,8 @@ OTHER_MUSIC = "Nothing of what was there is there now, and another disk is: noth
 HINT = "Set VINYL_VAULT_MUSIC_DIRS, or choose a folder on the page of the import."
 OTHER_DISK = "There is no music in it, and its disk is another one. When the right one is plugged in, it is looked at again."
 CHANGED = "A disk came or went meanwhile: nothing was marked as gone."
+
+MAX_KINDS = 6  # of music that cannot be read, in the sentence of a scan
 
 
 class MusicScan:
@@ -56,6 +62,7 @@ class MusicScan:
         stats = ScanStats(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
         stats.counts |= {name: int(task.position.get(name, 0)) for name in COUNTS}
         stats.problems = list(task.position.get("problems", []))
+        stats.losses = [RowLoss(*line) for line in task.position.get("report", [])]
         for root, names in chosen:
             task.check()
             try:
@@ -76,6 +83,8 @@ class MusicScan:
             "albums": sum(root.albums for root in known),
             "left_out": left_out,
             "problems": stats.problems,
+            "others": dict(stats.others.most_common()),
+            "report": list(map(astuple, stats.losses)),
         }
 
     def _scan_root(self, task: Task, root: MusicRoot, names: Names, stats: ScanStats) -> None:
@@ -133,6 +142,10 @@ def _summary(stats: ScanStats, left_out: int, missing: list[str]) -> str:
         text += f" {stats.links:,} {'link was' if stats.links == 1 else 'links were'} not followed."
     if left_out:
         text += f" {left_out:,} without tags left out."
+    for kind, count in stats.others.most_common(MAX_KINDS):
+        text += f" {counted(count, f'{kind} file')} passed over: no tags of this kind are read."
+    if counts["lossy"]:
+        text += f" {counted(counts['lossy'], 'record')} with a text that was cut."
     if stats.unread:
         text += f" {stats.unread:,} {'folder' if stats.unread == 1 else 'folders'} could not be looked into."
     if missing:

@@ -3,25 +3,26 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.importers.music.albums import Assembly, FoundAlbum
+from image_cache.importers.music.discs import MAX_FILES, DiscSets, FileTags, UnitRead, set_mark
 from image_cache.importers.music.images import decoded, encoded, mark_of, picture_address
-from image_cache.importers.music.save import AlbumWriter, FoundAlbums
+from image_cache.importers.music.names import Names
+from image_cache.importers.music.report import ScanStats
+from image_cache.importers.music.save import AlbumWriter, FolderResult
 from image_cache.importers.music.table import MusicFolder, MusicRoot, MusicTable
 from image_cache.importers.music.tag_reader import AT_A_TIME, TagReader, TagReadRefused, Tags
-from image_cache.importers.music.walk import DiscFolder, FolderWalk, Names, Unit, Unread, open_file, opened, reason_of
+from image_cache.importers.music.walk import DiscFolder, FolderEnd, FolderWalk, Unit, Unread, opened, opened_files, reason_of
 from image_cache.tasks.runner import Task
+from image_cache.text import sort_key
 
 UNITS_PER_WRITE = 50
 WRITE_S = 2.0  # folders that were read are saved at least this often
-KEPT_PROBLEMS = 40
 GONE_PER_WRITE = 200
-COUNTS = ("new", "changed", "moved", "back", "gone", "read", "refused", "large_pictures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +35,6 @@ class ScanContext:
     register: Callable[[Iterable[str | None]], object]
     max_picture_bytes: int
     own_folders: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class ScanStats:
-    """What a scan has done so far. `counts` and `problems` survive a stop; the rest starts at zero again."""
-
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
-    problems: list[str] = field(default_factory=list)
-    files: int = 0
-    folders: int = 0
-    links: int = 0
-    unread: int = 0
-    total: int | None = None
-
-    def add_problem(self, path: Names | str, reason: str) -> None:
-        """Add a problem with a file or folder to the report."""
-        where = path if isinstance(path, str) else "/".join(path) or "the folder itself"
-        line = f"{where}: {reason}".encode("utf-8", "replace").decode("utf-8")[:300]
-        if len(self.problems) < KEPT_PROBLEMS and line not in self.problems:
-            self.problems.append(line)
-
-
-@dataclass(frozen=True, slots=True)
-class FolderResult:
-    """A folder whose files were read and that is not saved yet."""
-
-    folder: MusicFolder
-    albums: FoundAlbums
-    newest_s: float
 
 
 class RootScan:
@@ -81,23 +53,40 @@ class RootScan:
         self._unread: list[str] = []
         self._waiting: list[FolderResult] = []
         self._written = time.monotonic()
+        self._discs = DiscSets(
+            context.rows,
+            root.id,
+            read=self._read_or_skip,
+            unit_at=self._unit_at,
+            save=self._keep,
+            skip=self._pass,
+            settle=self._settle,
+        )
 
     def walk(self, names: Names) -> None:
         """Scan every folder below `names` and save what changed."""
         own = frozenset(facts for folder in self._context.own_folders if (facts := _identity(folder)))
         with opened(self._top, names) as start:
             walk = FolderWalk(start, own, names)
-            for unit in walk.units():
-                if isinstance(unit, Unread):
-                    self._skip(unit.path, unit.reason)
-                    continue
-                try:
-                    self._scan_unit(unit)
-                except OSError as error:  # it was removed, or the disk failed, while it was read
-                    self._skip(unit.path, reason_of(error))
+            for found in walk.units():
+                if isinstance(found, Unread):
+                    self._skip(found.path, found.reason)
+                elif isinstance(found, FolderEnd):
+                    self._discs.finish(found)
+                else:
+                    self._scan_unit(found)
                 if len(self._waiting) >= UNITS_PER_WRITE or (self._waiting and time.monotonic() - self._written > WRITE_S):
                     self._write()
             self._stats.links += walk.links
+            self._stats.others += walk.others
+        for parent in self._discs.open_parents():
+            try:
+                with opened(self._top, parent) as folder:
+                    end = FolderWalk(folder, names=parent).end()
+            except OSError as error:  # removed during the scan: the next one sees what is left
+                self._skip(parent, reason_of(error))
+            else:
+                self._discs.finish(end)
         self._write()
 
     def mark_gone(self, names: Names, spared: list[Names]) -> None:
@@ -140,19 +129,84 @@ class RootScan:
         self.has_known = self.has_known or known is not None
         self._stats.folders += 1
         if known is not None and known.mark == unit.mark:
-            self._stats.files += unit.files
-            self._progress(unit)
-            return
-        assembly = Assembly(unit)
+            self._pass(unit)
+        elif known is None or not self._discs.hold_known(unit, known.mark):
+            read = self._read_or_skip(unit)
+            if read is not None and read.is_part:
+                self._discs.hold(read)
+            elif read is not None:
+                self._keep([read])
+
+    def _pass(self, unit: Unit) -> None:
+        self._stats.files += unit.files
+        self._progress(unit)
+
+    def _unit_at(self, path: Names) -> Unit | None:
+        try:
+            with opened(self._top, path) as folder:
+                first = next(FolderWalk(folder, names=path).units(), None)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not isinstance(first, Unit) or first.path != path:
+            return None
+        if _hash(encoded(path)) in self._found:  # its files were counted when the walk came to it
+            self._stats.files -= first.files
+        return first
+
+    def _settle(self, parent: Names, wanted: Collection[tuple[str, str]]) -> None:
+        beside = (result for result in self._waiting if decoded(result.folder.path)[:-1] == parent)
+        rows = (album.row for result in beside for album, _ in result.albums)
+        if any((sort_key(row.artist), sort_key(row.title)) in wanted for row in rows):
+            self._write()
+
+    def _read_or_skip(self, unit: Unit) -> UnitRead | None:
+        try:
+            return self._read_unit(unit)
+        except OSError as error:  # it was removed, or the disk failed, while it was read
+            self._skip(unit.path, reason_of(error))
+            return None
+
+    def _read_unit(self, unit: Unit) -> UnitRead:
+        assembly, files = Assembly(unit), list[FileTags]()
+        can_be_disc = unit.files <= MAX_FILES
         for part in unit.parts:
             for name, mark, tags in self._read(unit, part):
                 assembly.add(part, name, mark, tags)
+                if can_be_disc:
+                    files.append((part, name, mark, tags))
         albums, left_out = assembly.finish()
-        with_covers = [(album, self._cover(unit, album)) for album in albums]
-        folder = MusicFolder(0, path, unit.mark, unit.files, left_out)
+        claim = assembly.claim() if can_be_disc else None
+        return UnitRead(unit, albums, left_out, assembly.newest_ns, claim, files)
+
+    def _keep(self, discs: Sequence[UnitRead], end: FolderEnd | None = None) -> None:
+        """Keep what was read of a unit, or of the discs of one album, until it is saved."""
+        first, others = discs[0], discs[1:]
+        unit, albums, left_out, newest_ns = first.unit, first.albums, first.left_out, first.newest_ns
+        if others and end is not None:
+            unit = Unit(unit.path, [part for disc in discs for part in disc.unit.parts], set_mark([d.unit for d in discs], end))
+            if end.path and {disc.unit.path[-1] for disc in discs} == set(end.folders):  # nothing else can have this cover
+                unit.parts.append(DiscFolder(end.path, None, pictures=list(end.pictures)))
+            assembly = Assembly(unit)
+            for disc in discs:
+                for file in disc.files:
+                    assembly.add(*file)
+            albums, left_out = assembly.finish()
+            newest_ns = assembly.newest_ns
+        folder = MusicFolder(0, encoded(unit.path), unit.mark, first.unit.files, left_out)
         if left_out:
             self._stats.add_problem(unit.path, f"{left_out:,} {'file' if left_out == 1 else 'files'} without tags left out")
-        self._waiting.append(FolderResult(folder, with_covers, assembly.newest_ns / 1e9))
+        own = {disc.unit.path for disc in discs}
+        self._waiting.append(
+            FolderResult(
+                folder,
+                [(album, self._cover(unit, album, end)) for album in albums],
+                newest_ns / 1e9,
+                discs=[MusicFolder(0, encoded(disc.unit.path), unit.mark, disc.unit.files) for disc in others],
+                parts=[encoded(part.path) for part in unit.parts if part.path not in own and part.music],
+            )
+        )
+        for album in albums:
+            self._stats.add_losses(unit.path, album.row)
 
     def _read(self, unit: Unit, part: DiscFolder) -> Iterator[tuple[str, str, Tags | TagReadRefused]]:
         """Yield (name, mark, tags) of the music files of a folder."""
@@ -160,7 +214,7 @@ class RootScan:
             for start in range(0, len(part.music), AT_A_TIME):
                 self._progress(unit)
                 names = part.music[start : start + AT_A_TIME]
-                with _opened_files(folder, names) as files:
+                with opened_files(folder, names) as files:
                     readable = [(name, file) for name, file in files if isinstance(file, int)]
                     answers = dict(
                         zip(
@@ -183,10 +237,11 @@ class RootScan:
             self._stats.counts["large_pictures"] += 1
             self._stats.add_problem((*part.path, name), "the picture in its tag is larger than 10 MB and was passed over")
 
-    def _cover(self, unit: Unit, album: FoundAlbum) -> str | None:
+    def _cover(self, unit: Unit, album: FoundAlbum, end: FolderEnd | None) -> str | None:
         """Return the address of an album's cover: an image beside its files or above them, else in a tag."""
         is_single = len(album.folders) == 1
-        folders = [*album.folders, unit.path] if is_single else [unit.path, *album.folders]
+        above = [end.path] if end is not None else []
+        folders = [*album.folders, unit.path] if is_single else [*above, unit.path, *album.folders]
         beside = (address for folder in dict.fromkeys(folders) if (address := self._beside(unit, folder)))
         embedded = album.embedded
         inside = picture_address(self._root.name, embedded.path, embedded.mark, is_embedded=True) if embedded else None
@@ -198,7 +253,7 @@ class RootScan:
         names = next((part.pictures for part in unit.parts if part.path == folder), [])
         if not names:
             return None
-        with opened(self._top, folder) as inner, _opened_files(inner, names) as files:
+        with opened(self._top, folder) as inner, opened_files(inner, names) as files:
             for name, file in files:
                 if isinstance(file, str):
                     continue
@@ -231,7 +286,7 @@ class RootScan:
                 folder_exists=self._folder_exists,
             )
             for result in self._waiting:
-                writer.write(result.folder, result.albums, result.newest_s)
+                writer.write(result)
                 urls += [cover for _, cover in result.albums]
             for name, count in writer.counts.items():
                 counts[name] += count
@@ -242,7 +297,7 @@ class RootScan:
 
     def _save(self, conn: Connection, counts: dict[str, int]) -> None:
         message = f"{counts['new']:,} new, {self._stats.files:,} files seen"
-        position = {**counts, "problems": self._stats.problems}
+        position = {**counts, "problems": self._stats.problems, "report": list(map(astuple, self._stats.losses))}
         self._task.save(conn, position, self._stats.files, self._total(), message)
 
     def _folder_exists(self, root_id: int, path: str) -> bool:
@@ -256,23 +311,6 @@ class RootScan:
             return False
         except OSError:
             return True
-
-
-@contextmanager
-def _opened_files(folder: int, names: list[str]) -> Iterator[list[tuple[str, int | str]]]:
-    """Open files of a folder; for one that cannot be opened, yield the reason instead."""
-    files: list[tuple[str, int | str]] = []
-    try:
-        for name in names:
-            try:
-                files.append((name, open_file(folder, name)))
-            except OSError as error:
-                files.append((name, f"cannot be opened ({reason_of(error)})"))
-        yield files
-    finally:
-        for _, file in files:
-            if isinstance(file, int):
-                os.close(file)
 
 
 def _hash(path: str) -> int:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album
 
@@ -36,7 +36,10 @@ class MusicRoot:
 
 @dataclass(frozen=True, slots=True)
 class MusicFolder:
-    """A folder as the last scan found it. `path` is percent-encoded, below its root; `left_out` counts files in no album."""
+    """A folder as the last scan found it. `path` is percent-encoded, below its root; `left_out` counts files in no album.
+
+    `mark` changes if any of its files does. Folders that are discs of one album have one mark: that of all their files.
+    """
 
     id: int
     path: str
@@ -101,6 +104,26 @@ class MusicTable:
             yield from (MusicFolder(row["id"], row["path"], row["mark"]) for row in rows)
             last = rows[-1]["path"]
 
+    def discs(self, root_id: int) -> dict[bytes, list[str]]:
+        """Return the paths of folders that are discs of one album, by their mark."""
+        found: dict[bytes, list[str]] = {}
+        sql = (
+            "SELECT mark, path FROM music_folders WHERE root_id = ? AND mark IN"
+            " (SELECT mark FROM music_folders WHERE root_id = ? AND mark <> x'' GROUP BY mark HAVING count(*) > 1) ORDER BY path"
+        )
+        for row in self.db.rows(sql, (root_id, root_id)):
+            found.setdefault(row["mark"], []).append(row["path"])
+        return found
+
+    def folders_with(self, root_id: int, artist_sort: str, title_sort: str) -> list[str]:
+        """Return the paths of the folders that have an album of this artist and title."""
+        rows = self.db.rows(
+            "SELECT f.path FROM albums AS a JOIN music_albums AS m ON m.album_id = a.id JOIN music_folders AS f ON f.id = m.folder_id"
+            " WHERE a.artist_sort = ? AND a.title_sort = ? AND a.source = ? AND f.root_id = ? ORDER BY f.path",
+            (artist_sort, title_sort, MUSIC, root_id),
+        )
+        return [row["path"] for row in rows]
+
     def files(self, root_id: int) -> int:
         row = self.db.row("SELECT coalesce(sum(files), 0) AS n FROM music_folders WHERE root_id = ?", (root_id,))
         return int(row["n"]) if row else 0
@@ -115,13 +138,23 @@ class MusicTable:
         ).fetchone()
         return int(row["id"])
 
+    def folder_id(self, conn: Connection, root_id: int, path: str) -> int | None:
+        row = conn.execute("SELECT id FROM music_folders WHERE root_id = ? AND path = ?", (root_id, path)).fetchone()
+        return None if row is None else int(row["id"])
+
     def delete_folder(self, conn: Connection, folder_id: int) -> None:
         """Delete a folder, and that albums were in it. The albums stay."""
         conn.execute("DELETE FROM music_folders WHERE id = ?", (folder_id,))
 
-    def id_of(self, conn: Connection, source_id: str) -> int:
-        """Return the id of an album from a folder."""
-        return int(conn.execute("SELECT id FROM albums WHERE source = ? AND source_id = ?", (MUSIC, source_id)).fetchone()["id"])
+    def move_own(self, conn: Connection, from_id: int, to_id: int) -> None:
+        """Move the single plays of an album to another, and the rating that was given here unless the other has one."""
+        conn.execute("UPDATE plays SET album_id = ? WHERE album_id = ?", (to_id, from_id))
+        moved = conn.execute(
+            "UPDATE albums SET own_rating = (SELECT own_rating FROM albums WHERE id = ?) WHERE id = ? AND own_rating IS NULL",
+            (from_id, to_id),
+        )
+        if moved.rowcount:
+            conn.execute("UPDATE albums SET own_rating = NULL WHERE id = ?", (from_id,))
 
     def albums_of(self, conn: Connection, folder_id: int) -> list[int]:
         return [
@@ -141,6 +174,8 @@ class MusicTable:
         count = 0
         for album_id in album_ids:
             count += conn.execute("UPDATE albums SET gone_at = ? WHERE id = ? AND gone_at IS NULL", (now, album_id)).rowcount
+        if count:
+            gone_changed(conn)
         return count
 
     def namesakes(self, conn: Connection, album: Album) -> list[tuple[int, str | None, int | None]]:

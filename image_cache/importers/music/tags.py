@@ -14,19 +14,28 @@ from typing import Any, BinaryIO
 
 from mutagen import FileType, MutagenError
 from mutagen.aiff import AIFF
+from mutagen.apev2 import BINARY, TEXT
+from mutagen.asf import ASF
+from mutagen.dsf import DSF
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import ID3, ID3NoHeaderError
+from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3, HeaderNotFoundError
 from mutagen.mp4 import MP4
+from mutagen.musepack import Musepack
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
+from mutagen.wavpack import WavPack
+
+from image_cache.importers.music.tag_keys import APE_KEYS, ASF_KEYS, COMMENTS_KEYS, ID3_KEYS, MP4_KEYS
 
 MAX_PICTURE_BYTES = 10_000_000
 MAX_CHARS = 300  # of one value; the catalogue stores less
 MAX_VALUES = 8
 FRONT = 3  # the type of a front cover, in all formats that have types
+MAX_NULS = 4  # before an embedded image
 LINK = "-->"  # the MIME type of an image that is only an address
 
 # What mutagen raises for malformed files. Not MemoryError: that is the limit of the process.
@@ -34,6 +43,7 @@ BROKEN = (
     *(MutagenError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError),
     *(RecursionError, AssertionError, struct.error, zlib.error),
 )
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 
 
@@ -117,6 +127,11 @@ def _open(file: BinaryIO) -> Any:
         (head[4:8] == b"ftyp", MP4),
         (head[:4] + head[8:12] == b"RIFFWAVE", WAVE),
         (head[:4] + head[8:11] == b"FORMAIF", AIFF),
+        (head[:16] == _ASF, ASF),
+        (head[:4] == b"MAC ", MonkeysAudio),
+        (head[:4] == b"wvpk", WavPack),
+        (head[:3] == b"MP+" or head[:4] == b"MPCK", Musepack),
+        (head[:4] == b"DSD ", DSF),
         (True, _mp3),
     ]
     return next(kind for is_it, kind in kinds if is_it)(file)
@@ -150,61 +165,30 @@ def _values(found: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(found, FLAC | OggFLAC | OggOpus | OggVorbis):
         kind = {"OggOpus": "Opus", "OggVorbis": "Ogg Vorbis"}.get(type(found).__name__, "FLAC")
         return kind, _of_comments(found.tags)
-    return {"WAVE": "WAV", "AIFF": "AIFF"}.get(type(found).__name__, "MP3"), _of_id3(found.tags)
+    if isinstance(found, ASF):
+        return "WMA", _pick(ASF_KEYS, lambda key: [value.value for value in found.tags.get(key, ())])
+    if isinstance(found, MonkeysAudio | WavPack | Musepack):
+        kind = {"MonkeysAudio": "APE", "Musepack": "MPC"}.get(type(found).__name__, "WavPack")
+        return kind, _pick(APE_KEYS, lambda key: _of_ape(found.tags, key))
+    return {"WAVE": "WAV", "AIFF": "AIFF", "DSF": "DSF"}.get(type(found).__name__, "MP3"), _of_id3(found.tags)
 
 
-_COMMENTS = {
-    "title": ("title",),
-    "artist": ("artist",),
-    "albumartist": ("albumartist", "album artist", "album_artist"),
-    "album": ("album",),
-    "date": ("date", "year", "originaldate"),
-    "genres": ("genre",),
-    "label": ("label", "organization", "publisher"),
-    "catno": ("catalognumber", "labelno"),
-    "barcode": ("barcode", "upc", "ean"),
-    "mbid": ("musicbrainz_albumid",),
-    "track": ("tracknumber", "track"),
-    "disc": ("discnumber", "disc"),
-    "compilation": ("compilation",),
-}
-_ID3 = {
-    "title": ("TIT2",),
-    "artist": ("TPE1",),
-    "albumartist": ("TPE2", "txxx:albumartist", "txxx:album artist"),
-    "album": ("TALB",),
-    "date": ("TDRC", "TDRL", "TDOR"),
-    "genres": ("TCON",),
-    "label": ("TPUB", "txxx:label"),
-    "catno": ("txxx:catalognumber", "txxx:catalog #"),
-    "barcode": ("txxx:barcode", "txxx:upc"),
-    "mbid": ("txxx:musicbrainz album id",),
-    "track": ("TRCK",),
-    "disc": ("TPOS",),
-    "compilation": ("TCMP",),
-}
-_OWN = "----:com.apple.iTunes:"
-_MP4 = {
-    "title": ("\xa9nam",),
-    "artist": ("\xa9ART",),
-    "albumartist": ("aART",),
-    "album": ("\xa9alb",),
-    "date": ("\xa9day",),
-    "genres": ("\xa9gen",),
-    "label": (f"{_OWN}LABEL",),
-    "catno": (f"{_OWN}CATALOGNUMBER",),
-    "barcode": (f"{_OWN}BARCODE",),
-    "mbid": (f"{_OWN}MusicBrainz Album Id",),
-}
+def _of_ape(tags: Any, key: str) -> Iterable[Any]:
+    value = None if tags is None else tags.get(key)
+    return list(value) if value is not None and value.kind == TEXT else ()
 
 
 def _of_comments(tags: Any) -> dict[str, Any]:
-    return _pick(_COMMENTS, lambda key: (tags or {}).get(key, ()))
+    values = _pick(COMMENTS_KEYS, lambda key: (tags or {}).get(key, ()))
+    total = values.pop("discs")
+    if total and values["disc"] and "/" not in values["disc"]:
+        values["disc"] = f"{values['disc']}/{total}"
+    return values
 
 
 def _of_id3(tags: Any) -> dict[str, Any]:
     if tags is None:
-        return _pick(_ID3, lambda key: ())
+        return _pick(ID3_KEYS, lambda key: ())
     described = {f"txxx:{frame.desc.lower()}": frame.text for frame in tags.getall("TXXX")}
 
     def values(key: str) -> Iterable[Any]:
@@ -213,15 +197,16 @@ def _of_id3(tags: Any) -> dict[str, Any]:
         frame = tags.get(key)
         return () if frame is None else list(frame.genres if key == "TCON" else frame.text)
 
-    return _pick(_ID3, values)
+    return _pick(ID3_KEYS, values)
 
 
 def _of_mp4(found: Any) -> tuple[str, dict[str, Any]]:
     tags = found.tags or {}
-    values = _pick(_MP4, lambda key: tags.get(key, ()))
+    values = _pick(MP4_KEYS, lambda key: tags.get(key, ()))
     for name, key in (("track", "trkn"), ("disc", "disk")):
         pairs = tags.get(key) or [(0, 0)]
-        values[name] = str(pairs[0][0] or "")
+        number, total = pairs[0]
+        values[name] = f"{number}/{total}" if number and total and name == "disc" else str(number or "")
     values["compilation"] = "1" if tags.get("cpil") else ""
     codec = getattr(found.info, "codec", "") or ""
     return ("ALAC" if codec.lower() == "alac" else "AAC"), values
@@ -244,28 +229,71 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (type, MIME type, bytes) of every image that can be read; malformed ones are skipped."""
+    """Yield (type, MIME type, bytes) of every image that can be read; malformed ones are skipped.
+
+    Programs that count one byte too few after a description leave a NUL before the image: it is no part of it.
+    """
+    for type_, mime, data in _raw_pictures(found):
+        yield type_, mime, data[:MAX_NULS].lstrip(b"\0") + data[MAX_NULS:]
+
+
+def _raw_pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
     tags = found.tags
-    if isinstance(found, MP4):
-        for cover in (tags or {}).get("covr", ()):
+    if isinstance(found, FLAC | OggFLAC | OggOpus | OggVorbis):
+        yield from _comment_pictures(found)
+    elif tags is None:
+        return
+    elif isinstance(found, MP4):
+        for cover in tags.get("covr", ()):
             yield FRONT, "", bytes(cover)
-    elif isinstance(found, FLAC | OggFLAC | OggOpus | OggVorbis):
-        blocks = list(found.pictures) if isinstance(found, FLAC) else []
-        for text in (tags or {}).get("metadata_block_picture", ()):
-            try:
-                blocks.append(Picture(base64.b64decode(text)))
-            except BROKEN:
-                continue
-        for block in blocks:
-            yield int(block.type), str(block.mime), block.data
-        for text in (tags or {}).get("coverart", ()):  # an older way than picture blocks
-            try:
-                yield 0, "", base64.b64decode(text)
-            except ValueError:
-                continue
-    elif tags is not None:
+    elif isinstance(found, ASF):
+        for value in tags.get("WM/Picture", ()):
+            yield from _asf_picture(value.value)
+    elif isinstance(found, MonkeysAudio | WavPack | Musepack):
+        yield from _ape_pictures(tags)
+    else:
         for frame in tags.getall("APIC"):
             yield int(frame.type), str(frame.mime), frame.data
+
+
+def _comment_pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
+    tags = found.tags or {}
+    blocks = list(found.pictures) if isinstance(found, FLAC) else []
+    for text in tags.get("metadata_block_picture", ()):
+        try:
+            blocks.append(Picture(base64.b64decode(text)))
+        except BROKEN:
+            continue
+    for block in blocks:
+        yield int(block.type), str(block.mime), block.data
+    for text in tags.get("coverart", ()):  # an older way than picture blocks
+        try:
+            yield 0, "", base64.b64decode(text)
+        except ValueError:
+            continue
+
+
+def _ape_pictures(tags: Any) -> Iterator[tuple[int, str, bytes]]:
+    for key, type_ in (("cover art (front)", FRONT), ("cover art (back)", FRONT + 1)):
+        value = tags.get(key)
+        if value is not None and value.kind == BINARY:  # a file name, NUL, the image
+            name, _, data = value.value.partition(b"\0")
+            yield type_, "", data if len(name) < MAX_CHARS else b""
+
+
+def _asf_picture(data: Any) -> Iterator[tuple[int, str, bytes]]:
+    """Yield the image of a WM/Picture: its type, its length, MIME type and description in UTF-16 with a NUL, its bytes."""
+    if not isinstance(data, bytes) or len(data) < 9:
+        return
+    type_, length = struct.unpack_from("<BI", data)
+    at, mime = 5, ""
+    for _ in range(2):
+        end = next((n for n in range(at, min(len(data) - 1, at + 4 * MAX_CHARS), 2) if data[n : n + 2] == b"\0\0"), None)
+        if end is None:
+            return
+        mime = mime or data[at:end].decode("utf-16-le", "replace")
+        at = end + 2
+    yield type_, mime, data[at:][:length]
 
 
 def _is_usable(mime: str, data: bytes) -> bool:

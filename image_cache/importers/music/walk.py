@@ -7,28 +7,36 @@ Names are those of the system; bytes that are not UTF-8 are surrogates in them.
 import contextlib
 import hashlib
 import os
-import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MUSIC = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".wav", ".aif", ".aiff")
+from image_cache.importers.music.names import Names, disc_of_folder, without_disc
+
+MUSIC = (
+    *(".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".wav", ".aif", ".aiff"),
+    *(".wma", ".ape", ".wv", ".mpc", ".mp+", ".dsf"),
+)
+# Music whose tags are not read: the report of a scan names its kinds.
+OTHER_MUSIC = (
+    *(".aac", ".ac3", ".amr", ".au", ".caf", ".dff", ".dts", ".mid", ".midi", ".mka", ".mlp", ".mp2", ".mpa", ".ofr", ".ra"),
+    *(".rm", ".shn", ".spx", ".tak", ".thd", ".tta", ".w64", ".weba"),
+)
 PICTURE_NAMES = ("cover", "folder", "front", "art", "album")  # the first that exists is the cover,
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # in the first of these formats
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp")  # in the first of these formats
 SKIPPED = frozenset({"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
 MAX_DEPTH = 24
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_DISC = re.compile(r"(?:cd|dis[ck]|vinyl)[\s._#-]*0*(\d{1,3})(?:[\s._:,(\[\u2013-].*)?", re.IGNORECASE)
-
-Names = tuple[str, ...]  # a path below the root, as names
+_EDITION = "2"  # of what is read from a file: another one has all files read again
 
 
 @dataclass(slots=True)
 class DiscFolder:
-    """A folder with music or images. `disc` is the number of a disc folder, None for the folder of an album itself."""
+    """A folder with music or images. `disc` is the number of a disc in its name, see `disc_of_folder`; None if there is none."""
 
     path: Names
     disc: int | None
@@ -57,6 +65,19 @@ class Unread:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FolderEnd:
+    """The end of a folder: all units directly below it were yielded.
+
+    `folders` are the names of its folders, `pictures` its covers; `mark` changes with them, 0 if the folder has music itself.
+    """
+
+    path: Names
+    folders: tuple[str, ...]
+    pictures: tuple[str, ...]
+    mark: int
+
+
 @dataclass(slots=True)
 class _Listing:
     folders: list[str] = field(default_factory=list)
@@ -67,7 +88,7 @@ class _Listing:
 
 
 class FolderWalk:
-    """One walk through a root. `links` counts the links that were skipped. For one thread.
+    """One walk through a root. `links` counts the links that were skipped, `others` music that cannot be read, by kind. For one thread.
 
     `leave_out` are (device, inode) of folders that are skipped; `names` is the path from the root to where the walk starts. Memory:
     the names of one folder at a time.
@@ -75,20 +96,25 @@ class FolderWalk:
 
     def __init__(self, root: int, leave_out: frozenset[tuple[int, int]] = frozenset(), names: Names = ()) -> None:
         self.links = 0
+        self.others: Counter[str] = Counter()
         self._root = root
         self._names = names
         self._leave_out = leave_out
 
-    def units(self) -> Iterator[Unit | Unread]:
+    def units(self) -> Iterator[Unit | Unread | FolderEnd]:
         """Yield the folders with music, from the root down, by name. Raises `OSError` if the root itself cannot be read."""
         yield from self._below(self._root, self._names)
 
-    def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread]:
+    def end(self) -> FolderEnd:
+        """Return the end of the folder where the walk starts, without a walk. Raises `OSError`."""
+        return _end(self._names, self._list(self._root, self._names))
+
+    def _below(self, folder: int, path: Names) -> Iterator[Unit | Unread | FolderEnd]:
         listing = self._list(folder, path)
-        parts, mark = [DiscFolder(path, None, listing.music, listing.pictures)], listing.mark
+        parts, mark = [DiscFolder(path, _disc_of(path), listing.music, listing.pictures)], listing.mark
         others: list[Names] = []
         for name in sorted(listing.folders):
-            disc = disc_number(name) if path else None
+            disc = disc_of_folder(name) if path else None
             if disc is None:
                 others.append((name,))
                 continue
@@ -101,6 +127,7 @@ class FolderWalk:
             parts.append(DiscFolder((*path, name), disc, found.music, found.pictures))
             mark += found.mark
             others += [(name, deeper) for deeper in sorted(found.folders)]
+        end = _end(path, listing)
         del listing
         if any(part.music for part in parts):
             yield Unit(path, parts, (mark % (1 << 128)).to_bytes(16, "big"))
@@ -117,6 +144,8 @@ class FolderWalk:
                         yield from self._below(inner, inner_path)
             except OSError as error:
                 yield Unread(inner_path, reason_of(error))
+        if others:
+            yield end
 
     def _list(self, folder: int, path: Names) -> _Listing:
         found = _Listing()
@@ -129,6 +158,8 @@ class FolderWalk:
                     self.links += 1
                 elif entry.is_dir(follow_symlinks=False):
                     found.folders.append(name)
+                elif name.lower().endswith(OTHER_MUSIC):
+                    self.others[name.rpartition(".")[2].upper()] += 1
                 elif is_music(name) or is_cover(name):
                     with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                         facts = entry.stat(follow_symlinks=False)
@@ -174,6 +205,23 @@ def open_file(folder: int, name: str) -> int:
     return file
 
 
+@contextlib.contextmanager
+def opened_files(folder: int, names: list[str]) -> Iterator[list[tuple[str, int | str]]]:
+    """Open files of a folder; for one that cannot be opened, yield the reason instead."""
+    files: list[tuple[str, int | str]] = []
+    try:
+        for name in names:
+            try:
+                files.append((name, open_file(folder, name)))
+            except OSError as error:
+                files.append((name, f"cannot be opened ({reason_of(error)})"))
+        yield files
+    finally:
+        for _, file in files:
+            if isinstance(file, int):
+                os.close(file)
+
+
 def holds_anything(folder: int) -> bool:
     """Return True if a folder has any files or folders of its owner. Raises `OSError`."""
     with os.scandir(folder) as entries:
@@ -190,10 +238,15 @@ def is_cover(name: str) -> bool:
     return dot + suffix in PICTURE_SUFFIXES and stem in PICTURE_NAMES
 
 
-def disc_number(name: str) -> int | None:
-    """Return the number of a disc folder (`CD1`, `Disc 2 - Live`), None for any other folder."""
-    found = _DISC.fullmatch(name)
-    return int(found[1]) if found else None
+def _end(path: Names, listing: _Listing) -> FolderEnd:
+    mark = 0 if listing.music else listing.mark
+    return FolderEnd(path, tuple(sorted(listing.folders)), tuple(listing.pictures), mark)
+
+
+def _disc_of(path: Names) -> int | None:
+    """Return the number in the name of a folder that is a unit of its own: `Name CD2`."""
+    found = disc_of_folder(path[-1]) if path else None
+    return without_disc(path[-1])[1] if path and found is None else found
 
 
 def reason_of(error: OSError) -> str:
@@ -202,7 +255,7 @@ def reason_of(error: OSError) -> str:
 
 def _mark(path: Names, facts: os.stat_result) -> int:
     """Return a number for a file in its current state. Those of a folder are added, so that their order does not matter."""
-    text = b"\0".join(map(os.fsencode, path)) + f"\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
+    text = b"\0".join(map(os.fsencode, path)) + f"\0{facts.st_size}\0{facts.st_mtime_ns}\0{_EDITION}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
 
 

@@ -26,8 +26,8 @@ from image_cache.maintenance.backup.restore import RestoreReport, restore
 from image_cache.maintenance.backup.staging import publish, written_alone
 from image_cache.models import iso_utc
 from image_cache.storage.base import Storage
+from image_cache.storage.factory import open_storage
 from image_cache.storage.local import LocalStorage
-from image_cache.streams.build import open_storage
 from image_cache.streams.original_table import StoredOriginal, originals_in
 
 __all__ = ["BackupReport", "RestoreReport", "back_up", "restore"]

@@ -24,8 +24,8 @@ from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secre
 from image_cache.maintenance.backup.refetch_list import register_for_refetch
 from image_cache.maintenance.backup.staging import Moves, Staging
 from image_cache.records.table import AlbumTable
+from image_cache.storage.factory import open_storage
 from image_cache.storage.local import LocalStorage
-from image_cache.streams.build import open_storage
 from image_cache.streams.original_table import OriginalTable
 from image_cache.streams.table import StreamTable
 from image_cache.vault_lock import exclusive, finish_moves, move_all

@@ -1,6 +1,7 @@
 """Checks of the stored data: databases (readable, of a known version, intact) and the files of the caches beside their rows."""
 
 import logging
+import os
 from pathlib import Path
 
 from image_cache.db.database import Database, DatabaseError
@@ -84,6 +85,9 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     """Check the large files. A vault that never had one has no database for them, which is well."""
     path = vault.settings.files_dir / "files.db"
     if not path.exists():
+        if not _is_usable(path.parent):
+            advice = f"Make {path.parent} a folder of the service's account, or change VINYL_VAULT_FILES_DIR."
+            return Check("Files", "warning", "The folder of the large files cannot be used.", advice)
         return Check("Files", "well", "No large files are kept.")
     try:
         count, size = vault.files.totals()
@@ -102,6 +106,12 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
         wrong = ", ".join(part for n, part in ((corrupt, f"{corrupt} damaged"), (failed, f"{failed} did not arrive")) if n)
         return Check("Files", "warning", f"{message}; {wrong}.", "The page /files names them; each can be fetched again there.")
     return Check("Files", "well", f"{message}.")
+
+
+def _is_usable(folder: Path) -> bool:
+    """Return True if the folder can be written, or could be made."""
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def _check_pages(database: Database, path: Path) -> None:
@@ -142,6 +152,13 @@ def streams(vault: ReadonlyVault) -> Check:
 
 def _check_files(name: str, disk: DiskTier, index: Index, ours: frozenset[str], vault: ReadonlyVault) -> Check:
     if not disk.root.is_dir():
+        if not _is_usable(disk.root):
+            return Check(
+                name,
+                "warning",
+                "Their folder cannot be used: they are made again for each process.",
+                f"Make {disk.root} a folder of the service's account.",
+            )
         return Check(name, "well", "Nothing is stored yet.")
     try:
         rows = None if index.is_incomplete() else index
@@ -162,12 +179,8 @@ def _files_check(name: str, found: DiskInspection, root: str) -> Check:
         return Check(name, "well", f"{counted(found.files, 'file')}; {message}: swept within a day.{rest}")
     # A link where none belongs was planted, or a copy went wrong; it is never followed.
     is_grave = bool(found.counts["link"]) or found.counts["foreign"] >= MANY_FOREIGN
-    repair = (
-        ""
-        if set(wrong) <= {"foreign"}
-        else (" cache_monitor.py --action verify --repair removes links, and has what is torn or missing made again.")
-    )
-    kept = " What is not ours is never touched: move it elsewhere." if found.counts["foreign"] else ""
+    repair = " cache_monitor.py --action verify --repair removes links, and has what is torn or missing made again."
+    kept = " It moves what is not ours to the folder .set-aside." if found.counts["foreign"] else ""
     return Check(
         name,
         "failed" if is_grave else "warning",

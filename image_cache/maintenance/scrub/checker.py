@@ -1,10 +1,13 @@
 """One running scrub: whether bytes are a picture, what was checked, and what was done about damage."""
 
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected
+from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.maintenance.scrub.report import ScrubFinding, ScrubReport
@@ -14,6 +17,7 @@ logger = logging.getLogger(__name__)
 # Two pixels square, lossless WebP. If the decoder rejects this one, the decoder is broken, and no picture is judged by it.
 SAMPLE = b"RIFF\x18\x00\x00\x00WEBPVP8L\x0c\x00\x00\x00/\x01@\x00\x00(O\xf1\xea\xd1\xff\x00"
 SEEN = (Variant("seen", 16, quality=1, method=0),)
+SET_ASIDE = ".set-aside"  # below the folder that is checked; hidden, so that nothing takes it for ours
 MAX_DECODER_FAILURES = 5  # in a row; after that the decoder is not asked again in this run
 # Repairs of pictures that are rejected although they are what was stored, and of files that cannot be read. So many in one run are
 # the fault of the decoder, or of the disk, and repairing more would empty the cache: from then on they are only reported.
@@ -63,12 +67,19 @@ class ScrubPass:
     """One running scrub. `throttle` is called between any two reads: it may wait, and returns False to end the run."""
 
     def __init__(
-        self, report: ScrubReport, checker: ImageChecker, throttle: Callable[[], bool], progress: Callable[[ScrubReport], object]
+        self,
+        report: ScrubReport,
+        checker: ImageChecker,
+        throttle: Callable[[], bool],
+        progress: Callable[[ScrubReport], object],
+        *,
+        sets_aside: bool = False,
     ) -> None:
         self.report = report
         self.checker = checker
         self._throttle = throttle
         self._progress = progress
+        self._sets_aside = sets_aside
         self._doubtful_repairs = 0
 
     @property
@@ -90,6 +101,21 @@ class ScrubPass:
         verdict = self.checker.is_picture(body)
         self.report.doubts += verdict is None
         return verdict is not False
+
+    def setting_aside(self, root: Path, path: Path) -> Callable[[], str] | None:
+        """Return the repair of a file that is not ours: it is moved out of the way. None if this run leaves such files alone."""
+
+        def set_aside() -> str:
+            target = root / SET_ASIDE / path.relative_to(root)
+            number = 1
+            while os.path.lexists(target):
+                number += 1
+                target = target.with_name(f"{path.name}.{number}")
+            make_folder(target.parent)
+            path.rename(target)
+            return "set aside"
+
+        return set_aside if self._sets_aside else None
 
     def record(self, where: str, path: str, what: str, repair: Callable[[], str] | None = None) -> None:
         """Count a damage, and repair it if this run repairs. `repair` returns the outcome; None: nothing can be done."""

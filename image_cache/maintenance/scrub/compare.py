@@ -92,7 +92,9 @@ def _without_row(scrub: ScrubPass, where: str, cache: Cache, shard: str, rows: C
                 if is_leftover(path, facts.st_mtime, now):
                     scrub.record(where, name, "leftover", lambda path=path: _removed(path))  # type: ignore[misc]
                 elif not path.name.startswith("."):
-                    scrub.record(where, name, "link" if path.is_symlink() else "foreign", _unlink_of(path))
+                    scrub.record(
+                        where, name, "link" if path.is_symlink() else "foreign", _repair_of(scrub, cache.disk.root, path)
+                    )
             elif key not in rows and not is_young(facts.st_mtime, now) and cache.index.find(key) is None:
                 scrub.report_and_throttle()
                 yield key, name
@@ -103,12 +105,12 @@ def _check_folders(scrub: ScrubPass, where: str, root: Path) -> None:
     for entry in sorted(root.iterdir()):
         if entry.is_symlink() or not (entry.is_dir() and _FOLDER.fullmatch(entry.name)):
             if entry.is_symlink() or not _OURS.fullmatch(entry.name):
-                scrub.record(where, entry.name, "link" if entry.is_symlink() else "foreign", _unlink_of(entry))
+                scrub.record(where, entry.name, "link" if entry.is_symlink() else "foreign", _repair_of(scrub, root, entry))
             continue
         for shard in sorted(entry.iterdir()):
             if shard.is_symlink() or not (SHARD.fullmatch(shard.name) and shard.is_dir()):
                 name = f"{entry.name}/{shard.name}"
-                scrub.record(where, name, "link" if shard.is_symlink() else "foreign", _unlink_of(shard))
+                scrub.record(where, name, "link" if shard.is_symlink() else "foreign", _repair_of(scrub, root, shard))
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -118,9 +120,9 @@ def _folders(root: Path) -> Iterator[Path]:
         yield root / name
 
 
-def _unlink_of(path: Path) -> Callable[[], str] | None:
-    """Return the repair of a foreign file: a link is removed, because it leads out of the cache; a file stays."""
-    return (lambda: _removed(path)) if path.is_symlink() else None
+def _repair_of(scrub: ScrubPass, root: Path, path: Path) -> Callable[[], str] | None:
+    """Return the repair of what is not ours: a link is removed, because it leads out of the cache; a file is set aside, or stays."""
+    return (lambda: _removed(path)) if path.is_symlink() else scrub.setting_aside(root, path)
 
 
 def _removed(path: Path) -> str:

@@ -1,13 +1,12 @@
 """Comparison of large files with their checksums. A corrupt one is not served any more, stays, and is fetched again."""
 
-import time
+import contextlib
+from pathlib import Path
 
-from image_cache.engine.maintenance import is_young
 from image_cache.files.cache import FileCache
 from image_cache.files.checksums import hash_file
 from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import sweep
-from image_cache.files.paths import parse_file_name
+from image_cache.files.maintenance import leftovers
 from image_cache.maintenance.scrub.checker import ScrubPass
 
 
@@ -20,8 +19,6 @@ def check_shard(scrub: ScrubPass, cache: FileCache, shard: str) -> bool:
         return False
     if scrub.is_repair:
         cache.open()
-        if shard == "00":
-            sweep(cache)
     is_queued = False
     for kept in cache.index.files():
         if not kept.digest.startswith(shard):
@@ -35,15 +32,8 @@ def check_shard(scrub: ScrubPass, cache: FileCache, shard: str) -> bool:
         ):  # else it was removed or replaced meanwhile
             scrub.record("files", kept.path, what, lambda kept=kept, what=what: _repair(cache, kept, what))  # type: ignore[misc]
             is_queued = scrub.is_repair
-    for path in sorted((cache.root / shard).glob("*-*")):
-        named = parse_file_name(path.name)
-        kept_now = cache.index.find(named[0]) if named else None
-        if (
-            named
-            and not (kept_now and kept_now.path == f"{shard}/{path.name}")
-            and not is_young(path.lstat().st_mtime, time.time())
-        ):
-            scrub.record("files", f"{shard}/{path.name}", "orphan")
+    for path in leftovers(cache, shard):
+        scrub.record("files", f"{shard}/{path.name}", "orphan", lambda path=path: _remove(path))  # type: ignore[misc]
     return is_queued
 
 
@@ -61,6 +51,12 @@ def _damage_of(scrub: ScrubPass, cache: FileCache, kept: StoredFile) -> str:
         return "missing"
     except OSError:
         return "unreadable"
+
+
+def _remove(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    return "removed"
 
 
 def _repair(cache: FileCache, kept: StoredFile, what: str) -> str:

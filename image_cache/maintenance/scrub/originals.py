@@ -1,4 +1,7 @@
-"""Stream images: variants are rendered again, originals and own covers are precious: compared and reported, never changed."""
+"""Stream images: variants are rendered again, originals and own covers are precious: compared and reported, never changed.
+
+A file among the originals that no row names is only moved out of the way, and only when an operator wants that.
+"""
 
 import hashlib
 import os
@@ -29,10 +32,8 @@ class StreamImageScrub:
     def repair(self, key: Key, what: str) -> str:
         """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
         original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
-        if original is None:
-            self._images.cache.delete([key])
-            return "removed"
-        if what == "orphan":  # without a row it is never served
+        # What a page cached itself cannot be rendered; an orphan is never served.
+        if original is None or key.variant not in self._images.variants or what == "orphan":
             self._images.cache.delete([key])
             return "removed"
         found = self._streams.image(original.image_id)
@@ -52,7 +53,7 @@ class StreamImageScrub:
             for name, _ in storage.list():
                 is_ours = not any(part.startswith(".") for part in name.split("/"))  # hidden ones were put aside by a restore
                 if is_ours and not self._rows.is_known(name) and storage.exists(name):
-                    scrub.record("originals", name, "orphan")
+                    scrub.record("originals", name, "orphan", scrub.setting_aside(storage.root, storage.root / name))
         for original in self._rows.originals(shard, f"{shard}g"):
             scrub.report_and_throttle()
             scrub.count("originals", original.size_bytes)

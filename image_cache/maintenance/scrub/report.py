@@ -31,6 +31,7 @@ OUTCOMES = {
     "queued": "will be fetched again",
     "removed": "taken away: nothing needs it, or it is made again when it is asked for",
     "adopted": "has its row again",
+    "set aside": "moved to the folder .set-aside: VinylVault did not make it, so look at it before you delete it",
     "kept": "left as it is, because nothing can replace it now",
 }
 

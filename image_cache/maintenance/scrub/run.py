@@ -67,6 +67,7 @@ class Scrub:
         self,
         *,
         repair: bool = False,
+        sets_aside: bool = False,
         resume: bool = False,
         budget_bytes: int | None = None,
         throttle: Callable[[], bool] = _never_stop,
@@ -74,6 +75,7 @@ class Scrub:
     ) -> ScrubReport:
         """Check everything; with `resume` go on where the last such run ended, until `budget_bytes` were read.
 
+        With `sets_aside` a repair also moves what is not ours out of the way: for an operator, not for every night.
         `throttle` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
         False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` during another
         repair, `DatabaseError` or `StorageError` when the cache cannot be read.
@@ -81,7 +83,7 @@ class Scrub:
         with self._alone(is_needed=repair):
             report = ScrubReport(started_at=self.clock(), is_repair=repair)
             first = self._cursor() if resume else 0
-            walk = ScrubPass(report, ImageChecker(self._decoder), throttle, _rate_limited(progress))
+            walk = ScrubPass(report, ImageChecker(self._decoder), throttle, _rate_limited(progress), sets_aside=sets_aside)
             step, kept_at = first, time.monotonic()
             with suppress(ScrubStopped):
                 while step < STEPS and (budget_bytes is None or report.bytes < budget_bytes):

@@ -1,12 +1,14 @@
 """Pages of large files: `/files`."""
 
+import logging
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, send_file
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, UnknownFile
+from image_cache.db.database import DatabaseError
+from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, StorageError, UnknownFile
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
 from image_cache.web.access import Role, declare_access
@@ -17,6 +19,8 @@ from image_cache.web.responses import x_accel_response
 from image_cache.web.security import IMAGE_POLICY
 
 files = declare_access(read=Role.OWNER, change=Role.OPERATOR, login="/files")(Blueprint("files", __name__, url_prefix="/files"))
+
+logger = logging.getLogger(__name__)
 
 LONGEST_URL = 2048
 
@@ -141,10 +145,15 @@ def download(digest: str) -> AnyResponse:
 
 
 def _page(status: int = 200, **typed: Any) -> AnyResponse:
-    shown = services().files
-    rows = [file_row(found) for found in shown.entries()]
+    shown, trouble = services().files, ""
+    try:
+        rows = [file_row(found) for found in shown.entries()]
+    except (StorageError, DatabaseError) as error:
+        rows, trouble = [], "The folder of the large files cannot be used. The log and /health say why."
+        logger.warning("files not shown reason=%s", error)
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
+    values["trouble"] = trouble
     values["fetching_is_paused"] = shown.is_paused()
     return Response(render_template("files/index.html", **values), status)
 

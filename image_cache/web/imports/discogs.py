@@ -4,6 +4,7 @@ Also what the templates of other pages show about the source and the age of the 
 """
 
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
@@ -63,6 +64,16 @@ def test() -> AnyResponse:
 def sync() -> AnyResponse:
     services().discogs.sync()
     return redirect(HERE, 303)
+
+
+@discogs.get("/<int:task_id>/report.csv")
+@limiter.limit("30 per minute")
+def report(task_id: int) -> AnyResponse:
+    """Send what a sync rejected or cut, as CSV."""
+    state = services().tasks.get(task_id)
+    if state is None or state.kind != SYNC:
+        raise NotFound
+    return tasks.report_csv(state, f"vinylvault-sync-{task_id}.csv", first="number")
 
 
 @discogs.get("/forget")

@@ -7,7 +7,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FolderRejected
-from image_cache.importers.music.table import MusicRoot
+from image_cache.importers.music.table import MUSIC, MusicRoot
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import pop_flash, services
 from image_cache.web.imports import methods, tasks
@@ -67,6 +67,16 @@ def remove_folder() -> AnyResponse:
     if not services().music.remove_folder(request.form.get("path", "")[:1001]):
         raise NotFound("This folder was not chosen here.")
     return redirect(PATH, 303)
+
+
+@music.get("/<int:task_id>/report.csv")
+@limiter.limit("30 per minute")
+def report(task_id: int) -> AnyResponse:
+    """Send which texts a scan cut, as CSV."""
+    state = services().tasks.get(task_id)
+    if state is None or state.kind != MUSIC:
+        raise NotFound
+    return tasks.report_csv(state, f"vinylvault-scan-{task_id}.csv", first="folder")
 
 
 def _page(status: int = 200, **other: object) -> AnyResponse:

@@ -11,8 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.tables.service import TableConflict
 from image_cache.importers.tables.task import IMPORT, PREVIEW
-from image_cache.models import RowLoss, TaskState
-from image_cache.tables.write import report_text
+from image_cache.models import TaskState
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
@@ -98,13 +97,9 @@ def act(task_id: int, action: str) -> AnyResponse:
 def report(task_id: int) -> Response:
     """Send what a preview or an import rejected, cut, guessed or left out, as CSV."""
     state = services().tasks.get(task_id)
-    if state is None or state.kind not in (PREVIEW, IMPORT) or not state.outcome:
+    if state is None or state.kind not in (PREVIEW, IMPORT):
         raise NotFound
-    losses = [RowLoss(*line) for line in state.outcome.get("report", ())]
-    response = Response(report_text(losses), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="vinylvault-import-{task_id}.csv"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return tasks.report_csv(state, f"vinylvault-import-{task_id}.csv", first="row")
 
 
 @limiter.limit("10 per minute")

@@ -4,10 +4,12 @@ import time
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, jsonify, redirect, request
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
-from image_cache.models import TaskState
+from image_cache.models import RowLoss, TaskState
+from image_cache.tables.write import report_text
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports.methods import QUIET, method_of
@@ -90,6 +92,17 @@ def as_json(found: TaskLine) -> dict[str, Any]:
     message = values.pop("message")
     values["outcome"] = {name: value for name, value in found.outcome.items() if name != "report"}  # a download of its own
     return {**values, "says": message, "is_over": found.is_over}
+
+
+def report_csv(state: TaskState, name: str, *, first: str) -> Response:
+    """Return what a task cut, guessed or left out as a download; `first` heads its first column. Raises `NotFound` if it did not end."""
+    if not state.outcome:
+        raise NotFound
+    losses = [RowLoss(*line) for line in state.outcome.get("report", ())]
+    response = Response(report_text(losses, first), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _message(state: TaskState) -> str:

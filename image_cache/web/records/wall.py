@@ -40,6 +40,7 @@ class WallAddress:
             "genre": self.query.genre,
             "decade": self.query.decade,
             "format": self.query.format,
+            "source": self.query.source,
             "page": self.page if set(changes) <= {"density", "page"} else 1,
         } | changes
         query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
@@ -47,7 +48,7 @@ class WallAddress:
 
     @property
     def filters(self) -> int:
-        return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format))
+        return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format, self.query.source))
 
 
 _PLAIN = {("sort", "artist"), ("page", 1)}
@@ -75,6 +76,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
         genre=(args.get("genre") or "")[:MAX_TEXT_CHARS],
         decade=int(decade) if decade else None,
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
+        source=(args.get("source") or "")[:MAX_TEXT_CHARS],
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_S = 20.0  # for other uploads, and for the images that are rendered before this one
 FIELD = "files"
+ANIMATED = "An animation: only its first frame is shown. The original keeps all of them."
 OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (UploadTooLarge, "too-large"),
@@ -100,6 +101,7 @@ def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
         "visibility": image.visibility.value,
         "page_url": address(image),
         "thumb_url": address(image, "thumb"),
+        **({"note": ANIMATED} if image.is_animated else {}),
     }
 
 

@@ -1,5 +1,6 @@
 /** @file Uploads a table: dots while it is sent, then the page it leads to. Without scripts the browser sends the form. */
 import { sendForm } from "../shared/api.js";
+import { countAgain } from "../shared/tasks.js";
 
 const main = document.querySelector("main");
 main.addEventListener("submit", (event) => {
@@ -23,6 +24,7 @@ async function upload(form) {
       message.textContent = share < 1 ? `Sending, ${Math.floor(share * 100)}%` : "Looking through it";
     });
     main.replaceChildren(...page.querySelector("main").childNodes);
+    countAgain(page);
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
     dispatchEvent(new Event("tasks-replaced"));

@@ -70,12 +70,25 @@ function update(line, job) {
 async function renderAgain(place) {
   if (place.dataset.tasks === "reload") return location.reload(); // the first page of an empty vault: now there is a wall
   const places = [...document.querySelectorAll("[data-tasks]")];
-  const fresh = (await getPage(location.href)).querySelectorAll("[data-tasks]")[places.indexOf(place)];
+  const page = await getPage(location.href);
+  const fresh = page.querySelectorAll("[data-tasks]")[places.indexOf(place)];
   if (!fresh) return; // logged out in the meantime
+  countAgain(page);
   const hadFocus = place.contains(document.activeElement);
   place.replaceChildren(...fresh.childNodes);
   if (hadFocus) place.querySelector("a, button")?.focus();
   return undefined;
+}
+
+/** Show the numbers of records that stand outside of [data-tasks] as a newer page has them. @param {Document} page */
+export function countAgain(page) {
+  const counted = page.querySelectorAll("[data-counted]");
+  document.querySelectorAll("[data-counted]").forEach((old, index) => {
+    const fresh = counted[index];
+    if (!fresh) return;
+    if (old instanceof HTMLInputElement) old.placeholder = fresh.placeholder;
+    else old.replaceChildren(...fresh.childNodes);
+  });
 }
 
 /** @param {Job} job @returns {string} how long a pause lasts, or an estimate from the progress that was seen here */

@@ -19,6 +19,13 @@ export function setOutcome(row, lamp, words) {
   row.querySelector(".outcome").replaceChildren(shape, words);
 }
 
+/** @param {HTMLLIElement} row @param {string} words @returns {HTMLSpanElement} */
+export function addNote(row, words) {
+  const note = createSpan("why", words);
+  row.querySelector("progress").after(note);
+  return note;
+}
+
 /** @param {string} name @param {string} text */
 function createSpan(name, text) {
   return Object.assign(document.createElement("span"), { className: name, textContent: text });

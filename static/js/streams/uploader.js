@@ -1,7 +1,7 @@
 /** @file Entry module of the uploader: two uploads at a time, a row for each file, the reason of a refusal. Without scripts the form sends all. */
 import { RequestFailed, sendFile } from "../shared/api.js";
 import { refresh } from "./refresh.js";
-import { addRow, megabytes, setOutcome } from "./upload_row.js";
+import { addNote, addRow, megabytes, setOutcome } from "./upload_row.js";
 
 const MAX_PARALLEL = 2; // as many as the server accepts at a time
 const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
@@ -94,6 +94,8 @@ async function send(upload, path, retry) {
     dots.value = 1;
     row.className = "is-stored";
     setOutcome(row, "well", SAVED[result.visibility]);
+    dots.hidden = Boolean(result.note);
+    if (result.note) addNote(row, result.note);
   } catch (error) {
     const isUnreachable = error instanceof RequestFailed && !error.status;
     refuse(upload, isUnreachable ? "This machine cannot be reached." : "This machine is busy.", () => retry(upload));
@@ -107,9 +109,8 @@ function refuse(upload, reason, retry) {
   upload.state = "refused";
   row.className = "is-refused";
   row.querySelector("progress").hidden = true;
-  const text = Object.assign(document.createElement("span"), { className: "why", textContent: `${reason} ` });
+  const text = addNote(row, `${reason} `);
   if (retry) text.append(Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Try again", onclick: retry }));
-  row.querySelector("progress").after(text);
   setOutcome(row, "failed", "Not uploaded");
 }
 

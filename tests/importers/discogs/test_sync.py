@@ -30,10 +30,12 @@ ALL_NEW = {
     "changed": 0,
     "same": 0,
     "rejected": 0,
+    "lossy": 0,
     "gone": 0,
     "items": 250,
     "account": ACCOUNT,
     "reasons": [],
+    "report": [],
 }
 
 
@@ -404,6 +406,32 @@ def test_entries_that_are_none_are_counted_with_reasons_and_the_rest_goes_in(ser
         [9, "an entry without the number of its release"],
     ]
     assert "2 rejected" in ended.outcome["says"]
+
+
+def test_what_was_cut_is_in_the_report_by_number_artist_and_title_and_the_record_goes_in(
+    services: Services, discogs: DiscogsServer
+) -> None:
+    long = " ".join(["Wordy"] * 45)
+    names = [{"name": f"Somebody {number}", "join": ","} for number in range(30)]
+    change: dict[str, Any] = {
+        "7": {"basic_information": {"title": long}},
+        "8": {"basic_information": {"artists": names}, "notes": [{"field_id": 3, "value": "so " * 900}]},
+        "9": {"basic_information": {"title": "", "artists": []}},
+    }
+    discogs.control(change=change)
+    ended = sync(services)
+    assert (ended.outcome["new"], ended.outcome["rejected"], ended.outcome["lossy"]) == (249, 1, 2)
+    assert ended.outcome["says"].endswith("1 rejected; 2 with a text that was cut.")
+    found = by_instance(services)
+    seven, eight = found["700000007"], found["700000008"]
+    assert (seven.title, len(eight.artist) <= 200, len(eight.notes) <= 2000) == (" ".join(["Wordy"] * 33), True, True)
+    assert ended.outcome["report"] == [
+        [10, "", "", "rejected: release 100009 has neither artist nor title"],
+        [8, seven.artist, seven.title, "title is longer than 200 characters; cut"],
+        [9, eight.artist, eight.title, "artist is longer than 200 characters; cut"],
+        [9, eight.artist, eight.title, "notes is longer than 2,000 characters; cut"],
+    ]
+    assert sync(services).outcome["report"] == ended.outcome["report"]
 
 
 def test_a_record_that_cannot_be_read_any_more_is_not_gone(services: Services, discogs: DiscogsServer) -> None:

@@ -3,72 +3,22 @@
 import os
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image_cache.config import Settings
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginNotFound, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots
-from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.scan import MusicScan
-from image_cache.importers.music.service import MusicService
-from image_cache.models import Album, TaskState
-from image_cache.records.library import Library
+from image_cache.models import TaskState
 from image_cache.tasks import TaskRunner
-from tests.support.clock import FakeClock
-from tests.support.music import PICTURE, collection, mp3, song
+from tests.support.music import PICTURE, MusicShelf, collection, mp3, song
 from tests.support.vault import wait_until
 
 DAY_S = 86400.0
-
-
-class Shelf:
-    """A catalogue, folders of music, and the scan: everything but covers and pages."""
-
-    def __init__(self, folder: Path, *roots: Path, **settings: Any) -> None:
-        self.clock = FakeClock()
-        self.settings = Settings(DATA_DIR=folder / "vault", MUSIC_DIRS=tuple(map(str, roots)), **settings)
-        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
-        self.catalog = CatalogDatabase(self.settings.catalog_path)
-        self.library = Library(self.catalog, clock=self.clock)
-        self.on_register: Callable[[Iterable[str | None]], None] = lambda urls: None
-        self.images = MusicImages(self.settings, self.catalog, self.clock)
-        self.tasks = TaskRunner(self.catalog, self.settings.state_dir, clock=self.clock)
-        self.music = MusicService(
-            self.settings,
-            self.catalog,
-            self.images,
-            self.tasks,
-            register=self._register,
-            clock=self.clock,
-        )
-
-    def _register(self, urls: Iterable[str | None]) -> None:
-        self.on_register(urls)
-
-    def scan(self, **wanted: Any) -> dict[str, Any]:
-        ended = self.tasks.run("music", wanted)
-        assert ended.state == "done", ended.message
-        return ended.outcome
-
-    def albums(self) -> list[Album]:
-        return list(self.library.albums())
-
-    def album(self, title: str) -> Album:
-        return next(album for album in self.albums() if album.title == title)
-
-    def root(self) -> Any:
-        return self.music.roots.known()[0]
-
-    def close(self) -> None:
-        assert self.tasks.close()
-        self.music.close()
-        self.catalog.close()
 
 
 @pytest.fixture
@@ -79,8 +29,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, root: Path) -> Iterator[Shelf]:
-    made = Shelf(tmp_path, root)
+def shelf(tmp_path: Path, root: Path) -> Iterator[MusicShelf]:
+    made = MusicShelf(tmp_path, root)
     yield made
     made.close()
 
@@ -99,7 +49,9 @@ def outcome(found: dict[str, Any], *names: str) -> tuple[int, ...]:
 
 
 @pytest.mark.slow
-def test_five_thousand_tagged_files_are_all_found_and_a_second_scan_reads_only_what_changed(shelf: Shelf, root: Path) -> None:
+def test_five_thousand_tagged_files_are_all_found_and_a_second_scan_reads_only_what_changed(
+    shelf: MusicShelf, root: Path
+) -> None:
     collection(root, albums=500, tracks=10)
     first = shelf.scan()
     assert outcome(first, "files", "folders", "read", "new", "albums", "refused", "left_out") == (5000, 500, 5000, 500, 500, 0, 0)
@@ -121,7 +73,7 @@ def test_five_thousand_tagged_files_are_all_found_and_a_second_scan_reads_only_w
     assert shelf.album("ALBUM00000").tracks[0].title == "Another"
 
 
-def test_an_album_has_what_its_tags_say(shelf: Shelf, root: Path) -> None:
+def test_an_album_has_what_its_tags_say(shelf: MusicShelf, root: Path) -> None:
     facts = {"label": "Their Own", "catno": "TO 17", "barcode": "12345-67890123", "genre": "Jazz; Soul / Funk", "date": "1971-03"}
     record(root / "x", "The Name", mbid="8f3c9b51-6a86-4a4b-9c0e-1f2d3c4b5a69", suffix=".flac", **facts)
     shelf.scan()
@@ -135,7 +87,7 @@ def test_an_album_has_what_its_tags_say(shelf: Shelf, root: Path) -> None:
     ]
 
 
-def test_disc_folders_belong_to_the_folder_above_and_so_do_their_pictures(shelf: Shelf, root: Path) -> None:
+def test_disc_folders_belong_to_the_folder_above_and_so_do_their_pictures(shelf: MusicShelf, root: Path) -> None:
     box = root / "Somebody" / "The Box"
     record(box / "CD1", "The Box (Disc 1)", tracks=2)
     record(box / "cd 02 - live", "The Box [CD 2]", tracks=2)
@@ -148,7 +100,7 @@ def test_disc_folders_belong_to_the_folder_above_and_so_do_their_pictures(shelf:
     assert shelf.images.fetch(album.cover_url).body == PICTURE
 
 
-def test_a_disc_that_is_an_album_of_its_own_takes_its_own_picture_first(shelf: Shelf, root: Path) -> None:
+def test_a_disc_that_is_an_album_of_its_own_takes_its_own_picture_first(shelf: MusicShelf, root: Path) -> None:
     box = root / "Somebody" / "Singles"
     for number, data in ((1, b"one"), (2, b"two")):
         record(box / f"CD{number}", f"Single {number}", tracks=1)
@@ -158,7 +110,9 @@ def test_a_disc_that_is_an_album_of_its_own_takes_its_own_picture_first(shelf: S
     assert [shelf.images.fetch(shelf.album(f"Single {n}").cover_url or "").body for n in (1, 2)] == [b"one", b"two"]
 
 
-def test_two_album_tags_in_a_folder_are_two_records_and_a_track_without_one_stays_with_its_own(shelf: Shelf, root: Path) -> None:
+def test_two_album_tags_in_a_folder_are_two_records_and_a_track_without_one_stays_with_its_own(
+    shelf: MusicShelf, root: Path
+) -> None:
     record(root / "heap", "One", tracks=1, picture=PICTURE)
     song(root / "heap" / "02.mp3", album="Two", artist="Somebody")
     (root / "heap" / "folder.jpg").write_bytes(b"of which?")
@@ -170,7 +124,7 @@ def test_two_album_tags_in_a_folder_are_two_records_and_a_track_without_one_stay
     assert [track.title for track in shelf.album("Three").tracks] == ["Song 1", "Song 2", "Found by its name"]
 
 
-def test_whose_an_album_is(shelf: Shelf, root: Path) -> None:
+def test_whose_an_album_is(shelf: MusicShelf, root: Path) -> None:
     cases: list[tuple[list[dict[str, str]], str]] = [
         ([{"albumartist": "Everybody", "artist": "A"}, {"albumartist": "Everybody", "artist": "B"}], "Everybody"),
         ([{"albumartist": "Various Artists", "artist": "A"}, {"albumartist": "Various Artists", "artist": "B"}], "Various"),
@@ -188,7 +142,7 @@ def test_whose_an_album_is(shelf: Shelf, root: Path) -> None:
     assert shelf.album("Name 3").tracks[0].title == "A \N{EN DASH} T"
 
 
-def test_files_without_tags_are_named_by_their_folders(shelf: Shelf, root: Path) -> None:
+def test_files_without_tags_are_named_by_their_folders(shelf: MusicShelf, root: Path) -> None:
     cases: list[tuple[str, tuple[str, str, int | None]]] = [
         ("Somebody/1971 - The Name", ("Somebody", "The Name", 1971)),
         ("Somebody/The Name (1971)", ("Somebody", "The Name", 1971)),
@@ -208,7 +162,7 @@ def test_files_without_tags_are_named_by_their_folders(shelf: Shelf, root: Path)
     assert [(track.position, track.title) for track in shelf.albums()[0].tracks][1] == ("2", "Second")
 
 
-def test_sides_and_tracks_coded_twice(shelf: Shelf, root: Path) -> None:
+def test_sides_and_tracks_coded_twice(shelf: MusicShelf, root: Path) -> None:
     for position in ("B1", "A2", "A1"):
         song(root / "x" / f"{position}.flac", album="The Name", artist="A", title=f"Song {position}", track=position)
         song(root / "x" / f"{position}.mp3", album="The Name", artist="A", title=f"Song {position}", track=position)
@@ -216,7 +170,7 @@ def test_sides_and_tracks_coded_twice(shelf: Shelf, root: Path) -> None:
     assert [track.position for track in shelf.album("The Name").tracks] == ["A1", "A2", "B1"]
 
 
-def test_names_that_are_no_utf_8_and_markup_in_tags_are_text(shelf: Shelf, root: Path) -> None:
+def test_names_that_are_no_utf_8_and_markup_in_tags_are_text(shelf: MusicShelf, root: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9 \xff"))
     record(folder, "<b>The\u202e\x07 Name</b>", tracks=1)
     (folder / "cover.jpg").write_bytes(PICTURE)
@@ -227,7 +181,7 @@ def test_names_that_are_no_utf_8_and_markup_in_tags_are_text(shelf: Shelf, root:
 
 
 @pytest.mark.slow
-def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: Shelf, root: Path) -> None:
+def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: MusicShelf, root: Path) -> None:
     model = song(root / "loose.mp3")
     heap = root / "Downloads"
     heap.mkdir()
@@ -243,7 +197,7 @@ def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: S
     ]
 
 
-def test_broken_files_are_named_and_the_others_go_in(shelf: Shelf, root: Path) -> None:
+def test_broken_files_are_named_and_the_others_go_in(shelf: MusicShelf, root: Path) -> None:
     record(root / "x", "The Name", tracks=2)
     (root / "x" / "03 - Cut.flac").write_bytes(b"fLaC\0\0")
     (root / "y").mkdir()
@@ -255,7 +209,7 @@ def test_broken_files_are_named_and_the_others_go_in(shelf: Shelf, root: Path) -
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_collection(shelf: Shelf, root: Path) -> None:
+def test_memory_does_not_grow_with_the_collection(shelf: MusicShelf, root: Path) -> None:
     """The same scan over five times as many files holds no more, and a heap of untagged files costs its names only."""
     model = root / "model.mp3"
     model.write_bytes(mp3(1))
@@ -275,7 +229,7 @@ def test_memory_does_not_grow_with_the_collection(shelf: Shelf, root: Path) -> N
 # What changes later
 
 
-def test_ids_plays_notes_and_stars_survive_new_tags_a_moved_folder_and_a_year_away(shelf: Shelf, root: Path) -> None:
+def test_ids_plays_notes_and_stars_survive_new_tags_a_moved_folder_and_a_year_away(shelf: MusicShelf, root: Path) -> None:
     folder = record(root / "Somebody" / "The Name", "The Name")
     record(root / "Somebody" / "Another", "Another")
     shelf.scan()
@@ -305,7 +259,7 @@ def test_ids_plays_notes_and_stars_survive_new_tags_a_moved_folder_and_a_year_aw
     check("The Right Name")
 
 
-def test_two_copies_of_an_album_are_two_records(shelf: Shelf, root: Path) -> None:
+def test_two_copies_of_an_album_are_two_records(shelf: MusicShelf, root: Path) -> None:
     record(root / "lossy", "The Name")
     record(root / "lossless", "The Name", suffix=".flac")
     shelf.scan()
@@ -313,7 +267,7 @@ def test_two_copies_of_an_album_are_two_records(shelf: Shelf, root: Path) -> Non
     assert outcome(shelf.scan(), "new", "changed", "moved") == (0, 0, 0)
 
 
-def test_a_picture_that_comes_changes_or_goes_is_seen(shelf: Shelf, root: Path) -> None:
+def test_a_picture_that_comes_changes_or_goes_is_seen(shelf: MusicShelf, root: Path) -> None:
     folder = record(root / "x", "The Name", picture=PICTURE)
     shelf.scan()
     embedded = shelf.album("The Name").cover_url or ""
@@ -332,7 +286,7 @@ def test_a_picture_that_comes_changes_or_goes_is_seen(shelf: Shelf, root: Path) 
     assert shelf.album("The Name").cover_url == embedded
 
 
-def test_a_missing_or_empty_root_changes_nothing_and_is_said(shelf: Shelf, root: Path) -> None:
+def test_a_missing_or_empty_root_changes_nothing_and_is_said(shelf: MusicShelf, root: Path) -> None:
     record(root / "x", "The Name", picture=PICTURE)
     record(root / "y", "Another")
     shelf.scan()
@@ -367,7 +321,7 @@ def table(path: Path, *lines: tuple[str, Path]) -> Path:
 class Mounted:
     """A scan that is told another list of mounts."""
 
-    def __init__(self, shelf: Shelf, path: Path) -> None:
+    def __init__(self, shelf: MusicShelf, path: Path) -> None:
         self.shelf, self.path = shelf, path
         self.roots = MusicRoots(shelf.settings, shelf.catalog, clock=shelf.clock, table=path)
 
@@ -381,7 +335,7 @@ class Mounted:
         return ended.outcome
 
 
-def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf: Shelf, root: Path, tmp_path: Path) -> None:
+def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf: MusicShelf, root: Path, tmp_path: Path) -> None:
     record(root / "x", "The Name")
     mounts = tmp_path / "mountinfo"
     mounted = Mounted(shelf, table(mounts, ("8:17", root)))
@@ -399,7 +353,7 @@ def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf:
     assert outcome(mounted.scan(), "gone") == (1,), "from now on this is the disk"
 
 
-def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: Shelf, root: Path, tmp_path: Path) -> None:
+def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: MusicShelf, root: Path, tmp_path: Path) -> None:
     record(root / "stays", "Stays")
     record(root / "goes", "Goes")
     inner = root / "a stick"
@@ -416,7 +370,7 @@ def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: Shelf
     assert [album.title for album in shelf.albums() if album.gone_at] == ["Goes"]
 
 
-def test_a_folder_that_may_not_be_read_is_said_and_not_judged(shelf: Shelf, root: Path) -> None:
+def test_a_folder_that_may_not_be_read_is_said_and_not_judged(shelf: MusicShelf, root: Path) -> None:
     record(root / "x" / "deep", "The Name")
     record(root / "y", "Another")
     shelf.scan()
@@ -431,7 +385,7 @@ def test_a_folder_that_may_not_be_read_is_said_and_not_judged(shelf: Shelf, root
     assert outcome(found, "moved", "gone") == (1, 0)
 
 
-def test_a_scan_of_one_folder_touches_no_other(shelf: Shelf, root: Path) -> None:
+def test_a_scan_of_one_folder_touches_no_other(shelf: MusicShelf, root: Path) -> None:
     record(root / "x", "X")
     record(root / "y", "Y")
     shelf.scan()
@@ -446,7 +400,7 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: Shelf, root: Path) -> None
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)
 
 
-def test_what_comes_in_later_is_dated_when_it_came(shelf: Shelf, root: Path) -> None:
+def test_what_comes_in_later_is_dated_when_it_came(shelf: MusicShelf, root: Path) -> None:
     os.utime(song(root / "x" / "1.mp3", album="Old", artist="A"), (1_000_000_000, 1_000_000_000))
     shelf.scan()
     os.utime(song(root / "y" / "1.mp3", album="New", artist="A"), (1_000_000_000, 1_000_000_000))
@@ -457,7 +411,7 @@ def test_what_comes_in_later_is_dated_when_it_came(shelf: Shelf, root: Path) -> 
 # Links, and what is no file
 
 
-def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: Shelf, root: Path, tmp_path: Path) -> None:
+def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: MusicShelf, root: Path, tmp_path: Path) -> None:
     outside = record(tmp_path / "outside" / "secret", "Secret")
     (outside / "cover.jpg").write_bytes(b"secret")
     inside = record(root / "x", "The Name")
@@ -509,13 +463,13 @@ def test_a_root_of_the_settings_may_be_a_link_and_one_that_was_chosen_may_not_be
     record(disk / "music" / "x", "The Name", picture=PICTURE)
     record(other / "x", "Secret", picture=PICTURE)
     (tmp_path / "link").symlink_to(disk / "music")
-    shelf = Shelf(tmp_path, tmp_path / "link")
+    shelf = MusicShelf(tmp_path, tmp_path / "link")
     try:
         assert shelf.scan()["albums"] == 1
         assert shelf.images.fetch(shelf.album("The Name").cover_url or "").body == PICTURE
     finally:
         shelf.close()
-    shelf = Shelf(tmp_path / "2", MUSIC_PARENTS=(str(disk),))
+    shelf = MusicShelf(tmp_path / "2", MUSIC_PARENTS=(str(disk),))
     try:
         shelf.music.roots.choose(str(disk / "music"))
         shelf.scan()
@@ -541,7 +495,7 @@ def test_a_page_may_choose_below_the_folders_of_the_settings_only(tmp_path: Path
     (media / "stick" / "music").mkdir(parents=True)
     (tmp_path / "private").mkdir()
     (media / "link").symlink_to(tmp_path / "private")
-    shelf = Shelf(tmp_path, media / "given", MUSIC_PARENTS=(str(media),))
+    shelf = MusicShelf(tmp_path, media / "given", MUSIC_PARENTS=(str(media),))
     (media / "given").mkdir()
     roots = shelf.music.roots
     refused = {
@@ -577,13 +531,13 @@ def test_a_page_may_choose_below_the_folders_of_the_settings_only(tmp_path: Path
 def test_a_disk_that_is_mounted_elsewhere_keeps_its_records(tmp_path: Path) -> None:
     record(tmp_path / "a" / "Music" / "x", "The Name")
     record(tmp_path / "b" / "Music" / "y", "Another")
-    shelf = Shelf(tmp_path, tmp_path / "a" / "Music", tmp_path / "b" / "Music")
+    shelf = MusicShelf(tmp_path, tmp_path / "a" / "Music", tmp_path / "b" / "Music")
     shelf.scan()
     assert sorted(root.name for root in shelf.music.roots.known()) == ["music", "music-2"]
     before = shelf.albums()
     shelf.close()
     (tmp_path / "a").rename(tmp_path / "c")
-    shelf = Shelf(tmp_path, tmp_path / "c" / "Music", tmp_path / "b" / "Music")
+    shelf = MusicShelf(tmp_path, tmp_path / "c" / "Music", tmp_path / "b" / "Music")
     try:
         assert outcome(shelf.scan(), "new", "gone", "read") == (0, 0, 0)
         assert shelf.albums() == before
@@ -591,7 +545,7 @@ def test_a_disk_that_is_mounted_elsewhere_keeps_its_records(tmp_path: Path) -> N
         shelf.close()
 
 
-def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, root: Path, tmp_path: Path) -> None:
+def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: MusicShelf, root: Path, tmp_path: Path) -> None:
     mounts = table(tmp_path / "mountinfo", ("8:17", root))
     roots = MusicRoots(shelf.settings, shelf.catalog, clock=shelf.clock, table=mounts)
     mounted = Mounted(shelf, mounts)
@@ -615,7 +569,7 @@ def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: Shelf, roo
     assert is_due(), "a day later"
 
 
-def test_housekeeping_starts_a_scan_that_is_due_and_only_one(shelf: Shelf) -> None:
+def test_housekeeping_starts_a_scan_that_is_due_and_only_one(shelf: MusicShelf) -> None:
     shelf.music.run_maintenance()
     shelf.music.run_maintenance()
     assert [state.kind for state in shelf.tasks.open()] == ["music"]
@@ -624,7 +578,7 @@ def test_housekeeping_starts_a_scan_that_is_due_and_only_one(shelf: Shelf) -> No
 # Tasks
 
 
-def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: Shelf, root: Path) -> None:
+def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: MusicShelf, root: Path) -> None:
     collection(root, albums=120, tracks=2)
     with held_at(shelf, 50) as task_id:
         assert shelf.tasks.cancel(task_id)
@@ -638,7 +592,7 @@ def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: She
 
 
 @contextmanager
-def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
+def held_at(shelf: MusicShelf, albums: int) -> Iterator[int]:
     """Begin a scan that stands still once it has made so many albums, and goes on afterwards; its number."""
     reached, go = threading.Event(), threading.Event()
 
@@ -657,7 +611,7 @@ def held_at(shelf: Shelf, albums: int) -> Iterator[int]:
         go.set()
 
 
-def state_of(shelf: Shelf, task_id: int) -> TaskState:
+def state_of(shelf: MusicShelf, task_id: int) -> TaskState:
     state = shelf.tasks.rows.get(task_id)
     assert state is not None
     return state
@@ -665,11 +619,11 @@ def state_of(shelf: Shelf, task_id: int) -> TaskState:
 
 def test_a_stop_leaves_the_scan_for_the_next_start(tmp_path: Path, root: Path) -> None:
     collection(root, albums=120, tracks=2)
-    first = Shelf(tmp_path, root)
+    first = MusicShelf(tmp_path, root)
     with held_at(first, 50) as task_id:
         first.tasks._stopping.set()  # as its `close` begins, which then waits
     first.close()
-    second = Shelf(tmp_path, root)
+    second = MusicShelf(tmp_path, root)
     try:
         assert 50 <= len(second.albums()) < 120
         assert state_of(second, task_id).state == "waiting"
@@ -680,10 +634,56 @@ def test_a_stop_leaves_the_scan_for_the_next_start(tmp_path: Path, root: Path) -
 
 
 def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    shelf = MusicShelf(tmp_path)
     try:
         ended = shelf.tasks.run("music", {})
         assert ended.state == "failed"
         assert "No music folder is set." in ended.message
     finally:
         shelf.close()
+
+
+# What the report says
+
+
+def test_music_that_cannot_be_read_is_counted_by_kind_and_a_picture_of_any_kind_is_found(shelf: MusicShelf, root: Path) -> None:
+    record(root / "x", "The Name")
+    for name in ("a.dff", "b.DFF", "c.tak"):
+        (root / "x" / name).write_bytes(b"music")
+    (root / "x" / "notes.txt").write_bytes(b"no music")
+    found = shelf.scan()
+    assert found["others"] == {"DFF": 2, "TAK": 1}
+    assert "2 DFF files passed over" in found["says"]
+    assert "1 TAK file passed over" in found["says"]
+    assert "TXT" not in found["says"]
+
+
+@pytest.mark.parametrize("suffix", [".wma", ".ape", ".wv", ".mpc", ".dsf"])
+def test_a_folder_of_any_kind_that_is_read_is_a_record(shelf: MusicShelf, root: Path, suffix: str) -> None:
+    record(root / "x", "The Name", suffix=suffix, picture=PICTURE)
+    found = shelf.scan()
+    assert outcome(found, "files", "new", "refused") == (3, 1, 0)
+    assert found["others"] == {}
+    (album,) = shelf.albums()
+    assert [track.title for track in album.tracks] == ["Song 1", "Song 2", "Song 3"]
+    assert shelf.images.fetch(album.cover_url or "").body == PICTURE
+
+
+def test_what_is_cut_is_in_the_report_by_folder_artist_and_title_and_the_record_goes_in(shelf: MusicShelf, root: Path) -> None:
+    long = " ".join(["Wordy"] * 45)  # 269 characters
+    folder = root / "Somebody" / "x"
+    record(folder, long, tracks=2, label=long)
+    song(folder / "03.mp3", album=long, artist="Somebody", title=long, track="3", genre="g" * 70)
+    record(root / "Somebody" / "y", "Short")
+    found = shelf.scan()
+    album = next(album for album in shelf.albums() if album.title != "Short")
+    assert album.title == album.label == album.tracks[2].title == " ".join(["Wordy"] * 33), "cut between two words"
+    assert album.genres == ("g" * 60,)
+    assert found["lossy"] == 1
+    assert "1 record with a text that was cut." in found["says"]
+    assert sorted(found["report"]) == sorted(
+        ["Somebody/x", "Somebody", album.title, f"{what} is longer than {limit} characters; cut"]
+        for what, limit in (("title", 200), ("label", 200), ("title of track 3", 200), ("genre", 60))
+    )
+    again = shelf.scan()
+    assert (again["lossy"], again["report"]) == (0, []), "nothing was read"

@@ -33,7 +33,18 @@ WORDS = {
     "disc": "2",
     "compilation": "1",
 }
-KINDS = {".mp3": "MP3", ".flac": "FLAC", ".ogg": "Ogg Vorbis", ".opus": "Opus", ".m4a": "AAC"}
+KINDS = {
+    ".mp3": "MP3",
+    ".flac": "FLAC",
+    ".ogg": "Ogg Vorbis",
+    ".opus": "Opus",
+    ".m4a": "AAC",
+    ".wma": "WMA",
+    ".ape": "APE",
+    ".wv": "WavPack",
+    ".mpc": "MPC",
+    ".dsf": "DSF",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +83,17 @@ def test_every_kind_says_the_same(reader: TagReader, tmp_path: Path, suffix: str
     assert picture_of(reader, path) == PICTURE
 
 
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".opus"])
+@pytest.mark.parametrize(("disc", "told"), [("1", "1/2"), ("1/3", "1/3")])
+def test_how_many_discs_there_are_may_have_a_tag_of_its_own(
+    reader: TagReader, tmp_path: Path, suffix: str, disc: str, told: str
+) -> None:
+    path = song(tmp_path / f"a{suffix}", album="The Name", disc=disc, disctotal="2")
+    (found,) = tags_of(reader, path)
+    assert isinstance(found, Tags)
+    assert found.disc == told
+
+
 @pytest.mark.parametrize("suffix", KINDS)
 def test_a_file_without_tags_says_nothing(reader: TagReader, tmp_path: Path, suffix: str) -> None:
     path = song(tmp_path / f"a{suffix}")
@@ -79,6 +101,26 @@ def test_a_file_without_tags_says_nothing(reader: TagReader, tmp_path: Path, suf
     assert isinstance(found, Tags)
     assert (found.album, found.artist, found.has_picture) == ("", "", False)
     assert picture_of(reader, path) is None
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_stray_nul_before_a_picture_is_no_part_of_it(reader: TagReader, tmp_path: Path, suffix: str) -> None:
+    path = song(tmp_path / f"a{suffix}", picture=b"\0" + PICTURE)
+    (found,) = tags_of(reader, path)
+    assert isinstance(found, Tags)
+    assert found.has_picture
+    assert picture_of(reader, path) == PICTURE
+
+
+@pytest.mark.parametrize("suffix", [".wma", ".ape", ".wv", ".mpc", ".dsf"])
+def test_a_file_that_ends_anywhere_is_refused_or_read_in_part(reader: TagReader, tmp_path: Path, suffix: str) -> None:
+    body = song(tmp_path / f"a{suffix}", picture=PICTURE, **WORDS).read_bytes()
+    before = reader.processes()
+    steps = range(0, len(body), max(1, len(body) // 40))
+    paths = [song(tmp_path / f"{end}{suffix}", body=body[:end]) for end in steps]
+    for found in tags_of(reader, *paths):
+        assert isinstance(found, Tags) or (found.reason and "too long" not in found.reason)
+    assert reader.processes() == before, "no child died of it"
 
 
 def wav_with_tags() -> bytes:

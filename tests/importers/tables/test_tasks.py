@@ -107,6 +107,11 @@ def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -
     assert (gone.state, gone.message) == ("failed", "stock.csv: No such file or directory.")
 
 
+def test_a_task_counts_rows_and_not_the_bytes_of_its_table(inside: Inside) -> None:
+    state = ran(inside, "table", kept(inside))
+    assert (state.done, state.total) == (4, 4), "the dashboard shows them as 4 of 4"
+
+
 @pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
     path, count = kept(inside, rows(8000)), 8000

@@ -14,6 +14,7 @@ from image_cache.engine.jobs import VISIBLE, LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder
+from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.scrub import Nightly, Scrub, ScrubReport
 from image_cache.maintenance.scrub.checker import MAX_DECODER_FAILURES, MAX_DOUBTFUL_REPAIRS
 from image_cache.maintenance.scrub.nightly import lower_priority
@@ -356,6 +357,28 @@ def test_originals_and_own_covers_are_told_and_never_touched(services: Services,
     assert state(settings.state_dir) == before
 
 
+def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(services: Services, settings: Settings) -> None:
+    """`verify` told it for ever, and `--repair` could not help."""
+    roots = {"covers": services.covers.cache.disk.root, "streams": services.streams.cache.engine.disk.root}
+    strays = [settings.stream_images_dir / "evening" / "unknown_original.jpg"]
+    for root in roots.values():
+        shard = next(path for path in root.glob("*/??") if path.is_dir())
+        strays += [root / "todo.txt", shard / "holiday.jpg", shard.parent / "xyz"]
+    for stray in strays:
+        stray.write_text("mine")
+        old(stray)
+    assert services.scrub.run().unmended == len(strays)
+    assert services.scrub.run(repair=True).unmended == len(strays), "at night it stays"
+    report = services.scrub.run(repair=True, sets_aside=True)
+    assert {d.outcome for d in report.damages} == {"set aside"}
+    assert report.is_clean
+    assert services.scrub.run().damages == []
+    kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
+    assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
+    states = {check.name: check.state for check in examine(services.vault)}
+    assert (states["Pictures"], states["Streams"]) == ("well", "well")
+
+
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:
     for original in settings.stream_images_dir.rglob("*_original.*"):
         flip(original)
@@ -402,6 +425,26 @@ def test_a_bad_large_file_is_not_handed_out_and_fetched_again(services: Services
     assert sorted((d.what, d.outcome) for d in report.damages) == [("altered", "queued"), ("missing", "queued")]
     wait_until(lambda: services.scrub.run().is_clean and not cache.index.fetches(), WAIT_S)
     assert {path.read_bytes()[:1] for path in (cache.get(url), cache.get(other))} == {b"x", b"y"}
+
+
+def test_the_note_of_a_healthy_large_file_is_no_orphan(services: Services, origin: Origin) -> None:
+    """`verify` told it for ever, and `--repair` could not help: a name with one suffix, with `.note`, looks like a file's."""
+    url, _ = serve(origin, "/lung.bin", b"x" * 1000)
+    path = services.files.cache.get(url)
+    old(path.with_name(f"{path.name}.note"))
+    assert services.scrub.run().is_clean
+    strays = [path.with_name(f"{path.name[:33]}{'0' * 64}{suffix}") for suffix in (".bin", ".bin.note", ".nii.gz.note")]
+    for stray in strays:
+        stray.write_bytes(b"x")
+        old(stray)
+    looked = services.scrub.run()
+    assert [(d.where, d.what) for d in looked.damages] == [("files", "orphan")] * 3
+    assert all(stray.exists() for stray in strays)
+    report = services.scrub.run(repair=True)
+    assert [d.outcome for d in report.damages] == ["removed"] * 3
+    assert not any(stray.exists() for stray in strays)
+    assert services.scrub.run().is_clean
+    assert path.exists()
 
 
 def test_a_vault_without_large_files_gets_no_folder_for_them(services: Services, settings: Settings) -> None:

@@ -96,6 +96,45 @@ def test_a_download_can_be_asked_for_in_parts_and_conditionally(inside: Inside, 
     assert operator.get(path, headers={"Range": "bytes=5000-"}).status_code == 416
 
 
+def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("no folder")
+    with Inside(tmp_path / "vault", FILES_DIR=tmp_path / "taken" / "files") as inside:
+        operator = inside.logged_in("operator")
+        answer = operator.get("/files")
+        assert answer.status_code == 200
+        assert "The folder of the large files cannot be used." in answer.text
+        assert "The folder of the large files cannot be used." in operator.get("/health").text
+        assert operator.get("/").status_code == 200
+        assert "cannot be used" not in operator.get("/api/files").text  # a program gets a status
+        assert operator.get("/api/files").status_code == 507
+
+
+def test_files_that_are_always_cut_keep_no_others_waiting(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    """Two of them were asked for again without end, by both workers, and the four behind them never came."""
+    files = inside.services.files
+    bad = [serve(origin, f"/bad-{n}.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False) for n in range(2)]
+    good = [serve(origin, f"/good-{n}.bin", bytes([n]) * MB) for n in range(4)]
+    for url, _ in bad + good:
+        files.enqueue(url)
+    wait_until(lambda: all(files.cache.peek(url) for url, _ in good))
+    assert [len(volume.asked) for _, volume in good] == [1] * 4
+    last_first_turn = max(volume.asked[0].at for _, volume in good)
+    wait_until(lambda: all(len(volume.asked) > 1 for _, volume in bad))
+    assert min(volume.asked[1].at for _, volume in bad) > last_first_turn  # after a cut the others go first
+
+
+@pytest.mark.slow
+def test_a_file_that_is_always_cut_ends_with_a_reason(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    url, volume = serve(origin, "/bad.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False)
+    digest = inside.services.files.enqueue(url)
+    wait_until(lambda: inside.services.files.entry(digest).fetch.state == "failed", timeout_s=90)  # type: ignore[union-attr]
+    assert "The origin keeps cutting it off: never past 500 KB of 1 MB, 3.5 MB received in all" in operator.get("/files").text
+    assert (len(volume.asked), volume.sent_bytes) == (7, 3_500_000)
+    inside.services.files.resume(digest)  # a person asks again: it begins anew
+    volume.always_cut_at = None
+    wait_until(lambda: arrived(inside))
+
+
 @pytest.mark.parametrize(
     "path", ["/files", "/files/clear", "/files/{}", "/files/{}/download", "/api/files", "/api/files/{}", "/files/nothing"]
 )

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from image_cache.importers.discogs.service import SYNC, TEST
+from image_cache.models import AlbumQuery
 from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import albums, connect, inside_at, sync
 from tests.support.clock import FakeClock
@@ -223,3 +224,32 @@ def test_the_command_without_a_token_says_so(inside: Inside) -> None:
     done = run(inside, "albums", "sync")
     assert done.exit_code == 1
     assert "No token of Discogs is kept here." in done.stderr
+
+
+def test_the_records_of_a_source_are_those_that_it_still_has(inside: Inside, discogs: DiscogsServer) -> None:
+    """No trigger sees which are gone, so what was worked out for the wall has to be told."""
+    connect(inside.services)
+    sync(inside.services)
+    query = AlbumQuery(source="discogs")
+    assert inside.services.library.page(query, 1).total == 30
+    discogs.control(remove=[7, 8])
+    assert sync(inside.services).outcome["gone"] == 2
+    assert inside.services.library.page(query, 1).total == 28
+    discogs.control(add=[7, 8])
+    sync(inside.services)
+    assert inside.services.library.page(query, 1).total == 30
+
+
+def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator: FlaskClient, discogs: DiscogsServer) -> None:
+    discogs.control(change={"7": {"basic_information": {"title": " ".join(["Wordy"] * 45)}}})
+    connect(inside.services)
+    state = sync(inside.services)
+    assert state.state == "done", state.message
+    page = operator.get("/import/discogs").text
+    assert "1 with a text that was cut" in page
+    assert "title is longer than 200 characters; cut" in page
+    answer = operator.get(f"/import/discogs/{state.id}/report.csv")
+    assert answer.mimetype == "text/csv"
+    assert answer.text.startswith("\ufeffnumber,artist,title,what\r\n8,")
+    assert f"/import/discogs/{state.id}/report.csv" in page
+    assert operator.get("/import/discogs/999/report.csv").status_code == 404

@@ -115,6 +115,64 @@ def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path:
         assert run(args=["albums", "scan", str(media / "nowhere")]).exit_code == 2
 
 
+LONG = " ".join(["Wordy"] * 45)
+
+
+def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser: Inside, media: Path) -> None:
+    """A folder without any order, through the real service: what the page counts, what it links to, what the report says."""
+    heap = media / "Downloads"
+    for artist in ("Abbess", "Queenie"):
+        for album in ("Hits", f"Only by {artist}"):
+            for track in (1, 2):
+                name = f"{artist} - {album} - {track}"
+                song(heap / f"{name}.mp3", album=album, artist=artist, albumartist=artist, title=name, track=str(track))
+    for number in (1, 2):
+        song(
+            heap / f"Set CD{number}" / "1.flac", album="Set", artist="Band", title=f"Disc {number}", track="1", disc=f"{number}/2"
+        )
+    song(heap / "long.mp3", album="=" + LONG, artist="Somebody", title="T", track="1")
+    (heap / "other.dff").write_bytes(b"music")
+    chooser.services.library.import_rows([ImportRow(1, "Bought as a file", "Another", formats=("File",))])
+    client = chooser.logged_in("operator")
+    send(client, "/import/music/folders", path=str(heap))
+    scanned(chooser)
+    page = client.get("/import/music").text
+    assert "6 records in 11 files" in page
+    assert "1 DFF file passed over" in page
+    assert "Set CD" not in page.partition("Show what was cut")[2]
+    (address,) = re.findall(r'href="([^"]*)">Show what was found', page)
+    wall = client.get(address).text
+    assert re.findall(r"<h1>Records<sup>(\d+)</sup>", wall) == ["6"]
+    assert "records from music folders" in wall
+    assert "Bought as a file" not in wall
+    assert wall.count('class="tile"') == 6
+    (report,) = re.findall(r'href="(/import/music/\d+/report.csv)"', page)
+    answer = client.get(report)
+    assert answer.mimetype == "text/csv"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    head, line, *rest = answer.text.removeprefix("\ufeff").splitlines()
+    assert (head, rest) == ("folder,artist,title,what", [])
+    assert line.startswith(",Somebody,'=Wordy")
+    assert line.endswith(",title is longer than 200 characters; cut")
+    (heap / "long.mp3").unlink()
+    send(client, "/import/music/scan")
+    scanned(chooser)
+    assert "5 records in 10 files" in client.get("/import/music").text
+    assert re.findall(r"<h1>Records<sup>(\d+)</sup>", client.get(address).text) == ["5"], "one is gone, and not found any more"
+
+
+def test_the_command_says_what_it_cut_and_writes_it_as_a_table(tmp_path: Path, media: Path) -> None:
+    song(media / "stick" / "long" / "1.mp3", album=LONG, artist="Somebody", title="T", track="1")
+    with Inside(tmp_path / "vault", settled=False, MUSIC_PARENTS=("none",)) as inside:
+        done = inside.app.test_cli_runner().invoke(args=["albums", "scan", str(media), "--report", str(tmp_path / "cut.csv")])
+        title = " ".join(["Wordy"] * 33)
+        assert done.exit_code == 0, done.stderr
+        assert f"  stick/long: Somebody, {title}: title is longer than 200 characters; cut" in done.stderr
+        assert "1 record with a text that was cut." in done.stdout
+        lines = (tmp_path / "cut.csv").read_text("utf-8-sig").splitlines()
+        assert lines == ["folder,artist,title,what", f"stick/long,Somebody,{title},title is longer than 200 characters; cut"]
+
+
 # Notes and stars
 
 

@@ -11,9 +11,10 @@ from werkzeug.test import TestResponse
 from image_cache.models import Album, ImportRow
 from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import by_instance, connect, inside_at, sync
-from tests.importers.music.test_scan import Shelf, record
+from tests.importers.music.test_scan import record
 from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.inside import Inside, form_token, page_token
+from tests.support.music import MusicShelf
 from tests.support.origin import jpeg
 
 GONE = ("/import/discogs/gone", "/import/music/gone")
@@ -334,7 +335,7 @@ def test_a_record_whose_folder_is_there_comes_back_with_the_next_scan_and_its_ne
     record(root / "x" / "one", "One")
     record(root / "x", "Two")
     record(root / "x", "Three", tracks=1, suffix=".flac")
-    shelf = Shelf(tmp_path, root)
+    shelf = MusicShelf(tmp_path, root)
     try:
         shelf.scan()
         before = {album.title: album.id for album in shelf.albums()}

@@ -16,12 +16,14 @@ from flask import render_template_string
 from PIL import Image
 
 from image_cache.errors import DecoderBusy, StorageError
+from image_cache.maintenance.health.examine import examine
 from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
 from image_cache.streams.validation import new_image_id
 from image_cache.web.access import Role, declare_access
 from image_cache.web.request_body import UploadBuffer
+from image_cache.web.streams.uploads import ANIMATED
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
@@ -610,3 +612,35 @@ def test_a_page_that_needs_an_account_does_not_say_so_twice(stage: Stage) -> Non
     assert page.status_code == 401
     assert "<h1>Log in first</h1>" in page.text
     assert "Log in first." not in page.text
+
+
+@pytest.mark.parametrize(("format_", "count"), [("GIF", 3), ("PNG", 3), ("WEBP", 3), ("GIF", 1), ("PNG", 1)])
+def test_an_animation_that_becomes_a_still_is_said_to_its_owner(used: Stage, format_: str, count: int) -> None:
+    frames = [Image.new("RGB", (40, 30), (60 * n, 200, 7 * count)) for n in range(count)]
+    out = io.BytesIO()
+    frames[0].save(out, format_, save_all=count > 1, append_images=frames[1:], duration=80)
+    answer = used.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((out.getvalue(), "turning")))
+    (row,) = answer.json["results"]
+    assert row["ok"], row
+    assert row.get("note") == (ANIMATED if count > 1 else None)
+    body, kind = multipart({}, (out.getvalue() + b" ",))
+    page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind).text
+    assert (ANIMATED in page) == (count > 1)
+
+
+def test_an_unusable_cache_breaks_no_page(tmp_path: Path) -> None:
+    """The start ended with a traceback."""
+    taken = tmp_path / "vault" / "cache" / "streams"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("no folder")
+    with Inside(tmp_path / "vault") as inside:
+        stage = Stage(inside)
+        answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(6000), "a.jpg")))
+        assert answer.json["stored"] == 1
+        assert stage.ask("owner", "GET", f"/streams/{SLUG}").status_code == 200
+        assert decoded(stage.ask("owner", "GET", answer.json["results"][0]["thumb_url"]).data).size[0] > 1
+        states = {check.name: check.state for check in examine(inside.services.vault)}
+        assert (states["Streams"], states["Originals"], states["Pictures"]) == ("warning", "well", "well")
+        image_id = answer.json["results"][0]["image_id"]
+        assert inside.services.streams.delete_stream_image(SLUG, image_id)
+    assert taken.read_text() == "no folder"
