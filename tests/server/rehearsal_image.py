@@ -193,7 +193,7 @@ def test_03_it_shares_out_the_memory_of_the_container_not_of_the_machine(engine:
 
 
 def test_04_its_health_check_tells_up_from_down(engine: Engine) -> None:
-    check = engine.inspect(IMAGE)["Config"]["Healthcheck"]["Test"]
+    check = engine.inspect(IMAGE)["Healthcheck"]["Test"]
     assert check[0] == "CMD"
     assert "VinylVault is healthy" in engine.inside(*check[1:])
     down = engine.run("podman", "exec", "-e", f"PORT={free_port()}", "vinylvault", *check[1:], ok=False)
@@ -231,13 +231,25 @@ def test_06_records_survive_an_update_of_the_image(engine: Engine, wheels: Path)
 
 
 def test_07_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
-    engine.inside("vinylvault", "backup", "/data/backups/vault.tar")
+    engine.inside("vinylvault", "backup", "/data/backups/")
+    (file,) = engine.inside("ls", "/data/backups").split()
     engine.inside(
         "sh", "-c", 'echo \'[{"title": "Later", "artist": "B"}]\' > /data/later.json && vinylvault import /data/later.json'
     )
     assert "Later" in records(engine)
     assert engine.stop()[0] == 0
-    assert "2 records" in engine.once("restore", "--force", "/data/backups/vault.tar")
+    assert "2 records" in engine.once("restore", "--force", f"/data/backups/{file}")
     engine.podman("start", "vinylvault")
     wait_until(engine._serves, 90)
     assert sorted(records(engine)) == ["Blue Train", "Maiden Voyage"]
+
+
+def test_08_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, tmp_path: Path) -> None:
+    os.chown(tmp_path, 1026, 100)
+    words = [f"{tmp_path}:/data" if word.endswith(":/data") else word for word in engine.command(name="other", background=False)]
+    words[2:2] = ["--rm", "--user", "1026:100"]
+    words = [word for word in words if word not in ("--restart", "unless-stopped")]
+    assert "7 of 7 well" in engine.run(*words, "selftest").stdout
+    engine.run(*words, "backup", "/data/backups/")
+    (file,) = (tmp_path / "backups").iterdir()
+    assert (file.stat().st_uid, file.stat().st_gid) == (1026, 100)
