@@ -250,6 +250,7 @@ def test_08_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, t
     words[2:2] = ["--rm", "--user", "1026:100"]
     words = [word for word in words if word not in ("--restart", "unless-stopped")]
     assert "7 of 7 well" in engine.run(*words, "selftest").stdout
-    engine.run(*words, "backup", "/data/backups/")
-    (file,) = (tmp_path / "backups").iterdir()
-    assert (file.stat().st_uid, file.stat().st_gid) == (1026, 100)
+    (tmp_path / "records.json").write_text(json.dumps([{"title": "Blue Train", "artist": "John Coltrane"}]))
+    engine.run(*words, "import", "/data/records.json")
+    facts = (tmp_path / "state/catalog.db").stat()
+    assert (facts.st_uid, facts.st_gid) == (1026, 100)
