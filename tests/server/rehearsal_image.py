@@ -3,7 +3,7 @@
 Needs podman, podman-compose, runc and debootstrap, and no registry: the base is a Debian made by debootstrap, with its own Python.
 Takes three minutes, and three more for debootstrap once a day, so it is not part of `make test`.
 
-Not covered: the network of the engine (the container uses the host's), its own calls of the health check and its restarts, ARM.
+Not covered: the network of the engine (the container uses the host's), its own calls of the health check, the base image of the registry, ARM.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -212,7 +213,21 @@ def test_05_its_modules_are_compiled_for_the_server(engine: Engine) -> None:
         assert engine.inside("python", level, "-c", script) == "[]"
 
 
-def test_06_records_survive_an_update_of_the_image(engine: Engine, wheels: Path) -> None:
+def test_06_the_engine_starts_it_again_after_a_crash(engine: Engine) -> None:
+    pid = engine.inspect()["State"]["Pid"]
+    os.kill(pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        state = engine.inspect()["State"]
+        if state["Status"] in ("exited", "stopped"):
+            engine.podman("container", "cleanup", "vinylvault", ok=False)  # what conmon calls, where it finds the store
+        return bool(state["Running"] and state["Pid"] != pid)
+
+    wait_until(is_back, 30)
+    wait_until(engine._serves, 90)
+
+
+def test_07_records_survive_an_update_of_the_image(engine: Engine, wheels: Path) -> None:
     table = json.dumps(
         [{"title": "Blue Train", "artist": "John Coltrane"}, {"title": "Maiden Voyage", "artist": "Herbie Hancock"}]
     )
@@ -230,7 +245,7 @@ def test_06_records_survive_an_update_of_the_image(engine: Engine, wheels: Path)
     assert b"Blue Train" in engine.get("/").body
 
 
-def test_07_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
+def test_08_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
     engine.inside("vinylvault", "backup", "/data/backups/")
     (file,) = engine.inside("ls", "/data/backups").split()
     engine.inside(
@@ -244,7 +259,7 @@ def test_07_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
     assert sorted(records(engine)) == ["Blue Train", "Maiden Voyage"]
 
 
-def test_08_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, tmp_path: Path) -> None:
+def test_09_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, tmp_path: Path) -> None:
     os.chown(tmp_path, 1026, 100)
     words = [f"{tmp_path}:/data" if word.endswith(":/data") else word for word in engine.command(name="other", background=False)]
     words[2:2] = ["--rm", "--user", "1026:100"]
