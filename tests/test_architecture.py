@@ -36,7 +36,7 @@ HOMES = {
     "PIL": {"image_cache.imaging.pillow", "image_cache.imaging.placeholders", "image_cache.demo"},
     "requests": {"image_cache.net.transport", "image_cache.net.client"},
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
-    "mutagen": {"image_cache.importers.music.tags"},
+    "mutagen": {"image_cache.importers.music.tags.formats"},
     "obstore": {"image_cache.storage.s3"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},

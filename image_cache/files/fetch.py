@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from image_cache.errors import ChecksumMismatch, FetchStopped, FileRejected, OriginCut, OriginTooLarge, OriginUnavailable
 from image_cache.files.checksums import announced, check_head, content_range, is_whole_by_416, validators
-from image_cache.files.effort import FetchEffort
-from image_cache.files.partial import PartialFile, PartialMetadata
+from image_cache.files.partial import FetchEffort, PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import IN_ONE_GO, LARGE_FILES, MinimumSpeed
 from image_cache.units import size

@@ -17,10 +17,9 @@ from image_cache.errors import (
     OriginUnavailable,
     StorageError,
 )
-from image_cache.files.effort import FetchEffort
 from image_cache.files.fetch import Fetch, FetchOutcome, Opener, Progress
 from image_cache.files.index import FileIndex, StoredFile
-from image_cache.files.partial import PartialFile
+from image_cache.files.partial import FetchEffort, PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
 from image_cache.files.store import FileStore
 from image_cache.net.backoff import retry_delay_s

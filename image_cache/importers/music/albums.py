@@ -34,7 +34,7 @@ from image_cache.importers.music.names import (
     without_disc,
     year_of,
 )
-from image_cache.importers.music.tag_reader import TagReadRefused, Tags
+from image_cache.importers.music.tags.reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, Unit
 from image_cache.models import ImportRow, Track
 from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS

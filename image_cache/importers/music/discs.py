@@ -11,7 +11,7 @@ from image_cache.importers.music.albums import DiscClaim, FoundAlbum
 from image_cache.importers.music.images import decoded, encoded
 from image_cache.importers.music.names import Names
 from image_cache.importers.music.table import MusicTable
-from image_cache.importers.music.tag_reader import TagReadRefused, Tags
+from image_cache.importers.music.tags.reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, FolderEnd, Unit
 from image_cache.text import sort_key
 

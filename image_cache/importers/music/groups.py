@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from image_cache.importers.music.names import UNKNOWN, Names, plain
-from image_cache.importers.music.tag_reader import Tags
+from image_cache.importers.music.tags.reader import Tags
 from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS, cut_remark
 from image_cache.text import cut, fold, sort_key
 

@@ -17,7 +17,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
 from image_cache.importers.music.folders import MusicRoots
 from image_cache.importers.music.names import Names
-from image_cache.importers.music.tag_reader import TagReader
+from image_cache.importers.music.tags.reader import TagReader
 from image_cache.importers.music.walk import holds_anything, open_file, opened, opened_root, reason_of
 from image_cache.net.fetch_result import FetchResult
 

@@ -18,7 +18,7 @@ from image_cache.importers.music.names import Names
 from image_cache.importers.music.report import COUNTS, ScanStats
 from image_cache.importers.music.scan_folder import RootScan, ScanContext
 from image_cache.importers.music.table import MusicRoot
-from image_cache.importers.music.tag_reader import TagReader
+from image_cache.importers.music.tags.reader import TagReader
 from image_cache.importers.music.walk import holds_anything, opened, opened_root, reason_of
 from image_cache.models import RowLoss
 from image_cache.tasks.runner import Task

@@ -15,7 +15,7 @@ from image_cache.importers.music.names import Names
 from image_cache.importers.music.report import ScanStats
 from image_cache.importers.music.save import AlbumWriter, FolderResult
 from image_cache.importers.music.table import MusicFolder, MusicRoot, MusicTable
-from image_cache.importers.music.tag_reader import AT_A_TIME, TagReader, TagReadRefused, Tags
+from image_cache.importers.music.tags.reader import AT_A_TIME, TagReader, TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, FolderEnd, FolderWalk, Unit, Unread, opened, opened_files, reason_of
 from image_cache.tasks.runner import Task
 from image_cache.text import sort_key

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from image_cache.errors import DecoderFailed
-from image_cache.importers.music.tag_reader import TagReader, TagReadRefused, Tags
+from image_cache.importers.music.tags.reader import TagReader, TagReadRefused, Tags
 from tests.support import music
 from tests.support.music import PICTURE, SECONDS, atom, song
 

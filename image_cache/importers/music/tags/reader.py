@@ -31,7 +31,7 @@ START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Python
 
 _START = (
     "import json, sys; root, line, parent, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.importers.music.tag_worker import main; from image_cache.sandbox.limits import ProcessLimits; "
+    "from image_cache.importers.music.tags.worker import main; from image_cache.sandbox.limits import ProcessLimits; "
     "main(int(line), int(parent), ProcessLimits(**json.loads(limits)))"
 )
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}

@@ -1,4 +1,4 @@
-"""Tag worker: the process that reads tags, started by `tag_reader.TagReader` only. Nothing here runs in the web process.
+"""Tag worker: the process that reads tags, started by `reader.TagReader` only. Nothing here runs in the web process.
 
 It opens no files: each request brings its open files. Requests and answers alternate on one socket, so that the files of two
 requests never mix.
@@ -12,7 +12,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from image_cache.importers.music import tags as music_tags
+from image_cache.importers.music.tags import formats as music_tags
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 

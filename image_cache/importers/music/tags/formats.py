@@ -1,4 +1,4 @@
-"""Tags and embedded images of music files, by mutagen. Runs in the child of `tag_reader` only: such files may be hostile.
+"""Tags and embedded images of music files, by mutagen. Runs in the child of `reader` only: such files may be hostile.
 
 mutagen reads whole tags into memory, decompresses frames without a limit, and needs time that grows with the square of the number
 of frames. The limits of the process guard against that; this module only knows what the tags mean.
@@ -29,7 +29,7 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 
-from image_cache.importers.music.tag_keys import APE_KEYS, ASF_KEYS, COMMENTS_KEYS, ID3_KEYS, MP4_KEYS
+from image_cache.importers.music.tags.keys import APE_KEYS, ASF_KEYS, COMMENTS_KEYS, ID3_KEYS, MP4_KEYS
 
 MAX_PICTURE_BYTES = 10_000_000
 MAX_CHARS = 300  # of one value; the catalogue stores less
