@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads clean
+.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
 
 help:
 	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
@@ -28,6 +28,8 @@ help:
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
+	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
+	@echo "make licences    write docs/LICENCES.md from what is installed"
 	@echo "make clean   remove the environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
@@ -64,6 +66,7 @@ lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt
 	for extra in $(EXTRAS); do $(LOCK) --extra $$extra -c requirements.txt -o requirements-$$extra.txt || exit 1; done
 	$(LOCK) --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+	$(subst pyproject.toml,--group build,$(LOCK)) -c requirements-dev.txt -o requirements-build.txt
 
 dist: $(VENV)/.ready-dev
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
@@ -80,7 +83,7 @@ release: $(VENV)/.ready-dev
 
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt $(EXTRAS:%=requirements-%.txt); do \
+	for file in requirements.txt $(EXTRAS:%=requirements-%.txt) requirements-build.txt; do \
 	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
 	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
 	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \
@@ -92,6 +95,12 @@ rehearse: $(VENV)/.ready-dev
 
 rehearse-uploads: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v -s tests/server/rehearsal_uploads.py $(ARGS)
+
+rehearse-image: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v tests/server/rehearsal_image.py $(ARGS)
+
+licences: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.licences > docs/LICENCES.md
 
 clean:
 	rm -rf $(VENV) dist var-demo .mypy_cache .ruff_cache .pytest_cache

@@ -515,16 +515,24 @@ def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Pat
     """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        path = own.read_text(encoding="ascii").rpartition("0::/")[2].strip()
+        lines = own.read_text(encoding="ascii").splitlines()
     except OSError:  # no Linux
         return total
-    group = cgroups / path
-    for folder in (group, *group.parents):  # a service has a folder of its own there; a container sees its group as the root
-        if not folder.is_relative_to(cgroups):
-            break
-        with contextlib.suppress(OSError):  # the root group has no limit, older systems have no such file
-            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-            total = min(total, int(limit)) if limit.isdigit() else total
+    for line in lines:  # number:controllers:path; number 0 is version 2 of control groups
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            root, name = cgroups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = cgroups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):  # a service has its own folder there; a container sees its group as the root
+            if not folder.is_relative_to(root):
+                break
+            with contextlib.suppress(OSError):  # the root group has no limit
+                limit = (folder / name).read_text(encoding="ascii").strip()
+                total = min(total, int(limit)) if limit.isdigit() else total
     return total
 
 

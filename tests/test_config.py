@@ -170,6 +170,25 @@ def test_the_limit_of_a_service_counts_as_its_memory(
 
 
 @pytest.mark.parametrize(
+    ("folder", "limit", "expected"),
+    [
+        ("memory", "600000000", 600_000_000),  # a container: it sees its own group as the root
+        ("memory/docker/1f2e", "500000000", 500_000_000),
+        ("memory", "9223372036854771712", None),  # the kernel's number for no limit
+    ],
+)
+def test_the_limit_of_a_container_counts_on_a_nas_with_older_control_groups(
+    folder: str, limit: str, expected: int | None, tmp_path: Path
+) -> None:
+    """Version 1, as Synology's kernels have it, was not read: a container of 600 MB shared out the memory of the whole machine."""
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "memory.limit_in_bytes").write_text(limit + "\n")
+    (tmp_path / "own").write_text("9:name=systemd:/docker/1f2e\n4:memory:/docker/1f2e\n3:cpu,cpuacct:/docker/1f2e\n0::/\n")
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert machine_memory_bytes(tmp_path, tmp_path / "own") == min(physical, expected or physical)
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "api.discogs.com",

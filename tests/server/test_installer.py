@@ -112,9 +112,12 @@ def test_the_script_installs_every_part_of_the_program() -> None:
     """A new module or folder that is not listed would be missing on every other machine."""
     text = SCRIPT.read_text(encoding="utf-8")
     parts = text.partition("PARTS=(")[2].partition(")")[0].split()
-    left = {"Makefile", "CONTRIBUTING.md", "SECURITY.md", "tests", "benchmarks", "test_image_cache.py"}
-    named = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    tops = {name.split("/")[0] for name in named if not name.startswith((".", "requirements"))}
+    left = {
+        *("Makefile", "Containerfile", "compose.yaml", "CONTRIBUTING.md", "SECURITY.md", "tests", "benchmarks"),
+        "test_image_cache.py",
+    }
+    named = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    tops = {name.split("/")[0] for name in named if name and not name.startswith((".", "requirements"))}
     assert tops - left <= set(parts)
 
 

@@ -63,24 +63,24 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin $5 </dev/null
 """
 
 
-def base() -> Path:
-    """Return an unchanged Debian root; it is built once a day."""
-    root = BASE_DIR / SUITE
+def base(name: str = SUITE, packages: str = PACKAGES) -> Path:
+    """Return an unchanged Debian root with these packages; it is built once a day."""
+    root = BASE_DIR / name
     stamp = root / ".complete"
     with contextlib.suppress(FileNotFoundError):
-        if stamp.read_text() == PACKAGES and time.time() - stamp.stat().st_mtime < KEEP_S:
+        if stamp.read_text() == packages and time.time() - stamp.stat().st_mtime < KEEP_S:
             return root
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root)],
+        ["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(root)],
         check=True,
         stdout=subprocess.DEVNULL,
         timeout=900,
     )
     (root / "etc/hostname").write_text("pi\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
-    stamp.write_text(PACKAGES)
+    stamp.write_text(packages)
     return root
 
 
