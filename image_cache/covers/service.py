@@ -13,10 +13,9 @@ from image_cache.covers.demand import DemandQueue
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.load_now import load_now
 from image_cache.covers.loader import CoverLoader
-from image_cache.covers.progress import Progress
 from image_cache.covers.registration import CoverRegistry
 from image_cache.covers.states import cover_of, is_resting
-from image_cache.covers.stats import CacheStats, ProgressEstimator, collect_stats
+from image_cache.covers.stats import CacheStats, Progress, ProgressEstimator, collect_stats
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep

@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict, dataclass
 
 from image_cache.covers.digests import NAMESPACE
-from image_cache.covers.progress import Progress
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.queue_flow import queue_flow
@@ -96,6 +95,28 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
         thumbnail_count=max(variants.get(name, 0) for name in THUMBNAILS),
         detail_count=variants.get("detail", 0),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of fetching covers. `done` includes `failed`; `eta_s` is None while the speed is unknown. It never grows.
+
+    `waiting` have to wait for their origins. `waits_until` is None while others are under way.
+    """
+
+    total: int
+    done: int
+    working: int
+    failed: int
+    eta_s: float | None = None
+    is_paused: bool = False  # by an operator
+    waiting: int = 0
+    waits_until: float | None = None
+
+    @property
+    def state(self) -> str:
+        """`paused` by an operator, `waiting` for origins, or `working`."""
+        return "paused" if self.is_paused else "working" if self.waits_until is None else "waiting"
 
 
 class ProgressEstimator:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from image_cache.covers import ImageCache
-from image_cache.covers.progress import Progress
+from image_cache.covers.stats import Progress
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
 from image_cache.records.library import Library
 from image_cache.records.shelf import Facets

@@ -517,22 +517,22 @@ def test_status_report_and_monitor_know_covers_streams_and_files(filled: dict[st
     assert "Streams: 2 stream images, 0 MB of 256 MB" in said.out
     assert re.search(r"^Files: 1 file, 3 MB of [\d.]+ GB; 0 % of 2 requests; 1 given up$", said.out, re.MULTILINE)
     caches = operate(filled, "status", "--json").json()["figures"]["caches"]
-    assert [(name, cache["entries"]) for name, cache in caches.items()] == [("covers", 2), ("streams", 2), ("files", 1)]
+    assert [(name, cache["entries"]) for name, cache in caches.items()] == [("covers", 3), ("streams", 2), ("files", 1)]
     assert caches["files"]["size_bytes"] == 3_000_000
     assert caches["files"]["given_up"] == 1
     rows = [
         line.split("\t") for line in operate(filled, "report").out.splitlines() if line.startswith(("covers", "streams", "files"))
     ]
-    assert [(row[0], row[1], row[-1]) for row in rows] == [("covers", "2", "0"), ("streams", "2", "0"), ("files", "1", "1")]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [("covers", "3", "0"), ("streams", "2", "0"), ("files", "1", "1")]
 
 
 def test_clear_says_before_what_goes_and_what_stays(filled: dict[str, str]) -> None:
     first = operate(filled, "clear").out.splitlines()
     assert first[:2] == [
-        "This removes 2 pictures, 0 MB; each is fetched again when somebody looks at it.",
+        "This removes 3 pictures, 0 MB; each is fetched again when somebody looks at it.",
         "What stays: 2 stream images, 0 MB; 1 file, 3 MB. With --cache all these are removed too.",
     ]
-    assert first[2:] == ["2 pictures removed (all there were), 0 MB freed; 0 left, 0 MB."]
+    assert first[2:] == ["3 pictures removed (all there were), 0 MB freed; 0 left, 0 MB."]
     told = operate(filled, "clear", "--cache", "all", "--json").json()
     assert {name: cache["removed"] for name, cache in told["caches"].items()} == {"covers": 0, "streams": 2, "files": 1}
     assert (told["removed"], told["left"], told["caches"]["files"]["freed_bytes"]) == (3, 0, 3_000_000)
@@ -545,7 +545,7 @@ def test_cleanup_knows_streams_and_files(filled: dict[str, str]) -> None:
     later = time.time() + 31 * 86400
     assert operate(filled, "cleanup", "--cache", "all", "--json").json()["removed"] == 0
     said = operate(filled, "cleanup", "--cache", "all", clock=lambda: later).out.splitlines()
-    assert said[0].startswith("2 pictures removed (not looked at for 30 days)")
+    assert said[0].startswith("3 pictures removed (not looked at for 30 days)")
     assert said[1].startswith("2 stream images removed (not looked at for 30 days)")
     assert said[2].startswith("1 file removed (past their TTL), 3 MB freed; 0 left")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from image_cache.covers.progress import Progress
+from image_cache.covers.stats import Progress
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS

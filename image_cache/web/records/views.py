@@ -18,12 +18,12 @@ from image_cache.web.covers.view_models import SearchLine, progress_line, search
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.imports.methods import count_label, first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
-from image_cache.web.page_tags import revalidated
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
 from image_cache.web.records.first_run import readiness_checks
+from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers
 
