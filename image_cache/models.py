@@ -56,16 +56,17 @@ class Album:
     seen_at: float | None = None
     gone_at: float | None = None
     detailed_at: float | None = None
+    picture: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        # `catalog.db` has a generated column with the same rule.
+        shown = self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
+        object.__setattr__(self, "picture", shown)
 
     @property
     def release_id(self) -> str:
         """The id of the release at its source. The second copy of a release has the id `123-2`."""
         return self.source_id.partition("-")[0] if self.source == "discogs" else self.source_id
-
-    @property
-    def picture(self) -> str | None:
-        """The URL of the cover that is shown, None if there is none. `catalog.db` has a generated column with the same rule."""
-        return self.own_cover or (None if self.cover_url == self.refused_cover else self.cover_url) or self.found_cover
 
     @property
     def is_source_rejected(self) -> bool:

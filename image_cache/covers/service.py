@@ -224,8 +224,7 @@ class ImageCache:
         if not url:
             return None
         self.register([url])
-        path = self._path(self.digest_of(url), size_type)
-        if path is None:
+        if (path := self._path(self.digest_of(url), size_type)) is None:
             load_now(self._store, self._loader, self.digest_of(url), size_type)
             path = self._path(self.digest_of(url), size_type)  # a changed image has a new digest
         return path
@@ -286,7 +285,7 @@ class ImageCache:
         return self.cache.memory.clear_scope(scope)
 
     def free_space(self) -> tuple[int, int]:
-        """Return how many bytes may still be written on the file system of the covers, and how many have to stay free."""
+        """Return how many bytes may still be written where the covers are, and how many have to stay free."""
         return self.cache.disk.free_bytes(), self.cache.disk.floor_bytes
 
     def close(self) -> None:
@@ -321,7 +320,10 @@ class ImageCache:
 
     def _smaller(self, digest: str, variant: str) -> bytes | None:
         """For a variant larger than the image itself: return the smallest one that holds all of it, cached under this name, too."""
-        whole = self._store.whole_key(digest, variant)
+        try:
+            whole = self._store.whole_key(digest, variant)
+        except DatabaseError:  # the index is away
+            return None
         if whole.variant != variant and (body := self.cache.get(whole)) is not None:
             self.cache.memory.put(Key(NAMESPACE, variant, digest), body)
             return body

@@ -199,7 +199,8 @@ class HttpClient:
         for _ in range(redirects + 1):
             began = time.monotonic()
             response = self._send(target, headers, deadline)
-            logger.debug("fetched url=%s status=%s headers_s=%.3f", target.url, response.status_code, time.monotonic() - began)
+            shown = target.url.partition("?")[0]  # a query may hold a secret
+            logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status_code, time.monotonic() - began)
             if response.status_code not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless

@@ -376,8 +376,7 @@ def test_07_a_service_that_hangs_is_started_anew_by_the_watchdog(pi: Machine) ->
     time.sleep(10)  # longer than the watchdog allows
     assert (state(pi), restarts(pi)) == ("active", before), "fed, it lives on"
     pid = main_pid(pi)
-    children = pi.read(f"/proc/{pid}/task/{pid}/children").split()
-    pi.run("sh", "-c", f"kill -STOP {children[0]}")
+    pi.run("sh", "-c", f"kill -STOP {pid}")
     with pi.network():
         wait_until(lambda: restarts(pi) > before and answers(), 180)
     assert "Watchdog timeout" in pi.run("journalctl", "-u", "vinylvault.service", "--no-pager").stdout
@@ -469,7 +468,7 @@ def test_12_a_power_cut_closes_the_front_until_the_files_are_looked_through(pi: 
 
 def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
     before = release(pi)
-    broken(pi, "syntax", "app.py", "import logging\n", "import logging, no_such_module\n")
+    broken(pi, "syntax", "image_cache/wsgi.py", "import logging\n", "import logging, no_such_module\n")
     done = install(pi, "update", "--wheelhouse", "/srv/wheels", source="syntax", ok=False)
     assert done.returncode == 1
     assert "does not load on this machine. Nothing was changed." in done.stderr
@@ -502,7 +501,7 @@ def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(
 
 def test_15_an_update_that_dies_at_the_start_rolls_back(pi: Machine) -> None:
     before = release(pi)
-    broken(pi, "dead", "app.py", "    is_command = ", "    raise RuntimeError\n    is_command = ")
+    broken(pi, "dead", "image_cache/wsgi.py", "    is_command = ", "    raise RuntimeError\n    is_command = ")
     done = pi.run(
         "env", "VINYLVAULT_HEALTH_S=20", "/srv/dead/systemd/install.sh", "update", "--wheelhouse", "/srv/wheels", ok=False
     )

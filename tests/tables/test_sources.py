@@ -171,7 +171,11 @@ class Stop(Exception):
     pass
 
 
-def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(library: Library) -> None:
+def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_cache.records.import_rows.ROWS_A_WRITE", 200)
+
     def rows() -> list[ImportRow | ImportRejected]:
         names = [f"T{n % 300}" for n in range(900)]  # every one three times: copies
         found: list[ImportRow | ImportRejected] = [ImportRow(n, name, "A", counts_copies=False) for n, name in enumerate(names)]

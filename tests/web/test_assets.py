@@ -70,7 +70,7 @@ def test_the_tags_of_a_script_preload_each_of_its_modules_once_and_name_it_last(
     assert addresses[-2:] == ["js/streams/stream.js", "js/streams/uploader.js"]
     assert {"js/shared/api.js", "js/streams/refresh.js", "js/streams/upload_row.js"} < set(addresses[:-2])
     assert all("modulepreload" in tag for tag in tags[:-2])
-    assert "js/shared/time.js" in imported_modules("js/records/wall.js"), "imported by a module that it imports"
+    assert "js/shared/cover_image.js" in imported_modules("js/records/wall.js"), "imported by a module that it imports"
     assert "js/shared/cover_image.js" in preload("js/shared/cover_loader.js")
 
 

@@ -145,12 +145,11 @@ def _placeholder(digest: str, variant: str) -> Response:
     """
     try:
         state = services().covers.request(digest, variant).state
+        if (body := services().covers.larger(digest, variant)) is not None:
+            return stand_in_response(body)
     except UnknownImage:
         state = "failed"
     except DatabaseError as error:
         logger.warning("cover not asked for reason=%s", error)
         state = "waiting"
-    else:
-        if (body := services().covers.larger(digest, variant)) is not None:
-            return stand_in_response(body)
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

@@ -150,7 +150,7 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     text = operator.get("/admin/cache").text
     rows = re.findall(r"<b>(Covers|Streams|Files)</b><small>(.*?)</small>.*?</span>([^<]+)</span></td></tr>", text)
     assert rows == [
-        ("Covers", "2 pictures, 0 MB", "Idle"),
+        ("Covers", "3 pictures, 0 MB", "Idle"),
         ("Streams", "2 stream images, 0 MB", "Idle"),
         ("Files", "1 file, 3 MB", "1 waiting"),
     ]
