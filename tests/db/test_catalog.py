@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_an_album_is_read_as_it_was_stored(catalog: CatalogDatabase) -> None:
     )
     store(catalog, stored)
     found = AlbumTable(catalog).by_identity("table", "row-1")
-    assert found == Album(**{**{name: getattr(stored, name) for name in Album.__slots__}, "id": 1})
+    assert found == replace(stored, id=1)
     assert AlbumTable(catalog).album(1) == found
     assert AlbumTable(catalog).albums([7, 1]) == [found]
 
@@ -114,9 +115,7 @@ def test_search_follows_every_change_of_the_words(catalog: CatalogDatabase) -> N
     before = AlbumTable(catalog).by_identity("table", "row-1")
     assert before is not None
     with catalog.write() as conn:
-        AlbumTable(catalog).update(
-            conn, before, Album(**{**{n: getattr(before, n) for n in Album.__slots__}, "title": "High Tide", "tracks": ()})
-        )
+        AlbumTable(catalog).update(conn, before, replace(before, title="High Tide", tracks=()))
     assert hits(catalog, "low") == hits(catalog, "parallel") == []
     assert hits(catalog, "high") == hits(catalog, "brine") == [1]
     with catalog.write() as conn:

@@ -15,7 +15,7 @@ from tests.support.vault import Vault, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-LATE_S = 1.0
+LATE_S = 10.0  # slack for a busy machine: what holds a thread, holds it for 15 s and longer. decision 0019 has the times
 COVERS = 60
 DRIPPING = {
     "a length of 19 digits": (HEAD + b"Content-Length: 1000000000000000000\r\n\r\n", b"413"),
