@@ -15,7 +15,7 @@ from tests.support.vault import Vault, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-LATE_S = 10.0  # slack for a busy machine: what holds a thread, holds it for 15 s and longer. decision 0019 has the times
+LATE_S = 10.0  # slack for a busy machine: what holds a thread, holds it for 15 s and longer. Decision 0019 has the times
 COVERS = 60
 DRIPPING = {
     "a length of 19 digits": (HEAD + b"Content-Length: 1000000000000000000\r\n\r\n", b"413"),
@@ -59,7 +59,7 @@ def calm_s(vault: Vault) -> float:
 
 @pytest.fixture(scope="module")
 def assert_responds(vault: Vault, calm_s: float) -> Callable[..., None]:
-    """Another client gets its page within a second."""
+    """Another client gets its page, while those of the attack wait."""
 
     def check(what: str = "") -> None:
         for _ in range(3):
