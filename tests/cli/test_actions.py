@@ -61,7 +61,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, li
 def is_still(folder: Path) -> bool:
     """Tell whether a service has made all that it makes in its first seconds."""
     before = files_of(folder)
-    time.sleep(1.5)
+    time.sleep(4.0)
     return (folder / "imports").is_dir() and files_of(folder) == before
 
 
