@@ -17,34 +17,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.library import SYLLABLES
 from benchmarks.measure import machine, table, written_bytes
 from image_cache.config import Settings
 from image_cache.models import ImportRow, Track
 from image_cache.services import open_services
 from tests.support.vault import ROOT
 
-SYLLABLES = (
-    "ka",
-    "lo",
-    "mi",
-    "ten",
-    "dra",
-    "vos",
-    "el",
-    "un",
-    "pra",
-    "she",
-    "bor",
-    "qui",
-    "nat",
-    "ol",
-    "fen",
-    "gar",
-    "zu",
-    "il",
-    "mer",
-    "sto",
-)
 GENRES = ("Jazz", "Rock", "Folk", "Pop", "Electronic", "Classical")
 
 
