@@ -1,7 +1,6 @@
 """Albums of several discs: tags say which folders are one record, the names of folders where tags are silent. Real files, real scans."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,6 @@ from tests.support.music import PICTURE, MusicShelf, song
 
 RELEASE = "8f3c9b51-6a86-4a4b-9c0e-1f2d3c4b5a69"
 OTHER = "00000000-6a86-4a4b-9c0e-1f2d3c4b5a69"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    found = tmp_path / "Music"
-    found.mkdir()
-    return found
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, root: Path) -> Iterator[MusicShelf]:
-    made = MusicShelf(tmp_path, root)
-    yield made
-    made.close()
 
 
 def disc(

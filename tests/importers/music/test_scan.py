@@ -21,20 +21,6 @@ from tests.support.vault import wait_until
 DAY_S = 86400.0
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    found = tmp_path / "Music"
-    found.mkdir()
-    return found
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, root: Path) -> Iterator[MusicShelf]:
-    made = MusicShelf(tmp_path, root)
-    yield made
-    made.close()
-
-
 def record(folder: Path, album: str, tracks: int = 3, artist: str = "Somebody", suffix: str = ".mp3", **other: Any) -> Path:
     for number in range(1, tracks + 1):
         song(folder / f"{number:02}{suffix}", album=album, artist=artist, title=f"Song {number}", track=str(number), **other)
