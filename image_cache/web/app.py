@@ -87,9 +87,9 @@ def build_app(services: Services) -> Flask:
     ):
         app.register_blueprint(blueprint)
     check_declarations(app)
-    warm = WarmCovers(app.wsgi_app, services.covers)
-    probe = BodyLimitProbe(app, warm)
-    app.wsgi_app = probe  # type: ignore[method-assign]
+    probe = BodyLimitProbe(app, app.wsgi_app)
+    warm = WarmCovers(probe, services.covers)  # before the probe: a cover has no body
+    app.wsgi_app = warm  # type: ignore[method-assign]
     app.extensions[WARM], app.extensions[BODY_LIMIT] = warm, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES
