@@ -278,6 +278,24 @@ def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: S
     assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
 
 
+def test_a_late_decoder_is_told_as_late_and_is_not_asked_at_each_look(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """It was answered 404, as if the image did not exist, and each further look cost the seconds again."""
+    image = stage.add(PUBLIC, body=photo(89))
+    stage.streams.images.delete_variants(image.image_id)
+    path = f"/streams/{SLUG}/images/{image.image_id}/large"
+    decoder = stage.streams.images._decoder
+    in_time = decoder._limits["wall_s"]
+    decoder._limits["wall_s"] = 0.001
+    decoder._drop_child()
+    answers = [stage.ask("stranger", "GET", path) for _ in range(3)]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "60")] * 3
+    assert caplog.text.count("variant not rendered") == 1
+    decoder._limits["wall_s"] = in_time
+    decoder._drop_child()
+    stage.streams.images._renders._failed.clear()  # a minute later
+    assert stage.ask("stranger", "GET", path).status_code == 200
+
+
 def test_a_long_thin_png_is_taken(stage: Stage) -> None:
     image = stage.add(PUBLIC, body=encoded(Image.new("RGB", (256, 1), "teal"), "PNG"))
     assert image.dimensions == (256, 1)
