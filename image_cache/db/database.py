@@ -169,9 +169,7 @@ class Database:
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield plain tuples, one at a time, for results that are too large for memory."""
         conn, home = self._borrow()
-        # A single generator without a context manager: if two are collected together, the inner one may be closed first, and the
-        # connection would be reused while the cursor is still open.
-        try:
+        try:  # no context manager: of two generators that are collected, the inner one may be closed first, with the cursor open
             cursor = conn.execute(sql, parameters)
             cursor.row_factory = None
             try:
@@ -193,10 +191,7 @@ class Database:
                 self._drop_connections()
 
     def set_aside(self) -> None:
-        """Rename the file and its companions to `.broken`, replacing older ones; the next use creates a new file.
-
-        If another process was faster, its new file stays.
-        """
+        """Rename the file and its companions to `.broken`; the next use creates a new file. One of another process stays."""
         with self._guard, lock_folder(self.path.parent):
             self._set_aside()
 
@@ -312,8 +307,8 @@ class Database:
         create_if_missing(self.path)
         if self.inode not in (0, inode_of(self.path)):  # another process put it there
             self._drop_connections()
-        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
+        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         try:
             return self._set_up(connect(self.path, "rw") if is_writable else connect_read_only(self.path), is_writable)
         except DatabaseError as error:
