@@ -1,4 +1,4 @@
-"""`docs/OPERATIONS.md` knows every message that an operator can see: what the code says is read from the code."""
+"""The documents have every message that an operator can see: what the code says is read from the code."""
 
 import ast
 import re
@@ -12,7 +12,8 @@ from image_cache.db.diagnosis import _SENTENCES
 from image_cache.maintenance.health.data import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+PAGES = ("OPERATIONS.md", "reference/health.md", "reference/log-events.md", "reference/errors.md")
+DOCUMENT = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 PLAIN = " ".join(DOCUMENT.replace("`", "").replace("**", "").split())
 LOGGED = ("info", "warning", "error", "exception", "critical", "log")  # debugging is for developers
 SOURCES = [
