@@ -139,12 +139,10 @@ def unfetched_row(album: Album, found: UnfetchedCover) -> MissingRow:
 
 def unfetched_words(found: UnfetchedCover) -> str:
     """Return why a cover that its source should have is not here, and when it is tried again."""
-    again = f" Next try: {moment(found.next_at)}." if found.next_at > time.time() else ""
+    again = f" Next retry: {moment(found.next_at)}." if found.next_at > time.time() else ""
     if found.is_given_up:
         return f"Given up: {found.failure}.{again}"
-    if found.failure.startswith("answered "):
-        return f"Its source {found.failure}.{again}"
-    return f"Its source does not answer: {found.failure}.{again}"
+    return f"Download failed: {found.failure}.{again}"
 
 
 def section(kind: str, count: int, groups: Sequence[Sequence[FlawedRecord]]) -> Section:

@@ -112,8 +112,8 @@ def test_covers_that_their_source_does_not_send_are_missing_too(tmp_path: Path, 
         wait_until(lambda: inside.services.cover_pages.count_unfetched() == 3)
         text = client.get("/covers/missing").text
         assert re.search(r"Covers missing<sup[^>]*>3<", text)
-        assert "Given up: answered 404. Next try: " in text
-        assert "Its source answered 500. Next try: " in text
+        assert "Given up: HTTP 404. Next retry: " in text
+        assert "Download failed: HTTP 500. Next retry: " in text
         assert "Its source does not answer: " in text
         assert ">Here<" not in text
         assert "3 records without a cover" in client.get("/covers/audit").text
@@ -217,7 +217,7 @@ def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path,
         client = inside.logged_in()
         client.get(f"/album/{album_id}")
         wait_until(lambda: inside.services.covers.peek([url])[0].state == "failed")
-        assert "answered 404" in client.get(f"/album/{album_id}/cover").text
+        assert "HTTP 404" in client.get(f"/album/{album_id}/cover").text
         assert "No cover found" in client.get(f"/album/{album_id}").text
         post(client, f"/album/{album_id}/cover/again")
         assert album(inside, album_id).picture is None
