@@ -36,7 +36,6 @@ _METHOD = "scrypt:32768:8:1"
 # Checked for an unknown name, so that the response takes as long as for a known one. No password has this hash.
 _UNKNOWN_ACCOUNT_HASH = f"{_METHOD}${'0' * 16}${'0' * 128}"
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no characters that look alike; eight of them are 39 bits
-_NUMBERS = ("No", "One", "Two", "Three", "Four")
 
 
 class Accounts:
@@ -119,7 +118,7 @@ class Accounts:
         is_right = self._check(found[1] if found else _UNKNOWN_ACCOUNT_HASH, password)
         if found is None or not is_right:
             logger.warning("login failed account_id=%s address=%r", found[0].id if found else None, address)
-            raise _refusal(used)
+            raise _refusal(used, "name or password")
         return self._open(found[0], client)
 
     def account_for_session(self, token: str) -> Account | None:
@@ -169,7 +168,7 @@ class Accounts:
             raise LoginFailed("This machine has its operator already.")
         if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
             logger.warning("claim failed address=%r", address)
-            raise _refusal(used)
+            raise _refusal(used, "setup code")
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
         if account is None:
             if self._rows.has_operator():
@@ -213,12 +212,14 @@ class Accounts:
             self._hashing.release()
 
 
-def _refusal(used: int) -> LoginFailed:
+def _refusal(used: int, what: str) -> LoginFailed:
     left = MAX_ATTEMPTS - used
     if left <= 0:
-        return LoginFailed("That is not it. Now a pause of 15 minutes.", tries_left=0, retry_after_s=PAUSE_S)
-    tries = f"{_NUMBERS[left]} {'try' if left == 1 else 'tries'} left"
-    return LoginFailed(f"That is not it. {tries}, then a pause of 15 minutes.", tries_left=left)
+        return LoginFailed(
+            f"Wrong {what}. Too many failed attempts: try again in 15 minutes.", tries_left=0, retry_after_s=PAUSE_S
+        )
+    attempts = f"{left} {'attempt' if left == 1 else 'attempts'}"
+    return LoginFailed(f"Wrong {what}. You have {attempts} left before a pause of 15 minutes.", tries_left=left)
 
 
 def _checked_name(name: str) -> str:

@@ -16,7 +16,7 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.methods import first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
@@ -218,7 +218,6 @@ def _first_run() -> AnyResponse:
     methods = first_methods()
     values = {
         "ways": methods,
-        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),

@@ -49,14 +49,14 @@ class PrivacyCheckReport:
 
 
 def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyCheckReport:
-    """Request each image as a stranger, another owner, a subscriber and the owner, at a dozen URLs.
+    """Request each image as a visitor, another owner, a subscriber and the owner, at a dozen URLs.
 
     A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
     """
     services: Services = app.extensions[EXTENSION]
     images = services.stream_queries.all_images(stream)
     kinds = {
-        "stranger": ANONYMOUS,
+        "visitor": ANONYMOUS,
         "somebody else": Viewer(account_id=0, name="somebody else", role="owner"),
         "subscriber": viewer_of_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),
