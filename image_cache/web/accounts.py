@@ -65,7 +65,7 @@ def account_page() -> str:
 @declare_access(change=Role.ACCOUNT, login="/account")
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
-    """Change one's own password. All other sessions of the account end."""
+    """Change your own password. All other sessions of the account end."""
     who = account()
     if who is None:  # removed at this very moment
         raise Unauthorized

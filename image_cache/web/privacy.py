@@ -47,7 +47,7 @@ def sources_for_viewer() -> Callable[[str], str]:
 
 
 def _sees_everything() -> bool:
-    if "sees_everything" not in g:  # a wall asks for each of its covers
+    if "sees_everything" not in g:  # a wall requests each of its covers
         g.sees_everything = may_change()
     return bool(g.sees_everything)
 

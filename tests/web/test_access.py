@@ -169,7 +169,7 @@ def methods_of(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 
 def paths(inside: Inside, rule: str, number: int) -> str:
-    """Return a path of a rule: of a record of its own, because some requests remove it."""
+    """Return a path of a rule: of its own record, because some requests remove it."""
     values: dict[str, object] = {
         "variant": "detail",
         "name": "ab" * 16,
@@ -283,7 +283,7 @@ def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
 
 
 def test_who_is_logged_in_is_refused_in_words_and_not_asked_to_log_in_again(used: Inside) -> None:
-    """A login form for somebody who is logged in leads back to the same form."""
+    """A login form for someone who is logged in leads back to the same form."""
     for role in ("viewer", "owner"):
         asker = Asker(used, role)
         for number, ((method, rule), statuses) in enumerate(TABLE.items()):

@@ -25,7 +25,7 @@ REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("HEAD", {}),
     ("GET", {"Range": "bytes=0-9"}),
 )
-NOWHERE = "192.0.2.1"  # reserved for documentation: neither this machine nor any other
+NOWHERE = "192.0.2.1"  # reserved for documentation: neither this server nor any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class PrivacyCheckReport:
 
 
 def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyCheckReport:
-    """Request each image as a stranger, another owner, a subscriber and the owner, at a dozen URLs.
+    """Request each image as a visitor, another owner, a subscriber and the owner, at a dozen URLs.
 
     A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
     """
