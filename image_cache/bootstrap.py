@@ -1,5 +1,6 @@
 """Preparation of a vault before anything is opened: its folders, and the key that signs sessions."""
 
+import errno
 import logging
 import os
 import secrets
@@ -15,14 +16,16 @@ from image_cache.vault_lock import finish_interrupted_restore
 logger = logging.getLogger(__name__)
 
 SECRET_BYTES = 32
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a state that a running service survives, so a start must
 MIN_DISTINCT_BYTES = 8  # random hex has all sixteen characters, a key typed by hand does not
 
 
 def ensure_directories(settings: Settings) -> None:
     """Create the folders of the vault, readable by their owner only, and check that they can be written.
 
-    Without its cache a vault is served with placeholders: that is logged, and the health check `Rights` says what to do. Raises
-    `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is being restored into it.
+    Without its cache a vault is served with placeholders, and a full or read-only disk is shown as it is: that is logged, and the
+    health checks say what to do. Raises `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is
+    being restored into it.
     """
     os.umask(0o077)
     try:
@@ -32,7 +35,10 @@ def ensure_directories(settings: Settings) -> None:
     try:
         _make_and_probe(settings.state_dir)
     except OSError as error:
-        raise StorageError(str(settings.state_dir), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+        reason = os.strerror(error.errno or 0)
+        if error.errno not in UNWRITABLE or not settings.catalog_path.is_file():
+            raise StorageError(str(settings.state_dir), f"this folder cannot be used ({reason})") from error
+        logger.warning("vault cannot be written, what is stored is shown path=%s reason=%s", settings.state_dir, reason)
     for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
         try:
             _make_and_probe(folder)

@@ -4,7 +4,6 @@
 `load_settings` and passed down. `docs/SETTINGS.md` is generated from it (`python config.py`), a test compares the two.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from image_cache.errors import ConfigError
+from image_cache.machine import machine_memory_bytes
 from image_cache.resources import CHECKOUT
 from image_cache.units import MEGABYTE
 
@@ -509,31 +509,6 @@ class Settings:
     def decode_budget_bytes(self) -> int:
         """The decoder's share: the setting, and never more than a third of the machine's memory."""
         return min(self.DECODE_BUDGET_MB << 20, max(machine_memory_bytes() // 3, 64 << 20))
-
-
-def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        lines = own.read_text(encoding="ascii").splitlines()
-    except OSError:  # no Linux
-        return total
-    for line in lines:  # number:controllers:path; number 0 is version 2 of control groups
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            root, name = cgroups, "memory.max"
-        elif "memory" in controllers.split(","):
-            root, name = cgroups / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = root / path.lstrip("/")
-        for folder in (group, *group.parents):  # a service has its own folder there; a container sees its group as the root
-            if not folder.is_relative_to(root):
-                break
-            with contextlib.suppress(OSError):  # the root group has no limit
-                limit = (folder / name).read_text(encoding="ascii").strip()
-                total = min(total, int(limit)) if limit.isdigit() else total
-    return total
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = None) -> Settings:

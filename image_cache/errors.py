@@ -100,13 +100,17 @@ class OriginTooLarge(OriginError):
         self.got_bytes = got_bytes
 
 
+UNKNOWN_FORMAT = "unknown-format"  # the kind of an `ImageRejected` whose bytes are no image at all, such as an error page
+
+
 class ImageRejected(CacheError):
     """The bytes are not an image that can be rendered: wrong format, broken, or more expensive than the decode budget."""
 
     kind = "not-an-image"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, kind: str = "") -> None:
         super().__init__(reason)
+        self.kind = kind or type(self).kind
         self.reason = reason
 
 

@@ -143,7 +143,11 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
+    """An account. `role` is one of four, each with the rights of those after it.
+
+    `operator` runs the server, `owner` changes the collection and has streams, `member` plays, rates and writes notes, `viewer`
+    sees the streams that they were invited to and is a visitor elsewhere.
+    """
 
     id: int
     name: str

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
@@ -67,6 +68,7 @@ class Services:
     cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
+    household: Household
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -159,6 +161,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
+    accounts = Accounts(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -217,7 +220,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
-        accounts=Accounts(catalog, clock=clock),
+        accounts=accounts,
+        household=Household(catalog, accounts, clock=clock),
         covers=covers,
         loader=parts.loader,
         limits=limits,

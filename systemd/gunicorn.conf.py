@@ -24,9 +24,13 @@ from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
 from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
+from image_cache.machine import MIN_MEMORY_BYTES, machine_memory_bytes  # noqa: E402
 from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
+from image_cache.units import MEGABYTE  # noqa: E402
+
+logger = logging.getLogger("image_cache.server")
 
 
 def _refuse(reason):
@@ -92,6 +96,11 @@ def on_starting(server):
             server.log.error_log.addHandler(handler)
     if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
         _check_port()
+    memory = machine_memory_bytes()
+    if memory < MIN_MEMORY_BYTES:
+        logger.warning(
+            "little memory, large images are refused has_mb=%d needs_mb=%d", memory // MEGABYTE, MIN_MEMORY_BYTES // MEGABYTE
+        )
     stop = server.stop  # gunicorn's own hook runs after the workers have ended
 
     def announce_stop(*arguments, **named):

@@ -16,6 +16,7 @@ NGINX_CONF=/etc/vinylvault-nginx.conf
 COMMAND=/usr/local/bin/vinylvault
 OWN_USER=vinylvault
 NEEDED_MB=400
+ENOUGH_MEMORY_MB=400 # a Pi with 512 MB shows 426 or more
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
 PARTS=(app.py config.py cache_monitor.py image_cache templates static docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
@@ -86,6 +87,12 @@ check_space() {
     free_mb=$(($(df -Pk "$place" | awk 'NR == 2 {print $4}') / 1024))
     ((free_mb >= NEEDED_MB)) || refuse "$free_mb MB are free in $place; $NEEDED_MB MB are needed. Make room, then try again."
   done
+}
+
+check_memory() {
+  local memory_mb=$(($(awk '/^MemTotal/ {print $2}' /proc/meminfo) / 1024))
+  ((memory_mb >= ENOUGH_MEMORY_MB)) ||
+    say "This machine has $memory_mb MB of memory. VinylVault is made for 512 MB and more: here it refuses large pictures."
 }
 
 install_package() { # NAME WHY
@@ -373,6 +380,7 @@ say_journal() {
 do_install() {
   check_system
   check_space
+  check_memory
   read_options
   local wants_front=$wanted_front
   [[ -z $wanted_port ]] || port=$wanted_port

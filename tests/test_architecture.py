@@ -46,6 +46,7 @@ HOMES = {
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
+    "segno": {"image_cache.web.qr"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
 

@@ -31,6 +31,7 @@ REJECTED_RETRY_S = 86400.0  # a file that is no image is retried after a day, do
 STORAGE_RETRY_S = 300.0  # a full disk
 CRASH_RETRY_S = 60.0  # a decoder that ran out of time on a busy machine: retried soon, eight times later with each failure,
 CRASHES = 3  # before the file is treated like one that was rejected
+USABLE = (200, 203, 304)  # statuses of a response whose bytes, or their absence, are the failure
 GIVE_UP_FAILURES = 12  # an origin that failed this often in a row, hours of back-off apart, is given up until a viewer asks again
 
 
@@ -256,7 +257,9 @@ class CoverLoader:
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self._cache.counters.add("failures")
         with self._cache.index.database.write() as conn:
-            self._registry.record_failure(conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final)
+            self._registry.record_failure(
+                conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final, code=_failure_code(error)
+            )
             reason = getattr(error, "reason", "") or str(error)
             store_failure(
                 conn, Failure(self._clock(), image.lane, image.identity, reason, 0.0 if is_final else self._clock() + delay_s)
@@ -269,3 +272,10 @@ class CoverLoader:
                 self._jobs.finish(conn, job, failed=True)
             else:
                 self._jobs.reschedule(conn, job, self._clock() + delay_s)
+
+
+def _failure_code(error: CacheError) -> str:
+    """Return the HTTP status of a response that was no image, otherwise the kind of the error."""
+    if isinstance(error, OriginError) and error.status not in (None, *USABLE):
+        return str(error.status)
+    return str(getattr(error, "kind", ""))

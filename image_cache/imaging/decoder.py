@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected
+from image_cache.errors import UNKNOWN_FORMAT, DecoderBusy, DecoderFailed, ImageRejected
 from image_cache.imaging.decoder_answers import check_appearance, check_rendered
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
 from image_cache.resources import SITE
@@ -143,7 +143,9 @@ class Decoder:
                 if self._closed:
                     self._drop_child()
         if "rejected" in response:
-            raise ImageRejected(str(response["rejected"])[:300])
+            raise ImageRejected(
+                str(response["rejected"])[:300], kind=UNKNOWN_FORMAT if response.get("kind") == UNKNOWN_FORMAT else ""
+            )
         if "failed" in response:
             raise DecoderFailed(str(response["failed"])[:300], retryable=False)
         return response, blob

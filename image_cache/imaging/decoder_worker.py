@@ -149,7 +149,7 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
         facts = pillow.probe(body, budget_bytes=budget_bytes)
         return {name: getattr(facts, name) for name in FACTS}, [], True
     except ImageRejected as error:
-        return {"rejected": error.reason}, [], True
+        return {"rejected": error.reason, "kind": error.kind}, [], True
     except MemoryError:
         return {"failed": f"needs more than the {budget_bytes >> 20} MB that one image may be decoded with"}, [], False
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from PIL import AvifImagePlugin, Image, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
-from image_cache.errors import ImageRejected
+from image_cache.errors import UNKNOWN_FORMAT, ImageRejected
 from image_cache.imaging import heic
 from image_cache.imaging.color_profiles import BROKEN, to_srgb
 from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
@@ -180,7 +180,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     """Open an image without decoding its pixels. Raises `ImageRejected` if that would cost too much."""
     format_ = sniff(body)
     if format_ is None:
-        raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
+        raise ImageRejected("not a supported image (JPEG, PNG, GIF, WebP, BMP or AVIF)", kind=UNKNOWN_FORMAT)
     if format_ == "HEIC":
         heic.register()
     kind, bytes_per_px, size = avif_kind(body) if format_ == "AVIF" else format_, 0.0, canvas(body, format_)

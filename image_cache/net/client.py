@@ -269,11 +269,11 @@ def _too_slow(url: str, deadline: Deadline) -> OriginUnavailable:
 def _check_response(url: str, response: requests.Response, accepted: frozenset[int], encodings: frozenset[str]) -> None:
     status = response.status_code
     if status in {404, 410}:
-        raise OriginNotFound(url, f"answered {status}", status=status)
+        raise OriginNotFound(url, f"HTTP {status}", status=status)
     if status in BUSY or status >= 500:
-        raise OriginUnavailable(url, f"answered {status}", status=status, retry_after_s=_retry_after_s(response.headers))
+        raise OriginUnavailable(url, f"HTTP {status}", status=status, retry_after_s=_retry_after_s(response.headers))
     if status not in accepted and not (status == 203 and 200 in accepted):  # 203: a 200 that a proxy passed on
-        raise OriginError(url, f"answered {status}", status=status)
+        raise OriginError(url, f"HTTP {status}", status=status)
     if status == 304:
         return
     codings = {token.strip().lower() for token in response.headers.get("Content-Encoding", "").split(",")}

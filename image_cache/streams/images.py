@@ -61,7 +61,8 @@ class StreamImages:
     def body(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
         """Return a variant, rendered now if it is not cached; None if the image or its original is gone. Not for request threads.
 
-        Raises `StorageError` if the storage does not answer.
+        Raises `StorageError` if the storage does not answer, `DecoderFailed` if the decoder was late or killed: then the image is fine,
+        and the same call can succeed later.
         """
         key = self.cache.key(image.image_id, variant)
         found = self.cache.get(key, page)
@@ -70,6 +71,8 @@ class StreamImages:
         try:
             body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
+            if isinstance(error, DecoderFailed) and error.retryable:
+                raise
             logger.error("original not rendered image=%s reason=%s", image.image_id, error)  # noqa: TRY400
             return None
         if self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too

@@ -191,11 +191,11 @@ def test_sessions_that_are_over_are_forgotten(
 def test_five_wrong_tries_then_a_pause_of_fifteen_minutes(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     told = [str(refused(accounts)) for _ in range(5)]
     assert told == [
-        "That is not it. Four tries left, then a pause of 15 minutes.",
-        "That is not it. Three tries left, then a pause of 15 minutes.",
-        "That is not it. Two tries left, then a pause of 15 minutes.",
-        "That is not it. One try left, then a pause of 15 minutes.",
-        "That is not it. Now a pause of 15 minutes.",
+        "Wrong name or password. You have 4 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 3 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 2 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 1 attempt left before a pause of 15 minutes.",
+        "Wrong name or password. Too many failed attempts: try again in 15 minutes.",
     ]
     clock.advance(61)
     paused = refused(accounts, password=PASSWORD)
@@ -274,7 +274,7 @@ def test_tries_at_the_same_moment_are_no_more_than_five(accounts: Accounts, ida:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(text.startswith("That is not it") for text in told) == 5
+    assert sum(text.startswith("Wrong name or password.") for text in told) == 5
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 100_000, "' OR 1=1 --", "\u0301" * 100_000])
@@ -330,7 +330,7 @@ def test_a_wrong_code_claims_nothing_and_is_limited(accounts: Accounts, clock: F
     code = accounts.setup_code()
     assert code is not None
     for wrong in ("", "AAAA-AAAA", code[:-1], code + "2", "\ud800"):
-        with pytest.raises(LoginFailed, match="That is not it"):
+        with pytest.raises(LoginFailed, match="Wrong setup code"):
             accounts.claim(wrong, "Eve", PASSWORD, "192.168.1.66")
     with pytest.raises(LoginFailed, match="Too many tries"):
         accounts.claim(code, "Eve", PASSWORD, "192.168.1.66")

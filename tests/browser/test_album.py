@@ -14,7 +14,7 @@ def test_a_play_is_counted_and_taken_back_without_leaving(open_page: Open) -> No
     page.get_by_role("button", name="Undo").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() != before
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Taken back.").wait_for()
+    page.get_by_text("Play undone.").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() == before
     assert page.evaluate("window.isSame")
     assert page.complaints == []

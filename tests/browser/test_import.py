@@ -76,8 +76,8 @@ def test_a_table_fills_an_empty_wall(
 def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, open_page: Open, axe: Axe) -> None:
     page = open_page(vault.url + "/", 800, 480, touch=True)
     page.click("a:has-text('Demo collection')")
-    page.click("button:text-is('Put them on the shelf')")
-    page.locator("button:text-is('Remove the demo')").wait_for(timeout=120_000)
+    page.click("button:text-is('Add the demo records')")
+    page.locator("button:text-is('Remove the demo records')").wait_for(timeout=120_000)
     assert axe(page) == []
     page.click("a:has-text('To the wall')")
     page.locator(".wall").wait_for()
@@ -85,8 +85,8 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
         "() => document.querySelectorAll('.wall .sleeve[data-state=ready] img[src*=\"/cache/\"]').length >= 6", timeout=120_000
     )
     page.goto(vault.url + "/import/demo")
-    page.click("button:text-is('Remove the demo')")
-    page.locator("button:text-is('Put them on the shelf')").wait_for(timeout=120_000)
+    page.click("button:text-is('Remove the demo records')")
+    page.locator("button:text-is('Add the demo records')").wait_for(timeout=120_000)
     page.goto(vault.url + "/")
     assert page.locator("h1").inner_text() == "Nothing on the wall yet"
     assert page.complaints == []

@@ -286,7 +286,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     assert "found" in wrong.stderr
     missing = flask(env, "get", origin.url("/none"))
     assert missing.returncode == 1
-    assert f"{origin.url('/none')}: answered 404" in missing.stderr
+    assert f"{origin.url('/none')}: HTTP 404" in missing.stderr
     listed = flask(env, "list").stdout
     assert "brain.nii.dat" in listed
     assert flask(env, "verify").returncode == 0

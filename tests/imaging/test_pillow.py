@@ -324,7 +324,7 @@ def test_the_jpeg_fallback_puts_transparent_pixels_on_white():
     ],
 )
 def test_other_formats_are_rejected(body):
-    with pytest.raises(ImageRejected, match="not a picture"):
+    with pytest.raises(ImageRejected, match="not a supported image"):
         imaging.probe(body)
 
 

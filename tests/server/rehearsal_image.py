@@ -189,7 +189,7 @@ def test_02_it_has_no_rights_and_cannot_write_beside_its_volume(engine: Engine) 
 
 
 def test_03_it_shares_out_the_memory_of_the_container_not_of_the_machine(engine: Engine) -> None:
-    seen = engine.inside("python", "-c", "from image_cache.config import machine_memory_bytes as seen; print(seen())")
+    seen = engine.inside("python", "-c", "from image_cache.machine import machine_memory_bytes as seen; print(seen())")
     assert int(seen) == MEMORY_BYTES
 
 

@@ -128,7 +128,7 @@ def test_a_wrong_password_and_an_unknown_name_are_told_alike(inside: Inside) -> 
     assert [answer.status_code for answer in answers] == [403, 403]
     pages = [re.sub(r'value="[^"]*"|content="[^"]*"', "", answer.text) for answer in answers]
     assert pages[0] == pages[1]
-    assert "That is not it." in answers[0].text
+    assert "Wrong name or password." in answers[0].text
 
 
 @pytest.mark.slow

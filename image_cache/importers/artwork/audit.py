@@ -16,6 +16,7 @@ from image_cache.covers.identity import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
+from image_cache.errors import UNKNOWN_FORMAT
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
@@ -31,7 +32,7 @@ SMALL_PX = 300
 OBLONG = 1.1  # the longer side over the shorter one; scans are seldom exact
 SAME_COLOURS = 0.1  # how far the palettes of two images of one cover may be apart
 DEAD_FAILURES = 2  # an hour apart: a server that is starting answers 404 for a while
-DEAD = ("answered 404", "answered 410", "not a picture")  # how the reason of a failed fetch begins if the address has no cover
+DEAD = ("404", "410", UNKNOWN_FORMAT)  # codes of a failed fetch that say: this URL has no cover
 PLACEHOLDER_USES = 3  # so many records with the same image of one colour: their source means that it has none
 HOUR_S = 3600.0
 REST_FACTOR = 30  # the rest after a pass, in lengths of the pass: so that it costs about 3% of a core
@@ -227,7 +228,7 @@ def rejection_reason(address: str, image: ImageRecord | None, blank_uses: int) -
         return f"Its source has only a blank of {image.width} by {image.height} px"
     if blank_uses >= PLACEHOLDER_USES:
         return f"Its source has the same image of one colour for {blank_uses:,} records"
-    is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure.startswith(DEAD)
+    is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure_code in DEAD
     return "The address of its source leads to no picture" if is_dead else ""
 
 

@@ -73,7 +73,7 @@ class CoverEditor:
     def is_dead(self, address: str) -> bool:
         """Return True if the last fetch of an address found that it has no cover."""
         image = self._covers.registry.get(self._covers.digests.of(address)[1])
-        return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
+        return image is not None and image.is_final and image.fetched_at is None and image.failure_code in DEAD
 
     def choose(self, album: Album, address: str) -> None:
         """Use one of the offered images, or that of the source, as the cover. Raises `OfferGone` for any other."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_cache.engine.key import Key
+from image_cache.errors import DecoderFailed
 from image_cache.maintenance.scrub.checker import ScrubPass
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
@@ -40,7 +41,10 @@ class StreamImageScrub:
         if found is None or _damage_of(self._images.storage, original, lambda: None):
             return "kept"
         self._images.cache.delete([key])
-        return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
+        try:
+            return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
+        except DecoderFailed:  # late or killed: the damaged variant is gone, and a look at the image renders it
+            return "removed"
 
     def check_shard(self, scrub: ScrubPass, shard: str) -> None:
         """Compare the originals whose ids begin with the two characters. In a bucket only names and sizes are compared."""

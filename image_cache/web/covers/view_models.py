@@ -98,13 +98,13 @@ def progress_line(progress: Progress | None) -> ProgressLine | None:
         return None
     count = f"{progress.done:,} of {progress.total:,}"
     if progress.state == "paused":
-        return ProgressLine(progress.total, progress.done, f"Fetching is paused, {count}", "", "waiting")
+        return ProgressLine(progress.total, progress.done, f"Downloads paused, {count}", "", "waiting")
     if progress.waits_until is not None:
         whom = "waits for its source" if progress.waiting == 1 else "wait for their sources"
         words = f"{counted(progress.waiting, 'cover')} {whom}, {count}"
         return ProgressLine(progress.total, progress.done, words, f"next try at {clock(progress.waits_until)}", "waiting")
     left = f"about {rough(progress.eta_s)} left" if progress.eta_s is not None else ""
-    return ProgressLine(progress.total, progress.done, f"Fetching covers, {count}", left, "working")
+    return ProgressLine(progress.total, progress.done, f"Downloading covers, {count}", left, "working")
 
 
 def outcome_words(total: int, fetched: int, given_up: int) -> str:
@@ -139,12 +139,10 @@ def unfetched_row(album: Album, found: UnfetchedCover) -> MissingRow:
 
 def unfetched_words(found: UnfetchedCover) -> str:
     """Return why a cover that its source should have is not here, and when it is tried again."""
-    again = f" Next try: {moment(found.next_at)}." if found.next_at > time.time() else ""
+    again = f" Next retry: {moment(found.next_at)}." if found.next_at > time.time() else ""
     if found.is_given_up:
         return f"Given up: {found.failure}.{again}"
-    if found.failure.startswith("answered "):
-        return f"Its source {found.failure}.{again}"
-    return f"Its source does not answer: {found.failure}.{again}"
+    return f"Download failed: {found.failure}.{again}"
 
 
 def section(kind: str, count: int, groups: Sequence[Sequence[FlawedRecord]]) -> Section:

@@ -33,7 +33,6 @@ METHODS = (
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
 QUIET = ("discogs-details",)  # short tasks, which no page shows
-_NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 
 def available_methods() -> list[ImportMethod]:
@@ -44,11 +43,6 @@ def available_methods() -> list[ImportMethod]:
 def first_methods() -> list[ImportMethod]:
     """Return the methods that are offered while the wall is empty."""
     return [way for way in available_methods() if way.is_first]
-
-
-def count_label(number: int) -> str:
-    """Return how many methods there are in words, for the first page."""
-    return _NUMBERS[min(number, len(_NUMBERS) - 1)]
 
 
 def method_of(kind: str) -> ImportMethod | None:

@@ -90,6 +90,7 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
         "found": music.scan.outcome if music.scan and music.scan.state == "done" else {},
         "gone_count": music.gone_count,
         "gone": music.gone,
+        "rescan_hours": services().settings.MUSIC_RESCAN_HOURS,
         "notice": pop_flash(request.args.get("done", "")),
     }
     response = AnyResponse(render_template("imports/music.html", **values | other), status, mimetype="text/html")

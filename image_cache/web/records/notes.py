@@ -10,7 +10,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import record_page
 from image_cache.web.records.views import get_record_or_404, show_record
 
-notes = declare_access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
+notes = declare_access(change=Role.MEMBER, login=record_page)(Blueprint("notes", __name__))
 
 MAX_TYPED_CHARS = 100_000  # of a rejected text that are shown again
 

@@ -13,10 +13,10 @@ from image_cache.models import Album
 from image_cache.records.highlight import in_names, in_tracks
 from image_cache.records.pages import WallPage
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import may_change, pop_flash, services
+from image_cache.web.context import is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.methods import first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
@@ -104,7 +104,8 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "spun": is_picked,
         "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
         "spin_again": album_view.spin_path(random_filter),
-        "is_writing": "notes" in request.args and may_change(),
+        "is_writing": "notes" in request.args and is_member(),
+        "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
         "details_coming": shown.has_details_queued,
     }
@@ -112,7 +113,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
@@ -121,7 +122,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
@@ -218,7 +219,6 @@ def _first_run() -> AnyResponse:
     methods = first_methods()
     values = {
         "ways": methods,
-        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),

@@ -13,7 +13,7 @@ from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import may_read_notes, sources_for_viewer
+from image_cache.web.privacy import may_read_notes, public_source
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
@@ -88,7 +88,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
+    `source` is the public part of the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
     `srcset` the sizes of its cover.
     """
 
@@ -145,7 +145,7 @@ def tiles(
     eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
-    blinking, source, srcset = 0, sources_for_viewer(), srcset_pattern()
+    blinking, srcset = 0, srcset_pattern()
     result = []
     for index, album in enumerate(albums):
         url = album.picture
@@ -155,7 +155,7 @@ def tiles(
         result.append(
             Tile(
                 album=album,
-                source=source(url) if url else "",
+                source=public_source(url),
                 cover=cover,
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,

@@ -56,7 +56,7 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Pri
     services: Services = app.extensions[EXTENSION]
     images = services.stream_queries.all_images(stream)
     kinds = {
-        "stranger": ANONYMOUS,
+        "visitor": ANONYMOUS,
         "somebody else": Viewer(account_id=0, name="somebody else", role="owner"),
         "subscriber": viewer_of_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),

@@ -544,7 +544,7 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     assert album.cover_url is not None
     digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
-        services.covers.registry.record_failure(conn, digest, "answered 403", 9e9, is_final=True)
+        services.covers.registry.record_failure(conn, digest, "HTTP 403", 9e9, is_final=True, code="403")
     assert sync(services).outcome["changed"] == 1
     now = by_instance(services)["700000001"]
     assert now.cover_url != album.cover_url

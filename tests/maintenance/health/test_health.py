@@ -303,7 +303,7 @@ def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_o
         for path in ("/", "/album/1", "/streams", "/search?q=artist", "/about"):
             page = browser.get(path)
             assert page.status_code == 200, path
-            assert "The cache folder cannot be used: covers are placeholders" in page.text, path
+            assert "Cannot use the cache folder: covers are shown as placeholders" in page.text, path
         assert (
             200
             <= browser.get(f"/cache/thumbnails/{inside.services.covers.digest_of(origin.base + '/a.jpg')}.webp").status_code

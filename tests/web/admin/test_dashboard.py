@@ -97,7 +97,7 @@ def test_a_cold_vault_has_a_page_too(operator: FlaskClient) -> None:
     page = operator.get(HERE)
     assert page.status_code == 200
     assert "Nobody asked in 24 hours." in page.text
-    assert "Nothing was fetched yet." in page.text
+    assert "Nothing has been fetched yet." in page.text
     assert "Too little to tell: 0 uses were followed" in page.text
     assert page.headers["Cache-Control"] == "no-store"
 
@@ -160,7 +160,7 @@ def test_pausing_and_resuming_is_seen_on_the_wall(inside: Inside, operator: Flas
     assert post(operator, f"{HERE}/pause") == 303
     assert inside.services.limits.is_paused()
     inside.album(origin.put("/a.jpg", jpeg()))
-    assert "Fetching is paused, 0 of 1" in operator.get("/").text
+    assert "Downloads paused, 0 of 1" in operator.get("/").text
     assert "Resume fetching" in operator.get(HERE).text
     state = operator.post("/api/cache/state", json={"digests": []}, headers={"X-CSRFToken": form_token(operator, HERE)})
     assert state.json["progress"]["is_paused"] is True
@@ -195,11 +195,11 @@ def test_a_clean_up_says_what_would_go_and_then_removes_it(inside: Inside, clock
     clock.advance(40 * DAY_S)
     cache.put({key("young"): webp(9)})
     page = operator.get(f"{HERE}/cleanup", query_string={"days": "30"}).text
-    assert "3 pictures were not looked at for 30 days: 3 KB" in page
+    assert "3 cached images have not been used for 30 days (3 KB)" in page
     assert counted(cache)[0] == 4
     assert post(operator, f"{HERE}/cleanup", days="30") == 303
     assert counted(cache)[0] == 1
-    assert "nothing to remove" in operator.get(f"{HERE}/cleanup").text
+    assert "Nothing to remove" in operator.get(f"{HERE}/cleanup").text
 
 
 def test_a_clean_up_of_no_number_of_days_removes_nothing(inside: Inside, operator: FlaskClient) -> None:
@@ -213,7 +213,7 @@ def test_a_clean_up_of_no_number_of_days_removes_nothing(inside: Inside, operato
 
 def test_a_clear_asks_on_a_page_of_its_own(inside: Inside, operator: FlaskClient) -> None:
     inside.services.covers.cache.put({key(n): webp(n, 1000) for n in range(3)})
-    assert "3 pictures go from this machine, 3 KB" in operator.get(f"{HERE}/clear").text
+    assert "This removes 3 cached images (3 KB)" in operator.get(f"{HERE}/clear").text
     assert counted(inside.services.covers.cache)[0] == 3
     assert post(operator, f"{HERE}/clear") == 303
     assert counted(inside.services.covers.cache)[0] == 0

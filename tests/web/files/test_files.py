@@ -251,7 +251,7 @@ def test_a_wrong_checksum_is_told_on_the_page(inside: Inside, operator: FlaskCli
 def test_the_controls_clear_remove_and_clean_up(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     first, url = keep(inside, origin, "/1.bin")
     keep(inside, origin, "/2.bin")
-    assert "2 files go" in operator.get("/files/clear").text
+    assert "This removes 2 cached files" in operator.get("/files/clear").text
     assert post(operator, f"/files/{first}/remove") == 303
     assert inside.services.files.cache.peek(url) is None
     assert post(operator, f"/files/{first}/remove") == 404

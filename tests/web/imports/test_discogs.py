@@ -120,7 +120,7 @@ def test_what_left_the_collection_and_what_was_refused_is_listed(
     assert "Record 00003" in page
     assert "release 100008 has neither artist nor title" in page
     gone = next(album for album in albums(inside.services) if album.gone_at)
-    assert "Left the collection at Discogs" in operator.get(f"/album/{gone.id}").text
+    assert "No longer in your Discogs collection" in operator.get(f"/album/{gone.id}").text
 
 
 def test_every_page_with_its_data_names_discogs_and_the_age(tmp_path: Path, discogs: DiscogsServer) -> None:
@@ -137,7 +137,7 @@ def test_every_page_with_its_data_names_discogs_and_the_age(tmp_path: Path, disc
         for path in pages:
             page = guest.get(path).text
             assert NOTICE + '<a href="https://www.discogs.com/' in page, path
-            assert "Read at " in page, path
+            assert "Synced " in page, path
             assert 'class="age"' not in page, path
         clock.advance(7 * 3600)
         for path in pages:
@@ -151,14 +151,14 @@ def test_the_bar_says_when_discogs_cannot_be_reached(inside: Inside, discogs: Di
     connect(inside.services)
     sync(inside.services)
     guest = inside.stranger()
-    assert "Offline, data from" not in guest.get("/").text
+    assert "Discogs offline. Last synced" not in guest.get("/").text
     discogs.control(faults=[{"kind": "reset"}])
     sync(inside.services)
     for path in ("/", "/album/3", "/about"):
-        assert "Offline, data from " in guest.get(path).text, path
+        assert "Discogs offline. Last synced " in guest.get(path).text, path
     discogs.control(faults=[])
     sync(inside.services)
-    assert "Offline, data from" not in guest.get("/").text
+    assert "Discogs offline. Last synced" not in guest.get("/").text
 
 
 def test_opening_a_record_asks_for_its_tracks_behind_and_a_reload_shows_them(inside: Inside, discogs: DiscogsServer) -> None:
@@ -170,7 +170,7 @@ def test_opening_a_record_asks_for_its_tracks_behind_and_a_reload_shows_them(ins
     discogs.control(forget=True)
     page = guest.get("/album/3").text
     assert 'data-details="coming"' in page
-    assert "The tracks are on their way." in page
+    assert "Loading the track list…" in page
     wait_until(lambda: "Opening 100002" in guest.get("/album/3").text)
     page = guest.get("/album/3").text
     assert 'data-details="coming"' not in page

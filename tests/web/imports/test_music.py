@@ -44,7 +44,7 @@ def scanned(inside: Inside) -> None:
 
 def test_an_operator_chooses_a_folder_sees_what_was_found_and_takes_it_away(chooser: Inside, media: Path) -> None:
     client = chooser.logged_in("operator")
-    assert "No folder is looked at yet" in client.get("/import/music").text
+    assert "No music folders yet" in client.get("/import/music").text
     answer = send(client, "/import/music/folders", path=str(media / "stick"))
     assert (answer.status_code, answer.location) == (303, "/import/music")
     scanned(chooser)
@@ -62,7 +62,7 @@ def test_an_operator_chooses_a_folder_sees_what_was_found_and_takes_it_away(choo
     assert again.status_code == 303
     scanned(chooser)
     assert send(client, "/import/music/folders/remove", path=str(media / "stick")).status_code == 303
-    assert "No folder is looked at yet" in client.get("/import/music").text
+    assert "No music folders yet" in client.get("/import/music").text
     assert chooser.services.library.count() == 1
     assert send(client, "/import/music/folders/remove", path="/etc").status_code == 404
 
@@ -139,8 +139,8 @@ def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser:
     page = client.get("/import/music").text
     assert "6 records in 11 files" in page
     assert "1 DFF file passed over" in page
-    assert "Set CD" not in page.partition("Show what was cut")[2]
-    (address,) = re.findall(r'href="([^"]*)">Show what was found', page)
+    assert "Set CD" not in page.partition("Show shortened texts")[2]
+    (address,) = re.findall(r'href="([^"]*)">Show these records', page)
     wall = client.get(address).text
     assert re.findall(r"<h1>Records<sup>(\d+)</sup>", wall) == ["6"]
     assert "records from music folders" in wall
@@ -185,14 +185,14 @@ def test_stars_are_given_shown_and_taken_back(inside: Inside) -> None:
     answer = send(client, f"/album/{record}/stars", stars="4")
     assert (answer.status_code, answer.location) == (303, f"/album/{record}?done=stars")
     page = client.get(f"/album/{record}?done=stars").text
-    assert "4 of 5 stars now." in page
+    assert "Rated 4 of 5 stars." in page
     assert page.count('class="given"') == 4
     assert (
         '<button type="submit" name="stars" value="0" aria-label="4 of 5, take back" class="given" aria-pressed="true">' in page
     )
     send(client, f"/album/{record}/stars", stars="0")
     assert inside.services.library.album(record).rating is None  # type: ignore[union-attr]
-    assert "No stars now." in client.get(f"/album/{record}?done=stars").text
+    assert "Rating removed." in client.get(f"/album/{record}?done=stars").text
 
 
 @pytest.mark.parametrize("stars", ["6", "-1", "many", "", "4.5"])

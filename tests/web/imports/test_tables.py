@@ -70,9 +70,9 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     page = operator.get("/import/table").text
     for words in (
         "mine.csv",
-        "Nothing was changed yet",
+        "nothing has been imported yet",
         "3 rows read: 2 new, 1 rejected; 1 with a cell that was cut, guessed or left out.",
-        "Show what was rejected, cut, guessed or left out",
+        "Show rejected rows and changed values",
         "neither artist nor title",
         "Take them in",
     ):
@@ -94,7 +94,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     assert inside.services.library.count() == 2
     assert uploads(inside) == []
     page = operator.get("/import/table").text
-    for words in ("mine.csv is taken in", "To the wall, 2 records", "Show what was rejected, cut, guessed or left out"):
+    for words in ("mine.csv imported", "See all 2 records", "Show rejected rows and changed values"):
         assert words in page, words
     assert act(operator, task_id, "take").status_code == 409
     assert "1,970" not in page
@@ -154,7 +154,7 @@ def test_a_refused_file_is_named_and_not_kept(
     send(operator, content, name)
     looked(inside)
     page = operator.get("/import/table").text
-    assert "Not taken in" in page
+    assert "Import failed" in page
     assert says in page
     assert str(inside.folder) not in page.replace(str(inside.services.settings.imports_dir), "")
     wait_until(lambda: not uploads(inside))
@@ -180,7 +180,7 @@ def test_only_an_operator_brings_tables_and_takes_them_in(inside: Inside) -> Non
     owner, stranger = inside.logged_in("owner"), inside.stranger()
     page = owner.get("/import/table")
     assert page.status_code == 200
-    assert "Look through it" not in page.text
+    assert "Upload and preview" not in page.text
     assert str(inside.folder) not in page.text
     paths = ("/import/table", "/import/table/1/take", "/import/demo", "/import/demo/remove")
     for client, status in ((owner, 403), (stranger, 401)):
@@ -223,11 +223,11 @@ def test_what_a_file_says_is_text_and_nothing_else(inside: Inside, operator: Fla
 def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(inside: Inside, operator: FlaskClient) -> None:
     assert operator.post("/import/demo", data={"csrf_token": form_token(operator, "/import/demo")}).status_code == 303
     wait_until(lambda: inside.services.library.count() == 240)
-    wait_until(lambda: "Remove the demo" in operator.get("/import/demo").text)
+    wait_until(lambda: "Remove the demo records" in operator.get("/import/demo").text)
     assert "240 records of the demo on the shelf" in operator.get("/import/demo").text
     assert operator.post("/import/demo/remove", data={"csrf_token": page_token(operator)}).status_code == 303
     assert inside.services.library.count() == 0
-    assert "Put them on the shelf" in operator.get("/import/demo").text
+    assert "Add the demo records" in operator.get("/import/demo").text
 
 
 def test_the_first_page_says_how_this_machine_is(inside: Inside, tmp_path: Path) -> None:
@@ -276,6 +276,6 @@ def test_pages_without_a_record_lead_on_instead_of_counting_to_nothing(inside: I
     assert "0 records without a cover" not in operator.get("/covers/audit").text
     inside.album()
     page = operator.get("/?genre=Nowhere").text
-    assert "Nothing stands here" in page
+    assert "Page not found" in page
     assert "1 to 0 of 0" not in page
     assert "data-opening" not in page

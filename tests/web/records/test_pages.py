@@ -125,7 +125,7 @@ def test_every_record_stands_on_exactly_one_page(shelf: Vault) -> None:
         ("/?decade=197", 400, "“197”"),
         ("/album/0", 404, "no record 0"),
         ("/album/99999999999999999999999", 404, "no record"),
-        ("/nowhere", 404, "Nothing stands here"),
+        ("/nowhere", 404, "Page not found"),
         ("/tint/400-10.css", 404, ""),
         ("/tint/120-99.css", 404, ""),
         ("/assets/0/../../config.py", 404, ""),

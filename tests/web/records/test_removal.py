@@ -146,8 +146,8 @@ def test_a_record_with_nothing_of_ones_own_says_so_and_the_last_one_leads_to_the
     album = put(inside, rating=3, notes="of the table")
     operator = keeper(inside)
     page = operator.get(f"/album/{album.id}/remove").text
-    assert "It was never played here, and has no notes, stars or cover of your own." in page
-    assert "With it goes" not in page
+    assert "This record has no plays, notes, rating or uploaded cover, so nothing of yours is lost." in page
+    assert "This also deletes" not in page
     done = operator.post(
         f"/album/{album.id}/remove",
         data={"csrf_token": form_token(operator, f"/album/{album.id}/remove")},
@@ -237,11 +237,11 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
         put(inside, name, source) for name in ("Plain", "Played", "Noted", "Back again", "There")
     )
     operator, library = keeper(inside), inside.services.library
-    assert "from the wall" not in operator.get(path).text
+    assert "/gone" not in operator.get(path).text
     assert "Nothing to remove" in operator.get(f"{path}/gone").text
     leave(inside, *(one.id for one in (plain, played, noted, back)))
     library.record_play(played.id)
-    assert f'href="{path}/gone">Remove these 4 from the wall' in operator.get(path).text
+    assert f'href="{path}/gone">Remove these 4 records' in operator.get(path).text
     page = operator.get(f"{path}/gone").text
     assert "Remove 4 records?" in page
     assert "1 of 4" in page
@@ -288,7 +288,7 @@ def test_what_discogs_still_lists_comes_back_once_and_what_left_does_not(tmp_pat
         discogs.control(remove=[int(left) - 700_000_000])
         sync(services)
         page = operator.get(f"/album/{before[left].id}").text
-        assert "It stays here until you say otherwise." in page
+        assert "It stays here until you remove it." in page
         assert send(operator, f"/album/{before[listed].id}/remove").status_code == 303
         until = until_of(operator.get("/import/discogs/gone").text)
         assert send(operator, "/import/discogs/gone", until=until, keep="1").status_code == 303

@@ -278,6 +278,24 @@ def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: S
     assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
 
 
+def test_a_late_decoder_is_told_as_late_and_is_not_asked_at_each_look(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """It was answered 404, as if the image did not exist, and each further look cost the seconds again."""
+    image = stage.add(PUBLIC, body=photo(89))
+    stage.streams.images.delete_variants(image.image_id)
+    path = f"/streams/{SLUG}/images/{image.image_id}/large"
+    decoder = stage.streams.images._decoder
+    in_time = decoder._limits["wall_s"]
+    decoder._limits["wall_s"] = 0.001
+    decoder._drop_child()
+    answers = [stage.ask("stranger", "GET", path) for _ in range(3)]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "60")] * 3
+    assert caplog.text.count("variant not rendered") == 1
+    decoder._limits["wall_s"] = in_time
+    decoder._drop_child()
+    stage.streams.images._renders._failed.clear()  # a minute later
+    assert stage.ask("stranger", "GET", path).status_code == 200
+
+
 def test_a_long_thin_png_is_taken(stage: Stage) -> None:
     image = stage.add(PUBLIC, body=encoded(Image.new("RGB", (256, 1), "teal"), "PNG"))
     assert image.dimensions == (256, 1)
@@ -423,7 +441,7 @@ def test_an_owner_works_without_scripts(stage: Stage) -> None:
     assert "Keller, hell" in stage.ask("stranger", "GET", "/streams?q=hell").text
     assert "Ärger im Keller" in stage.ask("stranger", "GET", "/streams").text
     question = stage.ask("owner", "GET", f"{path}/delete")
-    assert "It cannot be brought back." in question.text
+    assert "You cannot undo this." in question.text
     assert stage.ask("owner", "POST", f"{path}/delete").status_code == 303
     assert stage.ask("owner", "GET", path).status_code == 404
     renamed = stage.ask("owner", "POST", f"/streams/{slug}", data={"title": "Cellar"})
@@ -437,7 +455,7 @@ def test_a_guest_comes_in_by_a_link(stage: Stage) -> None:
     )
     link = re.search(r"http://[^<]+(/invite/[\w-]+)", page.text)[1]  # type: ignore[index]
     guest = stage.inside.stranger()
-    assert "invited to see what is for subscribers" in guest.get(link).text
+    assert "invited to subscribe to this stream" in guest.get(link).text
     token = form_token(guest, link)
     short = guest.post(link, data={"name": "Gus", "password": "x", "csrf_token": token})
     assert (short.status_code, "at least 8" in short.text) == (403, True)
@@ -489,7 +507,7 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
     gallery = text[text.index("B") : text.index("\nC")]
     assert sum(image.image_id in gallery for image in stage.images.values()) == count
     assert ('enctype="multipart/form-data"' in text) == may_upload
-    assert ("Clear this page" in text) == may_upload
+    assert ("Clear page cache" in text) == may_upload
     assert (f"/streams/{SLUG}/images/{image_id}/detail" in text[text.index("\nE") :]) == may_upload
     assert "css/streams.css" in gallery, "a page that is not one of ours has no style sheet of streams"
     assert "js/streams/stream.js" in gallery
@@ -571,7 +589,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             server.stop()
             page = stage.ask("stranger", "GET", f"/streams/{SLUG}")
             assert page.status_code == 200
-            assert page.text.count("Not here right now") == 1
+            assert page.text.count("This image is unavailable right now") == 1
             assert f"/streams/{SLUG}/images/{here.image_id}/thumb" in page.text
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{here.image_id}/thumb").status_code == 200
             away = stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb")
