@@ -91,7 +91,7 @@ def secret_key(path: Path) -> bytes:
         if not path.exists():
             _create_key(path)
         key = path.read_bytes().strip()
-        # A power cut took the contents, or somebody emptied it. A device such as /dev/null is never replaced.
+        # A power cut took the contents, or someone emptied it. A device such as /dev/null is never replaced.
         if not key.strip(b"\0") and stat.S_ISREG(path.stat().st_mode):
             logger.warning("secret key was empty and is replaced path=%s", path)
             _create_key(path, is_replaced=True)

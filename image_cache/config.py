@@ -195,7 +195,7 @@ class Settings:
         10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
     )
 
-    # The pictures
+    # The images
     THUMBNAIL_SIZE: int = setting(150, "Edge of a sleeve in the grid.", "VINYL_VAULT_THUMBNAIL_SIZE", unit="px", low=32, high=600)
     DETAIL_SIZE: int = setting(600, "Edge of a sleeve on its own page.", "VINYL_VAULT_DETAIL_SIZE", unit="px", low=200, high=2400)
     IMAGE_QUALITY: int = setting(85, "WebP quality.", "VINYL_VAULT_IMAGE_QUALITY", unit="1-100", low=1, high=100)
@@ -425,7 +425,7 @@ class Settings:
 
     @property
     def discogs_token_path(self) -> Path:
-        """Secret: whoever has it has the whole account."""
+        """Secret: it opens the whole Discogs account."""
         return self.state_dir / "discogs_token"
 
     @property
@@ -439,7 +439,7 @@ class Settings:
 
     @property
     def imports_dir(self) -> Path:
-        """Where tables are put that shall be taken in."""
+        """The folder of tables to import."""
         return self.DATA_DIR / "imports"
 
     @property
@@ -449,7 +449,7 @@ class Settings:
 
     @property
     def stream_cache_dir(self) -> Path:
-        """Private: never below the covers, which anybody may ask for."""
+        """Private: never below the covers, which anyone may request."""
         return self.cache_dir / "streams"
 
     @property
@@ -500,7 +500,7 @@ class Settings:
 
     @property
     def memory_budget_bytes(self) -> int:
-        """The memory tier's share: what was asked for exactly, else the ceiling or a sixteenth of the machine's memory."""
+        """The memory tier's share: the value of the setting, else the ceiling or a sixteenth of the machine's memory."""
         if self.IMAGE_CACHE_MAX_MEMORY_MB is not None:
             return int(self.IMAGE_CACHE_MAX_MEMORY_MB * MEGABYTE)
         return min(int(self.MEMORY_CACHE_SIZE_MB * MEGABYTE), machine_memory_bytes() // 16)
@@ -559,7 +559,7 @@ def _check_addresses(values: dict[str, Any]) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when asked for."""
+    """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when requested."""
     worked_out: Mapping[str, Callable[[Settings], Any]] = {
         "STATE_DIR": lambda settings: settings.state_dir,
         "CACHE_DIR": lambda settings: settings.cache_dir,

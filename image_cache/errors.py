@@ -354,7 +354,7 @@ class NotVisible(CacheError):
 
 
 class NotAllowed(CacheError):
-    """The viewer may see this but not change it. `needs_login` is True if nobody is logged in."""
+    """The viewer may see this but not change it. `needs_login` is True if no one is logged in."""
 
     def __init__(self, reason: str, *, needs_login: bool = False) -> None:
         super().__init__(reason)

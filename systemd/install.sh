@@ -53,7 +53,7 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
 END
 }
 
-# --- what this machine is
+# --- what this server is
 
 has_systemd() { [[ -d /run/systemd/system ]]; }
 has_nginx_in_front() { [[ -e $UNITS/vinylvault.service.d/front.conf ]]; }
@@ -501,7 +501,7 @@ monitor() { # ACTION ...: cache_monitor.py with the settings of the service
   need_installed
   [[ -e $CURRENT/cache_monitor.py ]] || refuse "this version has no cache_monitor.py."
   words_of_service
-  # The doctor gives back what belongs to somebody else before it becomes the user of the service; the others need not.
+  # The doctor gives back what belongs to someone else before it becomes the user of the service; the others need not.
   [[ $1 != doctor ]] || words=("${words[@]:5}")
   (
     umask 077

@@ -111,7 +111,7 @@ class Accounts:
     def login(self, name: str, password: str, address: str, device: str = "") -> str:
         """Return a new session token. Raises `LoginFailed`, the same for a wrong password and an unknown name.
 
-        Every login has a token of its own; an earlier one is closed with `logout`.
+        Every login has its own token; an earlier one is closed with `logout`.
         """
         key = account_key(name)
         client, used = self._count_attempt(f"login\n{key}", address)

@@ -53,7 +53,7 @@ class MaintenanceCommand(VaultCommand):
 
 @dataclass(slots=True)
 class OwnProcess:
-    """Runs a command in a process of its own. Exit status 0 healthy or done, 1 degraded or in part, 2 unhealthy or not done.
+    """Runs a command in its own process. Exit status 0 healthy or done, 1 degraded or in part, 2 unhealthy or not done.
 
     Every failure is one sentence on standard error, with what to do. With a `stream` the output goes there, and the logging of the
     process is left alone.

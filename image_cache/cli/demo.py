@@ -1,4 +1,4 @@
-"""`vinylvault demo`: a vault of its own with 240 invented records, and an origin that draws their sleeves."""
+"""`vinylvault demo`: a separate vault with 240 invented records, and an origin that draws their sleeves."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def demo() -> int:
     origin_url = f"http://127.0.0.1:{origin_port}"
     os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
-    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
+    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # no service knows invented records
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
     try:
         settings = load_settings()
@@ -76,7 +76,7 @@ def demo() -> int:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port, or the next one that nobody listens on."""
+    """Return the wanted port, or the next free one."""
     return next((port for port in range(wanted, min(wanted + 50, 65536)) if not _is_taken(port)), wanted)
 
 

@@ -16,7 +16,7 @@ COLOURS = {"well": "32", "working": "36", "waiting": "36", "warning": "33", "fai
 
 
 class Output:
-    """Where a command writes. Control characters are escaped: names come from strangers.
+    """Where a command writes. Control characters are escaped: names are untrusted.
 
     `is_aligned`: tables keep their columns when piped, as those of `flask --app app` always did.
     """

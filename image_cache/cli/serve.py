@@ -9,7 +9,7 @@ from image_cache.resources import resource
 
 
 def server_command() -> list[str]:
-    """Return the command line of the server. -OO: docstrings are 2.5 MB that nobody reads there."""
+    """Return the command line of the server. -OO: docstrings would take 2.5 MB of its memory."""
     configuration = str(resource("systemd/gunicorn.conf.py"))
     return [sys.executable, "-OO", "-m", "gunicorn", "-c", configuration, "image_cache.wsgi:create_app()"]
 

@@ -75,7 +75,7 @@ def open_covers(
 ) -> CoverServices:
     """Build the cover cache; without more than the settings for scripts that have no catalogue.
 
-    `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this machine.
+    `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this server.
     `wake` is called when jobs were enqueued.
     """
     with contextlib.suppress(

@@ -2,7 +2,7 @@
 
 The digest hashes the canonical identity, its revision, the settings that decide the pixels, and the generation. The revision is
 0 for nearly every cover and goes up when the origin's image changed; a clear raises the generation. So a digest never changes
-its bytes, and responses may be cached for ever. Both numbers are mirrored to a small file, because the index may be deleted
+its bytes, and responses may be cached forever. Both numbers are mirrored to a small file, because the index may be deleted
 while browsers still hold images under the old digests.
 """
 

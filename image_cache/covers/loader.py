@@ -26,7 +26,7 @@ from image_cache.net.fetch_result import FetchResult
 
 logger = logging.getLogger(__name__)
 
-MAX_FRESH_S = 30 * 86400.0  # an origin may ask for more freshness than our setting, up to this
+MAX_FRESH_S = 30 * 86400.0  # an origin may declare more freshness than our setting, up to this
 REJECTED_RETRY_S = 86400.0  # a file that is no image is retried after a day, doubled each time, at most a month
 STORAGE_RETRY_S = 300.0  # a full disk
 CRASH_RETRY_S = 60.0  # a decoder that ran out of time on a busy machine: retried soon, eight times later with each failure,
@@ -80,7 +80,7 @@ class CoverLoader:
                 self._ahead.job = None
                 self.run(job)
                 job = self._ahead.job
-        except DatabaseError as error:  # a full disk, or an index that is being replaced: the lease brings the job back
+        except DatabaseError as error:  # a full disk, or an index that is being replaced: the job returns when its lease ends
             logger.warning("job left for later reason=%s", error)
             return False
         finally:
@@ -92,7 +92,7 @@ class CoverLoader:
         return not (self._is_stopping or self._cache.is_adopting or self._is_paused())
 
     def run(self, job: Job) -> None:
-        """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
+        """Run a claimed job. Raises `DatabaseError`; any other exception is a bug."""
         try:
             self._run(job)
         except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
@@ -211,7 +211,7 @@ class CoverLoader:
         return replace(first, variants=variants)
 
     def _differs(self, digest: str, rendered: Rendered, stored: set[str]) -> bool:
-        """Return True if another picture is stored: by the variant that is made from the original, if that is there."""
+        """Return True if another image is stored: by the variant that is made from the original, if that is there."""
         names = sorted(stored & rendered.variants.keys(), key=lambda name: bool(self._store.variants[name].source))
         return any(self._cache.get(Key(NAMESPACE, name, digest)) != rendered.variants[name] for name in names[:1])
 

@@ -1,4 +1,4 @@
-"""Covers that come from this machine instead of an origin: sources by URL scheme, and the drawn covers of the demo."""
+"""Covers that come from this server instead of an origin: sources by URL scheme, and the drawn covers of the demo."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": 
 
 
 class LocalSource(Protocol):
-    """Answers the URLs of one scheme on this machine, like `OwnCovers`."""
+    """Answers the URLs of one scheme on this server, like `OwnCovers`."""
 
     def fetch(self, url: str, /) -> FetchResult:
         """Return the image. Raises `OriginError` or `StorageError`."""

@@ -71,7 +71,7 @@ class Database:
     `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
     is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
     A reader creates, moves and migrates nothing, and leaves no new file. A file with other pages than `page_bytes` is rewritten
-    once, when nobody else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
+    once, when no one else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
     Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
     """
 

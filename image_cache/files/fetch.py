@@ -47,7 +47,7 @@ class FetchControl(Protocol):
     def pause(self, seconds: float) -> None: ...
 
     def must_yield(self) -> bool:
-        """Return True if other fetches wait for this one to end its turn."""
+        """Return True if other fetches are waiting for this one to pause."""
         ...
 
 
@@ -70,7 +70,7 @@ class Fetch:
 
     `max_idle_attempts`: how many attempts in a row may make no progress. `effort`: what earlier turns have cost. `patience` is
     shared by all fetches: it limits how many of them may be as slow as `slow_speed`, because a cut would cost all they have.
-    Raises `OriginError` (`OriginCut` for one that would go on for ever), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
+    Raises `OriginError` (`OriginCut` for one that would never end), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
     what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
     """
 
@@ -149,7 +149,7 @@ class Fetch:
                 return outcome
 
     def _count_attempt(self) -> bool:
-        """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if going on would have no end."""
+        """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if continuing would have no end."""
         effort = self._effort
         is_progress = effort.count(self._part.size, self._received_bytes)
         if effort.is_spent:
@@ -229,7 +229,7 @@ class Fetch:
             before = self._part.note
             now = validators(response.headers)
             if before.validator and before.validator in (now["etag"], now["last_modified"]):
-                self._has_ranges = False  # it was asked for the rest, and sends the same version from its first byte
+                self._has_ranges = False  # the rest was requested, and it sends the same version from its first byte
             else:
                 self._restart()
         note = PartialMetadata(

@@ -35,7 +35,7 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """The file a caller asks for, its TTL (None: as before) and its content (SHA-256, empty: any).
+    """The file a caller requests, its TTL (None: as before) and its content (SHA-256, empty: any).
 
     `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh. `is_anew`:
     fetch all of it, without conditions, and never return the stale file instead.
@@ -195,7 +195,7 @@ def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
 class RowControl:
     """Links a fetch to its row: ends it when the row says so, or when `stopping` is set, and writes its progress there.
 
-    A fetch of the queue (`is_wanted`) goes on with the effort of its turns before; a caller who waits has an account of its own.
+    A fetch of the queue (`is_wanted`) continues with the effort of its earlier attempts; a waiting caller has a separate count.
     """
 
     def __init__(self, index: FileIndex, remote: Remote, stopping: threading.Event, *, is_wanted: bool) -> None:

@@ -34,7 +34,7 @@ class ImageCacheManager:
     server may be private. Any thread, and several processes on one folder.
     A path stays valid until its file is replaced, evicted or removed: open it soon; an open file stays readable.
 
-    A cache that fails breaks no script: while the folder cannot be used, a temporary one stands in, until this manager is closed.
+    A failing cache breaks no script: while the folder cannot be used, a temporary one replaces it, until this manager is closed.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from image_cache.filesystem import is_locked
 
 logger = logging.getLogger(__name__)
 
-# A person who asks again forgets what it has cost so far.
+# A person's new request resets what it has cost so far.
 ANEW = {"failures": 0, "furthest_bytes": 0, "received_bytes": 0, "cuts": 0}
 GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of the part
 

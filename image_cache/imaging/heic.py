@@ -27,7 +27,7 @@ def register() -> None:
 
 
 def load(image: Any) -> None:
-    """Decode the pixels. libde265 does it in a thread of its own, and cannot do without."""
+    """Decode the pixels. libde265 needs its own thread for that."""
     is_confined = resource.getrlimit(resource.RLIMIT_NPROC)[0] == 0
     with allow_threads() if is_confined else contextlib.nullcontext():
         image.load()

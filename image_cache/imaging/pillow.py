@@ -206,7 +206,7 @@ def _frames(body: bytes, format_: str, image: Image.Image) -> int:
 
 
 def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) -> Image.Image:
-    """Decode a JPEG that has all of its pixels but no end marker, as browsers do. Raises `ImageRejected` for half a picture."""
+    """Decode a JPEG that has all of its pixels but no end marker, as browsers do. Raises `ImageRejected` for half an image."""
     whole: list[Image.Image] = []
     for ending in _ENDINGS:
         _, image = _open(body + ending, budget_bytes)
@@ -280,7 +280,7 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
+    """Return the rotation in EXIF. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
     exif = image.info.get("exif")
     return _TRANSPOSES.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 

@@ -14,10 +14,10 @@ NOUNS = {COVERS: ("picture", "pictures"), STREAMS: ("stream image", "stream imag
 
 @dataclass(frozen=True, slots=True)
 class CacheFigures:
-    """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not tried again by itself.
+    """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
-    elsewhere nobody knows them, and there are none.
+    elsewhere no one knows them, and there are none.
     """
 
     name: str

@@ -127,7 +127,7 @@ class Housekeeping:
         path = self.covers.cache.disk.root / ".housekeeping"
         with ExitStack() as stack:
             try:
-                make_folder(path.parent)  # it could not be used at the start, or somebody removed it
+                make_folder(path.parent)  # it could not be used at the start, or someone removed it
                 leads = stack.enter_context(try_lock_file(path))
             except OSError as error:
                 logger.warning("housekeeping left out path=%s reason=%s", path, error)

@@ -244,7 +244,7 @@ class HttpClient:
 
 @contextmanager
 def _translate_errors(url: str, deadline: Deadline, *, status: int | None = None) -> Iterator[None]:
-    """Turn the errors of requests and urllib3 into ours. Their messages contain nothing that the origin sent.
+    """Convert the errors of requests and urllib3. Their messages contain nothing that the origin sent.
 
     `status` is given once the headers have come: what breaks from there on is this response, not the host.
     """
@@ -302,7 +302,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     try:
-        # Relative to the origin's clock, because ours may be wrong.
+        # Relative to the origin's clock, because the local one may be wrong.
         pause = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))
     except (ValueError, TypeError, OverflowError):  # not a date, or only one of them with a time zone
         return None

@@ -38,7 +38,7 @@ class PlayHistory:
 
 
 class RandomPicker:
-    """Picks albums. Any thread. Remembers its last picks in memory: a read does not write, whoever causes it."""
+    """Picks albums. Any thread. Remembers its last picks in memory, because reads never write."""
 
     def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
         self._rows = CandidateTable(catalog)
@@ -48,7 +48,7 @@ class RandomPicker:
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
 
     def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
-        """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
+        """Return one of `ids`, which are in `order` and not empty, and remember it."""
         now = self._clock()
         with self._guard:
             recent = list(self._picked)

@@ -174,7 +174,7 @@ class RecordRemoval:
             if not url or not url.startswith(SCHEME):
                 continue
             try:
-                # During this transaction nobody can choose the same image for another record.
+                # During this transaction no one can choose the same image for another record.
                 with self._rows.db.write(is_durable=False) as conn:
                     if not self._rows.is_own_cover(conn, url):
                         self._own.delete(url)

@@ -1,7 +1,7 @@
 """Links for nginx: symbolic links, in a folder on tmpfs, to the folders that it may serve. `systemd/nginx.conf` uses them.
 
-Covers are public, so nginx serves them by itself, without verifying their hashes as we do. Their link therefore disappears with a
-restart of the server, and is only created again once torn files were dropped. nginx serves private files only for single responses
+Covers are public, so nginx serves them directly, without verifying their hashes as we do. Their link therefore disappears with a
+restart of the server, and is only created again once truncated files were dropped. nginx serves private files only for single responses
 that the application has authorised.
 """
 

@@ -34,7 +34,7 @@ class OnlyWorker(BufferingWorker):
         signal.signal(signal.SIGHUP, self.handle_hup)
 
     def handle_hup(self, sig: int, frame: object) -> None:
-        """Stop, and start anew with the settings as they are then if a service manager asks; its process stays the same."""
+        """Stop, and restart with the current settings in the same process if a service manager asks for it."""
         self.is_reloading = self.is_managed
         self.handle_exit(sig, frame)
 

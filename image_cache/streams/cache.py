@@ -1,6 +1,6 @@
 """`StreamImageCache`: variants of stream images in memory, by the pages that show them, and on disk.
 
-What is rendered is stored once. A page is a scope: it holds references, has figures of its own and may have a budget of its own;
+What is rendered is stored once. A page is a scope: it holds references, has its own figures and may have its own budget;
 clearing it takes nothing from another page. What a page caches itself is its own: one id on two pages are two entries.
 Knows no policy: callers have checked that the viewer may see the image.
 """

@@ -51,7 +51,7 @@ class StreamImageManager:
     """Everything about streams. Any thread, several processes.
 
     What is left out is as set: without arguments, or with the folders of the settings, these are the streams of the service, with
-    its catalogue and its storage. Another `images_dir` is a vault of its own: originals in this folder, `catalog.db` beside it.
+    its catalogue and its storage. Another `images_dir` is a separate vault: originals in this folder, `catalog.db` beside it.
     A catalogue, decoder, storage or cache that is passed in is shared with others; the manager closes only its own.
 
     Raises `ConfigError`, or `StorageError` if the library of the storage is not installed.
@@ -125,7 +125,7 @@ class StreamImageManager:
     ) -> list[StreamImage]:
         """Return the images of a stream that an account may see, in order. `user_id` is the name or id of the account.
 
-        Ownership is looked up. `is_owner` can only take rights away: with False an owner sees what a stranger sees.
+        Ownership is looked up. `is_owner` can only take rights away: with False an owner sees what a visitor sees.
         """
         checked_page(page)
         stream = self.find_stream(stream_id)

@@ -28,7 +28,7 @@ class StreamMembers:
         self._clock = clock
 
     def viewer(self, user_id: int | str | None) -> Viewer:
-        """Return an account as a viewer, by its id or its name; a stranger if there is none."""
+        """Return an account as a viewer, by its id or its name; a visitor if there is none."""
         if user_id is None or user_id == "":
             return ANONYMOUS
         if isinstance(user_id, int):

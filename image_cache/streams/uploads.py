@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}
 MAX_CONCURRENT = 2  # uploads in memory at a time, each up to the size limit
 WAIT_S = 60.0
-MAX_WAITING = 1  # request threads that wait for their turn; the others are told to retry
+MAX_WAITING = 1  # request threads that wait; the others get 503 and retry
 
 
 @dataclass(frozen=True, slots=True)

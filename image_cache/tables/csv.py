@@ -22,7 +22,7 @@ MAX_COLUMNS = 200
 _OPEN_QUOTE = "a quote is opened and not closed"
 _REASONS = {"unexpected end of data": _OPEN_QUOTE}
 _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t,;]*|sep=.)\r?\n")  # blank lines, and Excel's own hint
-# Where a spreadsheet begins a formula: at the start of a cell, and behind what separates cells in another setting of it.
+# Where a spreadsheet begins a formula: at the start of a cell, and after a separator of another locale.
 _FORMULA = re.compile(r"(^|[;,\t|\r\n])('*)(?=[=+\-@])")
 _GUARDED = re.compile(r"(^|[;,\t|\r\n])'('*)(?=[=+\-@])")
 DATES = ("added", "date_added", "last_played")

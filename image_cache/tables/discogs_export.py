@@ -8,7 +8,7 @@ from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_words import formats_of_csv, short_grade
 from image_cache.tables.rows import row_from
 
-# Their column -> ours. Other columns, such as custom fields, become lines of the notes.
+# Their column -> our column. Other columns, such as custom fields, become lines of the notes.
 _DISCOGS_COLUMNS = {
     "catalog#": "catno",
     "artist": "artist",

@@ -102,7 +102,7 @@ def sentence_of(error: Exception) -> str:
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    # Show a message of our own; for those of werkzeug the page has better words.
+    # Show our own messages, but replace those of werkzeug.
     is_own = error.description and error.description != type(error).description
     response = _response(error.code, (error.description or "") if is_own else "")
     for name, value in error.get_headers():

@@ -107,9 +107,9 @@ def set_body_limits() -> None:
 
 
 class BodyLimitProbe:
-    """Tells the server how large a body a request may have, from its head alone: so it receives no large one of a stranger.
+    """Tells the server how large a body a request may have, from its head alone, so that it receives no large body from a visitor.
 
-    Takes the place of the application behind what corrects the address of the client, so that both see the same request.
+    Comes after the layer that corrects the client's address, so that both see the same request.
     """
 
     def __init__(self, app: Flask, inner: Any) -> None:

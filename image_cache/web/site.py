@@ -23,7 +23,7 @@ PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 
 @site.get("/assets/<version>/<path:name>")
 def assets(version: str, name: str) -> Response:
-    """Answer with one of our own files; cached for ever if the URL carries the current version."""
+    """Answer with one of our own files; cached forever if the URL carries the current version."""
     answer = send_from_directory(STATIC_DIR, name, conditional=True)
     answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
     return answer

@@ -26,7 +26,7 @@ COLOURS = [
 
 
 def sleeve(at: int, width: int = 600, height: int = 600) -> bytes:
-    """A sleeve with a shape of its own in one of eight colours."""
+    """A sleeve with its own shape in one of eight colours."""
     colour = COLOURS[at % len(COLOURS)]
     picture = Image.new("RGB", (width, height), colour)
     draw = ImageDraw.Draw(picture)

@@ -93,7 +93,7 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
 
 
 def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page: Open, axe: Axe) -> None:
-    """The task is one that nobody runs here, so that it stands still until the test moves it."""
+    """The task is one that no one runs here, so that it stands still until the test moves it."""
     vault.import_albums([{"artist": "A", "title": "B"}])
     catalog = CatalogDatabase(vault.folder / "state" / "catalog.db")
     rows = TaskTable(catalog)

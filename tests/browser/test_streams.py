@@ -1,4 +1,4 @@
-"""Streams in a real browser: an owner with a phone, a stranger who looks, and somebody without scripts."""
+"""Streams in a real browser: an owner with a phone, a visitor who looks, and someone without scripts."""
 
 import re
 import time
@@ -49,7 +49,7 @@ def session(chromium: Any, live_app: str) -> Any:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Eighteen pictures of mixed formats, shapes and orientations, with two among them that are none."""
+    """Eighteen images of mixed formats, shapes and orientations, with two among them that are none."""
     folder = tmp_path_factory.mktemp("photos")
     made = []
     for n in range(18):
@@ -76,7 +76,7 @@ def as_owner(open_page: Open, session: Any) -> Open:
 
 @pytest.fixture(scope="module")
 def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> str:
-    """The address of a stream with six public pictures, the second one sensitive."""
+    """The address of a stream with six public images, the second one sensitive."""
     context = chromium.new_context(base_url=live_app, storage_state=session, java_script_enabled=True)
     page = context.new_page()
     address = make_stream(page, "Rehearsal")
@@ -196,7 +196,7 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
     assert page.complaints == []
 
 
-# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the picture stops it.
+# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the image stops it.
 IS_OPEN = """() => [...document.querySelectorAll(".pswp__bg, .pswp__item[aria-hidden=false] .pswp__zoom-wrap")]
   .every((one) => one.style.transition.startsWith("none") && getComputedStyle(one).opacity === "1")"""
 STANDS_STILL = "() => Math.abs(document.querySelector('.pswp__item[aria-hidden=false]').getBoundingClientRect().left) < 0.5"

@@ -59,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, li
 
 
 def is_still(folder: Path) -> bool:
-    """Tell whether a service has made all that it makes in its first seconds."""
+    """Return True if a service has made all that it makes in its first seconds."""
     before = files_of(folder)
     time.sleep(4.0)
     return (folder / "imports").is_dir() and files_of(folder) == before
@@ -67,7 +67,7 @@ def is_still(folder: Path) -> bool:
 
 @pytest.fixture
 def stopped(tmp_path: Path, origin: Origin) -> tuple[dict[str, str], list[str]]:
-    """A vault whose service has ended, with some records whose covers nobody fetched; and their addresses."""
+    """A vault whose service has ended, with some records whose covers no one fetched; and their addresses."""
     vault = Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0")
     urls = [origin.put(f"/{n}.jpg", jpeg(300, 300, (n * 30, 9, 9))) for n in range(COVERS)]
     table = tmp_path / "table.json"

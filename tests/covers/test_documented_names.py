@@ -1,4 +1,4 @@
-"""The documented functions for scripts: what they return for what nobody has, and inside the application."""
+"""The documented functions for scripts: what they return for unknown images, and inside the application."""
 
 import importlib
 from pathlib import Path

@@ -22,7 +22,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(origin: Origin, tmp_path: Path) -> Run:
-    """Run a script as its writer would: in a process of its own, with the documented variables."""
+    """Run a script as its writer would: in its own process, with the documented variables."""
 
     def run(script: str, **more: str) -> str:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("VINYL_VAULT_", "IMAGE_CACHE_"))}

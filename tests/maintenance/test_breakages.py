@@ -1,4 +1,4 @@
-"""Ten ways in which a vault breaks: `health` names each, the operator's command mends what can be mended, the service stays up."""
+"""Ten ways in which a vault breaks: `health` names each, the operator's command repairs what can be repaired, the service stays up."""
 
 import os
 import sqlite3
@@ -69,7 +69,7 @@ def a_file(vault: Vault, variant: str = "detail") -> Path:
 
 
 def torn(vault: Vault) -> tuple[Path, Said]:
-    """Tear a picture, and ask."""
+    """Tear an image, and ask."""
     restart_and_wait_for_sweep(vault)
     path = a_file(vault)
     path.write_bytes(path.read_bytes()[:70])
@@ -258,7 +258,7 @@ def test_full_and_read_only_disks_are_named_and_pages_go_on(small_disk: Path, or
         assert vault.get("/", Accept="text/html").status == 200
         filler.unlink()
         assert health(vault).status == 0
-        vault.stop()  # while somebody has a file open for writing, no disk becomes read-only by a command
+        vault.stop()  # while someone has a file open for writing, no disk becomes read-only by a command
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
         closed = health(vault)
         assert closed.status == 2
@@ -326,7 +326,7 @@ def test_jobs_of_a_process_that_was_killed_are_named_and_freed(tmp_path: Path) -
 
 
 def test_a_stale_lock_is_named_and_freed_by_the_service_itself(vault: Vault) -> None:
-    """A lease whose holder is gone, as a power cut leaves it; and a lock file, which binds nobody without its process."""
+    """A lease whose holder is gone, as a power cut leaves it; and a lock file, which binds no one without its process."""
     (vault.folder / "cache/covers/.housekeeping").touch()
     with sqlite3.connect(vault.folder / "cache/index.db") as index:
         (digest,) = index.execute("SELECT digest FROM images LIMIT 1").fetchone()

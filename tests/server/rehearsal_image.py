@@ -45,7 +45,7 @@ events_logger = "file"
 
 
 class Engine:
-    """podman with a store of its own. `up` starts what compose.yaml describes."""
+    """podman with its own store. `up` starts what compose.yaml describes."""
 
     request = Vault.request
     get = Vault.get

@@ -343,7 +343,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     assert not hot & set(gone)
     assert served.hits().stat().st_size < 10_000, "what was read is gone"
     assert stats_of(vault)["hits"] >= before + 10_000
-    for key in gone:  # they come back when somebody looks at them, and the other tests do
+    for key in gone:  # they come back when someone looks at them, and the other tests do
         wait_until(lambda path=f"/cache/{key}.webp": vault.get(path).status == 200)
 
 

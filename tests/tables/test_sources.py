@@ -164,7 +164,7 @@ def test_how_far_a_table_is_can_be_told(tmp_path: Path) -> None:
     assert table.done == table.size == path.stat().st_size
 
 
-# --- going on after a stop
+# --- continuing after a stop
 
 
 class Stop(Exception):

@@ -182,7 +182,7 @@ def methods_of(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 
 def paths(inside: Inside, rule: str, number: int) -> str:
-    """Return a path of a rule: of a record of its own, because some requests remove it."""
+    """Return a path of a rule: of its own record, because some requests remove it."""
     values: dict[str, object] = {
         "variant": "detail",
         "name": "ab" * 16,
@@ -194,7 +194,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:
-        values["account_id"] = 999_999  # nobody's: these rules would change who the next request is
+        values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "link_id" in rule:
         values["link_id"] = 999_999
     if "task_id" in rule:
@@ -302,7 +302,7 @@ def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
 
 
 def test_who_is_logged_in_is_refused_in_words_and_not_asked_to_log_in_again(used: Inside) -> None:
-    """A login form for somebody who is logged in leads back to the same form."""
+    """A login form for someone who is logged in leads back to the same form."""
     for role in ("viewer", "member", "owner"):
         asker = Asker(used, role)
         for number, ((method, rule), statuses) in enumerate(TABLE.items()):

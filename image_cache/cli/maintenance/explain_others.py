@@ -56,7 +56,7 @@ def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, P
 
 
 def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
-    """Say where the original and the rendered sizes of an image are. Its address is not asked for: it has none elsewhere."""
+    """Say where the original and the rendered sizes of an image are. Nothing is fetched: the image has no other origin."""
     settings, vault = context.settings, context.vault
     key = StreamImageCache.key(image.image_id)
     names = vault.streams.variants_of([key.digest]).get(key.digest, set()) if vault.streams.database.path.exists() else set()

@@ -21,7 +21,7 @@ from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 POLL_S = 0.5
-BATCH = 500  # queued at a time: a full queue would keep waiting what somebody looks at meanwhile
+BATCH = 500  # queued at a time: a full queue would delay covers that someone is looking at
 
 
 @click.command("preload", cls=MaintenanceCommand)

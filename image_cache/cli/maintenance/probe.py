@@ -162,7 +162,7 @@ def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]
 
 
 def _steps_as_file(context: CommandContext, url: str) -> list[tuple[str, str]]:
-    """Say whether what is no picture could be fetched as a file."""
+    """Say whether a response that is not an image could be fetched as a file."""
     steps: list[tuple[str, str]] = []
     try:
         _ask_for_file(context, url, steps)

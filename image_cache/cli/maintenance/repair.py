@@ -1,7 +1,7 @@
 """`repair` (`--action doctor`): repair what can be repaired without losing anything, say what was done, and check again.
 
 It may make missing cache folders, close folders to other users, give files back to their owner (as root), set a broken index aside
-and rebuild it from the files, release jobs of processes that ended, remove links and leftovers, drop torn pictures so that they
+and rebuild it from the files, release jobs of processes that ended, remove links and leftovers, drop truncated images so that they
 are made again, and save a catalogue whose records can all still be read. It never removes a catalogue or an original.
 """
 

@@ -17,7 +17,7 @@ from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import megabytes
 
-SAMPLE = 100  # pictures that are read to measure the disk
+SAMPLE = 100  # images that are read to measure the disk
 SAMPLE_LEAST = 10
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SHOWN_HOSTS = 10
@@ -120,7 +120,7 @@ def clock_time(at: float, shape: str = "%H:%M:%S") -> str:
 
 
 def read_speed(vault: ReadonlyVault) -> list[tuple[str, str]]:
-    """Measure how long it takes to read some pictures, those first that are least likely in the page cache of the system."""
+    """Measure how long it takes to read some images, those first that are least likely in the page cache of the system."""
     took_ms = []
     for key, _ in vault.index.victims(vault.cache.namespace, SAMPLE):
         started = time.monotonic()

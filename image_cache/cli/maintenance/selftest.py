@@ -1,4 +1,4 @@
-"""`selftest`: the life of a cover from fetch to eviction, with an origin and a folder of its own; the vault is not touched."""
+"""`selftest`: the life of a cover from fetch to eviction, with its own origin and folder; the vault is not touched."""
 
 import http.server
 import struct
@@ -120,7 +120,7 @@ def _settings(known: Settings, folder: Path, origin: str) -> Settings:
 
 @contextmanager
 def _origin() -> Iterator[tuple[str, list[str]]]:
-    """Serve invented pictures on loopback; yield the base URL, and the list of requested paths, which grows."""
+    """Serve invented images on loopback; yield the base URL, and the list of requested paths, which grows."""
     requests: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -150,7 +150,7 @@ def _origin() -> Iterator[tuple[str, list[str]]]:
 
 
 def _png(seed: int) -> bytes:
-    """Return a square picture whose pattern depends on the seed."""
+    """Return a square image whose pattern depends on the seed."""
     line = bytes(range(256)) * (3 * EDGE_PX // 256 + 2)
     rows = b"".join(b"\0" + line[start : start + 3 * EDGE_PX] for start in (y * (seed + 3) % 256 for y in range(EDGE_PX)))
 

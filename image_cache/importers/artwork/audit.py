@@ -211,7 +211,7 @@ def flaw_of(image: ImageRecord | None) -> str:
 
 
 def is_fetched_again(image: ImageRecord | None) -> bool:
-    """Return True if a user asked for a fetched image again, and its origin has not answered yet."""
+    """Return True if a user requested a fetched image again, and its origin has not responded yet."""
     return image is not None and image.fetched_at is not None and image.fresh_until is None
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 WAIT_S = 20.0  # an uploaded cover waits so long for the images that are rendered before it
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
-AFTER_CANCEL_S = 7 * 86400.0  # unless a user asks for a search before
+AFTER_CANCEL_S = 7 * 86400.0  # unless a user requests a search before
 
 
 class CoverEditor:

@@ -67,7 +67,7 @@ class DiscogsConnection:
         return replace(album, cover_url=None)
 
     def test_token(self, task: Task) -> Mapping[str, Any]:
-        """Task: ask whose token it is and how many records there are. An unknown token is deleted; a new one that works is kept.
+        """Task: find out whose token it is and how many records there are. Delete an unknown token; save a new one that works.
 
         Raises `SourceRefused`, `SourceAway`.
         """

@@ -192,7 +192,7 @@ class DiscogsService:
             self._tasks.start(DETAILS, {})
 
     def _is_due(self, now: float) -> bool:
-        """Return True if a sync should start. The first one is started by hand: no collection is imported without being asked for."""
+        """Return True if a sync should start. The first one is started by hand: no collection is imported without a request."""
         every_s = self.refresh_hours * 3600
         latest = self.latest()
         if not every_s or latest is None or not latest.is_over:

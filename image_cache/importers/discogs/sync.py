@@ -89,7 +89,7 @@ class CollectionSync:
                 self._save(conn, position)
 
     def _begin(self) -> SyncPosition:
-        """Return the saved position, or begin a pass: ask for the account and the names of its notes fields."""
+        """Return the saved position, or begin a pass: request the account and the names of its notes fields."""
         if (position := _position(self._task.position)) is not None:
             return position
         self._task.progress(0, None, "Asking Discogs.")

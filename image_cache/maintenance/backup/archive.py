@@ -44,7 +44,7 @@ class ArchiveWriter:
 
     def __init__(self, file: BinaryIO, head: dict[str, Any]) -> None:
         self._file = file
-        # Without a name on the disk, so that nothing is left behind.
+        # Without a name on the disk, so that a crash leaves nothing.
         self._lines = tempfile.TemporaryFile(dir=Path(file.name).parent)  # noqa: SIM115  closed by `close`
         self.members = 0
         self.add_bytes(HEAD, json.dumps({"format": FORMAT, **head}, indent=1).encode())

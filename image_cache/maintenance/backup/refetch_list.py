@@ -43,7 +43,7 @@ def register_for_refetch(settings: Settings, staging: Staging, notes: list[str])
 
 
 def _register_covers(settings: Settings, path: Path) -> int:
-    """Register every cover with the hash that it had: a fetch that brings other bytes gives it another URL."""
+    """Register every cover with the hash that it had: a fetch with other bytes gives it another URL."""
     parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:

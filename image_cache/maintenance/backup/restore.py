@@ -1,6 +1,6 @@
 """Restore: a backup is verified in a staging folder beside the vault, and then renamed into place.
 
-Nothing of the vault is touched before the last byte was compared; what is replaced is kept. Covers are registered with their
+Nothing of the vault changes before the last byte was compared; replaced data is moved beside it. Covers are registered with their
 old hashes, so that the service fetches them again within its limits, and notices those that changed since.
 """
 
@@ -63,7 +63,7 @@ class RestoreReport:
 
 
 def restore(settings: Settings, path: Path, *, force: bool = False, progress: Progress | None = None) -> RestoreReport:
-    """Put a backup in place of an empty vault; with `force` also of one that is not, which is kept beside it.
+    """Replace an empty vault by a backup; with `force` also another vault, which is moved beside it.
 
     Every session ends: one that was closed since the backup must not be open again. Raises `Busy` while a service uses the
     vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`; then nothing changed.
@@ -146,7 +146,7 @@ class _Restore:
     # --- the catalogue
 
     def _check_catalog(self) -> None:
-        """Check that it is intact and has a schema of ours, migrate it, and end its sessions."""
+        """Check that it is intact and has one of our schemas, migrate it, and end its sessions."""
         staged, report = self._staging.path_of("state/catalog.db"), self._report
         try:
             with open_unchanged(staged) as conn:
@@ -172,7 +172,7 @@ class _Restore:
             copy.unlink()
 
     def _compare_schema(self, found: dict[tuple[str, str], str]) -> None:
-        """Refuse a catalogue with triggers, views or tables that no version of ours has: a trigger would run with every change."""
+        """Refuse a catalogue with unknown triggers, views or tables: a trigger would run with every change."""
         model = Database(self._staging.stages["state"] / ".model.db", MIGRATIONS[: self._report.schema], synchronous="OFF")
         try:
             with model.reading() as conn:

@@ -153,7 +153,7 @@ def _no_vault(vault: ReadonlyVault) -> str:
 
 OURS = frozenset({"names.json"})
 OURS_OF_STREAMS = frozenset({"index.db", "index.db-wal", "index.db-shm", "index.db.broken", "index.db.broken-wal", "recipe"})
-MANY_FOREIGN = 100  # a folder that somebody else uses
+MANY_FOREIGN = 100  # a folder that another program uses
 WORDS = {
     "link": ("link that is not ours", "links that are not ours"),
     "torn": ("torn", "torn"),

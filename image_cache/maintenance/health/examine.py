@@ -67,7 +67,7 @@ def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Ca
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    """Turn a check that cannot be made into a warning, so that the others go on."""
+    """Turn a check that cannot be made into a warning, so that the others continue."""
     try:
         return check()
     except (DatabaseError, CacheError, OSError) as error:

@@ -166,7 +166,7 @@ def _folders(vault: ReadonlyVault) -> dict[str, Path]:
 
 
 def _are_caches(vault: ReadonlyVault, paths: Iterable[Path]) -> bool:
-    """Return True if nothing precious lies there."""
+    """Return True if nothing irreplaceable is in there."""
     settings = vault.settings
     return all(path in (settings.cache_dir, settings.covers_dir) for path in paths)
 

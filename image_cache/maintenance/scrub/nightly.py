@@ -1,4 +1,4 @@
-"""Nightly scrub: a thirtieth of the bytes, on a thread of its own with the lowest priority, and only while the vault is idle."""
+"""Nightly scrub: a thirtieth of the bytes, on its own thread with the lowest priority, and only while the vault is idle."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ NIGHTS = 30  # in which everything is read once
 MIN_BYTES = 5_000_000  # per night: a small vault takes a few nights only
 WINDOW_HOURS = 3
 POLL_S = 300.0
-IDLE_S = 5.0  # without a request, before the scrub goes on
+IDLE_S = 5.0  # without a request, before the scrub continues
 CHECK_S = 0.5
 DAY = "scrub_day"  # in the index: the last day whose part is done
 

@@ -31,7 +31,7 @@ class StreamImageScrub:
         self._images = streams.images
 
     def repair(self, key: Key, what: str) -> str:
-        """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
+        """Render a variant again from its original. Remove it if the image was deleted; leave it if the original is damaged."""
         original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
         # What a page cached itself cannot be rendered; an orphan is never served.
         if original is None or key.variant not in self._images.variants or what == "orphan":

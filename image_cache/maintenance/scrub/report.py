@@ -50,7 +50,7 @@ class ScrubFinding:
 class ScrubReport:
     """The figures of one run, or of all runs of one round. Grows during the run.
 
-    `checked` counts by place, `found` the damages by kind, `outcomes` the repairs by outcome. `doubts` are pictures on which the
+    `checked` counts by place, `found` the damages by kind, `outcomes` the repairs by outcome. `doubts` are images on which the
     decoder had no verdict. `notes` are sentences about what could not be checked. `done` is the share of a round, from 0 to 1.
     """
 

@@ -73,10 +73,10 @@ class Scrub:
         throttle: Callable[[], bool] = _never_stop,
         progress: Callable[[ScrubReport], object] | None = None,
     ) -> ScrubReport:
-        """Check everything; with `resume` go on where the last such run ended, until `budget_bytes` were read.
+        """Check everything; with `resume` continue where the last such run ended, until `budget_bytes` were read.
 
-        With `sets_aside` a repair also moves what is not ours out of the way: for an operator, not for every night.
-        `throttle` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
+        With `sets_aside` a repair also sets aside files that VinylVault did not write: for an operator, not for every night.
+        `throttle` is called between any two reads, at most 1 MB or one image apart: it may wait, and ends the run by returning
         False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` during another
         repair, `DatabaseError` or `StorageError` when the cache cannot be read.
         """

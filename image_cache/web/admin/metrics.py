@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, when the settings want it: for this machine, and for those who have the token."""
+"""`/metrics` for Prometheus, when the settings want it: for this server, and for those who have the token."""
 
 import hmac
 import logging

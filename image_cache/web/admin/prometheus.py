@@ -22,7 +22,7 @@ def exposition(vault: ReadonlyVault) -> str:
 
 
 class VaultCollector:
-    """Collects the figures anew for each scrape: they are counted elsewhere, so no metric object holds any."""
+    """Collects the figures for each scrape: they are counted elsewhere, so no metric object holds any."""
 
     def __init__(self, vault: ReadonlyVault) -> None:
         self._vault = vault

@@ -33,7 +33,7 @@ Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 class WarmCovers:
     """Answers requests for stored covers before Flask does: no routing, no session, no limiter, no SQL for those in memory.
 
-    Everything else goes on to the application. The responses are the same to the last header as those of the application. The
+    Everything else continues to the application. The responses are the same to the last header as those of the application. The
     Host is checked for pages only: the URL of a cover is a hash that a foreign site cannot know.
     """
 

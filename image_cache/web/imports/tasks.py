@@ -90,7 +90,7 @@ def as_json(found: TaskLine) -> dict[str, Any]:
     """Return a task under the documented names of the API."""
     values = found._asdict()
     message = values.pop("message")
-    values["outcome"] = {name: value for name, value in found.outcome.items() if name != "report"}  # a download of its own
+    values["outcome"] = {name: value for name, value in found.outcome.items() if name != "report"}  # its own download
     return {**values, "says": message, "is_over": found.is_over}
 
 

@@ -1,4 +1,4 @@
-"""Removal pages: what goes with a record and what would bring it back, for one record and for all that are gone from a source."""
+"""Removal pages, for one record and for all that are missing at a source: what is lost, and what would bring it back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class RemovableRecord(NamedTuple):
 
 @removing.get("/album/<int:album_id>/remove")
 def ask(album_id: int) -> AnyResponse:
-    """Say what goes with a record, and what would bring it back, before it is removed."""
+    """Say what is lost with a record, and what would bring it back, before it is removed."""
     album = get_record_or_404(album_id)
     own = services().removal.dependents([album.id]).get(album.id, RecordDependents())
     cover = services().pages.cover(album)

@@ -61,7 +61,7 @@ def search() -> AnyResponse:
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
-    """Show order, filters and density as a page of their own, for small screens."""
+    """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
     facets = services().library.facets()
     return page_response(
@@ -206,7 +206,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
 
 
 def _tasks() -> Sequence[TaskLine]:
-    """Return the tasks in progress, but the search for covers, which has a line of its own for everyone."""
+    """Return the tasks in progress, but the search for covers, which has its own line for everyone."""
     return [line for line in open_lines() if line.kind != "covers"]
 
 

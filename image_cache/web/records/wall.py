@@ -105,7 +105,7 @@ class Tile:
     def item(self, sizes: str, clear: str) -> Markup:
         """Return the list item of the wall. Python, because a macro of Jinja takes six times as long, sixty times a page.
 
-        `sizes` are those of the picture, `clear` is the image that is shown until it is there.
+        `sizes` are those of the image, `clear` is the image that is shown until it is there.
         """
         album, cover, tab = self.album, self.cover, self.tab
         title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])

@@ -25,7 +25,7 @@ REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("HEAD", {}),
     ("GET", {"Range": "bytes=0-9"}),
 )
-NOWHERE = "192.0.2.1"  # reserved for documentation: neither this machine nor any other
+NOWHERE = "192.0.2.1"  # reserved for documentation: neither this server nor any other
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ SIZES = {
     "large": "stream_large",
     "thumb-blurred": "stream_thumb_blurred",
     "detail-blurred": "stream_detail_blurred",
-    # In a gallery: the same bytes at a URL of their own, because an image in a list is not a view.
+    # In a gallery: the same bytes at their own URL, because an image in a list is not a view.
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }

@@ -246,7 +246,7 @@ def test_a_record_leads_to_the_sleeves_nearest_in_colour(vault: Inside, origin: 
     near = [one.id for one in vault.services.library.near_in_colour(ids[0])]
     assert len(near) == 6
     assert set(near) <= set(ids[1:8])
-    assert twin not in near  # the very same picture is no news
+    assert twin not in near  # the very same image is no news
     assert vault.services.library.near_in_colour(999) == []
 
 

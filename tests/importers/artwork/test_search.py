@@ -117,7 +117,7 @@ def test_the_archive_is_never_asked_for_an_original_and_always_told_who_asks(arc
 
 
 def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: Path) -> None:
-    """The moments are in a file, so eight threads with a book of their own each are as good as eight processes."""
+    """The moments are in a file, so eight threads with their own book each are as good as eight processes."""
     clock = FakeClock()
     waits: list[float] = []
     lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it goes on."""
+"""The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it continues."""
 
 import os
 import time
@@ -69,7 +69,7 @@ class Opened:
 
 
 def discogs_settings(discogs: DiscogsServer) -> dict[str, Any]:
-    """Return what makes a vault speak to this server, and to nobody else."""
+    """Return settings that make a vault connect to this server only."""
     return {"ORIGIN_ALLOWLIST": ("127.0.0.1",), "DISCOGS_API_URL": discogs.base, "DISCOGS_WINDOW_S": WINDOW_S}
 
 
@@ -348,7 +348,7 @@ def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: S
     before = table(services)
     assert sync(services).outcome["gone"] == 0
     assert table(services) == before
-    discogs.control(add=[3])  # the same copy again, and one that was bought anew below
+    discogs.control(add=[3])  # the same copy again, and one that was bought again below
     sync(services)
     back = by_instance(services)["700000003"]
     assert (back.id, back.gone_at, back.plays) == (ids["700000003"], None, 1)
@@ -367,7 +367,7 @@ def test_a_release_that_is_bought_again_is_the_record_that_left(services: Servic
 
 
 def test_a_record_that_moved_between_pages_meanwhile_is_not_taken_for_gone(services: Services, discogs: DiscogsServer) -> None:
-    """One leaves page 1 and one comes in at the end while page 2 is asked for: a record slips past, the count is the same."""
+    """One leaves page 1 and one comes in at the end while page 2 is requested: a record slips past, the count is the same."""
     sync(services)
     discogs.control(before_page={"2": [{"remove": [5], "add": [900]}]})
     ended = sync(services)
@@ -599,7 +599,7 @@ def test_the_tracks_of_a_record_come_when_it_is_opened_first_and_are_asked_for_o
 
 
 def test_details_and_a_sync_together_stay_below_the_limit(services: Services, discogs: DiscogsServer) -> None:
-    """The server counts: 100 releases beside a sync are more than a window holds, and nobody is told to slow down."""
+    """The server counts: 100 releases beside a sync are more than a window holds, and no one is told to slow down."""
     sync(services)
     shelf = albums(services)
     for album in shelf[:100]:

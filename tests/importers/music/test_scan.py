@@ -418,7 +418,7 @@ def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: MusicShelf, root:
     address = shelf.album("The Name").cover_url or ""
     mark = address.partition("?")[2]
     assert shelf.images.fetch(address).body == b"mine"
-    # The very same address, after something on its way became a link.
+    # The very same address, after something on its path became a link.
     (inside / "front.jpg").rename(tmp_path / "front.jpg")
     (inside / "front.jpg").symlink_to(tmp_path / "front.jpg")
     with pytest.raises(OriginNotFound):
@@ -579,7 +579,7 @@ def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: Mus
 
 @contextmanager
 def held_at(shelf: MusicShelf, albums: int) -> Iterator[int]:
-    """Begin a scan that stands still once it has made so many albums, and goes on afterwards; its number."""
+    """Begin a scan that stands still once it has made so many albums, and continues afterwards; its number."""
     reached, go = threading.Event(), threading.Event()
 
     def hold(urls: Iterable[str | None]) -> None:

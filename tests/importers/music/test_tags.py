@@ -1,4 +1,4 @@
-"""Tags and pictures of music files, read in a child process: what each kind says, and what hostile files cannot do."""
+"""Tags and images of music files, read in a child process: what each kind says, and what hostile files cannot do."""
 
 import contextlib
 import os

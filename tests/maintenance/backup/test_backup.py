@@ -83,7 +83,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def model(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A vault that is copied for each test, with its backup beside it. Nobody changes either."""
+    """A vault that is copied for each test, with its backup beside it. No one changes either."""
     folder = tmp_path_factory.mktemp("model")
     made = settings_of(folder / "vault", TRUSTED_ORIGINS=(origin.base,))
     fill(made, origin, folder)
@@ -323,7 +323,7 @@ def test_large_files_come_back_by_themselves(settings: Settings, new_card: Setti
 def test_a_backup_while_everybody_is_busy_is_of_one_moment(
     settings: Settings, new_card: Settings, origin: Origin, tmp_path: Path
 ) -> None:
-    """Uploads, deletions, plays and imports go on all the time; the archive holds what its catalogue names, no more and no less."""
+    """Uploads, deletions, plays and imports continue all the time; the archive holds what its catalogue names, no more and no less."""
     stopping = threading.Event()
     failed: list[BaseException] = []
 
@@ -563,7 +563,7 @@ def test_a_broken_index_costs_the_addresses_only(archive: Path, settings: Settin
 
 
 def limited(program: str, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
-    """Run a program of this project as a process of its own."""
+    """Run a program of this project as its own process."""
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments], cwd=ROOT, env={**os.environ, **env}, stderr=subprocess.PIPE
     )
@@ -875,7 +875,7 @@ def test_sizes_that_are_promised_are_not_believed(good: Path, card: Settings, tm
 
 
 def rewritten(tmp_path: Path, good: Path, change: dict[str, bytes], head: dict[str, Any] | None = None) -> Path:
-    """Write an archive anew with other bodies, and a list that is right about them."""
+    """Write an archive again with other bodies, and a list that is right about them."""
     path = tmp_path / "rewritten.tar"
     found = members(good)
     with path.open("wb+") as file:

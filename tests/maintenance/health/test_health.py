@@ -21,7 +21,7 @@ from tests.support.vault import wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return everything of a folder that somebody could have changed."""
+    """Return everything of a folder that someone could have changed."""
     facts = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
     return [(str(path), stat.st_size, stat.st_mtime_ns, stat.st_mode) for path, stat in facts]
 
@@ -116,7 +116,7 @@ def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: boo
     if not is_running:
         inside.services.close()
     else:
-        inside.services.pool.close()  # so that nobody else changes anything
+        inside.services.pool.close()  # so that no one else changes anything
     before = picture_of(inside.folder)
     look(inside.folder)
     assert picture_of(inside.folder) == before
@@ -255,7 +255,7 @@ def found(inside: Inside, name: str) -> Check:
 
 
 def test_a_mistyped_address_of_a_file_is_reported_and_the_machine_is_healthy(inside: Inside, origin: Origin) -> None:
-    """The machine was "degraded" until somebody forgot the file."""
+    """The machine was "degraded" until someone forgot the file."""
     inside.services.files.enqueue(f"{origin.base}/mistyped.bin")
     wait_until(lambda: "given up" in within(inside, "Files").message)
     check = found(inside, "Files")

@@ -1,4 +1,4 @@
-"""The dashboard: operators see and change, strangers find the door; the charts say in words what they show; /metrics."""
+"""The dashboard: operators see and change, visitors find the door; the charts say in words what they show; /metrics."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def inside(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Inside]:
-    """A vault whose clock stands still, and in which nothing runs by itself: chores go by the real one."""
+    """A vault whose clock stands still, and in which nothing runs by itself: periodic jobs go by the real one."""
     with Inside(tmp_path / "vault", trusted=(origin.base,), clock=clock, FREE_SPACE_FLOOR_MB=0, METRICS=True) as running:
         running.services.pool.close()
         yield running
@@ -50,7 +50,7 @@ def post(client: FlaskClient, path: str, **fields: str) -> int:
 
 
 def lived(inside: Inside, clock: FakeClock, hours: int = 30) -> None:
-    """Let the service be used: an hour at a time, with hits, misses, fetches and jobs in line."""
+    """Let the service be used: an hour at a time, with hits, misses, fetches and jobs queued."""
     cache, jobs = inside.services.covers.cache, inside.services.covers.jobs
     assert cache.recorder is not None
     cache.put({key(n): webp(n, 50_000) for n in range(20)})

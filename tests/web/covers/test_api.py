@@ -286,7 +286,7 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
     assert answer.json["status"] == "unhealthy"
     assert answer.json["checks"]["Catalogue"]["state"] == "failed"
     assert str(inside.folder) not in answer.text
-    told = documented(inside.client().get("/health"), "get", "/health").json  # somebody on the machine itself
+    told = documented(inside.client().get("/health"), "get", "/health").json  # someone on the machine itself
     assert str(inside.folder / "state/catalog.db") in told["checks"]["Catalogue"]["advice"]
     page = inside.client(accept="text/html").get("/")
     assert page.status_code == 503

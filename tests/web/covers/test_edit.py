@@ -137,7 +137,7 @@ def test_an_offered_picture_is_shown_by_our_own_cache_and_chosen_for_good(inside
     wait_until(lambda: {one.state for one in inside.services.covers.peek(urls)} == {"ready"})
     assert post(client, f"/album/{album_id}/cover/choose", address=urls[1]).status_code == 303
     assert album(inside, album_id).picture == urls[1]
-    put(inside, cover_url=origin.put("/theirs.jpg", jpeg()))  # the next sync brings a picture of the source
+    put(inside, cover_url=origin.put("/theirs.jpg", jpeg()))  # the next sync brings an image of the source
     assert album(inside, album_id).picture == urls[1]
     assert "Chosen by you" in client.get(f"/album/{album_id}/cover").text
     post(client, f"/album/{album_id}/cover/remove")
@@ -181,7 +181,7 @@ def test_an_own_picture_of_two_records_stays_until_both_let_go(inside: Inside) -
     kept = inside.folder / "state/own_covers" / str(album(inside, first).own_cover).removeprefix("own:")
     post(client, f"/album/{first}/cover/remove")
     assert kept.exists()
-    send(client, second, picture(2))  # another picture in its place
+    send(client, second, picture(2))  # another image in its place
     assert not kept.exists()
 
 

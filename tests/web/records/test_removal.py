@@ -249,7 +249,7 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
     assert ("Played</a> <small>1 play</small>" in kept, "Plain</a>" in rest, "There</a>" in page) == (True, True, False)
     assert 'type="checkbox" name="keep" value="1" checked' in page
     until = until_of(page)
-    # Meanwhile somebody writes about one, one comes back, and one more goes.
+    # Meanwhile someone writes about one, one comes back, and one more goes.
     library.write_notes(noted.id, "mine")
     with inside.services.catalog.write() as conn:
         conn.execute("UPDATE albums SET gone_at = NULL WHERE id = ?", (back.id,))

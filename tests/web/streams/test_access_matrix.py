@@ -1,4 +1,4 @@
-"""Who gets what: everybody, every visibility, every route and method. A route that is not in the table fails."""
+"""Who gets what: everyone, every visibility, every route and method. A route that is not in the table fails."""
 
 import re
 import statistics
@@ -48,7 +48,7 @@ def anybody(status: int) -> Rule:
     return lambda _actor, _kind: {status}
 
 
-# (method, route) -> what is answered. `size` stands for the rendered ones; the original is asked for by itself below.
+# (method, route) -> what is answered. `size` stands for the rendered ones; the original is requested by itself below.
 TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "/streams"): anybody(200),
     ("POST", "/streams"): kept(303),
@@ -104,7 +104,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stream that tests change; what is in it is nobody's to rely on."""
+    """A stream that tests change; tests must not rely on its contents."""
     with Inside(tmp_path_factory.mktemp("used") / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000) as inside:
         yield Stage(inside)
 

@@ -43,7 +43,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stream that tests change; what is in it is nobody's to rely on."""
+    """A stream that tests change; tests must not rely on its contents."""
     with Inside(
         tmp_path_factory.mktemp("used") / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000, MAX_IMAGE_UPLOAD_SIZE_MB=1
     ) as inside:
@@ -376,7 +376,7 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
     clock = FakeClock()
     with Inside(tmp_path / "vault", clock=clock) as inside:
         stage = Stage(inside)
-        stage.streams.view_counts.counters._clock = clock  # the counters of a process have a clock of their own
+        stage.streams.view_counts.counters._clock = clock  # the counters of a process have their own clock
         image = stage.images[PUBLIC]
         base = f"/streams/{SLUG}/images/{image.image_id}"
 

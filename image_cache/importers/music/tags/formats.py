@@ -266,7 +266,7 @@ def _comment_pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
             continue
     for block in blocks:
         yield int(block.type), str(block.mime), block.data
-    for text in tags.get("coverart", ()):  # an older way than picture blocks
+    for text in tags.get("coverart", ()):  # an older form than picture blocks
         try:
             yield 0, "", base64.b64decode(text)
         except ValueError:

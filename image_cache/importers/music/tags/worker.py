@@ -1,6 +1,6 @@
 """Tag worker: the process that reads tags, started by `reader.TagReader` only. Nothing here runs in the web process.
 
-It opens no files: each request brings its open files. Requests and answers alternate on one socket, so that the files of two
+It opens no files: each request carries its open files. Requests and answers alternate on one socket, so that the files of two
 requests never mix.
 """
 
