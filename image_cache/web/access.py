@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.web.context import account, has_owner_account, may_change, may_operate, services
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-LOG_IN_FIRST = "Log in first."
+LOG_IN_FIRST = "Log in to do this."
 _DECLARED = "_declared_access"
 
 Target = TypeVar("Target", bound=Blueprint | Callable[..., Any])
@@ -26,7 +26,7 @@ class Role(enum.Enum):
     """What a request must be allowed to do. The server itself counts as its operator: a terminal or a browser on it."""
 
     VISITOR = "anyone"
-    ACCOUNT = "anyone who is logged in"
+    ACCOUNT = "anyone with an account"
     OWNER_ACCOUNT = "an owner or operator who is logged in: the server itself has no account that a stream could belong to"
     OWNER = "an owner or operator, or the server itself"
     OPERATOR = "an operator, or the server itself"
@@ -35,9 +35,9 @@ class Role(enum.Enum):
 
 
 MESSAGES = {
-    Role.OPERATOR: "Only an operator may do that.",
-    Role.OWNER: "Only owners and operators may do that.",
-    Role.OWNER_ACCOUNT: "Only owners and operators may do that.",
+    Role.OPERATOR: "Only an operator can do this.",
+    Role.OWNER: "Only owners and operators can do this.",
+    Role.OWNER_ACCOUNT: "Only owners and operators can do this.",
 }
 
 
