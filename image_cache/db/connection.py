@@ -33,7 +33,7 @@ class WrongVersion(DatabaseError):
     """The file has the schema of another version of this program. `version` is that of the file, `known` that of the program."""
 
     def __init__(self, path: Path, version: int, known: int) -> None:
-        super().__init__(f"{path} has schema {version}, this program knows {known}")
+        super().__init__(f"{path} uses schema {version}, but this version supports {known}")
         self.version = version
         self.known = known
 
@@ -230,7 +230,7 @@ def refuse_if_lost(path: Path) -> None:
     sizes = [one.stat().st_size if one.is_file() else 0 for one in (path, wal)]
     if sizes[1] and not sizes[0]:
         state = "is empty" if path.exists() else "is missing"
-        raise OperationalError(f"{path} {state}, but {wal.name} holds data of it. Nothing was changed")
+        raise OperationalError(f"{path} {state}, but {wal.name} contains data that belongs to it. Nothing was changed")
 
 
 def create_if_missing(path: Path) -> None:

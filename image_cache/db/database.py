@@ -233,7 +233,7 @@ class Database:
                 target.unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     source.rename(target)
-            logger.error("database broken, set aside path=%s.broken", self.path)
+            logger.error("database corrupt, moved aside path=%s.broken", self.path)
         self._drop_connections()
 
     def _fetch(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
