@@ -31,6 +31,7 @@ from image_cache.db.connection import (
     copy_into,
     is_broken,
     open_unchanged,
+    parameter_marks,
     prepare,
     refuse_if_lost,
     set_bulk,
@@ -58,6 +59,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Idle = list[Connection]
 
 MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a page cache, 200 to 800 KB
 
@@ -92,7 +94,7 @@ class Database:
         self._is_reader = is_reader
         # Protects inode, generation and _idle. Held while a connection opens, so that no file is opened while it is being moved.
         self._guard = threading.Lock()
-        self._idle: list[Connection] = []  # replaced by a new list when another file is used
+        self._idle: Idle = []  # replaced by a new list when another file is used
         self._writing = threading.local()  # .conn: the connection of this thread's transaction, which sees uncommitted changes
         self._commits = CommitWatch(lambda: self._connect()[0])
         self._write_lock = FairLock()  # an import that writes in a loop would otherwise starve the request that cancels it
@@ -188,6 +190,15 @@ class Database:
             if self.inode and inode_of(self.path) != self.inode:
                 self._drop_connections()
 
+    def trim(self) -> None:
+        """Release memory: close the idle connections but the newest, which keeps the file open, and empty its page cache."""
+        home = self._idle
+        with contextlib.suppress(IndexError):  # all are in use
+            kept = home.pop()
+            close_all(home)
+            kept.execute("PRAGMA shrink_memory")
+            self._give_back(kept, home)
+
     def set_aside(self) -> None:
         """Rename the file and its companions to `.broken`, replacing older ones; the next use creates a new file.
 
@@ -206,7 +217,7 @@ class Database:
         """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
         close_all(getattr(self, "_idle", []))
 
-    def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
+    def _set_aside_if_broken(self, error: DatabaseError, home: Idle | None) -> bool:
         """Set a disposable file aside if the error means that it is broken; return True if it is.
 
         Only the file that the connection belonged to: if another thread was faster, its new file stays.
@@ -248,19 +259,14 @@ class Database:
         return self._fetch_once(conn, home, sql, parameters, fetch)
 
     def _fetch_once(
-        self,
-        conn: Connection,
-        home: "list[Connection] | None",
-        sql: str,
-        parameters: Sequence[object],
-        fetch: Callable[[Cursor], T],
+        self, conn: Connection, home: Idle | None, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]
     ) -> T:
         try:
             return fetch(conn.execute(sql, parameters))
         finally:
             self._give_back(conn, home)
 
-    def _borrow(self) -> tuple[Connection, "list[Connection] | None"]:
+    def _borrow(self) -> tuple[Connection, Idle | None]:
         """Return a connection, and the list to return it to; no list for the connection of this thread's transaction."""
         conn: Connection | None = getattr(self._writing, "conn", None)
         if conn is not None:
@@ -271,7 +277,7 @@ class Database:
         except IndexError:
             return self._connect()
 
-    def _give_back(self, conn: Connection, home: "list[Connection] | None") -> None:
+    def _give_back(self, conn: Connection, home: Idle | None) -> None:
         if home is None:  # the write block returns it
             return
         if home is not self._idle or len(home) >= MAX_IDLE or conn.in_transaction:  # after a rollback that failed
@@ -281,7 +287,7 @@ class Database:
         if home is not self._idle:  # replaced in the meantime
             close_all(home)
 
-    def _connect(self) -> tuple[Connection, list[Connection]]:
+    def _connect(self) -> tuple[Connection, Idle]:
         with self._guard:
             try:
                 conn = connect_reader(self.path, len(self._migrations)) if self._is_reader else self._open_or_replace()
@@ -323,8 +329,3 @@ class Database:
             conn.close()
             raise
         return conn
-
-
-def parameter_marks(count: int) -> str:
-    """Return `count` parameter marks for an IN list: `?,?,?`."""
-    return ",".join("?" * count)
