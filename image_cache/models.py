@@ -77,6 +77,7 @@ class Album:
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
     """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+    With a text it may be match: what fits best first.
 
     `with_notes` False: the text is not looked for in notes, which the viewer may not read.
     """
@@ -102,7 +103,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPage:
-    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens."""
+    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens.
+
+    Of a search: `correction` is what was looked for instead, "" if nothing was; with `has_more` it ended before it had all hits;
+    with `is_incomplete` some records are not in its index yet.
+    """
 
     query: AlbumQuery
     albums: tuple[Album, ...]
@@ -111,6 +116,9 @@ class AlbumPage:
     total: int
     groups: tuple[Group, ...] = ()
     heads: dict[int, Group] = field(default_factory=dict)
+    correction: str = ""
+    has_more: bool = False
+    is_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ size of the collection. Twelve bytes per album and order: 1.2 MB for 100,000 alb
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -45,6 +45,9 @@ class ShelfResult:
     ids: "array[int]"
     groups: tuple[Group, ...]
     starts: tuple[int, ...]
+    correction: str = ""  # what was looked for instead of the text
+    has_more: bool = False  # the search ended before it had all
+    is_incomplete: bool = False  # some records cannot be searched yet
 
 
 def build_order(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
@@ -66,6 +69,13 @@ def build_order(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
 def build_colour_order(shelf: ShelfOrder, banded: Iterable[tuple[int, int]]) -> ShelfOrder:
     """Build the order by colour from (album id, band) in order; albums of the shelf that have no band come last, as they stand there."""
     return build_order(_with_the_rest(shelf, banded))
+
+
+def rank_hits(order: ShelfOrder, tiers: Mapping[int, int]) -> "array[int]":
+    """Return what a search found by tier, within a tier as it stands on the shelf."""
+    return array(
+        "q", sorted((one for one in tiers if order.place_of(one) != NOWHERE), key=lambda one: (tiers[one], order.place[one]))
+    )
 
 
 def filter_order(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:

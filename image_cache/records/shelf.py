@@ -5,21 +5,23 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
 from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order
+from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order, rank_hits
+from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import SORTS, AlbumTable, Revisions
 from image_cache.text import sort_key
 
 logger = logging.getLogger(__name__)
 
 NEAR = 60  # places on each side in the order by colour that are compared for what is near
-COLOUR = "colour"  # the one order that the catalogue does not know
+COLOUR = "colour"  # the one order of the wall that the catalogue does not know
+MATCH = "match"  # the order of a search: what fits best first
 MEMO_RESULTS = 8  # queries remembered: a few pages and searches; 800 KB each at 100,000 hits
 
 
@@ -58,6 +60,7 @@ class Shelf:
     ) -> None:
         self.page_size = page_size
         self._albums = AlbumTable(catalog)
+        self._search = TieredSearch(catalog)
         self._appearances = appearances
         self._hide_stale_cover = hide_stale_cover
         self._guard = threading.Lock()  # protects the memos below, each with the revision that it was built from
@@ -83,6 +86,10 @@ class Shelf:
 
     def count(self) -> int:
         return len(self._order("artist", self._albums.revisions()).ids)
+
+    def unindexed(self) -> int:
+        """Return how many records cannot be searched yet, but by their names."""
+        return self._albums.index.pending()
 
     def album(self, album_id: int) -> Album | None:
         found = self._albums.album(album_id)
@@ -150,6 +157,9 @@ class Shelf:
             total=len(found.ids),
             groups=found.groups,
             heads={shown[found.starts[g] - first]: found.groups[g] for g in opened},
+            correction=found.correction,
+            has_more=found.has_more,
+            is_incomplete=found.is_incomplete,
         )
 
     def _shown(self, albums: Iterable[Album]) -> list[Album]:
@@ -167,6 +177,8 @@ class Shelf:
         return facets
 
     def _order(self, sort: str, now: Revisions) -> ShelfOrder:
+        if sort == MATCH:
+            sort = "artist"
         if sort not in SORTS and sort != COLOUR:
             raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
         revision = self._revision(sort, now)
@@ -189,6 +201,15 @@ class Shelf:
         # Both parts only go up, and the second one by far less than a part of the first.
         return now.albums << 40 | self._appearances.revision()
 
+    def _found(self, query: AlbumQuery, among: set[int] | None, now: Revisions) -> ShelfResult:
+        hits = self._search.find(query.text, with_notes=query.with_notes, among=among)
+        order = self._order(query.sort, now)
+        if query.sort == MATCH:
+            found = ShelfResult(rank_hits(order, hits.tiers), (), ())
+        else:
+            found = filter_order(order, list(hits.tiers), query.sort, self.page_size)
+        return replace(found, correction=hits.correction, has_more=hits.has_more, is_incomplete=hits.is_incomplete)
+
     def _result(self, query: AlbumQuery, now: Revisions) -> ShelfResult:
         revision = self._revision(query.sort, now)
         with self._guard:
@@ -196,7 +217,11 @@ class Shelf:
             if known and known[0] == revision:
                 self._results.move_to_end(query)
                 return known[1]
-        found = filter_order(self._order(query.sort, now), self._albums.matching(query), query.sort, self.page_size)
+        wanted = self._albums.matching(query)
+        if query.text.strip():
+            found = self._found(query, None if wanted is None else set(wanted), now)
+        else:
+            found = filter_order(self._order(query.sort, now), wanted, query.sort, self.page_size)
         with self._guard:
             self._results[query] = (revision, found)
             while len(self._results) > MEMO_RESULTS:
