@@ -258,6 +258,11 @@ class Settings:
         low=0,
         high=168,
     )
+    DISCOGS_TRACKS: bool = setting(
+        True,
+        "Fetch the tracklists of all records from Discogs in the background, so that songs are found.",
+        "VINYL_VAULT_DISCOGS_TRACKS",
+    )
     DISCOGS_HIDE_STALE: bool = setting(
         False,
         "Hide pictures from Discogs while its data is older than six hours. Titles stay in any case.",

@@ -76,10 +76,10 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
-    With a text it may be match: what fits best first.
+    """Search, order and filters of a page of the wall. `sort` is one of `SORTS`, colour, and with a text match: what fits best first.
 
-    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read. `source` leaves out what is gone from it.
+    `filters` are further pairs: artist, label, style, year, stars, condition, played, added.
     """
 
     text: str = ""
@@ -88,7 +88,9 @@ class AlbumQuery:
     decade: int | None = None
     format: str = ""
     with_notes: bool = True
-    source: str = ""  # without the records that are gone from it
+    source: str = ""
+    filters: tuple[tuple[str, str], ...] = ()
+    is_reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class AlbumPage:
     """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens.
-
-    Of a search: `correction` is what was looked for instead, "" if nothing was; with `has_more` it ended before it had all hits;
-    with `is_incomplete` some records are not in its index yet.
-    """
+    Of a search: `correction` is what was looked for instead; `has_more`: it ended early; `is_incomplete`: its index is being built."""
 
     query: AlbumQuery
     albums: tuple[Album, ...]

@@ -410,8 +410,21 @@ CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
     INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
     INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
 END;
+INSERT INTO revisions VALUES ('ratings', 0);
+CREATE TRIGGER albums_rated AFTER UPDATE OF rating, own_rating ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'ratings';
+END;
 CREATE TRIGGER albums_deleted AFTER DELETE ON albums BEGIN
     UPDATE revisions SET value = value + 1;
+END;
+DROP TRIGGER albums_moved;
+CREATE TRIGGER albums_moved AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at, media_condition ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+CREATE TRIGGER albums_regrouped AFTER UPDATE OF genres, formats ON albums BEGIN
+    DELETE FROM facets WHERE album_id = OLD.id;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
 END;
 CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styles, barcode, source_id, tracks, notes, own_notes ON albums BEGIN
     UPDATE revisions SET value = value + 1 WHERE name = 'albums';

@@ -8,21 +8,11 @@ from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
-from image_cache.models import Album, AlbumQuery, Track
+from image_cache.models import Album, Track
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
+from image_cache.records.sorts import SORTS
 
-# Order of the wall, and the token whose change begins a new group. Ties always end in `id`, so that pages are deterministic.
-SORTS = {
-    "artist": ("artist_sort, coalesce(year, 9999), title_sort, id", "substr(artist_sort, 1, 1)"),
-    "title": ("title_sort, artist_sort, id", "substr(title_sort, 1, 1)"),
-    "year": ("coalesce(year, 9999), artist_sort, title_sort, id", "year / 10 * 10"),
-    "added": ("added_at DESC, id DESC", "strftime('%Y-%m', added_at, 'unixepoch')"),
-    "plays": (
-        "plays DESC, last_played_at DESC, artist_sort, id",
-        "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
-    ),
-}
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
@@ -57,14 +47,17 @@ _LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays."""
+    """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
+    `ratings` with the ratings."""
 
     albums: int = 0
     plays: int = 0
+    ratings: int = 0
 
-    def of(self, sort: str) -> int:
-        """Return a number that changes whenever the order under `sort`, or what a filter finds, may have changed."""
-        return self.albums + self.plays if sort == "plays" else self.albums
+    def of(self, *what: str) -> int:
+        """Return a number that changes whenever an order or filter with these names, or what is found, may have changed."""
+        plays = self.plays if not {"plays", "played"}.isdisjoint(what) else 0
+        return self.albums + plays + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
 
 
 class AlbumTable:
@@ -75,32 +68,13 @@ class AlbumTable:
         self.index = SearchIndexTable(catalog)
 
     def revisions(self) -> Revisions:
-        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays')")
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
 
-    def order(self, sort: str) -> Iterator[tuple[int, str | int | None]]:
+    def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
-        by, token = SORTS[sort]
-        return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {by}")
-
-    def matching(self, query: AlbumQuery) -> list[int] | None:
-        """Return the ids that the filters of `query` match, in no order; None if it has none."""
-        parts: list[str] = []
-        values: list[object] = []
-        for kind, wanted in (("genre", query.genre), ("format", query.format)):
-            if wanted:
-                parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
-                values.extend((kind, storable(wanted)))
-        if query.source:
-            parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
-            values.append(storable(query.source))
-        if query.decade is not None:
-            decade = max(-1, min(query.decade, 9999))
-            parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
-            values.extend((decade, decade + 9))
-        if not parts:
-            return None
-        return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+        by, back, token = SORTS[sort]
+        return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
         """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""

@@ -15,6 +15,7 @@ ROWS_A_WRITE = 8000  # at most: each transaction spreads its keys over the whole
 WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock
 ROWS_A_LOOK = 100  # after so many it is seen whether another thread waits to write
 
+_INSERT_WORDS = "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)"
 _TEXTS = "id, source, source_id, title, artist, year, genres, styles, formats, label, catno, barcode, tracks, notes, own_notes"
 
 
@@ -51,9 +52,17 @@ class SearchIndexTable:
         if upto is None or album_id > upto:
             yield
             return
-        self._remove(conn, self._albums(conn, "id = ?", (album_id,)))
+        before = next(self._albums(conn, "id = ?", (album_id,)), None)
         yield
-        self._add(conn, self._albums(conn, "id = ?", (album_id,)))
+        after = next(self._albums(conn, "id = ?", (album_id,)), None)
+        if before is None or after is None:
+            return
+        known, wanted = keys(before), keys(after)
+        self._delete_words(conn, before)
+        conn.execute(_INSERT_WORDS, (album_id, *columns(after)))
+        self._delete_keys(conn, album_id, known - wanted)
+        self._insert_keys(conn, [(*key, album_id) for key in wanted - known])
+        self._insert_terms(conn, vocabulary(after) - vocabulary(before))
 
     def pending(self) -> int:
         """Return how many records are not in the index."""
@@ -87,17 +96,14 @@ class SearchIndexTable:
             upto = 0
         found, terms, count, until = [], set[str](), 0, time.monotonic() + WRITE_S
         for album in self._albums(conn, "id > ? ORDER BY id LIMIT ?", (upto, ROWS_A_WRITE)):
-            conn.execute(
-                "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)", (album.id, *columns(album))
-            )
+            conn.execute(_INSERT_WORDS, (album.id, *columns(album)))
             found += [(kind, key, album.id) for kind, key in keys(album)]
             terms |= vocabulary(album)
             upto, count = album.id, count + 1
             if count % ROWS_A_LOOK == 0 and (time.monotonic() > until or self.db.is_write_awaited()):
                 break
-        # In the order of the table: a page that several of them belong to is changed once.
-        conn.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", sorted(found))
-        conn.executemany("INSERT OR IGNORE INTO vocabulary VALUES (?, ?)", [(term, term[::-1]) for term in sorted(terms)])
+        self._insert_keys(conn, found)
+        self._insert_terms(conn, terms)
         conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, upto))
         return count
 
@@ -110,24 +116,32 @@ class SearchIndexTable:
         return (_album(row) for row in conn.execute(f"SELECT {_TEXTS} FROM albums WHERE {where}", values))
 
     def _add(self, conn: Connection, albums: Iterable[Album]) -> None:
-        for album in albums:
-            conn.execute(
-                "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)", (album.id, *columns(album))
-            )
-            conn.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", [(*key, album.id) for key in sorted(keys(album))])
-            terms = [(term, term[::-1]) for term in sorted(vocabulary(album))]
-            conn.executemany("INSERT OR IGNORE INTO vocabulary VALUES (?, ?)", terms)
+        for album in list(albums):
+            conn.execute(_INSERT_WORDS, (album.id, *columns(album)))
+            self._insert_keys(conn, [(*key, album.id) for key in keys(album)])
+            self._insert_terms(conn, vocabulary(album))
 
     def _remove(self, conn: Connection, albums: Iterable[Album]) -> None:
         # The vocabulary keeps its words: one of no record finds nothing.
         for album in list(albums):
-            conn.execute(
-                "INSERT INTO words (words, rowid, names, facts, tracks, notes) VALUES ('delete', ?, ?, ?, ?, ?)",
-                (album.id, *columns(album)),
-            )
-            conn.executemany(
-                "DELETE FROM keys WHERE kind = ? AND key = ? AND album_id = ?", [(*key, album.id) for key in keys(album)]
-            )
+            self._delete_words(conn, album)
+            self._delete_keys(conn, album.id, keys(album))
+
+    def _insert_keys(self, conn: Connection, rows: Iterable[tuple[str, str, int]]) -> None:
+        # In the order of the table: a page that several of them belong to is changed once.
+        conn.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", sorted(rows))
+
+    def _insert_terms(self, conn: Connection, terms: Iterable[str]) -> None:
+        conn.executemany("INSERT OR IGNORE INTO vocabulary VALUES (?, ?)", [(term, term[::-1]) for term in sorted(terms)])
+
+    def _delete_words(self, conn: Connection, album: Album) -> None:
+        conn.execute(
+            "INSERT INTO words (words, rowid, names, facts, tracks, notes) VALUES ('delete', ?, ?, ?, ?, ?)",
+            (album.id, *columns(album)),
+        )
+
+    def _delete_keys(self, conn: Connection, album_id: int, gone: Iterable[tuple[str, str]]) -> None:
+        conn.executemany("DELETE FROM keys WHERE kind = ? AND key = ? AND album_id = ?", [(*key, album_id) for key in gone])
 
 
 def _album(row: Row) -> Album:
