@@ -42,6 +42,7 @@ from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
+from image_cache.records.search.service import SearchIndexer
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -178,6 +179,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
@@ -204,6 +206,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
         PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
         tables.periodic_job(),
+        PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
         music.periodic_job(),
