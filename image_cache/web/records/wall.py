@@ -161,7 +161,7 @@ def tiles(
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,
                 blinks=blinks,
-                drawn=drawing.sleeve(cover, album.artist),
+                drawn=drawing.sleeve(cover, album),
                 message=MESSAGES.get(cover.state, "no cover yet"),
                 srcset=srcset.format(cover.digest),
             )
