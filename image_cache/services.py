@@ -35,12 +35,14 @@ from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.memory import release_memory
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
+from image_cache.records.search.service import SearchIndexer
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -52,6 +54,7 @@ logger = logging.getLogger(__name__)
 LIMITS_S = 5.0  # how soon limits apply that were changed in another process
 TASKS_S = 5.0  # how soon a task starts that was added by another process
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
+SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -176,6 +179,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
@@ -195,12 +199,14 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    databases = (catalog, covers.cache.index.database, streams.cache.engine.index.database)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(covers, streams))
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
         PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
         tables.periodic_job(),
+        PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
         music.periodic_job(),
@@ -208,6 +214,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
+        PeriodicJob("memory", MINUTE_S, lambda: release_memory(databases), first_s=SETTLED_S),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}

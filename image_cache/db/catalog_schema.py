@@ -407,4 +407,49 @@ CREATE TABLE account_links (
 );
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD)
+SEARCH = """
+-- The search by tiers. What stands in these tables is made by image_cache.records.search.rules: a trigger could not.
+-- `words` is contentless: the text is in `albums` already, and deleting needs the very text that was inserted.
+DROP TRIGGER albums_inserted;
+DROP TRIGGER albums_deleted;
+DROP TRIGGER albums_reworded;
+DROP TABLE words;
+CREATE VIRTUAL TABLE words USING fts5(
+    names, facts, tracks, notes, content='', columnsize=0, prefix='1 2', tokenize='unicode61 remove_diacritics 2'
+);
+-- What a record is found by as a whole, or by its beginning: names and numbers without gaps.
+CREATE TABLE keys (kind TEXT, key TEXT, album_id INTEGER, PRIMARY KEY (kind, key, album_id)) WITHOUT ROWID;
+-- The words that a slip may have been meant as; backwards as well, because a slip leaves one half of a word whole.
+CREATE TABLE vocabulary (term TEXT PRIMARY KEY, backwards TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX vocabulary_backwards ON vocabulary (backwards);
+-- One row: the rules that the three were made by, and the last album that is in them. Later ones are added in the background.
+CREATE TABLE search_index (rules INTEGER NOT NULL, upto INTEGER NOT NULL);
+INSERT INTO search_index VALUES (0, 0);
+
+CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+END;
+INSERT INTO revisions VALUES ('ratings', 0);
+CREATE TRIGGER albums_rated AFTER UPDATE OF rating, own_rating ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'ratings';
+END;
+CREATE TRIGGER albums_deleted AFTER DELETE ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+DROP TRIGGER albums_moved;
+CREATE TRIGGER albums_moved AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at, media_condition ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+CREATE TRIGGER albums_regrouped AFTER UPDATE OF genres, formats ON albums BEGIN
+    DELETE FROM facets WHERE album_id = OLD.id;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+END;
+CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styles, barcode, source_id, tracks, notes, own_notes ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'albums';
+END;
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH)

@@ -26,7 +26,7 @@ from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_polic
 from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
-    from image_cache.net.client import HttpResponse  # imports requests
+    from image_cache.net.client import HttpResponse  # imports urllib3
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from urllib3 import BaseHTTPResponse
 
 from image_cache.errors import ConfigError, OriginDenied, OriginError, OriginUnavailable
 from image_cache.net import deadline
 from image_cache.net.client import HttpClient
 from image_cache.net.deadline import DeadlineWatcher
 from image_cache.net.policy import PeerPolicy, connect_by_tcp, resolve_by_system
-from image_cache.net.transport import guarded_session
+from image_cache.net.transport import GuardedTransport
 from image_cache.net.url import canonical_host, host_queue, interface_networks, parse_url, refusal_reason
 from tests.support.corpora import manifest
 from tests.support.origin import ANY, Origin
@@ -402,21 +403,27 @@ def test_the_lists_are_logged_at_start(caplog: pytest.LogCaptureFixture) -> None
     ]
 
 
-def test_every_use_of_the_session_is_guarded(canary: Origin) -> None:
-    """Neither a keyword nor the environment weakens it; it keeps no cookies, with which origins could fill the memory."""
+def test_every_use_of_the_transport_is_guarded(canary: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment does not weaken it; it follows nothing, and sends no cookie back: origins could fill the memory with them."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     internet = net(canary, images_example_test=[["93.184.216.34"]])
-    session = guarded_session(internet.policy())
+    transport = GuardedTransport(internet.policy())
     canary.put("/r", status=302, headers={"Location": "/a.jpg", "Set-Cookie": "who=me"})
+
+    def get(url: str) -> BaseHTTPResponse:
+        return transport.get(parse_url(url), {"Accept": "*/*"}, 3, 5)
+
     with DeadlineWatcher().watch(30) as watch:
         token = deadline.current_deadline.set(watch)
-        answer = session.get("http://images.example.test/r", verify=False, proxies={"http": "http://127.0.0.1:9"})
+        statuses = [get("http://images.example.test/r").status for _ in range(2)]
         with pytest.raises(OriginDenied):
-            session.get("http://127.0.0.1/a.jpg")
+            get("http://127.0.0.1/a.jpg")
         deadline.current_deadline.reset(token)
-    assert (answer.status_code, len(session.cookies), internet.forbidden()) == (302, 0, [])
+    assert (statuses, internet.forbidden()) == ([302, 302], [])
+    assert "cookie" not in canary.requests[-1].headers
     with pytest.raises(RuntimeError, match="inside a fetch"):
-        session.get("http://other.example.test/")
-    session.close()
+        get("http://other.example.test/")
+    transport.close()
 
 
 def test_a_name_that_does_not_exist_is_unavailable_for_now(canary: Origin) -> None:

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 from image_cache.config import Settings
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import DatabaseError, copy_into, open_unchanged
+from image_cache.db.connection import copy_into, open_unchanged
+from image_cache.db.database import DatabaseError
 from image_cache.db.integrity import schema_version
 from image_cache.errors import StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of

@@ -16,7 +16,8 @@ from image_cache.accounts.table import AccountTable
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged
+from image_cache.db.connection import COMPANIONS, open_unchanged
+from image_cache.db.database import Database, DatabaseError
 from image_cache.db.integrity import is_intact, row_counts, schema_objects, schema_version
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader

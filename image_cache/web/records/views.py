@@ -10,8 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
-from image_cache.records.highlight import in_names, in_tracks
+from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
+from image_cache.records.search.question import read_question
+from image_cache.records.search.where import TRACK, where_hit
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
@@ -232,7 +234,9 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     started = time.perf_counter()
     shown = _wall_page(address)
     took_ms = 1000 * (time.perf_counter() - started)
-    page, words = shown.page, address.query.text.split()
+    page = shown.page
+    text = page.correction or address.query.text
+    words, question = text.split(), read_question(text)
     values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
         albums, covers = services().pages.nearby(address.query.text, NEARBY)
@@ -242,9 +246,13 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
         )
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
-    rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
-    sleeves = {tile.album.id: tile for tile in rows}
+    sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}
+    places = {album.id: where_hit(for_viewer(album), question) for album in page.albums}
+    found = [
+        (tile, place)
+        for album_id, tile in sleeves.items()
+        if (place := places[album_id]) is None or place.field != TRACK or album_id not in listed
+    ]
     return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
+from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 from image_cache.web.privacy import may_read_notes, public_source
@@ -52,7 +53,7 @@ class WallAddress:
         return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format, self.query.source))
 
 
-_PLAIN = {("sort", "artist"), ("page", 1)}
+_PLAIN = {("sort", "artist"), ("sort", MATCH), ("page", 1)}
 
 
 def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -> WallAddress:
@@ -60,8 +61,9 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 
     Raises: `BadRequest` or `NotFound` with a sentence that names the invalid value.
     """
-    sort = args.get("sort") or "artist"
-    if sort not in SORTS:
+    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
+    sort = args.get("sort") or (MATCH if words else "artist")
+    if sort not in SORTS and not (sort == MATCH and words):
         raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose artist, title, year, added, plays or colour.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
@@ -71,7 +73,6 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     if page is None:
         raise NotFound(f"Page “{text[:40]}” does not exist.")
     chosen = args.get("density") or density or "m"
-    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
         text=words,
         sort=sort,
@@ -160,7 +161,7 @@ def tiles(
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,
                 blinks=blinks,
-                drawn=drawing.sleeve(cover, album.artist),
+                drawn=drawing.sleeve(cover, album),
                 message=MESSAGES.get(cover.state, "no cover yet"),
                 srcset=srcset.format(cover.digest),
             )
