@@ -88,7 +88,7 @@ def on_starting(server):
     try:
         logs.to_stderr(logging.DEBUG if _settings.DEBUG else logging.INFO, _settings.LOG_FILE)
     except OSError as error:
-        _refuse(f"VINYL_VAULT_LOG_FILE: {_settings.LOG_FILE} cannot be written ({error.strerror}).")
+        _refuse(f"VINYL_VAULT_LOG_FILE: cannot write to {_settings.LOG_FILE} ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
         handler.setFormatter(logs.SingleLineFormatter())
     for handler in logging.getLogger().handlers:
@@ -184,7 +184,7 @@ def post_worker_init(worker):
             print(f"\n  VinylVault  http://{bind}/")
         try:
             if code := services.accounts.setup_code():
-                print(f"  No operator yet. Claim this machine at /claim with the code {code}")
+                print(f"  No operator account yet. Create it at /claim with this setup code: {code}")
         except DatabaseError as error:  # covers are still served; /health has the details
             print(f"  The catalogue cannot be read ({error}). It needs a backup: {_settings.catalog_path}")
         print(flush=True)

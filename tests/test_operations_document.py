@@ -123,10 +123,10 @@ def test_every_action_has_a_line() -> None:
     ("message", "words"),
     [
         ("cover failed identity=%s failures=%s", "cover failed"),
-        ("%s left undone reason=%s", "left undone"),
+        ("%s skipped reason=%s", "skipped"),
         ("Cached file: %s (%s bytes)", "Cached file"),
-        ("threads still busy at the stop", "threads still busy at the stop"),
-        ("index out of reach, files serve without it reason=%s", "index out of reach, files serve without it"),
+        ("threads still busy at shutdown", "threads still busy at shutdown"),
+        ("index unavailable, serving from files reason=%s", "index unavailable, serving from files"),
     ],
 )
 def test_the_words_of_an_event_are_those_before_its_facts(message: str, words: str) -> None:

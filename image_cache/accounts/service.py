@@ -51,12 +51,12 @@ class Accounts:
     def add(self, name: str, password: str, role: str) -> Account:
         """Create an account. Raises `AccountRejected` for a taken name and for an invalid name, password or role."""
         if role not in ROLES:
-            raise AccountRejected("role", f"{role[:40]!r} is none of {', '.join(ROLES)}")
+            raise AccountRejected("role", f"unknown role {role[:40]!r}; choose one of {', '.join(ROLES)}")
         name = _checked_name(name)
         _check_password(name, password)
         account = self._rows.add(name, name.casefold(), self._hash(password), role, self._clock(), only_first=False)
         if account is None:
-            raise AccountRejected("name", f"{name} has an account already")
+            raise AccountRejected("name", f"the name {name} is already taken")
         logger.info("account added id=%d role=%s", account.id, account.role)
         return account
 
@@ -82,14 +82,14 @@ class Accounts:
         return self.open_session(account, address, device)
 
     def remove(self, name: str) -> Account:
-        """Remove an account with its sessions and memberships. Raises `AccountRejected` for the last operator.
+        """Remove an account, its sessions and memberships. Raises `AccountRejected` for the last operator.
 
         Its streams stay, without an owner: operators see them.
         """
         key = account_key(name)
         found = self._rows.account(key)
         if found is None:
-            raise AccountRejected("name", "there is no account of this name")
+            raise AccountRejected("name", "no account has this name")
         if not self._rows.remove(key):
             raise AccountRejected("name", f"{found[0].name} is the last operator; add another one first")
         logger.info("account removed id=%d", found[0].id)
@@ -100,7 +100,7 @@ class Accounts:
         name = _checked_name(name)
         _check_password(name, password)
         if not self._rows.set_password(name.casefold(), self._hash(password)):
-            raise AccountRejected("name", "there is no account of this name")
+            raise AccountRejected("name", "no account has this name")
 
     def accounts(self) -> list[Account]:
         return self._rows.accounts()
@@ -166,16 +166,16 @@ class Accounts:
         client, used = self._count_attempt("claim", address)
         right = self.setup_code()
         if right is None:
-            raise LoginFailed("This machine has its operator already.")
+            raise LoginFailed("An operator account already exists. Log in instead.")
         if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
             logger.warning("claim failed address=%r", address)
             raise _refusal(used, "setup code")
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
         if account is None:
             if self._rows.has_operator():
-                raise LoginFailed("This machine has its operator already.")
-            raise AccountRejected("name", f"{name} has an account already")
-        logger.info("machine claimed account_id=%d", account.id)
+                raise LoginFailed("An operator account already exists. Log in instead.")
+            raise AccountRejected("name", f"the name {name} is already taken")
+        logger.info("operator account created account_id=%d", account.id)
         return self._open(account, client)
 
     def _open(self, account: Account, client: bytes, device: str = "") -> str:
@@ -191,7 +191,7 @@ class Accounts:
         used, wait_s = self._rows.count_attempt(client, MAX_ATTEMPTS, PAUSE_S, self._clock())
         if used > MAX_ATTEMPTS:
             minutes = -(-int(wait_s) // 60) or 1
-            reason = f"Too many tries. The next one is heard in {minutes} {'minute' if minutes == 1 else 'minutes'}."
+            reason = f"Too many failed attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}."
             raise LoginFailed(reason, tries_left=0, retry_after_s=wait_s)
         return client, used
 
@@ -206,7 +206,7 @@ class Accounts:
 
         # A flood of logins must not block every request thread for minutes.
         if not self._hashing.acquire(timeout=HASH_WAIT_S):
-            raise LoginFailed("Too many log-ins at once.", retry_after_s=HASH_WAIT_S)
+            raise LoginFailed("Too many people are logging in right now. Try again in a few seconds.", retry_after_s=HASH_WAIT_S)
         try:
             return check_password_hash(password_hash, _normalized(password[: MAX_PASSWORD_CHARS + 1]))
         finally:
@@ -226,19 +226,19 @@ def _refusal(used: int, what: str) -> LoginFailed:
 def _checked_name(name: str) -> str:
     name = unicodedata.normalize("NFKC", name).strip()
     if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise AccountRejected("name", f"a name has 1 to {MAX_NAME_CHARS} characters")
+        raise AccountRejected("name", f"enter a name of 1 to {MAX_NAME_CHARS} characters")
     if not name.isprintable():
-        raise AccountRejected("name", "a name has no control characters")
+        raise AccountRejected("name", "the name contains characters that cannot be displayed")
     return name
 
 
 def _check_password(name: str, password: str) -> None:
     if len(password) < MIN_PASSWORD_CHARS:
-        raise AccountRejected("password", f"a password has at least {MIN_PASSWORD_CHARS} characters")
+        raise AccountRejected("password", f"the password must have at least {MIN_PASSWORD_CHARS} characters")
     if len(password) > MAX_PASSWORD_CHARS:
-        raise AccountRejected("password", f"a password has at most {MAX_PASSWORD_CHARS:,} characters")
+        raise AccountRejected("password", f"the password must have at most {MAX_PASSWORD_CHARS:,} characters")
     if password.casefold() == name.casefold():
-        raise AccountRejected("password", "the password is the name")
+        raise AccountRejected("password", "the password must not be the same as the name")
 
 
 def _normalized(text: str) -> str:

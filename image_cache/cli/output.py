@@ -121,7 +121,7 @@ class Output:
         room = max(10, _columns() - len(text) - 10)
         full = round(room * done / total) if total else room
         share = 100 * done // total if total else 100
-        print(f"\r[{'#' * full}{'.' * (room - full)}] {share:3d} % {text}\x1b[K", end="", file=self._bars, flush=True)
+        print(f"\r[{'#' * full}{'.' * (room - full)}] {share:3d}% {text}\x1b[K", end="", file=self._bars, flush=True)
 
     def end_bar(self, *, is_done: bool = True) -> None:
         """End the line of the bar; full when what it measured is done."""

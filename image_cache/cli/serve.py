@@ -16,6 +16,6 @@ def server_command() -> list[str]:
 
 @click.command("run")
 def run() -> None:
-    """Serve your vault until Ctrl-C. Address, port and folders come from the settings (`HOST`, `PORT`, `VINYL_VAULT_DATA_DIR`)."""
+    """Run the server until Ctrl-C. Address, port and folders come from the settings (`HOST`, `PORT`, `VINYL_VAULT_DATA_DIR`)."""
     command = server_command()
     os.execv(command[0], command)  # noqa: S606  in place of this process: signals and exit status are the server's own

@@ -54,7 +54,7 @@ class CoverDigests:
                     conn.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.randbelow(2**31),))
             self.refresh()
         except DatabaseError as error:
-            logger.warning("names taken from the mirror, index out of reach reason=%s", error)
+            logger.warning("index unavailable, using the cover name mirror reason=%s", error)
         self._write_mirror()
 
     def refresh(self) -> None:

@@ -81,7 +81,7 @@ class CoverLoader:
                 self.run(job)
                 job = self._ahead.job
         except DatabaseError as error:  # a full disk, or an index that is being replaced: the job returns when its lease ends
-            logger.warning("job left for later reason=%s", error)
+            logger.warning("job deferred reason=%s", error)
             return False
         finally:
             self._ahead.is_on = False
@@ -96,7 +96,7 @@ class CoverLoader:
         try:
             self._run(job)
         except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
-            logger.info("job left to its new holder digest=%s", job.digest)
+            logger.info("job claimed by another worker digest=%s", job.digest)
 
     def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
@@ -105,7 +105,7 @@ class CoverLoader:
             return
         try:
             if job.attempts > MAX_ATTEMPTS:
-                raise DecoderFailed(f"gave up after {MAX_ATTEMPTS} attempts that never came back")
+                raise DecoderFailed(f"given up: {MAX_ATTEMPTS} workers died on it")
             self._load(job, image)
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
@@ -115,7 +115,7 @@ class CoverLoader:
                 store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self._is_stopping:  # aborted by ourselves, so nothing has failed: the job is given back with the lease
-                logger.info("cover left for the next start identity=%s", image.identity)
+                logger.info("cover fetch interrupted by shutdown identity=%s", image.identity)
             else:
                 self._failed(job, image, error)
 

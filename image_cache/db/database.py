@@ -28,11 +28,9 @@ from image_cache.db.connection import (
     connect,
     connect_read_only,
     connect_reader,
-    copy_into,
     create_if_missing,
     is_broken,
     lacks_room,
-    open_unchanged,
     parameter_marks,
     prepare,
     refuse_if_lost,
@@ -43,7 +41,6 @@ from image_cache.db.migrations import migrate
 from image_cache.filesystem import inode_of, lock_folder, make_folder
 
 __all__ = [
-    "COMPANIONS",
     "Connection",
     "Database",
     "DatabaseError",
@@ -52,15 +49,14 @@ __all__ = [
     "OperationalError",
     "Row",
     "WrongVersion",
-    "copy_into",
     "is_broken",
-    "open_unchanged",
     "parameter_marks",
 ]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Idle = list[Connection]
 
 MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a page cache, 200 to 800 KB
 
@@ -68,8 +64,8 @@ MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a 
 class Database:
     """One SQLite file, opened lazily, in WAL mode; on a disk that is read-only or full, only for reading.
 
-    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
-    is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
+    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file that is
+    found broken is set aside: reads continue with a new, empty one, writes raise once.
     A reader creates, moves and migrates nothing, and leaves no new file. A file with other pages than `page_bytes` is rewritten
     once, when no one else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
     Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
@@ -96,7 +92,7 @@ class Database:
         self._is_reader = is_reader
         # Protects inode, generation and _idle. Held while a connection opens, so that no file is opened while it is being moved.
         self._guard = threading.Lock()
-        self._idle: list[Connection] = []  # replaced by a new list when another file is used
+        self._idle: Idle = []  # replaced by a new list when another file is used
         self._writing = threading.local()  # .conn: the connection of this thread's transaction, which sees uncommitted changes
         self._commits = CommitWatch(lambda: self._connect()[0])
         self._write_lock = FairLock()  # an import that writes in a loop would otherwise starve the request that cancels it
@@ -155,7 +151,7 @@ class Database:
             self._write_lock.release()
 
     def is_write_awaited(self) -> bool:
-        """Return True if another thread of this process waits to write. For a long write block, which should end then."""
+        """Return True if another thread of this process waits to write: a long write block should end then."""
         return self._write_lock.is_awaited()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -163,8 +159,7 @@ class Database:
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """Return the first row, None if there is none; the query stops there."""
-        found: Row | None = self._fetch(sql, parameters, Cursor.fetchone)
-        return found
+        return self._fetch(sql, parameters, Cursor.fetchone)  # type: ignore[no-any-return]
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield plain tuples, one at a time, for results that are too large for memory."""
@@ -190,6 +185,15 @@ class Database:
             if self.inode and inode_of(self.path) != self.inode:
                 self._drop_connections()
 
+    def trim(self) -> None:
+        """Release memory: close the idle connections but the newest, which keeps the file open, and empty its page cache."""
+        home = self._idle
+        with contextlib.suppress(IndexError):  # all are in use
+            kept = home.pop()
+            close_all(home)
+            kept.execute("PRAGMA shrink_memory")
+            self._give_back(kept, home)
+
     def set_aside(self) -> None:
         """Rename the file and its companions to `.broken`; the next use creates a new file. One of another process stays."""
         with self._guard, lock_folder(self.path.parent):
@@ -205,7 +209,7 @@ class Database:
         """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
         close_all(getattr(self, "_idle", []))
 
-    def _set_aside_if_broken(self, error: DatabaseError, home: "list[Connection] | None") -> bool:
+    def _set_aside_if_broken(self, error: DatabaseError, home: Idle | None) -> bool:
         """Set a disposable file aside if the error means that it is broken; return True if it is.
 
         Only the file that the connection belonged to: if another thread was faster, its new file stays.
@@ -233,7 +237,7 @@ class Database:
                 target.unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     source.rename(target)
-            logger.error("database broken, set aside path=%s.broken", self.path)
+            logger.error("database corrupt, moved aside path=%s.broken", self.path)
         self._drop_connections()
 
     def _fetch(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
@@ -247,19 +251,14 @@ class Database:
         return self._fetch_once(conn, home, sql, parameters, fetch)
 
     def _fetch_once(
-        self,
-        conn: Connection,
-        home: "list[Connection] | None",
-        sql: str,
-        parameters: Sequence[object],
-        fetch: Callable[[Cursor], T],
+        self, conn: Connection, home: Idle | None, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]
     ) -> T:
         try:
             return fetch(conn.execute(sql, parameters))
         finally:
             self._give_back(conn, home)
 
-    def _borrow(self) -> tuple[Connection, "list[Connection] | None"]:
+    def _borrow(self) -> tuple[Connection, Idle | None]:
         """Return a connection, and the list to return it to; no list for the connection of this thread's transaction."""
         conn: Connection | None = getattr(self._writing, "conn", None)
         if conn is not None:
@@ -270,23 +269,23 @@ class Database:
         except IndexError:
             return self._connect()
 
-    def _give_back(self, conn: Connection, home: "list[Connection] | None") -> None:
+    def _give_back(self, conn: Connection, home: Idle | None) -> None:
         if home is None:  # the write block returns it
             return
         if home is not self._idle or len(home) >= MAX_IDLE or conn.in_transaction:  # after a rollback that failed
             conn.close()
-            return
-        home.append(conn)
-        if home is not self._idle:  # replaced in the meantime
-            close_all(home)
+        else:
+            home.append(conn)
+            if home is not self._idle:  # replaced in the meantime
+                close_all(home)
 
-    def _connect(self) -> tuple[Connection, list[Connection]]:
+    def _connect(self) -> tuple[Connection, Idle]:
         with self._guard:
             try:
                 conn = connect_reader(self.path, len(self._migrations)) if self._is_reader else self._open_or_replace()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
-            # One that only reads sees no later commit of others, nor that there is room again: it is used once.
+            # One that only reads does not see that there is room again: it is used once.
             return conn, self._idle if self._is_writable or self._is_reader else []
 
     def _open_or_replace(self) -> Connection:
@@ -308,11 +307,12 @@ class Database:
         if self.inode not in (0, inode_of(self.path)):  # another process put it there
             self._drop_connections()
         self.inode = inode_of(self.path)
-        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            return self._set_up(connect_read_only(self.path), False)
         try:
-            return self._set_up(connect(self.path, "rw") if is_writable else connect_read_only(self.path), is_writable)
+            return self._set_up(connect(self.path, "rw"), True)
         except DatabaseError as error:
-            if not (is_writable and lacks_room(error, self.path)):
+            if not lacks_room(error, self.path):
                 raise
             return self._set_up(connect(self.path, "ro&immutable=1"), False)
 

@@ -115,7 +115,7 @@ class FileLoader:
         except OriginUnavailable as error:
             if stale is None:
                 raise
-            logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
+            logger.warning("origin unavailable, serving stale file url=%s reason=%s", remote.shown, error.reason)
             if not isinstance(error, OriginCut):
                 self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
             store.usage.count("stale")
@@ -209,9 +209,9 @@ class RowControl:
         self._written_total: int | None = None
 
     def check(self) -> None:
-        """Raise `FetchStopped` if the fetch was paused or cancelled, or the program stops."""
+        """Raise `FetchStopped` if the fetch was paused or cancelled, or VinylVault is shutting down."""
         if self._stopping.is_set():
-            raise FetchStopped(self._remote.shown, "the program stops")
+            raise FetchStopped(self._remote.shown, "VinylVault is shutting down")
         now = time.monotonic()
         if now - self._checked_at < CHECK_EVERY_S:
             return
@@ -233,7 +233,7 @@ class RowControl:
     def wait(self, seconds: float) -> None:
         """Wait for another fetch of the same file; only the end of the program ends that."""
         if self._stopping.wait(seconds):
-            raise FetchStopped(self._remote.shown, "the program stops")
+            raise FetchStopped(self._remote.shown, "VinylVault is shutting down")
 
     def must_yield(self) -> bool:
         """Return True if this fetch is one of the queue and another one is due."""
@@ -265,7 +265,7 @@ class RowControl:
             return
         failures = 1 if self.effort.furthest_bytes > self._began_furthest else row.failures + 1  # after progress: as if new
         is_other = isinstance(error, ChecksumMismatch)
-        reason = "checksum differs, not kept" if is_other else str(getattr(error, "reason", "") or error)[:300]
+        reason = "checksum mismatch, discarded" if is_other else str(getattr(error, "reason", "") or error)[:300]
         if isinstance(error, FetchStopped):
             state = {"state": "waiting", "retry_at": 0.0, "reason": ""}
         elif row.is_wanted and error.retryable:

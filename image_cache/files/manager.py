@@ -115,7 +115,7 @@ class ImageCacheManager:
             with self._lock:
                 if len(self._opened) == 1:
                     folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-                    logger.warning("file cache not usable, a temporary one stands in path=%s reason=%s", self.files.root, error)
+                    logger.warning("file cache unusable, using a temporary one path=%s reason=%s", self.files.root, error)
                     self._opened.append(open_files(replace(self._settings, FILES_DIR=folder), self._opener, self._limits))
                 return self._opened[1]
         return self.files

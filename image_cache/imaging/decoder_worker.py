@@ -151,7 +151,7 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
     except ImageRejected as error:
         return {"rejected": error.reason, "kind": error.kind}, [], True
     except MemoryError:
-        return {"failed": f"needs more than the {budget_bytes >> 20} MB that one image may be decoded with"}, [], False
+        return {"failed": f"needs more than {budget_bytes >> 20} MB of memory to decode, which is the limit"}, [], False
 
 
 def _appearance(found: ImageAppearance) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) ->
         image.load()
         whole.append(image)
     if whole[0].tobytes() != whole[1].tobytes():
-        raise ImageRejected("broken JPEG: its end is missing. Download or save it again")
+        raise ImageRejected("incomplete JPEG: its end is missing. Download or save it again")
     return whole[0]
 
 
@@ -228,13 +228,11 @@ def _rejecting(body: bytes) -> Iterator[None]:
             yield
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.1f}"
-            raise ImageRejected(
-                f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
-            ) from error
+            raise ImageRejected(f"{sniff(body)} too large: over the limit of {limit} megapixels for any format") from error
         except BROKEN as error:
             # The message of a Pillow error may quote the image, and its type means nothing to the reader.
             raise ImageRejected(
-                f"broken {sniff(body) or 'picture'}: its data cannot be read. Download or save it again"
+                f"corrupt {sniff(body) or 'image'}: its data cannot be read. Download or save it again"
             ) from error
 
 

@@ -9,7 +9,7 @@ from image_cache.units import counted, megabytes
 
 COVERS, STREAMS, FILES = "covers", "streams", "files"
 CACHES = (COVERS, STREAMS, FILES)
-NOUNS = {COVERS: ("picture", "pictures"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
+NOUNS = {COVERS: ("cached image", "cached images"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class IntervalLimiter:
                 os.pwrite(fd, text, 0)
                 os.ftruncate(fd, len(text))
         except OSError as error:
-            logger.warning("turns not kept in a file path=%s reason=%s", self._path, error)
+            logger.warning("rate limit not shared between processes path=%s reason=%s", self._path, error)
             return self._interval_s
         return max(0.0, reserved_at - now)
 

@@ -45,9 +45,9 @@ class NginxLinks:
             if not self._points_to(COVERS, root) and not self._covers.is_adopting:
                 maintenance.drop_torn(self._covers)
                 self._link(COVERS, root)
-                logger.info("covers open to the server in front path=%s", self.folder)
+                logger.info("nginx serving enabled path=%s", self.folder)
         except (OSError, StorageError, DatabaseError) as error:
-            logger.warning("nothing given to the server in front path=%s reason=%s", self.folder, error)
+            logger.warning("nginx serving disabled path=%s reason=%s", self.folder, error)
 
     def _points_to(self, name: str, target: Path) -> bool:
         link = self.folder / name

@@ -60,7 +60,7 @@ def serve_alone(arbiter: Any, on_stop: Callable[[], object], *, is_managed: bool
     except SystemExit:
         raise
     except BaseException:
-        arbiter.log.exception("The server failed" if worker.booted else "The application cannot be loaded")
+        arbiter.log.exception("The server failed" if worker.booted else "Cannot load the application")
         sys.exit(arbiter.APP_LOAD_ERROR)
     finally:
         worker.tmp.close()

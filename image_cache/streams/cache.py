@@ -59,7 +59,7 @@ class StreamImageCache:
         try:
             make_folder(self.cache_dir)
         except OSError as error:
-            logger.warning("stream cache not usable, images are kept in memory only path=%s reason=%s", self.cache_dir, error)
+            logger.warning("stream cache unusable, using memory only path=%s reason=%s", self.cache_dir, error)
         self.engine = Cache(
             NAMESPACE,
             memory=MemoryTier(memory_bytes),
@@ -98,7 +98,7 @@ class StreamImageCache:
             self.repair()
             self._set_recipe(recipe)
         except (StorageError, DatabaseError, OSError) as error:
-            logger.warning("streams left untended reason=%s", error)
+            logger.warning("stream housekeeping incomplete reason=%s", error)
 
     def _set_recipe(self, recipe: str) -> None:
         path = self.cache_dir / "recipe"

@@ -153,7 +153,7 @@ class StreamImages:
             self.delete_variants(image_id)
             self.storage.delete(file_path)
         except StorageError as error:
-            logger.warning("bytes of a deleted image remain path=%s reason=%s", file_path, error.reason)
+            logger.warning("deleted image not fully removed path=%s reason=%s", file_path, error.reason)
             return False
         self._rows.delete_orphan(file_path)
         return True
@@ -183,4 +183,4 @@ class StreamImages:
 
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
-            raise StorageError(self.storage.kind, "the storage of the originals does not answer; it is asked again in a moment")
+            raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")

@@ -209,7 +209,7 @@ class StreamImageManager:
         """Create a stream; without a slug, one is made from the title. Raises `FieldRejected`."""
         title = checked_title(title)
         if not title:
-            raise FieldRejected("title", "A stream needs a title.")
+            raise FieldRejected("title", "Enter a title.")
         base = slug or slug_of(title) or "stream"
         new = Stream(
             0,
@@ -224,7 +224,7 @@ class StreamImageManager:
             named = new if number == 1 else replace(new, slug=f"{base[:60]}-{number}")
             if self.rows.add_stream(named):
                 return self._stream(named.slug)
-        raise FieldRejected("slug", "There is a stream with this address already.")
+        raise FieldRejected("slug", "A stream with this address already exists. Choose a different title.")
 
     def update_stream(self, stream: Stream, changes: Mapping[str, object]) -> Stream:
         """Change title, description or the visibility of new images. Raises `FieldRejected`."""
@@ -233,13 +233,13 @@ class StreamImageManager:
             if name == "title":
                 values[name] = checked_title(value)  # type: ignore[arg-type]  # checked there
                 if not values[name]:
-                    raise FieldRejected("title", "A stream needs a title.")
+                    raise FieldRejected("title", "Enter a title.")
             elif name == "description":
                 values[name] = checked_description(value)  # type: ignore[arg-type]
             elif name == "visibility":
                 values[name] = checked_visibility(value).value
             else:
-                raise FieldRejected(name[:40], "That cannot be changed.")
+                raise FieldRejected(name[:40], "This field cannot be changed.")
         if values:
             self.rows.update_stream(stream.id, values)
         return self._stream(stream.slug)
@@ -284,7 +284,7 @@ class StreamImageManager:
             self.cache.engine.flush()
             self.images.sweep()
         except (DatabaseError, CacheError) as error:
-            logger.warning("streams left untended reason=%s", error)
+            logger.warning("stream housekeeping incomplete reason=%s", error)
 
     def close(self) -> None:
         """Write what is only in memory, and close what was not passed in."""

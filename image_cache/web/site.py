@@ -74,7 +74,7 @@ def metadata_version(name: str) -> str:
 
 KEYS = (
     (
-        "Go",
+        "Go to",
         (
             ("Search", ("/",)),
             ("Spin a record", ("S",)),
@@ -89,12 +89,12 @@ KEYS = (
         (
             ("Move", ("←", "↑", "→", "↓")),
             ("Open", ("Enter",)),
-            ("First, last", ("Home", "End")),
+            ("First / last record", ("Home", "End")),
             ("Jump to a letter", ("Shift", "A to Z")),
-            ("Smaller, larger", ("-", "+")),
+            ("Smaller / larger covers", ("-", "+")),
         ),
     ),
-    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
-    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
-    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
+    ("On a record", (("Previous / next record", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("In a stream", (("Previous / next image", ("←", "→")), ("Zoom in", ("Z",)), ("Back to the stream", ("Esc",)))),
+    ("Anywhere", (("Show this list", ("?",)), ("Close", ("Esc",)))),
 )

@@ -96,6 +96,6 @@ def test_the_page_that_asks_before_a_record_goes_is_readable_by_all_and_leads_ba
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert axe(page) == []
-    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("link", name="Cancel").click()
     page.wait_for_url("**/album/2")
     assert page.complaints == []

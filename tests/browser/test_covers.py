@@ -122,7 +122,7 @@ def test_a_search_runs_and_what_it_finds_comes_in(open_page: Open, shelf: tuple[
     page.wait_for_function("() => !document.body.textContent.includes('Blue Hour')", timeout=60_000)
     page.reload()
     page.locator(".missing li", has_text="Grey Hour").get_by_text("to choose from").wait_for()
-    assert page.locator(".missing li", has_text="Unheard").locator(".tried").inner_text().startswith("Nobody has a picture")
+    assert page.locator(".missing li", has_text="Unheard").locator(".tried").inner_text().startswith("No cover found anywhere")
     assert page.complaints == []
 
 
@@ -134,8 +134,8 @@ def test_one_is_chosen_and_one_is_uploaded_without_scripts(open_page: Open, shel
     mine.write_bytes(sleeve(6))
     page.locator("input[type=file]").set_input_files(str(mine))
     page.get_by_role("button", name="Upload cover").click()
-    page.get_by_text("Your picture is the cover now").wait_for()
-    page.get_by_text("Your own picture").wait_for()
+    page.get_by_text("Your image is now the cover").wait_for()
+    page.get_by_text("Uploaded by you").wait_for()
     page.get_by_role("button", name="Remove my cover").click()
     page.get_by_text("No cover found").wait_for()
     (tmp_path / "mine.txt").write_text("no picture")

@@ -114,12 +114,12 @@ def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page:
     page.click("button:text-is('Cancel')")
     wait_until(lambda: rows.is_cancelled(task_id))
     page.wait_for_load_state()
-    rows.set(task_id, time.time(), state="cancelled", paused_until=None, says="Cancelled. What was saved stays.")
+    rows.set(task_id, time.time(), state="cancelled", paused_until=None, says="Cancelled. Everything saved so far stays.")
     page.locator("[data-task][data-state=cancelled]").wait_for()
     page.locator("button:text-is('Cancel')").wait_for(state="detached")
     wall.locator(".job.is-over").wait_for()
-    assert wall.locator("[data-task-says]").inner_text() == "Cancelled. What was saved stays."
-    assert wall.locator("[role=status]").last.inner_text() == "Cancelled. What was saved stays."
+    assert wall.locator("[data-task-says]").inner_text() == "Cancelled. Everything saved so far stays."
+    assert wall.locator("[role=status]").last.inner_text() == "Cancelled. Everything saved so far stays."
     assert page.complaints == wall.complaints == []
     catalog.close()
 

@@ -119,7 +119,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")
     assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
-    assert "Not a picture" in refused.nth(0).inner_text()
+    assert "Not a supported image" in refused.nth(0).inner_text()
     assert "This file is 20.4 MB. The limit is 20 MB." in refused.nth(1).inner_text()
     page.get_by_text("18 images: 18 public").wait_for()
     assert page.locator(".shot").count() == 18
@@ -127,7 +127,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
 
     for at in (0, 4, 9):
         page.locator(".shot select").nth(at).select_option("private")
-        page.locator(".shot .said").nth(at).get_by_text("Saved as private").wait_for()
+        page.locator(".shot .said").nth(at).get_by_text("Private", exact=True).wait_for()
     page.get_by_text("18 images: 15 public, 0 for subscribers, 3 private").wait_for()
 
     for at, title in enumerate(TITLES):
@@ -266,14 +266,14 @@ def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: O
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("heading", name="2 of 3 stored").wait_for()
     page.wait_for_load_state()
-    assert "Not a picture" in page.locator(".is-refused").inner_text()
-    assert page.get_by_text("Saved as private").count() == 2
+    assert "Not a supported image" in page.locator(".is-refused").inner_text()
+    assert page.get_by_text("Uploaded, private").count() == 2
     page.get_by_role("link", name="Back to the stream").click()
     page.wait_for_url(f"**{address}")
     assert page.locator(".shot").count() == 2
     page.locator(".shot select").first.select_option("public")
     page.locator(".shot").first.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved as public.").wait_for()
+    page.get_by_text("Now visible to everyone.").wait_for()
     page.locator(".shot .quiet").first.click()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url(lambda url: urlsplit(url).path == address)
@@ -307,7 +307,7 @@ def test_an_animation_is_said_to_be_shown_as_a_still(as_owner: Open, tmp_path: P
     page.set_input_files(".file-input:not(.camera)", path)
     page.get_by_text("1 of 1 stored").wait_for()
     row = page.locator(".is-stored")
-    assert row.locator(".why").inner_text() == "An animation: only its first frame is shown. The original keeps all of them."
+    assert row.locator(".why").inner_text() == "Animation: only the first frame is shown. The original is unchanged."
     boxes = [row.locator(part).bounding_box() for part in (".why", ".outcome")]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"], "beside each other"
     assert page.complaints == []

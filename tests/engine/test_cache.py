@@ -546,7 +546,7 @@ def test_three_processes_race_without_an_error_or_a_torn_body(tmp_path: Path) ->
     ]
     errors = [process.communicate(timeout=240)[1] for process in others]
     # A reader may log that an entry was lost while another process removes it; nothing else may be logged.
-    assert [line for error in errors for line in error.splitlines() if not line.startswith("entry lost or torn")] == []
+    assert [line for error in errors for line in error.splitlines() if not line.startswith("entry missing or truncated")] == []
     cache = open_cache(tmp_path)
     cache.clock = lambda: time.time() + 3600
     sweep(cache)

@@ -136,7 +136,7 @@ def test_many_writers_of_one_key_leave_one_whole_file(disk: DiskTier) -> None:
 
 def test_the_floor_refuses_before_anything_is_written(tmp_path: Path) -> None:
     disk = DiskTier("covers", tmp_path / "covers", floor_bytes=1 << 60)
-    with pytest.raises(StorageError, match="would be free"):
+    with pytest.raises(StorageError, match="must stay free"):
         disk.put(KEY, b"body")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -114,7 +114,7 @@ def test_a_failure_keeps_the_facts_and_a_fetch_clears_the_failure(register: Imag
     [
         ("answered 404", ("HTTP 404", "404")),
         ("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF", (None, "unknown-format")),
-        ("no byte came for too long", (None, "")),
+        ("timed out waiting for data", (None, "")),
     ],
 )
 def test_failures_of_an_older_version_get_their_code(tmp_path: Path, before: str, after: tuple[str | None, str]) -> None:

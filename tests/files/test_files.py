@@ -485,7 +485,7 @@ def test_a_disk_that_is_nearly_full_takes_nothing(origin: Origin, tmp_path: Path
     settings = Settings(FILES_DIR=tmp_path / "f", TRUSTED_ORIGINS=(origin.base,), FREE_SPACE_FLOOR_MB=1e9)
     opener = FileOpener(settings)
     cache = open_files(settings, opener, lambda: FileLimits(2 * MB, 10))
-    with pytest.raises(StorageError, match="would be free"):
+    with pytest.raises(StorageError, match="must stay free"):
         cache.get(url)
     opener.close()
     cache.close()

@@ -242,7 +242,7 @@ manager.invalidate("{url}"); manager.cleanup(); clear_cache()
     )
     assert said.startswith("1 ")
     assert not Path(said.splitlines()[0].removeprefix("1 ")).parents[1].exists(), "the temporary folder goes with the script"
-    assert said.count("file cache not usable") == 1
+    assert said.count("file cache unusable") == 1
 
 
 def test_scripts_use_what_the_page_changed(origin: Origin, tmp_path: Path, run: Run) -> None:

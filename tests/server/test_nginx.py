@@ -424,7 +424,7 @@ def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served:
         assert answer.status in (200, 202)
         wait_until(lambda number=number: served.front.get(served.path(number)).status == 200)
     assert served.front.get(served.path(4)).body == whole, "fetched and rendered again, to the same bytes"
-    assert "torn files dropped" in vault.log.read_text()
+    assert "truncated files dropped" in vault.log.read_text()
 
 
 def test_a_link_in_the_cache_leads_nowhere(served: Served, tmp_path: Path) -> None:

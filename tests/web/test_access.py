@@ -230,7 +230,7 @@ def test_what_is_refused_tells_scripts_so_in_json(used: Inside, role: str) -> No
             answer = asker.ask(method, paths(used, rule, 10_000 + 1000 * ROLES.index(role) + number), Accept="application/json")
             assert answer.json is not None, rule
             assert answer.json["status"] == answer.status_code == statuses[role], rule
-            assert answer.json["error"] == "Log in first." or answer.json["error"].startswith("Only "), rule
+            assert answer.json["error"] == "Log in to do this." or answer.json["error"].startswith("Only "), rule
 
 
 @pytest.mark.parametrize(

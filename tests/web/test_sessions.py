@@ -240,7 +240,7 @@ def test_a_play_needs_an_account_or_the_machine_itself(inside: Inside) -> None:
     assert 'action="/login"' in asked.text
     script = stranger.post(f"/album/{record}/unplayed", data=form, headers={"Accept": "application/json"})
     assert script.status_code == 401
-    assert script.json == {"error": "Log in first.", "status": 401}
+    assert script.json == {"error": "Log in to do this.", "status": 401}
     assert plays() == 0
     owner = inside.logged_in("owner")
     assert owner.post(f"/album/{record}/played", data={"csrf_token": page_token(owner)}).status_code == 303

@@ -63,7 +63,7 @@ class CoverEditor:
         For a record that has a cover, what is found is only offered. An address of the source that no longer works is rejected.
         """
         if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
-            self.rows.reject_urls([(album.id, album.cover_url, "The address of its source leads to no picture")])
+            self.rows.reject_urls([(album.id, album.cover_url, "The source URL does not return an image")])
         self.rows.request_search(None if album is None else [album.id])
         if not self._settings.FIND_COVERS:
             return False
@@ -94,10 +94,10 @@ class CoverEditor:
         if len(body) > self.max_bytes:
             raise UploadTooLarge(self.max_bytes, len(body))
         if not body:
-            raise ImageRejected("an empty file")
+            raise ImageRejected("the file is empty")
         format_ = self._decoder.probe(body, wait_s=WAIT_S).format
         if format_ not in FORMATS:
-            raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
+            raise ImageRejected(f"{format_} files are not supported. Use {', '.join(FORMATS)}")
         self._decoder.render(body, [self._covers.variants["detail"]], wait_s=WAIT_S)
         self._put(album, self._own.store(body), body)
 

@@ -38,7 +38,7 @@ def register_for_refetch(settings: Settings, staging: Staging, notes: list[str])
         _register_files(settings, staging.path_of("files.jsonl"))
         return _register_covers(settings, staging.path_of("covers.jsonl"))
     except (CacheError, DatabaseError, OSError) as error:
-        notes.append(f"Covers are registered when the service starts, not now: {error}")
+        notes.append(f"Covers could not be registered now; the service does it when it starts: {error}")
         return 0
 
 

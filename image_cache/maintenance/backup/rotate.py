@@ -36,7 +36,7 @@ def back_up_into(
     and `ValueError` for a `keep` below 1.
     """
     if keep < 1:
-        raise ValueError("keep is at least 1")
+        raise ValueError("--keep must be at least 1")
     folder = Path(folder).absolute()
     try:
         make_folder(folder)

@@ -48,7 +48,7 @@ class ImageChecker:
         if verdict is False and self._is_sound is None:
             self._is_sound = self._decode(SAMPLE)
             if not self._is_sound:
-                logger.error("decoder refuses a picture that is whole; nothing is judged by it")
+                logger.error("decoder rejected a valid image, image checks skipped")
                 return None
         return verdict
 
@@ -58,7 +58,7 @@ class ImageChecker:
         except ImageRejected:
             return False
         except DecoderFailed as error:
-            logger.warning("scrub without a verdict reason=%s", error)
+            logger.warning("scrub inconclusive reason=%s", error)
             return None
         return True
 
@@ -130,6 +130,6 @@ class ScrubPass:
                 try:
                     outcome = repair()
                 except (CacheError, DatabaseError, OSError) as error:
-                    logger.warning("not mended where=%s path=%s reason=%s", where, path, error)
+                    logger.warning("not repaired where=%s path=%s reason=%s", where, path, error)
             logger.warning("damage found where=%s path=%s what=%s outcome=%s", where, path, what, outcome)
         self.report.add(ScrubFinding(where, path, what, outcome))

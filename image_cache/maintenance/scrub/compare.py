@@ -25,7 +25,7 @@ _OURS = re.compile(r"\..*|names\.json|recipe|[a-z]+\.db(\..*|-.*)?|lost\+found")
 def check_shard(scrub: ScrubPass, where: str, cache: Cache, shard: str, repair: Repair) -> None:
     """Compare the rows and the files of one shard. Raises `ScrubStopped`, `DatabaseError` or `StorageError`."""
     if not cache.disk.root.is_dir():
-        raise StorageError(str(cache.disk.root), "the folder is not there")
+        raise StorageError(str(cache.disk.root), "the folder is missing")
     if shard == "00":
         _check_folders(scrub, where, cache.disk.root)
     known: list[tuple[Key, bytes]] = []

@@ -81,9 +81,9 @@ class Nightly:
                 with index.database.write() as conn:
                     index.set_meta(conn, DAY, _day(self._scrub.clock()))
         except Busy:
-            logger.debug("scrub left to another process")
+            logger.debug("scrub running in another process")
         except (CacheError, DatabaseError, OSError) as error:
-            logger.warning("scrub left undone reason=%s", error)
+            logger.warning("scrub skipped reason=%s", error)
 
     def close(self, timeout_s: float) -> bool:
         """Interrupt it; the next night resumes there. Return False if its thread did not end in time."""

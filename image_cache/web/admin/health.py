@@ -11,9 +11,9 @@ from image_cache.web.rate_limits import limiter
 ops = declare_access(read=Role.VISITOR)(Blueprint("ops", __name__))
 
 SENTENCES = {
-    "healthy": "All is well.",
-    "degraded": "It works, with something to look at.",
-    "unhealthy": "Something needs a hand.",
+    "healthy": "All systems OK.",
+    "degraded": "Working, with warnings.",
+    "unhealthy": "Action needed.",
 }
 
 

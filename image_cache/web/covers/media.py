@@ -150,6 +150,6 @@ def _placeholder(digest: str, variant: str) -> Response:
     except UnknownImage:
         state = "failed"
     except DatabaseError as error:
-        logger.warning("cover not asked for reason=%s", error)
+        logger.warning("cover not queued reason=%s", error)
         state = "waiting"
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

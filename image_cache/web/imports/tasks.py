@@ -109,8 +109,8 @@ def _message(state: TaskState) -> str:
     if state.state == "done":
         return str(state.outcome.get("says") or state.message or "Done.")
     if state.state == "waiting":
-        return state.message or "Waiting for its turn."
-    return state.message or "Begins."
+        return state.message or "Queued."
+    return state.message or "Starting."
 
 
 jobs = declare_access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))

@@ -159,7 +159,7 @@ def get_record_or_404(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
-        raise NotFound(f"There is no record {album_id} on this shelf.")
+        raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
     return record
 
 
@@ -168,7 +168,7 @@ def _wall_page(address: wall.WallAddress) -> WallPage:
     try:
         shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
-        raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
+        raise NotFound(f"Page {address.page} does not exist. The last page is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
 

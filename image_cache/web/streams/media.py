@@ -86,7 +86,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
             body = images.original(found)
         except StorageError as error:
             logger.warning("original not read path=%s reason=%s", error.path, error.reason)
-            sentence = "The storage of the originals does not answer. Try again in a moment."
+            sentence = "The storage for original images is not responding. Try again in a moment."
             raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible

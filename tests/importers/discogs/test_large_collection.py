@@ -92,7 +92,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         assert state is not None
         assert tasks.cancel(state.id, 0.0)
         code, _, errors = third.end()
-        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. What was saved stays.")
+        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. Everything saved so far stays.")
         _go_on(catalog)
         assert len(table(catalog)) == 2400
 

@@ -317,7 +317,7 @@ def test_a_folder_that_is_gone_is_said_and_costs_no_rows(services: Services) -> 
     root.rename(root.with_name("elsewhere"))
     report = services.scrub.run(repair=True)
     assert services.covers.cache.index.totals("covers").entries == 8
-    assert "the folder is not there" in report.notes[0]
+    assert "the folder is missing" in report.notes[0]
     assert report.checked["streams"] == 4, "the others are looked at all the same"
 
 
@@ -376,7 +376,7 @@ def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(servi
     kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
     assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
     states = {check.name: check.state for check in examine(services.vault)}
-    assert (states["Pictures"], states["Streams"]) == ("well", "well")
+    assert (states["Images"], states["Streams"]) == ("well", "well")
 
 
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:

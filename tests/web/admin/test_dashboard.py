@@ -75,7 +75,7 @@ def test_operators_are_let_in_others_are_refused_and_strangers_are_shown_the_doo
         for page in (HERE, f"{HERE}/clear", f"{HERE}/cleanup"):
             answer = client.get(page)
             assert answer.status_code == status, (role, page)
-            assert ("Covers in line" in answer.text) == (status == 200 and page == HERE)
+            assert ("Queued covers" in answer.text) == (status == 200 and page == HERE)
         for page in ("/about", "/more"):
             assert (f'href="{HERE}"' in client.get(page).text) == (role == "operator"), (role, page)
         if role != "operator":
@@ -96,9 +96,9 @@ def test_a_stranger_without_a_browser_is_told_in_json(inside: Inside) -> None:
 def test_a_cold_vault_has_a_page_too(operator: FlaskClient) -> None:
     page = operator.get(HERE)
     assert page.status_code == 200
-    assert "Nobody asked in 24 hours." in page.text
+    assert "No requests in the last 24 hours." in page.text
     assert "Nothing has been fetched yet." in page.text
-    assert "Too little to tell: 0 uses were followed" in page.text
+    assert "Not enough data yet: 0 of" in page.text
     assert page.headers["Cache-Control"] == "no-store"
 
 
@@ -133,7 +133,7 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
     assert "a.example/x.jpg" in text
     assert "secret" not in text
     assert "answered 500 &lt;b&gt;" in text
-    assert "tried again in 10 min" in text
+    assert "retry in 10 min" in text
     assert "b.example" in text
     assert "did not answer" in text
     assert "Paused until" in text
@@ -225,7 +225,7 @@ def test_what_is_missing_is_queued_and_shown_as_a_job(inside: Inside, operator: 
     assert "4 covers were never fetched" in operator.get(HERE).text
     assert post(operator, f"{HERE}/preload") == 303
     text = operator.get(HERE).text
-    assert "Covers of the collection" in text
+    assert "Collection covers" in text
     assert inside.services.covers.jobs.depth() == 4
 
 
@@ -291,7 +291,7 @@ def test_the_curve_tells_what_to_do() -> None:
     assert card_view.curve_chart(curve_of(points, 2 * 10**9), 2 * 10**9).advice == "2 GB is right."
     young = card_view.curve_chart(curve_of((), 0), 10**9)
     assert young.svg is None
-    assert "a day at least" in young.sentence
+    assert "at least one day" in young.sentence
 
 
 def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(inside: Inside, clock: FakeClock) -> None:

@@ -125,7 +125,10 @@ def test_a_stranger_preloads_what_is_registered_and_nothing_else(inside: Inside,
     said = answer.json
     assert said["results"] == {known: True, unknown: False, DIGEST: False}
     assert (said["preloaded"], said["total"], said["success"]) == (1, 3, True)
-    assert said["refused"] == {unknown: "not a registered address", DIGEST: "not a registered address"}
+    assert said["refused"] == {
+        unknown: "URL not registered: it belongs to no record",
+        DIGEST: "URL not registered: it belongs to no record",
+    }
 
     def job() -> Any:
         return documented(client.get(f"/api/cache/jobs/{said['job']}"), "get", "/api/cache/jobs/{name}").json

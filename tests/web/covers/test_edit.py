@@ -80,15 +80,15 @@ def test_the_list_says_what_was_tried_for_each(inside: Inside, origin: Origin) -
     put(inside, "Has one", cover_url=origin.put("/1.jpg", jpeg()))
     tried, some, asked = put(inside, "Tried"), put(inside, "Some"), put(inside, "Asked")
     rows = inside.services.artwork.editor.rows
-    rows.record(tried, CoverTries(1.0, 9e9, "", "Nobody has a picture of it"), None)
+    rows.record(tried, CoverTries(1.0, 9e9, "", "No cover found anywhere"), None)
     offer(inside, some, "https://covers.example/1.jpg", "https://covers.example/2.jpg")
     rows.request_search([asked])
     text = inside.logged_in().get("/covers/missing").text
     assert "Has one" not in text
-    assert "Not looked for yet" in text
-    assert "Nobody has a picture of it. Looked for on" in text
+    assert "Not searched yet" in text
+    assert "No cover found anywhere. Looked for on" in text
     assert "See 2 suggestions" in text
-    assert "In line" in text
+    assert "Search queued" in text
     assert re.search(r"Missing covers<sup[^>]*>4<", text)
 
 
@@ -165,7 +165,7 @@ def test_an_own_picture_is_the_cover_through_every_sync_and_gone_when_it_is_remo
     wait_until(lambda: inside.services.covers.peek([own])[0].state == "ready")
     put(inside, cover_url=origin.put("/new.jpg", jpeg()))
     assert album(inside, album_id).picture == own
-    assert "Your own picture" in client.get(f"/album/{album_id}/cover").text
+    assert "Uploaded by you" in client.get(f"/album/{album_id}/cover").text
     kept = inside.folder / "state/own_covers" / own.removeprefix("own:")
     assert kept.read_bytes() == body
     post(client, f"/album/{album_id}/cover/remove")
@@ -189,7 +189,7 @@ def test_an_own_picture_of_two_records_stays_until_both_let_go(inside: Inside) -
     ("body", "status", "says"),
     [
         (b"", 415, "empty"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "Not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "Not a supported image"),
         (jpeg(640, 640)[:3000], 415, "roken"),
         (b"\xff\xd8" + b"x" * 300_000, 413, "over the 0.2 MB limit"),
     ],
@@ -207,7 +207,7 @@ def test_what_is_no_picture_is_refused_with_a_reason(tmp_path: Path, body: bytes
 def test_a_form_without_a_file_says_so(inside: Inside) -> None:
     album_id = put(inside)
     answer = post(inside.logged_in(), f"/album/{album_id}/cover/upload")
-    assert (answer.status_code, "No file was chosen" in answer.text) == (415, True)
+    assert (answer.status_code, "Choose a file first" in answer.text) == (415, True)
 
 
 def test_a_dead_address_is_passed_over_and_can_be_believed_again(tmp_path: Path, origin: Origin) -> None:

@@ -102,8 +102,8 @@ def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
         operator = inside.logged_in("operator")
         answer = operator.get("/files")
         assert answer.status_code == 200
-        assert "The folder of the large files cannot be used." in answer.text
-        assert "The folder of the large files cannot be used." in operator.get("/health").text
+        assert "Cannot use the folder for large files." in answer.text
+        assert "Cannot use the folder for large files." in operator.get("/health").text
         assert operator.get("/").status_code == 200
         assert "cannot be used" not in operator.get("/api/files").text  # a program gets a status
         assert operator.get("/api/files").status_code == 507

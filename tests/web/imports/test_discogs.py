@@ -86,13 +86,13 @@ def test_a_token_of_a_wrong_shape_is_refused_on_the_page_and_one_that_is_wrong_b
 ) -> None:
     answer = send(operator, "/token", token="too short")
     assert answer.status_code == 400
-    assert "40 letters" in answer.text
+    assert "40 characters" in answer.text
     assert "too short" not in answer.text
     assert discogs.paths() == []
     send(operator, "/token", token="X" * 40)
     wait_until(ended(inside, TEST))
     page = operator.get(HERE).text
-    assert "Discogs does not know this token. It is 40 letters, from Settings, Developers." in page
+    assert "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers." in page
     assert 'name="token"' in page
     assert not inside.services.discogs.status().has_untested
 
@@ -207,8 +207,8 @@ def test_the_command_takes_a_token_from_a_file_and_reads_the_collection(inside: 
     assert TOKEN not in done.output
     status = run(inside, "albums", "discogs")
     assert f"Connected as {ACCOUNT}, 30 items." in status.stdout
-    assert run(inside, "albums", "discogs", "--forget").stdout == "The token is forgotten.\n"
-    assert run(inside, "albums", "discogs").stdout == "No token is kept here.\n"
+    assert run(inside, "albums", "discogs", "--forget").stdout == "Discogs token deleted.\n"
+    assert run(inside, "albums", "discogs").stdout == "No Discogs token is saved.\n"
 
 
 @pytest.mark.parametrize("content", ["", "x", "X" * 40, "\u00ff" * 40])
@@ -216,14 +216,14 @@ def test_the_command_says_what_is_wrong_with_a_token_and_exits_with_1(inside: In
     (tmp_path / "token").write_text(content, encoding="utf-8")
     done = run(inside, "albums", "sync", "--token-file", str(tmp_path / "token"))
     assert done.exit_code == 1
-    assert "It is 40 letters, from Settings, Developers." in done.stderr
+    assert "A token has 40 characters; create one in Discogs under Settings, Developers." in done.stderr
     assert not inside.services.discogs.status().has_token
 
 
 def test_the_command_without_a_token_says_so(inside: Inside) -> None:
     done = run(inside, "albums", "sync")
     assert done.exit_code == 1
-    assert "No token of Discogs is kept here." in done.stderr
+    assert "No Discogs token is saved." in done.stderr
 
 
 def test_the_records_of_a_source_are_those_that_it_still_has(inside: Inside, discogs: DiscogsServer) -> None:
@@ -246,8 +246,8 @@ def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator:
     state = sync(inside.services)
     assert state.state == "done", state.message
     page = operator.get("/import/discogs").text
-    assert "1 with a text that was cut" in page
-    assert "title is longer than 200 characters; cut" in page
+    assert "1 with a shortened text" in page
+    assert "title is longer than 200 characters; shortened" in page
     answer = operator.get(f"/import/discogs/{state.id}/report.csv")
     assert answer.mimetype == "text/csv"
     assert answer.text.startswith("\ufeffnumber,artist,title,what\r\n8,")

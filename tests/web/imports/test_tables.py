@@ -71,7 +71,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     for words in (
         "mine.csv",
         "nothing has been imported yet",
-        "3 rows read: 2 new, 1 rejected; 1 with a cell that was cut, guessed or left out.",
+        "3 rows read: 2 new, 1 rejected; 1 with a value that was shortened, guessed or skipped.",
         "Show rejected rows and changed values",
         "neither artist nor title",
         "Take them in",
@@ -121,13 +121,13 @@ def test_a_table_that_waits_stays_in_sight_and_a_cancel_is_told(inside: Inside, 
     looked(inside)
     rows = inside.services.tasks.rows
     ended, _ = rows.add("table", {"path": "/elsewhere.csv", "name": "elsewhere.csv", "origin": "folder"}, time.time())
-    rows.set(ended, time.time(), state="cancelled", says="Cancelled. What was saved stays.")
+    rows.set(ended, time.time(), state="cancelled", says="Cancelled. Everything saved so far stays.")
     page = operator.get("/import/table").text
     assert "Take them in" in page
     assert act(operator, looked(inside), "leave").status_code == 303
     page = operator.get("/import/table").text
     assert "elsewhere.csv was cancelled" in page
-    assert "What was saved stays." in page
+    assert "Everything saved so far stays." in page
 
 
 def test_a_new_upload_takes_the_place_of_one_that_nobody_took(inside: Inside, operator: FlaskClient) -> None:
@@ -170,7 +170,7 @@ def test_what_is_no_table_at_all_is_refused_before_anything_is_kept(inside: Insi
         assert "Choose a file first." in answer.text
     large = send(operator, b"title\n" + b"x" * 1_300_000)
     assert large.status_code == 413
-    assert "1.3 MB is over the 1 MB limit." in large.text
+    assert "This file is 1.3 MB. The limit is 1 MB." in large.text
     assert send(operator, b"x" * 2_100_000).status_code == 413
     assert uploads(inside) == []
 
@@ -233,7 +233,7 @@ def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(insi
 def test_the_first_page_says_how_this_machine_is(inside: Inside, tmp_path: Path) -> None:
     page = inside.stranger().get("/").text
     assert page.count('<li><span class="lamp') == 4
-    assert "May write where it must" in page
+    assert "Data folders are writable" in page
     with inside.app.app_context():
         assert [sign.lamp for sign in readiness_checks()][1:3] == ["well", "well"]
         inside.services.covers.cache.disk.floor_bytes = 1 << 60

@@ -27,8 +27,8 @@ def shown(inside: Inside, task_id: int) -> TaskLine:
 @pytest.mark.parametrize(
     ("values", "lamp", "says", "share"),
     [
-        ({}, "waiting", "Waiting for its turn.", None),
-        ({"state": "running"}, "working", "Begins.", None),
+        ({}, "waiting", "Queued.", None),
+        ({"state": "running"}, "working", "Starting.", None),
         ({"state": "running", "done": 3, "total": 12, "says": "Page 3 of 12"}, "working", "Page 3 of 12", 0.25),
         ({"state": "running", "paused_until": 9e9, "says": "A pause."}, "warning", "A pause.", None),
         ({"state": "done", "done": 12, "total": 12, "outcome": {"says": "12 records."}}, "well", "12 records.", None),

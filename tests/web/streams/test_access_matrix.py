@@ -359,4 +359,4 @@ def test_the_selftest_finds_nothing_wrong_and_finds_a_leak(shown: Stage) -> None
     finally:
         shown.inside.app.view_functions["stream_media.image"] = leaking
     assert done.exit_code == 1
-    assert "may not be seen" in done.output
+    assert "should be hidden" in done.output

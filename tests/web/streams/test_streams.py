@@ -63,8 +63,8 @@ def test_a_form_with_twenty_photos_and_two_bad_ones_stores_eighteen(used: Stage)
     page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind)
     assert page.status_code == 200
     assert "18 of 20 stored" in page.text
-    assert "Not a picture" in page.text
-    assert "1.2 MB is over the 1 MB limit." in page.text
+    assert "Not a supported image" in page.text
+    assert "This file is 1.2 MB. The limit is 1 MB." in page.text
     assert stored(used) == before + 18
     image = used.streams.rows.images(used.stream.id)[-1]
     assert (image.title, image.visibility) == ("Party", SUBSCRIBERS)
@@ -273,7 +273,7 @@ def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: S
         answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=body, content_type=kind)
         if answer.status_code != 201:
             break
-    words = "This image cannot be decoded: more than 10 s of CPU time. Save it smaller or in another format, then try again."
+    words = "Cannot decode this image: more than 10 s of CPU time. Save it smaller or in another format, then try again."
     assert answer.status_code == 422
     assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
 
@@ -401,7 +401,7 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
         stage.ask("subscriber", "GET", f"{base}/detail")
         assert views() == 3
         chart = stage.ask("owner", "GET", base).text
-        assert "3 views in 30 days, 3 on the busiest." in chart
+        assert "3 views in 30 days, 3 on the busiest day." in chart
         assert "views" not in stage.ask("stranger", "GET", base).text
         days = stage.ask("owner", "GET", f"/api/images/{image.image_id}/views?days=2").json["days"]
         assert [day["views"] for day in days] == [0, 3]
@@ -436,7 +436,7 @@ def test_an_owner_works_without_scripts(stage: Stage) -> None:
         "owner", "POST", path, data={"visibility": "public", "whole": "1", "title": "Keller, hell", "position": "1"}
     )
     assert saved.headers["Location"] == f"{path}?done=public"
-    assert "Saved as public." in stage.ask("owner", "GET", f"{path}?done=public").text
+    assert "Now visible to everyone." in stage.ask("owner", "GET", f"{path}?done=public").text
     assert stage.ask("stranger", "GET", path).status_code == 200
     assert "Keller, hell" in stage.ask("stranger", "GET", "/streams?q=hell").text
     assert "Ärger im Keller" in stage.ask("stranger", "GET", "/streams").text
@@ -651,8 +651,8 @@ def test_a_file_over_its_limit_is_thrown_away_while_it_is_read() -> None:
 def test_a_page_that_needs_an_account_does_not_say_so_twice(stage: Stage) -> None:
     page = stage.client("stranger").get(f"/streams/{SLUG}/people")
     assert page.status_code == 401
-    assert "<h1>Log in first</h1>" in page.text
-    assert "Log in first." not in page.text
+    assert "<h1>Log in to continue</h1>" in page.text
+    assert "Log in to do this." not in page.text
 
 
 @pytest.mark.parametrize(("format_", "count"), [("GIF", 3), ("PNG", 3), ("WEBP", 3), ("GIF", 1), ("PNG", 1)])
@@ -681,7 +681,7 @@ def test_an_unusable_cache_breaks_no_page(tmp_path: Path) -> None:
         assert stage.ask("owner", "GET", f"/streams/{SLUG}").status_code == 200
         assert decoded(stage.ask("owner", "GET", answer.json["results"][0]["thumb_url"]).data).size[0] > 1
         states = {check.name: check.state for check in examine(inside.services.vault)}
-        assert (states["Streams"], states["Originals"], states["Pictures"]) == ("warning", "well", "well")
+        assert (states["Streams"], states["Originals"], states["Images"]) == ("warning", "well", "well")
         image_id = answer.json["results"][0]["image_id"]
         assert inside.services.streams.delete_stream_image(SLUG, image_id)
     assert taken.read_text() == "no folder"

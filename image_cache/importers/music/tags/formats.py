@@ -146,7 +146,7 @@ def _mp3(file: BinaryIO) -> Any:
         try:
             bare.tags, bare.info = ID3(file), None
         except ID3NoHeaderError as error:
-            raise NotMusic("not music, whatever its name says") from error
+            raise NotMusic("not a music file, despite its name") from error
         return bare
 
 
