@@ -67,6 +67,7 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "number": 0,
         "account_id": 1,
         "link_id": 1,
+        "play_id": 1,
         "task_id": inside.services.tasks.rows.add("nobody-runs-this", {}, 1.0)[0],
     }
 
@@ -134,7 +135,15 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
     digest = inside.services.covers.digest_of(urls[0])
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
-    known |= {"digest": digest[:32], "action": "pause", "number": 0, "account_id": 1, "link_id": 1, "task_id": 1} | stream_arguments(inside)
+    known |= {
+        "digest": digest[:32],
+        "action": "pause",
+        "number": 0,
+        "account_id": 1,
+        "link_id": 1,
+        "play_id": 1,
+        "task_id": 1,
+    } | stream_arguments(inside)
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
     try:
