@@ -87,7 +87,7 @@ class AlbumQuery:
     decade: int | None = None
     format: str = ""
     with_notes: bool = True
-    source: str = ""  # without the records that are gone from it
+    source: str = ""  # without its missing records
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
+    """What an imported row lost: cells that were cut, guessed or left out."""
 
     row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str

@@ -129,7 +129,7 @@ class Services:
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
-            logger.warning("threads still busy at the stop")
+            logger.warning("threads still busy at shutdown")
         forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
@@ -139,7 +139,7 @@ class Services:
                     if close is not None:
                         close()
                 except DatabaseError as error:
-                    logger.warning("stop incomplete reason=%s", error)
+                    logger.warning("shutdown incomplete reason=%s", error)
         finally:
             self._lock.close()
 
@@ -255,7 +255,7 @@ def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) 
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:
-        logger.warning("limits left as they are reason=%s", error)
+        logger.warning("limits not applied reason=%s", error)
 
 
 def _readonly(

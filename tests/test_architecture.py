@@ -66,7 +66,7 @@ def tree_of(path: Path) -> ast.Module:
 
 @cache
 def imports(path: Path, *, with_types: bool = False) -> tuple[tuple[str, int, bool], ...]:
-    """Return (module, line, whether it is loaded with the file). Imports for type checkers are left out unless asked for."""
+    """Return (module, line, whether it is loaded with the file). Imports for type checkers are left out unless requested."""
     tree, found = tree_of(path), []
     checking = {
         id(inner)
@@ -242,7 +242,7 @@ def writes(module: str) -> Iterator[tuple[int, str, set[str]]]:
 
 @pytest.mark.slow
 def test_objects_are_complete_when_they_are_constructed() -> None:
-    """What an object needs is passed to its constructor: nobody completes it later, and no constructor completes another object."""
+    """What an object needs is passed to its constructor: no one completes it later, and no constructor completes another object."""
     wrong = []
     for module in MODULES:
         is_building = module == "image_cache.services" or module.endswith(".build")

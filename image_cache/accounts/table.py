@@ -45,7 +45,7 @@ class AccountTable:
             return Account(row["id"], name, role)
 
     def set_password(self, name_key: str, password_hash: str) -> bool:
-        """Change a password and end the sessions of the account; return False if there is no such account."""
+        """Change a password and log out all sessions of the account; return False if there is no such account."""
         with self._db.write() as conn:
             row = conn.execute(
                 "UPDATE accounts SET password_hash = ? WHERE name_key = ? RETURNING id", (password_hash, name_key)

@@ -174,7 +174,7 @@ class Shelf:
 
     def _order(self, sort: str, now: Revisions) -> ShelfOrder:
         if sort not in SORTS and sort != COLOUR:
-            raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
+            raise ValueError(f"unknown sort order {sort[:40]!r}; choose one of {', '.join((*SORTS, COLOUR))}")
         revision = self._revision(sort, now)
         with self._guard:
             known = self._orders.get(sort)

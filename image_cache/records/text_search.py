@@ -43,5 +43,5 @@ def has_words(names: str, text: str) -> bool:
 
 def storable(text: str) -> str:
     """Return the text as SQLite takes it, and as a search of it can be quoted."""
-    # SQLite ends text at NUL in the full-text syntax, and cannot encode half of a surrogate pair; a quote would end ours.
+    # SQLite ends text at NUL in the full-text syntax, and cannot encode half of a surrogate pair; a quote would end our string.
     return "".join(" " if char in '\0"' or "\ud800" <= char <= "\udfff" else char for char in text)

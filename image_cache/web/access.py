@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.web.context import account, has_owner_account, is_member, may_change, may_operate, may_play, services
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-LOG_IN_FIRST = "Log in first."
+LOG_IN_FIRST = "Log in to do this."
 _DECLARED = "_declared_access"
 
 Target = TypeVar("Target", bound=Blueprint | Callable[..., Any])
@@ -26,7 +26,7 @@ class Role(enum.Enum):
     """What a request must be allowed to do. The server itself counts as its operator: a terminal or a browser on it."""
 
     VISITOR = "anyone"
-    ACCOUNT = "anyone who is logged in"
+    ACCOUNT = "anyone with an account"
     PLAYER = "a member, or anyone on the home network where the operator lets guests count plays"
     MEMBER = "a member, owner or operator, or the server itself"
     OWNER_ACCOUNT = "an owner or operator who is logged in: the server itself has no account that a stream could belong to"
@@ -37,11 +37,11 @@ class Role(enum.Enum):
 
 
 MESSAGES = {
-    Role.OPERATOR: "Only an operator may do that.",
-    Role.MEMBER: "Only members of the household can do that.",
-    Role.PLAYER: "Only members of the household can do that.",
-    Role.OWNER: "Only owners and operators may do that.",
-    Role.OWNER_ACCOUNT: "Only owners and operators may do that.",
+    Role.OPERATOR: "Only an operator can do this.",
+    Role.MEMBER: "Only members of the household can do this.",
+    Role.PLAYER: "Only members of the household can do this.",
+    Role.OWNER: "Only owners and operators can do this.",
+    Role.OWNER_ACCOUNT: "Only owners and operators can do this.",
 }
 
 

@@ -86,7 +86,7 @@ def end_all_sessions() -> Response:
 @declare_access(change=Role.ACCOUNT, login="/account")
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
-    """Change one's own password. All other sessions of the account end."""
+    """Change your own password. All other sessions of the account end."""
     who = _logged_in()
     old, new = request.form.get("old_password", ""), request.form.get("password", "")
     try:

@@ -116,7 +116,7 @@ def is_own_origin(request: Request) -> bool:
         return False
     if origin is None or origin in _own_origins(request):
         return True
-    # Behind a TLS proxy that the settings do not name, our own idea of the scheme is wrong; the browser's is not.
+    # Behind a TLS proxy that the settings do not name, our scheme is wrong; the browser's is right.
     try:
         return site == "same-origin" and urlsplit(origin).netloc == request.host
     except ValueError:
@@ -127,7 +127,7 @@ def is_same_origin(request: Request) -> bool:
     """Return True if a browser says that the request comes from one of our own pages, or says nothing (no browser).
 
     A page cannot set Sec-Fetch-Site, so "same-origin" is enough even where a proxy has changed the Host. Browsers send it over
-    TLS and on the server itself only. Where it is missing, the whole Origin must be ours.
+    TLS and on the server itself only. Without it, the whole Origin must be ours.
     """
     return request.headers.get("Sec-Fetch-Site") == "same-origin" or is_own_origin(request)
 

@@ -1,4 +1,4 @@
-"""What visitors do not see: your own notes and what you paid. What nobody sees on a page: addresses of your own network and disks.
+"""What visitors do not see: your own notes and what you paid. What no one sees on a page: addresses of your own network and disks.
 
 What is not known to be public is hidden. Notes are shown to visitors if the operator says so (`VINYL_VAULT_PUBLIC_NOTES`).
 """
@@ -36,7 +36,7 @@ def may_read_notes() -> bool:
 
 
 def _is_member() -> bool:
-    if "is_member" not in g:  # a page of results asks for each of its records
+    if "is_member" not in g:  # a page of results requests each of its records
         g.is_member = is_member()
     return bool(g.is_member)
 

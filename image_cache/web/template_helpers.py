@@ -1,4 +1,4 @@
-"""What templates call: addresses of pictures, and the wording of numbers and days."""
+"""What templates call: addresses of images, and the wording of numbers and days."""
 
 import datetime
 import logging

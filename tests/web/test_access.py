@@ -189,7 +189,7 @@ def methods_of(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 
 def paths(inside: Inside, rule: str, number: int) -> str:
-    """Return a path of a rule: of a record of its own, because some requests remove it."""
+    """Return a path of a rule: of its own record, because some requests remove it."""
     values: dict[str, object] = {
         "variant": "detail",
         "name": "ab" * 16,
@@ -201,7 +201,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:
-        values["account_id"] = 999_999  # nobody's: these rules would change who the next request is
+        values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "play_id" in rule:
         values["play_id"] = 999_999
     if "link_id" in rule:
@@ -239,7 +239,7 @@ def test_what_is_refused_tells_scripts_so_in_json(used: Inside, role: str) -> No
             answer = asker.ask(method, paths(used, rule, 10_000 + 1000 * ROLES.index(role) + number), Accept="application/json")
             assert answer.json is not None, rule
             assert answer.json["status"] == answer.status_code == statuses[role], rule
-            assert answer.json["error"] == "Log in first." or answer.json["error"].startswith("Only "), rule
+            assert answer.json["error"] == "Log in to do this." or answer.json["error"].startswith("Only "), rule
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
 
 
 def test_who_is_logged_in_is_refused_in_words_and_not_asked_to_log_in_again(used: Inside) -> None:
-    """A login form for somebody who is logged in leads back to the same form."""
+    """A login form for someone who is logged in leads back to the same form."""
     for role in ("viewer", "member", "owner"):
         asker = Asker(used, role)
         for number, ((method, rule), statuses) in enumerate(TABLE.items()):

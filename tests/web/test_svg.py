@@ -113,7 +113,7 @@ def test_no_more_than_three_sleeves_blink() -> None:
         g.sees_everything = True
         tiles = wall.tiles(albums, {None: Cover("0" * 64, "working")})
     assert [tile.blinks for tile in tiles] == [True] * 3 + [False] * 3
-    assert {tile.message for tile in tiles} == {"cover on its way"}
+    assert {tile.message for tile in tiles} == {"cover loading"}
 
 
 def test_the_address_of_a_wall_leaves_out_what_goes_without_saying() -> None:

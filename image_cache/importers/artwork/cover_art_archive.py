@@ -14,7 +14,7 @@ from image_cache.net.json_values import as_object, line, lines, objects, parse_j
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
 
-INTERVAL_S = 1.0  # it documents no rate limit and asks for consideration
+INTERVAL_S = 1.0  # it documents no rate limit, but asks clients to be considerate
 MAX_BYTES = 2_000_000
 MAX_IMAGES = 200  # of a release: some box sets have every page of their booklets
 SIZES = ("1200", "500")  # the first that exists; "large" of the archive is 500

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 SYNC, TEST, DETAILS = "discogs", "discogs-test", "discogs-details"  # the kinds of tasks
 EARLY_S = 600.0  # a sync starts this much before it is due, so that it ends before the page calls the collection stale
 RETRY_S = 900.0  # after a sync that failed
-WRONG_SHAPE = "That is no token of Discogs. It is 40 letters, from Settings, Developers."
+WRONG_SHAPE = "This is not a Discogs token. A token has 40 characters; create one in Discogs under Settings, Developers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class DiscogsService:
             if self.rows.next_details(now) is not None:
                 self._start_details()
         except DatabaseError as error:
-            logger.warning("refresh left for later reason=%s", error)
+            logger.warning("sync deferred reason=%s", error)
 
     def abort(self) -> None:
         """Abort the call that is in progress; the service is stopping."""
@@ -192,7 +192,7 @@ class DiscogsService:
             self._tasks.start(DETAILS, {})
 
     def _is_due(self, now: float) -> bool:
-        """Return True if a sync should start. The first one is started by hand: no collection is imported without being asked for."""
+        """Return True if a sync should start. The first one is started by hand: no collection is imported without a request."""
         every_s = self.refresh_hours * 3600
         latest = self.latest()
         if not every_s or latest is None or not latest.is_over:

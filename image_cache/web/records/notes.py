@@ -37,6 +37,6 @@ def rate(album_id: int) -> AnyResponse:
     get_record_or_404(album_id)
     stars = request.form.get("stars", type=int)
     if stars is None:
-        raise FieldRejected("stars", "Stars are a number from 1 to 5, or 0 for none of your own.")
+        raise FieldRejected("stars", "The rating must be a number from 1 to 5, or 0 to remove your rating.")
     services().library.rate(album_id, stars or None)
     return redirect(url_for("pages.album", album_id=album_id, done="stars"), 303)

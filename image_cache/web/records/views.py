@@ -17,7 +17,7 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.methods import first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
@@ -62,7 +62,7 @@ def search() -> AnyResponse:
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
-    """Show order, filters and density as a page of their own, for small screens."""
+    """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
     facets = services().library.facets()
     return page_response(
@@ -160,7 +160,7 @@ def get_record_or_404(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
-        raise NotFound(f"There is no record {album_id} on this shelf.")
+        raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
     return record
 
 
@@ -169,7 +169,7 @@ def _wall_page(address: wall.WallAddress) -> WallPage:
     try:
         shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
-        raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
+        raise NotFound(f"Page {address.page} does not exist. The last page is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
 
@@ -207,7 +207,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
 
 
 def _tasks() -> Sequence[TaskLine]:
-    """Return the tasks in progress, but the search for covers, which has a line of its own for everyone."""
+    """Return the tasks in progress, but the search for covers, which has its own line for everyone."""
     return [line for line in open_lines() if line.kind != "covers"]
 
 
@@ -220,7 +220,6 @@ def _first_run() -> AnyResponse:
     methods = first_methods()
     values = {
         "ways": methods,
-        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),

@@ -17,11 +17,11 @@ from image_cache.web.privacy import may_read_notes, public_source
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
-DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
+DENSITIES = {"s": "Small covers", "m": "Medium covers", "l": "Large covers"}
 LETTERS = ("#", *string.ascii_uppercase)
 MAX_BLINKING = 3  # covers at a time: as many as downloads run
 MAX_TEXT_CHARS = 200  # of a search that are used
-MESSAGES = {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}  # by the state of the cover
+MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}  # by the state of the cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     """
     sort = args.get("sort") or "artist"
     if sort not in SORTS:
-        raise BadRequest(f"There is no order “{sort[:40]}”. Records stand by artist, title, year, added, plays or colour.")
+        raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose artist, title, year, added, plays or colour.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-        raise BadRequest(f"“{decade[:40]}” is not a decade such as 1970.")
+        raise BadRequest(f"“{decade[:40]}” is not a decade. Use a year such as 1970.")
     text = args.get("page") or "1"
     page = whole_number(text, 1, 99_999_999)
     if page is None:
-        raise NotFound(f"There is no page “{text[:40]}”.")
+        raise NotFound(f"Page “{text[:40]}” does not exist.")
     chosen = args.get("density") or density or "m"
     words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
@@ -105,7 +105,7 @@ class Tile:
     def item(self, sizes: str, clear: str) -> Markup:
         """Return the list item of the wall. Python, because a macro of Jinja takes six times as long, sixty times a page.
 
-        `sizes` are those of the picture, `clear` is the image that is shown until it is there.
+        `sizes` are those of the image, `clear` is the image that is shown until it is there.
         """
         album, cover, tab = self.album, self.cover, self.tab
         title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
