@@ -14,8 +14,9 @@ from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
+from image_cache.records.sides import sides
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import is_member, may_change, pop_flash, services
+from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.imports.methods import first_methods
@@ -97,7 +98,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
-        "sides": album_view.sides(record.tracks),
+        "sides": sides(record.tracks),
         "facts": album_view.facts(record),
         "shelf": album_view.spines(shelf, shown.covers, record),
         "previous": shelf[index - 1] if index else None,
@@ -119,7 +120,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
-    services().library.record_play(album_id)
+    services().turntable.play(album_id, own.id if (own := account()) else None)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
@@ -128,7 +129,7 @@ def played(album_id: int) -> AnyResponse:
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
-    services().library.unplay(album_id)
+    services().turntable.undo_last(album_id, as_guest=not is_member())
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
