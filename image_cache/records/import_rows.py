@@ -16,7 +16,7 @@ from image_cache.models import ImportReport, ImportRow, RowLoss
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
-ROWS_A_WRITE = 4000  # at most: a transaction writes each page that it changed once, however many rows are on it
+ROWS_A_WRITE = 8000  # at most: a transaction writes each page that it changed once, however many rows are on it
 WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock; threads of this one are let in at once
 TICK_S = 0.5  # of reading rows between two looks whether the import was cancelled
 ROWS_A_LOOK = 20  # after so many it is seen whether another thread waits to write
