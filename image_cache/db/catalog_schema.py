@@ -431,7 +431,21 @@ CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
     INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
     INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
 END;
-INSERT INTO revisions VALUES ('ratings', 0);
+-- Walls with their filters and order, under a name. Without an account everyone sees it.
+CREATE TABLE saved_views (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id INTEGER REFERENCES accounts ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    address TEXT NOT NULL,  -- the query of its URL
+    created_at REAL NOT NULL
+);
+CREATE TRIGGER saved_views_inserted AFTER INSERT ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+CREATE TRIGGER saved_views_deleted AFTER DELETE ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+INSERT INTO revisions VALUES ('ratings', 0), ('views', 0);
 CREATE TRIGGER albums_rated AFTER UPDATE OF rating, own_rating ON albums BEGIN
     UPDATE revisions SET value = value + 1 WHERE name = 'ratings';
 END;

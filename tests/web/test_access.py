@@ -142,6 +142,9 @@ GET    /sort                                        200 200 200 200 200 200
 POST   /streams                                     401 403 403 400 400 401
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
+POST   /views                                       401 403 400 400 400 400
+POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
+GET    /views/new                                   401 403 200 200 200 200
 """
 TABLE = {
     (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])

@@ -34,10 +34,19 @@ def record_page() -> str:
     return url_for("pages.album", **(request.view_args or {}))
 
 
-def facts(album: Album) -> list[str]:
-    """Return the line below the artist: label, catalogue number, year, genres, formats; unknown ones are left out."""
-    parts = [album.label, album.catno, str(album.year or ""), *album.genres[:3], *album.formats[:3]]
-    return [part for part in parts if part]
+def facts(album: Album) -> list[tuple[str, str]]:
+    """Return the line below the artist: label, catalogue number, year, genres, formats; each with the path of the wall of its like."""
+    parts = [
+        *(("label", album.label), ("", album.catno), ("year", str(album.year or ""))),
+        *(("genre", genre) for genre in album.genres[:3]),
+        *(("format", form) for form in album.formats[:3]),
+    ]
+    return [(text, wall_path(kind, text)) for kind, text in parts if text]
+
+
+def wall_path(kind: str, value: str) -> str:
+    """Return the path of the wall with one filter, "" for what is none."""
+    return f"/?{urlencode({kind: value})}" if kind and value else ""
 
 
 class RandomFilter(TypedDict, total=False):

@@ -12,6 +12,7 @@ from image_cache.errors import UnknownPage
 from image_cache.models import Album
 from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
+from image_cache.records.saved_views import SavedView
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
 from image_cache.records.sides import sides
@@ -25,6 +26,8 @@ from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.records.about import about
+from image_cache.web.records.filters import choices
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
@@ -66,16 +69,14 @@ def search() -> AnyResponse:
 def sort() -> AnyResponse:
     """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
-    facets = services().library.facets()
+    facets = services().library.narrowed_facets(address.query)
     return page_response(
         render_template(
             "records/sort.html",
             wall=address,
-            sorts=wall.SORTS,
+            sorts=wall.SORTS | wall.MORE_SORTS,
             densities=wall.DENSITIES,
-            genres=facets.genres,
-            decades=facets.decades,
-            formats=facets.formats,
+            choices=choices(address.query, facets),
         )
     )
 
@@ -100,6 +101,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "tint": album_view.tint_name(cover),
         "sides": sides(record.tracks),
         "facts": album_view.facts(record),
+        "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
         "previous": shelf[index - 1] if index else None,
         "next": shelf[index + 1] if index + 1 < len(shelf) else None,
@@ -193,7 +195,10 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "opening": wall.opening_group(page, shown.page_size),
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
-        "sorts": wall.SORTS,
+        "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
+        "views": _views(shown) if shown.views else (),
+        "may_save": is_owner or is_member(),
+        "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
         "genres": facets.genres,
         "decades": facets.decades,
@@ -206,6 +211,12 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "drawn_at": time.strftime("%H:%M"),
         "notice": pop_flash(request.args.get("done", "")),
     }
+
+
+def _views(shown: WallPage) -> list[SavedView]:
+    """Return the saved views that this viewer sees: those of everyone, and their own."""
+    viewer = account()
+    return [view for view in shown.views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
 
 
 def _tasks() -> Sequence[TaskLine]:
