@@ -193,6 +193,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "tiles": wall.tiles(page.albums, shown.covers, page.heads),
         "cells": wall.ruler(page, address),
         "opening": wall.opening_group(page, shown.page_size),
+        "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,

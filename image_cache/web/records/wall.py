@@ -208,12 +208,13 @@ def tiles(
 
 @dataclass(frozen=True, slots=True)
 class RulerCell:
-    """One cell of the ruler. `href` is empty if there is no record under it."""
+    """One cell of the ruler. `href` is empty if there is no record under it; `page` is the page of the wall where the group begins."""
 
     label: str
     href: str
     message: str
     spines: Markup
+    page: int = 0
 
 
 def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
@@ -234,7 +235,7 @@ def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
         address = "" if group.page == page.page else wall.url(page=group.page)
         drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
         message = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn))
+        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn, group.page))
     return cells
 
 
