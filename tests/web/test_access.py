@@ -207,6 +207,8 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "play_id" in rule:
         values["play_id"] = 999_999
+    if "view_id" in rule:
+        values["view_id"] = 999_999
     if "link_id" in rule:
         values["link_id"] = 999_999
     if "task_id" in rule:
