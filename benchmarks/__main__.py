@@ -2,7 +2,7 @@
 
     python -m benchmarks [wall warm cold memory imports index library search streams]
 
-Without names all run, in this order. Each is a program of its own with options: `python -m benchmarks.warm --help`.
+Without names all run, in this order. Each is its own program with options: `python -m benchmarks.warm --help`.
 """
 
 import subprocess

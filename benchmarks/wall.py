@@ -2,7 +2,7 @@
 
     python -m benchmarks.wall [--covers 60]
 
-Each page is asked for; its covers are polled for as the page's script does, and asked for when they are ready, again when the
+Each page is requested; its covers are polled for as the page's script does, and requested when they are ready, again when the
 answer is a placeholder. It ends when all of them were shown, and a minute's work behind (colours, counters) is done. CPU is that of all
 processes of the vault; bytes are those that they had written to storage, of which the files take their blocks, the index the
 rest. Then pages are measured alone over HTTP, without compression: CPU of the server per answer, the first and a repeated one.
@@ -24,8 +24,8 @@ from tests.support.vault import Vault
 
 PICTURE = re.compile(r"/cache/thumbnails-2x/([0-9a-f]{64})\.webp 300w")
 POLL_S = 0.6
-ASKED = 60  # times a page is asked for
-VISITOR = {"X-Forwarded-For": "192.0.2.7"}  # not somebody on the server itself, who may change everything
+ASKED = 60  # times a page is requested
+VISITOR = {"X-Forwarded-For": "192.0.2.7"}  # not someone on the server itself, who may change everything
 GENRES = ("Jazz", "Rock", "Folk", "Electronic")
 
 

@@ -88,7 +88,7 @@ class AlbumQuery:
     decade: int | None = None
     format: str = ""
     with_notes: bool = True
-    source: str = ""
+    source: str = ""  # without its missing records
     filters: tuple[tuple[str, str], ...] = ()
     is_reversed: bool = False
 
@@ -150,7 +150,11 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
+    """An account. `role` is one of four, each with the rights of those after it.
+
+    `operator` runs the server, `owner` changes the collection and has streams, `member` plays, rates and writes notes, `viewer`
+    sees the streams that they were invited to and is a visitor elsewhere.
+    """
 
     id: int
     name: str
@@ -196,7 +200,7 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
+    """What an imported row lost: cells that were cut, guessed or left out."""
 
     row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
@@ -34,6 +35,7 @@ from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
+from image_cache.maintenance.memory import release_memory
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
@@ -52,6 +54,7 @@ logger = logging.getLogger(__name__)
 LIMITS_S = 5.0  # how soon limits apply that were changed in another process
 TASKS_S = 5.0  # how soon a task starts that was added by another process
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
+SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -68,6 +71,7 @@ class Services:
     cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
+    household: Household
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -125,7 +129,7 @@ class Services:
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
-            logger.warning("threads still busy at the stop")
+            logger.warning("threads still busy at shutdown")
         forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
@@ -135,7 +139,7 @@ class Services:
                     if close is not None:
                         close()
                 except DatabaseError as error:
-                    logger.warning("stop incomplete reason=%s", error)
+                    logger.warning("shutdown incomplete reason=%s", error)
         finally:
             self._lock.close()
 
@@ -160,6 +164,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
+    accounts = Accounts(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -194,6 +199,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    databases = (catalog, covers.cache.index.database, streams.cache.engine.index.database)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(covers, streams))
     jobs = [
         *housekeeping.periodic_jobs(),
@@ -208,6 +214,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
+        PeriodicJob("memory", MINUTE_S, lambda: release_memory(databases), first_s=SETTLED_S),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
@@ -220,7 +227,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
-        accounts=Accounts(catalog, clock=clock),
+        accounts=accounts,
+        household=Household(catalog, accounts, clock=clock),
         covers=covers,
         loader=parts.loader,
         limits=limits,
@@ -248,7 +256,7 @@ def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) 
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:
-        logger.warning("limits left as they are reason=%s", error)
+        logger.warning("limits not applied reason=%s", error)
 
 
 def _readonly(

@@ -386,6 +386,27 @@ CREATE TABLE detail_wishes (
 );
 """
 
+HOUSEHOLD = """
+-- A fourth role. SQLite cannot change a CHECK, but a column takes its own CHECK along when it goes.
+ALTER TABLE accounts ADD COLUMN role_of_four TEXT NOT NULL DEFAULT 'viewer'
+    CHECK (role_of_four IN ('operator', 'owner', 'member', 'viewer'));
+UPDATE accounts SET role_of_four = role;
+ALTER TABLE accounts DROP COLUMN role;
+ALTER TABLE accounts RENAME COLUMN role_of_four TO role;
+
+ALTER TABLE sessions ADD COLUMN device TEXT NOT NULL DEFAULT '';  -- "Firefox on Android", as the browser said at the login
+
+-- Links that make an account, or with `account_id` give an existing one a new password. Only the hash of a link is kept.
+CREATE TABLE account_links (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer')),
+    account_id INTEGER REFERENCES accounts ON DELETE CASCADE,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL
+);
+"""
+
 SEARCH = """
 -- The search by tiers. What stands in these tables is made by image_cache.records.search.rules: a trigger could not.
 -- `words` is contentless: the text is in `albums` already, and deleting needs the very text that was inserted.
@@ -445,4 +466,4 @@ CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styl
 END;
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, SEARCH)
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH)

@@ -78,7 +78,8 @@ def import_rows(
                             save(conn, report)
                 except OperationalError as error:
                     raise StorageError(
-                        str(catalog.path), f"{error}, {report.new + report.changed + report.same:,} rows went in"
+                        str(catalog.path),
+                        f"{error}, {report.new + report.changed + report.same:,} rows were imported before the error",
                     ) from error
                 batch = batch[count:]
                 if each:

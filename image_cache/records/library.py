@@ -91,7 +91,7 @@ class Library(Shelf):
         Raises `UnknownAlbum`, and `FieldRejected` for another number.
         """
         if stars is not None and not 1 <= stars <= 5:
-            raise FieldRejected("stars", f"{stars} is not 1 to 5 stars.")
+            raise FieldRejected("stars", "The rating must be from 1 to 5 stars.")
         if not self._albums.rate(album_id, stars):
             raise UnknownAlbum(album_id)
 
@@ -102,7 +102,9 @@ class Library(Shelf):
         """
         text = _plain(text)
         if len(text) > MAX_NOTES_CHARS:
-            raise FieldRejected("own_notes", f"These are {len(text):,} characters, {MAX_NOTES_CHARS:,} fit.")
+            raise FieldRejected(
+                "own_notes", f"The notes are too long: {len(text):,} characters, and the limit is {MAX_NOTES_CHARS:,}."
+            )
         with self._catalog.write() as conn:
             album = self._albums.album(album_id)
             if album is None:

@@ -31,7 +31,7 @@ class RecordPage:
     """A record, its neighbours on the shelf, and the records near in colour, with the covers of all.
 
     `index` is the place of the record in `shelf`; `reason` is why it might be picked at random; `has_details_queued` says that its
-    source is asked for more.
+    source is asked again.
     """
 
     album: Album

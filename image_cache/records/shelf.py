@@ -207,7 +207,7 @@ class Shelf:
         if sort == MATCH:
             sort = "artist"
         if sort not in SORTS and sort != COLOUR:
-            raise ValueError(f"{sort[:40]!r} is none of {', '.join((*SORTS, COLOUR))}")
+            raise ValueError(f"unknown sort order {sort[:40]!r}; choose one of {', '.join((*SORTS, COLOUR))}")
         is_reversed &= sort != COLOUR
         revision = self._revision(now, sort)
         name = f"-{sort}" if is_reversed else sort

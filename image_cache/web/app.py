@@ -22,6 +22,7 @@ from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
 from image_cache.web.forwarded import Forwarded, register_prefix
+from image_cache.web.household import household
 from image_cache.web.imports.discogs import discogs, register_discogs
 from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
@@ -69,6 +70,7 @@ def build_app(services: Services) -> Flask:
         media,
         api,
         accounts,
+        household,
         ops,
         dashboard,
         metrics,

@@ -40,7 +40,21 @@ def test_text_on_any_average_colour_can_be_read() -> None:
 @pytest.mark.parametrize("colour", [None, "", "red", "#fff", "#12345g", "#1234567", 'url("x")', "#123456;x"])
 def test_only_plain_colours_are_written_into_a_page(colour: str | None) -> None:
     assert not is_hex(colour)
-    assert "fill=" not in drawing.sleeve(Cover("0" * 64, "waiting", average=colour), "A B")
+    assert "fill=" not in drawing.sleeve(Cover("0" * 64, "ready", average=colour), album(artist="A B"))
+
+
+def test_a_record_without_its_cover_has_a_sleeve_with_its_name() -> None:
+    record = album(artist="<b>Tom & Jerry</b>", title="Mouse Trap", genres=("Jazz",))
+    for state in ("waiting", "working", "failed", "none"):
+        shown = drawing.sleeve(Cover("0" * 64, state, average="#102030"), record)
+        assert "lettered" in shown
+        assert "Mouse Trap" in shown
+        assert "&lt;b&gt;Tom" in shown
+        assert "<b>" not in shown
+    behind = drawing.sleeve(Cover("0" * 64, "ready", average="#102030"), record)
+    assert 'fill="#102030"' in behind
+    assert "Mouse Trap" not in behind
+    assert "inner" in drawing.sleeve(Cover("0" * 64, "waiting"), None)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +132,7 @@ def test_no_more_than_three_sleeves_blink() -> None:
         g.sees_everything = True
         tiles = wall.tiles(albums, {None: Cover("0" * 64, "working")})
     assert [tile.blinks for tile in tiles] == [True] * 3 + [False] * 3
-    assert {tile.message for tile in tiles} == {"cover on its way"}
+    assert {tile.message for tile in tiles} == {"cover loading"}
 
 
 def test_the_address_of_a_wall_leaves_out_what_goes_without_saying() -> None:

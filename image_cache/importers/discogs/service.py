@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 SYNC, TEST, DETAILS, TRACKS = "discogs", "discogs-test", "discogs-details", "discogs-tracks"  # the kinds of tasks
 EARLY_S = 600.0  # a sync starts this much before it is due, so that it ends before the page calls the collection stale
-RETRY_S = 900.0  # after a sync that failed, and before the tracks are asked for again
-SETTLED_S = 60.0  # after a sync, before the tracks of its records are asked for
-WRONG_SHAPE = "That is no token of Discogs. It is 40 letters, from Settings, Developers."
+RETRY_S = 900.0  # after a sync that failed, and before the tracks are requested again
+SETTLED_S = 60.0  # after a sync, before the tracks of its records are requested
+WRONG_SHAPE = "This is not a Discogs token. A token has 40 characters; create one in Discogs under Settings, Developers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class DiscogsService:
             if self._has_tracks and self._is_time_for_tracks(now) and self.rows.untracked(SOURCE, None, 1):
                 self._tasks.start(TRACKS, {})
         except DatabaseError as error:
-            logger.warning("refresh left for later reason=%s", error)
+            logger.warning("sync deferred reason=%s", error)
 
     def abort(self) -> None:
         """Abort the call that is in progress; the service is stopping."""
@@ -208,7 +208,7 @@ class DiscogsService:
         return latest is None or not latest.updated_at <= now < latest.updated_at + RETRY_S
 
     def _is_due(self, now: float) -> bool:
-        """Return True if a sync should start. The first one is started by hand: no collection is imported without being asked for."""
+        """Return True if a sync should start. The first one is started by hand: no collection is imported without a request."""
         every_s = self.refresh_hours * 3600
         latest = self.latest()
         if not every_s or latest is None or not latest.is_over:

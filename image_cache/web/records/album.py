@@ -92,7 +92,7 @@ def parse_random_filter(args: Mapping[str, str]) -> RandomFilter:
         found["genre"] = genre
     if decade := args.get("decade", ""):
         if not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-            raise BadRequest("A decade is a year like 1970.")
+            raise BadRequest("The decade must be a year such as 1970.")
         found["decade"] = int(decade) // 10 * 10
     return found
 

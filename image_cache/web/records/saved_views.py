@@ -15,7 +15,7 @@ from image_cache.web.records import wall
 from image_cache.web.records.filters import filters_of, in_words
 from image_cache.web.responses import page_response
 
-saved_views = declare_access(read=Role.OWNER, change=Role.OWNER, login="/")(Blueprint("saved_views", __name__))
+saved_views = declare_access(read=Role.MEMBER, change=Role.MEMBER, login="/")(Blueprint("saved_views", __name__))
 
 MAX_TYPED_CHARS = 2000
 

@@ -16,10 +16,10 @@ from image_cache.records.saved_views import SavedView
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import account, may_change, pop_flash, services
+from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.methods import first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
@@ -66,7 +66,7 @@ def search() -> AnyResponse:
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
-    """Show order, filters and density as a page of their own, for small screens."""
+    """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
     facets = services().library.narrowed_facets(address.query)
     return page_response(
@@ -108,7 +108,8 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "spun": is_picked,
         "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
         "spin_again": album_view.spin_path(random_filter),
-        "is_writing": "notes" in request.args and may_change(),
+        "is_writing": "notes" in request.args and is_member(),
+        "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
         "details_coming": shown.has_details_queued,
     }
@@ -116,7 +117,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
@@ -125,7 +126,7 @@ def played(album_id: int) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
@@ -162,7 +163,7 @@ def get_record_or_404(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
-        raise NotFound(f"There is no record {album_id} on this shelf.")
+        raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
     return record
 
 
@@ -171,7 +172,7 @@ def _wall_page(address: wall.WallAddress) -> WallPage:
     try:
         shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
-        raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
+        raise NotFound(f"Page {address.page} does not exist. The last page is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
 
@@ -195,7 +196,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
         "views": _views(shown) if shown.views else (),
-        "may_save": is_owner,
+        "may_save": is_member(),
         "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
         "genres": facets.genres,
@@ -218,7 +219,7 @@ def _views(shown: WallPage) -> list[SavedView]:
 
 
 def _tasks() -> Sequence[TaskLine]:
-    """Return the tasks in progress, but the search for covers, which has a line of its own for everyone."""
+    """Return the tasks in progress, but the search for covers, which has its own line for everyone."""
     return [line for line in open_lines() if line.kind != "covers"]
 
 
@@ -231,7 +232,6 @@ def _first_run() -> AnyResponse:
     methods = first_methods()
     values = {
         "ways": methods,
-        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),

@@ -14,17 +14,17 @@ from image_cache.records.colours import BANDS
 from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import may_read_notes, sources_for_viewer
+from image_cache.web.privacy import may_read_notes, public_source
 from image_cache.web.records.filters import DIRECTIONS, FilterChoice, filters_of, in_words, read_filters
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
 MORE_SORTS = {"played": "Last played", "rating": "Rating", "label": "Label", "condition": "Condition"}  # on the page Sort
-DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
+DENSITIES = {"s": "Small covers", "m": "Medium covers", "l": "Large covers"}
 LETTERS = ("#", *string.ascii_uppercase)
 MAX_BLINKING = 3  # covers at a time: as many as downloads run
 MAX_TEXT_CHARS = 200  # of a search that are used
-MESSAGES = {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}  # by the state of the cover
+MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}  # by the state of the cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     sort = args.get("sort") or (MATCH if words else "artist")
     if sort not in SORTS and sort not in MORE_SORTS and not (sort == MATCH and words):
-        raise BadRequest(f"There is no order “{sort[:40]}”. The orders are {', '.join((*SORTS, *MORE_SORTS))}.")
+        raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose {', '.join([*SORTS, *MORE_SORTS][:-1])} or {[*MORE_SORTS][-1]}.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-        raise BadRequest(f"“{decade[:40]}” is not a decade such as 1970.")
+        raise BadRequest(f"“{decade[:40]}” is not a decade. Use a year such as 1970.")
     text = args.get("page") or "1"
     page = whole_number(text, 1, 99_999_999)
     if page is None:
-        raise NotFound(f"There is no page “{text[:40]}”.")
+        raise NotFound(f"Page “{text[:40]}” does not exist.")
     chosen = args.get("density") or density or "m"
     query = AlbumQuery(
         text=words,
@@ -126,7 +126,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
+    `source` is the public part of the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
     `srcset` the sizes of its cover.
     """
 
@@ -143,7 +143,7 @@ class Tile:
     def item(self, sizes: str, clear: str) -> Markup:
         """Return the list item of the wall. Python, because a macro of Jinja takes six times as long, sixty times a page.
 
-        `sizes` are those of the picture, `clear` is the image that is shown until it is there.
+        `sizes` are those of the image, `clear` is the image that is shown until it is there.
         """
         album, cover, tab = self.album, self.cover, self.tab
         title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
@@ -183,7 +183,7 @@ def tiles(
     eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
-    blinking, source, srcset = 0, sources_for_viewer(), srcset_pattern()
+    blinking, srcset = 0, srcset_pattern()
     result = []
     for index, album in enumerate(albums):
         url = album.picture
@@ -193,12 +193,12 @@ def tiles(
         result.append(
             Tile(
                 album=album,
-                source=source(url) if url else "",
+                source=public_source(url),
                 cover=cover,
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,
                 blinks=blinks,
-                drawn=drawing.sleeve(cover, album.artist),
+                drawn=drawing.sleeve(cover, album),
                 message=MESSAGES.get(cover.state, "no cover yet"),
                 srcset=srcset.format(cover.digest),
             )
