@@ -76,6 +76,8 @@ def sort() -> AnyResponse:
             sorts=wall.SORTS | wall.MORE_SORTS,
             densities=wall.DENSITIES,
             choices=choices(address.query, facets),
+            views=_views(services().library.views.views()),
+            may_save=is_member(),
         )
     )
 
@@ -195,7 +197,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
-        "views": _views(shown) if shown.views else (),
+        "views": _views(shown.views) if shown.views else (),
         "may_save": is_member(),
         "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
@@ -212,10 +214,10 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
     }
 
 
-def _views(shown: WallPage) -> list[SavedView]:
+def _views(views: Sequence[SavedView]) -> list[SavedView]:
     """Return the saved views that this viewer sees: those of everyone, and their own."""
     viewer = account()
-    return [view for view in shown.views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
+    return [view for view in views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
 
 
 def _tasks() -> Sequence[TaskLine]:
