@@ -26,7 +26,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
 from image_cache.web.records.about import about
-from image_cache.web.records.filters import choices
+from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
@@ -258,6 +258,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
             render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
         )
     tracks = in_tracks(page.albums, words)
+    named = named_walls(text, page.albums, shown.facets) if page.page == 1 else []
     listed = {hit.album.id for hit in tracks}
     sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}
     places = {album.id: where_hit(for_viewer(album), question) for album in page.albums}
@@ -266,7 +267,9 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
         for album_id, tile in sleeves.items()
         if (place := places[album_id]) is None or place.field != TRACK or album_id not in listed
     ]
-    return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
+    return page_response(
+        render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves, named=named)
+    )
 
 
 def _remember_density(answer: AnyResponse, address: wall.WallAddress) -> AnyResponse:
