@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.importers.discogs.service import SETTLED_S, TRACKS
+from image_cache.importers.discogs.table import _UNTRACKED
 from image_cache.models import AlbumQuery
 from tests.importers.discogs.test_sync import Opened, albums, connect, sync
 from tests.support.clock import FakeClock
@@ -75,6 +76,15 @@ def test_they_begin_by_themselves_after_a_sync_only(tmp_path: Path, discogs: Dis
         assert begun is not None
         service.run_maintenance()
         assert service.latest(TRACKS) == begun
+
+
+def test_looking_for_them_reads_no_table(inside: Opened) -> None:
+    """Every minute: 100,000 records must not be read for it."""
+    plan = inside.services.catalog.rows(
+        f"EXPLAIN QUERY PLAN SELECT id, source_id FROM albums WHERE {_UNTRACKED} AND id < 9 ORDER BY id DESC LIMIT 1"
+    )
+    assert any("albums_untracked" in row["detail"] for row in plan)
+    assert not any(row["detail"].startswith("SCAN albums") and "USING" not in row["detail"] for row in plan)
 
 
 def test_they_can_be_turned_off(tmp_path: Path, discogs: DiscogsServer, clock: FakeClock) -> None:
