@@ -79,13 +79,13 @@ class SyncTable:
 
     def count_untracked(self) -> int:
         """Return how many records were never asked for their tracks."""
-        row = self.db.row(f"SELECT count(*) FROM albums WHERE {_UNTRACKED}")
+        row = self.db.row(f"SELECT count(*) FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED}")
         return int(row[0]) if row else 0
 
     def untracked(self, before: int | None, count: int) -> list[tuple[int, str]]:
         """Return (album id, source id) of records whose tracks are unknown, the newest first, from below an id on."""
         rows = self.db.rows(
-            f"SELECT id, source_id FROM albums WHERE {_UNTRACKED} AND id < ? ORDER BY id DESC LIMIT ?",
+            f"SELECT id, source_id FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED} AND id < ? ORDER BY id DESC LIMIT ?",
             (2**63 - 1 if before is None else before, count),
         )
         return [(row["id"], row["source_id"]) for row in rows]
