@@ -469,4 +469,26 @@ CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styl
 END;
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH)
+TURNTABLE = """
+-- Which sides were heard, one a line, and who played them: NULL for a guest at home, and for plays from before.
+ALTER TABLE plays ADD COLUMN sides TEXT NOT NULL DEFAULT '';
+ALTER TABLE plays ADD COLUMN account_id INTEGER REFERENCES accounts ON DELETE SET NULL;
+CREATE INDEX plays_in_time ON plays (played_at, id);
+CREATE INDEX plays_of_account ON plays (account_id) WHERE account_id IS NOT NULL;
+
+-- One row: the side that plays, for every device that looks. `album_id` is 0 while nothing does.
+CREATE TABLE now_playing (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    revision INTEGER NOT NULL DEFAULT 0,
+    album_id INTEGER NOT NULL DEFAULT 0,
+    side TEXT NOT NULL DEFAULT '',
+    started_at REAL NOT NULL DEFAULT 0,
+    length_s INTEGER,
+    play_id INTEGER,
+    is_counted INTEGER NOT NULL DEFAULT 0,
+    account_id INTEGER
+);
+INSERT INTO now_playing (id) VALUES (1);
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH, TURNTABLE)

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -106,6 +107,11 @@ class Shelf:
     def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that was removed is left out."""
         return self._albums.albums(album_ids)
+
+    def sample(self, count: int, rng: Random) -> list[Album]:
+        """Return up to `count` albums at random, without their tracks."""
+        ids = self._order("artist", self._albums.revisions()).ids
+        return self._shown(self._albums.albums(rng.sample(ids, min(count, len(ids))), tracks=False))
 
     def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
         """Return the album with up to `each` others on both sides of it in artist order; empty if there is no such album."""

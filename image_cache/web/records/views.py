@@ -15,6 +15,7 @@ from image_cache.records.pages import WallPage
 from image_cache.records.saved_views import SavedView
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
+from image_cache.records.sides import sides
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
@@ -100,7 +101,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
-        "sides": album_view.sides(record.tracks),
+        "sides": sides(record.tracks),
         "facts": album_view.facts(record),
         "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
@@ -123,7 +124,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
-    services().library.record_play(album_id)
+    services().turntable.play(album_id, own.id if (own := account()) else None)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
@@ -132,7 +133,7 @@ def played(album_id: int) -> AnyResponse:
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
-    services().library.unplay(album_id)
+    services().turntable.undo_last(album_id, as_guest=not is_member())
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
@@ -194,6 +195,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "tiles": wall.tiles(page.albums, shown.covers, page.heads),
         "cells": wall.ruler(page, address),
         "opening": wall.opening_group(page, shown.page_size),
+        "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,

@@ -99,7 +99,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     sort = args.get("sort") or (MATCH if words else "artist")
     if sort not in SORTS and sort not in MORE_SORTS and not (sort == MATCH and words):
-        raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose {', '.join([*SORTS, *MORE_SORTS][:-1])} or {[*MORE_SORTS][-1]}.")
+        raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose one of {', '.join((*SORTS, *MORE_SORTS))}.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
         raise BadRequest(f"“{decade[:40]}” is not a decade. Use a year such as 1970.")
@@ -208,12 +208,13 @@ def tiles(
 
 @dataclass(frozen=True, slots=True)
 class RulerCell:
-    """One cell of the ruler. `href` is empty if there is no record under it."""
+    """One cell of the ruler. `href` is empty if there is no record under it; `page` is the page of the wall where the group begins."""
 
     label: str
     href: str
     message: str
     spines: Markup
+    page: int = 0
 
 
 def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
@@ -234,7 +235,7 @@ def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
         address = "" if group.page == page.page else wall.url(page=group.page)
         drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
         message = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn))
+        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn, group.page))
     return cells
 
 
