@@ -29,6 +29,7 @@ from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.notes import notes
 from image_cache.web.records.removal import removing
+from image_cache.web.records.take_along import taking
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
@@ -83,6 +84,7 @@ def build_app(services: Services) -> Flask:
         music,
         notes,
         removing,
+        taking,
         sleeves,
     ):
         app.register_blueprint(blueprint)
