@@ -15,22 +15,22 @@ FOR_PYTHON ?= 3.11
 .PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
 
 help:
-	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
-	@echo "make run     the same program with your own records (data in var/)"
-	@echo "make test    set up and run all tests, JOBS=2 files side by side"
+	@echo "make demo    start a demo with 240 made-up records at http://localhost:5000/"
+	@echo "make run     start VinylVault with your own records (data in var/)"
+	@echo "make test    install everything and run all tests, JOBS=2 files side by side"
 	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
-	@echo "make check   format, lint, types, import rules, documents"
-	@echo "make fix     format and mend what a tool can mend"
-	@echo "make bench   measure speed and memory, beside a baseline"
+	@echo "make check   check formatting, linting, types, import rules and docs"
+	@echo "make fix     format the code and apply automatic fixes"
+	@echo "make bench   benchmark speed and memory against a baseline"
 	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
-	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
+	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    download the dependencies for an offline installation"
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
-	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
+	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
-	@echo "make clean   remove the environment and all caches (never var/)"
+	@echo "make clean   remove the virtual environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m image_cache.cli demo

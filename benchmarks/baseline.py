@@ -27,7 +27,7 @@ def files_app() -> Flask:
 
 
 def fetch_and_render(urls: Sequence[str], folder: Path) -> None:
-    """Fetch each picture and store it in two sizes, each from a full decode, as a first version would."""
+    """Fetch each image and store it in two sizes, each from a full decode, as a first version would."""
     for number, url in enumerate(urls):
         with urllib.request.urlopen(url, timeout=30) as answer:
             body = answer.read()

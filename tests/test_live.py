@@ -163,7 +163,7 @@ def test_kill_9_at_100_random_moments_tears_nothing_and_loses_nothing(origin: Or
                 vault.start()
             else:
                 vault.crash()
-            if moment % 25 == 24:  # begin anew, or everything would be here after the first few kills
+            if moment % 25 == 24:  # begin again, or everything would be here after the first few kills
                 assert vault.post("/api/cache/clear").status in (200, 429)
                 wanted = [*digests(vault), *digests(vault, "/?page=2")]
         for page in ("/", "/?page=2"):

@@ -1,4 +1,4 @@
-"""`vinylvault demo`: a vault of its own with 240 invented records, and an origin that draws their sleeves."""
+"""`vinylvault demo`: a separate vault with 240 invented records, and an origin that draws their sleeves."""
 
 import json
 import os
@@ -29,14 +29,14 @@ STOP_S = 30.0
 
 @click.command("demo")
 def demo() -> int:
-    """Show 240 invented records in a vault of their own, until Ctrl-C. Taken ports are replaced by free ones."""
+    """Start a demo with 240 invented records in its own data folder, until Ctrl-C. If a port is in use, a free one is chosen."""
     origin_port = _free_port(ORIGIN_PORT)
     if origin_port != ORIGIN_PORT:
-        print(f"Port {ORIGIN_PORT} is taken: the demo's origin uses {origin_port}.", flush=True)
+        print(f"Port {ORIGIN_PORT} is in use: the demo's image server uses {origin_port}.", flush=True)
     origin_url = f"http://127.0.0.1:{origin_port}"
     os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
-    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
+    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # no service knows invented records
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
     try:
         settings = load_settings()
@@ -44,7 +44,7 @@ def demo() -> int:
         return _fail(str(error))
     port = _free_port(settings.PORT)
     if port != settings.PORT:
-        print(f"Port {settings.PORT} is taken: the demo is on http://localhost:{port}/", flush=True)
+        print(f"Port {settings.PORT} is in use: the demo is on http://localhost:{port}/", flush=True)
         os.environ["PORT"] = str(port)
     origin = subprocess.Popen(
         [
@@ -57,7 +57,7 @@ def demo() -> int:
     server = None
     try:
         if not _answers(origin, f"{origin_url}/health"):
-            return _fail(f"The demo's origin did not start on port {origin_port}. Its message is above.")
+            return _fail(f"The demo's image server could not start on port {origin_port}. See the message above.")
         _import(origin_url)
         server = subprocess.Popen(
             server_command(),
@@ -76,7 +76,7 @@ def demo() -> int:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port, or the next one that nobody listens on."""
+    """Return the wanted port, or the next free one."""
     return next((port for port in range(wanted, min(wanted + 50, 65536)) if not _is_taken(port)), wanted)
 
 

@@ -51,7 +51,7 @@ class DemandQueue:
         try:
             self.enqueue([LoadRequest(image.digest, image.lane, wants_of(variant))], VISIBLE)
         except (QueueFull, DatabaseError) as error:
-            logger.warning("wish not queued reason=%s", error)
+            logger.warning("cover not queued reason=%s", error)
 
     def demote(self, digests: Sequence[str]) -> None:
         """Let others go first: these were visible and are not any more. A new request for them counts at once."""

@@ -88,7 +88,7 @@ class CoverRegistry:
             by_digest = {digest: (url, identity) for url, (identity, digest) in self._store.digests.resolve(part).items()}
             for digest, image in self._store.images(by_digest).items():
                 url, identity = by_digest[digest]
-                if image.is_final and image.failure.startswith("answered ") and image.url != identity.url:
+                if image.is_final and image.failure_code.isdigit() and image.url != identity.url:
                     found.add(url)
         return found
 

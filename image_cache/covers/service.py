@@ -299,7 +299,7 @@ class ImageCache:
         """Return the path of a stored variant whose file is intact, else None. Counts as a use."""
         if self.get(digest, variant) is None:
             return None
-        # An image smaller than the size asked for is stored once, under the size that it fills.
+        # An image smaller than the size requested is stored once, under the size that it fills.
         keys = dict.fromkeys((Key(NAMESPACE, variant, digest), self._store.whole_key(digest, variant)))
         return next((str(self.cache.disk.root / key.path) for key in keys if self.cache.check(key)), None)
 

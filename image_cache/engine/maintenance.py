@@ -87,7 +87,7 @@ def sweep(cache: Cache) -> SweepReport:
             lost += len(gone)
     report = SweepReport(orphans, temporaries, lost)
     if report != SweepReport():
-        logger.info("swept orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
+        logger.info("leftover files removed orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
     return report
 
 
@@ -112,7 +112,7 @@ def drop_torn(cache: Cache) -> int:
         elif rows[key] != facts.st_size or facts.st_mtime >= newest - UNSURE_S:
             dropped += not cache.check(key)
     if dropped:
-        logger.warning("torn files dropped count=%s", dropped)
+        logger.warning("truncated files dropped count=%s", dropped)
     return dropped
 
 

@@ -63,7 +63,7 @@ class RecordAppearanceTable:
                 "SELECT album_id, band FROM album_looks WHERE band IS NOT NULL ORDER BY band, place, album_id"
             )
         except DatabaseError as error:
-            logger.warning("no order by colour reason=%s", error)
+            logger.warning("colour order unavailable reason=%s", error)
 
     def between(self, first: int, last: int) -> dict[int, RecordAppearance]:
         """Return the rows of the albums with ids from `first` to `last`."""

@@ -1,4 +1,4 @@
-"""The dashboard in a browser: it keeps itself up to date, leaves alone what somebody uses, fits every screen, works without scripts."""
+"""The dashboard in a browser: it keeps itself up to date, leaves alone what someone uses, fits every screen, works without scripts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def test_what_changes_elsewhere_appears_and_an_open_table_stays_open(vault: Vaul
     other.locator("button:text-is('Resume fetching')").wait_for()
     page.locator("#days").fill("12")
     page.evaluate("document.activeElement.blur()")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody comes back to the page
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # someone comes back to the page
     page.locator("button:text-is('Resume fetching')").wait_for(timeout=90_000)
     assert page.evaluate("window.isTheSame") is True
     assert page.locator("#days").input_value() == "12"

@@ -1,4 +1,4 @@
-"""The page of large files while one is on its way: the dots move, the controls work, strangers see the door."""
+"""The page of large files while one is being fetched: the dots move, the controls work, visitors see the door."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +24,9 @@ def vault(origin: Origin, tmp_path: Path) -> Iterator[Vault]:
 def test_progress_moves_and_the_controls_work(
     vault: Vault, origin: Origin, open_page: Callable[..., Any], axe: Callable[[Any], list[str]], tmp_path: Path
 ) -> None:
-    url, volume = serve(origin, "/sub-014_T1w.bin", b"v" * 12 * MB, bytes_per_s=MB // 5)  # a minute, so that it is met on its way
+    url, volume = serve(
+        origin, "/sub-014_T1w.bin", b"v" * 12 * MB, bytes_per_s=MB // 5
+    )  # a minute, so that the tests find it in progress
     page = open_page(vault.url + "/files")
     page.fill("#url", url)
     page.click(":is(button, a):text-is('Fetch')")

@@ -53,7 +53,7 @@ def test_the_numbers_of_a_page_agree_when_a_scan_has_ended(tmp_path: Path, open_
         assert page.evaluate("window.isTheSame") is True
         assert "300 records in 1,800 files" in page.locator(".roots").inner_text()
         assert page.locator("input[type=search]").get_attribute("placeholder") == "Search 301 records"
-        page.locator("a:text-is('Show what was found')").click()
+        page.locator("a:text-is('Show these records')").click()
         page.locator(".wall .tile").first.wait_for()
         assert page.locator("h1 sup").inner_text() == "300"
         assert page.locator(".chosen").inner_text().startswith("Only records from music folders.")

@@ -1,4 +1,4 @@
-"""What every page owes to everybody: it is quiet, stands still, fits, and can be read by all."""
+"""What every page owes to everyone: it is quiet, stands still, fits, and can be read by all."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Streams in a real browser: an owner with a phone, a stranger who looks, and somebody without scripts."""
+"""Streams in a real browser: an owner with a phone, a visitor who looks, and someone without scripts."""
 
 import re
 import time
@@ -49,7 +49,7 @@ def session(chromium: Any, live_app: str) -> Any:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Eighteen pictures of mixed formats, shapes and orientations, with two among them that are none."""
+    """Eighteen images of mixed formats, shapes and orientations, with two among them that are none."""
     folder = tmp_path_factory.mktemp("photos")
     made = []
     for n in range(18):
@@ -76,7 +76,7 @@ def as_owner(open_page: Open, session: Any) -> Open:
 
 @pytest.fixture(scope="module")
 def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> str:
-    """The address of a stream with six public pictures, the second one sensitive."""
+    """The address of a stream with six public images, the second one sensitive."""
     context = chromium.new_context(base_url=live_app, storage_state=session, java_script_enabled=True)
     page = context.new_page()
     address = make_stream(page, "Rehearsal")
@@ -119,16 +119,16 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")
     assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
-    assert "Not a picture" in refused.nth(0).inner_text()
-    assert "20.4 MB is over the 20 MB limit" in refused.nth(1).inner_text()
-    page.get_by_text("18 pictures: 18 public").wait_for()
+    assert "Not a supported image" in refused.nth(0).inner_text()
+    assert "This file is 20.4 MB. The limit is 20 MB." in refused.nth(1).inner_text()
+    page.get_by_text("18 images: 18 public").wait_for()
     assert page.locator(".shot").count() == 18
     assert axe(page) == []
 
     for at in (0, 4, 9):
         page.locator(".shot select").nth(at).select_option("private")
-        page.locator(".shot .said").nth(at).get_by_text("Saved as private").wait_for()
-    page.get_by_text("18 pictures: 15 public, 0 for subscribers, 3 private").wait_for()
+        page.locator(".shot .said").nth(at).get_by_text("Private", exact=True).wait_for()
+    page.get_by_text("18 images: 15 public, 0 for subscribers, 3 private").wait_for()
 
     for at, title in enumerate(TITLES):
         page.goto(page.locator(".shot .frame").nth(at).get_attribute("href"))
@@ -145,27 +145,27 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     page.locator(".shot .quiet").nth(1).click()
     page.get_by_role("heading", name=f"Delete “{TITLES[1]}”?").wait_for()
     page.get_by_role("button", name="Delete").click()
-    page.get_by_text("17 pictures: 14 public, 0 for subscribers, 3 private").wait_for()
+    page.get_by_text("17 images: 14 public, 0 for subscribers, 3 private").wait_for()
     assert of_ours(page.complaints) == []
 
     other = open_page(address)
     assert other.locator(".shot").count() == 14
-    assert other.locator(".numbers").first.inner_text() == f"14 pictures, by {NAME}"
+    assert other.locator(".numbers").first.inner_text() == f"14 images, by {NAME}"
     assert other.get_by_text("private").count() == 0
     other.goto("/streams")
-    assert "14 pictures" in other.locator(".strip", has_text="Garage night").inner_text()
+    assert "14 images" in other.locator(".strip", has_text="Garage night").inner_text()
     assert other.complaints == []
 
 
 def test_an_owner_sees_what_others_see(as_owner: Open) -> None:
     page = as_owner("/streams")
     address = make_stream(page, "Closed doors", "private")
-    page.get_by_role("link", name="As stranger").click()
+    page.get_by_role("link", name="As visitor").click()
     page.get_by_text("You see what a stranger sees: nothing.").wait_for()
     page.locator(".band a").click()
     page.wait_for_url(f"**{address}")
     page.goto(f"{address}/selftest")
-    assert page.get_by_role("heading", name="Everybody gets what they may see").is_visible()
+    assert page.get_by_role("heading", name="Privacy check passed").is_visible()
 
 
 def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -> None:
@@ -183,9 +183,9 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
     page.keyboard.press("s")
     assert "/streams/" in page.url, "keys of the page are off meanwhile"
     page.keyboard.press("ArrowRight")
-    page.get_by_role("button", name="Blurred. Show it").wait_for()
+    page.get_by_role("button", name="Sensitive. Show image").wait_for()
     assert page.locator(".pswp__counter").inner_text() == "2 / 6"
-    page.get_by_role("button", name="Blurred. Show it").click()
+    page.get_by_role("button", name="Sensitive. Show image").click()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.pswp__item[aria-hidden=false] .pswp__img')].some((one) => /large$/.test(one.src) && one.naturalWidth)"
     )
@@ -196,7 +196,7 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
     assert page.complaints == []
 
 
-# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the picture stops it.
+# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the image stops it.
 IS_OPEN = """() => [...document.querySelectorAll(".pswp__bg, .pswp__item[aria-hidden=false] .pswp__zoom-wrap")]
   .every((one) => one.style.transition.startsWith("none") && getComputedStyle(one).opacity === "1")"""
 STANDS_STILL = "() => Math.abs(document.querySelector('.pswp__item[aria-hidden=false]').getBoundingClientRect().left) < 0.5"
@@ -266,14 +266,14 @@ def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: O
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("heading", name="2 of 3 stored").wait_for()
     page.wait_for_load_state()
-    assert "Not a picture" in page.locator(".is-refused").inner_text()
-    assert page.get_by_text("Saved as private").count() == 2
-    page.get_by_role("link", name="To the stream").click()
+    assert "Not a supported image" in page.locator(".is-refused").inner_text()
+    assert page.get_by_text("Uploaded, private").count() == 2
+    page.get_by_role("link", name="Back to the stream").click()
     page.wait_for_url(f"**{address}")
     assert page.locator(".shot").count() == 2
     page.locator(".shot select").first.select_option("public")
     page.locator(".shot").first.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved as public.").wait_for()
+    page.get_by_text("Now visible to everyone.").wait_for()
     page.locator(".shot .quiet").first.click()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url(lambda url: urlsplit(url).path == address)
@@ -307,7 +307,7 @@ def test_an_animation_is_said_to_be_shown_as_a_still(as_owner: Open, tmp_path: P
     page.set_input_files(".file-input:not(.camera)", path)
     page.get_by_text("1 of 1 stored").wait_for()
     row = page.locator(".is-stored")
-    assert row.locator(".why").inner_text() == "An animation: only its first frame is shown. The original keeps all of them."
+    assert row.locator(".why").inner_text() == "Animation: only the first frame is shown. The original is unchanged."
     boxes = [row.locator(part).bounding_box() for part in (".why", ".outcome")]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"], "beside each other"
     assert page.complaints == []
@@ -318,7 +318,7 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
     make_stream(page, "Flaky")
     page.route("**/api/streams/*/images", lambda route: route.abort())
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("This machine cannot be reached.").wait_for()
+    page.get_by_text("Could not reach VinylVault.").wait_for()
     page.unroute("**/api/streams/*/images")
     page.get_by_role("button", name="Try again").click()
     page.get_by_text("1 of 1 stored").wait_for()
@@ -339,7 +339,7 @@ def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(
 
     page.route("**/api/streams/*/images", answer)
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("Tried again in a moment").wait_for()
+    page.get_by_text("Retrying in a moment").wait_for()
     page.get_by_text("1 of 1 stored").wait_for()
     assert answers == []
 
@@ -350,12 +350,12 @@ def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: 
     page.set_input_files(".file-input:not(.camera)", photos[:1])
     page.get_by_text("1 of 1 stored").wait_for()
     page.get_by_role("link", name="People").click()
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("Send this link.").input_value()
+    page.get_by_role("button", name="Create link").click()
+    link = page.get_by_label("Copy this link and send it.").input_value()
     guest = open_page(urlsplit(link).path, **PHONE)
     guest.fill("#name", "guest")
     guest.fill("#password", PASSWORD)
-    guest.get_by_role("button", name="Make an account and join").tap()
+    guest.get_by_role("button", name="Create account and join").tap()
     guest.wait_for_url(f"**{address}")
     assert guest.locator(".shot").count() == 1
     assert guest.locator(".uploader, .keep").count() == 0

@@ -145,7 +145,7 @@ def test_keys_open_the_dialog_the_search_and_the_letters(open_page: Open) -> Non
 
 def test_single_keys_can_be_switched_off(open_page: Open) -> None:
     page = open_page("/keys")
-    page.get_by_label("Use single keys").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     page.goto("/")
     page.keyboard.press("?")
     page.keyboard.press("s")

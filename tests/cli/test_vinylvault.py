@@ -118,7 +118,7 @@ def test_a_misspelt_command_is_answered_with_the_right_one(env: dict[str, str]) 
         (["cleanup", "--days", "-1"], "outside 0 to 36500"),
         (["import", "/nonexistent.csv"], "does not exist"),
         (["users", "add", "Vera", "--role", "king"], "king"),
-        (["explain"], "explain needs an address"),
+        (["explain"], "explain needs a URL"),
         (["export", "/nonexistent/a.csv"], "/nonexistent/a.csv"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_door_and_the_group_say_the_same(env: dict[str, str], table: str) -> N
     run(env, "import", table)
     for action in ("status", "health", "report", "doctor", "cleanup", "verify"):
         by_door, by_group = operate(env, action), run(env, RENAMED.get(action, action))
-        ms = re.compile(r"\d+(\.\d+)? ms|\d\d:\d\d|\d+ MB free|Free on the disk.*|\d+ MB written")
+        ms = re.compile(r"\d+(\.\d+)? ms|\d\d:\d\d|\d+ MB free|Free disk space.*|\d+ MB written")
         assert ms.sub("", by_group.out) == ms.sub("", by_door.out), action
         assert by_group.status == by_door.status, action
 
@@ -171,7 +171,7 @@ def test_records_go_in_and_out_and_a_second_import_changes_nothing(env: dict[str
     assert run(env, "import", table).out == "2 rows read: 0 new, 0 changed, 2 the same, 0 rejected.\n"
     out = tmp_path / "out.json"
     said = run(env, "export", str(out))
-    assert (said.status, said.out) == (0, f"2 records written to {out}.\n")
+    assert (said.status, said.out) == (0, f"Exported 2 records to {out}.\n")
     assert {row["artist"] for row in json.loads(out.read_text(encoding="utf-8"))} == {"A", "B"}
 
 
@@ -187,7 +187,7 @@ def test_a_table_in_which_every_row_is_wrong_has_exit_status_1(env: dict[str, st
 def test_removing_asks_and_names_an_unknown_number(env: dict[str, str], table: str) -> None:
     run(env, "import", table)
     unknown = run(env, "remove", "1", "99", "--yes")
-    assert (unknown.status, unknown.err) == (2, "There is no record 99. Nothing was removed.\n")
+    assert (unknown.status, unknown.err) == (2, "Unknown record: 99. Nothing was removed.\n")
     refused = run(env, "remove", "1", stdin="n\n")
     assert (refused.status, refused.err) == (2, "Nothing was changed.\n")
     assert run(env, "remove", "1", "--yes").out == "Removed: A, One.\n"
@@ -249,11 +249,11 @@ def test_a_cover_is_fetched_explained_and_cleared(env: dict[str, str], origin: O
     run(env, "import", str(path))
     waiting = run(env, "explain", url)
     assert waiting.status == 1
-    assert run(env, "preload").out == "1 cover here, 0 could not be had.\n"
+    assert run(env, "preload").out == "1 cover cached, 0 failed.\n"
     told = run(env, "explain", url, "--json").json()
     assert told["variants"]["detail"].startswith("here, ")
     assert told["facts"]["Records"] == "/album/1"
-    assert run(env, "cleanup", "--days", "0").out.startswith("2 pictures removed (not looked at for 0 days)")
+    assert run(env, "cleanup", "--days", "0").out.startswith("Removed 2 cached images (unused for 0 days)")
     assert run(env, "probe", url).status == 0
 
 

@@ -50,9 +50,9 @@ def test_an_unsupported_machine_is_refused_with_a_reason(tmp_path: Path) -> None
         "32-bit (armhf)": {"dpkg": "echo armhf"},
         "32-bit (i386)": {"dpkg": "echo i386"},
         "this machine is riscv64": {"dpkg": "echo riscv64"},
-        "this needs root. Say: sudo": {"id": "echo 1000"},
+        "this needs root. Run: sudo": {"id": "echo 1000"},
         "this is fedora; the installer knows": {"system": "fedora"},
-        "3 MB are free in /opt; 400 MB are needed.": {"df": 'printf "a\\n/dev/root 9 9 4000 9%% /\\n"'},
+        "not enough disk space in /opt: 3 MB free, 400 MB needed.": {"df": 'printf "a\\n/dev/root 9 9 4000 9%% /\\n"'},
         "Python 3.11 or newer is needed, this is 3.9.": {
             "python3": 'case "$2" in *version_info\\[:2\\]*) echo 3.9 ;; *version_info*) exit 1 ;; esac'
         },
@@ -73,8 +73,8 @@ def test_invalid_arguments_are_refused_before_anything_is_done(tmp_path: Path) -
         ("frobnicate",): "there is no command frobnicate.",
         ("--frobnicate",): "there is no option --frobnicate.",
         ("--extra", "moon"): "there is no extra moon; there are s3 nifti metrics heif.",
-        ("--port", "99999"): "99999 is no port.",
-        ("--port",): "the last option lacks its value.",
+        ("--port", "99999"): "99999 is not a valid port.",
+        ("--port",): "the last option needs a value.",
         ("--wheelhouse", "/nowhere"): "there is no folder /nowhere.",
         ("update", "--from", "/nowhere"): "there is nothing at /nowhere.",
     }

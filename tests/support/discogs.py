@@ -1,4 +1,4 @@
-"""A server that speaks as Discogs documents it, as a process of its own: a collection, releases, pictures under signed addresses.
+"""A server that speaks as Discogs documents it, as its own process: a collection, releases, images under signed addresses.
 
     with DiscogsServer(records=250, window_s=1.0) as discogs:
         ...
@@ -82,7 +82,7 @@ class DiscogsServer:
         return dict(self.control())
 
     def paths(self, pattern: str = "", status: int | None = None) -> list[str]:
-        """Return the paths that were asked for, in order, that match."""
+        """Return the paths that were requested, in order, that match."""
         return [row[0] for row in self.log()["requests"] if re.search(pattern, row[0]) and status in (None, row[1])]
 
 
@@ -147,7 +147,7 @@ def release(number: int) -> dict[str, Any]:
             {"type": "Matrix / Runout", "value": "ST 1 A"},
             {"type": "Barcode", "value": "5 012345 678900", "description": "Text"},
         ],
-        # A release has pictures that its line in a collection does not show: here those with a number from 900,000 on.
+        # A release has images that its line in a collection does not show: here those with a number from 900,000 on.
         "images": [
             {"type": "secondary", "uri": f"https://i.discogs.com/R-{number}-1500000001-1111.jpeg", "width": 600, "height": 600},
             {"type": "primary", "uri": f"https://i.discogs.com/R-{number}-1500000000-1234.jpeg", "width": 600, "height": 600},

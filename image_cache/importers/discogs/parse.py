@@ -107,7 +107,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
 
     title = short("title", " ".join(_text(basic.get("title"), MAX_LONG_CHARS).split()))
     if release is None:
-        raise ImportRejected(line, "an entry without the number of its release")
+        raise ImportRejected(line, "an entry without a release number")
     artist = short("artist", _artist_names(basic.get("artists")))
     if not title and not artist:
         raise ImportRejected(line, f"release {release} has neither artist nor title")

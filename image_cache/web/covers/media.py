@@ -33,7 +33,7 @@ Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 class WarmCovers:
     """Answers requests for stored covers before Flask does: no routing, no session, no limiter, no SQL for those in memory.
 
-    Everything else goes on to the application. The responses are the same to the last header as those of the application. The
+    Everything else continues to the application. The responses are the same to the last header as those of the application. The
     Host is checked for pages only: the URL of a cover is a hash that a foreign site cannot know.
     """
 
@@ -150,6 +150,6 @@ def _placeholder(digest: str, variant: str) -> Response:
     except UnknownImage:
         state = "failed"
     except DatabaseError as error:
-        logger.warning("cover not asked for reason=%s", error)
+        logger.warning("cover not queued reason=%s", error)
         state = "waiting"
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

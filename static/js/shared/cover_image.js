@@ -8,8 +8,9 @@ const MAX_LAMPS = 3; // as many as downloads run at a time
  * @param {HTMLImageElement} image
  */
 export function isPending(image) {
-  const { src, shown } = image.dataset;
-  return Boolean(src) && shown === undefined && image.getAttribute("src") !== src && digestOf(image) !== "";
+  const { src, shown, again } = image.dataset;
+  const isNamed = !again && image.getAttribute("src") === src;
+  return Boolean(src) && shown === undefined && !isNamed && digestOf(image) !== "";
 }
 
 /** @param {HTMLImageElement} image @returns {string} 64 hex digits, empty if the address is not one of the cache */

@@ -104,7 +104,7 @@ def test_an_export_is_ours_alone_and_can_be_imported_again(inside: Inside, tmp_p
     run(inside, "albums", "import", table(tmp_path, "a.csv", "artist,title\nBjörk,Début\n"))
     out = tmp_path / f"out.{suffix}"
     done = run(inside, "albums", "export", str(out))
-    assert (done.exit_code, done.stdout) == (0, f"1 records written to {out}.\n")
+    assert (done.exit_code, done.stdout) == (0, f"Exported 1 records to {out}.\n")
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert "1 the same" in run(inside, "albums", "import", str(out)).stdout
 
@@ -135,7 +135,7 @@ def test_an_account_is_added_with_a_password_from_standard_input(inside: Inside)
         ("", PASSWORD, "1 to 40 characters"),
         ("x" * 41, PASSWORD, "1 to 40 characters"),
         ("a\nb", PASSWORD, "control characters"),
-        ("password", "password", "the password is the name"),
+        ("password", "password", "the password must not be the same as the name"),
     ],
 )
 def test_what_cannot_be_an_account_is_refused(inside: Inside, name: str, password: str, says: str) -> None:
@@ -158,7 +158,7 @@ def test_a_new_password_ends_the_sessions(inside: Inside) -> None:
     assert "paused_hosts" not in browser.get("/api/cache/stats").json
     assert inside.services.accounts.login("Vera", "another horse", "192.168.1.2")
     unknown = run(inside, "users", "password", "Nobody", stdin="another horse\n")
-    assert (unknown.exit_code, unknown.stderr) == (1, "Error: there is no account of this name\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: no account has this name\n")
 
 
 def test_a_broken_catalogue_is_told_in_one_sentence(inside: Inside) -> None:

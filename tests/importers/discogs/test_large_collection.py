@@ -65,7 +65,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         def is_at(page: int) -> Any:
             return lambda: (state := latest()) is not None and int(state.position.get("page", 0)) > page
 
-        # Two kills: each begins behind a page that takes long, and goes on at the page that was not saved.
+        # Two kills: each begins behind a page that takes long, and continues at the page that was not saved.
         discogs.control(faults=[{"path": r"page=(8|19)&", "kind": "429", "after": 30, "times": 1}])
         first = Command(vault, "--token-file", str(tmp_path / "token"))
         wait_until(is_at(6), 60)
@@ -92,7 +92,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         assert state is not None
         assert tasks.cancel(state.id, 0.0)
         code, _, errors = third.end()
-        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. What was saved stays.")
+        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. Everything saved so far stays.")
         _go_on(catalog)
         assert len(table(catalog)) == 2400
 

@@ -116,7 +116,7 @@ def test_every_record_stands_on_exactly_one_page(shelf: Vault) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "names"),
     [
-        ("/?page=3", 404, "no page 3. The last one is 2"),
+        ("/?page=3", 404, "Page 3 does not exist. The last page is 2"),
         ("/?page=0", 404, "“0”"),
         ("/?page=-1", 404, "“-1”"),
         ("/?page=²", 404, "“²”"),
@@ -125,7 +125,7 @@ def test_every_record_stands_on_exactly_one_page(shelf: Vault) -> None:
         ("/?decade=197", 400, "“197”"),
         ("/album/0", 404, "no record 0"),
         ("/album/99999999999999999999999", 404, "no record"),
-        ("/nowhere", 404, "Nothing stands here"),
+        ("/nowhere", 404, "Page not found"),
         ("/tint/400-10.css", 404, ""),
         ("/tint/120-99.css", 404, ""),
         ("/assets/0/../../config.py", 404, ""),

@@ -146,7 +146,7 @@ def _mp3(file: BinaryIO) -> Any:
         try:
             bare.tags, bare.info = ID3(file), None
         except ID3NoHeaderError as error:
-            raise NotMusic("not music, whatever its name says") from error
+            raise NotMusic("not a music file, despite its name") from error
         return bare
 
 
@@ -266,7 +266,7 @@ def _comment_pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
             continue
     for block in blocks:
         yield int(block.type), str(block.mime), block.data
-    for text in tags.get("coverart", ()):  # an older way than picture blocks
+    for text in tags.get("coverart", ()):  # an older form than picture blocks
         try:
             yield 0, "", base64.b64decode(text)
         except ValueError:
