@@ -38,6 +38,7 @@ from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.editing import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
@@ -66,6 +67,7 @@ class Services:
     catalog: CatalogDatabase
     library: Library
     turntable: Turntable
+    editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
@@ -222,6 +224,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         turntable=turntable,
+        editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
