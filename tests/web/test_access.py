@@ -33,6 +33,10 @@ POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 303 303
+GET    /add                                         401 403 403 200 200 200
+POST   /add                                         401 403 403 400 400 400
+GET    /add/<int:task_id>                           401 403 403 404 404 404
+POST   /add/<int:task_id>                           401 403 403 400 400 400
 GET    /add/record                                  401 403 403 200 200 200
 POST   /add/record                                  401 403 403 400 400 400
 GET    /admin/cache                                 401 403 403 403 200 200
