@@ -60,7 +60,7 @@ bench: $(VENV)/.ready-dev
 
 # The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
-EXTRAS := s3 nifti metrics heif
+EXTRAS := s3 nifti metrics heif barcode
 
 lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt

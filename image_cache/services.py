@@ -29,6 +29,7 @@ from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.tables.service import TableService
@@ -39,6 +40,7 @@ from image_cache.maintenance.memory import release_memory
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.editing import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
@@ -70,6 +72,7 @@ class Services:
     catalog: CatalogDatabase
     library: Library
     turntable: Turntable
+    editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
@@ -91,6 +94,7 @@ class Services:
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
+    lookup: RecordLookup
     scrub: Scrub
     nightly: Nightly
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
@@ -103,6 +107,10 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
+
+    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
+        return self._parts.decoder.barcode(photo, wait_s=wait_s)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -234,6 +242,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         turntable=turntable,
+        editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
@@ -255,6 +264,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         discogs=discogs,
         music=music,
         artwork=artwork,
+        lookup=RecordLookup(
+            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+        ),
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),

@@ -28,6 +28,8 @@ from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
+from image_cache.web.records.add import adding
+from image_cache.web.records.edit import editing
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
@@ -87,6 +89,8 @@ def build_app(services: Services) -> Flask:
         discogs,
         music,
         notes,
+        adding,
+        editing,
         playing,
         saved_views,
         removing,
