@@ -66,9 +66,9 @@ def test_a_token_leads_to_a_wall_with_covers_and_a_record_to_its_tracks(
 
     wall = open_page(vault.url + "/")
     wall.locator(".sleeve[data-state=ready]").nth(5).wait_for(timeout=WAIT_MS)
-    assert "Data provided by Discogs. Read at " in wall.locator(".credit").inner_text()
+    assert "Data provided by Discogs. Synced " in wall.locator(".credit").inner_text()
     record = open_page(vault.url + "/album/5")
-    record.locator("text=The tracks are on their way.").wait_for(timeout=WAIT_MS)
+    record.locator("text=Loading the track list").wait_for(timeout=WAIT_MS)
     discogs.control(faults=[])
     assert axe(record) == []
     record.locator(".sides >> text=Opening 100004").wait_for(timeout=WAIT_MS)  # the first try fails
