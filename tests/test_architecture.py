@@ -143,6 +143,7 @@ TABLES = {
     "image_cache.config": 760,
     "image_cache.db.catalog_schema": 600,
     "image_cache.errors": 450,
+    "image_cache.models": 420,
 }  # tables that grow with their entries
 
 

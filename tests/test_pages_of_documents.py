@@ -22,6 +22,23 @@ OF_THE_INSTALLER = {"help", "update", "uninstall", "doctor", "install"}
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+KINDS = (("templates", "*.html"), ("image_cache", "*.py"), ("systemd", "*.py"))  # files with texts that people see
+LABEL = re.compile(r"(?<![*\w])\*([A-Z][^*\n]{2,60})\*(?!\*)")
+OF_OTHERS = {  # labels of other programs that pages name
+    *(
+        "Raspberry Pi Imager",
+        "Raspberry Pi OS (64-bit)",
+        "Lite",
+        "Services",
+        "PowerShell",
+        "Terminal",
+        "Could not resolve hostname",
+    ),
+    *("System Options", "Auto Login", "Boot / Auto Login", "Display Options", "Screen Blanking", "No", "CSV UTF-8", "Export"),
+    *("Settings", "Developers"),
+}
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
@@ -40,6 +57,16 @@ def test_settings_of_a_page_exist(page: Path) -> None:
     known = set(re.findall(r"`([A-Z_0-9]+)`", settings_document()))
     named = re.findall(r"\b(?:VINYL_VAULT|IMAGE_CACHE)_[A-Z0-9_]*[A-Z0-9]\b", page.read_text(encoding="utf-8"))
     assert set(named) <= known
+
+
+def test_labels_that_a_page_names_are_on_pages() -> None:
+    """Buttons and links are named in italics, as they read."""
+    files = [path for folder, kind in KINDS for path in (ROOT / folder).rglob(kind)]
+    texts = [re.sub(r"<[^>]+>|{[{%#].*?[}%#]}", " ", path.read_text(encoding="utf-8")) for path in files]
+    shown = " ".join(" ".join(texts).split())
+    named = [(page.name, label) for page in PAGES for label in LABEL.findall(page.read_text(encoding="utf-8"))]
+    assert len(named) > 30
+    assert [(page, label) for page, label in named if label not in OF_OTHERS and label.rstrip(".") not in shown] == []
 
 
 @pages

@@ -431,7 +431,21 @@ CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
     INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
     INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
 END;
-INSERT INTO revisions VALUES ('ratings', 0);
+-- Walls with their filters and order, under a name. Without an account everyone sees it.
+CREATE TABLE saved_views (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id INTEGER REFERENCES accounts ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    address TEXT NOT NULL,  -- the query of its URL
+    created_at REAL NOT NULL
+);
+CREATE TRIGGER saved_views_inserted AFTER INSERT ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+CREATE TRIGGER saved_views_deleted AFTER DELETE ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+INSERT INTO revisions VALUES ('ratings', 0), ('views', 0);
 CREATE TRIGGER albums_rated AFTER UPDATE OF rating, own_rating ON albums BEGIN
     UPDATE revisions SET value = value + 1 WHERE name = 'ratings';
 END;
@@ -452,4 +466,26 @@ CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styl
 END;
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH)
+TURNTABLE = """
+-- Which sides were heard, one a line, and who played them: NULL for a guest at home, and for plays from before.
+ALTER TABLE plays ADD COLUMN sides TEXT NOT NULL DEFAULT '';
+ALTER TABLE plays ADD COLUMN account_id INTEGER REFERENCES accounts ON DELETE SET NULL;
+CREATE INDEX plays_in_time ON plays (played_at, id);
+CREATE INDEX plays_of_account ON plays (account_id) WHERE account_id IS NOT NULL;
+
+-- One row: the side that plays, for every device that looks. `album_id` is 0 while nothing does.
+CREATE TABLE now_playing (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    revision INTEGER NOT NULL DEFAULT 0,
+    album_id INTEGER NOT NULL DEFAULT 0,
+    side TEXT NOT NULL DEFAULT '',
+    started_at REAL NOT NULL DEFAULT 0,
+    length_s INTEGER,
+    play_id INTEGER,
+    is_counted INTEGER NOT NULL DEFAULT 0,
+    account_id INTEGER
+);
+INSERT INTO now_playing (id) VALUES (1);
+"""
+
+MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH, TURNTABLE)

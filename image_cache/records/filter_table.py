@@ -1,7 +1,7 @@
 """Filters of the wall in `catalog.db`: which records pass them, and what all records are filtered by."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
@@ -26,6 +26,12 @@ class FilterTable:
         )
         for row in self.db.stream(sql):
             yield FilterRow(*row[:2], *(tuple(json.loads(text)) for text in row[2:5]), *row[5:])
+
+    def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
+        """Return the first year, the last year and the plays of some records."""
+        sql = "SELECT min(year), max(year), total(plays) FROM albums WHERE id IN (SELECT value FROM json_each(?))"
+        row = self.db.row(sql, (json.dumps(list(ids)),))
+        return (row[0], row[1], int(row[2])) if row else (None, None, 0)
 
     def matching(self, query: AlbumQuery) -> list[int] | None:
         """Return the ids that the filters of `query` match, in no order; None if it has none."""

@@ -19,7 +19,7 @@ from image_cache.records.table import AlbumTable
 
 logger = logging.getLogger(__name__)
 
-ROWS_A_WRITE = 4000  # at most: a transaction writes each page that it changed once, however many rows are on it
+ROWS_A_WRITE = 8000  # at most: a transaction writes each page that it changed once, however many rows are on it
 WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock; threads of this one are let in at once
 TICK_S = 0.5  # of reading rows between two looks whether the import was cancelled
 UNFOUND_ROWS = 8000  # new records that an import leaves out of the index of the search: they go in sorted, which spares the card

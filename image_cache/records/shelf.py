@@ -2,20 +2,21 @@
 
 import logging
 import threading
-import time
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
 from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.filter_table import NAMED, FilterTable
-from image_cache.records.filters import FilterSets, bits_of, ids_of, narrowed
+from image_cache.records.filters import bits_of
+from image_cache.records.narrowing import NARROWED_BY, Facets, Narrowing, has_filters
 from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order, rank_hits
+from image_cache.records.saved_views import SavedView, SavedViewTable
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.sorts import SORTS
 from image_cache.records.table import AlbumTable, Revisions
@@ -26,33 +27,8 @@ logger = logging.getLogger(__name__)
 NEAR = 60  # places on each side in the order by colour that are compared for what is near
 COLOUR = "colour"  # the one order of the wall that the catalogue does not know
 MATCH = "match"  # the order of a search: what fits best first
-SETS = (
-    "genre",
-    "style",
-    "format",
-    "decade",
-    "label",
-    "stars",
-    "condition",
-    "played",
-    "added",
-)  # what is counted under other filters
 MEMO_ORDERS = 5  # remembered beside that by artist: 1.2 MB each at 100,000 records
 MEMO_RESULTS = 8  # queries remembered: a few pages and searches; 800 KB each at 100,000 hits
-
-
-@dataclass(frozen=True, slots=True)
-class Facets:
-    """What there is to filter by, each value with the number of its records; and which sources there are.
-
-    Under filters the numbers are those that pass the filters of the other kinds. `others`: the kinds that are not named here.
-    """
-
-    genres: tuple[tuple[str, int], ...]
-    formats: tuple[tuple[str, int], ...]
-    decades: tuple[tuple[int, int], ...]
-    sources: frozenset[str]
-    others: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +38,7 @@ class ShelfPage:
     page: AlbumPage
     facets: Facets
     count: int
-
-
-def has_filters(query: AlbumQuery) -> bool:
-    return bool(query.genre or query.decade is not None or query.format or query.source or query.filters)
+    views: tuple[SavedView, ...] = ()
 
 
 class Shelf:
@@ -84,7 +57,8 @@ class Shelf:
     ) -> None:
         self.page_size = page_size
         self._albums = AlbumTable(catalog)
-        self._filters = FilterTable(catalog)
+        self._narrowing = Narrowing(catalog)
+        self.views = SavedViewTable(catalog)
         self._search = TieredSearch(catalog)
         self._appearances = appearances
         self._hide_stale_cover = hide_stale_cover
@@ -92,14 +66,14 @@ class Shelf:
         self._orders: dict[str, tuple[int, ShelfOrder]] = {}
         self._results: OrderedDict[AlbumQuery, tuple[int, ShelfResult]] = OrderedDict()
         self._known_facets: tuple[int, Facets] | None = None
-        self._known_sets: tuple[int, FilterSets] | None = None
+        self._known_views: tuple[int, tuple[SavedView, ...]] = (0, ())
 
     def wall(self, query: AlbumQuery, number: int) -> ShelfPage:
         """Return everything for a page of the wall; of an empty collection page 1, whatever the number. Raises as `page`."""
         now = self._albums.revisions()
         count = len(self._order("artist", now).ids)
         facets = self._narrowed_facets(query, now) if has_filters(query) else self._facets(now)
-        return ShelfPage(self._page(query, number if count else 1, now), facets, count)
+        return ShelfPage(self._page(query, number if count else 1, now), facets, count, self._views(now))
 
     def page(self, query: AlbumQuery, number: int) -> AlbumPage:
         """Return a page of the wall, counted from 1. An empty result has one page.
@@ -115,6 +89,10 @@ class Shelf:
         """Return all there is to filter by, under the filters of a query."""
         return self._narrowed_facets(query, self._albums.revisions())
 
+    def figures(self, query: AlbumQuery) -> tuple[int | None, int | None, int]:
+        """Return the first year, the last year and the plays of all records of a result."""
+        return self._narrowing.table.figures(self._result(query, self._albums.revisions()).ids)
+
     def count(self) -> int:
         return len(self._order("artist", self._albums.revisions()).ids)
 
@@ -129,6 +107,11 @@ class Shelf:
     def albums_by_id(self, album_ids: Sequence[int]) -> list[Album]:
         """Return these albums in this order; one that was removed is left out."""
         return self._albums.albums(album_ids)
+
+    def sample(self, count: int, rng: Random) -> list[Album]:
+        """Return up to `count` albums at random, without their tracks."""
+        ids = self._order("artist", self._albums.revisions()).ids
+        return self._shown(self._albums.albums(rng.sample(ids, min(count, len(ids))), tracks=False))
 
     def neighbours(self, album_id: int, each: int = 20) -> list[Album]:
         """Return the album with up to `each` others on both sides of it in artist order; empty if there is no such album."""
@@ -193,6 +176,15 @@ class Shelf:
             is_incomplete=found.is_incomplete,
         )
 
+    def _views(self, now: Revisions) -> tuple[SavedView, ...]:
+        with self._guard:
+            known = self._known_views
+        if known[0] != now.views:
+            known = (now.views, self.views.views())
+            with self._guard:
+                self._known_views = known
+        return known[1]
+
     def _shown(self, albums: Iterable[Album]) -> list[Album]:
         return [self._hide_stale_cover(album) for album in albums] if self._hide_stale_cover else list(albums)
 
@@ -208,55 +200,14 @@ class Shelf:
         return facets
 
     def _narrowed_facets(self, query: AlbumQuery, now: Revisions) -> Facets:
-        known, sets = self._facets(now), self._filter_sets(now)
         size = len(self._order("artist", now).place)
-        named = {
-            "genre": AlbumQuery(genre=query.genre),
-            "decade": AlbumQuery(decade=query.decade),
-            "format": AlbumQuery(format=query.format),
-            "source": AlbumQuery(source=query.source),
-        }
-        found = {kind: self._filters.matching(one) for kind, one in named.items()}
-        chosen = {kind: bits_of(ids, size) for kind, ids in found.items() if ids is not None}
-        for kind, value in query.filters:
-            chosen[kind] = self._bits(kind, value, sets, size)
-        every = bits_of(self._search.find(query.text, with_notes=query.with_notes).tiers, size) if query.text.strip() else -1
-        counts = {kind: sets.counts(kind, narrowed(chosen, kind, every)) for kind in SETS}
-        return Facets(
-            tuple(counts.pop("genre")),
-            tuple(counts.pop("format")),
-            tuple((int(decade), count) for decade, count in counts.pop("decade")),
-            known.sources,
-            counts,
-        )
-
-    def _bits(self, kind: str, value: str, sets: FilterSets, size: int) -> int:
-        if kind in SETS and kind not in NAMED:
-            return sets.bits(kind, value)
-        return bits_of(self._filters.matching(AlbumQuery(filters=((kind, value),))) or (), size)
-
-    def _filter_sets(self, now: Revisions) -> FilterSets:
-        revision = now.of("plays", "stars")
-        with self._guard:
-            known = self._known_sets
-        if known and known[0] == revision:
-            return known[1]
-        sets = FilterSets(self._filters.rows(), len(self._order("artist", now).place), time.time())
-        with self._guard:
-            self._known_sets = (revision, sets)
-        return sets
+        text = query.text.strip()
+        every = bits_of(self._search.find(text, with_notes=query.with_notes).tiers, size) if text else -1
+        return self._narrowing.facets(query, self._facets(now), every, now.of(*NARROWED_BY), size)
 
     def _matching(self, query: AlbumQuery, now: Revisions) -> list[int] | None:
-        """Return the records that pass the filters, in no order; None if there are none."""
-        wanted = self._filters.matching(query)
-        in_sets = [(kind, value) for kind, value in query.filters if kind in SETS and kind not in NAMED]
-        if not in_sets:
-            return wanted
-        sets, size = self._filter_sets(now), len(self._order("artist", now).place)
-        left = -1 if wanted is None else bits_of(wanted, size)
-        for kind, value in in_sets:
-            left &= sets.bits(kind, value)
-        return ids_of(left)
+        size = len(self._order("artist", now).place) if query.filters else 0
+        return self._narrowing.matching(query, now.of(*NARROWED_BY), size)
 
     def _order(self, sort: str, now: Revisions, *, is_reversed: bool = False) -> ShelfOrder:
         if sort == MATCH:

@@ -48,11 +48,12 @@ _LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats
 @dataclass(frozen=True, slots=True)
 class Revisions:
     """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
-    `ratings` with the ratings."""
+    `ratings` with the ratings, `views` with saved views."""
 
     albums: int = 0
     plays: int = 0
     ratings: int = 0
+    views: int = 0
 
     def of(self, *what: str) -> int:
         """Return a number that changes whenever an order or filter with these names, or what is found, may have changed."""
@@ -68,7 +69,7 @@ class AlbumTable:
         self.index = SearchIndexTable(catalog)
 
     def revisions(self) -> Revisions:
-        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings')")
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
 
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
