@@ -668,7 +668,7 @@ def test_what_is_cut_is_in_the_report_by_folder_artist_and_title_and_the_record_
     assert found["lossy"] == 1
     assert "1 record with a shortened text." in found["says"]
     assert sorted(found["report"]) == sorted(
-        ["Somebody/x", "Somebody", album.title, f"{what} is longer than {limit} characters; shortened"]
+        ["Somebody/x", "Somebody", album.title, f"{what} is too long (maximum {limit} characters); shortened"]
         for what, limit in (("title", 200), ("label", 200), ("title of track 3", 200), ("genre", 60))
     )
     again = shelf.scan()
