@@ -97,7 +97,7 @@ def make_stream(page: Any, title: str, visibility: str = "public") -> str:
     page.goto("/streams")
     page.fill("#new #title", title)
     page.select_option("#new #visibility", visibility)
-    page.click("text=Make it")
+    page.click("text=Create stream")
     page.wait_for_url("**/streams/*")
     return str(urlsplit(page.url).path)
 
@@ -249,7 +249,7 @@ def test_a_sensitive_picture_is_other_bytes_until_it_is_asked_for(gallery: str, 
     plain = open_page(gallery, scripts=False)
     plain.locator(".frame", has=plain.locator(".plate")).click()
     assert "blurred" in plain.locator("img.whole").get_attribute("src")
-    plain.get_by_role("link", name="Show it").click()
+    plain.get_by_role("link", name="Show image").click()
     plain.locator("img.whole:not([src*=blurred])").wait_for()
 
 
