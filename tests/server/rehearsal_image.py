@@ -264,7 +264,7 @@ def test_09_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, t
     words = [f"{tmp_path}:/data" if word.endswith(":/data") else word for word in engine.command(name="other", background=False)]
     words[2:2] = ["--rm", "--user", "1026:100"]
     words = [word for word in words if word not in ("--restart", "unless-stopped")]
-    assert "7 of 7 well" in engine.run(*words, "selftest").stdout
+    assert "7 of 7 tests passed" in engine.run(*words, "selftest").stdout
     (tmp_path / "records.json").write_text(json.dumps([{"title": "Blue Train", "artist": "John Coltrane"}]))
     engine.run(*words, "import", "/data/records.json")
     facts = (tmp_path / "state/catalog.db").stat()

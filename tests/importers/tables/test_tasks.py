@@ -83,7 +83,7 @@ def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> No
     ]
     assert (
         found["says"]
-        == "Looked through mine.csv, nothing changed: 4 rows read: 3 new, 1 rejected; 1 with a value that was shortened, guessed or skipped."
+        == "Preview of mine.csv (nothing imported yet): 4 rows read: 3 new, 1 rejected; 1 with a value that was shortened, guessed or skipped."
     )
     assert inside.services.library.count() == 0
     assert Path(path).exists()
