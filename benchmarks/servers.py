@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,41 @@ def nginx_static(folder: Path) -> Iterator[tuple[int, int]]:
     with subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", *owner]) as process:
         try:
             time.sleep(1)
+            yield port, process.pid
+        finally:
+            process.terminate()
+
+
+THUMBOR = """
+UPLOAD_ENABLED = True
+UPLOAD_MAX_SIZE = 50000000
+ALLOW_UNSAFE_URL = True
+STORAGE = 'thumbor.storages.file_storage'
+FILE_STORAGE_ROOT_PATH = '{folder}/store'
+UPLOAD_PHOTO_STORAGE = 'thumbor.storages.file_storage'
+RESULT_STORAGE = 'thumbor.result_storages.file_storage'
+RESULT_STORAGE_FILE_STORAGE_ROOT_PATH = '{folder}/results'
+RESULT_STORAGE_STORES_UNSAFE = True
+MAX_PIXELS = 2e8
+"""
+
+
+@contextmanager
+def thumbor(program: Path, folder: Path) -> Iterator[tuple[int, int]]:
+    """Run thumbor with one process, storing what it fetched and rendered in files; yields (port, process number)."""
+    port = free_port()
+    conf = folder / "thumbor.conf"
+    conf.write_text(THUMBOR.format(folder=folder), encoding="utf-8")
+    command = [program, "-i", "127.0.0.1", "-p", str(port), "-c", conf, "--processes", "1", "-l", "error"]
+    with subprocess.Popen(command) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
             yield port, process.pid
         finally:
             process.terminate()

@@ -280,6 +280,11 @@ class Settings:
         low=0,
         high=168,
     )
+    DISCOGS_TRACKS: bool = setting(
+        True,
+        "Fetch the tracklists of all records from Discogs in the background, so that songs are found.",
+        "VINYL_VAULT_DISCOGS_TRACKS",
+    )
     DISCOGS_HIDE_STALE: bool = setting(
         False,
         "Hide Discogs covers if the last sync was more than 6 hours ago. Titles stay visible.",

@@ -76,9 +76,10 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+    """Search, order and filters of a page of the wall. `sort` is one of `SORTS`, colour, and with a text match: what fits best first.
 
-    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read. `source` leaves out what is gone from it.
+    `filters` are further pairs: artist, label, style, year, stars, condition, played, added.
     """
 
     text: str = ""
@@ -88,6 +89,8 @@ class AlbumQuery:
     format: str = ""
     with_notes: bool = True
     source: str = ""  # without its missing records
+    filters: tuple[tuple[str, str], ...] = ()
+    is_reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPage:
-    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens."""
+    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens.
+    Of a search: `correction` is what was looked for instead; `has_more`: it ended early; `is_incomplete`: its index is being built."""
 
     query: AlbumQuery
     albums: tuple[Album, ...]
@@ -111,6 +115,9 @@ class AlbumPage:
     total: int
     groups: tuple[Group, ...] = ()
     heads: dict[int, Group] = field(default_factory=dict)
+    correction: str = ""
+    has_more: bool = False
+    is_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
+from image_cache.records.search.service import SearchIndexer
+from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -52,6 +54,7 @@ logger = logging.getLogger(__name__)
 
 LIMITS_S = 5.0  # how soon limits apply that were changed in another process
 TASKS_S = 5.0  # how soon a task starts that was added by another process
+TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
 SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
@@ -65,6 +68,7 @@ class Services:
     settings: Settings
     catalog: CatalogDatabase
     library: Library
+    turntable: Turntable
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
@@ -174,10 +178,12 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         own=parts.own,
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
+    turntable = Turntable(catalog, library, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
@@ -202,8 +208,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
+        PeriodicJob("turntable", TURNTABLE_S, turntable.settle, first_s=TURNTABLE_S),
         PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
         tables.periodic_job(),
+        PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
         music.periodic_job(),
@@ -220,6 +228,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         settings=settings,
         catalog=catalog,
         library=library,
+        turntable=turntable,
         removal=library.removal,
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),

@@ -34,7 +34,7 @@ logger = logging.getLogger("image_cache.server")
 
 
 def _refuse(reason):
-    print(f"VinylVault does not start. {reason}", file=sys.stderr, flush=True)
+    print(f"VinylVault could not start. {reason}", file=sys.stderr, flush=True)
     sys.exit(1)
 
 
@@ -127,10 +127,10 @@ def _check_port():
             probe.bind((_settings.HOST, _settings.PORT))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                _refuse(f"PORT: something else listens on {_settings.PORT} already.")
+                _refuse(f"PORT: port {_settings.PORT} is in use by another program.")
             if error.errno == errno.EACCES:
-                _refuse(f"PORT: this user may not listen on {_settings.PORT}; from 1024 on everybody may.")
-            _refuse(f"HOST: {_settings.HOST} is no address of this machine ({error.strerror}).")
+                _refuse(f"PORT: this user cannot use port {_settings.PORT}. Choose a port from 1024 up.")
+            _refuse(f"HOST: {_settings.HOST} is not an address of this server ({error.strerror}).")
 
 
 def pre_fork(server, worker):

@@ -33,20 +33,20 @@ usage() {
   cat <<'END'
 Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
 
-  install             (the default) install, or mend an installation; again is fine
-      --with-nginx    nginx in front, which sends pictures without Python
-      --port N        the port of nginx (80)
-      --without-nginx take nginx away again
-      --extra NAME    also what requirements-NAME.txt brings: s3, nifti, metrics, heif
+  install             (the default) install, or repair an installation; safe to run again
+      --with-nginx    put nginx in front, which serves covers without Python
+      --port N        port of nginx (default: 80)
+      --without-nginx remove nginx again
+      --extra NAME    also install requirements-NAME.txt: s3, nifti, metrics, heif
       --wheelhouse D  install from the wheels in folder D, without internet
-  update              install this version beside the running one, change over, go back if it is not healthy
+  update              build the new version, switch to it, roll back if it is not healthy
       --from PLACE    a folder or .tar.gz with another version
-  backup [FILE]       write catalogue and originals to FILE, or to a dated one in /var/backups/vinylvault
-  restore FILE        put back what a backup holds
-  doctor              what is wrong with the installation, and with the vault
-  uninstall           remove the program, keep data and settings
-      --purge         remove those too
-      --yes           do not ask
+  backup [FILE]       back up to FILE, or to a dated file in /var/backups/vinylvault
+  restore FILE        restore a backup
+  doctor              check the installation and the data, and suggest fixes
+  uninstall           remove VinylVault, keep data and settings
+      --purge         delete those too
+      --yes           do not ask for confirmation
   status, health, report, monitor, explain, verify, probe, repair, selftest ...
   import, export, sync, discogs, scan, remove; users, streams, files, storage ...
                       the commands of docs/reference/commands.md, with the settings of the service
@@ -92,7 +92,7 @@ check_space() {
 check_memory() {
   local memory_mb=$(($(awk '/^MemTotal/ {print $2}' /proc/meminfo) / 1024))
   ((memory_mb >= ENOUGH_MEMORY_MB)) ||
-    say "This machine has $memory_mb MB of memory. VinylVault is made for 512 MB and more: here it refuses large pictures."
+    say "This computer has $memory_mb MB of memory. VinylVault needs 512 MB or more; with less, it rejects large images."
 }
 
 install_package() { # NAME WHY
@@ -523,7 +523,7 @@ do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
   monitor backup --file "$part" "$@"
   # The service may not write where you are; you may.
   install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$part" "$file"
-  say "Written to $file."
+  say "Saved to $file."
 }
 
 do_restore() { # FILE [OPTIONS]
@@ -590,7 +590,7 @@ do_doctor() {
 do_uninstall() {
   if [[ $purge == yes && $yes != yes ]]; then
     [[ -t 0 ]] || refuse "--purge deletes all records, original images and settings. Add --yes to confirm."
-    read -rp "Remove all records, originals, pictures and settings of VinylVault? Type 'remove': " answer
+    read -rp "Delete all records, original images and settings? Type 'remove': " answer
     [[ $answer == remove ]] || refuse "nothing was removed."
   fi
   if has_systemd; then

@@ -24,10 +24,8 @@ STATEMENTS = 40  # kept compiled per connection: a page has 10. SQLite's IN list
 COMPANIONS = ("-wal", "-shm")
 DEFAULT_PAGE_BYTES = 4096
 WAL_BYTES = 4 << 20  # after which it is written back to the database, and its size after that
-BULK_CACHE_KIB, BULK_WAL_BYTES = (
-    20_480,
-    48 << 20,
-)  # of transactions of thousands of rows: pages that change again are written once
+# Of transactions of thousands of rows: pages that change again are written once. The file of the WAL is short again after it.
+BULK_CACHE_KIB, BULK_WAL_BYTES = 20_480, 96 << 20
 
 
 class WrongVersion(DatabaseError):

@@ -17,7 +17,7 @@ from image_cache.records.merge import add_details
 from image_cache.records.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
-from image_cache.records.table import SORTS
+from image_cache.records.sorts import SORTS
 from image_cache.tables.read import read_table
 from image_cache.tables.write import table_text, write_table
 
@@ -72,13 +72,18 @@ class Library(Shelf):
 
         Returns the record, None if it was removed meanwhile.
         """
-        before = self._albums.album(album_id)
-        if before is None:
-            return None
-        after = add_details(before, tracks, barcode, cover_url, self._clock())
+        return next(iter(self.detail_many([(album_id, tracks, barcode, cover_url)])), None)
+
+    def detail_many(self, details: Iterable[tuple[int, Sequence[Track], str, str | None]]) -> list[Album]:
+        """Add the details of several records in one transaction, each with its id as for `detail`; return those that are still there."""
+        found = []
         with self._catalog.write() as conn:
-            self._albums.update(conn, before, after)
-        return after
+            for album_id, tracks, barcode, cover_url in details:
+                before = self._albums.album(album_id)
+                if before is not None:
+                    found.append(add_details(before, tracks, barcode, cover_url, self._clock()))
+                    self._albums.update(conn, before, found[-1])
+        return found
 
     def rate(self, album_id: int, stars: int | None) -> None:
         """Rate a record with 1 to 5 stars; None removes the rating, so that the source's counts. No import changes it.

@@ -15,6 +15,7 @@ from image_cache.db.database import Connection, DatabaseError, OperationalError,
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.table import AlbumTable, album_columns, album_from
 from image_cache.units import counted
 
@@ -241,6 +242,7 @@ class RemovalTable:
             ids,
         )
         conn.execute(f"DELETE FROM spins WHERE album_id IN ({these})", ids)
+        SearchIndexTable(self.db).remove(conn, ids)
         conn.execute(f"DELETE FROM albums WHERE id IN ({these})", ids)
         return removed
 

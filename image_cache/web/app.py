@@ -29,7 +29,9 @@ from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.notes import notes
+from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
+from image_cache.web.records.saved_views import saved_views
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
@@ -84,6 +86,8 @@ def build_app(services: Services) -> Flask:
         discogs,
         music,
         notes,
+        playing,
+        saved_views,
         removing,
         sleeves,
     ):
@@ -91,7 +95,7 @@ def build_app(services: Services) -> Flask:
     check_declarations(app)
     probe = BodyLimitProbe(app, app.wsgi_app)
     warm = WarmCovers(probe, services.covers)  # before the probe: a cover has no body
-    app.wsgi_app = warm  # type: ignore[method-assign]
+    app.wsgi_app = UnchangedNow(warm, services.turntable)  # type: ignore[method-assign]
     app.extensions[WARM], app.extensions[BODY_LIMIT] = warm, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES

@@ -16,6 +16,7 @@ from image_cache.models import AlbumQuery, ImportRow
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import COLOUR, Library
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
+from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from tests.support.clock import FakeClock
@@ -85,7 +86,7 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
     facets = library.facets()
     assert (facets.genres, facets.decades, library.count()) == ((("Jazz", 1),), ((1970, 1),), 1)
     for text, hits in (("zugzwang", []), (f"note{one}", []), ("other", [other]), (f"note{other}", [other])):
-        assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
+        assert list(TieredSearch(catalog).find(text, with_notes=True).tiers) == hits
     assert library.random() == library.album(other)
     with pytest.raises(UnknownAlbum):
         library.record_play(one)

@@ -71,6 +71,7 @@ POST   /api/files/bounds                            401 403 403 403 200 200
 POST   /api/files/clear                             401 403 403 403 200 200
 GET    /api/jobs                                    401 403 403 200 200 200
 GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
+GET    /api/now                                     200 200 200 200 200 200
 POST   /api/streams                                 401 403 403 400 400 401
 GET    /assets/<version>/<path:name>                404 404 404 404 404 404
 GET    /cache/<variant>/<name>.jpg                  404 404 404 404 404 404
@@ -128,13 +129,22 @@ POST   /login                                       403 403 403 403 403 403
 POST   /logout                                      303 303 303 303 303 303
 GET    /metrics                                     401 401 401 401 401 200
 GET    /more                                        200 200 200 200 200 200
+GET    /now                                         200 200 200 200 200 200
+POST   /now/spin                                    303 303 303 303 303 303
+POST   /now/start                                   401 403 400 400 400 400
+POST   /now/stop                                    401 403 303 303 303 303
 POST   /pages/<page>/clear                          401 403 403 303 303 401
+GET    /plays                                       200 200 200 200 200 200
+POST   /plays/<int:play_id>/undo                    401 403 303 303 303 303
 GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
 GET    /sort                                        200 200 200 200 200 200
 POST   /streams                                     401 403 403 400 400 401
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
+POST   /views                                       401 403 400 400 400 400
+POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
+GET    /views/new                                   401 403 200 200 200 200
 """
 TABLE = {
     (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])
@@ -195,6 +205,8 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:
         values["account_id"] = 999_999  # no one's: these rules would change who the next request is
+    if "play_id" in rule:
+        values["play_id"] = 999_999
     if "link_id" in rule:
         values["link_id"] = 999_999
     if "task_id" in rule:

@@ -105,7 +105,7 @@ def _fetch_and_decode(context: CommandContext, url: str, steps: list[tuple[str, 
         steps.append(("Redirected", fetched.url))
     fresh = "no lifetime given" if fetched.fresh_s is None else f"fresh for {fetched.fresh_s / 3600:.1f} h"
     steps.append(("Validators", f"ETag {fetched.etag or 'none'}, Last-Modified {fetched.last_modified or 'none'}; {fresh}"))
-    steps.append(("Picture", _decoded(context, fetched.body)))
+    steps.append(("Image", _decoded(context, fetched.body)))
 
 
 def _decoded(context: CommandContext, body: bytes) -> str:
@@ -126,7 +126,7 @@ def _read_original(context: CommandContext, image: StreamImage, steps: list[tupl
     steps.append(("Original", f"{len(body):,} bytes: {image.file_path}"))
     if len(body) != image.size_bytes:
         raise StorageError(image.file_path, f"it should have {image.size_bytes:,} bytes; restore a backup")
-    steps.append(("Picture", _decoded(context, body)))
+    steps.append(("Image", _decoded(context, body)))
 
 
 def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:

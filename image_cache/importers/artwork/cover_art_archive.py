@@ -70,7 +70,7 @@ class CoverArtArchive:
         known = as_object(image.get("thumbnails"))
         size = next((size for size in SIZES if size in known), SIZES[-1] if "large" in known else SIZES[0])
         comment = line(image.get("comment"), 60).strip()
-        label = (", ".join(lines(image.get("types"), 3, 60)) or "Picture") + (f" ({comment})" if comment else "")
+        label = (", ".join(lines(image.get("types"), 3, 60)) or "Image") + (f" ({comment})" if comment else "")
         return ArchiveImage(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, label)
 
     def _get(self, url: str) -> Any:

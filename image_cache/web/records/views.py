@@ -10,10 +10,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
-from image_cache.records.highlight import in_names, in_tracks
+from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
+from image_cache.records.saved_views import SavedView
+from image_cache.records.search.question import read_question
+from image_cache.records.search.where import TRACK, where_hit
+from image_cache.records.sides import sides
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import is_member, may_change, pop_flash, services
+from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.imports.methods import first_methods
@@ -22,6 +26,8 @@ from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.records.about import about
+from image_cache.web.records.filters import choices
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
@@ -63,16 +69,14 @@ def search() -> AnyResponse:
 def sort() -> AnyResponse:
     """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
-    facets = services().library.facets()
+    facets = services().library.narrowed_facets(address.query)
     return page_response(
         render_template(
             "records/sort.html",
             wall=address,
-            sorts=wall.SORTS,
+            sorts=wall.SORTS | wall.MORE_SORTS,
             densities=wall.DENSITIES,
-            genres=facets.genres,
-            decades=facets.decades,
-            formats=facets.formats,
+            choices=choices(address.query, facets),
         )
     )
 
@@ -95,8 +99,9 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
-        "sides": album_view.sides(record.tracks),
+        "sides": sides(record.tracks),
         "facts": album_view.facts(record),
+        "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
         "previous": shelf[index - 1] if index else None,
         "next": shelf[index + 1] if index + 1 < len(shelf) else None,
@@ -117,7 +122,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
-    services().library.record_play(album_id)
+    services().turntable.play(album_id, own.id if (own := account()) else None)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
@@ -126,7 +131,7 @@ def played(album_id: int) -> AnyResponse:
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
-    services().library.unplay(album_id)
+    services().turntable.undo_last(album_id, as_guest=not is_member())
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
@@ -188,9 +193,13 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "tiles": wall.tiles(page.albums, shown.covers, page.heads),
         "cells": wall.ruler(page, address),
         "opening": wall.opening_group(page, shown.page_size),
+        "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
-        "sorts": wall.SORTS,
+        "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
+        "views": _views(shown) if shown.views else (),
+        "may_save": is_owner or is_member(),
+        "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
         "genres": facets.genres,
         "decades": facets.decades,
@@ -203,6 +212,12 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "drawn_at": time.strftime("%H:%M"),
         "notice": pop_flash(request.args.get("done", "")),
     }
+
+
+def _views(shown: WallPage) -> list[SavedView]:
+    """Return the saved views that this viewer sees: those of everyone, and their own."""
+    viewer = account()
+    return [view for view in shown.views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
 
 
 def _tasks() -> Sequence[TaskLine]:
@@ -232,7 +247,9 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     started = time.perf_counter()
     shown = _wall_page(address)
     took_ms = 1000 * (time.perf_counter() - started)
-    page, words = shown.page, address.query.text.split()
+    page = shown.page
+    text = page.correction or address.query.text
+    words, question = text.split(), read_question(text)
     values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
         albums, covers = services().pages.nearby(address.query.text, NEARBY)
@@ -242,9 +259,13 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
         )
     tracks = in_tracks(page.albums, words)
     listed = {hit.album.id for hit in tracks}
-    rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
-    sleeves = {tile.album.id: tile for tile in rows}
+    sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}
+    places = {album.id: where_hit(for_viewer(album), question) for album in page.albums}
+    found = [
+        (tile, place)
+        for album_id, tile in sleeves.items()
+        if (place := places[album_id]) is None or place.field != TRACK or album_id not in listed
+    ]
     return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
 
 
