@@ -2,7 +2,7 @@
 
     python -m benchmarks.search [--records 6000 100000]
 
-Asks the queries of tests/cases/search-queries.csv, then every beginning of each of them, letter by letter as somebody types; prints
+Asks the queries of tests/cases/search-queries.csv, then every beginning of each of them, letter by letter as someone types; prints
 the misses, the milliseconds of CPU time of a letter, and what the import wrote. Exit code 1 when more than two queries miss.
 """
 

@@ -249,7 +249,7 @@ def test_trimming_closes_spare_connections_and_disturbs_nobody(tmp_path: Path) -
 
 
 def test_lists_of_every_length_do_not_fill_the_memory(tmp_path: Path) -> None:
-    """Each length is a statement of its own, 20 KB for the longest; a hundred of them were kept by each connection."""
+    """Each length is its own statement, 20 KB for the longest; a hundred of them were kept by each connection."""
 
     def compiled() -> int:
         return sum(type(found).__name__ == "Statement" for found in gc.get_objects())

@@ -77,7 +77,7 @@ class SyncTable:
             )
 
     def count_untracked(self, source: str) -> int:
-        """Return how many records of a source were never asked for their tracks."""
+        """Return how many records of a source have never had their tracks fetched."""
         row = self.db.row(f"SELECT count(*) FROM albums WHERE {_UNTRACKED}", (source,))
         return int(row[0]) if row else 0
 

@@ -108,7 +108,7 @@ class SearchIndexTable:
         return count
 
     def _upto(self, conn: Connection) -> int | None:
-        """Return the last record in the index; None if it was made by other rules, and is to be made anew."""
+        """Return the last record in the index; None if it was made by other rules, and is to be made again."""
         rules, upto = conn.execute("SELECT rules, upto FROM search_index").fetchone()
         return int(upto) if rules == RULES or not upto else None
 

@@ -175,7 +175,7 @@ def _tag(revision: int) -> str:
 class UnchangedNow:
     """Answers devices that ask every second whether something else plays, before Flask does: one SELECT, no session, no limiter.
 
-    Only the answer "unchanged" is given here. Everything else goes on to the application.
+    Only the answer "unchanged" is given here. Everything else continues to the application.
     """
 
     def __init__(self, app: WSGIApp, turntable: Turntable) -> None:
