@@ -365,7 +365,7 @@ say_addresses() {
     say "  http://$address$suffix/"
   done
   if has_systemd && command -v journalctl >/dev/null; then
-    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'Claim this machine' | tail -1 || true
+    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'with this setup code:' | tail -1 || true
   fi
 }
 

@@ -113,7 +113,7 @@ def broken(pi: Machine, name: str, path: str, old: str, new: str) -> None:
 def test_01_one_line_installs_it_without_internet_and_says_where_it_is(pi: Machine) -> None:
     done = install(pi, "--wheelhouse", "/srv/wheels")
     assert "http://pi.local:5000/" in done.stdout
-    assert re.search(r"Claim this machine at /claim with the code \S+", done.stdout)
+    assert re.search(r"Create it at /claim with this setup code: \S+", done.stdout)
     assert state(pi) == "active"
     assert (
         pi.run("systemctl", "is-enabled", "vinylvault.service", "vinylvault-cleanup.timer", "vinylvault-backup.timer").stdout
