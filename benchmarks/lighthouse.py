@@ -69,7 +69,7 @@ def _demo(folder: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_for(lambda: _answers(f"{url}/keys"), 120)
-            time.sleep(3)  # what a start does behind
+            time.sleep(3)  # what a start does in the background
             yield url
         finally:
             process.terminate()

@@ -57,7 +57,7 @@ sys.exit(f"{len(errors)} errors, the first {errors[0]!r}" if errors else 0)
 
 def test_a_second_process_does_not_remove_the_write_ahead_log(tmp_path: Path) -> None:
     """Opening and closing the file without SQLite dropped the locks of the whole process: the next process that closed it
-    considered itself the last one and removed the write-ahead log under our connections. The database looked torn from then on.
+    considered itself the last one and removed the write-ahead log under our connections. The database looked corrupt from then on.
     """
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with database.write() as conn:
