@@ -568,7 +568,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
 
 
 def _check_addresses(values: dict[str, Any]) -> None:
-    """Bring origins, hosts and paths into one form. Raises `ConfigError`."""
+    """Normalise origins, hosts and paths. Raises `ConfigError`."""
     if "TRUSTED_ORIGINS" in values:
         values["TRUSTED_ORIGINS"] = tuple(_origin(origin) for origin in values["TRUSTED_ORIGINS"])
     if "URL_PREFIX" in values:

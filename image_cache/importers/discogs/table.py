@@ -90,7 +90,7 @@ class SyncTable:
         return [(row["id"], row["source_id"]) for row in rows]
 
     def put_off_details(self, conn: Connection, album_id: int, now: float, retry_at: float) -> None:
-        """Have the details of an album fetched later, because they could not be."""
+        """Retry to fetch the details of an album later."""
         conn.execute(
             "INSERT INTO detail_wishes (album_id, asked_at, failures, retry_at) SELECT id, ?, 1, ? FROM albums WHERE id = ?"
             " ON CONFLICT (album_id) DO UPDATE SET failures = failures + 1, retry_at = excluded.retry_at",

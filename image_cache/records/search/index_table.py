@@ -39,7 +39,7 @@ class SearchIndexTable:
             conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, album_id))
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
-        """Take records out, before they are deleted."""
+        """Remove records, before they are deleted."""
         upto = self._upto(conn)
         for album_id in album_ids:
             if upto is not None and album_id <= upto:
