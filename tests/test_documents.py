@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from image_cache import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
@@ -45,6 +47,14 @@ def test_pages_and_lines_of_a_document_are_short(document: Path) -> None:
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in prose.splitlines() if not line.startswith("|")]
     assert [line for line in lines if len(line) > MOST_CHARACTERS] == []
+
+
+def test_changelog_and_api_name_the_version_of_the_package() -> None:
+    changelog, api = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "docs/openapi.yaml"))
+    titles = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", titles[1])
+    assert f"\n  version: {__version__}\n" in api
 
 
 def test_the_readme_is_short_and_begins_with_the_commands() -> None:
