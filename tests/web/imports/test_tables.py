@@ -28,7 +28,7 @@ def operator(inside: Inside) -> FlaskClient:
 
 
 def send(client: FlaskClient, content: str | bytes, name: str = "mine.csv") -> TestResponse:
-    """Send the form of the page. Its body is made here: the client of the tests leaves files behind for a large one."""
+    """Send the form of the page. Its body is made here: the client of the tests leaves temporary files for a large one."""
     body = content if isinstance(content, bytes) else content.encode()
     field = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
     parts = [field % (b"csrf_token", b""), page_token(client).encode(), b"\r\n"]
@@ -42,7 +42,7 @@ def looked(inside: Inside) -> int:
 
 
 def taken(inside: Inside) -> int:
-    """Wait until the last table was taken in: the file goes, and the records are there, before that is said."""
+    """Wait until the last table was imported: the file goes, and the records are there, before that is said."""
     return over(inside, "table")
 
 
