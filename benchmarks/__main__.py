@@ -14,7 +14,7 @@ PARTS: dict[str, list[str]] = {
     "wall": ["--covers", "60", "1000"],
     "warm": [],
     "cold": [],
-    "memory": [],
+    "memory": ["--covers", "60", "1000"],
     "imports": ["--records", "10000", "100000"],
     "index": [],
     "library": [],
