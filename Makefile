@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
 
 help:
 	@echo "make demo    start a demo with 240 made-up records at http://localhost:5000/"
@@ -21,7 +21,10 @@ help:
 	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
 	@echo "make check   check formatting, linting, types, import rules and docs"
 	@echo "make fix     format the code and apply automatic fixes"
-	@echo "make bench   benchmark speed and memory against a baseline"
+	@echo "make bench   measure speed and memory, beside others: half an hour"
+	@echo "make bench-quick    what got worse by a tenth: three minutes"
+	@echo "make plots   draw the plots of README from the last make bench"
+	@echo "make lighthouse     Lighthouse on the wall of the demo (npm install -g lighthouse@12)"
 	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
@@ -56,7 +59,17 @@ fix: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks
+	@rm -f benchmarks/results.jsonl
+	BENCH_JSON=benchmarks/results.jsonl $(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.quick
+
+plots: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.plot
+
+lighthouse: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.lighthouse $(ARGS)
 
 # The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)

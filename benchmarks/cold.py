@@ -48,7 +48,7 @@ def main() -> None:
                 if known.thumbor:
                     runs["thumbor"].append(_thumbor(port, peer, urls))
                 else:
-                    runs["naive Pillow"].append(_naive(folder / f"naive-{number}", urls))
+                    runs["naive Pillow"].append(naive(folder / f"naive-{number}", urls))
     rows = [(name, *(statistics.median(column) for column in zip(*found, strict=True))) for name, found in runs.items()]
     spreads = [low_to_high([run[0] for run in found]) for found in runs.values()]
     theirs = rows[-1]
@@ -109,7 +109,7 @@ def _thumbor(port: int, pid: int, urls: list[str]) -> Run:
     return used, wall, statistics.mean(large), statistics.mean(small), most, 0.0, (cpu_s(pid) - before) * per - used
 
 
-def _naive(folder: Path, urls: list[str]) -> Run:
+def naive(folder: Path, urls: list[str]) -> Run:
     folder.mkdir()
     program = [sys.executable, "-m", "benchmarks.baseline", str(folder)]
     first = _used(program, urls[:1])  # starting Python and loading Pillow is not the recipe's fault

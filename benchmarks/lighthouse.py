@@ -109,8 +109,10 @@ def _report(program: list[str], chromium: str, url: str, device: str) -> dict[st
         *(["--preset=desktop"] if device == "desktop" else []),
     ]
     done = subprocess.run(
-        [*program, url, *options], env={**os.environ, "CHROME_PATH": chromium}, capture_output=True, text=True, check=True
+        [*program, url, *options], env={**os.environ, "CHROME_PATH": chromium}, capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        sys.exit(f"Lighthouse: {done.stderr.strip()[-1000:]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -60,7 +60,7 @@ def main() -> None:
                 Path(name) / "vault", trusted=(base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0", **compiled_in(Path(name) / "compiled")
             ) as vault,
         ):
-            vault.import_albums([_record(number, base) for number in range(covers)])
+            vault.import_albums([record(number, base) for number in range(covers)])
             vault.stop()
             vault.start()
             time.sleep(2)
@@ -69,7 +69,7 @@ def main() -> None:
                 _pages(vault)
 
 
-def _record(number: int, base: str) -> dict[str, object]:
+def record(number: int, base: str) -> dict[str, object]:
     return {
         "artist": f"Artist {number:04}",
         "title": f"A record of some name {number}",
