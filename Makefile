@@ -15,7 +15,7 @@ FOR_PYTHON ?= 3.11
 .PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
 
 help:
-	@echo "make demo    a vault of 240 made-up records on http://localhost:5000/"
+	@echo "make demo    a made-up vault on http://localhost:5000/: records, streams, files; ARGS=--remove removes it"
 	@echo "make run     the same program with your own records (data in var/)"
 	@echo "make test    set up and run all tests, JOBS=2 files side by side"
 	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
@@ -33,7 +33,7 @@ help:
 	@echo "make clean   remove the environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
-	@$(BIN)/python -m image_cache.cli demo
+	@$(BIN)/python -m image_cache.cli demo $(ARGS)
 
 run: $(VENV)/.ready
 	@exec $(BIN)/python -m image_cache.cli run

@@ -26,6 +26,7 @@ from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
+from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
 from image_cache.importers.music.images import MusicImages
@@ -78,6 +79,7 @@ class Services:
     tasks: TaskRunner
     tables: TableService
     demo: DemoImporter
+    demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
@@ -175,6 +177,20 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
+    accounts = Accounts(catalog, clock=clock)
+    demo_vault = DemoVault(
+        settings,
+        catalog,
+        demo=demo,
+        library=library,
+        covers=covers,
+        drawn=parts.drawn,
+        accounts=accounts,
+        streams=streams,
+        files=files,
+        tasks=tasks,
+        clock=clock,
+    )
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -217,7 +233,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
-        accounts=Accounts(catalog, clock=clock),
+        accounts=accounts,
         covers=covers,
         loader=parts.loader,
         limits=limits,
@@ -229,6 +245,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tasks=tasks,
         tables=tables,
         demo=demo,
+        demo_vault=demo_vault,
         discogs=discogs,
         music=music,
         artwork=artwork,

@@ -15,6 +15,7 @@ from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
+from image_cache.resources import log_command, service_command
 from image_cache.units import megabytes
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RunningService:
             "Service",
             "warning",
             f"It does not answer on {self.address}.",
-            "sudo systemctl start vinylvault; journalctl -u vinylvault -n 50 says why it ended.",
+            f"{service_command('start')}; {log_command()} says why it ended.",
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, WrongVersion, is_broken
+from image_cache.resources import service_command
 
 _TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 _COPIED_LAST = ("revisions",)  # incremented by the triggers of the copy
@@ -63,7 +64,7 @@ def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
         "closed": f"Run this as the user that owns {path.parent}, or give the folder back: sudo chown -R vinylvault: {path.parent}",
         "locked": f"Find out who holds {path}: sudo fuser -v {path}. A backup or a shell on the file is waited for, or ended.",
         "newer": "Install the newer version again. Nothing was changed.",
-        "older": "The service brings it up to date when it starts: sudo systemctl restart vinylvault",
+        "older": f"The service brings it up to date when it starts: {service_command('restart')}",
         "full": f"Make room on the disk of {path.parent}.",
         "read-only": "Look why the disk became read-only (dmesg | tail); a card that does this is near its end.",
     }

@@ -32,7 +32,7 @@ def login() -> Response | Refusal:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "")
     except LoginFailed as error:
         return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/claim")
@@ -51,7 +51,7 @@ def claim() -> Response | Refusal:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/account")
@@ -88,7 +88,7 @@ def logout() -> Response:
     return redirect("/", 303)
 
 
-def _open_session(token: str) -> Response:
+def open_session(token: str) -> Response:
     """Start a session with a new cookie: nothing of the anonymous session is carried over, not even the CSRF token."""
     old = session.get(SESSION_TOKEN)
     if old:

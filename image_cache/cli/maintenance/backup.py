@@ -9,6 +9,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore as restore_archive
 from image_cache.maintenance.backup.rotate import KEEP, back_up_into
+from image_cache.resources import service_command
 from image_cache.units import counted, megabytes
 
 SHOWN_NAMES = 10
@@ -76,7 +77,7 @@ def restore(context: CommandContext, file: str | None, is_forced: bool, source: 
     if report.aside:
         out.wrapped("", f"What was there before is kept in {report.aside}.")
     _print_notes(context, report.missing, [], report.notes)
-    out.wrapped("", "Start the service: sudo systemctl start vinylvault. Covers come back by themselves.")
+    out.wrapped("", f"Start the service: {service_command('start')}. Covers come back by themselves.")
     out.json(report.to_dict())
     return 1 if report.missing else 0
 

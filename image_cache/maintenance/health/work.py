@@ -7,6 +7,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.queue_flow import queue_flow
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.resources import log_command, service_command
 from image_cache.units import counted
 
 STUCK_S = 300.0  # a job has been runnable for this long while none runs
@@ -55,7 +56,7 @@ def _flow(vault: ReadonlyVault, message: str, waiting: int, is_served: bool | No
             "Queue",
             "warning",
             f"{message}, and nothing has moved for {idle_s / 60:.0f} minutes.",
-            "sudo systemctl restart vinylvault; if it stands again, journalctl -u vinylvault says why.",
+            f"{service_command('restart')}; if it stands again, {log_command()} says why.",
         )
     return Check("Queue", "working" if waiting else "well", f"{message}.")
 

@@ -32,7 +32,7 @@ METHODS = (
     ImportMethod("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
-QUIET = ("discogs-details",)  # short tasks, which no page shows
+QUIET = ("discogs-details", "demo-rest")  # short tasks, which no page shows
 _NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
 
 

@@ -225,6 +225,9 @@ def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(insi
     wait_until(lambda: inside.services.library.count() == 240)
     wait_until(lambda: "Remove the demo" in operator.get("/import/demo").text)
     assert "240 records of the demo on the shelf" in operator.get("/import/demo").text
+    asked = operator.get("/import/demo/remove").text
+    assert "This removes 240 invented records, with the plays and notes that you gave them." in asked
+    assert "account demo" not in asked
     assert operator.post("/import/demo/remove", data={"csrf_token": page_token(operator)}).status_code == 303
     assert inside.services.library.count() == 0
     assert "Put them on the shelf" in operator.get("/import/demo").text
