@@ -27,6 +27,7 @@ from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
+from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
 from image_cache.importers.lookup.service import RecordLookup
@@ -91,6 +92,7 @@ class Services:
     tables: TableService
     demo: DemoImporter
     take_along: TakeAlong
+    demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
@@ -199,6 +201,19 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     take_along = TakeAlong(
         settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
     )
+    demo_vault = DemoVault(
+        settings,
+        catalog,
+        demo=demo,
+        library=library,
+        covers=covers,
+        drawn=parts.drawn,
+        accounts=accounts,
+        streams=streams,
+        files=files,
+        tasks=tasks,
+        clock=clock,
+    )
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -261,6 +276,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tables=tables,
         demo=demo,
         take_along=take_along,
+        demo_vault=demo_vault,
         discogs=discogs,
         music=music,
         artwork=artwork,

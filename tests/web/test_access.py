@@ -107,6 +107,7 @@ GET    /health                                      200 200 200 200 200 200
 GET    /import                                      401 403 403 200 200 200
 GET    /import/demo                                 401 403 403 200 200 200
 POST   /import/demo                                 401 403 403 403 303 303
+GET    /import/demo/remove                          401 403 403 200 200 200
 POST   /import/demo/remove                          401 403 403 403 303 303
 GET    /import/discogs                              401 403 403 403 200 200
 GET    /import/discogs/<int:task_id>/report.csv     401 403 403 403 404 404
@@ -137,6 +138,7 @@ GET    /keys                                        200 200 200 200 200 200
 GET    /manifest.webmanifest                        200 200 200 200 200 200
 GET    /login                                       200 302 302 302 302 200
 POST   /login                                       403 403 403 403 403 403
+POST   /login/demo                                  404 404 404 404 404 404
 POST   /logout                                      303 303 303 303 303 303
 GET    /metrics                                     401 401 401 401 401 200
 GET    /more                                        200 200 200 200 200 200
