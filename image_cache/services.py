@@ -43,6 +43,7 @@ from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
+from image_cache.records.take_along import TakeAlong
 from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
@@ -86,6 +87,7 @@ class Services:
     tasks: TaskRunner
     tables: TableService
     demo: DemoImporter
+    take_along: TakeAlong
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
@@ -186,6 +188,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
+    take_along = TakeAlong(
+        settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
+    )
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -246,6 +251,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tasks=tasks,
         tables=tables,
         demo=demo,
+        take_along=take_along,
         discogs=discogs,
         music=music,
         artwork=artwork,

@@ -14,6 +14,7 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
 PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.]*( ;.*)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*|")
 MOST_LINES, MOST_CHARACTERS = 150, 130  # of a page; of a line of prose
 GENERATED = {ROOT / "docs/reference/commands.md", ROOT / "docs/SETTINGS.md"}  # as long as their tables
+GROWING = {ROOT / "CHANGELOG.md"}
 MEASURED = {ROOT / "benchmarks/RESULTS.md"}  # grows with each measurement
 SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
 
@@ -41,7 +42,7 @@ def test_methods_that_a_document_names_exist(document: Path) -> None:
 def test_pages_and_lines_of_a_document_are_short(document: Path) -> None:
     """Tables and code have lines as long as they need."""
     text = document.read_text(encoding="utf-8")
-    assert document in GENERATED or len(text.splitlines()) <= MOST_LINES
+    assert document in GENERATED | GROWING or len(text.splitlines()) <= MOST_LINES
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in prose.splitlines() if not line.startswith("|")]
     assert [line for line in lines if len(line) > MOST_CHARACTERS] == []

@@ -70,6 +70,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
     "Records": {
         "import": (f"{CONTENT}.records:import_records", "Import records from a CSV, JSON or vinylvault.db file"),
         "export": (f"{CONTENT}.records:export_records", "Export all records to a CSV or JSON file"),
+        "take-along": (f"{CONTENT}.records:take_along", "Write the collection as one HTML file for the phone"),
         "sync": (f"{CONTENT}.imports:sync", "Sync your Discogs collection"),
         "discogs": (f"{CONTENT}.imports:discogs", "Show the Discogs connection; --forget deletes the token"),
         "scan": (f"{CONTENT}.imports:scan", "Scan the music folders"),

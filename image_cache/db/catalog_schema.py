@@ -431,6 +431,9 @@ CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
     INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
     INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
 END;
+-- Records at Discogs whose tracks are unknown: looked for every minute.
+CREATE INDEX albums_untracked ON albums (id) WHERE source = 'discogs' AND detailed_at IS NULL AND gone_at IS NULL;
+
 -- Walls with their filters and order, under a name. Without an account everyone sees it.
 CREATE TABLE saved_views (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

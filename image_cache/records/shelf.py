@@ -149,6 +149,12 @@ class Shelf:
         """Yield every album, in the order they were added."""
         return self._albums.all_albums()
 
+    def in_order(self, at_a_time: int) -> Iterator[list[Album]]:
+        """Yield all albums by artist, without their tracks, so many at a time: memory does not grow with the collection."""
+        ids = self._order("artist", self._albums.revisions()).ids
+        for start in range(0, len(ids), at_a_time):
+            yield self._shown(self._albums.albums(ids[start : start + at_a_time], tracks=False))
+
     def count_source(self, source: str) -> int:
         """Return how many records came from a source."""
         return self._albums.count_source(source)
@@ -261,8 +267,9 @@ class Shelf:
         else:
             order = self._order(query.sort, now, is_reversed=query.is_reversed)
             found = filter_order(order, wanted, query.sort, self.page_size)
-        with self._guard:
-            self._results[query] = (revision, found)
-            while len(self._results) > MEMO_RESULTS:
-                self._results.popitem(last=False)
+        if not found.is_incomplete:  # nothing tells when the index of the search is complete
+            with self._guard:
+                self._results[query] = (revision, found)
+                while len(self._results) > MEMO_RESULTS:
+                    self._results.popitem(last=False)
         return found

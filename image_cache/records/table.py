@@ -11,7 +11,7 @@ from image_cache.db.database import Connection, Row
 from image_cache.models import Album, Track
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
-from image_cache.records.sorts import SORTS
+from image_cache.records.sorts import SORTS, by_grade
 
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
@@ -75,7 +75,8 @@ class AlbumTable:
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
         by, back, token = SORTS[sort]
-        return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
+        rows = self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
+        return by_grade(rows, is_reversed=is_reversed) if sort == "condition" else rows
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
         """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""

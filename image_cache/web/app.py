@@ -32,6 +32,7 @@ from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
 from image_cache.web.records.saved_views import saved_views
+from image_cache.web.records.take_along import taking
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
@@ -89,6 +90,7 @@ def build_app(services: Services) -> Flask:
         playing,
         saved_views,
         removing,
+        taking,
         sleeves,
     ):
         app.register_blueprint(blueprint)

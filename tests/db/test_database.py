@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.connection import STATEMENTS, copy_into
+from image_cache.db.connection import STATEMENTS, copy_into, open_unchanged
 from image_cache.db.database import MAX_IDLE, Database, Locked, WrongVersion, parameter_marks
 from image_cache.db.diagnosis import kind_of
 from image_cache.db.fair_lock import FairLock
@@ -351,7 +351,7 @@ def test_of_two_threads_that_find_a_file_broken_only_the_first_sets_it_aside(tmp
         inode = database.inode
         conn.execute("SELECT n FROM missing")
     assert (database.inode, (tmp_path / "db").stat().st_ino) == (inode, inode)
-    with opened_in.open_unchanged(tmp_path / "db.broken") as kept:
+    with open_unchanged(tmp_path / "db.broken") as kept:
         assert [row[0] for row in kept.execute("SELECT n FROM t")] == [1]
     database.close()
 

@@ -140,6 +140,9 @@ GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
 GET    /sort                                        200 200 200 200 200 200
 POST   /streams                                     401 403 403 400 400 401
+GET    /take-along                                  200 200 200 200 200 200
+POST   /take-along                                  401 403 403 303 303 303
+GET    /take-along/records.html                     404 404 404 404 404 404
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
 POST   /views                                       401 403 400 400 400 400
@@ -207,6 +210,8 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "play_id" in rule:
         values["play_id"] = 999_999
+    if "view_id" in rule:
+        values["view_id"] = 999_999
     if "link_id" in rule:
         values["link_id"] = 999_999
     if "task_id" in rule:

@@ -49,6 +49,22 @@ def export_records(context: CommandContext, file: Path) -> None:
     context.out.line(f"Exported {count:,} records to {file}.")
 
 
+@click.command("take-along", cls=VaultCommand)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def take_along(context: CommandContext, file: Path) -> None:
+    """Write the collection to FILE, one HTML page that a phone opens without a network.
+
+    It has a search, tiny covers, year, label and catalogue number. Notes, prices and plays are not in it. At most 5 MB.
+    """
+    with opened_services(context) as services:
+        try:
+            written = services.take_along.write(file)
+        except OSError as error:
+            raise CacheError(f"{file}: {error.strerror}. Nothing was written.") from error
+    records = f"{written.records:,} {'record' if written.records == 1 else 'records'}"
+    context.out.line(f"{records}, {written.covers:,} covers, {written.size / 1e6:.1f} MB written to {file}.")
+
+
 @click.command("remove", cls=VaultCommand)
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(min=1, max=MAX_RECORD_ID))
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask for confirmation.")

@@ -32,7 +32,7 @@ METHODS = (
     ImportMethod("covers", "Missing covers", "/covers/missing", "Find or upload covers for records that have none.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
-QUIET = ("discogs-details", "discogs-tracks")  # short tasks, and one of days, which no page shows
+QUIET = ("discogs-details", "discogs-tracks", "take-along")  # tasks that these pages do not show
 
 
 def available_methods() -> list[ImportMethod]:
