@@ -28,7 +28,7 @@ class SearchIndexer:
             if self._index.pending():
                 self._tasks.start(KIND, {})
         except DatabaseError as error:
-            logger.warning("search index update deferred reason=%s", error)
+            logger.warning("search index deferred reason=%s", error)
 
     def _run(self, task: Task) -> Mapping[str, Any]:
         total = self._index.pending()
