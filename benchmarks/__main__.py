@@ -1,6 +1,6 @@
 """`python -m benchmarks`: every measurement that needs nothing but this project, a few minutes in all.
 
-    python -m benchmarks [wall warm cold memory imports index library streams]
+    python -m benchmarks [wall warm cold memory imports index library streams attacks]
 
 Without names all run, in this order. Each is a program of its own with options: `python -m benchmarks.warm --help`.
 """
@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.measure import machine
 
-PARTS = ("wall", "warm", "cold", "memory", "imports", "index", "library", "streams")
+PARTS = ("wall", "warm", "cold", "memory", "imports", "index", "library", "streams", "attacks")
 
 
 def main() -> int:
