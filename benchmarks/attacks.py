@@ -1,10 +1,10 @@
-"""Attacks: how long the first page of another client takes while somebody means harm, and afterwards. Two minutes.
+"""Attacks: how long a page takes for another client during each attack, and after it. Two minutes.
 
-    python -m benchmarks.attacks [--only WORDS] [--times 4] [--behind-nginx]
+    python -m benchmarks.attacks [--only WORDS] [--times 4] [--nginx]
 
-The attacks are those of `tests/support/attacks.py`, one after the other on one vault with 60 covers, from 127.0.0.2; the page is asked
-for from 127.0.0.1. Each goes on until `--times` pages were seen, or for 8 s; one more page follows when the attackers are gone. An
-attack on an idle vault says most about the vault: the attackers have the same cores.
+Runs the attacks of `tests/support/attacks.py` one after the other on one vault with 60 covers, from 127.0.0.2, and loads the
+first page from 127.0.0.1. An attack ends after `--times` pages or 8 s; one more page follows. Run it on an idle machine,
+because the attacker has the same cores.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="attacks whose name contains this")
     parser.add_argument("--times", type=int, default=4, help="pages during each attack")
-    parser.add_argument("--behind-nginx", action="store_true", help="attack the nginx in front instead of the service")
+    parser.add_argument("--nginx", action="store_true", help="attack the nginx in front of the service")
     known = parser.parse_args()
     print(machine())
     with ExitStack() as stack:
@@ -39,9 +39,9 @@ def main() -> None:
         urls = [f"{base}/{n}.jpg" for n in range(COVERS)]
         vault.import_albums([{"artist": f"A{n:02}", "title": "T", "cover_url": url} for n, url in enumerate(urls)])
         fill(vault, urls)
-        port = stack.enter_context(Front(vault)).port if known.behind_nginx else vault.port
+        port = stack.enter_context(Front(vault)).port if known.nginx else vault.port
         calm = sorted(_page_s(port) for _ in range(10))
-        print(f"a page of {COVERS} records while nobody attacks: {calm[5]:.2f} s, at most {calm[-1]:.2f} s\n", flush=True)
+        print(f"a page of {COVERS} records without an attack: {calm[5]:.2f} s, at most {calm[-1]:.2f} s\n", flush=True)
         rows = []
         for name, attack in attacks(port).items():
             if known.only in name:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _under(attack: Attack, port: int, times: int) -> tuple[list[float], float]:
-    """Return the seconds of each page during an attack, and those of one when it is over."""
+    """Return the seconds of each page during an attack, and of one after it."""
     found: list[float] = []
     with ExitStack() as stack:
         step = attack(stack)

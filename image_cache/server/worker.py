@@ -27,7 +27,7 @@ COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTE
 MIN_BYTES = 15_000
 LINGER_S = 2.0  # for the client to close its side
 ACCEPT_AT_ONCE = 32
-SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy memory of ours
+SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy our memory
 
 
 class BufferingWorker(KeepingWorker):
@@ -57,11 +57,11 @@ class BufferingWorker(KeepingWorker):
         self.handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept those that wait, a few in each turn of the loop: who opens a thousand connections stands in front of everybody else."""
+        """Accept several in each turn of the loop: a client that opens a thousand connections delays all that come after it."""
         for _ in range(ACCEPT_AT_ONCE):
             try:
                 accepted = listener.accept()
-            except OSError:  # nobody waits any more, or no file descriptor is left
+            except OSError:  # no more are waiting, or no file descriptor is left
                 return
             self._begin(listener, *accepted)
 
@@ -103,7 +103,7 @@ class BufferingWorker(KeepingWorker):
         self._send_on(conn)
 
     def _send_on(self, conn: Connection) -> None:
-        """Send what the client takes now; wait for it, or go on with its next request."""
+        """Send what the client takes now; wait for it, or continue with its next request."""
         is_over = not conn.outgoing.flush()
         if not is_over and not conn.outgoing.is_empty:
             if conn not in self._sending:
@@ -166,7 +166,7 @@ class BufferingWorker(KeepingWorker):
         send_now(client, plain_response(status or "500 Internal Server Error"))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        return keepalive  # the whole request was received: what the application did not read of it is in nobody's way
+        return keepalive  # the whole request was received: the unread rest of it blocks nothing
 
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
         """Send the rest as the client takes it."""
@@ -240,7 +240,7 @@ class BufferingWorker(KeepingWorker):
         return self.body_limit(conn.environ()) if self.body_limit is not None else 0
 
     def _limit_found(self, conn: Connection, future: Any) -> None:
-        """Go on receiving a large body if the application wants it."""
+        """Continue receiving a large body if the application wants it."""
         try:
             limit_bytes = future.result()
         except Exception:
@@ -262,15 +262,15 @@ class BufferingWorker(KeepingWorker):
         conn.memory_bytes, conn.file_bytes = memory_bytes, file_bytes
 
     def _start_waiting(self, conn: Connection, table: dict[Connection, None], moved_bytes: int) -> None:
-        """Give a connection its time anew, as the last of a table."""
+        """Restart a connection's time limit, as the last of a table."""
         table.pop(conn, None)
         table[conn] = None
         conn.deadline, conn.moved_bytes = time.monotonic() + COLLECT_S, moved_bytes
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, and go on with those that have rested."""
+        """Wait for events, and go on with the connections whose pause is over."""
         super().wait_for_and_dispatch_events(self._toll.wait_s(timeout))
-        for conn in self._toll.rested():
+        for conn in self._toll.over():
             self._listen(conn, self._collecting, self._read)
 
     def _stop_collecting(self, conn: Connection) -> None:

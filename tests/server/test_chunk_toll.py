@@ -1,4 +1,4 @@
-"""Chunks are paid for: an address that sends too many rests, and nobody else; nothing of a body is lost by it."""
+"""An address that sends too many chunks pauses, and no other; no part of a body is lost."""
 
 import os
 from contextlib import ExitStack
@@ -29,24 +29,24 @@ def client(address: str) -> Connection:
     return cast(Connection, Client(address))
 
 
-def test_an_address_rests_for_its_chunks_and_another_does_not() -> None:
+def test_an_address_pauses_for_its_chunks_and_another_does_not() -> None:
     toll, greedy, other = ChunkToll(), client("a"), client("b")
     assert not toll.charge(greedy, FREE)
     assert toll.charge(greedy, 60 * CHUNKS_PER_S)
     assert not toll.charge(other, FREE)
     assert toll.charge(client("a"), 1), "a second connection of the address pays for the first"
-    assert list(toll.rested()) == []
+    assert list(toll.over()) == []
     assert 50 < toll.wait_s(100.0) <= 61
     assert toll.wait_s(1.0) == 1.0
 
 
-def test_whose_rest_is_over_goes_on_once() -> None:
+def test_a_connection_whose_pause_is_over_goes_on_once() -> None:
     toll, one = ChunkToll(), client("a")
     assert toll.charge(one, FREE + CHUNKS_PER_S // 20)
-    while not (rested := list(toll.rested())):
+    while not (over := list(toll.over())):
         pass
-    assert rested == [one]
-    assert list(toll.rested()) == []
+    assert over == [one]
+    assert list(toll.over()) == []
     assert toll.wait_s(1.0) == 1.0
 
 
@@ -93,7 +93,7 @@ def test_a_large_chunk_is_received_in_large_pieces() -> None:
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_small_chunks_arrive_whole_after_a_rest_and_hinder_no_stop(vault: Vault) -> None:
+def test_small_chunks_arrive_whole_after_a_pause_and_delay_no_stop(vault: Vault) -> None:
     body = b"{" + b" " * 30_000 + b'"digests": []}'
     wire = STATE + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     with ExitStack() as stack:

@@ -50,10 +50,10 @@ export function setState(image, state) {
   showEmptySleeve(sleeve);
 }
 
-/** Replace the drawn sleeve by the empty inner sleeve, which keeps its text. @param {Element} sleeve */
+/** Replace the colour behind a cover by the empty inner sleeve, which keeps its text; a sleeve with its lettering stays. @param {Element} sleeve */
 function showEmptySleeve(sleeve) {
   const inner = document.querySelector('template[data-drawing="inner"]')?.content.firstElementChild.cloneNode(true);
-  const drawn = sleeve.querySelector(".drawn");
+  const drawn = sleeve.querySelector(".drawn:not(.lettered)");
   if (!inner || !drawn) return;
   inner.append(...drawn.querySelectorAll("text"));
   inner.querySelector("text")?.removeAttribute("fill");

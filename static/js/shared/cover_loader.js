@@ -90,6 +90,7 @@ async function requestVisible() {
 
 /** Ask for the state of all pending images, show those that are ready, and schedule the next poll. */
 async function poll() {
+  forgetRemoved();
   const first = [...visible].filter((image) => pending.has(image));
   const digests = [...new Set([...first, ...pending].map(digestOf))].slice(0, MAX_DIGESTS);
   if (!digests.length || document.hidden) return;
@@ -102,6 +103,16 @@ async function poll() {
     pauseMs = Math.max(MAX_PAUSE_MS, 1000 * (error.retryAfterS ?? 0));
   }
   if (pending.size) pollTimer = setTimeout(poll, pauseMs);
+}
+
+/** Images that have left the page are not waited for. */
+function forgetRemoved() {
+  for (const image of pending) {
+    if (image.isConnected) continue;
+    pending.delete(image);
+    visible.delete(image);
+    visibility?.unobserve(image);
+  }
 }
 
 /** @param {Record<"ready"|"working"|"waiting"|"failed"|"none", string[]>} states @returns {boolean} true if an image is ready or has failed */
@@ -125,7 +136,7 @@ function update(states) {
 
 /**
  * An image that the page took for ready can be missing: one of another size is rendered when it is first requested, and any image can
- * have been evicted. The cache then answers 202: with the same picture in a larger size, which is shown as it is, or with a placeholder.
+ * have been evicted. The cache then answers 202: with the same image in a larger size, which is shown as it is, or with a placeholder.
  */
 function observePlaceholders() {
   if (!PerformanceObserver.supportedEntryTypes?.includes("resource")) return;
