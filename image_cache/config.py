@@ -106,11 +106,7 @@ class Settings:
         "File with the token that other machines send (`Authorization: Bearer`). Without one only this machine may ask.",
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
-    DEMO_ORIGIN: str = setting(
-        "",
-        "Origin of the demo; `vinylvault demo` sets it. Offers the login of the demo, on this machine and in the vault of a demo only.",
-        "VINYL_VAULT_DEMO_ORIGIN",
-    )
+    DEMO_ORIGIN: str = setting("", "Set by `vinylvault demo`. It has no effect in any other vault.", "VINYL_VAULT_DEMO_ORIGIN")
     DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
     LOG_FILE: Path | None = setting(
         None,
