@@ -12,26 +12,29 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean wheels
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean wheels
 
 help:
-	@echo "make demo    a made-up vault on http://localhost:5000/: records, streams, files; ARGS=--remove removes it"
-	@echo "make run     the same program with your own records (data in var/)"
-	@echo "make test    set up and run all tests, JOBS=2 files side by side"
+	@echo "make demo    start a demo with records, streams and files at http://localhost:5000/; ARGS=--remove removes it"
+	@echo "make run     start VinylVault with your own records (data in var/)"
+	@echo "make test    install everything and run all tests, JOBS=2 files side by side"
 	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
-	@echo "make check   format, lint, types, import rules, documents"
-	@echo "make fix     format and mend what a tool can mend"
-	@echo "make bench   measure speed and memory, beside a baseline"
+	@echo "make check   check formatting, linting, types, import rules and docs"
+	@echo "make fix     format the code and apply automatic fixes"
+	@echo "make bench   measure speed and memory, beside others: half an hour"
+	@echo "make bench-quick    what got worse by a tenth: three minutes"
+	@echo "make plots   draw the plots of README from the last make bench"
+	@echo "make lighthouse     Lighthouse on the wall of the demo (npm install -g lighthouse@12)"
 	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
-	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    fetch the libraries for an installation without internet"
-	@echo "make wheels ARCH=aarch64 FOR_PYTHON=3.13    see whether every pinned library has a wheel for a machine"
+	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    download the dependencies for an offline installation"
+	@echo "make wheels ARCH=aarch64 FOR_PYTHON=3.13    check that every pinned library has a wheel for a machine"
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
-	@echo "make rehearse    install, update and break it in a Debian of its own (root, debootstrap)"
+	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
-	@echo "make clean   remove the environment and all caches (never var/)"
+	@echo "make clean   remove the virtual environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m image_cache.cli demo $(ARGS)
@@ -57,11 +60,21 @@ fix: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks
+	@rm -f benchmarks/results.jsonl
+	BENCH_JSON=benchmarks/results.jsonl $(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.quick
+
+plots: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.plot
+
+lighthouse: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.lighthouse $(ARGS)
 
 # The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
-EXTRAS := s3 nifti metrics heif
+EXTRAS := s3 nifti metrics heif barcode
 
 lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt

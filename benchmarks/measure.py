@@ -1,8 +1,10 @@
 """What the measurements share: the machine, process trees in /proc, times, tables. Linux only."""
 
+import json
 import os
 import platform
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -108,8 +110,14 @@ def spread(times: Sequence[float]) -> tuple[float, float, float, float]:
     return statistics.median(times), times[int(len(times) * 0.9)], times[int(len(times) * 0.99)], times[-1]
 
 
+def low_to_high(values: Sequence[float]) -> str:
+    """Return the least and the greatest of the values, as a cell of a table: whether the median between them means much."""
+    return f"{_cell(float(min(values)))}..{_cell(float(max(values)))}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows as aligned columns, the first to the left."""
+    """Print rows as aligned columns, the first to the left, and the load. `$BENCH_JSON` names a file that gets them too."""
+    _record(head, rows)
     cells = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
     for row in cells:
@@ -118,7 +126,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
                 text.rjust(width) if n else text.ljust(width) for n, (text, width) in enumerate(zip(row, widths, strict=True))
             )
         )
-    print(flush=True)
+    print(f"load {os.getloadavg()[0]:.1f}\n", flush=True)
+
+
+def _record(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Append the table to a file of results, a line of JSON; `benchmarks.plot` draws from it."""
+    if path := os.environ.get("BENCH_JSON"):
+        run = {"part": Path(sys.argv[0]).stem, "run": os.getpid(), "options": sys.argv[1:], "machine": machine()}
+        found = {**run, "head": list(head), "rows": [list(row) for row in rows]}
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
 
 
 def _cell(value: object) -> str:

@@ -3,11 +3,10 @@
     python -m benchmarks.uploads --thumbor /path/to/bin/thumbor [--uploads 20]
 
 Both get the same photographs by turns, each of them new. Ours also renders the two larger sizes, reads what the phone wrote
-(orientation, place) and syncs original and row to the disk before it answers; thumbor decodes when the thumbnail is asked for.
+(orientation, place) and syncs original and row to the disk before it answers; thumbor decodes when the thumbnail is requested.
 """
 
 import argparse
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -16,24 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import cpu_s, machine, spread, table
-from benchmarks.servers import pid_of
+from benchmarks.servers import pid_of, thumbor
 from benchmarks.streams import photo
-from tests.support.ports import free_port
 from tests.support.vault import Vault
 from tests.support.visitor import prepared
-
-CONF = """
-UPLOAD_ENABLED = True
-UPLOAD_MAX_SIZE = 50000000
-ALLOW_UNSAFE_URL = True
-STORAGE = 'thumbor.storages.file_storage'
-FILE_STORAGE_ROOT_PATH = '{folder}/store'
-UPLOAD_PHOTO_STORAGE = 'thumbor.storages.file_storage'
-RESULT_STORAGE = 'thumbor.result_storages.file_storage'
-RESULT_STORAGE_FILE_STORAGE_ROOT_PATH = '{folder}/results'
-RESULT_STORAGE_STORES_UNSAFE = True
-MAX_PIXELS = 2e8
-"""
 
 Send = Callable[[bytes], bytes]
 
@@ -47,7 +32,7 @@ def main() -> None:
     photos = [photo(number) for number in range(options.uploads + 1)]
     with tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name:
         folder = Path(name)
-        with ours(folder / "vault") as vault, thumbor(options.thumbor, folder) as peer:
+        with ours(folder / "vault") as vault, send_to_thumbor(options.thumbor, folder) as peer:
             both = [("ours", *vault), ("thumbor", *peer)]
             times: dict[str, list[float]] = {who: [] for who, _, _ in both}
             for _, _, send in both:  # the first one starts a decoder, or fills caches: it does not count
@@ -78,34 +63,20 @@ def ours(folder: Path) -> Iterator[tuple[int, Send]]:
 
 
 @contextmanager
-def thumbor(program: Path, folder: Path) -> Iterator[tuple[int, Send]]:
-    port = free_port()
-    conf = folder / "thumbor.conf"
-    conf.write_text(CONF.format(folder=folder), encoding="utf-8")
-    base = f"http://127.0.0.1:{port}"
-    command = [program, "-i", "127.0.0.1", "-p", str(port), "-c", conf, "--processes", "1", "-l", "error"]
+def send_to_thumbor(program: Path, folder: Path) -> Iterator[tuple[int, Send]]:
+    with thumbor(program, folder) as (port, pid):
+        base = f"http://127.0.0.1:{port}"
 
-    def send(body: bytes) -> bytes:
-        asked = urllib.request.Request(f"{base}/image", body, {"Content-Type": "image/jpeg", "Slug": "photo.jpg"})
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            place = answer.headers["Location"].removeprefix("/image/")
-        with urllib.request.urlopen(
-            f"{base}/unsafe/fit-in/200x200/filters:format(webp):quality(85)/{place}", timeout=60
-        ) as answer:
-            return bytes(answer.read())
+        def send(body: bytes) -> bytes:
+            asked = urllib.request.Request(f"{base}/image", body, {"Content-Type": "image/jpeg", "Slug": "photo.jpg"})
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                place = answer.headers["Location"].removeprefix("/image/")
+            with urllib.request.urlopen(
+                f"{base}/unsafe/fit-in/200x200/filters:format(webp):quality(85)/{place}", timeout=60
+            ) as answer:
+                return bytes(answer.read())
 
-    with subprocess.Popen(command) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                try:
-                    urllib.request.urlopen(f"{base}/healthcheck", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield process.pid, send
-        finally:
-            process.terminate()
+        yield pid, send
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`vinylvault demo`: a vault of its own with all that VinylVault can show, and an origin that draws it."""
+"""`vinylvault demo`: a separate vault with all that VinylVault can show, and an origin that draws it."""
 
 import json
 import os
@@ -38,9 +38,9 @@ TRY = """
 @click.option("--remove", "is_removing", is_flag=True, help="Remove everything that is made up, and show nothing.")
 @click.option("--yes", "is_confirmed", is_flag=True, help="With --remove: do not ask.")
 def demo(is_removing: bool, is_confirmed: bool) -> int:
-    """Show 240 invented records, three streams and two files in a vault of their own, until Ctrl-C.
+    """Start a demo with 240 invented records, three streams and two files in its own data folder, until Ctrl-C.
 
-    Taken ports are replaced by free ones. What you add yourself stays when the demo is removed.
+    If a port is in use, a free one is chosen. What you add yourself stays when the demo is removed.
     """
     os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
     return _remove(is_confirmed=is_confirmed) if is_removing else _show()
@@ -74,10 +74,10 @@ def _remove(*, is_confirmed: bool) -> int:
 def _show() -> int:
     origin_port = _free_port(ORIGIN_PORT)
     if origin_port != ORIGIN_PORT:
-        print(f"Port {ORIGIN_PORT} is taken: the demo's origin uses {origin_port}.", flush=True)
+        print(f"Port {ORIGIN_PORT} is in use: the demo's image server uses {origin_port}.", flush=True)
     origin_url = f"http://127.0.0.1:{origin_port}"
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
-    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # nobody knows records that were made up
+    os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # no service knows invented records
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
     os.environ["VINYL_VAULT_DEMO_ORIGIN"] = origin_url
     try:
@@ -86,7 +86,7 @@ def _show() -> int:
         return _fail(str(error))
     port = _free_port(settings.PORT)
     if port != settings.PORT:
-        print(f"Port {settings.PORT} is taken: the demo is on http://localhost:{port}/", flush=True)
+        print(f"Port {settings.PORT} is in use: the demo is on http://localhost:{port}/", flush=True)
         os.environ["PORT"] = str(port)
     origin = subprocess.Popen(
         [
@@ -99,7 +99,7 @@ def _show() -> int:
     server = None
     try:
         if not _answers(origin, f"{origin_url}/health"):
-            return _fail(f"The demo's origin did not start on port {origin_port}. Its message is above.")
+            return _fail(f"The demo's image server could not start on port {origin_port}. See the message above.")
         if _import(origin_url):
             command = "make demo ARGS=--remove" if CHECKOUT is not None else "vinylvault demo --remove"
             print(TRY.format(port=port, command=command), end="", flush=True)
@@ -120,7 +120,7 @@ def _show() -> int:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port, or the next one that nobody listens on."""
+    """Return the wanted port, or the next free one."""
     return next((port for port in range(wanted, min(wanted + 50, 65536)) if not _is_taken(port)), wanted)
 
 

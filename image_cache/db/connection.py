@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from image_cache.filesystem import replacing
+from image_cache.filesystem import create_file, replacing
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection
@@ -20,20 +20,19 @@ OperationalError = sqlite3.OperationalError
 BUSY_TIMEOUT_S = 5.0
 READING_TIMEOUT_S = 2.0  # shorter, because a person waits
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
+STATEMENTS = 40  # kept compiled per connection: a page has 10. SQLite's IN lists differ by length, and a long one takes 20 KB
 COMPANIONS = ("-wal", "-shm")
 DEFAULT_PAGE_BYTES = 4096
 WAL_BYTES = 4 << 20  # after which it is written back to the database, and its size after that
-BULK_CACHE_KIB, BULK_WAL_BYTES = (
-    20_480,
-    48 << 20,
-)  # of transactions of thousands of rows: pages that change again are written once
+# Of transactions of thousands of rows: pages that change again are written once. The file of the WAL is short again after it.
+BULK_CACHE_KIB, BULK_WAL_BYTES = 20_480, 96 << 20
 
 
 class WrongVersion(DatabaseError):
     """The file has the schema of another version of this program. `version` is that of the file, `known` that of the program."""
 
     def __init__(self, path: Path, version: int, known: int) -> None:
-        super().__init__(f"{path} has schema {version}, this program knows {known}")
+        super().__init__(f"{path} uses schema {version}, but this version supports {known}")
         self.version = version
         self.known = known
 
@@ -87,6 +86,7 @@ def connect(path: Path, mode: str, timeout_s: float = BUSY_TIMEOUT_S) -> Connect
         timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
+        cached_statements=STATEMENTS,
         uri=True,
     )
     conn.row_factory = Row
@@ -130,6 +130,18 @@ def connect_read_only(path: Path) -> Connection:
         conn.close()
         conn = connect(path, "ro&immutable=1")
     return conn
+
+
+def lacks_room(error: BaseException, path: Path) -> bool:
+    """Return True if a file cannot be opened for writing because the disk has no room for the WAL beside it.
+
+    What an existing WAL holds is part of the database: without it the file alone must not be read.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    wal = path.with_name(f"{path.name}-wal")
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and not (
+        wal.is_file() and wal.stat().st_size
+    )
 
 
 def set_page_size(conn: Connection, page_bytes: int) -> None:
@@ -212,13 +224,30 @@ def _connect_untrusted(path: Path) -> Connection:
     return connect(path, "ro&immutable=1" if is_alone else "ro")
 
 
+def parameter_marks(count: int) -> str:
+    """Return `count` parameter marks for an IN list: `?,?,?`."""
+    return ",".join("?" * count)
+
+
 def refuse_if_lost(path: Path) -> None:
     """Raise `OperationalError` if the file is missing or empty beside a WAL: SQLite and we would delete what is in the WAL."""
     wal = path.with_name(f"{path.name}-wal")
     sizes = [one.stat().st_size if one.is_file() else 0 for one in (path, wal)]
     if sizes[1] and not sizes[0]:
         state = "is empty" if path.exists() else "is missing"
-        raise OperationalError(f"{path} {state}, but {wal.name} holds data of it. Nothing was changed")
+        raise OperationalError(f"{path} {state}, but {wal.name} contains data that belongs to it. Nothing was changed")
+
+
+def create_if_missing(path: Path) -> None:
+    """Create an empty file for a new database, readable by its owner only. Raises `OSError`."""
+    if path.exists():
+        return
+    # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
+    for suffix in COMPANIONS:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # SQLite copies the mode to -wal and -shm. A file that exists must not be opened here: closing any descriptor of it drops all
+    # POSIX locks of this process, including those of other connections.
+    create_file(path).close()
 
 
 def close_all(idle: list[Connection]) -> None:

@@ -1,4 +1,4 @@
-"""The origin of the demo: a real HTTP server in a process of its own that draws the sleeves of the collection, and two volumes.
+"""The origin of the demo: a real HTTP server, in its own process, that draws the sleeves of the collection and two volumes.
 
 `python -m image_cache.demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve or a volume is drawn
 when it is first requested, one at a time, and stored as a file; after that it is a plain file server with validators, and with ranges
@@ -32,7 +32,7 @@ TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 FROM = re.compile(r"bytes=(\d{1,12})-")
 SLOW_BYTES_PER_S = 22_000  # of a slow volume: above the lowest speed that a file cache accepts
 PIECE_S = 0.25
-MAX_AGE_S = 86_400  # a day, as picture hosts commonly answer
+MAX_AGE_S = 86_400  # a day, as image hosts commonly answer
 IDLE_S = 30  # how long a kept-alive connection may be silent
 WATCH_S = 0.5
 
@@ -74,7 +74,7 @@ class Studio:
         if not path.exists():
             with self._drawing:
                 if not path.exists():
-                    # Renamed when whole: an origin that is killed leaves no half file behind.
+                    # Renamed when whole: an origin that is killed leaves no partial image.
                     unfinished = path.with_suffix(".part")
                     unfinished.write_bytes(draw())
                     unfinished.replace(path)
@@ -162,7 +162,7 @@ class SleeveHandler(BaseHTTPRequestHandler):
         }
 
     def _has_it(self, tag: str, changed_at: float) -> bool:
-        """Tell whether the client's copy is this one. A tag decides alone; the date counts only without one (RFC 9110, 13.2.2)."""
+        """Return True if the client's copy is current. The date counts only without a tag (RFC 9110, 13.2.2)."""
         tags = self.headers.get("If-None-Match")
         if tags is not None:
             return tags.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in tags.split(","))
@@ -194,7 +194,7 @@ class SleeveHandler(BaseHTTPRequestHandler):
 
 
 def watch_parent(parent: int, leave: Callable[[], None]) -> None:
-    """Call `leave` when the process that wanted this one is gone."""
+    """Call `leave` when the parent process has ended."""
     is_child = os.getppid() == parent
 
     def is_gone() -> bool:

@@ -1,4 +1,4 @@
-"""Draws sleeves and photographs for the process that started it: a file name a line on stdin, the picture behind its length on stdout.
+"""Draws sleeves and photographs for the process that started it: a file name a line on stdin, the image behind its length on stdout.
 
 `python -m image_cache.demo.studio`. A name that is not in the demo is answered with nothing. It leaves when stdin ends.
 """

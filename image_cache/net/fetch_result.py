@@ -1,4 +1,4 @@
-"""What a fetch returns. Apart from the client, because importing that costs 12 MB (requests)."""
+"""What a fetch returns. Apart from the client, because importing that loads urllib3."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The guarded HTTP client, made on first use: importing `net/client.py` costs 12 MB that most processes never need."""
+"""The guarded HTTP client, made on first use: importing `net/client.py` loads urllib3, which most processes never need."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def make_fetcher(
     read_timeout_s: float = 5.0,
 ) -> "HttpClient":
     """Return a client with the limits of covers; `HttpClient.open` takes others for a single response."""
-    from image_cache.net.client import HttpClient  # imports requests
+    from image_cache.net.client import HttpClient  # imports urllib3
 
     return HttpClient(
         policy or make_policy(settings),

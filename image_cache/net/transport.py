@@ -1,6 +1,6 @@
-"""HTTP transport for requests: the peer policy, applied where urllib3 makes its sockets.
+"""HTTP transport: the peer policy, applied where urllib3 makes its sockets.
 
-Redirects, retries and DNS rebinding all pass here. Certificates are always verified against the host name.
+Redirects and DNS rebinding all pass here, nothing is sent twice. Certificates are always verified against the host name.
 """
 
 import http.client
@@ -8,21 +8,23 @@ import logging
 import socket
 import ssl
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import certifi
-import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Timeout
+from urllib3.util import parse_url as split_url
 
 from image_cache.net.deadline import current_deadline
 from image_cache.net.policy import PeerPolicy
-from image_cache.net.url import Endpoint, canonical_host, parse_url
+from image_cache.net.url import Endpoint, Target, canonical_host
 
 MAX_INTERIM = 20  # responses before the real one
+HOSTS, CONNECTIONS = 8, 4  # kept open: as many hosts, as many connections of each
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -80,50 +82,45 @@ def _pool_classes(rules: PeerPolicy) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-class _GuardedAdapter(HTTPAdapter):
-    """Takes every connection from the guarded pools: without proxies, and with certificates verified whatever the caller passes."""
-
-    def __init__(self, policy: PeerPolicy, private_cas: Mapping[str, Path]) -> None:
-        self._private_cas = {canonical_host(host): path for host, path in private_cas.items()}
-        self._contexts: dict[Path | None, ssl.SSLContext] = {}
-        super().__init__(pool_connections=8, pool_maxsize=4, max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pool_classes(policy)
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        peer = parse_url(request.url).peer
-        tls = {"ssl_context": self._context(peer.host), "cert_reqs": "CERT_REQUIRED"} if peer.scheme == "https" else {}
-        return self.poolmanager.connection_from_host(peer.host, peer.port, peer.scheme, pool_kwargs=tls)
-
-    def request_url(self, request: Any, proxies: Any) -> Any:
-        return request.path_url
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the TLS context of the pool decides, and is loaded once instead of for every connection."""
-
-    def _context(self, host: str) -> ssl.SSLContext:
-        path = self._private_cas.get(host)
-        if path not in self._contexts:
-            self._contexts[path] = ssl.create_default_context(cafile=path or certifi.where())
-        return self._contexts[path]
+@cache
+def _tls_context(authorities: str) -> ssl.SSLContext:
+    """Return the context for a file of certificate authorities. The public ones take 1.5 MB: all clients share them."""
+    return ssl.create_default_context(cafile=authorities)
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: Any) -> None:
-        """Return None: otherwise `Session.send` would read the whole body of a redirect into memory to prepare the next request."""
+class GuardedTransport:
+    """Connects only where the policy allows, without cookies and without the proxies and passwords of the environment.
 
-
-def guarded_session(policy: PeerPolicy, private_cas: Mapping[str, Path] | None = None) -> requests.Session:
-    """Return a session that connects only where the policy allows, without cookies and the proxies and passwords of the environment.
-
-    `private_cas`: host to certificate file, for hosts with a private certificate authority.
+    `private_cas`: host to certificate file, for hosts with a private certificate authority. Any thread; connections are pooled.
     """
-    # urllib3 logs the contents of broken headers, with a traceback; an origin must not write to our log.
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    session = _Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.adapters.clear()
-    adapter = _GuardedAdapter(policy, private_cas or {})
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
+
+    def __init__(self, policy: PeerPolicy, private_cas: Mapping[str, Path] | None = None) -> None:
+        # urllib3 logs the contents of broken headers, with a traceback; an origin must not write to our log.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        self._private_cas = {canonical_host(host): str(path) for host, path in (private_cas or {}).items()}
+        self._pools = PoolManager(num_pools=HOSTS, maxsize=CONNECTIONS)
+        self._pools.pool_classes_by_scheme = _pool_classes(policy)
+
+    def get(self, target: Target, headers: Mapping[str, str], connect_s: float, read_s: float) -> BaseHTTPResponse:
+        """Send a GET with these headers; return the response, with its body unread. Raises what urllib3 raises."""
+        scheme, host, port = target.peer
+        tls = {}
+        if scheme == "https":
+            authorities = self._private_cas.get(host) or certifi.where()
+            tls = {"ssl_context": _tls_context(authorities), "cert_reqs": "CERT_REQUIRED"}
+        pool = self._pools.connection_from_host(host, port, scheme, pool_kwargs=tls)
+        return pool.urlopen(
+            "GET",
+            split_url(target.url).request_uri,  # without dot segments, as browsers send it
+            headers=headers,
+            timeout=Timeout(connect=connect_s, read=read_s),
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pools.clear()

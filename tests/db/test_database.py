@@ -1,6 +1,7 @@
 """Database: locks, private files, writes that wait for each other, broken files, migrations."""
 
 import contextlib
+import gc
 import os
 import sqlite3
 import subprocess
@@ -12,7 +13,8 @@ from types import FrameType
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.database import MAX_IDLE, Database, Locked, WrongVersion, copy_into
+from image_cache.db.connection import STATEMENTS, copy_into, open_unchanged
+from image_cache.db.database import MAX_IDLE, Database, Locked, WrongVersion, parameter_marks
 from image_cache.db.diagnosis import kind_of
 from image_cache.db.fair_lock import FairLock
 from tests.support.vault import ROOT, wait_until
@@ -55,7 +57,7 @@ sys.exit(f"{len(errors)} errors, the first {errors[0]!r}" if errors else 0)
 
 def test_a_second_process_does_not_remove_the_write_ahead_log(tmp_path: Path) -> None:
     """Opening and closing the file without SQLite dropped the locks of the whole process: the next process that closed it
-    considered itself the last one and removed the write-ahead log under our connections. The database looked torn from then on.
+    considered itself the last one and removed the write-ahead log under our connections. The database looked corrupt from then on.
     """
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with database.write() as conn:
@@ -226,6 +228,41 @@ def test_a_closed_database_is_a_single_complete_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
+def test_trimming_closes_spare_connections_and_disturbs_nobody(tmp_path: Path) -> None:
+    """The last one stays: closing it would write the log back to the card, every minute."""
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    database.trim()  # before anything was opened
+    with database.reading(), database.reading(), database.reading() as conn:
+        rows = conn.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT i FROM n")
+        assert next(rows)[0] == 1
+        database.trim()
+        assert [row[0] for row in rows] == list(range(2, 10))
+    assert len(database._idle) == 3
+    with database.write() as writer:
+        writer.execute("INSERT INTO t VALUES (1)")
+        database.trim()
+        writer.execute("INSERT INTO t VALUES (2)")
+    database.trim()
+    assert (len(database._idle), (tmp_path / "db-wal").exists()) == (1, True)
+    assert [row[0] for row in database.rows("SELECT n FROM t ORDER BY n")] == [1, 2]
+    database.close()
+
+
+def test_lists_of_every_length_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """Each length is its own statement, 20 KB for the longest; a hundred of them were kept by each connection."""
+
+    def compiled() -> int:
+        return sum(type(found).__name__ == "Statement" for found in gc.get_objects())
+
+    database = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL")
+    database.rows("SELECT n FROM t")
+    before = compiled()
+    for count in range(1, 300):
+        database.rows(f"SELECT n FROM t WHERE n IN ({parameter_marks(count)})", range(count))
+    assert compiled() - before <= STATEMENTS
+    database.close()
+
+
 def test_uncommitted_changes_are_visible_to_their_writer_only(tmp_path: Path) -> None:
     database, seen = Database(tmp_path / "db", SCHEMA, synchronous="NORMAL"), []
     with database.write() as conn:
@@ -314,7 +351,7 @@ def test_of_two_threads_that_find_a_file_broken_only_the_first_sets_it_aside(tmp
         inode = database.inode
         conn.execute("SELECT n FROM missing")
     assert (database.inode, (tmp_path / "db").stat().st_ino) == (inode, inode)
-    with opened_in.open_unchanged(tmp_path / "db.broken") as kept:
+    with open_unchanged(tmp_path / "db.broken") as kept:
         assert [row[0] for row in kept.execute("SELECT n FROM t")] == [1]
     database.close()
 

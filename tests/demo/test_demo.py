@@ -110,7 +110,7 @@ def test_the_same_record_is_drawn_to_the_same_bytes() -> None:
 
 @pytest.mark.slow
 def test_neighbours_can_be_told_apart_at_a_glance() -> None:
-    """Reduced to 12 by 12, as an eye in passing sees them, two sleeves that stand near each other differ by 7 % at least."""
+    """Reduced to 12 by 12, as an eye in passing sees them, two sleeves that stand near each other differ by 7% at least."""
     glances: list[Image.Image] = []
     for entry in in_order():
         subject = sleeves.Subject(entry.artist, entry.title, entry.label, "", entry.year)
