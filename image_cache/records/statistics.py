@@ -12,7 +12,7 @@ from image_cache.db.database import Row
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.shelf import Shelf
-from image_cache.records.statistics_table import StatisticsTable
+from image_cache.records.statistics_table import IDS_CHARS, StatisticsTable
 
 ROWS = 12  # genres and formats that a page shows
 LABELS = 8
@@ -171,5 +171,6 @@ class StatisticsReader:
 
 def _share(row: Row) -> Share:
     """Return a row with its ids, without the last one, which may have been cut."""
-    ids = tuple(map(int, str(row[2]).split(",")))
-    return Share("" if row[0] is None else str(row[0]), int(row[1]), ids if len(ids) == row[1] else ids[:-1])
+    ids = str(row[2]).split(",")
+    whole = ids if len(ids) == row[1] and len(str(row[2])) < IDS_CHARS else ids[:-1]
+    return Share("" if row[0] is None else str(row[0]), int(row[1]), tuple(map(int, whole)))

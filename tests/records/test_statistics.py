@@ -1,6 +1,7 @@
 """Statistics: every number is that of the records and plays, and a change is counted at once."""
 
 import datetime
+import xml.etree.ElementTree as ET
 
 from tests.support.inside import Inside
 
@@ -102,7 +103,27 @@ def test_pages_show_the_numbers_with_their_tables_and_escape_what_was_typed(insi
     assert "4 plays of 2 records, most often on a Saturday." in year
     assert year.count("h1.05") == 4
     assert client.get("/stats/1999").status_code == 404
+    assert client.get("/stats/1999.svg").status_code == 404
+    picture = client.get("/stats/2024.svg")
+    assert picture.headers["Content-Disposition"] == 'attachment; filename="records-2024.svg"'
+    assert "4 plays of 2 records" in [one.text for one in ET.fromstring(picture.text).iter("{http://www.w3.org/2000/svg}text")]
     lines = client.get("/stats.csv").text.splitlines()
     assert "genre,Jazz,3" in lines
     assert "label,'=<script>,1" in lines
     assert "plays on Saturday,20:00,2" in lines
+
+
+def test_many_records_of_one_value_are_counted_and_some_of_them_named(inside: Inside) -> None:
+    """The list of ids is cut at a number of characters, wherever that falls in an id or behind a comma."""
+    for start in range(1, 8):
+        with inside.services.catalog.write() as conn:
+            conn.execute("DELETE FROM albums")
+            conn.executemany(
+                "INSERT INTO albums (id, source, source_id, title, artist, title_sort, artist_sort, label, added_at)"
+                " VALUES (?, 'x', ?, 't', 'a', 't', 'a', 'Penstock', 1)",
+                [(number, str(number)) for number in range(10**start, 10**start + 700)],
+            )
+        row = inside.services.statistics.whole().labels[0]
+        assert row.count == 700
+        assert len(row.ids) > 50
+        assert set(row.ids) <= set(range(10**start, 10**start + 700))

@@ -143,6 +143,7 @@ POST   /streams                                     401 403 403 400 400 401
 GET    /stats                                       200 200 200 200 200 200
 GET    /stats.csv                                   200 200 200 200 200 200
 GET    /stats/<int:year>                            404 404 404 404 404 404
+GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
 POST   /take-along                                  401 403 403 303 303 303
 GET    /take-along/records.html                     404 404 404 404 404 404

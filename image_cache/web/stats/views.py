@@ -19,6 +19,7 @@ from image_cache.web.records import wall
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import page_response
 from image_cache.web.stats import drawing
+from image_cache.web.stats.poster import PosterRecord, poster
 from image_cache.web.template_helpers import know_covers
 
 stats = declare_access(read=Role.VISITOR)(Blueprint("stats", __name__))
@@ -79,9 +80,7 @@ def table() -> Response:
 def review(year: int) -> AnyResponse:
     """Show what a year sounded like. Raises `NotFound` for a year without plays."""
     reader = services().statistics
-    found = reader.year(year) if FIRST_YEAR <= year <= LAST_YEAR else None
-    if found is None or not found.plays:
-        raise NotFound(f"Nothing was played in {year}.")
+    found = _reviewed(year)
     shown = [album_id for album_id, _ in found.best] + [month.album_id for month in found.months if month.album_id]
     shown += [found.first[0]] if found.first else []
     tiles = {tile.album.id: tile for tile in _tiles(tuple(dict.fromkeys(shown)))}
@@ -96,6 +95,31 @@ def review(year: int) -> AnyResponse:
         "month_names": calendar.month_name[1:],
     }
     return page_response(render_template("stats/year.html", **values))
+
+
+@stats.get("/stats/<int:year>.svg")
+def picture(year: int) -> Response:
+    """Answer with the year as a picture. Raises `NotFound` for a year without plays."""
+    found = _reviewed(year)
+    reader, covers = services().statistics, services().covers
+    plays = dict(found.best)
+    best = []
+    for album in reader.albums([album_id for album_id, _ in found.best]):
+        cover = covers.peek([album.picture])[0]
+        body = covers.get(cover.digest, "thumbnails-2x") if cover.state == "ready" else None
+        best.append(PosterRecord(album.artist, album.title, ", ".join(album.genres), plays[album.id], body))
+    answer = Response(poster(found, best, reader.colours(found.ribbon)), mimetype="image/svg+xml")
+    answer.headers["Content-Disposition"] = f'attachment; filename="records-{year}.svg"'
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _reviewed(year: int) -> YearReview:
+    """Return the review of a year. Raises `NotFound` if nothing was played in it."""
+    found = services().statistics.year(year) if FIRST_YEAR <= year <= LAST_YEAR else None
+    if found is None or not found.plays:
+        raise NotFound(f"Nothing was played in {year}.")
+    return found
 
 
 def _tiles(ids: tuple[int, ...]) -> list[wall.Tile]:
