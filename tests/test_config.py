@@ -95,7 +95,7 @@ def test_a_bad_word_names_its_variable(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["VINYL_VAULT_CACHE_SIZE", "VINYL_VAULT_", "IMAGE_CACHE_DIR", "IMAGE_CACHE_TTL"])
 def test_an_unknown_variable_of_ours_stops_the_start_and_names_itself(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{name}: no such setting"):
+    with pytest.raises(ConfigError, match=f"^{name}: unknown setting"):
         load_settings({name: "1", "PATH": "/usr/bin", "CACHE_STRANGE": "x"})
 
 

@@ -1,6 +1,6 @@
 """Filters of the wall: which records have which value, as sets of bits, and how many are left of each under the other filters. No I/O.
 
-A set has one bit for each album id: 12.5 KB for 100,000 records. They are made when somebody first chooses a filter.
+A set has one bit for each album id: 12.5 KB for 100,000 records. They are made when someone first chooses a filter.
 """
 
 import datetime
@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 DAY_S = 86400.0
 MAX_LABELS = 200  # the largest ones; any other is found by its name
@@ -43,6 +44,7 @@ class FilterRow:
     added_at: float
 
 
+@lru_cache(maxsize=1024)  # a collection has some dozen different ones
 def grade_of(condition: str) -> str:
     """Return the grade in a condition: VG+ for "Very Good Plus (VG+)", "VG+" and "very good plus, light hairlines"; `NO_GRADE`."""
     found = _GRADE.search(condition)

@@ -142,7 +142,7 @@ def _make_findable(albums: AlbumTable, *, dry_run: bool, least: int = 1) -> None
         if not dry_run:
             albums.index.catch_up(least=least)
     except OperationalError as error:
-        logger.warning("search index left for later reason=%s", error)
+        logger.warning("search index deferred reason=%s", error)
 
 
 def _nothing(_read: int) -> None:

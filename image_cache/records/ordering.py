@@ -82,10 +82,13 @@ def build_colour_order(shelf: ShelfOrder, banded: Iterable[tuple[int, int]]) -> 
 
 
 def rank_hits(order: ShelfOrder, tiers: Mapping[int, int]) -> "array[int]":
-    """Return what a search found by tier, within a tier as it stands on the shelf."""
-    return array(
-        "q", sorted((one for one in tiers if order.place_of(one) != NOWHERE), key=lambda one: (tiers[one], order.place[one]))
-    )
+    """Return what a search found by tier, within a tier as it stands on the shelf. A record that the order does not have is left out."""
+    places, known = order.place, len(order.place)
+    by_tier: dict[int, list[int]] = {}
+    for album_id, tier in tiers.items():
+        if album_id < known and (place := places[album_id]) != NOWHERE:
+            by_tier.setdefault(tier, []).append(place)
+    return array("q", [order.ids[place] for tier in sorted(by_tier) for place in sorted(by_tier[tier])])
 
 
 def filter_order(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:

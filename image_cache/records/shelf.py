@@ -271,8 +271,9 @@ class Shelf:
         else:
             order = self._order(query.sort, now, is_reversed=query.is_reversed)
             found = filter_order(order, wanted, query.sort, self.page_size)
-        with self._guard:
-            self._results[query] = (revision, found)
-            while len(self._results) > MEMO_RESULTS:
-                self._results.popitem(last=False)
+        if not found.is_incomplete:  # nothing tells when the index of the search is complete
+            with self._guard:
+                self._results[query] = (revision, found)
+                while len(self._results) > MEMO_RESULTS:
+                    self._results.popitem(last=False)
         return found

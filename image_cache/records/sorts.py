@@ -1,17 +1,9 @@
-"""Orders of the wall, as `AlbumTable` asks for them. No I/O."""
+"""Orders of the wall, as `AlbumTable` expects them. No I/O."""
 
-_CONDITION = "upper(trim(media_condition))"
-_GRADE = (
-    "CASE"
-    f" WHEN {_CONDITION} IN ('NM', 'M-', 'NEAR MINT') OR {_CONDITION} LIKE '%(NM%' THEN 1"
-    f" WHEN {_CONDITION} IN ('M', 'MINT') OR {_CONDITION} LIKE '%(M)%' THEN 0"
-    f" WHEN {_CONDITION} IN ('VG+', 'VG++', 'EX', 'EXCELLENT', 'VERY GOOD PLUS') OR {_CONDITION} LIKE '%(VG+%' THEN 2"
-    f" WHEN {_CONDITION} IN ('VG', 'VERY GOOD') OR {_CONDITION} LIKE '%(VG)%' THEN 3"
-    f" WHEN {_CONDITION} IN ('G+', 'GOOD PLUS') OR {_CONDITION} LIKE '%(G+)%' THEN 4"
-    f" WHEN {_CONDITION} IN ('G', 'GOOD') OR {_CONDITION} LIKE '%(G)%' THEN 5"
-    f" WHEN {_CONDITION} IN ('F', 'FAIR') OR {_CONDITION} LIKE '%(F)%' THEN 6"
-    f" WHEN {_CONDITION} IN ('P', 'POOR') OR {_CONDITION} LIKE '%(P)%' THEN 7 END"
-)
+from collections.abc import Iterable, Iterator
+
+from image_cache.records.filters import GRADES, grade_of
+
 _STARS = "nullif(coalesce(own_rating, rating), 0)"
 _LETTER = "CASE WHEN label = '' THEN NULL ELSE upper(substr(label, 1, 1)) END"
 # Order of the wall, the same turned round, and the token whose change begins a new group. What a record does not have stands last in
@@ -45,9 +37,15 @@ SORTS = {
         "label = '', label COLLATE NOCASE DESC, catno, id",
         _LETTER,
     ),
-    "condition": (
-        f"{_GRADE} IS NULL, {_GRADE}, artist_sort, title_sort, id",
-        f"{_GRADE} DESC, artist_sort, title_sort, id",
-        _GRADE,
-    ),
+    # The token is the condition as it is written; `by_grade` puts the records in order.
+    "condition": ("artist_sort, title_sort, id", "artist_sort, title_sort, id", "media_condition"),
 }
+
+
+def by_grade(rows: Iterable[tuple[int, str]], *, is_reversed: bool) -> Iterator[tuple[int, int | None]]:
+    """Yield (album id, place of its grade) of (album id, condition), the best grade first or last; without a grade at the end."""
+    places = {grade: place for place, grade in enumerate(GRADES)}
+    graded = [(album_id, places.get(grade_of(condition))) for album_id, condition in rows]
+    known = [(album_id, place) for album_id, place in graded if place is not None]
+    yield from sorted(known, key=lambda pair: pair[1], reverse=is_reversed)
+    yield from ((album_id, None) for album_id, place in graded if place is None)

@@ -37,13 +37,16 @@ class LossyValue(NamedTuple):
     remark: str
 
 
+SHORTENED, SKIPPED = "; shortened", "; skipped"  # how a remark ends: what was done with the cell
+
+
 class BadCell(ValueError):
     """A cell that cannot be used. Its text is the reason, and never has the whole cell."""
 
 
 def cut_remark(name: str, limit: int) -> str:
     """Return what the report of an import says of a text that was cut, whatever its source."""
-    return f"{name} is too long (maximum {limit:,} characters); cut"
+    return f"{name} is too long (maximum {limit:,} characters){SHORTENED}"
 
 
 def read_text(name: str, value: Any, limit: int = MAX_LONG_CHARS, *, is_line: bool = False) -> Any:
@@ -70,7 +73,7 @@ def _strict(name: str, value: Any) -> str:
     """Return a line that means nothing when it is cut, such as an id."""
     text = read_line(name, value)
     if isinstance(text, LossyValue):
-        raise BadCell(text.remark.removesuffix("; shortened").removesuffix("; skipped"))
+        raise BadCell(text.remark.removesuffix(SHORTENED).removesuffix(SKIPPED))
     return text if isinstance(text, str) else ""
 
 
@@ -153,7 +156,7 @@ def bounded_moment(name: str, value: Any, moment: float) -> float:
 def _url(name: str, value: Any) -> str:
     text = read_text(name, value)
     if isinstance(text, LossyValue):
-        raise BadCell(text.remark.removesuffix("; shortened").removesuffix("; skipped"))
+        raise BadCell(text.remark.removesuffix(SHORTENED).removesuffix(SKIPPED))
     text = str(text).replace(" ", "%20")  # as a browser does
     try:
         parts = urlsplit(text)
@@ -181,7 +184,7 @@ def _list(name: str, value: Any) -> Any:
         try:
             entry = read_line(name, item)
         except BadCell as problem:
-            remarks.append(f"{problem}; skipped")
+            remarks.append(f"{problem}{SKIPPED}")
             continue
         if isinstance(entry, LossyValue):
             remarks.append(entry.remark)
@@ -206,7 +209,7 @@ def _tracks(name: str, value: Any) -> Any:
         try:
             tracks.append(_track(name, item, remarks))
         except BadCell as problem:
-            remarks.append(f"{problem}; skipped")
+            remarks.append(f"{problem}{SKIPPED}")
     return _kept(tuple(tracks), remarks)
 
 
@@ -214,7 +217,7 @@ def _kept(values: tuple[Any, ...], remarks: list[str]) -> Any:
     """Return what is left of a list. Nothing is no value: it must not empty what the catalogue has."""
     remark = "; ".join(dict.fromkeys(remarks))
     if remark and not values:
-        raise BadCell(remark.removesuffix("; skipped"))
+        raise BadCell(remark.removesuffix(SKIPPED))
     return LossyValue(values, remark) if remark else values
 
 
@@ -228,7 +231,7 @@ def _track(name: str, value: Any, remarks: list[str]) -> Track:
         try:
             seconds = _number(f"{name}: duration_s", seconds, 0, 359_999)
         except BadCell as problem:
-            remarks.append(f"{problem}; skipped")
+            remarks.append(f"{problem}{SKIPPED}")
             seconds = None
     elif isinstance(length, str) and (parts := _LENGTH.fullmatch(length.strip())):
         seconds = int(parts[1] or 0) * 3600 + int(parts[2]) * 60 + int(parts[3])

@@ -140,7 +140,7 @@ def _known_error(error: Exception) -> Response:
 def _unexpected_error(error: Exception) -> Response:
     reference = _reference()
     logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
-    return _response(500, "Something went wrong. Try again.", reference)
+    return _response(500, "Something went wrong.", reference)
 
 
 def _reference() -> str:

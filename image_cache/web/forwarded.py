@@ -49,9 +49,14 @@ def url_prefix() -> str:
     return str(request.environ.get(PREFIX, ""))
 
 
+def absolute_url(path: str) -> str:
+    """Return a URL of this vault for readers outside of the page, such as a card in a chat."""
+    return f"{request.host_url.rstrip('/')}{url_prefix()}{path}"
+
+
 def register_prefix(app: Flask, prefix: str, proxies: int) -> None:
     """Add the prefix to what leaves `app`, if there can be one."""
-    app.jinja_env.globals["url_prefix"] = url_prefix
+    app.jinja_env.globals.update(url_prefix=url_prefix, absolute=absolute_url)
     if prefix or proxies:
         app.after_request(_add_prefix)
 

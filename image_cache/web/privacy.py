@@ -41,13 +41,11 @@ def _is_member() -> bool:
     return bool(g.is_member)
 
 
+@lru_cache(maxsize=4096)
 def public_source(url: str | None) -> str:
     """Return the URL of a cover for a page: only one of the public internet, without its query, which may be signed."""
-    return _public_part(url) if url else ""
-
-
-@lru_cache(maxsize=4096)
-def _public_part(url: str) -> str:
+    if not url:
+        return ""
     try:
         host = parse_url(url).peer.host
     except OriginDenied:  # a path of the music disk, or anything else that is no web address

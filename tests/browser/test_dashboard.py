@@ -81,14 +81,14 @@ def test_what_changes_elsewhere_appears_and_an_open_table_stays_open(vault: Vaul
 
 def test_without_scripts_everything_can_be_done(vault: Vault, open_page: Callable[..., Any]) -> None:
     page = open_page(vault.url + HERE, scripts=False)
-    page.locator("a:text-is('Look again')").wait_for()
+    page.locator("a:text-is('Reload')").wait_for()
     page.fill("#max_size_mb", "77")
     with page.expect_navigation():
-        page.click("button:text-is('Change')")
+        page.click("button:text-is('Save limits')")
     assert page.locator("#max_size_mb").input_value() == "77"
     page.click("a:text-is('30 days')")
     page.locator("[aria-current=true]:text-is('30 days')").wait_for()
-    page.click("a:text-is('Clear all')")
-    page.locator("h1:text-is('Clear the covers')").wait_for()
-    page.click("a:text-is('Keep them')")
+    page.click("a:text-is('Clear cache')")
+    page.locator("h1:text-is('Clear the cover cache?')").wait_for()
+    page.click("a:text-is('Cancel')")
     page.locator("h1:text-is('Dashboard')").wait_for()

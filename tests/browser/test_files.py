@@ -29,7 +29,7 @@ def test_progress_moves_and_the_controls_work(
     )  # a minute, so that the tests find it in progress
     page = open_page(vault.url + "/files")
     page.fill("#url", url)
-    page.click(":is(button, a):text-is('Fetch')")
+    page.click(":is(button, a):text-is('Download')")
     dots = page.locator("[data-state=working] progress")
     dots.wait_for()
     first = float(dots.get_attribute("value") or 0)
@@ -39,7 +39,7 @@ def test_progress_moves_and_the_controls_work(
     page.click(":is(button, a):text-is('Pause')")
     page.locator("[data-state=paused]").wait_for()
     volume.bytes_per_s = 6 * MB
-    page.click(":is(button, a):text-is('Resume now')")
+    page.click(":is(button, a):text-is('Resume')")
     page.locator("[data-state=fresh]").wait_for(timeout=60_000)  # without a reload
     assert "Verified" in page.locator("[data-says]").first.inner_text()
     page.click(":is(button, a):text-is('Open')")
@@ -63,15 +63,15 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     assert axe(page) == []
     page.goto(vault.url + "/files")
     page.fill("#max_size_mb", "0")
-    page.click(":is(button, a):text-is('Change')")
-    page.locator("#bounds-wrong:has-text('outside')").wait_for()
+    page.click(":is(button, a):text-is('Save limits')")
+    page.locator("#bounds-wrong:has-text('must be between')").wait_for()
     page.fill("#max_size_mb", "64")
-    page.click(":is(button, a):text-is('Change')")
+    page.click(":is(button, a):text-is('Save limits')")
     page.locator(".figures:has-text('64 MB')").wait_for()
     with page.expect_navigation():
-        page.click(":is(button, a):text-is('Clear')")
+        page.click(":is(button, a):text-is('Clear cache')")
     with page.expect_navigation(url="**/files"):
-        page.click("button:text-is('Clear')")
+        page.click("button:text-is('Clear cache')")
     assert page.locator("[data-file]").count() == 0
 
 

@@ -41,11 +41,11 @@ def write(folder: Path, origin: Origin, count: int = 30) -> str:
 def take(page: Any, path: str) -> None:
     """Send a table, read what would happen, and take it in."""
     page.set_input_files("#table", path)
-    page.click("button:text-is('Look through it')")
+    page.click("button:text-is('Upload and preview')")
     page.locator("#found").wait_for()
     assert "31 rows read: 30 new, 1 rejected." in page.locator(".result").inner_text()
     assert page.get_by_text("neither artist nor title").is_visible()
-    page.click("button:text-is('Take them in')")
+    page.click("button:text-is('Import 30 records')")
     page.locator("#done").wait_for()
 
 
@@ -63,7 +63,7 @@ def test_a_table_fills_an_empty_wall(
     take(page, write(tmp_path, origin))
     if scripts:
         assert axe(page) == []
-    page.click("a:has-text('To the wall')")
+    page.click("a:has-text('See all')")
     page.locator(".wall .tile").nth(29).wait_for()
     assert page.locator(".wall .tile").count() == 30
     if scripts:
@@ -77,15 +77,18 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
     page = open_page(vault.url + "/", 800, 480, touch=True)
     page.click("a:has-text('Demo collection')")
     page.click("button:text-is('Add the demo records')")
-    page.locator("button:text-is('Remove the demo records')").wait_for(timeout=120_000)
+    page.locator("a:text-is('Remove the demo')").wait_for(timeout=120_000)
     assert axe(page) == []
-    page.click("a:has-text('To the wall')")
+    page.click("a:has-text('See all')")
     page.locator(".wall").wait_for()
     page.wait_for_function(
         "() => document.querySelectorAll('.wall .sleeve[data-state=ready] img[src*=\"/cache/\"]').length >= 6", timeout=120_000
     )
     page.goto(vault.url + "/import/demo")
-    page.click("button:text-is('Remove the demo records')")
+    page.click("a:text-is('Remove the demo')")
+    page.locator("h1:text-is('Remove the demo?')").wait_for()
+    assert axe(page) == []
+    page.click("button:text-is('Remove the demo')")
     page.locator("button:text-is('Add the demo records')").wait_for(timeout=120_000)
     page.goto(vault.url + "/")
     assert page.locator("h1").inner_text() == "Nothing on the wall yet"
@@ -129,7 +132,7 @@ def test_a_refused_table_says_why_and_the_form_stays(live_app: str, open_page: O
     path.write_text("listing_id,title\n1,x\n")
     page = open_page(live_app + "/import/table", 390, 844, touch=True)
     page.set_input_files("#table", str(path))
-    page.click("button:text-is('Look through it')")
+    page.click("button:text-is('Upload and preview')")
     page.locator("#refused").wait_for()
     assert "stock.csv: this is a Discogs inventory" in page.locator(".result").inner_text()
     assert page.locator("#table").is_visible()

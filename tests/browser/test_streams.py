@@ -82,13 +82,13 @@ def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> s
     address = make_stream(page, "Rehearsal")
     good = [path for path in photos if path.name.startswith("photo")][:6]
     page.set_input_files(".file-input:not(.camera)", good[:1])
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.check("[data-uploader] [name=sensitive]")
     page.set_input_files(".file-input:not(.camera)", good[1:2])
-    page.get_by_text("2 of 2 stored").wait_for()
+    page.get_by_text("2 of 2 uploaded").wait_for()
     page.uncheck("[data-uploader] [name=sensitive]")
     page.set_input_files(".file-input:not(.camera)", good[2:])
-    page.get_by_text("6 of 6 stored").wait_for()
+    page.get_by_text("6 of 6 uploaded").wait_for()
     context.close()
     return address
 
@@ -97,7 +97,7 @@ def make_stream(page: Any, title: str, visibility: str = "public") -> str:
     page.goto("/streams")
     page.fill("#new #title", title)
     page.select_option("#new #visibility", visibility)
-    page.click("text=Make it")
+    page.click("text=Create stream")
     page.wait_for_url("**/streams/*")
     return str(urlsplit(page.url).path)
 
@@ -116,7 +116,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     assert "20 MB each" in limits
     assert "0 of 50 used" in limits
     page.set_input_files(".file-input:not(.camera)", photos)
-    page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=180_000)
+    page.get_by_text("18 of 20 uploaded, 2 rejected").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")
     assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
     assert "Not a supported image" in refused.nth(0).inner_text()
@@ -161,7 +161,7 @@ def test_an_owner_sees_what_others_see(as_owner: Open) -> None:
     page = as_owner("/streams")
     address = make_stream(page, "Closed doors", "private")
     page.get_by_role("link", name="As visitor").click()
-    page.get_by_text("You see what a stranger sees: nothing.").wait_for()
+    page.get_by_text("Viewing as a visitor: nothing is visible.").wait_for()
     page.locator(".band a").click()
     page.wait_for_url(f"**{address}")
     page.goto(f"{address}/selftest")
@@ -249,7 +249,7 @@ def test_a_sensitive_picture_is_other_bytes_until_it_is_asked_for(gallery: str, 
     plain = open_page(gallery, scripts=False)
     plain.locator(".frame", has=plain.locator(".plate")).click()
     assert "blurred" in plain.locator("img.whole").get_attribute("src")
-    plain.get_by_role("link", name="Show it").click()
+    plain.get_by_role("link", name="Show image").click()
     plain.locator("img.whole:not([src*=blurred])").wait_for()
 
 
@@ -264,7 +264,7 @@ def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: O
     page.set_input_files(".file-input:not(.camera)", photos[3:6])
     page.select_option(".drop [name=visibility]", "private")
     page.get_by_role("button", name="Upload").click()
-    page.get_by_role("heading", name="2 of 3 stored").wait_for()
+    page.get_by_role("heading", name="2 of 3 uploaded").wait_for()
     page.wait_for_load_state()
     assert "Not a supported image" in page.locator(".is-refused").inner_text()
     assert page.get_by_text("Uploaded, private").count() == 2
@@ -293,7 +293,7 @@ def test_what_is_dropped_anywhere_on_the_page_is_uploaded(as_owner: Open) -> Non
         }""",
         body,
     )
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.locator(".shot").wait_for()
     assert page.complaints == []
 
@@ -305,7 +305,7 @@ def test_an_animation_is_said_to_be_shown_as_a_still(as_owner: Open, tmp_path: P
     frames = [quartered(), quartered().rotate(90)]
     path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     page.set_input_files(".file-input:not(.camera)", path)
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     row = page.locator(".is-stored")
     assert row.locator(".why").inner_text() == "Animation: only the first frame is shown. The original is unchanged."
     boxes = [row.locator(part).bounding_box() for part in (".why", ".outcome")]
@@ -321,7 +321,7 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
     page.get_by_text("Could not reach VinylVault.").wait_for()
     page.unroute("**/api/streams/*/images")
     page.get_by_role("button", name="Try again").click()
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
 
 
 def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(as_owner: Open, photos: list[Path]) -> None:
@@ -340,7 +340,7 @@ def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(
     page.route("**/api/streams/*/images", answer)
     page.set_input_files(".file-input:not(.camera)", photos[:1])
     page.get_by_text("Retrying in a moment").wait_for()
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     assert answers == []
 
 
@@ -348,7 +348,7 @@ def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: 
     page = as_owner("/streams")
     address = make_stream(page, "For a few", "subscribers")
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.get_by_role("link", name="People").click()
     page.get_by_role("button", name="Create link").click()
     link = page.get_by_label("Copy this link and send it.").input_value()

@@ -126,7 +126,9 @@ def test_an_action_fits_a_terminal_and_speaks_plainly_to_a_pipe_and_json_to_a_sc
 def test_status_is_one_line_for_a_glance_and_the_five_documented_numbers(served: tuple[Vault, list[str]]) -> None:
     vault, _ = served
     first, *rest = operate(vault.env, "status").out.splitlines()
-    assert re.fullmatch(r"(no hits yet|\d+ % hits)  0 stale  \d+ misses  0 MB/2\.0 GB  queue 0  paused 0(  .* written)?", first)
+    assert re.fullmatch(
+        r"(no requests yet|\d+% hits)  0 stale  \d+ misses  0 MB/2\.0 GB  queue 0  paused 0(  .* written)?", first
+    )
     assert len(first) <= 80
     for name in ("Hit rate", "Cached images", "Cache size", "Memory usage", "Evictions"):
         assert any(line.startswith(f"{name}: ") for line in rest), name
@@ -159,9 +161,12 @@ def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None
     [
         (["--action", "nothing"], "invalid choice"),
         (["--action", "cleanup", "--cleanup-days", "many"], "--cleanup-days"),
-        (["--action", "cleanup", "--cleanup-days", "-1"], "outside 0 to"),
-        (["--action", "cleanup", "--cleanup-days", "nan"], "outside 0 to"),
-        *((["--action", "monitor", "--monitor-interval", text], "outside 0.2 to 86400") for text in ("0", "-1", "nan", "0.1")),
+        (["--action", "cleanup", "--cleanup-days", "-1"], "must be between 0 and"),
+        (["--action", "cleanup", "--cleanup-days", "nan"], "must be between 0 and"),
+        *(
+            (["--action", "monitor", "--monitor-interval", text], "must be between 0.2 and 86400")
+            for text in ("0", "-1", "nan", "0.1")
+        ),
         (["--action", "clear", "--cache", "pictures"], "'pictures' is not one of 'covers', 'streams', 'files', 'all'"),
         (["--action", "explain"], "explain needs a URL"),
         (["--action", "probe"], "probe needs a URL"),
@@ -178,7 +183,7 @@ def test_bad_arguments_are_said_in_words(tmp_path: Path, arguments: list[str], s
 
 def test_a_bad_setting_is_said_in_one_sentence(tmp_path: Path) -> None:
     said = operate(environment(tmp_path, PORT="many"), "status")
-    assert (said.status, said.err) == (2, "PORT: 'many' is not a whole number.\n")
+    assert (said.status, said.err) == (2, "PORT: 'many' is invalid; use a whole number.\n")
 
 
 def test_another_vault_is_named_by_its_folders(stopped: tuple[dict[str, str], list[str]], tmp_path: Path) -> None:
@@ -311,7 +316,7 @@ def test_names_of_strangers_cannot_write_to_the_terminal(stopped: tuple[dict[str
 def test_selftest_tries_the_whole_way_and_leaves_the_vault_alone(tmp_path: Path) -> None:
     said = operate(environment(tmp_path / "vault"), "selftest")
     assert said.status == 0, said.out
-    assert said.out.splitlines()[-1] == "7 of 7 well."
+    assert said.out.splitlines()[-1] == "7 of 7 tests passed."
     assert not (tmp_path / "vault").exists()
 
 
@@ -431,7 +436,7 @@ def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_mach
     file, folder = tmp_path / "vault.tar", tmp_path / "daily"
     done = operate(vault.env, "backup", "--file", str(file))
     assert done.status == 0, done.err
-    assert f"written to {file}" in done.out
+    assert f" to {file}" in done.out
     assert "add --secrets to include them" in done.out
     assert operate(vault.env, "backup", "--file", str(file)).status == 2, "a file that is there stays"
     assert operate(vault.env, "backup", "--file", f"{folder}/", "--keep", "2", "--json").json()["size_bytes"] > 0
@@ -458,7 +463,7 @@ def test_names_that_are_not_utf8_are_taken_by_backup_and_restore_and_shown_with_
     env, other = environment(tmp_path / "vault") | strict, environment(folder) | strict
     made = command(env, "--action", "backup", "--file", str(archive))
     assert (made.status, made.err) == (0, "")
-    assert f"written to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
+    assert f" to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
     again = command(env, "--action", "backup", "--file", str(archive))
     assert again.err.startswith(f"{tmp_path}/caf\\xe9.tar: a file with this name already exists.")
     facts = command(env, "--action", "backup", "--file", f"{folder}/", "--json")
@@ -558,7 +563,7 @@ def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: 
     (digest,) = re.findall(r"Key: files/([0-9a-f]{32})", said.out)
     for name in (digest, f"http://localhost:5000/files/{digest}", f"/files/{digest}/download"):
         assert operate(filled, "explain", name).out == said.out
-    (path,) = re.findall(r"^Bytes: here, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
+    (path,) = re.findall(r"^Bytes: stored, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
     tried = operate(filled, "probe", "--url", url)
     assert tried.status == 0, tried.out
     assert "Answer: status 200, 3,000,000 bytes" in tried.out
@@ -567,7 +572,7 @@ def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: 
     Path(path).write_bytes(b"torn")
     torn = operate(filled, "explain", url)
     assert torn.status == 1
-    assert f"Bytes: damaged, 4 bytes: {path}" in torn.out
+    assert f"Bytes: corrupt, 4 bytes: {path}" in torn.out
     lost = operate(filled, "explain", f"{origin.base}/mistyped.bin")
     assert lost.status == 1
     assert "Download failed for good: " in lost.out
@@ -575,7 +580,7 @@ def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: 
     origin.put("/mistyped.bin", b"x", status=206, headers={"Content-Range": "bytes 0-0/7000", "ETag": '"v1"'})
     ranged = operate(filled, "probe", f"{origin.base}/mistyped.bin")
     assert "Answer: status 206, 7,000 bytes" in ranged.out
-    assert "After a cut: resumed where it was cut" in ranged.out
+    assert "If interrupted: resumes where it stopped" in ranged.out
     unknown = operate(filled, "probe", origin.put("/new.bin", b"y" * 500))
     assert unknown.status == 2
     assert "As a file: it can be downloaded at /files; status 200, 500 bytes" in unknown.out
@@ -586,8 +591,8 @@ def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, 
     address = f"http://localhost:5000/streams/living-room/images/{original.name.partition('_')[0]}/detail"
     said = operate(filled, "explain", address)
     assert said.status == 0, said.out
-    assert f"Original: here, {original.stat().st_size:,} bytes: {original}" in said.out
-    assert re.search(r"^stream_detail: here, [\d,]+ bytes: /", said.out, re.MULTILINE)
+    assert f"Original: stored, {original.stat().st_size:,} bytes: {original}" in said.out
+    assert re.search(r"^stream_detail: stored, [\d,]+ bytes: /", said.out, re.MULTILINE)
     tried = operate(filled, "probe", "--url", address)
     assert (tried.status, tried.out.splitlines()[-1]) == (0, "OK: the original can be read.")
     assert "Picture: JPEG, 900 x 700 px" in tried.out
@@ -599,3 +604,13 @@ def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, 
     )
     assert operate(filled, "probe", "--url", address).status == 2
     assert operate(filled, "explain", "/streams/living-room/images/nobody/detail").status == 2
+
+
+def test_a_backup_into_a_folder_that_is_not_there_names_the_folder(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault") as inside:
+        inside.album()
+    said = operate(environment(tmp_path / "vault"), "backup", "--file", str(tmp_path / "stick/monday/vault.tar"))
+    assert said.status == 2
+    assert said.err.startswith(f"{tmp_path}/stick/monday: there is no such folder. Create the folder or connect its disk")
+    assert "space" not in said.err
+    assert not (tmp_path / "stick").exists()

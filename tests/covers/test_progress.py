@@ -87,7 +87,7 @@ def test_an_estimate_that_has_run_out_is_not_shown(tmp_path: Path, origin: Origi
     ("totals", "words"),
     [
         ((4, 4, 0), "All covers downloaded"),
-        ((4, 1, 3), "1 cover is here, 3 could not be fetched"),
+        ((4, 1, 3), "1 cover downloaded, 3 failed"),
         ((4, 1, 0), "1 of 4 covers downloaded"),
     ],
 )

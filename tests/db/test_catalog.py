@@ -257,7 +257,7 @@ os._exit(0)
         path.touch()
     held = wal.read_bytes()
     catalog = CatalogDatabase(path)
-    with pytest.raises(DatabaseError, match=r"is (empty|missing), but catalog\.db-wal holds data of it"):
+    with pytest.raises(DatabaseError, match=r"is (empty|missing), but catalog\.db-wal contains data that belongs to it"):
         SettingsTable(catalog).values("")
     assert wal.read_bytes() == held
     lost.replace(path)

@@ -282,7 +282,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     wrong = flask(env, "get", url, "--sha256", "0" * 64)
     assert wrong.returncode == 1
     assert url in wrong.stderr
-    assert "should be 0000" in wrong.stderr
+    assert "expected 0000" in wrong.stderr
     assert "found" in wrong.stderr
     missing = flask(env, "get", origin.url("/none"))
     assert missing.returncode == 1
@@ -300,7 +300,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     assert len(volume.asked) == 1
     assert path.read_bytes() == body
     layout(tmp_path / "old", "https://example.org/t1.nii", b"old" * 100)
-    assert "1 taken in" in flask(env, "import", str(tmp_path / "old")).stdout
+    assert "1 imported" in flask(env, "import", str(tmp_path / "old")).stdout
 
 
 # --- the original layout

@@ -97,17 +97,17 @@ def test_a_corrupt_index_is_named_and_rebuilt_from_the_files(vault: Vault) -> No
     path.write_bytes(body[:4096] + os.urandom(len(body) - 4096))
     found = health(vault)
     assert found.status == 2
-    assert "damaged" in found.check("Cache")["message"]
+    assert "corrupt" in found.check("Cache")["message"]
     assert "doctor" in found.check("Cache")["advice"]
     for action in ("cleanup", "clear", "report", "preload"):
         before = picture_of(vault.folder)
         refused = operate(vault.env, action, "--yes")
         assert refused.status == 2
-        assert "damaged" in refused.err
+        assert "corrupt" in refused.err
         assert len(refused.err.splitlines()) == 1
         assert picture_of(vault.folder) == before
     mended = operate(vault.env, "doctor")
-    assert f"{2 * COVERS} pictures found, {COVERS} covers registered" in mended.out
+    assert f"{2 * COVERS} images found, {COVERS} covers registered" in mended.out
     assert path.with_name("index.db.broken").exists()
     comes_back(vault)
 
@@ -132,10 +132,10 @@ def test_a_corrupt_catalogue_is_named_and_what_can_be_read_is_saved(vault: Vault
     path.write_bytes(whole[: (root - 1) * size] + os.urandom(size) + whole[root * size :])
     found = health(vault)
     assert found.status == 2
-    assert "damaged" in found.check("Catalogue")["message"]
+    assert "corrupt" in found.check("Catalogue")["message"]
     assert "restore" in found.check("Catalogue")["advice"]
     mended = operate(vault.env, "doctor")
-    assert f"all {COVERS} records were saved" in mended.out
+    assert f"all {COVERS} records" in mended.out
     assert path.with_name("catalog.db.broken").exists()
     comes_back(vault)
     assert vault.get("/api/cache/stats").status == 200

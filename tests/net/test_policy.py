@@ -381,7 +381,7 @@ def test_a_connection_to_another_peer_than_dialled_is_closed(canary: Origin) -> 
         return connect_by_tcp("127.0.0.1", canary.port, timeout_s)
 
     fetcher = HttpClient(PeerPolicy(resolve=internet.resolve, connect=connect))
-    with pytest.raises(OriginDenied, match=r"answered from 127\.0\.0\.1"):
+    with pytest.raises(OriginDenied, match=r"connected to 127\.0\.0\.1"):
         fetcher.fetch("http://images.example.test/a.jpg")
     fetcher.close()
     assert canary.count() == before

@@ -503,7 +503,7 @@ def test_notes_of_ones_own_move_with_a_table_to_where_there_are_none(library: Li
 def test_notes_have_a_length_and_belong_to_a_record(library: Library) -> None:
     fill(library, row("T"))
     library.write_notes(1, "x" * 5000)
-    with pytest.raises(FieldRejected, match="5,001 characters, 5,000 fit"):
+    with pytest.raises(FieldRejected, match="5,001 characters, and the limit is 5,000"):
         library.write_notes(1, "x" * 5001)
     with pytest.raises(UnknownAlbum):
         library.write_notes(2, "x")
@@ -677,7 +677,7 @@ def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Lib
 
     with pytest.raises(OSError, match="stick"):
         library.import_rows(rows(300))
-    assert library.count() == 300, "what was read before it went in"
+    assert library.count() == 300, "Everything before it was imported"
     report = library.import_rows(rows(-1))
     assert (report.new, report.same) == (150, 300)
 

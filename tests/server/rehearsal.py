@@ -113,7 +113,7 @@ def broken(pi: Machine, name: str, path: str, old: str, new: str) -> None:
 def test_01_one_line_installs_it_without_internet_and_says_where_it_is(pi: Machine) -> None:
     done = install(pi, "--wheelhouse", "/srv/wheels")
     assert "http://pi.local:5000/" in done.stdout
-    assert re.search(r"Claim this machine at /claim with the code \S+", done.stdout)
+    assert re.search(r"Create it at /claim with this setup code: \S+", done.stdout)
     assert state(pi) == "active"
     assert (
         pi.run("systemctl", "is-enabled", "vinylvault.service", "vinylvault-cleanup.timer", "vinylvault-backup.timer").stdout
@@ -142,7 +142,7 @@ def test_02_again_is_fine_and_the_settings_of_the_operator_stay(pi: Machine) -> 
     pi.write(ENV, "VINYL_VAULT_PAGE_SIZE=many\n")
     failed = install(pi, "--wheelhouse", "/srv/wheels", ok=False)
     assert failed.returncode == 1
-    assert "VINYL_VAULT_PAGE_SIZE: 'many' is not a whole number" in failed.stderr
+    assert "VINYL_VAULT_PAGE_SIZE: 'many' is invalid; use a whole number" in failed.stderr
 
 
 # --- the sandbox of the unit
@@ -544,8 +544,8 @@ def test_17_the_doctor_finds_what_is_wrong(pi: Machine) -> None:
     ill = pi.run("vinylvault", "doctor", ok=False)
     assert ill.returncode == 2
     is_mended = pi.run("stat", "-c", "%U", "/var/lib/vinylvault/state/of-root").stdout == "vinylvault\n"
-    assert is_mended or "belong to somebody else: sudo chown -R vinylvault: /var/lib/vinylvault" in ill.stdout
-    assert "vinylvault-backup.timer does not run" in ill.stdout
+    assert is_mended or "belong to another user. To fix it: sudo chown -R vinylvault: /var/lib/vinylvault" in ill.stdout
+    assert "vinylvault-backup.timer is not running" in ill.stdout
     pi.run("rm", "/var/lib/vinylvault/state/of-root")
     pi.run("systemctl", "start", "vinylvault-backup.timer")
 

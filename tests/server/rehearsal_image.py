@@ -253,7 +253,9 @@ def test_08_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
     )
     assert "Later" in records(engine)
     assert engine.stop()[0] == 0
-    assert "2 records" in engine.once("restore", "--force", f"/data/backups/{file}")
+    restored = engine.once("restore", "--force", f"/data/backups/{file}")
+    assert "2 records" in restored
+    assert "Start the service: docker compose up -d." in " ".join(restored.split())
     engine.podman("start", "vinylvault")
     wait_until(engine._serves, 90)
     assert sorted(records(engine)) == ["Blue Train", "Maiden Voyage"]
@@ -264,7 +266,7 @@ def test_09_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, t
     words = [f"{tmp_path}:/data" if word.endswith(":/data") else word for word in engine.command(name="other", background=False)]
     words[2:2] = ["--rm", "--user", "1026:100"]
     words = [word for word in words if word not in ("--restart", "unless-stopped")]
-    assert "7 of 7 well" in engine.run(*words, "selftest").stdout
+    assert "7 of 7 tests passed" in engine.run(*words, "selftest").stdout
     (tmp_path / "records.json").write_text(json.dumps([{"title": "Blue Train", "artist": "John Coltrane"}]))
     engine.run(*words, "import", "/data/records.json")
     facts = (tmp_path / "state/catalog.db").stat()

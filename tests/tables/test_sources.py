@@ -140,7 +140,7 @@ def test_json_in_utf_16_is_read_and_a_cut_letter_is_not_the_end(table: Callable[
         ("Title,Author,ISBN\na,b,c\n", "this is a list of books"),
         ("Title,IMDb Rating\na,b\n", "this is a list of films"),
         ("Track Name,Title,Artist\na,b,c\n", "this is a list of tracks"),
-        ("Artist Name,Album Title\na,b\n", "there is no column named title; if 'Album Title' holds the titles, rename it"),
+        ("Artist Name,Album Title\na,b\n", "no column is named title. If 'Album Title' contains the titles, rename it to title"),
         ("<html><body>Log in first</body></html>", "this is a web page"),
         ("\ufeff<?xml version='1.0'?>", "this is a web page or XML"),
         (b"%PDF-1.7", "this is a document"),
@@ -291,7 +291,7 @@ def test_its_history_comes_in_once_and_beside_what_was_played_here(library: Libr
         ("CREATE TABLE other (a);", "this database is not from the original VinylVault: it has no albums table"),
         (
             "CREATE TABLE albums (title, artist);",
-            "this database is not from the original VinylVault: its albums have no discogs_id",
+            "this database is not from the original VinylVault: its albums table has no discogs_id",
         ),
         (
             "CREATE TABLE t (a); CREATE VIEW albums AS SELECT a AS title FROM t;",

@@ -155,7 +155,7 @@ class DiscogsService:
         return any(had)
 
     def enqueue_details(self, album: Album) -> bool:
-        """Queue the details of a record that a user opened, unless it has them; return True if they are on their way.
+        """Queue the details of a record that a user opened, unless it has them; return True if they will be fetched.
 
         Calls nothing itself. Without a token nothing is queued.
         """
@@ -180,7 +180,7 @@ class DiscogsService:
                 self._tasks.start(SYNC, {"by": "timer"})
             if self.rows.next_details(now) is not None:
                 self._start_details()
-            if self._has_tracks and self._is_time_for_tracks(now) and self.rows.untracked(SOURCE, None, 1):
+            if self._has_tracks and self._is_time_for_tracks(now) and self.rows.untracked(None, 1):
                 self._tasks.start(TRACKS, {})
         except DatabaseError as error:
             logger.warning("sync deferred reason=%s", error)

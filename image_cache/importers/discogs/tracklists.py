@@ -7,7 +7,7 @@ from typing import Any
 from image_cache.covers import ImageCache
 from image_cache.errors import OriginError, OriginUnavailable
 from image_cache.importers.discogs.connection import DiscogsConnection
-from image_cache.importers.discogs.parse import SOURCE, Details
+from image_cache.importers.discogs.parse import Details
 from image_cache.importers.discogs.table import SyncTable
 from image_cache.net.backoff import retry_delay_s
 from image_cache.records.library import Library
@@ -19,7 +19,7 @@ UNKNOWN_S = 7 * 86400.0  # before a record without a release number is tried aga
 
 
 class TracklistFetcher:
-    """Fetches the tracks that are missing, of the newest records first. One run at a time: it is a task, and goes on after a stop."""
+    """Fetches the tracks that are missing, of the newest records first. One run at a time: it is a task, and continues after a stop."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class TracklistFetcher:
     def run(self, task: Task) -> Mapping[str, Any]:
         """Fetch until nothing is missing. Ends early, with `is_away`, while Discogs cannot be reached. Raises as the client does."""
         client = self._connection.client(task, spare=self._spare)
-        total, done, before = self._rows.count_untracked(SOURCE), 0, None
-        while releases := self._rows.untracked(SOURCE, before, AT_A_TIME):
+        total, done, before = self._rows.count_untracked(), 0, None
+        while releases := self._rows.untracked(before, AT_A_TIME):
             fetched: list[tuple[int, Details]] = []
             try:
                 for album_id, source_id in releases:

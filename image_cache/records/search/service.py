@@ -1,4 +1,4 @@
-"""Background work of the search: records that are not in its index yet are added, as a task that goes on after a stop."""
+"""Background work of the search: records that are not in its index yet are added, as a task that continues after a stop."""
 
 import logging
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class SearchIndexer:
             if self._index.pending():
                 self._tasks.start(KIND, {})
         except DatabaseError as error:
-            logger.warning("search index left for later reason=%s", error)
+            logger.warning("search index deferred reason=%s", error)
 
     def _run(self, task: Task) -> Mapping[str, Any]:
         total = self._index.pending()

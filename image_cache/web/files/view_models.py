@@ -107,8 +107,8 @@ def _actions(entry: Entry) -> tuple[tuple[str, str], ...]:
     return {
         "working": (("pause", "Pause"), ("cancel", "Cancel")),
         "waiting": (("resume", "Retry now"), ("cancel", "Cancel")) if entry.fetch.retry_at else (("cancel", "Cancel"),),
-        "paused": (("resume", "Retry now"), ("cancel", "Cancel")),
-        "cut": (("resume", "Retry now"), ("cancel", "Cancel")),
+        "paused": (("resume", "Resume"), ("cancel", "Cancel")),
+        "cut": (("resume", "Resume now"), ("cancel", "Cancel")),
         "failed": (("resume", "Retry"), ("cancel", "Remove")),
     }[entry.fetch.state]
 

@@ -1,13 +1,15 @@
 """Filters of the wall in its address: read from it, said in words, offered with the number of records that are left."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from werkzeug.exceptions import BadRequest
 
-from image_cache.models import AlbumQuery
+from image_cache.models import Album, AlbumQuery
 from image_cache.records.filters import GRADES, NO_GRADE, PLAYED, UNRATED
 from image_cache.records.narrowing import Facets
+from image_cache.records.search.rules import inches, name_key, plain
 
 MAX_CHARS = 200
 FILTERS = ("artist", "label", "style", "year", "stars", "condition", "played", "added")
@@ -106,3 +108,14 @@ def choices(query: AlbumQuery, facets: Facets) -> list[FilterChoice]:
             options = tuple((option, in_words(kind, option), count) for option, count in counts)
             result.append(FilterChoice(kind, name, options, value))
     return result
+
+
+def named_walls(text: str, albums: Sequence[Album], facets: Facets) -> list[tuple[str, str]]:
+    """Return (words, path) of the walls that a search names: the artist, the label, the genre, the format of these words."""
+    key = name_key(plain(text))
+    artist = next((album.artist for album in albums if name_key(plain(album.artist)) == key), "")
+    label = next((album.label for album in albums if album.label and name_key(plain(album.label)) == key), "")
+    genre = next((value for value, _ in facets.genres if name_key(plain(value)) == key), "")
+    form = next((value for value, _ in facets.formats if name_key(inches(plain(value))) in {key, f"{key}rpm"}), "")
+    named = (("artist", artist), ("label", label), ("genre", genre), ("format", form))
+    return [(f"{kind.capitalize()} {value}", f"/?{urlencode({kind: value})}") for kind, value in named if value]

@@ -27,7 +27,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
 from image_cache.web.records.about import about
-from image_cache.web.records.filters import choices
+from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
@@ -77,6 +77,8 @@ def sort() -> AnyResponse:
             sorts=wall.SORTS | wall.MORE_SORTS,
             densities=wall.DENSITIES,
             choices=choices(address.query, facets),
+            views=_views(services().library.views.views()),
+            may_save=is_member(),
         )
     )
 
@@ -89,7 +91,7 @@ def album(album_id: int) -> AnyResponse:
 
 
 def show_record(record: Album, **other: object) -> AnyResponse:
-    """Answer with the page of a record. `other` goes to the template, such as a rejected text."""
+    """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
     know_covers(shown.covers)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
@@ -151,7 +153,7 @@ def spin() -> AnyResponse:
 
 @pages.get("/tint/<name>.css")
 def tint(name: str) -> Response:
-    """Answer with two custom properties, a pure function of the URL: the hue and chroma of a cover."""
+    """Return two custom properties, a pure function of the URL: the hue and chroma of a cover."""
     parts = TINT.fullmatch(name)
     if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MAX_CHROMA:
         abort(404)
@@ -197,8 +199,8 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
         "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
-        "views": _views(shown) if shown.views else (),
-        "may_save": is_owner or is_member(),
+        "views": _views(shown.views) if shown.views else (),
+        "may_save": is_member(),
         "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
         "genres": facets.genres,
@@ -214,10 +216,10 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
     }
 
 
-def _views(shown: WallPage) -> list[SavedView]:
+def _views(views: Sequence[SavedView]) -> list[SavedView]:
     """Return the saved views that this viewer sees: those of everyone, and their own."""
     viewer = account()
-    return [view for view in shown.views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
+    return [view for view in views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
 
 
 def _tasks() -> Sequence[TaskLine]:
@@ -258,6 +260,7 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
             render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
         )
     tracks = in_tracks(page.albums, words)
+    named = named_walls(text, page.albums, shown.facets) if page.page == 1 else []
     listed = {hit.album.id for hit in tracks}
     sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}
     places = {album.id: where_hit(for_viewer(album), question) for album in page.albums}
@@ -266,7 +269,9 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
         for album_id, tile in sleeves.items()
         if (place := places[album_id]) is None or place.field != TRACK or album_id not in listed
     ]
-    return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
+    return page_response(
+        render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves, named=named)
+    )
 
 
 def _remember_density(answer: AnyResponse, address: wall.WallAddress) -> AnyResponse:

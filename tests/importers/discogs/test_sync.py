@@ -25,7 +25,7 @@ WINDOW_S = 1.0
 HOUR_S = 3600.0
 PAGES = "releases[?]page="
 ALL_NEW = {
-    "says": "250 records read: 250 new, 0 changed, 0 the same.",
+    "says": "250 records read: 250 new, 0 updated, 0 unchanged.",
     "new": 250,
     "changed": 0,
     "same": 0,
@@ -340,7 +340,7 @@ def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: S
     discogs.control(remove=[3, 120], forget=True)
     ended = sync(services)
     assert ended.outcome["gone"] == 2
-    assert ended.outcome["says"] == "248 records read: 0 new, 0 changed, 248 the same, 2 gone."
+    assert ended.outcome["says"] == "248 records read: 0 new, 0 updated, 248 unchanged, 2 no longer at Discogs."
     assert len(discogs.paths(PAGES)) == 6  # believed after a second look
     assert services.discogs.gone()[0] == 2
     gone = {album.instance_id for album in albums(services) if album.gone_at}

@@ -10,6 +10,7 @@ from image_cache.models import AlbumQuery
 from tests.importers.discogs.test_sync import Opened, albums, connect, sync
 from tests.support.clock import FakeClock
 from tests.support.discogs import DiscogsServer
+from tests.support.statements import traced
 from tests.support.vault import wait_until
 
 RECORDS = 45
@@ -75,6 +76,18 @@ def test_they_begin_by_themselves_after_a_sync_only(tmp_path: Path, discogs: Dis
         assert begun is not None
         service.run_maintenance()
         assert service.latest(TRACKS) == begun
+
+
+def test_looking_for_them_reads_no_table(inside: Opened) -> None:
+    """Every minute: 100,000 records must not be read, nor sorted, for it."""
+    seen = traced(inside.services.catalog)
+    inside.services.discogs.rows.untracked(None, 1)
+    inside.services.discogs.rows.count_untracked()
+    plans = [row["detail"] for sql in seen for row in inside.services.catalog.rows(f"EXPLAIN QUERY PLAN {sql}")]
+    albums_plans = [plan for plan in plans if " albums " in plan]
+    assert len(albums_plans) == 2
+    assert all("USING INDEX albums_untracked" in plan or "USING COVERING INDEX albums_untracked" in plan for plan in albums_plans)
+    assert not any("TEMP B-TREE" in plan for plan in plans)
 
 
 def test_they_can_be_turned_off(tmp_path: Path, discogs: DiscogsServer, clock: FakeClock) -> None:

@@ -178,8 +178,8 @@ def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: M
     assert outcome(found, "files", "left_out", "albums") == (3004, 3001, 1)
     assert found["says"] == "3,004 files in 3 folders: 1 new. Skipped 3,001 without tags."
     assert found["problems"] == [
-        "the music folder: 1 file without tags left out",
-        "Downloads: 3,000 files without tags left out",
+        "the music folder: skipped 1 file without tags",
+        "Downloads: skipped 3,000 files without tags",
     ]
 
 
@@ -382,7 +382,7 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: MusicShelf, root: Path) ->
     ended = shelf.tasks.run("music", {"dir": str(root / "nowhere")})
     assert (ended.state, ended.message) == ("failed", f"{root}/nowhere: no such file or directory.")
     ended = shelf.tasks.run("music", {"dir": "/etc"})
-    assert ended.message.startswith("/etc: it lies in no music folder")
+    assert ended.message.startswith("/etc: it is not inside a music folder")
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)
 
 
@@ -639,8 +639,8 @@ def test_music_that_cannot_be_read_is_counted_by_kind_and_a_picture_of_any_kind_
     (root / "x" / "notes.txt").write_bytes(b"no music")
     found = shelf.scan()
     assert found["others"] == {"DFF": 2, "TAK": 1}
-    assert "2 DFF files passed over" in found["says"]
-    assert "1 TAK file passed over" in found["says"]
+    assert "2 DFF files skipped" in found["says"]
+    assert "1 TAK file skipped" in found["says"]
     assert "TXT" not in found["says"]
 
 
@@ -668,7 +668,7 @@ def test_what_is_cut_is_in_the_report_by_folder_artist_and_title_and_the_record_
     assert found["lossy"] == 1
     assert "1 record with a shortened text." in found["says"]
     assert sorted(found["report"]) == sorted(
-        ["Somebody/x", "Somebody", album.title, f"{what} is longer than {limit} characters; shortened"]
+        ["Somebody/x", "Somebody", album.title, f"{what} is too long (maximum {limit} characters); shortened"]
         for what, limit in (("title", 200), ("label", 200), ("title of track 3", 200), ("genre", 60))
     )
     again = shelf.scan()

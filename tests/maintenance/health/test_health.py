@@ -71,19 +71,20 @@ def test_look_ups_that_wait_for_the_network_are_counted(tmp_path: Path, archive_
         for n in range(3):
             inside.album(title=f"Title {n}")
         found = told()["checks"]["Look-ups"]
-        assert (found["state"], found["message"]) == ("waiting", "3 records to look up, with the next search.")
+        assert (found["state"], found["message"]) == ("waiting", "3 records to search for, with the next search.")
         inside.services.artwork.editor.start_search_if_due()
         wait_until(lambda: told()["checks"]["Look-ups"]["state"] == "warning")
         found = told()
         assert found["status"] == "degraded"
         assert re.fullmatch(
-            r"3 records to look up\. Waiting for the net\. Next retry at \d\d:\d\d\.", found["checks"]["Look-ups"]["message"]
+            r"3 records to search for\. Waiting for a network connection\. Next retry at \d\d:\d\d\.",
+            found["checks"]["Look-ups"]["message"],
         )
         page = inside.stranger().get("/health").text
         assert found["checks"]["Look-ups"]["message"] in page
         assert "All systems OK" not in page
         operator = inside.logged_in()
-        assert "3 records to look up elsewhere" in operator.get("/admin/cache").text
+        assert "3 records still to search for a cover" in operator.get("/admin/cache").text
         assert "Next retry at" in operator.get("/covers/missing").text
         assert "Next retry at" in inside.stranger().get("/").text
 
@@ -99,7 +100,7 @@ def test_a_queue_of_a_dead_host_waits_and_is_not_at_work(tmp_path: Path, origin:
             return next(check for check in inside.services.checks() if check.name == "Queue")
 
         wait_until(lambda: check().state == "waiting")
-        assert re.fullmatch(r"7 covers in line; their sources do not answer\. Next retry at \d\d:\d\d\.", check().message)
+        assert re.fullmatch(r"7 covers queued; their sources are not responding\. Next retry at \d\d:\d\d\.", check().message)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     text = operator.get("/admin/cache").text
     rows = re.findall(r"<b>(Covers|Streams|Files)</b><small>(.*?)</small>.*?</span>([^<]+)</span></td></tr>", text)
     assert rows == [
-        ("Covers", "3 pictures, 0 MB", "Idle"),
+        ("Covers", "3 cached images, 0 MB", "Idle"),
         ("Streams", "2 stream images, 0 MB", "Idle"),
         ("Files", "1 file, 3 MB", "1 waiting"),
     ]
@@ -285,9 +285,9 @@ def curve_of(points: tuple[tuple[int, float], ...], enough: int, uses: int = 500
 def test_the_curve_tells_what_to_do() -> None:
     points = ((10**9, 0.91), (2 * 10**9, 0.97), (4 * 10**9, 0.972))
     drawn = card_view.curve_chart(curve_of(points, 2 * 10**9), 4 * 10**9)
-    assert drawn.sentence == "1 GB 91 %, 2 GB 97 %, 4 GB 97 %."
-    assert drawn.advice == "2 GB are enough; what is beyond gains nothing."
-    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 10**9).advice == "2 GB would answer 97 %."
+    assert drawn.sentence == "1 GB 91%, 2 GB 97%, 4 GB 97%."
+    assert drawn.advice == "2 GB is enough. A larger cache would not help."
+    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 10**9).advice == "With 2 GB the hit rate would be 97%."
     assert card_view.curve_chart(curve_of(points, 2 * 10**9), 2 * 10**9).advice == "2 GB is right."
     young = card_view.curve_chart(curve_of((), 0), 10**9)
     assert young.svg is None
@@ -306,7 +306,7 @@ def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(i
     assert "Life" not in silent
     assert silent["Pace"].startswith("2 GB a day")
     lamps = {name: (lamp, words) for name, lamp, words in told}
-    assert lamps["Life"] == ("well", "16 TB last about 22 years at this pace")
+    assert lamps["Life"] == ("well", "16 TB rated endurance lasts about 22 years at this rate")
     assert lamps["Written today"][0] == "warning"
 
 

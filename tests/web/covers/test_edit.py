@@ -44,7 +44,7 @@ def send(client: FlaskClient, album_id: int, body: bytes, name: str = "front.jpg
 
 def offer(inside: Inside, album_id: int, *urls: str) -> None:
     offers = tuple(CoverOffer(url, f"Front {n}", "names") for n, url in enumerate(urls))
-    inside.services.artwork.editor.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 to choose from", offers), None)
+    inside.services.artwork.editor.rows.record(album_id, CoverTries(1.0, 9e9, "", "2 suggestions", offers), None)
 
 
 PLACES = ("/covers/missing", "/covers/audit", "/album/1/cover")
@@ -86,7 +86,7 @@ def test_the_list_says_what_was_tried_for_each(inside: Inside, origin: Origin) -
     text = inside.logged_in().get("/covers/missing").text
     assert "Has one" not in text
     assert "Not searched yet" in text
-    assert "No cover found anywhere. Looked for on" in text
+    assert "No cover found anywhere. Searched on" in text
     assert "See 2 suggestions" in text
     assert "Search queued" in text
     assert re.search(r"Missing covers<sup[^>]*>4<", text)
@@ -191,7 +191,7 @@ def test_an_own_picture_of_two_records_stays_until_both_let_go(inside: Inside) -
         (b"", 415, "empty"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "Not a supported image"),
         (jpeg(640, 640)[:3000], 415, "roken"),
-        (b"\xff\xd8" + b"x" * 300_000, 413, "over the 0.2 MB limit"),
+        (b"\xff\xd8" + b"x" * 300_000, 413, "The limit is 0.2 MB"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_a_reason(tmp_path: Path, body: bytes, status: int, says: str) -> None:

@@ -110,7 +110,7 @@ def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
 
 
 def test_files_that_are_always_cut_keep_no_others_waiting(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
-    """Two of them were requested again without end, by both workers, and the four behind them never came."""
+    """Two of them were requested again without end, by both workers, and the four after them never came."""
     files = inside.services.files
     bad = [serve(origin, f"/bad-{n}.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False) for n in range(2)]
     good = [serve(origin, f"/good-{n}.bin", bytes([n]) * MB) for n in range(4)]
@@ -128,7 +128,7 @@ def test_a_file_that_is_always_cut_ends_with_a_reason(inside: Inside, operator: 
     url, volume = serve(origin, "/bad.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False)
     digest = inside.services.files.enqueue(url)
     wait_until(lambda: inside.services.files.entry(digest).fetch.state == "failed", timeout_s=90)  # type: ignore[union-attr]
-    assert "The origin keeps cutting it off: never past 500 KB of 1 MB, 3.5 MB received in all" in operator.get("/files").text
+    assert "The origin keeps breaking off: never past 500 KB of 1 MB, 3.5 MB received in total" in operator.get("/files").text
     assert (len(volume.asked), volume.sent_bytes) == (7, 3_500_000)
     inside.services.files.resume(digest)  # a person asks again: it begins again
     volume.always_cut_at = None
@@ -245,7 +245,7 @@ def test_a_wrong_checksum_is_told_on_the_page(inside: Inside, operator: FlaskCli
     url, _ = serve(origin, "/x.bin", b"x")
     assert post(operator, "/files", url=url, sha256="0" * 63) == 400
     assert post(operator, "/files", url=url, sha256="0" * 64) == 303
-    wait_until(lambda: "Checksum differs, not kept" in operator.get("/files").text)
+    wait_until(lambda: "Checksum mismatch, discarded" in operator.get("/files").text)
 
 
 def test_the_controls_clear_remove_and_clean_up(inside: Inside, operator: FlaskClient, origin: Origin) -> None:

@@ -76,7 +76,7 @@ def test_from_a_token_to_a_collection_by_the_pages(inside: Inside, operator: Fla
     assert send(operator, "/sync").status_code == 303
     wait_until(ended(inside, SYNC))
     page = operator.get(HERE).text
-    assert "30 records read: 30 new, 0 changed, 0 the same." in page
+    assert "30 records read: 30 new, 0 updated, 0 unchanged." in page
     assert "not yet" not in page
     assert inside.services.library.count() == 30
 
@@ -116,7 +116,7 @@ def test_what_left_the_collection_and_what_was_refused_is_listed(
     discogs.control(remove=[3], change={"7": {"basic_information": {"title": "", "artists": []}}})
     sync(inside.services)
     page = operator.get(HERE).text
-    assert "1 left the collection" in page
+    assert "1 record no longer at Discogs" in page
     assert "Record 00003" in page
     assert "release 100008 has neither artist nor title" in page
     gone = next(album for album in albums(inside.services) if album.gone_at)
@@ -203,7 +203,7 @@ def test_the_command_takes_a_token_from_a_file_and_reads_the_collection(inside: 
     (tmp_path / "token").write_text(TOKEN + "\n", encoding="ascii")
     done = run(inside, "albums", "sync", "--token-file", str(tmp_path / "token"))
     assert done.exit_code == 0
-    assert done.stdout.splitlines() == [f"Connected as {ACCOUNT}, 30 items.", "30 records read: 30 new, 0 changed, 0 the same."]
+    assert done.stdout.splitlines() == [f"Connected as {ACCOUNT}, 30 items.", "30 records read: 30 new, 0 updated, 0 unchanged."]
     assert TOKEN not in done.output
     status = run(inside, "albums", "discogs")
     assert f"Connected as {ACCOUNT}, 30 items." in status.stdout

@@ -71,7 +71,7 @@ def test_what_cannot_be_chosen_says_why_and_stays_typed(chooser: Inside) -> None
     client = chooser.logged_in("operator")
     answer = send(client, "/import/music/folders", path="/etc/<b>")
     assert answer.status_code == 400
-    assert "Only folders below" in answer.text
+    assert "Choose a folder inside" in answer.text
     assert 'value="/etc/&lt;b&gt;"' in answer.text
     assert chooser.services.tasks.rows.recent() == []
 
@@ -138,7 +138,7 @@ def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser:
     scanned(chooser)
     page = client.get("/import/music").text
     assert "6 records in 11 files" in page
-    assert "1 DFF file passed over" in page
+    assert "1 DFF file skipped" in page
     assert "Set CD" not in page.partition("Show shortened texts")[2]
     (address,) = re.findall(r'href="([^"]*)">Show these records', page)
     wall = client.get(address).text
@@ -280,7 +280,7 @@ def test_random_goes_where_it_was_told_to_and_says_why(inside: Inside) -> None:
     assert "R&amp;B of the 1960s, added this week." in page
     assert 'href="/random?genre=R%26B&amp;decade=1960">Spin another' in page
     plain = client.get(client.get("/random").location or "").text
-    assert '<p class="why">Came in this week.</p>' in plain
+    assert '<p class="why">Added this week.</p>' in plain
     assert 'class="why"' not in client.get("/album/1").text
     nothing = client.get("/random?genre=Polka")
     assert nothing.location == "/?genre=Polka"

@@ -28,7 +28,7 @@ def operator(inside: Inside) -> FlaskClient:
 
 
 def send(client: FlaskClient, content: str | bytes, name: str = "mine.csv") -> TestResponse:
-    """Send the form of the page. Its body is made here: the client of the tests leaves files behind for a large one."""
+    """Send the form of the page. Its body is made here: the client of the tests leaves temporary files for a large one."""
     body = content if isinstance(content, bytes) else content.encode()
     field = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
     parts = [field % (b"csrf_token", b""), page_token(client).encode(), b"\r\n"]
@@ -42,7 +42,7 @@ def looked(inside: Inside) -> int:
 
 
 def taken(inside: Inside) -> int:
-    """Wait until the last table was taken in: the file goes, and the records are there, before that is said."""
+    """Wait until the last table was imported: the file goes, and the records are there, before that is said."""
     return over(inside, "table")
 
 
@@ -82,7 +82,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     assert report.mimetype == "text/csv"
     assert report.text.splitlines() == [
         "\ufeffrow,artist,title,what",
-        "2,A,One,year '=1970' is read as 1970",
+        "2,A,One,year '=1970' was read as 1970",
         "3,,,rejected: neither artist nor title",
     ]
     assert operator.get(f"/import/table/{task_id + 99}/report.csv").status_code == 404
@@ -108,11 +108,11 @@ def test_a_second_time_there_is_nothing_to_take_in(inside: Inside, operator: Fla
     send(operator, SMALL)
     task_id = looked(inside)
     page = operator.get("/import/table").text
-    assert "3 rows read: 0 new, 2 the same, 1 rejected; 1 with" in page
+    assert "3 rows read: 0 new, 2 unchanged, 1 rejected; 1 with" in page
     assert "Take them in" not in page
     assert act(operator, task_id, "leave").status_code == 303
     assert uploads(inside) == []
-    assert "the same, 1 rejected" not in operator.get("/import/table").text
+    assert "unchanged, 1 rejected" not in operator.get("/import/table").text
 
 
 def test_a_table_that_waits_stays_in_sight_and_a_cancel_is_told(inside: Inside, operator: FlaskClient) -> None:
@@ -144,7 +144,7 @@ def test_a_new_upload_takes_the_place_of_one_that_nobody_took(inside: Inside, op
     [
         ("stock.csv", "listing_id,title\n1,x\n", "stock.csv: this is a Discogs inventory"),
         ("books.xlsx", b"PK\x03\x04rest", "books.xlsx: this is a spreadsheet"),
-        ("x.db", b"SQLite format 3\0" + b"x" * 500, "x.db: the database is damaged"),
+        ("x.db", b"SQLite format 3\0" + b"x" * 500, "x.db: the database is corrupt"),
         ("empty.csv", "", "empty.csv: the file is empty."),
     ],
 )
@@ -223,8 +223,11 @@ def test_what_a_file_says_is_text_and_nothing_else(inside: Inside, operator: Fla
 def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(inside: Inside, operator: FlaskClient) -> None:
     assert operator.post("/import/demo", data={"csrf_token": form_token(operator, "/import/demo")}).status_code == 303
     wait_until(lambda: inside.services.library.count() == 240)
-    wait_until(lambda: "Remove the demo records" in operator.get("/import/demo").text)
-    assert "240 records of the demo on the shelf" in operator.get("/import/demo").text
+    wait_until(lambda: "Remove the demo" in operator.get("/import/demo").text)
+    assert "240 demo records in your collection" in operator.get("/import/demo").text
+    asked = operator.get("/import/demo/remove").text
+    assert "This removes 240 invented records, with the plays and notes that you gave them." in asked
+    assert "account demo" not in asked
     assert operator.post("/import/demo/remove", data={"csrf_token": page_token(operator)}).status_code == 303
     assert inside.services.library.count() == 0
     assert "Add the demo records" in operator.get("/import/demo").text

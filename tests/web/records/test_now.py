@@ -54,7 +54,7 @@ def test_a_side_is_started_flipped_played_to_its_end_and_undone(room: Room) -> N
     room.clock.advance(301)
     room.services.turntable.settle()
     page = client.get("/now").text
-    assert "Played. 1 time now." in page
+    assert "Played once." in page
     play = room.services.turntable.history(1)[0]
     assert (play.sides, play.player) == (("Side A", "Side B"), "Vera")
     assert post(client, f"/plays/{play.id}/undo", back="now").headers["Location"] == "/now"

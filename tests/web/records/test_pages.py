@@ -123,7 +123,7 @@ def test_every_record_stands_on_exactly_one_page(shelf: Vault) -> None:
         ("/?page=99999999999999999999", 404, "no page"),
         ("/?sort=size", 400, "“size”"),
         ("/?decade=197", 400, "“197”"),
-        ("/album/0", 404, "no record 0"),
+        ("/album/0", 404, "Record 0 does not exist"),
         ("/album/99999999999999999999999", 404, "no record"),
         ("/nowhere", 404, "Page not found"),
         ("/tint/400-10.css", 404, ""),

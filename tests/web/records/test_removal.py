@@ -124,8 +124,8 @@ def test_the_page_names_what_goes_and_the_wall_says_that_it_went_once(inside: In
     for said in (
         "<li>2 plays</li>",
         "<li>Your notes, “Bought in Kraków &amp; &lt;i&gt;played&lt;/i&gt;. xxx",
-        "<li>Your own cover</li>",
-        "<li>Your 4 stars</li>",
+        "<li>Your uploaded cover</li>",
+        "<li>Your rating (4 stars)</li>",
         "To get it back, import the table again. It is a new record then.",
         "Low &lt;b&gt;Water&lt;/b&gt;",
     ):
@@ -205,7 +205,7 @@ def test_a_sentence_about_names_without_end_fits_the_cookie(inside: Inside) -> N
 
 BACK = (
     ("table", False, False, "To get it back, import the table again."),
-    ("demo", False, False, "Putting the demo on the shelf again brings it back."),
+    ("demo", False, False, "To get it back, add the demo records again."),
     ("discogs", True, False, "Connect Discogs again and sync, as long as it is still in your collection there."),
     ("discogs", False, False, "To get it back, import the table again."),
     ("music", False, True, "Its folder is missing. If the folder comes back, the next scan imports the record again."),

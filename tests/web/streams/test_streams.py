@@ -62,7 +62,7 @@ def test_a_form_with_twenty_photos_and_two_bad_ones_stores_eighteen(used: Stage)
     body, kind = multipart({"visibility": "subscribers", "title": "Party"}, tuple(bodies))
     page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind)
     assert page.status_code == 200
-    assert "18 of 20 stored" in page.text
+    assert "18 of 20 uploaded" in page.text
     assert "Not a supported image" in page.text
     assert "This file is 1.2 MB. The limit is 1 MB." in page.text
     assert stored(used) == before + 18
@@ -561,7 +561,7 @@ def test_the_original_layout_is_taken_in_by_a_command(stage: Stage, tmp_path: Pa
     table.write_text(json.dumps({"a": {"image_id": "a", "stream_id": "stream-7", "visibility": "public"}}), encoding="utf-8")
     runner = stage.inside.app.test_cli_runner()
     tried = runner.invoke(args=["streams", "import", str(table), "--dry-run", "--owner", "owner"])
-    assert "1 images read: 1 would be new in 1 streams, 0 here already, 0 rejected." in tried.output
+    assert "1 images read: 1 would be new in 1 streams, 0 already here, 0 rejected." in tried.output
     assert stage.streams.rows.stream("stream-7") is None
     done = runner.invoke(args=["streams", "import", str(table), "--owner", "owner"])
     assert (done.exit_code, "1 new in 1 streams" in done.output) == (0, True)
