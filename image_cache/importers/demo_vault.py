@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 REST = "demo-rest"  # the kind of the task
 NAME = "demo"  # of its account
 MARK, STREAMS, IMAGES, FILES = "demo.vault", "demo.streams", "demo.images", "demo.files"  # names in the settings table
-COVERS_FIRST_S = 3.0  # between two photographs while covers are queued: the wall is looked at first
+COVERS_FIRST_S = 8.0  # between two photographs while covers are queued: the wall is looked at first
 STOPPING_S = 10.0
 DAY_S = 86_400.0
 
