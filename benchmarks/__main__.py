@@ -1,8 +1,8 @@
 """`python -m benchmarks`: every measurement that needs nothing but this project, half an hour in all.
 
-    python -m benchmarks [wall warm cold memory imports index library streams]
+    python -m benchmarks [wall warm cold memory imports index library search streams]
 
-Without names all run, in this order. Each is a program of its own with options: `python -m benchmarks.warm --help`.
+Without names all run, in this order. Each is its own program with options: `python -m benchmarks.warm --help`.
 """
 
 import subprocess
@@ -18,6 +18,7 @@ PARTS: dict[str, list[str]] = {
     "imports": ["--records", "10000", "100000"],
     "index": [],
     "library": [],
+    "search": [],
     "streams": [],
 }
 

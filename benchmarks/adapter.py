@@ -3,7 +3,7 @@
     python benchmarks/adapter.py http://127.0.0.1:8000 < addresses.txt
 
 Source addresses come in on stdin, one a line. They are preloaded, and when every one is ready a line for each goes out in the
-same order: the path of the 600 px picture, a tab, the path of the 150 px one. The vault must be on this machine (only there
+same order: the path of the 600 px image, a tab, the path of the 150 px one. The vault must be on this server (only there
 may unknown addresses be registered) and must trust the origin (`VINYL_VAULT_TRUSTED_ORIGINS`). Polling is paid by the vault
 that is measured, so it is rare.
 """
@@ -47,7 +47,7 @@ def load(base: str, urls: list[str]) -> dict[str, str]:
 
 
 def make_small(base: str, digests: Iterable[str]) -> None:
-    """Ask for the 150 px pictures, which are made on request, until all are there."""
+    """Ask for the 150 px images, which are made on request, until all are there."""
     rest = list(digests)
     while rest := [digest for digest in rest if _status(f"{base}/cache/thumbnails/{digest}.webp") != 200]:
         time.sleep(POLL_S)

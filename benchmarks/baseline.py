@@ -36,7 +36,7 @@ def whitenoise_app() -> object:
 
 
 def fetch_and_render(urls: Sequence[str], folder: Path) -> None:
-    """Fetch each picture and store it in two sizes, each from a full decode, as a first version would."""
+    """Fetch each image and store it in two sizes, each from a full decode, as a first version would."""
     for number, url in enumerate(urls):
         with urllib.request.urlopen(url, timeout=30) as answer:
             body = answer.read()

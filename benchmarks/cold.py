@@ -4,8 +4,8 @@
 
 CPU is user and system time of all processes (web worker, decoder child) per cover, from the preload to the last answer, colours
 included. Addresses are new in every round. Peaks are those of the largest web process and of the largest decoder process. With
-`--thumbor` (`pip install thumbor` into an environment of its own) thumbor fetches and renders the same covers by turns, first in
-the two sizes that a wall and a record show (600 and 300 px), then in 150 px too, which only a small wall at single density asks for.
+`--thumbor` (`pip install thumbor` into its own environment) thumbor fetches and renders the same covers by turns, first in
+the two sizes that a wall and a record show (600 and 300 px), then in 150 px too, which only a small wall at single density uses.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python -m benchmarks.files [--mib 1024] [--runs 3] [--dir FOLDER]
 
-Each way is run several times by turns, each in a process of its own; the origin is a third process that uses sendfile. Prints
+Each way is run several times by turns, each in its own process; the origin is a third process that uses sendfile. Prints
 the times in seconds, and by how many megabytes the peak memory of our process grew over what it held before the fetch. Exit
 code 1 when the median is more than 1.5 times that of curl and sha256sum together, or the memory grew by 16 MB.
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.imports [--records 10000]
 
-Each size is imported twice, in a process of its own: the second time nothing is new. 100,000 records take half a minute.
+Each size is imported twice, in its own process: the second time nothing is new. 100,000 records take half a minute.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks.index [--sizes 10000 1000000]
 
-An image has two entries, a thumbnail and a detail picture. Times in microseconds: median, p90, p99, max. A start is measured in
-a process of its own, everything opened and the threads running, with the memory that it takes more than with an empty index.
+An image has two entries, a thumbnail and a detail image. Times in microseconds: median, p90, p99, max. A start is measured in
+its own process, everything opened and the threads running, with the memory that it takes more than with an empty index.
 Files are not written: this measures SQLite and what we do with it.
 """
 

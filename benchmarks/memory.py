@@ -3,7 +3,7 @@
     python -m benchmarks.memory [--covers 60 1000]
 
 PSS counts shared pages by their share: what the machine would get back. "web" is the server without its decoder. The covers are
-loaded but not looked at, so that the memory tier, which has a budget of its own, is empty. CPU is that of a minute of idling.
+loaded but not looked at, so that the memory tier, which has its own budget, is empty. CPU is that of a minute of idling.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tests.support.vault import Vault, compiled_in
 
 DRAWN = 120  # covers that differ; the others have the same pixels at another address
 IDLE_S = 70.0  # what is kept for later is given back once a minute
-DECODER_LEAVES_S = 75.0  # 60 s without pictures, and the housekeeper that collects it
+DECODER_LEAVES_S = 75.0  # 60 s without images, and the housekeeper that collects it
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The origin of the cold runs, a process of its own: `python -m benchmarks.origin COUNT` draws covers and serves them."""
+"""The origin of the cold runs, its own process: `python -m benchmarks.origin COUNT` draws covers and serves them."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -49,7 +49,7 @@ class Peers:
             self.run("warm.py", *options, "--server", f"ours={vault.url},{pid_of(vault)},{listed}")
 
     def gallery(self) -> None:
-        """Thumbnails of a stream, each asked for by its policy, beside pictures that nobody has to be asked about."""
+        """Thumbnails of a stream, each requested by its policy, beside images without a policy."""
         with _folder() as folder:
             paths = stream_of_fifty(folder / "vault")
             listed = folder / "paths"

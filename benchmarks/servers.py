@@ -17,7 +17,7 @@ from tests.support.vault import ROOT, Vault
 
 @contextmanager
 def origin(count: int) -> Iterator[str]:
-    """Serve `count` covers; yields the address to put `/N.jpg` behind."""
+    """Serve `count` covers; yields the URL to which `/N.jpg` is appended."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.origin", str(count)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:

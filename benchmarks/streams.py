@@ -2,7 +2,7 @@
 
     python -m benchmarks.streams [--uploads 20] [--pages 100]
 
-Everything but the socket is real: the form is parsed, the policy asked, the picture decoded in its child, original and row fsynced.
+Everything but the socket is real: the form is parsed, the policy asked, the image decoded in its child, original and row fsynced.
 """
 
 import argparse

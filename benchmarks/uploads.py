@@ -3,7 +3,7 @@
     python -m benchmarks.uploads --thumbor /path/to/bin/thumbor [--uploads 20]
 
 Both get the same photographs by turns, each of them new. Ours also renders the two larger sizes, reads what the phone wrote
-(orientation, place) and syncs original and row to the disk before it answers; thumbor decodes when the thumbnail is asked for.
+(orientation, place) and syncs original and row to the disk before it answers; thumbor decodes when the thumbnail is requested.
 """
 
 import argparse

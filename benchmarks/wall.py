@@ -2,8 +2,8 @@
 
     python -m benchmarks.wall [--covers 60 1000]
 
-Each page is asked for; its covers are polled for as the page's script does, and asked for when they are ready, again when the
-answer is a placeholder. It ends when all of them were shown, and a minute's work behind (colours, counters) is done. CPU is that of all
+Each page is requested; its covers are polled for as the page's script does, and requested when they are ready, again when the
+answer is a placeholder. It ends when all of them were shown, and a minute's background work (colours, counters) is done. CPU is that of all
 processes of the vault; bytes are those that they had written to storage, of which the files take their blocks, the index the
 rest. Memory is that of the server alone once its decoder has left, a minute later. Then pages are measured alone over HTTP, without compression: CPU of the server per answer, the first and a repeated one.
 """
@@ -26,8 +26,8 @@ PICTURE = re.compile(r"/cache/thumbnails-2x/([0-9a-f]{64})\.webp 300w")
 POLL_S = 0.6
 DRAWN = 120  # covers that differ; the others have the same pixels at another address
 DECODER_LEAVES_S = 75.0
-ASKED = 60  # times a page is asked for
-VISITOR = {"X-Forwarded-For": "192.0.2.7"}  # not somebody on the server itself, who may change everything
+ASKED = 60  # times a page is requested
+VISITOR = {"X-Forwarded-For": "192.0.2.7"}  # not someone on the server itself, who may change everything
 GENRES = ("Jazz", "Rock", "Folk", "Electronic")
 
 

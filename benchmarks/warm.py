@@ -3,7 +3,7 @@
     python -m benchmarks.warm [--seconds 4] [--rounds 3] [--thumbor PROGRAM]
 
 CPU is user and system time of the server's processes per request and hardly depends on what else runs. On two cores or more
-the server has the last one to itself. Before the load, 10,000 hits are counted for what they write. A 304 is asked for one cover,
+the server has the last one to itself. Before the load, 10,000 hits are counted for what they write. A 304 is requested one cover,
 again and again. "behind nginx" is the nginx of the project, which sends covers by itself. whitenoise takes part when it is installed
 beside this project, thumbor (with what it rendered in its storage) when its program is named.
 """

@@ -1,5 +1,6 @@
 """Preparation of a vault before anything is opened: its folders, and the key that signs sessions."""
 
+import errno
 import logging
 import os
 import secrets
@@ -15,30 +16,37 @@ from image_cache.vault_lock import finish_interrupted_restore
 logger = logging.getLogger(__name__)
 
 SECRET_BYTES = 32
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a state that a running service survives, so a start must
 MIN_DISTINCT_BYTES = 8  # random hex has all sixteen characters, a key typed by hand does not
 
 
 def ensure_directories(settings: Settings) -> None:
     """Create the folders of the vault, readable by their owner only, and check that they can be written.
 
-    Without its cache a vault is served with placeholders: that is logged, and the health check `Rights` says what to do. Raises
-    `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is being restored into it.
+    Without its cache a vault is served with placeholders, and a full or read-only disk is shown as it is: that is logged, and the
+    health checks say what to do. Raises `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is
+    being restored into it.
     """
     os.umask(0o077)
     try:
         finish_interrupted_restore(settings.state_dir)  # before anything is created that would be in its way
     except OSError as error:
-        raise StorageError(str(settings.state_dir), f"a restore cannot be ended ({os.strerror(error.errno or 0)})") from error
+        raise StorageError(
+            str(settings.state_dir), f"an interrupted restore cannot be completed ({os.strerror(error.errno or 0)})"
+        ) from error
     try:
         _make_and_probe(settings.state_dir)
     except OSError as error:
-        raise StorageError(str(settings.state_dir), f"this folder cannot be used ({os.strerror(error.errno or 0)})") from error
+        reason = os.strerror(error.errno or 0)
+        if error.errno not in UNWRITABLE or not settings.catalog_path.is_file():
+            raise StorageError(str(settings.state_dir), f"cannot use this folder ({reason})") from error
+        logger.warning("vault cannot be written, what is stored is shown path=%s reason=%s", settings.state_dir, reason)
     for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
         try:
             _make_and_probe(folder)
         except OSError as error:
             reason = os.strerror(error.errno or 0)
-            logger.warning("cache folder not usable, placeholders are shown path=%s reason=%s", folder, reason)
+            logger.warning("cache folder unusable, serving placeholders path=%s reason=%s", folder, reason)
     _check_catalogue(settings)
 
 
@@ -68,7 +76,7 @@ def _check_catalogue(settings: Settings) -> None:
         raise StorageError(
             str(path),
             f"the catalogue {state}, but {names} belongs to one that held records. Nothing was changed. Restore a backup "
-            f"(vinylvault restore); to begin anew, move {' and '.join(away)} away",
+            f"(vinylvault restore); to start with an empty collection, move {' and '.join(away)} away",
         )
 
 
@@ -85,20 +93,21 @@ def secret_key(path: Path) -> bytes:
         if not path.exists():
             _create_key(path)
         key = path.read_bytes().strip()
-        # A power cut took the contents, or somebody emptied it. A device such as /dev/null is never replaced.
+        # A power cut took the contents, or someone emptied it. A device such as /dev/null is never replaced.
         if not key.strip(b"\0") and stat.S_ISREG(path.stat().st_mode):
-            logger.warning("secret key was empty and is replaced path=%s", path)
+            logger.warning("secret key was empty, replaced path=%s", path)
             _create_key(path, is_replaced=True)
             key = path.read_bytes().strip()
     except OSError as error:
         raise StorageError(str(path), os.strerror(error.errno or 0)) from error
     if len(key) < SECRET_BYTES:
-        problem = (
-            f"{path} holds {len(key)} bytes, at least {SECRET_BYTES} are needed; delete it and the next start makes a new one"
-        )
+        problem = f"the key in {path} is too short ({len(key)} bytes; at least {SECRET_BYTES} are needed). Delete the file and the next start creates a new one"
         raise ConfigError("VINYL_VAULT_SECRET_KEY_FILE", problem)
     if len(set(key)) < MIN_DISTINCT_BYTES:
-        raise ConfigError("VINYL_VAULT_SECRET_KEY_FILE", f"{path} holds a key that anybody can guess; it must be random")
+        raise ConfigError(
+            "VINYL_VAULT_SECRET_KEY_FILE",
+            f"the key in {path} is easy to guess. Delete the file and the next start creates a random one",
+        )
     return key
 
 

@@ -4,7 +4,6 @@
 `load_settings` and passed down. `docs/SETTINGS.md` is generated from it (`python config.py`), a test compares the two.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from image_cache.errors import ConfigError
+from image_cache.machine import machine_memory_bytes
 from image_cache.resources import CHECKOUT
 from image_cache.units import MEGABYTE
 
@@ -51,15 +51,17 @@ class Settings:
     # Where things live
     DATA_DIR: Path = setting(
         data_home() / "var",
-        "Folder of everything that VinylVault keeps. Without a checkout: `~/.local/share/vinylvault/var`.",
+        "Folder for all of VinylVault's data. Without a checkout: `~/.local/share/vinylvault/var`.",
         "VINYL_VAULT_DATA_DIR",
     )
     STATE_DIR: Path | None = setting(
-        None, "Precious: catalogue, originals, secrets. Default: `state` in the data folder.", "VINYL_VAULT_STATE_DIR"
+        None,
+        "Irreplaceable data: catalogue, original images, secrets. Back this up. Default: `state` in the data folder.",
+        "VINYL_VAULT_STATE_DIR",
     )
     CACHE_DIR: Path | None = setting(
         None,
-        "May be deleted at any time. Default: `cache` in the data folder. Keep it on a local disk.",
+        "Cache folder. Safe to delete at any time. Must be on a local disk. Default: `cache` in the data folder.",
         "VINYL_VAULT_CACHE_DIR",
         "CACHE_DIR",
     )
@@ -70,14 +72,14 @@ class Settings:
     # The server
     HOST: str = setting("0.0.0.0", "Address to listen on.", "HOST")
     PORT: int = setting(5000, "Port to listen on.", "PORT", low=1, high=65535)
-    WORKERS: int = setting(1, "Worker processes. One is right for a Pi.", "VINYL_VAULT_WORKERS", low=1, high=16)
-    THREADS: int = setting(6, "Request threads of a worker.", "VINYL_VAULT_THREADS", low=1, high=64)
+    WORKERS: int = setting(1, "Number of worker processes. One is right for a Pi.", "VINYL_VAULT_WORKERS", low=1, high=16)
+    THREADS: int = setting(6, "Request threads per worker.", "VINYL_VAULT_THREADS", low=1, high=64)
     TRUSTED_HOSTS: tuple[str, ...] = setting(
-        (), "Host names to answer to, comma-separated; empty answers to all.", "VINYL_VAULT_TRUSTED_HOSTS"
+        (), "Accepted `Host` names, comma-separated. Empty: accept all.", "VINYL_VAULT_TRUSTED_HOSTS"
     )
     TRUSTED_PROXIES: int = setting(
         0,
-        "How many reverse proxies stand in front; their forwarding headers are believed.",
+        "Number of reverse proxies in front of VinylVault. Their `X-Forwarded-*` headers are trusted.",
         "VINYL_VAULT_TRUSTED_PROXIES",
         unit="hops",
         low=0,
@@ -85,46 +87,55 @@ class Settings:
     )
     URL_PREFIX: str = setting(
         "",
-        "Path below which a proxy shows VinylVault, such as `/vinyl`. A trusted proxy can send it as `X-Forwarded-Prefix` instead.",
+        "Path prefix when a proxy serves VinylVault below a path, for example `/vinyl`. A trusted proxy can send `X-Forwarded-Prefix` instead.",
         "VINYL_VAULT_URL_PREFIX",
     )
     FRONT_DIR: Path | None = setting(
         None,
-        "Folder in memory (tmpfs) that is shared with `systemd/nginx.conf` in front: what nginx may send by itself, and its list of hits.",
+        "tmpfs folder shared with nginx (`systemd/nginx.conf`) for direct serving of covers and its hit log.",
         "VINYL_VAULT_FRONT_DIR",
     )
     SECRET_KEY_FILE: Path | None = setting(
         None,
-        "File with the key that signs sessions, at least 32 bytes. Default: `secret_key` in the state folder, made on first start.",
+        "File with the session signing key, at least 32 bytes. Default: `secret_key` in the state folder, created on first start.",
         "VINYL_VAULT_SECRET_KEY_FILE",
     )
     METRICS: bool = setting(
-        False, "Answer `/metrics` for Prometheus: to this machine, and to whoever has the token.", "VINYL_VAULT_METRICS"
+        False,
+        "Serve Prometheus metrics at `/metrics`, to localhost and to requests with the metrics token.",
+        "VINYL_VAULT_METRICS",
     )
     METRICS_TOKEN_FILE: Path | None = setting(
         None,
-        "File with the token that other machines send (`Authorization: Bearer`). Without one only this machine may ask.",
+        "File with the bearer token for `/metrics`. Without it, only localhost has access.",
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
-    DEBUG: bool = setting(False, "Log every request and fetch. Never starts a debugger.", "VINYL_VAULT_DEBUG")
+    DEMO_ORIGIN: str = setting(
+        "",
+        "Origin of the demo; set by `vinylvault demo`. Offers the demo login, on this server and in the vault of a demo only.",
+        "VINYL_VAULT_DEMO_ORIGIN",
+    )
+    DEBUG: bool = setting(False, "Log every request and fetch. Does not start a debugger.", "VINYL_VAULT_DEBUG")
     LOG_FILE: Path | None = setting(
         None,
-        "Write the log to this file too, such as vinylvault.log. The journal has it anyway; on a card every line is a write.",
+        "Also write the log to this file, for example `vinylvault.log`. The systemd journal always has it; a log file adds SD card writes.",
         "VINYL_VAULT_LOG_FILE",
     )
-    PAGE_SIZE: int = setting(60, "Records on a grid page.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
+    PAGE_SIZE: int = setting(60, "Records per page of the wall.", "VINYL_VAULT_PAGE_SIZE", unit="records", low=12, high=240)
 
     PUBLIC_NOTES: bool = setting(
-        False, "Show your own notes, and lines with what you paid, to visitors too.", "VINYL_VAULT_PUBLIC_NOTES"
+        False,
+        "Show your own notes, and the lines of imported notes with what you paid, to visitors too.",
+        "VINYL_VAULT_PUBLIC_NOTES",
     )
 
     # The cache
     MAX_CACHE_SIZE_GB: float = setting(
-        2.0, "Disk budget of the covers.", "VINYL_VAULT_CACHE_SIZE_GB", unit="GB", low=0.001, high=4096
+        2.0, "Maximum size of the cover cache.", "VINYL_VAULT_CACHE_SIZE_GB", unit="GB", low=0.001, high=4096
     )
     CACHE_MAX_SIZE_MB: float | None = setting(
         None,
-        "The same in megabytes; wins when set. The large files have the same budget once more, unless theirs is set.",
+        "Maximum size of the cover cache in megabytes; overrides `VINYL_VAULT_CACHE_SIZE_GB`. Also the default maximum for large files.",
         "CACHE_MAX_SIZE_MB",
         unit="MB",
         low=1,
@@ -132,18 +143,23 @@ class Settings:
     )
     MEMORY_CACHE_SIZE_MB: float = setting(
         128.0,
-        "Most that the memory tier may hold; less on a small machine (a sixteenth of its memory).",
+        "Maximum size of the memory cache. Never more than 1/16 of the machine's memory.",
         "VINYL_VAULT_MEMORY_CACHE_SIZE_MB",
         unit="MB",
         low=1,
         high=65536,
     )
     IMAGE_CACHE_MAX_MEMORY_MB: float | None = setting(
-        None, "The memory tier exactly, whatever the machine has.", "IMAGE_CACHE_MAX_MEMORY_MB", unit="MB", low=1, high=65536
+        None,
+        "Exact size of the memory cache; overrides `VINYL_VAULT_MEMORY_CACHE_SIZE_MB`.",
+        "IMAGE_CACHE_MAX_MEMORY_MB",
+        unit="MB",
+        low=1,
+        high=65536,
     )
     IMAGE_CACHE_TTL_HOURS: float = setting(
         24.0,
-        "How long a picture is fresh. Afterwards it is still shown, and revalidated behind.",
+        "Time to live of a cover. Stale covers are still served and refreshed in the background.",
         "IMAGE_CACHE_TTL_HOURS",
         "CACHE_DEFAULT_TTL_HOURS",
         unit="hours",
@@ -152,7 +168,7 @@ class Settings:
     )
     RETENTION_DAYS: float = setting(
         365.0,
-        "A picture that nobody looked at for so long is removed, while its origin can be reached.",
+        "Covers unused for this long are removed, unless their origin is unreachable.",
         "VINYL_VAULT_RETENTION_DAYS",
         unit="days",
         low=1,
@@ -160,7 +176,7 @@ class Settings:
     )
     FREE_SPACE_FLOOR_MB: float = setting(
         200.0,
-        "Nothing is stored when less than this would be free on the disk.",
+        "Minimum free disk space. Caching stops below it.",
         "VINYL_VAULT_FREE_SPACE_FLOOR_MB",
         unit="MB",
         low=0,
@@ -168,8 +184,8 @@ class Settings:
     )
     SCRUB_HOUR: int = setting(
         2,
-        "Hour from which, for three hours, a thirtieth of what is kept is read again, compared and mended; -1: never. "
-        "Choose one at which the machine is on.",
+        "Start hour of the nightly integrity check (up to 3 hours, 1/30 of the data per night). -1: off. "
+        "Choose an hour when the machine is on.",
         "VINYL_VAULT_SCRUB_HOUR",
         unit="local time",
         low=-1,
@@ -177,7 +193,7 @@ class Settings:
     )
     SD_BUDGET_MB: float = setting(
         1000.0,
-        "What this service should write a day at most, for the life of the card. Nothing stops at it; the dashboard says so.",
+        "Daily write budget, to protect the SD card. Not enforced; the dashboard warns when it is exceeded.",
         "VINYL_VAULT_SD_BUDGET_MB",
         unit="MB",
         low=1,
@@ -185,29 +201,29 @@ class Settings:
     )
     SD_ENDURANCE_TB: float | None = setting(
         None,
-        "What the card bears to be written in all, as its maker says (TBW). With it the dashboard tells how long the card lasts.",
+        "Rated endurance of the SD card (TBW). If set, the dashboard estimates how long the card will last.",
         "VINYL_VAULT_SD_ENDURANCE_TB",
         unit="TB",
         low=0.1,
         high=100_000,
     )
     QUEUE_LIMIT: int = setting(
-        10_000, "Most jobs that wait at a time.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
+        10_000, "Maximum length of the job queue.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
     )
 
-    # The pictures
-    THUMBNAIL_SIZE: int = setting(150, "Edge of a sleeve in the grid.", "VINYL_VAULT_THUMBNAIL_SIZE", unit="px", low=32, high=600)
-    DETAIL_SIZE: int = setting(600, "Edge of a sleeve on its own page.", "VINYL_VAULT_DETAIL_SIZE", unit="px", low=200, high=2400)
+    # The images
+    THUMBNAIL_SIZE: int = setting(150, "Cover size on the wall.", "VINYL_VAULT_THUMBNAIL_SIZE", unit="px", low=32, high=600)
+    DETAIL_SIZE: int = setting(600, "Cover size on the record page.", "VINYL_VAULT_DETAIL_SIZE", unit="px", low=200, high=2400)
     IMAGE_QUALITY: int = setting(85, "WebP quality.", "VINYL_VAULT_IMAGE_QUALITY", unit="1-100", low=1, high=100)
     RECIPE: str = setting(
         "fast",
-        "`fast`, or `quality`: twice the work for a difference that few see.",
+        "Rendering: `fast`, or `quality` (twice the CPU time, for a difference few people see).",
         "VINYL_VAULT_RECIPE",
         choices=("fast", "quality"),
     )
     DECODE_BUDGET_MB: int = setting(
         256,
-        "Memory for decoding one picture; what would need more is refused before it is decoded.",
+        "Memory limit for decoding one image. Images that would need more are rejected.",
         "VINYL_VAULT_DECODE_BUDGET_MB",
         unit="MB",
         low=64,
@@ -217,75 +233,89 @@ class Settings:
     # Origins
     TRUSTED_ORIGINS: tuple[str, ...] = setting(
         (),
-        "Servers of your own that may be spoken to although they are private or loopback: `scheme://host:port`, comma-separated, never a range.",
+        "Your own servers on private or loopback addresses that covers may be fetched from, comma-separated, for example `http://192.168.1.20:8080`. No ranges.",
         "VINYL_VAULT_TRUSTED_ORIGINS",
     )
     ORIGIN_ALLOWLIST: tuple[str, ...] = setting(
         (),
-        "When set, only these hosts are fetched from: `example.org`, or `.example.org` with all below it.",
+        "If set, fetch only from these hosts: `example.org`, or `.example.org` to include subdomains.",
         "VINYL_VAULT_ORIGIN_ALLOWLIST",
     )
     ORIGIN_DENYLIST: tuple[str, ...] = setting(
-        (), "Hosts never to fetch from; wins over every other list.", "VINYL_VAULT_ORIGIN_DENYLIST"
+        (), "Never fetch from these hosts. Overrides all other lists.", "VINYL_VAULT_ORIGIN_DENYLIST"
     )
-    CONTACT: str = setting("", "An address or page of yours that origins find in the User-Agent.", "VINYL_VAULT_CONTACT")
-    MAX_CONCURRENT_DOWNLOADS: int = setting(3, "Fetches at a time.", "VINYL_VAULT_MAX_CONCURRENT_DOWNLOADS", low=1, high=16)
-    DOWNLOADS_PER_HOST: int = setting(2, "Fetches at a time from one host.", "VINYL_VAULT_DOWNLOADS_PER_HOST", low=1, high=16)
+    CONTACT: str = setting(
+        "", "Your email address or website, sent in the User-Agent so that origins can contact you.", "VINYL_VAULT_CONTACT"
+    )
+    MAX_CONCURRENT_DOWNLOADS: int = setting(
+        3, "Maximum concurrent downloads.", "VINYL_VAULT_MAX_CONCURRENT_DOWNLOADS", low=1, high=16
+    )
+    DOWNLOADS_PER_HOST: int = setting(
+        2, "Maximum concurrent downloads per host.", "VINYL_VAULT_DOWNLOADS_PER_HOST", low=1, high=16
+    )
     FETCH_DEADLINE_S: float = setting(
-        20.0, "Longest a fetch may take in all.", "VINYL_VAULT_FETCH_DEADLINE_S", unit="s", low=1, high=600
+        20.0, "Total time limit for one download.", "VINYL_VAULT_FETCH_DEADLINE_S", unit="s", low=1, high=600
     )
     MAX_FETCH_MB: float = setting(
-        20.0, "Largest picture that is fetched.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
+        20.0, "Maximum size of a downloaded image.", "VINYL_VAULT_MAX_FETCH_MB", unit="MB", low=1, high=200
     )
 
     # Discogs
     DISCOGS_API_URL: str = setting(
         "https://api.discogs.com",
-        "Where Discogs is asked. Plain http only for an origin of your own (VINYL_VAULT_TRUSTED_ORIGINS).",
+        "URL of the Discogs API. Plain http is allowed only for servers in `VINYL_VAULT_TRUSTED_ORIGINS`.",
         "VINYL_VAULT_DISCOGS_API_URL",
     )
     DISCOGS_CALLS: int = setting(
-        55, "Most calls to Discogs in one window; it allows 60.", "VINYL_VAULT_DISCOGS_CALLS", unit="calls", low=1, high=59
+        55,
+        "Maximum Discogs API requests per window. Discogs allows 60.",
+        "VINYL_VAULT_DISCOGS_CALLS",
+        unit="calls",
+        low=1,
+        high=59,
     )
     DISCOGS_WINDOW_S: float = setting(
-        60.0, "The moving window in which Discogs counts calls.", "VINYL_VAULT_DISCOGS_WINDOW_S", unit="s", low=0.1, high=3600
+        60.0, "Length of the Discogs rate limit window.", "VINYL_VAULT_DISCOGS_WINDOW_S", unit="s", low=0.1, high=3600
     )
     DISCOGS_REFRESH_HOURS: float = setting(
         6.0,
-        "How often the collection is read again while a token is kept; 0: only when asked. The terms of Discogs want 6 or less.",
+        "How often to sync with Discogs. 0: only on request. The Discogs API terms require 6 or less.",
         "VINYL_VAULT_DISCOGS_REFRESH_HOURS",
         unit="hours",
         low=0,
         high=168,
     )
+    DISCOGS_TRACKS: bool = setting(
+        True,
+        "Fetch the tracklists of all records from Discogs in the background, so that songs are found.",
+        "VINYL_VAULT_DISCOGS_TRACKS",
+    )
     DISCOGS_HIDE_STALE: bool = setting(
         False,
-        "Hide pictures from Discogs while its data is older than six hours. Titles stay in any case.",
+        "Hide Discogs covers if the last sync was more than 6 hours ago. Titles stay visible.",
         "VINYL_VAULT_DISCOGS_HIDE_STALE",
     )
 
     # Covers for records that have none
     FIND_COVERS: bool = setting(
         True,
-        "Look for covers of records that have none, at MusicBrainz and the Cover Art Archive: they are told title, artist and numbers.",
+        "Search MusicBrainz and the Cover Art Archive for missing covers. Sends title, artist, barcode and catalogue number.",
         "VINYL_VAULT_FIND_COVERS",
     )
     MUSICBRAINZ_API_URL: str = setting(
-        "https://musicbrainz.org/ws/2", "Where MusicBrainz, or a mirror of it, answers.", "VINYL_VAULT_MUSICBRAINZ_API_URL"
+        "https://musicbrainz.org/ws/2", "URL of the MusicBrainz API or a mirror.", "VINYL_VAULT_MUSICBRAINZ_API_URL"
     )
-    COVER_ART_URL: str = setting(
-        "https://coverartarchive.org", "Where the Cover Art Archive answers.", "VINYL_VAULT_COVER_ART_URL"
-    )
+    COVER_ART_URL: str = setting("https://coverartarchive.org", "URL of the Cover Art Archive.", "VINYL_VAULT_COVER_ART_URL")
 
     # Streams
     STREAM_IMAGES_DIR: Path | None = setting(
         None,
-        "Precious: the originals of streams. Default: `stream_images` in the state folder.",
+        "Original stream images (irreplaceable). Default: `stream_images` in the state folder.",
         "VINYL_VAULT_STREAM_IMAGES_DIR",
     )
     MAX_STREAM_IMAGES_PER_STREAM: int = setting(
         50,
-        "Most images of one stream.",
+        "Maximum number of images per stream.",
         "VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM",
         "MAX_STREAM_IMAGES_PER_STREAM",
         unit="images",
@@ -294,7 +324,7 @@ class Settings:
     )
     MAX_IMAGE_UPLOAD_SIZE_MB: float = setting(
         20.0,
-        "Largest image that can be uploaded.",
+        "Maximum size of an uploaded image.",
         "VINYL_VAULT_MAX_IMAGE_UPLOAD_SIZE_MB",
         "MAX_IMAGE_UPLOAD_SIZE_MB",
         unit="MB",
@@ -303,7 +333,7 @@ class Settings:
     )
     MAX_UPLOAD_REQUEST_MB: float = setting(
         220.0,
-        "Most that one form with several images may send.",
+        "Maximum total size of one upload request.",
         "VINYL_VAULT_MAX_UPLOAD_REQUEST_MB",
         unit="MB",
         low=1,
@@ -311,7 +341,7 @@ class Settings:
     )
     STREAM_CACHE_SIZE_MB: float = setting(
         256.0,
-        "Disk budget of what is rendered of stream images.",
+        "Maximum size of the stream image cache.",
         "VINYL_VAULT_STREAM_CACHE_SIZE_MB",
         unit="MB",
         low=1,
@@ -319,22 +349,26 @@ class Settings:
     )
     PAGE_MEMORY_MB: tuple[str, ...] = setting(
         (),
-        "Most that single pages may hold of the memory tier, comma-separated: `stream_gallery=8,stream_browser=4`.",
+        "Memory cache limits for single pages, comma-separated, for example `stream_gallery=8,stream_browser=4`.",
         "VINYL_VAULT_PAGE_MEMORY_MB",
         unit="MB",
     )
-    STORAGE: str = setting("local", "Where originals lie.", "VINYL_VAULT_STORAGE", choices=("local", "s3"))
-    S3_BUCKET: str = setting("", "The bucket, when originals lie in an S3 store.", "VINYL_VAULT_S3_BUCKET")
-    S3_ENDPOINT: str = setting("", "Address of a store other than AWS: `https://host:port`.", "VINYL_VAULT_S3_ENDPOINT")
-    S3_REGION: str = setting("us-east-1", "Region of the store.", "VINYL_VAULT_S3_REGION")
-    S3_PREFIX: str = setting("", "Folder inside the bucket.", "VINYL_VAULT_S3_PREFIX")
-    S3_ACCESS_KEY: str = setting("", "Access key; without one the environment of AWS tools decides.", "VINYL_VAULT_S3_ACCESS_KEY")
-    S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the secret of the access key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
+    STORAGE: str = setting(
+        "local", "Storage for original images: `local` or `s3`.", "VINYL_VAULT_STORAGE", choices=("local", "s3")
+    )
+    S3_BUCKET: str = setting("", "S3 bucket for original images.", "VINYL_VAULT_S3_BUCKET")
+    S3_ENDPOINT: str = setting("", "S3 endpoint if you do not use AWS: `https://host:port`.", "VINYL_VAULT_S3_ENDPOINT")
+    S3_REGION: str = setting("us-east-1", "S3 region.", "VINYL_VAULT_S3_REGION")
+    S3_PREFIX: str = setting("", "Folder in the S3 bucket.", "VINYL_VAULT_S3_PREFIX")
+    S3_ACCESS_KEY: str = setting(
+        "", "S3 access key. If empty, the standard AWS environment is used.", "VINYL_VAULT_S3_ACCESS_KEY"
+    )
+    S3_SECRET_KEY_FILE: Path | None = setting(None, "File with the S3 secret key.", "VINYL_VAULT_S3_SECRET_KEY_FILE")
 
     # Tables
     MAX_IMPORT_MB: float = setting(
         256.0,
-        "Largest table that can be uploaded. By command and in the folder `imports` there is no limit.",
+        "Maximum size of an uploaded table. No limit on the command line or in the `imports` folder.",
         "VINYL_VAULT_MAX_IMPORT_MB",
         unit="MB",
         low=1,
@@ -344,7 +378,7 @@ class Settings:
     # Large files
     FILES_SIZE_MB: float | None = setting(
         None,
-        "Disk budget of the large files. Default: CACHE_MAX_SIZE_MB, else 1024. The page of the files can change it.",
+        "Maximum size of the large-file cache. Default: `CACHE_MAX_SIZE_MB`, otherwise 1024. Can be changed at `/files`.",
         "VINYL_VAULT_FILES_SIZE_MB",
         unit="MB",
         low=1,
@@ -352,7 +386,7 @@ class Settings:
     )
     FILES_TTL_HOURS: float | None = setting(
         None,
-        "How long a large file is fresh. Default: as a picture. The page of the files can change it.",
+        "Time to live of a large file. Default: same as covers. Can be changed at `/files`.",
         "VINYL_VAULT_FILES_TTL_HOURS",
         unit="hours",
         low=0,
@@ -360,27 +394,27 @@ class Settings:
     )
     IMAGE_SERVER: str = setting(
         "",
-        "Where relative addresses of large files lead to. It may be a private server; covers are not fetched from it.",
+        "Base URL for relative large-file URLs. May be a private server. Not used for covers.",
         "IMAGE_SERVER",
     )
     IMAGE_SERVER_CA: Path | None = setting(
-        None, "Certificate file of the image server, when it signed its own.", "VINYL_VAULT_IMAGE_SERVER_CA"
+        None, "CA certificate file for `IMAGE_SERVER` if it uses a self-signed certificate.", "VINYL_VAULT_IMAGE_SERVER_CA"
     )
 
     # Folders of music
     MUSIC_DIRS: tuple[str, ...] = setting(
         (),
-        "Folders with music files whose albums stand on the wall, comma-separated. Only read, never written.",
+        "Music folders to import albums from, comma-separated. Never written to.",
         "VINYL_VAULT_MUSIC_DIRS",
     )
     MUSIC_PARENTS: tuple[str, ...] = setting(
         ("/media", "/run/media", "/mnt", "/srv"),
-        "Where operators may choose further music folders on a page, comma-separated; `none` for nowhere.",
+        "Parent folders in which operators may add music folders, comma-separated. `none`: turned off.",
         "VINYL_VAULT_MUSIC_PARENTS",
     )
     MUSIC_RESCAN_HOURS: float = setting(
         24.0,
-        "How often the folders of music are looked through for changes; 0 for never. A disk that is plugged in is looked at once.",
+        "How often to rescan music folders. 0: never. A drive is always scanned when it is plugged in.",
         "VINYL_VAULT_MUSIC_RESCAN_HOURS",
         unit="hours",
         low=0,
@@ -425,7 +459,7 @@ class Settings:
 
     @property
     def discogs_token_path(self) -> Path:
-        """Secret: whoever has it has the whole account."""
+        """Secret: it opens the whole Discogs account."""
         return self.state_dir / "discogs_token"
 
     @property
@@ -439,7 +473,7 @@ class Settings:
 
     @property
     def imports_dir(self) -> Path:
-        """Where tables are put that shall be taken in."""
+        """The folder of tables to import."""
         return self.DATA_DIR / "imports"
 
     @property
@@ -449,7 +483,7 @@ class Settings:
 
     @property
     def stream_cache_dir(self) -> Path:
-        """Private: never below the covers, which anybody may ask for."""
+        """Private: never below the covers, which anyone may request."""
         return self.cache_dir / "streams"
 
     @property
@@ -500,7 +534,7 @@ class Settings:
 
     @property
     def memory_budget_bytes(self) -> int:
-        """The memory tier's share: what was asked for exactly, else the ceiling or a sixteenth of the machine's memory."""
+        """The memory tier's share: the value of the setting, else the ceiling or a sixteenth of the machine's memory."""
         if self.IMAGE_CACHE_MAX_MEMORY_MB is not None:
             return int(self.IMAGE_CACHE_MAX_MEMORY_MB * MEGABYTE)
         return min(int(self.MEMORY_CACHE_SIZE_MB * MEGABYTE), machine_memory_bytes() // 16)
@@ -509,31 +543,6 @@ class Settings:
     def decode_budget_bytes(self) -> int:
         """The decoder's share: the setting, and never more than a third of the machine's memory."""
         return min(self.DECODE_BUDGET_MB << 20, max(machine_memory_bytes() // 3, 64 << 20))
-
-
-def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        lines = own.read_text(encoding="ascii").splitlines()
-    except OSError:  # no Linux
-        return total
-    for line in lines:  # number:controllers:path; number 0 is version 2 of control groups
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            root, name = cgroups, "memory.max"
-        elif "memory" in controllers.split(","):
-            root, name = cgroups / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = root / path.lstrip("/")
-        for folder in (group, *group.parents):  # a service has its own folder there; a container sees its group as the root
-            if not folder.is_relative_to(root):
-                break
-            with contextlib.suppress(OSError):  # the root group has no limit
-                limit = (folder / name).read_text(encoding="ascii").strip()
-                total = min(total, int(limit)) if limit.isdigit() else total
-    return total
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = None) -> Settings:
@@ -558,33 +567,33 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
                 values[row.name] = _parse(name, env[name].strip(), types[row.name], row.metadata)
     for name in sorted(env):
         if name.startswith(OURS) and name not in known:
-            raise ConfigError(name, "no such setting; docs/SETTINGS.md lists them all")
+            raise ConfigError(name, "unknown setting; see docs/SETTINGS.md for the list")
     _check_addresses(values)
     return Settings(**values)
 
 
 def _check_addresses(values: dict[str, Any]) -> None:
-    """Bring origins, hosts and paths into one form. Raises `ConfigError`."""
+    """Normalise origins, hosts and paths. Raises `ConfigError`."""
     if "TRUSTED_ORIGINS" in values:
         values["TRUSTED_ORIGINS"] = tuple(_origin(origin) for origin in values["TRUSTED_ORIGINS"])
     if "URL_PREFIX" in values:
         values["URL_PREFIX"] = values["URL_PREFIX"].rstrip("/")
         if values["URL_PREFIX"] and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", values["URL_PREFIX"]):
-            raise ConfigError("VINYL_VAULT_URL_PREFIX", f"{values['URL_PREFIX']!r} is not a path such as /vinyl")
+            raise ConfigError("VINYL_VAULT_URL_PREFIX", f"{values['URL_PREFIX']!r} must be a path such as /vinyl")
     if "TRUSTED_HOSTS" in values:
         values["TRUSTED_HOSTS"] = tuple(host.lower() for host in values["TRUSTED_HOSTS"])
     base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
     if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
-        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} is not an address such as https://api.discogs.com")
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} must be a URL such as https://api.discogs.com")
     if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
-        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "a token goes over https, or to a server in VINYL_VAULT_TRUSTED_ORIGINS")
+        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "use https, or list the server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
-            raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} is not page=megabytes, such as stream_gallery=8")
+            raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} must be page=megabytes, for example stream_gallery=8")
 
 
 def __getattr__(name: str) -> Any:
-    """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when asked for."""
+    """Settings as module constants, for scripts: `from config import STREAM_IMAGES_DIR, IMAGE_CACHE_DIR`. Read when requested."""
     worked_out: Mapping[str, Callable[[Settings], Any]] = {
         "STATE_DIR": lambda settings: settings.state_dir,
         "CACHE_DIR": lambda settings: settings.cache_dir,
@@ -612,7 +621,7 @@ def _origin(text: str) -> str:
     """Return an origin as `scheme://host:port` in lower case, with the port that its scheme implies. Raises `ConfigError`."""
     found = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", text.lower())
     if found is None or not 0 < int(found[3] or 80) < 65536:
-        problem = f"{text!r} is not scheme://host:port, such as http://192.168.1.20:8080"
+        problem = f"{text!r} must be scheme://host:port, for example http://192.168.1.20:8080"
         raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", problem)
     return f"{found[1]}://{found[2]}:{found[3] or (443 if found[1] == 'https' else 80)}"
 
@@ -646,19 +655,21 @@ def _parse(name: str, text: str, kind: Any, row: Mapping[str, Any]) -> Any:
     try:
         value = parse(text)
     except (ValueError, KeyError):
-        raise ConfigError(name, f"{text!r} is not {expected}") from None
+        raise ConfigError(name, f"{text!r} is invalid; use {expected}") from None
     low, high, choices = row["low"], row["high"], row["choices"]
     if choices and value not in choices:
-        raise ConfigError(name, f"{text!r} is none of {', '.join(choices)}")
+        raise ConfigError(name, f"{text!r} is invalid; choose one of {', '.join(choices)}")
     # `not (value >= low)` instead of `value < low`: NaN fails every comparison and must not slip through.
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise ConfigError(name, f"{text} is outside {low or 0:g} to {high:g}" if high else f"{text} is below {low:g}")
+        raise ConfigError(
+            name, f"{text} must be between {low or 0:g} and {high:g}" if high else f"{text} must be at least {low:g}"
+        )
     return value
 
 
 # The field that a topic begins with -> its heading in the document.
 TOPICS = {
-    "DATA_DIR": "Where things are",
+    "DATA_DIR": "Folders",
     "HOST": "Server",
     "MAX_CACHE_SIZE_GB": "Cache",
     "THUMBNAIL_SIZE": "Images",

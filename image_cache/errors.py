@@ -41,7 +41,7 @@ class OriginDenied(OriginError):
     """The URL must not be fetched: its scheme, host name or port, or an address inside a local network."""
 
     kind = "denied"
-    hint = "If this server is yours, list it in VINYL_VAULT_TRUSTED_ORIGINS as scheme://host:port."
+    hint = "If this is your own server, add it to VINYL_VAULT_TRUSTED_ORIGINS, for example http://192.168.1.20:8080."
 
 
 class OriginNotFound(OriginError):
@@ -81,7 +81,7 @@ class OriginCut(OriginUnavailable):
 
     kind = "cut"
     retryable = False
-    hint = "Resume it when the line is better, or ask whoever runs the origin for byte ranges and an ETag."
+    hint = "Resume the download on a better connection, or ask the operator of the server to support byte ranges and ETags."
 
     def __init__(self, url: str, reason: str, *, furthest_bytes: int, received_bytes: int) -> None:
         super().__init__(url, reason, is_host_fault=False)
@@ -95,9 +95,12 @@ class OriginTooLarge(OriginError):
     kind = "too-large"
 
     def __init__(self, url: str, limit_bytes: int, got_bytes: int) -> None:
-        super().__init__(url, f"more than {limit_bytes} bytes (at least {got_bytes})")
+        super().__init__(url, f"larger than the {limit_bytes / 1e6:g} MB limit (at least {got_bytes / 1e6:.1f} MB)")
         self.limit_bytes = limit_bytes
         self.got_bytes = got_bytes
+
+
+UNKNOWN_FORMAT = "unknown-format"  # the kind of an `ImageRejected` whose bytes are no image at all, such as an error page
 
 
 class ImageRejected(CacheError):
@@ -105,8 +108,9 @@ class ImageRejected(CacheError):
 
     kind = "not-an-image"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, kind: str = "") -> None:
         super().__init__(reason)
+        self.kind = kind or type(self).kind
         self.reason = reason
 
 
@@ -139,7 +143,7 @@ class StorageError(CacheError):
     """A read or write failed on the disk or in a remote storage."""
 
     retryable = True
-    hint = "Look at free space and permissions of the data directory."
+    hint = "Check the free space and permissions of the data directory."
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -147,14 +151,24 @@ class StorageError(CacheError):
         self.reason = reason
 
 
+class FolderMissing(StorageError):
+    """The folder of a file that is to be written does not exist."""
+
+    retryable = False
+    hint = "Create the folder or connect its disk, then try again."
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, "there is no such folder")
+
+
 class ChecksumMismatch(CacheError):
     """The bytes do not have the checksum that the caller or the origin stated. They are discarded."""
 
     kind = "checksum"
-    hint = "Fetch it again; when it differs again, ask whoever publishes the file for its checksum."
+    hint = "Download it again. If the checksum still does not match, check it with the publisher of the file."
 
     def __init__(self, url: str, algorithm: str, expected: str, found: str) -> None:
-        super().__init__(f"{url}: {algorithm} should be {expected}, found {found}")
+        super().__init__(f"{url}: {algorithm} checksum mismatch: expected {expected}, got {found}")
         self.url = url
         self.algorithm = algorithm
         self.expected = expected
@@ -167,7 +181,7 @@ class FileRejected(CacheError):
     kind = "not-this-file"
 
     def __init__(self, name: str, expected: str, found: str) -> None:
-        super().__init__(f"{name}: expected {expected}, found {found}")
+        super().__init__(f"{name}: expected {expected}, got {found}")
         self.name = name
         self.expected = expected
         self.found = found
@@ -195,7 +209,7 @@ class QueueFull(CacheError):
     retryable = True
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the queue holds {limit} jobs, its limit")
+        super().__init__(f"the queue is full ({limit:,} jobs); try again later or raise VINYL_VAULT_QUEUE_LIMIT")
         self.limit = limit
 
 
@@ -216,7 +230,7 @@ class Busy(CacheError):
 class ArchiveRejected(CacheError):
     """A file is not a backup that can be restored. Nothing was changed."""
 
-    hint = "Take another backup; docs/BACKUP.md says what one holds."
+    hint = "Use a different backup file. docs/BACKUP.md describes the format."
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -227,7 +241,7 @@ class ArchiveRejected(CacheError):
 class VaultNotEmpty(CacheError):
     """The target of a restore already holds a collection."""
 
-    hint = "With --force what is there is kept beside it, in a folder of its own."
+    hint = "To restore anyway, add --force. The current data is moved to a folder next to it, not deleted."
 
     def __init__(self, path: str, found: str) -> None:
         super().__init__(f"{path} is not empty: {found}")
@@ -251,7 +265,7 @@ class ImportRejected(CacheError):
 class TableRejected(CacheError):
     """A file cannot be read as a table; nothing was imported."""
 
-    hint = "docs/IMPORT.md describes the tables."
+    hint = "docs/IMPORT.md describes the supported formats."
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -273,7 +287,7 @@ class UnknownPage(CacheError):
     """The wall has no page with this number. Pages count from 1; an empty wall has one."""
 
     def __init__(self, number: int, pages: int) -> None:
-        super().__init__(f"there is no page {str(number)[:20]}, the last one is {pages}")
+        super().__init__(f"page {str(number)[:20]} does not exist; the last page is {pages}")
         self.number = number
         self.pages = pages
 
@@ -282,7 +296,7 @@ class UnknownAlbum(CacheError):
     """No record has this id."""
 
     def __init__(self, album_id: int) -> None:
-        super().__init__(f"there is no record {str(album_id)[:20]}")
+        super().__init__(f"record {str(album_id)[:20]} does not exist")
         self.album_id = album_id
 
 
@@ -290,14 +304,14 @@ class OfferGone(CacheError):
     """The chosen image is not, or no longer, among the candidates for the record."""
 
     def __init__(self) -> None:
-        super().__init__("This picture is no longer among those to choose from. Look at the list again.")
+        super().__init__("This suggestion is no longer available. Reload the page to see the current ones.")
 
 
 class UnknownTask(CacheError):
     """No task has this id, or it ended long ago and was deleted."""
 
     def __init__(self, task_id: int) -> None:
-        super().__init__(f"there is no task {str(task_id)[:20]}")
+        super().__init__(f"task {str(task_id)[:20]} does not exist")
         self.task_id = task_id
 
 
@@ -346,11 +360,11 @@ class NotVisible(CacheError):
     """This viewer may not see it, or it does not exist: the two must look exactly the same."""
 
     def __init__(self) -> None:
-        super().__init__("There is nothing here.")
+        super().__init__("Not found.")
 
 
 class NotAllowed(CacheError):
-    """The viewer may see this but not change it. `needs_login` is True if nobody is logged in."""
+    """The viewer may see this but not change it. `needs_login` is True if no one is logged in."""
 
     def __init__(self, reason: str, *, needs_login: bool = False) -> None:
         super().__init__(reason)
@@ -371,7 +385,7 @@ class UploadTooLarge(CacheError):
     """An uploaded file is over the limit. `got_bytes` is what had been read by then."""
 
     def __init__(self, limit_bytes: int, got_bytes: int) -> None:
-        super().__init__(f"{got_bytes / 1e6:.1f} MB is over the {limit_bytes / 1e6:g} MB limit.")
+        super().__init__(f"This file is {got_bytes / 1e6:.1f} MB. The limit is {limit_bytes / 1e6:g} MB.")
         self.limit_bytes = limit_bytes
         self.got_bytes = got_bytes
 
@@ -380,7 +394,7 @@ class QuotaExceeded(CacheError):
     """The stream is at its limit of images."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The stream holds {limit} pictures, which is its limit.")
+        super().__init__(f"This stream is full ({limit} images). Delete an image to add another.")
         self.limit = limit
 
 
@@ -388,7 +402,7 @@ class DuplicateImage(CacheError):
     """The stream already holds an image with the same bytes."""
 
     def __init__(self, image_id: str) -> None:
-        super().__init__("The same picture is in this stream already.")
+        super().__init__("This image is already in the stream.")
         self.image_id = image_id
 
 
@@ -400,7 +414,7 @@ class ProgramMissing(CacheError):
     """A required program is not installed. `package` contains it."""
 
     def __init__(self, program: str, package: str) -> None:
-        super().__init__(f"This needs the program {program}: install the package {package}.")
+        super().__init__(f"{program} is not installed. Install the {package} package and try again.")
         self.program = program
         self.package = package
         self.hint = f"sudo apt install {package}"

@@ -22,6 +22,7 @@ class Album:
     `artist_sort` and `title_sort` are folded for sorting (no leading article, no diacritics, lower case). `added_at` and
     `last_played_at` are Unix seconds; `year` is None if unknown. `cover_url` comes from the source, `own_cover` was chosen
     here, `found_cover` was found elsewhere, `refused_cover` is a `cover_url` that is not a cover; `picture` is what is shown.
+    `source_values` is what the source says of fields that a person typed over: see `records.own_values`.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Album:
     seen_at: float | None = None
     gone_at: float | None = None
     detailed_at: float | None = None
+    source_values: str = ""
     picture: str | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,9 +78,10 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class AlbumQuery:
-    """Search, order and filters of a page of the wall. `sort` is one of artist, title, year, added, plays, colour; filters match exactly.
+    """Search, order and filters of a page of the wall. `sort` is one of `SORTS`, colour, and with a text match: what fits best first.
 
-    `with_notes` False: the text is not looked for in notes, which the viewer may not read.
+    `with_notes` False: the text is not looked for in notes, which the viewer may not read. `source` leaves out what is gone from it.
+    `filters` are further pairs: artist, label, style, year, stars, condition, played, added.
     """
 
     text: str = ""
@@ -87,7 +90,9 @@ class AlbumQuery:
     decade: int | None = None
     format: str = ""
     with_notes: bool = True
-    source: str = ""  # without the records that are gone from it
+    source: str = ""  # without its missing records
+    filters: tuple[tuple[str, str], ...] = ()
+    is_reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class AlbumPage:
-    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens."""
+    """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens.
+    Of a search: `correction` is what was looked for instead; `has_more`: it ended early; `is_incomplete`: its index is being built."""
 
     query: AlbumQuery
     albums: tuple[Album, ...]
@@ -111,6 +117,9 @@ class AlbumPage:
     total: int
     groups: tuple[Group, ...] = ()
     heads: dict[int, Group] = field(default_factory=dict)
+    correction: str = ""
+    has_more: bool = False
+    is_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,11 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `role` is `operator` (runs the server), `owner` (has streams) or `viewer` (was invited to one)."""
+    """An account. `role` is one of four, each with the rights of those after it.
+
+    `operator` runs the server, `owner` changes the collection and has streams, `member` plays, rates and writes notes, `viewer`
+    sees the streams that they were invited to and is a visitor elsewhere.
+    """
 
     id: int
     name: str
@@ -189,7 +202,7 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """What a row lost on its way in, although its record went in: cells that were cut, guessed or left out."""
+    """What an imported row lost: cells that were cut, guessed or left out."""
 
     row: int | str  # of a spreadsheet; the line of a JSON file, the number in a collection, the folder of the music
     artist: str

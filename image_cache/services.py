@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
@@ -26,8 +27,10 @@ from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
+from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.tables.service import TableService
@@ -38,9 +41,13 @@ from image_cache.maintenance.memory import release_memory
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.editing import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
+from image_cache.records.search.service import SearchIndexer
+from image_cache.records.take_along import TakeAlong
+from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -51,6 +58,7 @@ logger = logging.getLogger(__name__)
 
 LIMITS_S = 5.0  # how soon limits apply that were changed in another process
 TASKS_S = 5.0  # how soon a task starts that was added by another process
+TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
 SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
@@ -64,11 +72,14 @@ class Services:
     settings: Settings
     catalog: CatalogDatabase
     library: Library
+    turntable: Turntable
+    editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
     removal: RecordRemoval
     accounts: Accounts
+    household: Household
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -80,9 +91,12 @@ class Services:
     tasks: TaskRunner
     tables: TableService
     demo: DemoImporter
+    take_along: TakeAlong
+    demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
+    lookup: RecordLookup
     scrub: Scrub
     nightly: Nightly
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
@@ -95,6 +109,10 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
+
+    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
+        return self._parts.decoder.barcode(photo, wait_s=wait_s)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -126,7 +144,7 @@ class Services:
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
-            logger.warning("threads still busy at the stop")
+            logger.warning("threads still busy at shutdown")
         forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
@@ -136,7 +154,7 @@ class Services:
                     if close is not None:
                         close()
                 except DatabaseError as error:
-                    logger.warning("stop incomplete reason=%s", error)
+                    logger.warning("shutdown incomplete reason=%s", error)
         finally:
             self._lock.close()
 
@@ -161,6 +179,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
+    accounts = Accounts(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -171,12 +190,30 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         own=parts.own,
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
+    turntable = Turntable(catalog, library, clock=clock)
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
+    take_along = TakeAlong(
+        settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
+    )
+    demo_vault = DemoVault(
+        settings,
+        catalog,
+        demo=demo,
+        library=library,
+        covers=covers,
+        drawn=parts.drawn,
+        accounts=accounts,
+        streams=streams,
+        files=files,
+        tasks=tasks,
+        clock=clock,
+    )
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -199,8 +236,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
+        PeriodicJob("turntable", TURNTABLE_S, turntable.settle, first_s=TURNTABLE_S),
         PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
         tables.periodic_job(),
+        PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
         music.periodic_job(),
@@ -217,11 +256,14 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         settings=settings,
         catalog=catalog,
         library=library,
+        turntable=turntable,
+        editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
-        accounts=Accounts(catalog, clock=clock),
+        accounts=accounts,
+        household=Household(catalog, accounts, clock=clock),
         covers=covers,
         loader=parts.loader,
         limits=limits,
@@ -233,9 +275,14 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tasks=tasks,
         tables=tables,
         demo=demo,
+        take_along=take_along,
+        demo_vault=demo_vault,
         discogs=discogs,
         music=music,
         artwork=artwork,
+        lookup=RecordLookup(
+            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+        ),
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
@@ -249,7 +296,7 @@ def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) 
     try:
         limits.apply(covers, most_s)
     except (DatabaseError, StorageError) as error:
-        logger.warning("limits left as they are reason=%s", error)
+        logger.warning("limits not applied reason=%s", error)
 
 
 def _readonly(

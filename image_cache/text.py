@@ -23,12 +23,12 @@ _LETTERS = str.maketrans(
     }
 )
 # Left out on purpose: French "les" and Italian "lo", which are names as well (Les Paul), and Dutch and Spanish "de".
-_ARTICLES = ("the", "a", "an", "der", "die", "das", "le", "la", "el", "los", "las", "il")
+ARTICLES = ("the", "a", "an", "der", "die", "das", "le", "la", "el", "los", "las", "il")
 MAX_QUERY_CHARS = 200  # of a search
 MAX_QUERY_WORDS = 12
 MAX_NAME_CHARS = 160  # of a name that is compared; the limit of new names is lower
-_LEADING = re.compile(rf"(?:{'|'.join(_ARTICLES)})\s+(?=\S)")
-_TRAILING = re.compile(rf",\s(?:{'|'.join(_ARTICLES)})$")
+_LEADING = re.compile(rf"(?:{'|'.join(ARTICLES)})\s+(?=\S)")
+_TRAILING = re.compile(rf",\s(?:{'|'.join(ARTICLES)})$")
 # Apostrophes and dots are removed without leaving a space: R.E.M. is filed as rem, Don't as dont.
 _REMOVED = re.compile("['`.\N{ACUTE ACCENT}\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}]")
 _GAPS = re.compile(r"[\W_]+")

@@ -4,7 +4,7 @@ MEGABYTE = 1_000_000  # as on the label of a disk, in every setting and on every
 
 
 def whole_number(text: str | None, low: int, high: int) -> int | None:
-    """Return the number that ASCII digits spell; None unless it lies within the bounds and has no more digits than `high`."""
+    """Return the number that ASCII digits spell; None unless it is within the bounds and has no more digits than `high`."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > len(str(high)):
         return None
     number = int(text)
@@ -12,7 +12,7 @@ def whole_number(text: str | None, low: int, high: int) -> int | None:
 
 
 def decimal_number(text: str | None, low: float, high: float) -> float | None:
-    """Return the number that the text spells; None unless it lies within the bounds."""
+    """Return the number that the text spells; None unless it is within the bounds."""
     try:
         number = float(text) if text else None
     except ValueError:
@@ -21,7 +21,7 @@ def decimal_number(text: str | None, low: float, high: float) -> float | None:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: 1 picture, 2,000 pictures."""
+    """Return a number with its noun: 1 image, 2,000 images."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 

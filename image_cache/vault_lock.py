@@ -11,6 +11,7 @@ from pathlib import Path
 
 from image_cache.errors import Busy
 from image_cache.filesystem import make_folder, open_lock_file, replacing, sync_folder, try_lock, try_lock_file
+from image_cache.resources import service_command
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +33,11 @@ class VaultLock:
             finish_interrupted_restore(state_dir)
             fd = open_lock_file(state_dir / LOCK)
         except OSError as error:  # on a read-only disk nothing can be restored either
-            logger.warning("vault used without its lock path=%s reason=%s", state_dir, error)
+            logger.warning("data folder used without a lock path=%s reason=%s", state_dir, error)
             return cls(-1)
         if not try_lock(fd, fcntl.LOCK_SH):
             os.close(fd)
-            raise Busy(f"{state_dir} is being restored from a backup; start again when that is done")
+            raise Busy(f"{state_dir} is being restored from a backup. Try again when the restore has finished")
         return cls(fd)
 
     def close(self) -> None:
@@ -52,7 +53,7 @@ def exclusive(state_dir: Path) -> Iterator[None]:
     make_folder(state_dir)
     with try_lock_file(state_dir / LOCK) as is_alone:
         if not is_alone:
-            raise Busy(f"{state_dir} is in use; stop the service first (systemctl stop vinylvault)")
+            raise Busy(f"{state_dir} is in use. Stop the service first: {service_command('stop')}")
         yield
 
 

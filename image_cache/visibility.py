@@ -1,4 +1,4 @@
-"""Visibility of stream images: the one policy. Every page, image, search and total asks it."""
+"""Visibility of stream images: the one policy. Every page, image, search and total uses it."""
 
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer
 

@@ -19,21 +19,24 @@ from image_cache.web.app import build_app
 # The documented commands of `flask --app app`: those of `vinylvault` under their older names.
 GROUPS = {
     "albums": (
-        "The records of this vault.",
+        "Manage records.",
         {
-            "import": (f"{CONTENT}.records:import_records", "Import the records of a CSV or JSON file."),
-            "import-original": (f"{CONTENT}.records:import_legacy_records", "Import the vinylvault.db of the original program."),
-            "export": (f"{CONTENT}.records:export_records", "Write all records to a CSV or JSON file."),
-            "sync": (f"{CONTENT}.imports:sync", "Read the collection at Discogs."),
-            "discogs": (f"{CONTENT}.imports:discogs", "Show the connection to Discogs."),
+            "import": (f"{CONTENT}.records:import_records", "Import records from a CSV or JSON file."),
+            "import-original": (
+                f"{CONTENT}.records:import_legacy_records",
+                "Import the vinylvault.db of the original VinylVault.",
+            ),
+            "export": (f"{CONTENT}.records:export_records", "Export all records to a CSV or JSON file."),
+            "sync": (f"{CONTENT}.imports:sync", "Sync your Discogs collection."),
+            "discogs": (f"{CONTENT}.imports:discogs", "Show the Discogs connection."),
             "scan": (f"{CONTENT}.imports:scan", "Scan the music folders."),
-            "remove": (f"{CONTENT}.records:remove_records", "Remove records for good."),
+            "remove": (f"{CONTENT}.records:remove_records", "Remove records."),
         },
     ),
-    "users": ("Who can log in.", USERS),
-    "files": ("Large remote files, kept on this machine.", FILES),
-    "streams": ("Streams of images.", {**STREAMS, "selftest": STREAMS["check"]}),
-    "storage": ("Where originals lie.", {**STORAGE, "doctor": STORAGE["check"]}),
+    "users": ("Manage accounts.", USERS),
+    "files": ("Manage cached large files.", FILES),
+    "streams": ("Manage image streams.", {**STREAMS, "selftest": STREAMS["check"]}),
+    "storage": ("Check the storage of original images.", {**STORAGE, "doctor": STORAGE["check"]}),
 }
 
 

@@ -24,13 +24,17 @@ from image_cache.bootstrap import ensure_directories, secret_key  # noqa: E402
 from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
+from image_cache.machine import MIN_MEMORY_BYTES, machine_memory_bytes  # noqa: E402
 from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
+from image_cache.units import MEGABYTE  # noqa: E402
+
+logger = logging.getLogger("image_cache.server")
 
 
 def _refuse(reason):
-    print(f"VinylVault does not start. {reason}", file=sys.stderr, flush=True)
+    print(f"VinylVault could not start. {reason}", file=sys.stderr, flush=True)
     sys.exit(1)
 
 
@@ -84,7 +88,7 @@ def on_starting(server):
     try:
         logs.to_stderr(logging.DEBUG if _settings.DEBUG else logging.INFO, _settings.LOG_FILE)
     except OSError as error:
-        _refuse(f"VINYL_VAULT_LOG_FILE: {_settings.LOG_FILE} cannot be written ({error.strerror}).")
+        _refuse(f"VINYL_VAULT_LOG_FILE: cannot write to {_settings.LOG_FILE} ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
         handler.setFormatter(logs.SingleLineFormatter())
     for handler in logging.getLogger().handlers:
@@ -92,6 +96,11 @@ def on_starting(server):
             server.log.error_log.addHandler(handler)
     if "LISTEN_FDS" not in os.environ and "GUNICORN_FD" not in os.environ:
         _check_port()
+    memory = machine_memory_bytes()
+    if memory < MIN_MEMORY_BYTES:
+        logger.warning(
+            "little memory, large images are refused has_mb=%d needs_mb=%d", memory // MEGABYTE, MIN_MEMORY_BYTES // MEGABYTE
+        )
     stop = server.stop  # gunicorn's own hook runs after the workers have ended
 
     def announce_stop(*arguments, **named):
@@ -118,10 +127,10 @@ def _check_port():
             probe.bind((_settings.HOST, _settings.PORT))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                _refuse(f"PORT: something else listens on {_settings.PORT} already.")
+                _refuse(f"PORT: port {_settings.PORT} is in use by another program.")
             if error.errno == errno.EACCES:
-                _refuse(f"PORT: this user may not listen on {_settings.PORT}; from 1024 on everybody may.")
-            _refuse(f"HOST: {_settings.HOST} is no address of this machine ({error.strerror}).")
+                _refuse(f"PORT: this user cannot use port {_settings.PORT}. Choose a port from 1024 up.")
+            _refuse(f"HOST: {_settings.HOST} is not an address of this server ({error.strerror}).")
 
 
 def pre_fork(server, worker):
@@ -175,7 +184,7 @@ def post_worker_init(worker):
             print(f"\n  VinylVault  http://{bind}/")
         try:
             if code := services.accounts.setup_code():
-                print(f"  No operator yet. Claim this machine at /claim with the code {code}")
+                print(f"  No operator account yet. Create it at /claim with this setup code: {code}")
         except DatabaseError as error:  # covers are still served; /health has the details
             print(f"  The catalogue cannot be read ({error}). It needs a backup: {_settings.catalog_path}")
         print(flush=True)

@@ -1,7 +1,7 @@
 """Wait until the service answers, and say how it is: `health.py --wait 60 [--strict]`. Exit status 0 when it answers.
 
 With `--strict` only a healthy or degraded one is good enough, for an update that must decide whether to stay. Without, an
-answer is: a vault whose catalogue is broken still serves pictures, and starting it again would not mend it.
+answer is: a vault whose catalogue is broken still serves images, and starting it again would not repair it.
 """
 
 import argparse

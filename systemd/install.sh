@@ -16,6 +16,7 @@ NGINX_CONF=/etc/vinylvault-nginx.conf
 COMMAND=/usr/local/bin/vinylvault
 OWN_USER=vinylvault
 NEEDED_MB=400
+ENOUGH_MEMORY_MB=400 # a Pi with 512 MB shows 426 or more
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
 PARTS=(app.py config.py cache_monitor.py image_cache templates static docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
@@ -32,50 +33,50 @@ usage() {
   cat <<'END'
 Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
 
-  install             (the default) install, or mend an installation; again is fine
-      --with-nginx    nginx in front, which sends pictures without Python
-      --port N        the port of nginx (80)
-      --without-nginx take nginx away again
-      --extra NAME    also what requirements-NAME.txt brings: s3, nifti, metrics, heif
+  install             (the default) install, or repair an installation; safe to run again
+      --with-nginx    put nginx in front, which serves covers without Python
+      --port N        port of nginx (default: 80)
+      --without-nginx remove nginx again
+      --extra NAME    also install requirements-NAME.txt: s3, nifti, metrics, heif
       --wheelhouse D  install from the wheels in folder D, without internet
-  update              install this version beside the running one, change over, go back if it is not healthy
+  update              build the new version, switch to it, roll back if it is not healthy
       --from PLACE    a folder or .tar.gz with another version
-  backup [FILE]       write catalogue and originals to FILE, or to a dated one in /var/backups/vinylvault
-  restore FILE        put back what a backup holds
-  doctor              what is wrong with the installation, and with the vault
-  uninstall           remove the program, keep data and settings
-      --purge         remove those too
-      --yes           do not ask
+  backup [FILE]       back up to FILE, or to a dated file in /var/backups/vinylvault
+  restore FILE        restore a backup
+  doctor              check the installation and the data, and suggest fixes
+  uninstall           remove VinylVault, keep data and settings
+      --purge         delete those too
+      --yes           do not ask for confirmation
   status, health, report, monitor, explain, verify, probe, repair, selftest ...
   import, export, sync, discogs, scan, remove; users, streams, files, storage ...
                       the commands of docs/reference/commands.md, with the settings of the service
 END
 }
 
-# --- what this machine is
+# --- what this server is
 
 has_systemd() { [[ -d /run/systemd/system ]]; }
 has_nginx_in_front() { [[ -e $UNITS/vinylvault.service.d/front.conf ]]; }
 is_installed() { [[ -L $CURRENT && -d $CURRENT/ ]]; }
-need_root() { [[ $(id -u) -eq 0 ]] || refuse "this needs root. Say: sudo $0 $*"; }
-need_installed() { is_installed || refuse "it is not installed here. Run systemd/install.sh of a checkout first."; }
+need_root() { [[ $(id -u) -eq 0 ]] || refuse "this needs root. Run: sudo $0 $*"; }
+need_installed() { is_installed || refuse "VinylVault is not installed. Run systemd/install.sh from a checkout first."; }
 
 check_system() {
   local id='' id_like='' architecture
   id=$(sed -n 's/^ID="\?\([a-z]*\)"\?$/\1/p' /etc/os-release 2>/dev/null || true)
   id_like=$(sed -n 's/^ID_LIKE="\?\([a-z ]*\)"\?$/\1/p' /etc/os-release 2>/dev/null || true)
   [[ " $id $id_like " == *" debian "* || $id == raspbian ]] ||
-    refuse "this is ${id:-an unknown system}; the installer knows Raspberry Pi OS and Debian. Elsewhere, 'make run' works."
+    refuse "${id:-this system} is not supported by the installer, only Raspberry Pi OS and Debian. On other systems, use 'make run'."
   # The architecture of the programs, not of the kernel: a 32-bit Raspberry Pi OS runs on a 64-bit kernel.
   architecture=$(dpkg --print-architecture)
   case $architecture in
     arm64 | amd64) ;;
-    armhf | armel | i386) refuse "this system is 32-bit ($architecture). Pictures are decoded by libraries that exist for 64-bit only: install the 64-bit Raspberry Pi OS." ;;
-    *) refuse "this machine is $architecture; VinylVault runs on arm64 and amd64." ;;
+    armhf | armel | i386) refuse "this system is 32-bit ($architecture). VinylVault needs a 64-bit system: install the 64-bit Raspberry Pi OS." ;;
+    *) refuse "$architecture is not supported. VinylVault runs on arm64 and amd64." ;;
   esac
   command -v python3 >/dev/null || install_package python3 "Python 3.11 or newer is missing"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    refuse "Python 3.11 or newer is needed, this is $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'). Debian 12 and Raspberry Pi OS of 2023 have it."
+    refuse "Python 3.11 or newer is needed, this is $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'). Debian 12, Raspberry Pi OS 2023-10 and newer include it."
   # `ensurepip` is what Debian leaves to the package.
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv "Python's venv is missing"
 }
@@ -84,8 +85,14 @@ check_space() {
   local place free_mb
   for place in /opt /var/lib /var/cache; do
     free_mb=$(($(df -Pk "$place" | awk 'NR == 2 {print $4}') / 1024))
-    ((free_mb >= NEEDED_MB)) || refuse "$free_mb MB are free in $place; $NEEDED_MB MB are needed. Make room, then try again."
+    ((free_mb >= NEEDED_MB)) || refuse "not enough disk space in $place: $free_mb MB free, $NEEDED_MB MB needed. Free up space and try again."
   done
+}
+
+check_memory() {
+  local memory_mb=$(($(awk '/^MemTotal/ {print $2}' /proc/meminfo) / 1024))
+  ((memory_mb >= ENOUGH_MEMORY_MB)) ||
+    say "This computer has $memory_mb MB of memory. VinylVault needs 512 MB or more; with less, it rejects large images."
 }
 
 install_package() { # NAME WHY
@@ -120,7 +127,7 @@ build_release() { # SOURCE; leaves its name in $release
   release=$(release_name "$source")
   folder=$BASE/$release
   if [[ -e $folder/.complete ]] && [[ $(cat "$folder/.complete") == "${extras[*]:-}" ]]; then
-    step "version $release is there"
+    step "version $release is already built"
     return
   fi
   step "building version $release"
@@ -137,7 +144,7 @@ build_release() { # SOURCE; leaves its name in $release
   "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 "$folder" >/dev/null || true
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -OO -c 'import app') ||
-    { rm -rf "$folder"; refuse "version $release does not load on this machine. Nothing was changed."; }
+    { rm -rf "$folder"; refuse "version $release cannot run on this machine. Nothing was changed."; }
   echo "${extras[*]:-}" >"$folder/.complete"
 }
 
@@ -150,7 +157,7 @@ install_requirements() { # FOLDER FILE
   if ! "$1/venv/bin/python" -m pip --quiet --disable-pip-version-check install "${from[@]}" --only-binary :all: --require-hashes -r "$1/$2" >"$log" 2>&1; then
     tail -5 "$log" >&2
     rm -rf "$log" "$1"
-    refuse "the libraries of $2 could not be installed. Without internet, build a wheelhouse on another machine (make wheelhouse) and say --wheelhouse FOLDER. Nothing was changed."
+    refuse "the dependencies in $2 could not be installed. Without internet, build a wheelhouse on another machine (make wheelhouse) and pass --wheelhouse FOLDER. Nothing was changed."
   fi
   rm -f "$log"
 }
@@ -263,9 +270,9 @@ service_port() {
   echo "${found:-5000}"
 }
 
-check_port() { # of nginx: taken by somebody else?
+check_port() { # of nginx: taken by another program?
   has_systemd && systemctl is-active -q vinylvault-nginx.service && return
-  python3 - "$port" <<'END' || refuse "port $port is taken by another program. Say --port with another one, 8080 for example."
+  python3 - "$port" <<'END' || refuse "port $port is in use by another program. Choose another, for example --port 8080."
 import socket, sys
 with socket.socket() as probe:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -295,7 +302,7 @@ remove_nginx() {
   rmdir "$UNITS/vinylvault.service.d" 2>/dev/null || true
 }
 
-start() { # start anew what is placed; false when it does not answer
+start() { # restart what is installed; false if it does not respond
   local units=(vinylvault.service)
   if ! has_systemd; then
     try_in_foreground "$@"
@@ -339,8 +346,8 @@ try_in_foreground() { # no service manager: start it by hand, ask how it is, sto
 
 say_what_is_missing() {
   has_systemd && return
-  say "No systemd runs here, so this was left out: nothing is started, and nothing will be at the boot. The service was started"
-  say "once by hand, asked how it is, and stopped. With systemd, the same command does the rest."
+  say "systemd is not running, so the service was not started and will not start at boot. It was started"
+  say "once for a health check and stopped again. Run the same command on a system with systemd to finish the installation."
 }
 
 say_addresses() {
@@ -358,7 +365,7 @@ say_addresses() {
     say "  http://$address$suffix/"
   done
   if has_systemd && command -v journalctl >/dev/null; then
-    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'Claim this machine' | tail -1 || true
+    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'with this setup code:' | tail -1 || true
   fi
 }
 
@@ -373,6 +380,7 @@ say_journal() {
 do_install() {
   check_system
   check_space
+  check_memory
   read_options
   local wants_front=$wanted_front
   [[ -z $wanted_port ]] || port=$wanted_port
@@ -394,7 +402,7 @@ do_install() {
   step "starting"
   start || {
     say_journal
-    refuse "it is installed, but does not answer. 'vinylvault doctor' says more."
+    refuse "VinylVault is installed but not responding. To find out why: sudo vinylvault doctor"
   }
   forget_releases "$release" "$(cat $BASE/.previous 2>/dev/null || true)"
   say_what_is_missing
@@ -408,21 +416,21 @@ do_update() {
   if [[ -n $update_from ]]; then
     source=$update_from
   elif [[ $SOURCE == "$BASE"/* ]]; then # the installed command: where it once came from
-    [[ -n $origin && -d $origin ]] || refuse "the folder it was installed from is gone. Say: vinylvault update --from FOLDER"
+    [[ -n $origin && -d $origin ]] || refuse "the folder VinylVault was installed from no longer exists. Run: vinylvault update --from FOLDER"
     source=$origin
     if [[ -d $source/.git ]]; then
       runuser -u "$(stat -c %U "$source")" -- git -C "$source" pull --quiet --ff-only ||
-        refuse "$source could not be brought up to date by 'git pull'. Nothing was changed."
+        refuse "'git pull' failed in $source. Nothing was changed."
     fi
   fi
   if [[ -f $source ]]; then
     folder=$(mktemp -d)
     # shellcheck disable=SC2064  # the folder of now
     trap "rm -rf '$folder'" EXIT
-    tar -xzf "$source" -C "$folder" || refuse "$source is no archive."
+    tar -xzf "$source" -C "$folder" || refuse "$source is not a tar archive."
     source=$(dirname "$(find "$folder" -maxdepth 2 -name pyproject.toml | head -1)")
   fi
-  [[ -f $source/systemd/install.sh && -f $source/pyproject.toml ]] || refuse "there is no VinylVault in $source."
+  [[ -f $source/systemd/install.sh && -f $source/pyproject.toml ]] || refuse "$source does not contain VinylVault."
   check_system
   check_space
   [[ -n $update_from ]] || origin=$source
@@ -452,19 +460,19 @@ change_over() { # SOURCE
     echo "$before" >$BASE/.previous
     forget_releases "$release" "$before"
     write_options
-    say "Version $release runs. Version $before is kept."
+    say "Version $release is running. The previous version, $before, is kept."
     say_what_is_missing
     return
   fi
   say_journal
-  say "Version $release is not healthy: going back to version $before."
+  say "Version $release failed its health check. Rolling back to version $before."
   stop || true
   switch_to "$before"
   put_catalogue_back "$copy"
   place_units
-  start || refuse "version $before does not answer either. 'vinylvault doctor' says more; the catalogue of before is in $copy."
+  start || refuse "version $before is not responding either. Run 'sudo vinylvault doctor'. The catalogue from before the update is in $copy."
   rm -rf "${BASE:?}/$release"
-  refuse "the update was undone, version $before runs."
+  refuse "the update was rolled back. Version $before is running."
 }
 
 keep_catalogue() { # FOLDER: a copy, while nothing runs
@@ -479,7 +487,7 @@ keep_catalogue() { # FOLDER: a copy, while nothing runs
 put_catalogue_back() { # FOLDER: only when the new version has changed the schema, which the old one refuses
   [[ -e $1/catalog.db ]] || return 0
   if [[ $(schema_of "$1/catalog.db") != $(schema_of $STATE/state/catalog.db) ]]; then
-    step "putting the catalogue back as it was before"
+    step "restoring the catalogue from before the update"
     rm -f $STATE/state/catalog.db $STATE/state/catalog.db-wal $STATE/state/catalog.db-shm
     cp -p "$1"/catalog.db* $STATE/state/
   fi
@@ -493,7 +501,7 @@ monitor() { # ACTION ...: cache_monitor.py with the settings of the service
   need_installed
   [[ -e $CURRENT/cache_monitor.py ]] || refuse "this version has no cache_monitor.py."
   words_of_service
-  # The doctor gives back what belongs to somebody else before it becomes the user of the service; the others need not.
+  # The doctor gives back what belongs to someone else before it becomes the user of the service; the others need not.
   [[ $1 != doctor ]] || words=("${words[@]:5}")
   (
     umask 077
@@ -515,13 +523,13 @@ do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
   monitor backup --file "$part" "$@"
   # The service may not write where you are; you may.
   install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$part" "$file"
-  say "Written to $file."
+  say "Saved to $file."
 }
 
 do_restore() { # FILE [OPTIONS]
   local file=${1:-} part status=0
-  [[ -n $file ]] || refuse "say which file: vinylvault restore FILE"
-  [[ -r $file ]] || refuse "there is no file $file."
+  [[ -n $file ]] || refuse "name the backup file: vinylvault restore FILE"
+  [[ -r $file ]] || refuse "$file does not exist."
   shift
   read_options
   front=no
@@ -540,35 +548,35 @@ do_doctor() {
   local status=0 unit place owner
   need_installed
   say "Version $(basename "$(readlink "$CURRENT")") in $BASE, Python $("$CURRENT/venv/bin/python" -c 'import platform; print(platform.python_version())')."
-  if [[ -e $CURRENT/cache_monitor.py ]]; then # what can be mended is mended before the rest is looked at
+  if [[ -e $CURRENT/cache_monitor.py ]]; then # repair what can be repaired, then check the rest
     monitor doctor "$@" || status=$?
   fi
   if has_systemd; then
     for unit in vinylvault.service "${TIMERS[@]}" $(has_nginx_in_front && echo vinylvault-nginx.service run-vinylvault.mount); do
       if ! systemctl is-active -q "$unit"; then
-        say "$unit does not run: systemctl status $unit says why. 'sudo vinylvault install' puts it back."
+        say "$unit is not running. To see why: systemctl status $unit. To fix it: sudo vinylvault install"
         status=2
       elif ! systemctl is-enabled -q "$unit" 2>/dev/null; then
-        say "$unit is not started at the boot: sudo systemctl enable $unit"
+        say "$unit does not start at boot. To enable it: sudo systemctl enable $unit"
         ((status)) || status=1
       fi
     done
     if systemctl show vinylvault.service -p NeedDaemonReload --value | grep -q yes; then
-      say "The unit was changed and is not loaded yet: sudo systemctl daemon-reload"
+      say "A unit file has changed. Reload it: sudo systemctl daemon-reload"
       ((status)) || status=1
     fi
   else
-    say "No systemd runs here; the service is not looked after by anybody."
+    say "systemd is not running, so nothing supervises the service."
   fi
   for place in $STATE $CACHE; do
     owner=$(stat -c '%U %a' "$place" 2>/dev/null || echo nobody)
     if [[ $owner != "$OWN_USER 700" ]]; then
-      say "$place belongs to $owner, not to $OWN_USER alone: 'sudo vinylvault install' mends it."
+      say "$place belongs to $owner instead of $OWN_USER only. To fix it: sudo vinylvault install"
       status=2
     fi
   done
   if [[ -n $(find $STATE $CACHE -xdev ! -user $OWN_USER -print -quit 2>/dev/null) ]]; then
-    say "Files below $STATE or $CACHE belong to somebody else: sudo chown -R $OWN_USER: $STATE $CACHE"
+    say "Some files in $STATE or $CACHE belong to another user. To fix it: sudo chown -R $OWN_USER: $STATE $CACHE"
     status=2
   fi
   if [[ -r /proc/cgroups ]] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null && grep -q Raspberry /proc/device-tree/model 2>/dev/null; then
@@ -581,8 +589,8 @@ do_doctor() {
 
 do_uninstall() {
   if [[ $purge == yes && $yes != yes ]]; then
-    [[ -t 0 ]] || refuse "--purge removes all records, originals and settings. Say --yes too."
-    read -rp "Remove all records, originals, pictures and settings of VinylVault? Type 'remove': " answer
+    [[ -t 0 ]] || refuse "--purge deletes all records, original images and settings. Add --yes to confirm."
+    read -rp "Delete all records, original images and settings? Type 'remove': " answer
     [[ $answer == remove ]] || refuse "nothing was removed."
   fi
   if has_systemd; then
@@ -596,10 +604,10 @@ do_uninstall() {
     rm -rf $STATE $CACHE $BACKUPS $SETTINGS /etc/vinylvault-nginx.d
     userdel $OWN_USER 2>/dev/null || true
     groupdel $OWN_USER 2>/dev/null || true
-    say "VinylVault and everything it kept are removed."
+    say "VinylVault and all its data have been removed."
   else
     rmdir /etc/vinylvault-nginx.d 2>/dev/null || true
-    say "VinylVault is removed. Kept: $SETTINGS, $STATE, $CACHE, $BACKUPS; 'uninstall --purge' of a checkout removes them."
+    say "VinylVault has been removed. Your data was kept: $SETTINGS, $STATE, $CACHE, $BACKUPS. To delete it too, run 'uninstall --purge' from a checkout."
   fi
 }
 
@@ -649,7 +657,7 @@ main() {
       ;;
     *)
       usage >&2
-      refuse "there is no command $command."
+      refuse "unknown command: $command."
       ;;
   esac
   while (($#)); do
@@ -663,22 +671,22 @@ main() {
       --purge) purge=yes ;;
       --yes) yes=yes ;;
       -h | --help) usage && return ;;
-      *) usage >&2 && refuse "there is no option $1." ;;
+      *) usage >&2 && refuse "unknown option: $1." ;;
     esac
-    shift || refuse "the last option lacks its value."
+    shift || refuse "the last option needs a value."
   done
   local extra
   for extra in "${wanted_extras[@]:-}"; do
-    [[ -z $extra || " ${EXTRAS[*]} " == *" $extra "* ]] || refuse "there is no extra $extra; there are ${EXTRAS[*]}."
+    [[ -z $extra || " ${EXTRAS[*]} " == *" $extra "* ]] || refuse "unknown extra: $extra. Available: ${EXTRAS[*]}."
   done
-  [[ -z $wanted_port || ($wanted_port =~ ^[0-9]{1,5}$ && $wanted_port -ge 1 && $wanted_port -le 65535) ]] || refuse "$wanted_port is no port."
+  [[ -z $wanted_port || ($wanted_port =~ ^[0-9]{1,5}$ && $wanted_port -ge 1 && $wanted_port -le 65535) ]] || refuse "$wanted_port is not a valid port."
   if [[ -n $wheelhouse ]]; then
-    [[ -d $wheelhouse ]] || refuse "there is no folder $wheelhouse."
+    [[ -d $wheelhouse ]] || refuse "the folder $wheelhouse does not exist."
     wheelhouse=$(cd "$wheelhouse" && pwd -P)
   elif [[ -d $SOURCE/wheelhouse ]]; then
     wheelhouse=$SOURCE/wheelhouse
   fi
-  [[ -z $update_from || -e $update_from ]] || refuse "there is nothing at $update_from."
+  [[ -z $update_from || -e $update_from ]] || refuse "$update_from does not exist."
   [[ -z $update_from || ! -d $update_from ]] || update_from=$(cd "$update_from" && pwd -P)
   need_root "$command"
   "do_$command"

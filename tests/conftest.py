@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.vault import ROOT, Vault, wait_until
 
 WEB = Path(__file__).parent / "web"  # its tests open the whole application
-# Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or a MusicBrainz of our own.
+# Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or our own MusicBrainz.
 SERVERS = {"archive", "discogs", "live_app", "s3", "served", "shared", "vault"}
 
 
@@ -67,7 +67,7 @@ def vault(origin: Origin, tmp_path: Path) -> Iterator[Vault]:
 
 @pytest.fixture(scope="session")
 def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running vault with the demo collection, its origin a process of its own."""
+    """The address of a running vault with the demo collection, its origin its own process."""
     folder = tmp_path_factory.mktemp("live")
     port = free_port()
     command = [

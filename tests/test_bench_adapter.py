@@ -1,4 +1,4 @@
-"""The preload's answer names digests, and the adapter of the benchmarks turns addresses into pictures that are there."""
+"""The preload's answer names digests, and the adapter of the benchmarks turns addresses into images that are there."""
 
 import subprocess
 import sys

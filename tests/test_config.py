@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from image_cache import config
-from image_cache.config import Settings, load_settings, machine_memory_bytes, settings_document
+from image_cache.config import Settings, load_settings, settings_document
 from image_cache.errors import ConfigError
+from image_cache.machine import machine_memory_bytes
 from image_cache.net.policy import PeerPolicy
 from image_cache.net.url import parse_url
 
@@ -94,7 +95,7 @@ def test_a_bad_word_names_its_variable(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["VINYL_VAULT_CACHE_SIZE", "VINYL_VAULT_", "IMAGE_CACHE_DIR", "IMAGE_CACHE_TTL"])
 def test_an_unknown_variable_of_ours_stops_the_start_and_names_itself(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{name}: no such setting"):
+    with pytest.raises(ConfigError, match=f"^{name}: unknown setting"):
         load_settings({name: "1", "PATH": "/usr/bin", "CACHE_STRANGE": "x"})
 
 
@@ -167,6 +168,15 @@ def test_the_limit_of_a_service_counts_as_its_memory(
     (tmp_path / "own").write_text(own)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert machine_memory_bytes(tmp_path / "cgroup", tmp_path / "own") == min(physical, expected or physical)
+
+
+def test_a_limit_that_slows_a_service_down_counts_as_its_memory(tmp_path: Path) -> None:
+    """MemoryHigh of a drop-in was not read: budgets were taken from the higher MemoryMax, and the kernel took the program's pages."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/memory.max").write_text("287000000\n")
+    (tmp_path / "a/memory.high").write_text("215000000\n")
+    (tmp_path / "own").write_text("0::/a\n")
+    assert machine_memory_bytes(tmp_path, tmp_path / "own") == 215_000_000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What docs/EMBEDDING.md promises to a Flask developer: the example app as a process of its own, and the snippets of the page."""
+"""What docs/EMBEDDING.md promises to a Flask developer: the example app as its own process, and the snippets of the page."""
 
 import http.client
 import os

@@ -163,7 +163,7 @@ def test_kill_9_at_100_random_moments_tears_nothing_and_loses_nothing(origin: Or
                 vault.start()
             else:
                 vault.crash()
-            if moment % 25 == 24:  # begin anew, or everything would be here after the first few kills
+            if moment % 25 == 24:  # begin again, or everything would be here after the first few kills
                 assert vault.post("/api/cache/clear").status in (200, 429)
                 wanted = [*digests(vault), *digests(vault, "/?page=2")]
         for page in ("/", "/?page=2"):
@@ -187,7 +187,7 @@ def _look(vault: Vault, digests: list[str], seen: dict[str, bytes]) -> None:
 
 
 def _check_index(folder: Path) -> None:
-    """Files and rows say the same, the database is sound, and what kills left behind is swept."""
+    """Files and rows say the same, the database is sound, and leftovers of kills are swept."""
     from image_cache.config import Settings
     from image_cache.engine.maintenance import sweep
     from image_cache.services import open_services

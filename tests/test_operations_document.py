@@ -1,4 +1,4 @@
-"""`docs/OPERATIONS.md` knows every message that an operator can see: what the code says is read from the code."""
+"""The documents have every message that an operator can see: what the code says is read from the code."""
 
 import ast
 import re
@@ -12,7 +12,8 @@ from image_cache.db.diagnosis import _SENTENCES
 from image_cache.maintenance.health.data import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+PAGES = ("OPERATIONS.md", "reference/health.md", "reference/log-events.md", "reference/errors.md")
+DOCUMENT = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 PLAIN = " ".join(DOCUMENT.replace("`", "").replace("**", "").split())
 LOGGED = ("info", "warning", "error", "exception", "critical", "log")  # debugging is for developers
 SOURCES = [
@@ -122,10 +123,10 @@ def test_every_action_has_a_line() -> None:
     ("message", "words"),
     [
         ("cover failed identity=%s failures=%s", "cover failed"),
-        ("%s left undone reason=%s", "left undone"),
+        ("%s skipped reason=%s", "skipped"),
         ("Cached file: %s (%s bytes)", "Cached file"),
-        ("threads still busy at the stop", "threads still busy at the stop"),
-        ("index out of reach, files serve without it reason=%s", "index out of reach, files serve without it"),
+        ("threads still busy at shutdown", "threads still busy at shutdown"),
+        ("index unavailable, serving from files reason=%s", "index unavailable, serving from files"),
     ],
 )
 def test_the_words_of_an_event_are_those_before_its_facts(message: str, words: str) -> None:

@@ -22,7 +22,7 @@ from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)
 
-ROLES = ("operator", "owner", "viewer")
+ROLES = ("operator", "owner", "member", "viewer")
 MAX_ATTEMPTS = 5
 PAUSE_S = 15 * 60.0
 IDLE_S = 12 * 3600.0
@@ -36,7 +36,6 @@ _METHOD = "scrypt:32768:8:1"
 # Checked for an unknown name, so that the response takes as long as for a known one. No password has this hash.
 _UNKNOWN_ACCOUNT_HASH = f"{_METHOD}${'0' * 16}${'0' * 128}"
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no characters that look alike; eight of them are 39 bits
-_NUMBERS = ("No", "One", "Two", "Three", "Four")
 
 
 class Accounts:
@@ -52,12 +51,12 @@ class Accounts:
     def add(self, name: str, password: str, role: str) -> Account:
         """Create an account. Raises `AccountRejected` for a taken name and for an invalid name, password or role."""
         if role not in ROLES:
-            raise AccountRejected("role", f"{role[:40]!r} is none of {', '.join(ROLES)}")
+            raise AccountRejected("role", f"unknown role {role[:40]!r}; choose one of {', '.join(ROLES)}")
         name = _checked_name(name)
         _check_password(name, password)
         account = self._rows.add(name, name.casefold(), self._hash(password), role, self._clock(), only_first=False)
         if account is None:
-            raise AccountRejected("name", f"{name} has an account already")
+            raise AccountRejected("name", f"the name {name} is already taken")
         logger.info("account added id=%d role=%s", account.id, account.role)
         return account
 
@@ -67,11 +66,12 @@ class Accounts:
         _check_password(name, password)
         return NewAccount(name, name.casefold(), self._hash(password))
 
-    def open_session(self, account: Account, address: str) -> str:
+    def open_session(self, account: Account, address: str, device: str = "") -> str:
         """Return a session token for an account that was just made, without its password being checked again."""
-        return self._open(account, hashlib.sha256(f"{account.id}\n{client_network(address)}".encode(errors="replace")).digest())
+        client = hashlib.sha256(f"{account.id}\n{client_network(address)}".encode(errors="replace")).digest()
+        return self._open(account, client, device)
 
-    def change_password(self, account: Account, old: str, new: str, address: str) -> str:
+    def change_password(self, account: Account, old: str, new: str, address: str, device: str = "") -> str:
         """Change a password by its owner, end all sessions and return the token of a new one.
 
         Raises `LoginFailed` for a wrong old password, `AccountRejected` for a new one that is too short or the like.
@@ -79,28 +79,37 @@ class Accounts:
         _check_password(account.name, new)
         self.logout(self.login(account.name, old, address))
         self.set_password(account.name, new)
-        return self.open_session(account, address)
+        return self.open_session(account, address, device)
 
     def remove(self, name: str) -> Account:
-        """Remove an account with its sessions and memberships. Raises `AccountRejected` for the last operator.
+        """Remove an account, its sessions and memberships. Raises `AccountRejected` for the last operator.
 
         Its streams stay, without an owner: operators see them.
         """
         key = account_key(name)
         found = self._rows.account(key)
         if found is None:
-            raise AccountRejected("name", "there is no account of this name")
+            raise AccountRejected("name", "no account has this name")
         if not self._rows.remove(key):
             raise AccountRejected("name", f"{found[0].name} is the last operator; add another one first")
         logger.info("account removed id=%d", found[0].id)
         return found[0]
+
+    def add_made_up(self, name: str) -> Account:
+        """Create the operator of a demo, with a password that nobody knows. Raises `AccountRejected`."""
+        return self.add(name, secrets.token_urlsafe(32), "operator")
+
+    def remove_made_up(self, account_id: int) -> None:
+        """Remove the operator of a demo with its sessions; its streams stay, without an owner."""
+        self._rows.remove_made_up(account_id)
+        logger.info("account removed id=%d", account_id)
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password and end all sessions of the account. Raises `AccountRejected`."""
         name = _checked_name(name)
         _check_password(name, password)
         if not self._rows.set_password(name.casefold(), self._hash(password)):
-            raise AccountRejected("name", "there is no account of this name")
+            raise AccountRejected("name", "no account has this name")
 
     def accounts(self) -> list[Account]:
         return self._rows.accounts()
@@ -108,10 +117,10 @@ class Accounts:
     def has_operator(self) -> bool:
         return self._rows.has_operator()
 
-    def login(self, name: str, password: str, address: str) -> str:
+    def login(self, name: str, password: str, address: str, device: str = "") -> str:
         """Return a new session token. Raises `LoginFailed`, the same for a wrong password and an unknown name.
 
-        Every login has a token of its own; an earlier one is closed with `logout`.
+        Every login has its own token; an earlier one is closed with `logout`.
         """
         key = account_key(name)
         client, used = self._count_attempt(f"login\n{key}", address)
@@ -119,14 +128,14 @@ class Accounts:
         is_right = self._check(found[1] if found else _UNKNOWN_ACCOUNT_HASH, password)
         if found is None or not is_right:
             logger.warning("login failed account_id=%s address=%r", found[0].id if found else None, address)
-            raise _refusal(used)
-        return self._open(found[0], client)
+            raise _refusal(used, "name or password")
+        return self._open(found[0], client, device)
 
     def account_for_session(self, token: str) -> Account | None:
         """Return the account of a session, None if there is no such session (any more). Writes at most every five minutes."""
         if not token or len(token) > 100:
             return None
-        token_hash = _hash_token(token)
+        token_hash = hash_token(token)
         found = self._rows.session(token_hash)
         if found is None:
             return None
@@ -142,7 +151,7 @@ class Accounts:
 
     def logout(self, token: str) -> None:
         """End a session. Idempotent."""
-        self._rows.close_session(_hash_token(token))
+        self._rows.close_session(hash_token(token))
 
     def revoke(self, account: Account) -> int:
         """End all sessions of an account and return how many."""
@@ -166,22 +175,22 @@ class Accounts:
         client, used = self._count_attempt("claim", address)
         right = self.setup_code()
         if right is None:
-            raise LoginFailed("This machine has its operator already.")
+            raise LoginFailed("An operator account already exists. Log in instead.")
         if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
             logger.warning("claim failed address=%r", address)
-            raise _refusal(used)
+            raise _refusal(used, "setup code")
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
         if account is None:
             if self._rows.has_operator():
-                raise LoginFailed("This machine has its operator already.")
-            raise AccountRejected("name", f"{name} has an account already")
-        logger.info("machine claimed account_id=%d", account.id)
+                raise LoginFailed("An operator account already exists. Log in instead.")
+            raise AccountRejected("name", f"the name {name} is already taken")
+        logger.info("operator account created account_id=%d", account.id)
         return self._open(account, client)
 
-    def _open(self, account: Account, client: bytes) -> str:
+    def _open(self, account: Account, client: bytes, device: str = "") -> str:
         token = secrets.token_urlsafe(32)
         now = self._clock()
-        self._rows.open_session(_hash_token(token), account.id, now, now - IDLE_S, client)
+        self._rows.open_session(hash_token(token), account.id, now, now - IDLE_S, client, device=device)
         logger.info("login account_id=%d", account.id)
         return token
 
@@ -191,7 +200,7 @@ class Accounts:
         used, wait_s = self._rows.count_attempt(client, MAX_ATTEMPTS, PAUSE_S, self._clock())
         if used > MAX_ATTEMPTS:
             minutes = -(-int(wait_s) // 60) or 1
-            reason = f"Too many tries. The next one is heard in {minutes} {'minute' if minutes == 1 else 'minutes'}."
+            reason = f"Too many failed attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}."
             raise LoginFailed(reason, tries_left=0, retry_after_s=wait_s)
         return client, used
 
@@ -206,37 +215,39 @@ class Accounts:
 
         # A flood of logins must not block every request thread for minutes.
         if not self._hashing.acquire(timeout=HASH_WAIT_S):
-            raise LoginFailed("Too many log-ins at once.", retry_after_s=HASH_WAIT_S)
+            raise LoginFailed("Too many people are logging in right now. Try again in a few seconds.", retry_after_s=HASH_WAIT_S)
         try:
             return check_password_hash(password_hash, _normalized(password[: MAX_PASSWORD_CHARS + 1]))
         finally:
             self._hashing.release()
 
 
-def _refusal(used: int) -> LoginFailed:
+def _refusal(used: int, what: str) -> LoginFailed:
     left = MAX_ATTEMPTS - used
     if left <= 0:
-        return LoginFailed("That is not it. Now a pause of 15 minutes.", tries_left=0, retry_after_s=PAUSE_S)
-    tries = f"{_NUMBERS[left]} {'try' if left == 1 else 'tries'} left"
-    return LoginFailed(f"That is not it. {tries}, then a pause of 15 minutes.", tries_left=left)
+        return LoginFailed(
+            f"Wrong {what}. Too many failed attempts: try again in 15 minutes.", tries_left=0, retry_after_s=PAUSE_S
+        )
+    attempts = f"{left} {'attempt' if left == 1 else 'attempts'}"
+    return LoginFailed(f"Wrong {what}. You have {attempts} left before a pause of 15 minutes.", tries_left=left)
 
 
 def _checked_name(name: str) -> str:
     name = unicodedata.normalize("NFKC", name).strip()
     if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise AccountRejected("name", f"a name has 1 to {MAX_NAME_CHARS} characters")
+        raise AccountRejected("name", f"enter a name of 1 to {MAX_NAME_CHARS} characters")
     if not name.isprintable():
-        raise AccountRejected("name", "a name has no control characters")
+        raise AccountRejected("name", "the name contains characters that cannot be displayed")
     return name
 
 
 def _check_password(name: str, password: str) -> None:
     if len(password) < MIN_PASSWORD_CHARS:
-        raise AccountRejected("password", f"a password has at least {MIN_PASSWORD_CHARS} characters")
+        raise AccountRejected("password", f"the password must have at least {MIN_PASSWORD_CHARS} characters")
     if len(password) > MAX_PASSWORD_CHARS:
-        raise AccountRejected("password", f"a password has at most {MAX_PASSWORD_CHARS:,} characters")
+        raise AccountRejected("password", f"the password must have at most {MAX_PASSWORD_CHARS:,} characters")
     if password.casefold() == name.casefold():
-        raise AccountRejected("password", "the password is the name")
+        raise AccountRejected("password", "the password must not be the same as the name")
 
 
 def _normalized(text: str) -> str:
@@ -248,5 +259,5 @@ def _normalized_code(code: str) -> str:
     return "".join(char for char in code[:40].upper() if char.isalnum())
 
 
-def _hash_token(token: str) -> bytes:
+def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -45,7 +45,7 @@ class AccountTable:
             return Account(row["id"], name, role)
 
     def set_password(self, name_key: str, password_hash: str) -> bool:
-        """Change a password and end the sessions of the account; return False if there is no such account."""
+        """Change a password and log out all sessions of the account; return False if there is no such account."""
         with self._db.write() as conn:
             row = conn.execute(
                 "UPDATE accounts SET password_hash = ? WHERE name_key = ? RETURNING id", (password_hash, name_key)
@@ -66,12 +66,22 @@ class AccountTable:
                 == 1
             )
 
-    def open_session(self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes) -> None:
+    def remove_made_up(self, account_id: int) -> None:
+        """Remove an account even if it is the last operator: a setup code claims the server then."""
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM accounts WHERE id = ?", (account_id,))
+
+    def open_session(
+        self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes, *, device: str = ""
+    ) -> None:
         """Add a session, delete expired ones, and reset the attempts of `client`."""
         with self._db.write() as conn:
             conn.execute("DELETE FROM sessions WHERE seen_at < ?", (idle_since,))
             conn.execute("DELETE FROM tries WHERE who = ?", (client,))
-            conn.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (token_hash, account_id, now, now))
+            conn.execute(
+                "INSERT INTO sessions (token_hash, account_id, created_at, seen_at, device) VALUES (?, ?, ?, ?, ?)",
+                (token_hash, account_id, now, now, device),
+            )
 
     def session(self, token_hash: bytes) -> tuple[Account, float] | None:
         """Return the account of a session and when it was last used."""
@@ -93,6 +103,7 @@ class AccountTable:
         """End every session, forget failed logins, and revoke invitations: a restored one may have been used since."""
         with self._db.write() as conn:
             conn.execute("DELETE FROM invitations")
+            conn.execute("DELETE FROM account_links")
             conn.execute("DELETE FROM sessions")
             conn.execute("DELETE FROM tries")
 

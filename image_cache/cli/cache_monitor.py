@@ -11,20 +11,20 @@ from image_cache.cli.main import vinylvault
 from image_cache.cli.params import CACHES, LONGEST_DAYS, LONGEST_S, MAX_KEPT, SHORTEST_S, VAULT_OPTIONS, Number
 
 ACTIONS = {
-    "status": "how it is, at a glance",
-    "health": "what is wrong, and what to do; --wait S after a start",
-    "report": "everything that the numbers say",
-    "monitor": "look on: a live screen, or a line an interval when piped",
-    "explain": "one cover, file or stream image: where its bytes are, why it is missing",
-    "verify": "read everything that is kept and compare it with its hash; --repair",
-    "doctor": "mend what can be mended without losing anything",
-    "cleanup": "remove what nobody looked at for --cleanup-days",
-    "clear": "remove every cached picture",
-    "preload": "fetch what is missing, or each --url, with a progress bar",
-    "backup": "write what cannot be had again to --file F; --keep N, --secrets, --full",
-    "restore": "put a backup back from --file F into an empty vault; --force",
-    "probe": "try to fetch --url U and say how far it comes; keeps nothing",
-    "selftest": "try the whole way of a cover in a folder of its own",
+    "status": "show the current state at a glance",
+    "health": "check everything and suggest fixes; --wait S after a start",
+    "report": "show detailed statistics",
+    "monitor": "live view; one line per interval when piped",
+    "explain": "explain one cover, file or stream image: where it is stored, why it is missing",
+    "verify": "check all stored data against its checksums; --repair fixes damage",
+    "doctor": "repair everything that can be repaired without losing data",
+    "cleanup": "remove cached images unused for --cleanup-days",
+    "clear": "remove all cached covers",
+    "preload": "download missing covers, or each --url, with a progress bar",
+    "backup": "back up all irreplaceable data to --file F; --keep N, --secrets, --full",
+    "restore": "restore a backup from --file F; --force replaces existing data",
+    "probe": "test whether --url U can be downloaded, without storing it",
+    "selftest": "test the whole cover pipeline in a temporary folder",
 }
 RENAMED = {"doctor": "repair"}
 
@@ -63,21 +63,25 @@ def _flag(name: str, into: str, help: str) -> click.Option:
 
 DOOR = Door(
     "cache_monitor.py",
-    help="Look after the cache of VinylVault, while the service runs or while it is stopped.",
+    help="Inspect and maintain a VinylVault server, whether the service is running or not.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[
         click.Argument(["what"], required=False, default="", metavar="[URL|DIGEST]"),
         click.Option(
-            ["--action"], type=Action(list(ACTIONS)), default="status", metavar="ACTION", help="one of those below; status"
+            ["--action"],
+            type=Action(list(ACTIONS)),
+            default="status",
+            metavar="ACTION",
+            help="action to run, see below (default: status)",
         ),
         *VAULT_OPTIONS,
-        _number("cleanup-days", LONGEST_DAYS, 30.0, "N", "cleanup: remove what nobody looked at for N days (30)", into="days"),
+        _number("cleanup-days", LONGEST_DAYS, 30.0, "N", "cleanup: remove images unused for N days (default: 30)", into="days"),
         _number(
             "monitor-interval",
             LONGEST_S,
             None,
             "S",
-            "monitor: look every S seconds, from 0.2 on (2 on a terminal, else 60)",
+            "monitor: refresh every S seconds, at least 0.2 (default: 2 on a terminal, otherwise 60)",
             into="interval_s",
             least=SHORTEST_S,
         ),
@@ -85,17 +89,19 @@ DOOR = Door(
             ["--cache", "cache"],
             type=click.Choice([*CACHES, "all"]),
             default="covers",
-            help="clear, cleanup: of this cache (covers)",
+            help="clear, cleanup: the cache to use (default: covers)",
         ),
-        click.Option(["--url", "urls"], multiple=True, metavar="U", help="probe, preload, explain: this address; repeatable"),
-        click.Option(["--file"], metavar="F", help="backup, restore: this file; backup: or a folder, with a slash at its end"),
-        _number("keep", MAX_KEPT, 7, "N", "backup into a folder: the last N stay (7)", least=1, kind=int),
-        _flag("secrets", "has_secrets", "backup: also the key of the sessions, and tokens"),
-        _flag("full", "is_full", "backup: also the cache"),
-        _flag("force", "is_forced", "restore: also over a vault that is not empty, which is kept beside it"),
-        _flag("repair", "is_repair", "verify: mend what was found"),
-        _number("wait", LONGEST_S, 0.0, "S", "health: wait up to S seconds for the service", into="wait_s"),
-        _flag("yes", "is_confirmed", "clear: do not ask"),
+        click.Option(["--url", "urls"], multiple=True, metavar="U", help="probe, preload, explain: URL to use; repeatable"),
+        click.Option(
+            ["--file"], metavar="F", help="backup, restore: archive file; for backup also a folder (end it with a slash)"
+        ),
+        _number("keep", MAX_KEPT, 7, "N", "backup into a folder: keep the newest N backups (default: 7)", least=1, kind=int),
+        _flag("secrets", "has_secrets", "backup: include secrets (session key and tokens)"),
+        _flag("full", "is_full", "backup: include the cache"),
+        _flag("force", "is_forced", "restore: replace existing data; the old data is moved to a folder next to it"),
+        _flag("repair", "is_repair", "verify: repair the damage found"),
+        _number("wait", LONGEST_S, 0.0, "S", "health: wait up to S seconds for the service to start", into="wait_s"),
+        _flag("yes", "is_confirmed", "clear: do not ask for confirmation"),
     ],
 )
 

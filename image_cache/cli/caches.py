@@ -28,7 +28,7 @@ def empty(context: CommandContext, name: str) -> int:
 
 
 def clean(context: CommandContext, name: str, days: float) -> int:
-    """Remove the pictures that were not looked at for so many days, or the files past their TTL; return how many."""
+    """Remove images that were not viewed for so many days, or files past their TTL. Return how many."""
     if name == COVERS:
         with opened_covers(context) as covers:
             return covers.cleanup_cache(days)

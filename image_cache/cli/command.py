@@ -53,7 +53,7 @@ class MaintenanceCommand(VaultCommand):
 
 @dataclass(slots=True)
 class OwnProcess:
-    """Runs a command in a process of its own. Exit status 0 healthy or done, 1 degraded or in part, 2 unhealthy or not done.
+    """Runs a command in its own process. Exit status 0 healthy or done, 1 degraded or in part, 2 unhealthy or not done.
 
     Every failure is one sentence on standard error, with what to do. With a `stream` the output goes there, and the logging of the
     process is left alone.
@@ -109,7 +109,7 @@ class InApplication:
             raise click.ClickException(f"{error}. {error.hint}" if error.hint else str(error)) from error
         except DatabaseError as error:
             folder = services.settings.state_dir
-            raise click.ClickException(f"The databases below {folder} cannot be used: {error}.") from error
+            raise click.ClickException(f"Cannot use the databases in {folder}: {error}.") from error
 
 
 def _in_words(error: Exception, settings: Settings | None) -> tuple[str, str]:
@@ -120,12 +120,12 @@ def _in_words(error: Exception, settings: Settings | None) -> tuple[str, str]:
         kind = kind_of(error)
         is_precious = str(settings.catalog_path) in str(error)
         path = settings.catalog_path if is_precious else settings.index_path
-        name = "The catalogue" if is_precious else "The index"
-        return f"{name} cannot be used. {sentence_of(kind)}", advice_for(kind, path, is_precious=is_precious)
+        name = "the catalogue" if is_precious else "the index"
+        return f"Cannot use {name}. {sentence_of(kind)}", advice_for(kind, path, is_precious=is_precious)
     if isinstance(error, OSError):
         message = os.strerror(error.errno) if error.errno else str(error)
-        return f"{error.filename or 'The system'}: {message}", "Look at free space and permissions."
-    return f"Unexpected error, {type(error).__name__}: {error}", "With VINYL_VAULT_DEBUG=1 it says where."
+        return f"{error.filename or 'The system'}: {message}", "Check the free space and permissions."
+    return f"Unexpected error: {type(error).__name__}: {error}", "Run again with VINYL_VAULT_DEBUG=1 for a traceback."
 
 
 def _fail(out: Output, sentence: str, advice: str = "") -> int:

@@ -15,6 +15,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     root = ctx.find_root()
     kind = get_completion_class(shell)
     if kind is None or root.info_name is None:
-        raise click.ClickException(f"There is no completion for {shell}.")
+        raise click.ClickException(f"Completion is not available for {shell}.")
     variable = f"_{root.info_name.replace('-', '_').upper()}_COMPLETE"
     click.echo(kind(root.command, {}, root.info_name, variable).source())

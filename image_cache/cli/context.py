@@ -15,6 +15,7 @@ from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
+from image_cache.resources import log_command, service_command
 from image_cache.units import megabytes
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ class RunningService:
 
     def check(self, is_answering: bool) -> Check:
         if is_answering:
-            return Check("Service", "well", f"It answers on {self.address}.")
+            return Check("Service", "well", f"Running at {self.address}.")
         return Check(
             "Service",
             "warning",
-            f"It does not answer on {self.address}.",
-            "sudo systemctl start vinylvault; journalctl -u vinylvault -n 50 says why it ended.",
+            f"Not responding at {self.address}.",
+            f"Start it: {service_command('start')}. To see why it stopped: {log_command()}",
         )
 
 
@@ -171,6 +172,6 @@ def settings_for_paths(settings: Settings, cache_dir: Path | None, database: Pat
     if database is not None:
         folder = database.parent if database.name == "catalog.db" else database
         if folder.exists() and not folder.is_dir():
-            raise ConfigError("--database", f"{database} is neither a catalog.db nor a folder that holds one")
+            raise ConfigError("--database", f"{database} is neither a catalog.db file nor a folder that contains one")
         settings = replace(settings, STATE_DIR=folder.absolute())
     return settings

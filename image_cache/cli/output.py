@@ -16,7 +16,7 @@ COLOURS = {"well": "32", "working": "36", "waiting": "36", "warning": "33", "fai
 
 
 class Output:
-    """Where a command writes. Control characters are escaped: names come from strangers.
+    """Where a command writes. Control characters are escaped: names are untrusted.
 
     `is_aligned`: tables keep their columns when piped, as those of `flask --app app` always did.
     """
@@ -121,7 +121,7 @@ class Output:
         room = max(10, _columns() - len(text) - 10)
         full = round(room * done / total) if total else room
         share = 100 * done // total if total else 100
-        print(f"\r[{'#' * full}{'.' * (room - full)}] {share:3d} % {text}\x1b[K", end="", file=self._bars, flush=True)
+        print(f"\r[{'#' * full}{'.' * (room - full)}] {share:3d}% {text}\x1b[K", end="", file=self._bars, flush=True)
 
     def end_bar(self, *, is_done: bool = True) -> None:
         """End the line of the bar; full when what it measured is done."""

@@ -27,9 +27,9 @@ class Number(click.ParamType[float]):
         try:
             number = self.kind(value)
         except ValueError:
-            self.fail(f"invalid number value: {value!r}", param, ctx)
+            self.fail(f"not a number: {value!r}", param, ctx)
         if not self.least <= number <= self.limit:  # NaN is refused too
-            self.fail(f"{value} is outside {self.least:g} to {self.limit:g}", param, ctx)
+            self.fail(f"{value} must be between {self.least:g} and {self.limit:g}", param, ctx)
         return number
 
 
@@ -46,11 +46,11 @@ class AbsolutePath(click.ParamType[Path]):
 
 
 # Of every command that looks after the vault itself.
-JSON = click.Option(["--json", "is_json"], is_flag=True, help="one JSON object instead of text")
-CACHE_DIR = click.Option(
-    ["--cache-dir"], type=AbsolutePath(), metavar="DIR", help="the cache folder, when the settings do not name it"
+JSON = click.Option(["--json", "is_json"], is_flag=True, help="print one JSON object instead of text")
+CACHE_DIR = click.Option(["--cache-dir"], type=AbsolutePath(), metavar="DIR", help="cache folder (default: from the settings)")
+DATABASE = click.Option(
+    ["--database"], type=AbsolutePath(), metavar="FILE", help="catalogue file, catalog.db (default: from the settings)"
 )
-DATABASE = click.Option(["--database"], type=AbsolutePath(), metavar="FILE", help="the catalogue (catalog.db), likewise")
 VAULT_OPTIONS = (JSON, CACHE_DIR, DATABASE)
 
 

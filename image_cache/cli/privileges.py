@@ -25,11 +25,14 @@ def drop_privileges(settings: Settings, *, is_reading: bool) -> None:
         os.setresgid(facts.st_gid, facts.st_gid, facts.st_gid)
         os.setresuid(facts.st_uid, facts.st_uid, facts.st_uid)
     elif not is_reading:
-        message = (
-            f"The vault belongs to user {facts.st_uid}, who cannot read this program; as root it would be spoilt for the service."
-        )
+        message = f"The data belongs to user {facts.st_uid}, who cannot read this program. Running it as root would leave files the service cannot use."
         raise PreconditionFailed(
-            Check("Rights", "failed", message, "Run the copy of the program that the service runs, or change who may read it.")
+            Check(
+                "Rights",
+                "failed",
+                message,
+                "Run the installed copy (sudo vinylvault …), or make this folder readable for that user.",
+            )
         )
 
 

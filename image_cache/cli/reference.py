@@ -22,8 +22,8 @@ Which words to type depends on how VinylVault was installed:
 | `pipx`, `uv tool` or `pip` | `vinylvault COMMAND` |
 | nothing, in a checkout | `.venv/bin/python -m image_cache.cli COMMAND` |
 
-Exit status: 0 healthy or done, 1 degraded or done in part, 2 unhealthy or not done. The older forms
-`cache_monitor.py --action ACTION` and `flask --app app GROUP COMMAND` lead to the same commands.
+Exit status: 0 healthy or done, 1 degraded or partly done, 2 unhealthy or not done. The older forms
+`cache_monitor.py --action ACTION` and `flask --app app GROUP COMMAND` run the same commands.
 [OPERATIONS.md](../OPERATIONS.md) explains their messages.
 """
 

@@ -46,6 +46,6 @@ class AppearanceJob:
                 return Appearance(digest)
             seen = self._decoder.analyse(body)
         except (ImageRejected, DecoderFailed, StorageError) as error:
-            logger.warning("sleeve not looked at digest=%s reason=%s", digest[:12], error)
+            logger.warning("cover analysis failed digest=%s reason=%s", digest[:12], error)
             return Appearance(digest)
         return Appearance(digest, seen.hash, packed(seen.colours), seen.is_blank)

@@ -75,7 +75,7 @@ def open_covers(
 ) -> CoverServices:
     """Build the cover cache; without more than the settings for scripts that have no catalogue.
 
-    `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this machine.
+    `limits` returns the limits in force, None for those of the settings. `local` answers further URL schemes on this server.
     `wake` is called when jobs were enqueued.
     """
     with contextlib.suppress(
@@ -131,7 +131,7 @@ def _complete_if_empty(cache: Cache) -> None:
         if cache.is_adopting and next(cache.disk.shards(), None) is None:
             cache.index.mark_complete()
     except (DatabaseError, StorageError) as error:
-        logger.warning("index not usable, files serve without it reason=%s", error)
+        logger.warning("index unusable, serving from files reason=%s", error)
 
 
 _opened: list[CoverServices] = []  # of the application and of scripts, until they are closed; the last one counts
@@ -160,7 +160,7 @@ def initialize_image_cache(cache_dir: Path, database_path: Path, max_cache_size:
         if _standalone.covers.cache.is_adopting:  # a script has no housekeeping
             upkeep.rebuild_from_files(_standalone.covers.cache)
     except (OSError, DatabaseError, StorageError) as error:
-        logger.error("image cache not opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
+        logger.error("image cache could not be opened path=%s reason=%s", cache_dir, error)  # noqa: TRY400  a sentence, not a traceback
         return False
     return True
 

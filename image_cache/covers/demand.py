@@ -51,10 +51,10 @@ class DemandQueue:
         try:
             self.enqueue([LoadRequest(image.digest, image.lane, wants_of(variant))], VISIBLE)
         except (QueueFull, DatabaseError) as error:
-            logger.warning("wish not queued reason=%s", error)
+            logger.warning("cover not queued reason=%s", error)
 
     def demote(self, digests: Sequence[str]) -> None:
-        """Let others go first: these were visible and are not any more. A new request for them counts at once."""
+        """Lower the priority of covers that are no longer visible. A new request for them counts at once."""
         for digest in digests:
             for variant in self._store.variants:
                 self._requested_at.pop((digest, variant), None)

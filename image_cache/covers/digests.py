@@ -2,7 +2,7 @@
 
 The digest hashes the canonical identity, its revision, the settings that decide the pixels, and the generation. The revision is
 0 for nearly every cover and goes up when the origin's image changed; a clear raises the generation. So a digest never changes
-its bytes, and responses may be cached for ever. Both numbers are mirrored to a small file, because the index may be deleted
+its bytes, and responses may be cached forever. Both numbers are mirrored to a small file, because the index may be deleted
 while browsers still hold images under the old digests.
 """
 
@@ -54,11 +54,11 @@ class CoverDigests:
                     conn.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.randbelow(2**31),))
             self.refresh()
         except DatabaseError as error:
-            logger.warning("names taken from the mirror, index out of reach reason=%s", error)
+            logger.warning("index unavailable, using the cover name mirror reason=%s", error)
         self._write_mirror()
 
     def refresh(self) -> None:
-        """Take over what another process changed: one small query, at the start of a page."""
+        """Load changes of other processes: one small query, at the start of a page."""
         epoch = self._index.meta("epoch")
         if epoch == self._epoch:
             return

@@ -26,11 +26,12 @@ from image_cache.net.fetch_result import FetchResult
 
 logger = logging.getLogger(__name__)
 
-MAX_FRESH_S = 30 * 86400.0  # an origin may ask for more freshness than our setting, up to this
+MAX_FRESH_S = 30 * 86400.0  # an origin may declare more freshness than our setting, up to this
 REJECTED_RETRY_S = 86400.0  # a file that is no image is retried after a day, doubled each time, at most a month
 STORAGE_RETRY_S = 300.0  # a full disk
 CRASH_RETRY_S = 60.0  # a decoder that ran out of time on a busy machine: retried soon, eight times later with each failure,
 CRASHES = 3  # before the file is treated like one that was rejected
+USABLE = (200, 203, 304)  # statuses of a response whose bytes, or their absence, are the failure
 GIVE_UP_FAILURES = 12  # an origin that failed this often in a row, hours of back-off apart, is given up until a viewer asks again
 
 
@@ -79,8 +80,8 @@ class CoverLoader:
                 self._ahead.job = None
                 self.run(job)
                 job = self._ahead.job
-        except DatabaseError as error:  # a full disk, or an index that is being replaced: the lease brings the job back
-            logger.warning("job left for later reason=%s", error)
+        except DatabaseError as error:  # a full disk, or an index that is being replaced: the job returns when its lease ends
+            logger.warning("job deferred reason=%s", error)
             return False
         finally:
             self._ahead.is_on = False
@@ -91,11 +92,11 @@ class CoverLoader:
         return not (self._is_stopping or self._cache.is_adopting or self._is_paused())
 
     def run(self, job: Job) -> None:
-        """Run a claimed job. Raises `DatabaseError`, and what is a fault of ours."""
+        """Run a claimed job. Raises `DatabaseError`; any other exception is a bug."""
         try:
             self._run(job)
         except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
-            logger.info("job left to its new holder digest=%s", job.digest)
+            logger.info("job claimed by another worker digest=%s", job.digest)
 
     def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
@@ -104,7 +105,7 @@ class CoverLoader:
             return
         try:
             if job.attempts > MAX_ATTEMPTS:
-                raise DecoderFailed(f"gave up after {MAX_ATTEMPTS} attempts that never came back")
+                raise DecoderFailed(f"given up: {MAX_ATTEMPTS} workers died on it")
             self._load(job, image)
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
@@ -114,7 +115,7 @@ class CoverLoader:
                 store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self._is_stopping:  # aborted by ourselves, so nothing has failed: the job is given back with the lease
-                logger.info("cover left for the next start identity=%s", image.identity)
+                logger.info("cover fetch interrupted by shutdown identity=%s", image.identity)
             else:
                 self._failed(job, image, error)
 
@@ -210,7 +211,7 @@ class CoverLoader:
         return replace(first, variants=variants)
 
     def _differs(self, digest: str, rendered: Rendered, stored: set[str]) -> bool:
-        """Return True if another picture is stored: by the variant that is made from the original, if that is there."""
+        """Return True if another image is stored: by the variant that is made from the original, if that is there."""
         names = sorted(stored & rendered.variants.keys(), key=lambda name: bool(self._store.variants[name].source))
         return any(self._cache.get(Key(NAMESPACE, name, digest)) != rendered.variants[name] for name in names[:1])
 
@@ -219,7 +220,7 @@ class CoverLoader:
         missing = missing_variants(self._store.variants.values(), stored, wants)
         for source in {variant.source for variant in missing} & stored:
             body = self._cache.get(Key(NAMESPACE, source, image.digest))
-            if body is None:  # lost or torn
+            if body is None:  # missing or truncated
                 return stored - {source}
             rendered = self._decoder.render(body, [variant for variant in missing if variant.source == source])
             self._cache.counters.add("renders", len(rendered.variants))
@@ -256,7 +257,9 @@ class CoverLoader:
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self._cache.counters.add("failures")
         with self._cache.index.database.write() as conn:
-            self._registry.record_failure(conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final)
+            self._registry.record_failure(
+                conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final, code=_failure_code(error)
+            )
             reason = getattr(error, "reason", "") or str(error)
             store_failure(
                 conn, Failure(self._clock(), image.lane, image.identity, reason, 0.0 if is_final else self._clock() + delay_s)
@@ -269,3 +272,10 @@ class CoverLoader:
                 self._jobs.finish(conn, job, failed=True)
             else:
                 self._jobs.reschedule(conn, job, self._clock() + delay_s)
+
+
+def _failure_code(error: CacheError) -> str:
+    """Return the HTTP status of a response that was no image, otherwise the kind of the error."""
+    if isinstance(error, OriginError) and error.status not in (None, *USABLE):
+        return str(error.status)
+    return str(getattr(error, "kind", ""))

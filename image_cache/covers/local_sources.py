@@ -1,4 +1,4 @@
-"""Covers that come from this machine instead of an origin: sources by URL scheme, and the drawn covers of the demo."""
+"""Covers that come from this server instead of an origin: sources by URL scheme, and the drawn covers of the demo."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": 
 
 
 class LocalSource(Protocol):
-    """Answers the URLs of one scheme on this machine, like `OwnCovers`."""
+    """Answers the URLs of one scheme on this server, like `OwnCovers`."""
 
     def fetch(self, url: str, /) -> FetchResult:
         """Return the image. Raises `OriginError` or `StorageError`."""
@@ -59,16 +59,16 @@ class DrawnCovers:
         """Draw a cover. Raises `OriginNotFound` for a name that is not in the collection, `OriginUnavailable` if the child fails."""
         name = _DEMO_URL.fullmatch(url)
         if name is None:
-            raise OriginNotFound(url, "not the address of a sleeve of the demo")
+            raise OriginNotFound(url, "not the URL of a demo cover")
         with self._lock:
             try:
                 body = self._draw(name[1])
             except (OSError, EOFError) as error:
                 self._end()
-                raise OriginUnavailable(url, "the sleeve could not be drawn") from error
+                raise OriginUnavailable(url, "the demo cover could not be drawn") from error
             self._used_at = time.monotonic()
         if not body:
-            raise OriginNotFound(url, "no such sleeve in the demo")
+            raise OriginNotFound(url, "no such demo cover")
         return FetchResult(url, 200, body)
 
     def close_idle(self) -> None:

@@ -34,7 +34,7 @@ class OwnCovers:
         """Read an image. Raises `OriginNotFound` when it is gone, `StorageError` when it cannot be read."""
         body = self._store.get(_name(url))
         if body is None:
-            raise OriginNotFound(url, "the uploaded cover is gone")
+            raise OriginNotFound(url, "the uploaded cover is missing")
         return FetchResult(url, 200, body)
 
     def delete(self, url: str) -> bool:
@@ -45,5 +45,5 @@ class OwnCovers:
 def _name(url: str) -> str:
     found = _OWN_URL.fullmatch(url)
     if found is None:
-        raise OriginNotFound(url, "not the address of an uploaded cover")
+        raise OriginNotFound(url, "not the URL of an uploaded cover")
     return found[1]

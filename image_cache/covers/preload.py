@@ -30,7 +30,9 @@ def preload(covers: ImageCache, names: Sequence[str], priority: int, *, may_regi
     for name in names:
         if name not in accepted:
             is_given_up = name in digests and states[digests[name]] == "failed"
-            refused.setdefault(name, "given up for now" if is_given_up else "not a registered address")
+            refused.setdefault(
+                name, "failed too often; not retried for now" if is_given_up else "URL not registered: it belongs to no record"
+            )
     job = ""
     if accepted and priority == WARM:
         job = covers.preload_digests(list(accepted.values()), priority)

@@ -88,12 +88,12 @@ class CoverRegistry:
             by_digest = {digest: (url, identity) for url, (identity, digest) in self._store.digests.resolve(part).items()}
             for digest, image in self._store.images(by_digest).items():
                 url, identity = by_digest[digest]
-                if image.is_final and image.failure.startswith("answered ") and image.url != identity.url:
+                if image.is_final and image.failure_code.isdigit() and image.url != identity.url:
                     found.add(url)
         return found
 
     def retry_with_url(self, urls: Iterable[str]) -> None:
-        """Let failed images be tried at these URLs."""
+        """Retry failed images at these URLs."""
         with self._store.cache.index.database.write() as conn:
             for identity, digest in self._store.digests.resolve(urls).values():
                 image = ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))

@@ -66,7 +66,7 @@ class RuntimeLimits:
         for name, value in values.items():
             low, high = RANGES[name]
             if not low <= value <= high:  # NaN fails too
-                raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:.0f} to {high:.0f}")
+                raise ConfigError(name.partition(".")[2], f"{value:g} must be between {low:.0f} and {high:.0f}")
         self._set({name: repr(float(value)) for name, value in values.items()})
 
     def pause(self) -> None:

@@ -143,7 +143,7 @@ class ImageCache:
         self.enqueue_missing(urls, VISIBLE)
 
     def clear_failures(self, urls: Iterable[str]) -> None:
-        """Forget that URLs failed, so that they are retried now."""
+        """Reset the failures of URLs, so that they are retried now."""
         digests = [self.digest_of(url) for url in urls]
         with self.cache.index.database.write() as conn:
             self.registry.clear_failures(conn, digests)
@@ -199,7 +199,7 @@ class ImageCache:
         return cover_of(image, (), is_running=False, now=now)
 
     def demote(self, digests: Iterable[str]) -> None:
-        """Let other visible covers go first: these scrolled out of view."""
+        """Lower the priority of covers that have scrolled out of view."""
         if known := [digest for digest in digests if DIGEST.fullmatch(digest)]:
             self._demand.demote(known)
 
@@ -299,7 +299,7 @@ class ImageCache:
         """Return the path of a stored variant whose file is intact, else None. Counts as a use."""
         if self.get(digest, variant) is None:
             return None
-        # An image smaller than the size asked for is stored once, under the size that it fills.
+        # An image smaller than the size requested is stored once, under the size that it fills.
         keys = dict.fromkeys((Key(NAMESPACE, variant, digest), self._store.whole_key(digest, variant)))
         return next((str(self.cache.disk.root / key.path) for key in keys if self.cache.check(key)), None)
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """The limits in force. `paused_at` is when an operator paused fetching, None while it goes on."""
+    """The limits in force. `paused_at` is when an operator paused fetching, None while it continues."""
 
     budget_bytes: int
     memory_bytes: int  # of the memory tier of a process

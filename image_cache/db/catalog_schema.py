@@ -386,4 +386,141 @@ CREATE TABLE detail_wishes (
 );
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS)
+HOUSEHOLD = """
+-- A fourth role. SQLite cannot change a CHECK, but a column takes its own CHECK along when it goes.
+ALTER TABLE accounts ADD COLUMN role_of_four TEXT NOT NULL DEFAULT 'viewer'
+    CHECK (role_of_four IN ('operator', 'owner', 'member', 'viewer'));
+UPDATE accounts SET role_of_four = role;
+ALTER TABLE accounts DROP COLUMN role;
+ALTER TABLE accounts RENAME COLUMN role_of_four TO role;
+
+ALTER TABLE sessions ADD COLUMN device TEXT NOT NULL DEFAULT '';  -- "Firefox on Android", as the browser said at the login
+
+-- Links that make an account, or with `account_id` give an existing one a new password. Only the hash of a link is kept.
+CREATE TABLE account_links (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer')),
+    account_id INTEGER REFERENCES accounts ON DELETE CASCADE,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL
+);
+"""
+
+SEARCH = """
+-- The search by tiers. What stands in these tables is made by image_cache.records.search.rules: a trigger could not.
+-- `words` is contentless: the text is in `albums` already, and deleting needs the very text that was inserted.
+DROP TRIGGER albums_inserted;
+DROP TRIGGER albums_deleted;
+DROP TRIGGER albums_reworded;
+DROP TABLE words;
+CREATE VIRTUAL TABLE words USING fts5(
+    names, facts, tracks, notes, content='', columnsize=0, prefix='1 2', tokenize='unicode61 remove_diacritics 2'
+);
+-- What a record is found by as a whole, or by its beginning: names and numbers without gaps.
+CREATE TABLE keys (kind TEXT, key TEXT, album_id INTEGER, PRIMARY KEY (kind, key, album_id)) WITHOUT ROWID;
+-- The words that a slip may have been meant as; backwards as well, because a slip leaves one half of a word whole.
+CREATE TABLE vocabulary (term TEXT PRIMARY KEY, backwards TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX vocabulary_backwards ON vocabulary (backwards);
+-- One row: the rules that the three were made by, and the last album that is in them. Later ones are added in the background.
+CREATE TABLE search_index (rules INTEGER NOT NULL, upto INTEGER NOT NULL);
+INSERT INTO search_index VALUES (0, 0);
+
+CREATE TRIGGER albums_inserted AFTER INSERT ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+END;
+-- Records at Discogs whose tracks are unknown: looked for every minute.
+CREATE INDEX albums_untracked ON albums (id) WHERE source = 'discogs' AND detailed_at IS NULL AND gone_at IS NULL;
+
+-- Walls with their filters and order, under a name. Without an account everyone sees it.
+CREATE TABLE saved_views (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id INTEGER REFERENCES accounts ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    address TEXT NOT NULL,  -- the query of its URL
+    created_at REAL NOT NULL
+);
+CREATE TRIGGER saved_views_inserted AFTER INSERT ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+CREATE TRIGGER saved_views_deleted AFTER DELETE ON saved_views BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'views';
+END;
+INSERT INTO revisions VALUES ('ratings', 0), ('views', 0);
+CREATE TRIGGER albums_rated AFTER UPDATE OF rating, own_rating ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'ratings';
+END;
+CREATE TRIGGER albums_deleted AFTER DELETE ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+DROP TRIGGER albums_moved;
+CREATE TRIGGER albums_moved AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at, media_condition ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+CREATE TRIGGER albums_regrouped AFTER UPDATE OF genres, formats ON albums BEGIN
+    DELETE FROM facets WHERE album_id = OLD.id;
+    INSERT OR IGNORE INTO facets SELECT 'genre', value, NEW.id FROM json_each(NEW.genres);
+    INSERT OR IGNORE INTO facets SELECT 'format', value, NEW.id FROM json_each(NEW.formats);
+END;
+CREATE TRIGGER albums_reworded AFTER UPDATE OF title, artist, label, catno, styles, barcode, source_id, tracks, notes, own_notes ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'albums';
+END;
+"""
+
+TURNTABLE = """
+-- Which sides were heard, one a line, and who played them: NULL for a guest at home, and for plays from before.
+ALTER TABLE plays ADD COLUMN sides TEXT NOT NULL DEFAULT '';
+ALTER TABLE plays ADD COLUMN account_id INTEGER REFERENCES accounts ON DELETE SET NULL;
+CREATE INDEX plays_in_time ON plays (played_at, id);
+CREATE INDEX plays_of_account ON plays (account_id) WHERE account_id IS NOT NULL;
+
+-- One row: the side that plays, for every device that looks. `album_id` is 0 while nothing does.
+CREATE TABLE now_playing (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    revision INTEGER NOT NULL DEFAULT 0,
+    album_id INTEGER NOT NULL DEFAULT 0,
+    side TEXT NOT NULL DEFAULT '',
+    started_at REAL NOT NULL DEFAULT 0,
+    length_s INTEGER,
+    play_id INTEGER,
+    is_counted INTEGER NOT NULL DEFAULT 0,
+    account_id INTEGER
+);
+INSERT INTO now_playing (id) VALUES (1);
+"""
+
+OWN_VALUES = """
+-- JSON: what the source says of the fields that a person typed over. Their columns in this row have what was typed.
+ALTER TABLE albums ADD COLUMN source_values TEXT NOT NULL DEFAULT '';
+CREATE INDEX albums_of_barcode ON albums (barcode) WHERE barcode <> '';
+
+CREATE TABLE record_changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    album_id INTEGER NOT NULL REFERENCES albums ON DELETE CASCADE,
+    field TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    changed_at REAL NOT NULL,
+    account_id INTEGER REFERENCES accounts ON DELETE SET NULL
+);
+CREATE INDEX record_changes_of_album ON record_changes (album_id, id);
+CREATE INDEX record_changes_of_account ON record_changes (account_id) WHERE account_id IS NOT NULL;
+"""
+
+MIGRATIONS = (
+    ALBUMS,
+    ACCOUNTS,
+    STREAMS,
+    SETTINGS,
+    SOURCES,
+    COVERS,
+    DISCOGS,
+    MUSIC,
+    SPINS,
+    HOUSEHOLD,
+    SEARCH,
+    TURNTABLE,
+    OWN_VALUES,
+)

@@ -1,4 +1,4 @@
-"""Watches a database for commits, by a connection of its own that never writes."""
+"""Watches a database for commits, through its own read-only connection."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class CommitWatch:
             if self._conn is None or self._generation != generation:
                 self._close()
                 self._conn, self._generation = self._connect(), generation
-                self._opened += 1  # SQLite counts anew in each connection
+                self._opened += 1  # SQLite counts separately in each connection
             return self._opened, int(self._conn.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from image_cache.filesystem import replacing
+from image_cache.filesystem import create_file, replacing
 
 Row = sqlite3.Row
 Connection = sqlite3.Connection
@@ -32,7 +32,7 @@ class WrongVersion(DatabaseError):
     """The file has the schema of another version of this program. `version` is that of the file, `known` that of the program."""
 
     def __init__(self, path: Path, version: int, known: int) -> None:
-        super().__init__(f"{path} has schema {version}, this program knows {known}")
+        super().__init__(f"{path} uses schema {version}, but this version supports {known}")
         self.version = version
         self.known = known
 
@@ -132,6 +132,18 @@ def connect_read_only(path: Path) -> Connection:
     return conn
 
 
+def lacks_room(error: BaseException, path: Path) -> bool:
+    """Return True if a file cannot be opened for writing because the disk has no room for the WAL beside it.
+
+    What an existing WAL holds is part of the database: without it the file alone must not be read.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    wal = path.with_name(f"{path.name}-wal")
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and not (
+        wal.is_file() and wal.stat().st_size
+    )
+
+
 def set_page_size(conn: Connection, page_bytes: int) -> None:
     """Give a new file pages of this size, and rewrite another one that has different ones, unless it is in use or the disk is full."""
     if conn.execute("PRAGMA page_size").fetchone()[0] == page_bytes:
@@ -223,7 +235,19 @@ def refuse_if_lost(path: Path) -> None:
     sizes = [one.stat().st_size if one.is_file() else 0 for one in (path, wal)]
     if sizes[1] and not sizes[0]:
         state = "is empty" if path.exists() else "is missing"
-        raise OperationalError(f"{path} {state}, but {wal.name} holds data of it. Nothing was changed")
+        raise OperationalError(f"{path} {state}, but {wal.name} contains data that belongs to it. Nothing was changed")
+
+
+def create_if_missing(path: Path) -> None:
+    """Create an empty file for a new database, readable by its owner only. Raises `OSError`."""
+    if path.exists():
+        return
+    # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
+    for suffix in COMPANIONS:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # SQLite copies the mode to -wal and -shm. A file that exists must not be opened here: closing any descriptor of it drops all
+    # POSIX locks of this process, including those of other connections.
+    create_file(path).close()
 
 
 def close_all(idle: list[Connection]) -> None:

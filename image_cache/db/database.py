@@ -28,9 +28,9 @@ from image_cache.db.connection import (
     connect,
     connect_read_only,
     connect_reader,
-    copy_into,
+    create_if_missing,
     is_broken,
-    open_unchanged,
+    lacks_room,
     parameter_marks,
     prepare,
     refuse_if_lost,
@@ -38,10 +38,9 @@ from image_cache.db.connection import (
 )
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.migrations import migrate
-from image_cache.filesystem import create_file, inode_of, lock_folder, make_folder
+from image_cache.filesystem import inode_of, lock_folder, make_folder
 
 __all__ = [
-    "COMPANIONS",
     "Connection",
     "Database",
     "DatabaseError",
@@ -50,9 +49,7 @@ __all__ = [
     "OperationalError",
     "Row",
     "WrongVersion",
-    "copy_into",
     "is_broken",
-    "open_unchanged",
     "parameter_marks",
 ]
 
@@ -65,12 +62,12 @@ MAX_IDLE = 3  # connections per file: each has its own copy of the schema and a 
 
 
 class Database:
-    """One SQLite file, opened lazily, in WAL mode; on a disk that became read-only, only for reading.
+    """One SQLite file, opened lazily, in WAL mode; on a disk that is read-only or full, only for reading.
 
-    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. If a disposable file
-    is found broken, it is set aside: reads continue with a new, empty one, writes raise once.
+    `migrations` is a sequence of SQL scripts; script n takes the schema from `user_version` n to n + 1. A disposable file that is
+    found broken is set aside: reads continue with a new, empty one, writes raise once.
     A reader creates, moves and migrates nothing, and leaves no new file. A file with other pages than `page_bytes` is rewritten
-    once, when nobody else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
+    once, when no one else has it open: a transaction writes whole pages, so small ones wear the card less where rows are spread.
     Any thread, several processes. A connection is used by one thread at a time, and never after a fork.
     """
 
@@ -87,6 +84,7 @@ class Database:
         self.path = path
         self.inode = 0  # of the file in use; 0 before the first use. A new file may get the same one once this one is closed
         self.generation = 0  # incremented whenever another file is used
+        self._is_writable = False  # the connection that was opened last; protected by _guard
         self._migrations = migrations
         self._synchronous = synchronous
         self._page_bytes = page_bytes
@@ -153,7 +151,7 @@ class Database:
             self._write_lock.release()
 
     def is_write_awaited(self) -> bool:
-        """Return True if another thread of this process waits to write. For a long write block, which should end then."""
+        """Return True if another thread of this process waits to write: a long write block should end then."""
         return self._write_lock.is_awaited()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -161,15 +159,12 @@ class Database:
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """Return the first row, None if there is none; the query stops there."""
-        found: Row | None = self._fetch(sql, parameters, Cursor.fetchone)
-        return found
+        return self._fetch(sql, parameters, Cursor.fetchone)  # type: ignore[no-any-return]
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield plain tuples, one at a time, for results that are too large for memory."""
         conn, home = self._borrow()
-        # A single generator without a context manager: if two are collected together, the inner one may be closed first, and the
-        # connection would be reused while the cursor is still open.
-        try:
+        try:  # no context manager: of two generators that are collected, the inner one may be closed first, with the cursor open
             cursor = conn.execute(sql, parameters)
             cursor.row_factory = None
             try:
@@ -200,10 +195,7 @@ class Database:
             self._give_back(kept, home)
 
     def set_aside(self) -> None:
-        """Rename the file and its companions to `.broken`, replacing older ones; the next use creates a new file.
-
-        If another process was faster, its new file stays.
-        """
+        """Rename the file and its companions to `.broken`; the next use creates a new file. One of another process stays."""
         with self._guard, lock_folder(self.path.parent):
             self._set_aside()
 
@@ -245,7 +237,7 @@ class Database:
                 target.unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     source.rename(target)
-            logger.error("database broken, set aside path=%s.broken", self.path)
+            logger.error("database corrupt, moved aside path=%s.broken", self.path)
         self._drop_connections()
 
     def _fetch(self, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]) -> T:
@@ -282,10 +274,10 @@ class Database:
             return
         if home is not self._idle or len(home) >= MAX_IDLE or conn.in_transaction:  # after a rollback that failed
             conn.close()
-            return
-        home.append(conn)
-        if home is not self._idle:  # replaced in the meantime
-            close_all(home)
+        else:
+            home.append(conn)
+            if home is not self._idle:  # replaced in the meantime
+                close_all(home)
 
     def _connect(self) -> tuple[Connection, Idle]:
         with self._guard:
@@ -293,7 +285,8 @@ class Database:
                 conn = connect_reader(self.path, len(self._migrations)) if self._is_reader else self._open_or_replace()
             except OSError as error:
                 raise OperationalError(f"{self.path}: {error.strerror or error}") from error
-            return conn, self._idle
+            # One that only reads does not see that there is room again: it is used once.
+            return conn, self._idle if self._is_writable or self._is_reader else []
 
     def _open_or_replace(self) -> Connection:
         make_folder(self.path.parent)
@@ -310,22 +303,26 @@ class Database:
         """Open a connection; create the file and its schema if they are missing. The caller holds the lock of the folder."""
         if not self._is_disposable:
             refuse_if_lost(self.path)
-        if not self.path.exists():
-            # The WAL of a deleted database must not be found by a new one: SQLite might apply its pages to the new file.
-            for suffix in COMPANIONS:
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            # Created with mode 0600, which SQLite copies to -wal and -shm. A file that exists must not be opened here: closing any
-            # descriptor of it drops all POSIX locks of this process, including those of other connections.
-            create_file(self.path).close()
+        create_if_missing(self.path)
         if self.inode not in (0, inode_of(self.path)):  # another process put it there
             self._drop_connections()
-        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         self.inode = inode_of(self.path)
-        conn = connect(self.path, "rw") if is_writable else connect_read_only(self.path)
+        if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            return self._set_up(connect_read_only(self.path), False)
+        try:
+            return self._set_up(connect(self.path, "rw"), True)
+        except DatabaseError as error:
+            if not lacks_room(error, self.path):
+                raise
+            return self._set_up(connect(self.path, "ro&immutable=1"), False)
+
+    def _set_up(self, conn: Connection, is_writable: bool) -> Connection:
         try:
             prepare(conn, self._synchronous if is_writable else "", self._page_bytes)
             migrate(conn, self.path, self._migrations, keeps_copies=not self._is_disposable)
         except BaseException:
             conn.close()
             raise
+        self.generation += is_writable != self._is_writable  # what was seen so far may be out of date
+        self._is_writable = is_writable
         return conn

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, WrongVersion, is_broken
+from image_cache.resources import service_command
 
 _TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 _COPIED_LAST = ("revisions",)  # incremented by the triggers of the copy
@@ -28,15 +29,15 @@ _OF_NAME = {
     "SQLITE_AUTH": "closed",
 }
 _SENTENCES = {
-    "missing": "There is none.",
-    "closed": "This user may not open it.",
-    "locked": "Another process keeps it locked.",
-    "newer": "A newer version of VinylVault made it.",
-    "older": "An older version of VinylVault made it.",
-    "broken": "It is damaged.",
+    "missing": "It does not exist.",
+    "closed": "Permission denied.",
+    "locked": "Another process has locked it.",
+    "newer": "It was created by a newer version of VinylVault.",
+    "older": "It was created by an older version of VinylVault.",
+    "broken": "It is corrupt.",
     "full": "The disk is full.",
     "read-only": "The disk is read-only.",
-    "unknown": "It cannot be read.",
+    "unknown": "Cannot be read.",
 }
 
 
@@ -60,23 +61,23 @@ def sentence_of(kind: str) -> str:
 def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
     """Return what the operator can do about this kind of fault. The catalogue is precious, the others are caches."""
     shared = {
-        "closed": f"Run this as the user that owns {path.parent}, or give the folder back: sudo chown -R vinylvault: {path.parent}",
-        "locked": f"Find out who holds {path}: sudo fuser -v {path}. A backup or a shell on the file is waited for, or ended.",
+        "closed": f"Run this as the owner of {path.parent}, or fix the ownership: sudo chown -R vinylvault: {path.parent}",
+        "locked": f"Find the process: sudo fuser -v {path}. If it is a backup or a database shell, wait for it or stop it.",
         "newer": "Install the newer version again. Nothing was changed.",
-        "older": "The service brings it up to date when it starts: sudo systemctl restart vinylvault",
-        "full": f"Make room on the disk of {path.parent}.",
-        "read-only": "Look why the disk became read-only (dmesg | tail); a card that does this is near its end.",
+        "older": f"Restart the service to upgrade it: {service_command('restart')}",
+        "full": f"Free up space on the disk that holds {path.parent}.",
+        "read-only": "Check why the disk became read-only (dmesg | tail). An SD card that does this is failing: replace it.",
     }
     if kind in shared:
         return shared[kind]
     if is_precious:
         return (
-            f"Stop the service, keep {path} aside, and bring the last backup back:"
-            " cache_monitor.py --action restore --file BACKUP. cache_monitor.py --action doctor looks whether it can be mended."
+            f"Stop the service, move {path} aside and restore the latest backup:"
+            " cache_monitor.py --action restore --file BACKUP. To check whether it can be repaired instead: cache_monitor.py --action doctor"
         )
     if kind == "missing":
-        return "The service makes it anew when it starts, from the files and the catalogue."
-    return "Nothing is lost: the service sets it aside and makes it anew, from the files. cache_monitor.py --action doctor does it now."
+        return "The service rebuilds it from the cached files when it starts."
+    return "Nothing is lost: the service moves it aside and rebuilds it from the cached files. To do that now: cache_monitor.py --action doctor"
 
 
 def salvage(path: Path, copy: Path) -> int:

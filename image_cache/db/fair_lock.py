@@ -33,7 +33,7 @@ class FairLock:
         return is_granted or not self._withdraw(granted)
 
     def is_awaited(self) -> bool:
-        """Return True if somebody waits for it."""
+        """Return True if someone waits for it."""
         return bool(self._waiting)
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""From a record to the bytes of its picture. Pillow is loaded with the first one, so an idle origin stays small."""
+"""From a record to the bytes of its image. Pillow is loaded with the first one, so an idle origin stays small."""
 
 import random
 from functools import lru_cache
@@ -11,7 +11,7 @@ NEAR = 7  # records that stand close enough on a wall to be compared at a glance
 
 
 def paint(entry: DemoRecord, png: bool = False) -> bytes:
-    """Return the encoded picture of a record. Takes some tenths of a second on a small machine."""
+    """Return the encoded image of a record. Takes some tenths of a second on a small machine."""
     from image_cache.demo import sleeves
 
     catno, (width, height) = picture_of(entry)

@@ -23,7 +23,7 @@ from image_cache.demo.tracklists import tracklist
 HERE = Path(__file__).resolve().parent
 FORMATS = {"LP": ("LP", "Album"), "2LP": ("2xLP", "Album"), "12": ('12"', "Single"), "7": ('7"', "Single"), "CD": ("CD", "Album")}
 SIDE_PX = 800
-# Real collections are not uniform: some pictures are PNG, some are small, some were scanned a little askew of square.
+# Real collections are not uniform: some images are PNG, some are small, some were scanned a little askew of square.
 PNGS = {
     "machine-embroidery-cross-stitch": (600, 600),
     "petra-holderich-nachbarn": (640, 640),
@@ -89,7 +89,7 @@ def records(origin_url: str = "") -> list[dict[str, Any]]:
 
 
 def pictures() -> dict[str, DemoRecord]:
-    """Return the records by the file name of their picture."""
+    """Return the records by the file name of their image."""
     slugs = ((slug_of(entry.artist, entry.title), entry) for entry in entries())
     return {f"{slug}.png" if slug in PNGS else f"{slug}.jpg": entry for slug, entry in slugs}
 
@@ -131,7 +131,7 @@ def _read_entries(text: str) -> Iterator[DemoRecord]:
 
 @lru_cache(maxsize=1)
 def _catalogue_numbers() -> dict[DemoRecord, str]:
-    """Number each house's records in the order of their years, with gaps for the records nobody here owns."""
+    """Number each house's records in the order of their years, with gaps for the records no one here owns."""
     numbers = {}
     for label, (pattern, first) in HOUSES.items():
         rng = random.Random(f"house {label}")

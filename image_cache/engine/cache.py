@@ -224,7 +224,7 @@ class Cache:
             return body
         body = self.disk.discard(key, lambda body: is_intact(body, found))
         if body is None:
-            logger.warning("entry lost or torn, dropped key=%s", key.path)
+            logger.warning("entry missing or truncated, dropped key=%s", key.path)
             self.memory.delete(key)
             self.index.remove(conn, [key])
         return body
@@ -237,7 +237,7 @@ class Cache:
             now = time.monotonic()
             if now - self._warned_at > WARN_EVERY_S:
                 self._warned_at = now
-                logger.warning("index out of reach, files serve without it reason=%s", error)
+                logger.warning("index unavailable, serving from files reason=%s", error)
             found = IndexEntry(UNKNOWN, None)
         if found is None:
             if not self.is_adopting:

@@ -108,9 +108,9 @@ class DiskTier:
     def _check_room(self, size_bytes: int) -> None:
         state = self._state()
         if state.f_bavail * state.f_frsize - size_bytes < self.floor_bytes:
-            raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // MEGABYTE} MB would be free")
+            raise OSError(errno.ENOSPC, f"not enough disk space (at least {self.floor_bytes // MEGABYTE} MB must stay free)")
         if state.f_files and state.f_favail < state.f_files * MIN_FREE_INODES:
-            raise OSError(errno.ENOSPC, f"less than {MIN_FREE_INODES:.0%} of the inodes are free")
+            raise OSError(errno.ENOSPC, f"not enough free inodes (at least {MIN_FREE_INODES:.0%} must stay free)")
 
     def shards(self) -> Iterator[tuple[str, str, Path]]:
         """Yield (variant folder, shard, path) of every shard; foreign folders are skipped.

@@ -164,7 +164,7 @@ class JobQueue:
             return None if row is None else self._lease(conn, row, now)
 
     def is_held(self, conn: Connection, job: Job) -> bool:
-        """Return True if the claim of this job is still the latest: its lease may have ended, but nobody else has claimed it."""
+        """Return True if the claim of this job is still the latest: its lease may have ended, but no one else has claimed it."""
         sql = "SELECT 1 FROM jobs WHERE digest = ? AND holder = ? AND leased_until = ?"
         return conn.execute(sql, (bytes.fromhex(job.digest), self.holder, job.leased_until)).fetchone() is not None
 

@@ -13,7 +13,7 @@ from image_cache.filesystem import TEMP_PREFIX
 
 logger = logging.getLogger(__name__)
 
-# Files stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
+# Files stored in the last minutes before a power cut may be truncated; the kernel writes back after half a minute.
 UNSURE_S = 600.0
 ORPHAN_GRACE_S = 60.0  # a file has no row until its put ends, which takes much less than a minute
 SHARDS = tuple(f"{number:02x}" for number in range(256))
@@ -87,12 +87,12 @@ def sweep(cache: Cache) -> SweepReport:
             lost += len(gone)
     report = SweepReport(orphans, temporaries, lost)
     if report != SweepReport():
-        logger.info("swept orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
+        logger.info("leftover files removed orphans=%s temporaries=%s lost=%s", orphans, temporaries, lost)
     return report
 
 
 def drop_torn(cache: Cache) -> int:
-    """Remove files that a power cut may have torn, before the reverse proxy serves them without verification; return how many.
+    """Remove files that a power cut may have truncated, before the reverse proxy serves them without verification; return how many.
 
     All sizes are compared, and the contents of the files from the last minutes before the newest one.
     """
@@ -112,7 +112,7 @@ def drop_torn(cache: Cache) -> int:
         elif rows[key] != facts.st_size or facts.st_mtime >= newest - UNSURE_S:
             dropped += not cache.check(key)
     if dropped:
-        logger.warning("torn files dropped count=%s", dropped)
+        logger.warning("truncated files dropped count=%s", dropped)
     return dropped
 
 

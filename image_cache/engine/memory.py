@@ -65,7 +65,7 @@ class MemoryTier:
             return self._bodies.get(key)
 
     def record_uses(self, uses: Mapping[Key, int]) -> None:
-        """Count hits that somebody served from bytes of this tier. Of several uses of a key the miss-ratio curve sees one."""
+        """Count hits that someone served from bytes of this tier. Of several uses of a key the miss-ratio curve sees one."""
         with self._lock:
             self._hits += sum(uses.values())
             held = [(key, len(self._bodies[key])) for key in uses if key in self._bodies]

@@ -66,7 +66,7 @@ class Pool:
             return all(thread.is_alive() for thread in self._threads)
 
     def recent_errors(self, within_s: float = RECENT_S) -> int:
-        """Return how many unexpected errors there were lately: an old one is in the log, and nobody can do anything about it now."""
+        """Return how many unexpected errors there were lately: an old one is in the log, and no one can do anything about it now."""
         since = time.monotonic() - within_s
         return sum(at >= since for at in self._error_times.copy())
 

@@ -27,7 +27,8 @@ class ImageRecord:
     hue: int | None = None
     chroma: float | None = None
     failures: int = 0
-    failure: str = ""
+    failure: str = ""  # for people; code looks at `failure_code`
+    failure_code: str = ""
     is_final: bool = False
     retry_at: float = 0.0
 
@@ -76,7 +77,7 @@ class ImageRegistry:
         """Write the result of a fetch: validators, facts, freshness. Clears the failure."""
         conn.execute(
             "UPDATE images SET etag = ?, last_modified = ?, body_sha256 = ?, fetched_at = ?, fresh_until = ?, width = ?, height = ?,"
-            " average = ?, hue = ?, chroma = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
+            " average = ?, hue = ?, chroma = ?, failures = 0, failure = '', failure_code = '', is_final = 0, retry_at = 0 WHERE digest = ?",
             (
                 image.etag,
                 image.last_modified,
@@ -99,24 +100,31 @@ class ImageRegistry:
             [(sha256, namespace, identity) for identity, sha256 in hashes.items()],
         )
 
-    def record_failure(self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool) -> None:
-        """Record a failed load. Facts and freshness of the last successful one stay: a stale image is better than none."""
+    def record_failure(
+        self, conn: Connection, digest: str, failure: str, retry_at: float, *, is_final: bool, code: str = ""
+    ) -> None:
+        """Record a failed load. `code` is the HTTP status or the kind of the error.
+
+        Facts and freshness of the last successful load stay: a stale image is better than none.
+        """
         conn.execute(
-            "UPDATE images SET failures = failures + 1, failure = ?, retry_at = ?, is_final = ? WHERE digest = ?",
-            (failure[:200], retry_at, is_final, bytes.fromhex(digest)),
+            "UPDATE images SET failures = failures + 1, failure = ?, failure_code = ?, retry_at = ?, is_final = ? WHERE digest = ?",
+            (failure[:200], code, retry_at, is_final, bytes.fromhex(digest)),
         )
 
     def retry_with_url(self, conn: Connection, image: ImageRecord) -> None:
         """Give a failed image another URL, from which it can be loaded at once."""
         conn.execute(
-            "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?",
+            "UPDATE images SET url = ?, lane = ?, failures = 0, failure = '', failure_code = '', is_final = 0, retry_at = 0 WHERE digest = ?",
             (image.url, image.lane, bytes.fromhex(image.digest)),
         )
 
     def clear_failures(self, conn: Connection, digests: Iterable[str]) -> None:
         """Clear the failures of images, so that their jobs can run now."""
         keys = [(bytes.fromhex(digest),) for digest in digests]
-        conn.executemany("UPDATE images SET failures = 0, failure = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys)
+        conn.executemany(
+            "UPDATE images SET failures = 0, failure = '', failure_code = '', is_final = 0, retry_at = 0 WHERE digest = ?", keys
+        )
         conn.executemany("UPDATE jobs SET ready_at = 0 WHERE digest = ?", keys)
 
     def expire(self, conn: Connection, digests: Iterable[str]) -> None:

@@ -180,4 +180,10 @@ MIGRATIONS = [
     CREATE INDEX album_looks_flawed ON album_looks (flaw, album_id) WHERE flaw <> '';
     CREATE INDEX album_looks_twins ON album_looks (twins, album_id) WHERE twins IS NOT NULL;
     """,
+    """
+    -- Why the last load failed, as a stable code: the HTTP status, or the kind of the error. `failure` is a text for people.
+    ALTER TABLE images ADD COLUMN failure_code TEXT NOT NULL DEFAULT '';
+    UPDATE images SET failure_code = substr(failure, 10), failure = 'HTTP ' || substr(failure, 10) WHERE failure LIKE 'answered %';
+    UPDATE images SET failure_code = 'unknown-format' WHERE failure LIKE 'not a picture%';
+    """,
 ]

@@ -1,1 +1,1 @@
-"""Large remote files: fetched once, verified, cached within a budget of their own."""
+"""Large remote files: fetched once, verified, cached within their own budget."""

@@ -69,7 +69,7 @@ class FileServices:
         """Return one file. Raises `UnknownFile`."""
         found = listing.entry(self.cache, digest) if DIGEST.fullmatch(digest) else None
         if found is None:
-            raise UnknownFile("No file of this name is kept or on its way.")
+            raise UnknownFile("No such file.")
         return found
 
     def stats(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class FileServices:
         try:
             return listing.stats(self.cache)
         except (StorageError, DatabaseError) as error:
-            logger.warning("files not looked at reason=%s", error)
+            logger.warning("file cache not checked reason=%s", error)
             return listing.figures(self.cache, (0, 0), {})
 
     def usable(self, digest: str) -> StoredFile:
@@ -88,7 +88,7 @@ class FileServices:
         self.cache.open()
         stored = self.cache.index.find(digest)
         if stored is None or self.cache.usable(stored.remote) is None:
-            raise UnknownFile("No file of this name is kept.")
+            raise UnknownFile("No such file.")
         return stored
 
     def use(self, stored: StoredFile) -> Path:
@@ -105,7 +105,7 @@ class FileServices:
         if stored is None or not is_volume(stored.name) or self.cache.usable(stored.remote) is None:
             return None
         if not is_installed():
-            return Preview((), (), "the extra for previews is not installed (requirements-nifti.txt)")
+            return Preview((), (), "the preview extra is not installed (see requirements-nifti.txt)")
         return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256)
 
     def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
@@ -130,7 +130,7 @@ class FileServices:
     def remove(self, digest: str) -> None:
         """Remove one file and its partial download. Raises `UnknownFile`."""
         if not DIGEST.fullmatch(digest) or not self.cache.remove(digest):
-            raise UnknownFile("No file of this name is kept.")
+            raise UnknownFile("No such file.")
 
     def invalidate(self, url: str) -> bool:
         """Remove the file of a URL; return True if there was one."""
@@ -158,7 +158,7 @@ class FileServices:
             check_range(TTL, hours)
         self.cache.open()
         if not self.cache.index.update(digest, ttl_s=None if hours is None else hours * 3600):
-            raise UnknownFile("No file of this name is kept.")
+            raise UnknownFile("No such file.")
 
     def start(self) -> None:
         """Resume what was queued before a restart, once. A vault without files gets no thread."""
@@ -170,7 +170,7 @@ class FileServices:
             if self._queue.has_work():
                 self._pool.start()
         except (CacheError, DatabaseError) as error:
-            logger.warning("files not looked at reason=%s", error)
+            logger.warning("file cache not checked reason=%s", error)
 
     def wake(self) -> None:
         """Run the queue now."""
@@ -212,7 +212,7 @@ class FileServices:
         try:
             run()
         except (CacheError, DatabaseError, OSError) as error:
-            logger.warning("chore of the files left out reason=%s", error)
+            logger.warning("file housekeeping skipped reason=%s", error)
 
 
 class FileOpener:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class FileCache(FileStore):
-    """A `FileStore` with an origin behind it. Any thread, several processes at once."""
+    """A `FileStore` that is filled from origins. Any thread, several processes at once."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class FileCache(FileStore):
         `StorageError` or `FetchStopped`; what was stored before stays.
         """
         if sha256 and not is_sha256(sha256):
-            raise ChecksumMismatch(url, "sha256", sha256[:80], "not 64 hexadecimal digits")
+            raise ChecksumMismatch(url, "sha256", sha256[:80], "must be 64 hexadecimal digits")
         target, sha256 = self.remote(url), sha256.lower()
         stored = self.usable(target)
         is_right = stored is not None and not (is_forced or is_anew) and sha256 in ("", stored.sha256)

@@ -144,7 +144,7 @@ def check_head(name: str, head: bytes) -> None:
     is_page = head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
     if lower.endswith((".gz", ".tgz", ".mgz")):
         if head[:2] != b"\x1f\x8b":
-            raise FileRejected(name, "a gzip file", "a web page" if is_page else f"bytes that begin with {head[:4].hex(' ')}")
+            raise FileRejected(name, "a gzip file", "a web page" if is_page else f"data that starts with {head[:4].hex(' ')}")
     elif is_page and not lower.endswith((".html", ".htm", ".xhtml")) and "." in lower:
         raise FileRejected(name, "a file", "a web page")
 

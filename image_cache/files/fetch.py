@@ -47,7 +47,7 @@ class FetchControl(Protocol):
     def pause(self, seconds: float) -> None: ...
 
     def must_yield(self) -> bool:
-        """Return True if other fetches wait for this one to end its turn."""
+        """Return True if other fetches are waiting for this one to pause."""
         ...
 
 
@@ -70,7 +70,7 @@ class Fetch:
 
     `max_idle_attempts`: how many attempts in a row may make no progress. `effort`: what earlier turns have cost. `patience` is
     shared by all fetches: it limits how many of them may be as slow as `slow_speed`, because a cut would cost all they have.
-    Raises `OriginError` (`OriginCut` for one that would go on for ever), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
+    Raises `OriginError` (`OriginCut` for one that would never end), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
     what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
     """
 
@@ -139,7 +139,11 @@ class Fetch:
                 if idle >= allowed or pause_s > LONGEST_PAUSE_S or error.kind in FINAL or self._control.must_yield():
                     raise
                 logger.info(
-                    "fetch cut url=%s bytes=%s reason=%s pause_s=%.1f", self._remote.shown, self._part.size, error.reason, pause_s
+                    "fetch interrupted url=%s bytes=%s reason=%s pause_s=%.1f",
+                    self._remote.shown,
+                    self._part.size,
+                    error.reason,
+                    pause_s,
                 )
                 self._control.pause(pause_s)
             except (OriginTooLarge, FileRejected):
@@ -149,14 +153,14 @@ class Fetch:
                 return outcome
 
     def _count_attempt(self) -> bool:
-        """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if going on would have no end."""
+        """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if continuing would have no end."""
         effort = self._effort
         is_progress = effort.count(self._part.size, self._received_bytes)
         if effort.is_spent:
             total = self._part.note.total_bytes
             furthest_bytes = max(effort.furthest_bytes, self._part.size)
             so_far = size(furthest_bytes) + (f" of {size(total)}" if total else "")
-            reason = f"the origin keeps cutting it off: never past {so_far}, {size(effort.received_bytes)} received in all"
+            reason = f"the origin keeps breaking off: never past {so_far}, {size(effort.received_bytes)} received in total"
             raise OriginCut(self._remote.url, reason, furthest_bytes=furthest_bytes, received_bytes=effort.received_bytes)
         return is_progress
 
@@ -186,7 +190,7 @@ class Fetch:
             if response.status == 416:
                 if is_whole_by_416(response.headers, offset, part.note.etag, part.note.total_bytes):
                     return self._outcome()
-                raise _Restart("the range is outside the file")
+                raise _Restart("the requested range is outside the file")
             if response.status == 206:
                 self._resume(response, offset)
             else:
@@ -216,7 +220,7 @@ class Fetch:
         self._part.begin(PartialMetadata())
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
-            raise OriginUnavailable(self._remote.url, "is another file each time it is asked for", kind="changing")
+            raise OriginUnavailable(self._remote.url, "the file changes on every request", kind="changing")
 
     @property
     def _can_resume(self) -> bool:
@@ -229,7 +233,7 @@ class Fetch:
             before = self._part.note
             now = validators(response.headers)
             if before.validator and before.validator in (now["etag"], now["last_modified"]):
-                self._has_ranges = False  # it was asked for the rest, and sends the same version from its first byte
+                self._has_ranges = False  # the rest was requested, and it sends the same version from its first byte
             else:
                 self._restart()
         note = PartialMetadata(
@@ -247,19 +251,19 @@ class Fetch:
         note = self._part.note
         found = content_range(response.headers)
         if found is None or found.start != offset or found.end < offset:
-            raise _Restart("the origin sent another range than the one asked for")
+            raise _Restart("the origin returned the wrong byte range")
         total = found.total
         etag = validators(response.headers)["etag"]
         if (etag and note.etag and etag != note.etag) or (None not in (total, note.total_bytes) and total != note.total_bytes):
-            raise _Restart("the file changed")
+            raise _Restart("the file has changed")
         if total is not None and found.end != total - 1 and response.length is None:
-            raise _Restart("the origin sent less than the rest")
+            raise _Restart("the origin returned too few bytes")
         if total is not None and total > self._max_bytes:
             raise OriginTooLarge(self._remote.url, self._max_bytes, total)
         self._was_resumed = True
         promised = announced(response.headers, is_whole=False)
         if any(note.promised.get(name, value) != value for name, value in promised.items()):
-            raise _Restart("the file changed")
+            raise _Restart("the file has changed")
         if total is not None and note.total_bytes is None:
             self._part.update_note(total_bytes=total)
         self._part.check_room(0 if total is None else total - offset)
@@ -286,9 +290,11 @@ class Fetch:
         if needs_head:
             check_head(self._remote.name, part.head(HEAD_BYTES))
         if note.total_bytes is not None and part.size != note.total_bytes:
-            raise OriginUnavailable(self._remote.url, f"announced {note.total_bytes} bytes and sent {part.size}", kind="broken")
+            raise OriginUnavailable(
+                self._remote.url, f"expected {note.total_bytes:,} bytes, received {part.size:,}", kind="broken"
+            )
         if not part.size:
-            raise OriginUnavailable(self._remote.url, "sent no bytes", kind="broken")
+            raise OriginUnavailable(self._remote.url, "empty response", kind="broken")
         self._progress(part.size, note.total_bytes or part.size)
 
     def _verify(self) -> None:

@@ -63,7 +63,7 @@ def _import_file(
     with _opened(path) as fd:
         size = os.fstat(fd).st_size
         if size > room:
-            raise CacheError(f"{size} bytes, the budget has room for {max(room, 0)}")
+            raise CacheError(f"file too large: {size:,} bytes, but only {max(room, 0):,} bytes of cache space are left")
         if facts.get("file_size") not in (None, size):
             raise FileRejected(remote.name, f"{facts['file_size']} bytes", f"{size}")
         with PartialFile.locked(part_path(store.root, remote.digest), _refuse, 0 if dry_run else store.floor_bytes) as part:
@@ -122,7 +122,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except OSError as error:
         raise TableRejected(str(path), error.strerror or str(error)) from error
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise TableRejected(str(path), "not JSON with an object `entries` of addresses") from error
+        raise TableRejected(str(path), "expected JSON with an `entries` object keyed by URL") from error
     for url, facts in pairs:
         yield str(url), facts if isinstance(facts, dict) else {}
 
@@ -149,4 +149,4 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _refuse(_: float) -> None:
-    raise CacheError("it is being fetched at the moment")
+    raise CacheError("it is being downloaded right now")

@@ -35,7 +35,7 @@ NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """The file a caller asks for, its TTL (None: as before) and its content (SHA-256, empty: any).
+    """The file a caller requests, its TTL (None: as before) and its content (SHA-256, empty: any).
 
     `is_wanted`: the queue continues when this fetch ends early. `is_forced`: ask the origin although the file is fresh. `is_anew`:
     fetch all of it, without conditions, and never return the stale file instead.
@@ -115,7 +115,7 @@ class FileLoader:
         except OriginUnavailable as error:
             if stale is None:
                 raise
-            logger.warning("origin not reached, stale file used url=%s reason=%s", remote.shown, error.reason)
+            logger.warning("origin unavailable, serving stale file url=%s reason=%s", remote.shown, error.reason)
             if not isinstance(error, OriginCut):
                 self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
             store.usage.count("stale")
@@ -195,7 +195,7 @@ def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
 class RowControl:
     """Links a fetch to its row: ends it when the row says so, or when `stopping` is set, and writes its progress there.
 
-    A fetch of the queue (`is_wanted`) goes on with the effort of its turns before; a caller who waits has an account of its own.
+    A fetch of the queue (`is_wanted`) continues with the effort of its earlier attempts; a waiting caller has a separate count.
     """
 
     def __init__(self, index: FileIndex, remote: Remote, stopping: threading.Event, *, is_wanted: bool) -> None:
@@ -209,9 +209,9 @@ class RowControl:
         self._written_total: int | None = None
 
     def check(self) -> None:
-        """Raise `FetchStopped` if the fetch was paused or cancelled, or the program stops."""
+        """Raise `FetchStopped` if the fetch was paused or cancelled, or VinylVault is shutting down."""
         if self._stopping.is_set():
-            raise FetchStopped(self._remote.shown, "the program stops")
+            raise FetchStopped(self._remote.shown, "VinylVault is shutting down")
         now = time.monotonic()
         if now - self._checked_at < CHECK_EVERY_S:
             return
@@ -233,7 +233,7 @@ class RowControl:
     def wait(self, seconds: float) -> None:
         """Wait for another fetch of the same file; only the end of the program ends that."""
         if self._stopping.wait(seconds):
-            raise FetchStopped(self._remote.shown, "the program stops")
+            raise FetchStopped(self._remote.shown, "VinylVault is shutting down")
 
     def must_yield(self) -> bool:
         """Return True if this fetch is one of the queue and another one is due."""
@@ -265,7 +265,7 @@ class RowControl:
             return
         failures = 1 if self.effort.furthest_bytes > self._began_furthest else row.failures + 1  # after progress: as if new
         is_other = isinstance(error, ChecksumMismatch)
-        reason = "checksum differs, not kept" if is_other else str(getattr(error, "reason", "") or error)[:300]
+        reason = "checksum mismatch, discarded" if is_other else str(getattr(error, "reason", "") or error)[:300]
         if isinstance(error, FetchStopped):
             state = {"state": "waiting", "retry_at": 0.0, "reason": ""}
         elif row.is_wanted and error.retryable:

@@ -33,7 +33,7 @@ def sweep(store: FileStore) -> int:
     if old:
         store.index.drop(old)
     if removed:
-        logger.info("files swept leftovers=%s", removed)
+        logger.info("leftover files removed leftovers=%s", removed)
     return removed
 
 

@@ -34,7 +34,7 @@ class ImageCacheManager:
     server may be private. Any thread, and several processes on one folder.
     A path stays valid until its file is replaced, evicted or removed: open it soon; an open file stays readable.
 
-    A cache that fails breaks no script: while the folder cannot be used, a temporary one stands in, until this manager is closed.
+    A failing cache breaks no script: while the folder cannot be used, a temporary one replaces it, until this manager is closed.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ImageCacheManager:
             with self._lock:
                 if len(self._opened) == 1:
                     folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-                    logger.warning("file cache not usable, a temporary one stands in path=%s reason=%s", self.files.root, error)
+                    logger.warning("file cache unusable, using a temporary one path=%s reason=%s", self.files.root, error)
                     self._opened.append(open_files(replace(self._settings, FILES_DIR=folder), self._opener, self._limits))
                 return self._opened[1]
         return self.files

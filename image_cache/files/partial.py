@@ -123,7 +123,7 @@ class PartialFile:
             with _disk(self.path):
                 count = os.preadv(self._fd, [buffer], self.hasher.fed_bytes)
             if not count:
-                raise StorageError(str(self.path), "ends early")
+                raise StorageError(str(self.path), "file is incomplete")
             self.hasher.feed(buffer[:count])
             step()
 
@@ -149,7 +149,7 @@ class PartialFile:
         with _disk(self.path):
             state = os.fstatvfs(self._fd)
             if state.f_bavail * state.f_frsize - coming_bytes < self._floor_bytes:
-                raise OSError(errno.ENOSPC, f"less than {self._floor_bytes // MEGABYTE} MB would be free")
+                raise OSError(errno.ENOSPC, f"not enough disk space (at least {self._floor_bytes // MEGABYTE} MB must stay free)")
 
     def sync(self) -> None:
         """Sync what has been received so far to disk."""

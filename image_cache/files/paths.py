@@ -40,7 +40,7 @@ def parse_remote(url: str, base_url: str = "") -> Remote:
     """Parse a URL; one without a scheme is joined to `base_url`. Raises `OriginDenied` for anything but an http(s) URL."""
     if isinstance(url, str) and not _SCHEME.match(url):
         if not base_url:
-            raise OriginDenied(url, "a relative address needs IMAGE_SERVER")
+            raise OriginDenied(url, "relative URLs only work if IMAGE_SERVER is set")
         # A path, never another host: `//elsewhere/x` is below the base like everything else.
         url = f"{base_url.rstrip('/')}/{url.lstrip('/')}"
     canonical = parse_url(url).url

@@ -13,7 +13,7 @@ from image_cache.filesystem import is_locked
 
 logger = logging.getLogger(__name__)
 
-# A person who asks again forgets what it has cost so far.
+# A person's new request resets what it has cost so far.
 ANEW = {"failures": 0, "furthest_bytes": 0, "received_bytes": 0, "cuts": 0}
 GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of the part
 
@@ -29,7 +29,7 @@ class FileQueue:
     def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
         """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
         if sha256 and not is_sha256(sha256):
-            raise CacheError("A SHA-256 has 64 hexadecimal digits.")
+            raise CacheError("A SHA-256 checksum has 64 hexadecimal digits (0-9, a-f).")
         remote = self._cache.remote(url)
         self._cache.opener.check(remote.url)
         self._cache.open()
@@ -44,20 +44,20 @@ class FileQueue:
             return
         stored = self._cache.index.find(digest)
         if stored is None:
-            raise UnknownFile("No file of this name is kept or on its way.")
+            raise UnknownFile("No such file.")
         self._cache.index.add_pending(stored.remote, sha256="", ttl_s=stored.ttl_s, is_wanted=True, state="waiting")
 
     def pause(self, digest: str) -> None:
         """Pause a fetch; the bytes received so far stay. Raises `UnknownFile`."""
         self._cache.open()
         if not self._cache.index.change(digest, state="paused", reason="", retry_at=0.0):
-            raise UnknownFile("No file of this name is on its way.")
+            raise UnknownFile("This file is not being downloaded.")
 
     def cancel(self, digest: str) -> None:
         """Cancel a fetch and remove the bytes received so far. Raises `UnknownFile`."""
         self._cache.open()
         if self._cache.index.pending(digest) is None:
-            raise UnknownFile("No file of this name is on its way.")
+            raise UnknownFile("This file is not being downloaded.")
         self._cache.index.drop([digest])
         self._cache.discard_part(digest)  # that of a running fetch is removed by the fetch itself
 

@@ -46,7 +46,7 @@ class FileRuntimeLimits:
     def change(self, *, max_size_mb: float | None = None, ttl_hours: float | None = None) -> None:
         """Change one or both, for good and for all processes. Raises `ConfigError` for what is out of range."""
         if self._rows is None:
-            raise ConfigError("files", "there is no catalogue to keep this in")
+            raise ConfigError("files", "cannot save this setting: there is no catalogue")
         given = {BUDGET: max_size_mb, TTL: ttl_hours}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():
@@ -71,4 +71,4 @@ def check_range(name: str, value: float) -> None:
     """Raise `ConfigError` for a value that the setting cannot have."""
     low, high = RANGES[name]
     if not low <= value <= high:  # NaN fails too
-        raise ConfigError(name.partition(".")[2], f"{value:g} is outside {low:.0f} to {high:.0f}")
+        raise ConfigError(name.partition(".")[2], f"{value:g} must be between {low:.0f} and {high:.0f}")

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from image_cache.errors import DecoderBusy, DecoderFailed, ImageRejected
+from image_cache.errors import UNKNOWN_FORMAT, DecoderBusy, DecoderFailed, ImageRejected
 from image_cache.imaging.decoder_answers import check_appearance, check_rendered
 from image_cache.imaging.variants import Facts, ImageAppearance, Rendered, Variant
 from image_cache.resources import SITE
@@ -94,6 +94,12 @@ class Decoder:
         """Return the palette of a rendered variant, a hash of its shapes, and whether it is blank."""
         return check_appearance(self._request({"do": "analyse"}, webp)[0])
 
+    def barcode(self, body: bytes, *, wait_s: float | None = None) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph, "" if none was found, and whether they were seen twice."""
+        head, _ = self._request({"do": "barcode"}, body, wait_s)
+        digits = str(head.get("digits", ""))
+        return (digits if digits.isascii() and digits.isdigit() else ""), head.get("is_sure") is True
+
     def probe(self, body: bytes, *, wait_s: float | None = None) -> Facts:
         """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
         head, _ = self._request({"do": "probe"}, body, wait_s)
@@ -101,7 +107,7 @@ class Decoder:
             numbers = [int(head[name]) for name in ("width", "height", "cost_bytes", "frames")]
             return Facts(str(head["format"]), numbers[0], numbers[1], str(head["mode"]), numbers[2], numbers[3])
         except (KeyError, TypeError, ValueError) as error:
-            raise DecoderFailed("the decoder gave an answer that makes no sense") from error
+            raise DecoderFailed("the decoder returned an invalid response") from error
 
     def processes(self) -> tuple[int, ...]:
         """Return the ids of the child processes, for measurements."""
@@ -135,7 +141,7 @@ class Decoder:
     def _request(self, head: dict[str, Any], body: bytes, wait_s: float | None = None) -> tuple[dict[str, Any], bytes]:
         """Send a request and return the response. Raises `ImageRejected`, `DecoderFailed` or `DecoderBusy`."""
         if len(body) > self._limits["budget_bytes"]:
-            raise ImageRejected(f"{len(body)} bytes, the decode budget allows {self._limits['budget_bytes']}")
+            raise ImageRejected(f"file too large to decode: {len(body):,} bytes, the limit is {self._limits['budget_bytes']:,}")
         with self._turn(wait_s):
             try:
                 response, blob = self._exchange(head, body)
@@ -143,7 +149,9 @@ class Decoder:
                 if self._closed:
                     self._drop_child()
         if "rejected" in response:
-            raise ImageRejected(str(response["rejected"])[:300])
+            raise ImageRejected(
+                str(response["rejected"])[:300], kind=UNKNOWN_FORMAT if response.get("kind") == UNKNOWN_FORMAT else ""
+            )
         if "failed" in response:
             raise DecoderFailed(str(response["failed"])[:300], retryable=False)
         return response, blob
@@ -192,15 +200,15 @@ class Decoder:
             if self._fork_server is not None:
                 self._fork_server.kill()  # its worker dies with it
             self._drop_child()
-            return "the decoder was closed" if self._closed else f"no answer within {self._wall_s:g} s"
+            return "the decoder was closed" if self._closed else f"no response within {self._wall_s:g} s"
         last = self._last_exit = self._new_worker()
         if last == -signal.SIGXCPU:
             return f"more than {self._cpu_s} s of CPU time"
         if last == -signal.SIGALRM:
             return f"more than {self._wall_s:g} s"
         if last is not None and last < 0:
-            return f"the decoder died of {signal.Signals(-last).name}"
-        return f"the decoder left ({error})"
+            return f"the decoder was killed by {signal.Signals(-last).name}"
+        return f"the decoder exited ({error})"
 
     # --- the child processes
 
@@ -219,7 +227,7 @@ class Decoder:
             self._new_worker()
             if self._worker is not None:
                 return self._worker
-        raise DecoderFailed("the decoder does not start")
+        raise DecoderFailed("the decoder could not start")
 
     def _start(self) -> None:
         our_end, child_end = socket.socketpair()
@@ -238,7 +246,7 @@ class Decoder:
                 )
             except OSError as error:
                 our_end.close()
-                raise DecoderFailed(f"the decoder does not start: {error.strerror}") from error
+                raise DecoderFailed(f"the decoder could not start: {error.strerror}") from error
         self._control = our_end
 
     def _new_worker(self) -> int | None:

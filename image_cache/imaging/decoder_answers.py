@@ -8,7 +8,7 @@ from image_cache.imaging.color import COLOURS, Colour
 from image_cache.imaging.variants import ImageAppearance, Rendered
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
-_NONSENSE = "the decoder gave an answer that makes no sense"
+_NONSENSE = "the decoder returned an invalid response"
 
 
 def check_rendered(head: dict[str, Any], blob: bytes, names: set[str], *, analyses: bool) -> Rendered:

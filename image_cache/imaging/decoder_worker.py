@@ -1,6 +1,6 @@
 """Decoder processes: a fork server and its worker, started by `decoder.Decoder`.
 
-The fork server has Pillow loaded, holds no image, and forks a worker when the web process asks for one over the control socket:
+The fork server has Pillow loaded, holds no image, and forks a worker when the web process requests one over the control socket:
 a fork takes milliseconds, a new interpreter a tenth of a second, on a Pi most of one. The worker has limits that it cannot raise,
 receives images over its own socket, and exits after some of them. Both are single-threaded, so that forking and the
 parent-death signal are safe.
@@ -40,7 +40,7 @@ def main(control_fd: int, limits: ProcessLimits) -> None:
         os.nice(5)
     gc.collect()
     gc.freeze()  # a collection in the worker would otherwise write to every page that it shares with this process
-    if heic.is_installed():  # its library decodes in threads of its own
+    if heic.is_installed():  # its library decodes in its own threads
         limits = replace(limits, max_user_threads=MAX_USER_THREADS)
     server = _ForkServer(control, limits)
     try:
@@ -61,7 +61,7 @@ class _ForkServer:
         self._last = 0  # exit code of the last worker, negative for a signal
 
     def serve_once(self) -> bool:
-        """Wait for a request of the parent, or for the worker to exit. Return False if there is no reason to go on."""
+        """Wait for a request of the parent, or for the worker to exit. Return False if there is no reason to continue."""
         watched: list[Any] = [self._control] + ([self._alive] if self._worker else [])
         ready, _, _ = select.select(watched, [], [], None if self._worker else self._limits.idle_s)
         if self._control in ready:
@@ -144,14 +144,22 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
             return response, list(rendered.variants.values()), True
         if head["do"] == "jpeg":
             return {}, [pillow.to_jpeg(body, head["quality"], budget_bytes=budget_bytes)], True
-        if head["do"] == "analyse":
-            return _appearance(pillow.analyse(body, budget_bytes=budget_bytes)), [], True
-        facts = pillow.probe(body, budget_bytes=budget_bytes)
-        return {name: getattr(facts, name) for name in FACTS}, [], True
+        return _look(head["do"], body, budget_bytes), [], True
     except ImageRejected as error:
-        return {"rejected": error.reason}, [], True
+        return {"rejected": error.reason, "kind": error.kind}, [], True
     except MemoryError:
-        return {"failed": f"needs more than the {budget_bytes >> 20} MB that one image may be decoded with"}, [], False
+        return {"failed": f"needs more than {budget_bytes >> 20} MB of memory to decode, which is the limit"}, [], False
+
+
+def _look(what: str, body: bytes, budget_bytes: int) -> dict[str, Any]:
+    """Return facts of an image for a request that makes no other one of it."""
+    if what == "analyse":
+        return _appearance(pillow.analyse(body, budget_bytes=budget_bytes))
+    if what == "barcode":
+        digits, is_sure = pillow.read_barcode(body, budget_bytes=budget_bytes)
+        return {"digits": digits, "is_sure": is_sure}
+    facts = pillow.probe(body, budget_bytes=budget_bytes)
+    return {name: getattr(facts, name) for name in FACTS}
 
 
 def _appearance(found: ImageAppearance) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def decompressed(file: int, name: str, count: int, *, expected_bytes: int = 0, i
         try:
             data = decompressor.decompress(pending, CHUNK_BYTES)
         except zlib.error as error:
-            raise FileRejected(name, "a whole gzip file", str(error).rpartition(": ")[2]) from error
+            raise FileRejected(name, "a complete gzip file", str(error).rpartition(": ")[2]) from error
         pending = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
         has_ended = decompressor.eof
         if len(kept) < count:
@@ -67,11 +67,11 @@ def decompressed(file: int, name: str, count: int, *, expected_bytes: int = 0, i
         if is_part and len(kept) >= count:
             return bytes(kept)
         if expected_bytes and seen > expected_bytes + SLACK_BYTES:
-            raise FileRejected(name, f"{expected_bytes} bytes unfolded, by its header", f"at least {seen}")
+            raise FileRejected(name, f"{expected_bytes} bytes uncompressed, as its header says", f"at least {seen}")
         if seen > MAX_DECOMPRESSED_BYTES:
             return bytes(kept)  # a long series: its first volume is complete, the rest is not read
     if not has_ended and not is_part:
-        raise FileRejected(name, "a whole gzip file", "one that ends early")
+        raise FileRejected(name, "a complete gzip file", "a truncated file")
     if expected_bytes and seen < expected_bytes:
-        raise FileRejected(name, f"{expected_bytes} bytes unfolded, by its header", f"{seen}")
+        raise FileRejected(name, f"{expected_bytes} bytes uncompressed, as its header says", f"{seen}")
     return bytes(kept)

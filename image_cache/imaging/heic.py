@@ -8,7 +8,7 @@ from typing import Any
 from image_cache.errors import ImageRejected
 from image_cache.sandbox.limits import allow_threads
 
-MISSING = "this is a HEIC photo, which this server cannot read yet. Save it as JPEG and use that, or ask the operator to install the extra heif"
+MISSING = "this server cannot read HEIC images. Save it as JPEG and try again, or ask the operator to install the extra heif"
 
 
 def is_installed() -> bool:
@@ -27,7 +27,7 @@ def register() -> None:
 
 
 def load(image: Any) -> None:
-    """Decode the pixels. libde265 does it in a thread of its own, and cannot do without."""
+    """Decode the pixels. libde265 needs its own thread for that."""
     is_confined = resource.getrlimit(resource.RLIMIT_NPROC)[0] == 0
     with allow_threads() if is_confined else contextlib.nullcontext():
         image.load()

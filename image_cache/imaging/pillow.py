@@ -10,8 +10,8 @@ from dataclasses import replace
 from PIL import AvifImagePlugin, Image, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
-from image_cache.errors import ImageRejected
-from image_cache.imaging import heic
+from image_cache.errors import UNKNOWN_FORMAT, ImageRejected
+from image_cache.imaging import barcode, heic
 from image_cache.imaging.color_profiles import BROKEN, to_srgb
 from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
 from image_cache.imaging.sniff import (
@@ -141,6 +141,16 @@ def analyse(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Image
         return _analyse(_open(webp, budget_bytes)[1])
 
 
+def read_barcode(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> tuple[str, bool]:
+    """Return the barcode in a photograph; see `barcode.read`. Raises `ImageRejected`."""
+    with _rejecting(body):
+        facts, image = _open(body, budget_bytes)
+        if facts.format == "JPEG":
+            image.draft("L", (barcode.LONG_EDGE_PX * 3 // 4, barcode.LONG_EDGE_PX))
+        heic.load(image) if facts.format == "HEIC" else image.load()
+        return barcode.read(_on_white(image))
+
+
 def _analyse(image: Image.Image) -> ImageAppearance:
     shown = _on_white(image)
     small = shown.resize((PALETTE_PX, PALETTE_PX), BOX)
@@ -180,7 +190,7 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     """Open an image without decoding its pixels. Raises `ImageRejected` if that would cost too much."""
     format_ = sniff(body)
     if format_ is None:
-        raise ImageRejected("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF")
+        raise ImageRejected("not a supported image (JPEG, PNG, GIF, WebP, BMP or AVIF)", kind=UNKNOWN_FORMAT)
     if format_ == "HEIC":
         heic.register()
     kind, bytes_per_px, size = avif_kind(body) if format_ == "AVIF" else format_, 0.0, canvas(body, format_)
@@ -206,7 +216,7 @@ def _frames(body: bytes, format_: str, image: Image.Image) -> int:
 
 
 def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) -> Image.Image:
-    """Decode a JPEG that has all of its pixels but no end marker, as browsers do. Raises `ImageRejected` for half a picture."""
+    """Decode a JPEG that has all of its pixels but no end marker, as browsers do. Raises `ImageRejected` for half an image."""
     whole: list[Image.Image] = []
     for ending in _ENDINGS:
         _, image = _open(body + ending, budget_bytes)
@@ -214,7 +224,7 @@ def _load_without_end(body: bytes, draft: tuple[int, int], budget_bytes: int) ->
         image.load()
         whole.append(image)
     if whole[0].tobytes() != whole[1].tobytes():
-        raise ImageRejected("broken JPEG: its end is missing. Download or save it again")
+        raise ImageRejected("incomplete JPEG: its end is missing. Download or save it again")
     return whole[0]
 
 
@@ -228,13 +238,11 @@ def _rejecting(body: bytes) -> Iterator[None]:
             yield
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.1f}"
-            raise ImageRejected(
-                f"{sniff(body)} of more megapixels than the decode budget allows for any format: {limit}"
-            ) from error
+            raise ImageRejected(f"{sniff(body)} too large: over the limit of {limit} megapixels for any format") from error
         except BROKEN as error:
             # The message of a Pillow error may quote the image, and its type means nothing to the reader.
             raise ImageRejected(
-                f"broken {sniff(body) or 'picture'}: its data cannot be read. Download or save it again"
+                f"corrupt {sniff(body) or 'image'}: its data cannot be read. Download or save it again"
             ) from error
 
 
@@ -280,7 +288,7 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that EXIF asks for. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
+    """Return the rotation in EXIF. XMP is ignored, as in browsers: docs/decisions/0021-orientation-as-browsers.md."""
     exif = image.info.get("exif")
     return _TRANSPOSES.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 

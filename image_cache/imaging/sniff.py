@@ -205,16 +205,18 @@ def decode_cost(size: tuple[int, int], kind: str, bytes_per_px: float, budget_by
     """
     width, height = size
     if min(size) < 1:
-        raise ImageRejected(f"{kind} of {width}x{height} px has no pixels")
+        raise ImageRejected(f"{kind} of {width} \N{MULTIPLICATION SIGN} {height} px has no pixels")
     if max(size) > MAX_SIDE_PX:
-        raise ImageRejected(f"{kind} of {width}x{height} px: a side may have {MAX_SIDE_PX} px")
+        raise ImageRejected(
+            f"{kind} of {width} \N{MULTIPLICATION SIGN} {height} px is too large: a side can have up to {MAX_SIDE_PX} px"
+        )
     scale = budget_bytes / REFERENCE_BUDGET_BYTES
     limit_px = int(MEGAPIXELS[kind] * 1e6 * scale)
     if bytes_per_px:
         limit_px = min(limit_px, int(budget_bytes / bytes_per_px))
     if width * height > limit_px:
         raise ImageRejected(
-            f"{kind} of {width}x{height} px: {width * height / 1e6:.1f} megapixels, the decode budget allows {limit_px / 1e6:.1f}."
+            f"{kind} of {width} \N{MULTIPLICATION SIGN} {height} px is too large: {width * height / 1e6:.1f} megapixels, the limit is {limit_px / 1e6:.1f}."
             f" Save a smaller copy{'' if kind.startswith('JPEG') else f', or a JPEG of up to {100 * scale:.0f} megapixels'}"
         )
     return width * height * budget_bytes // limit_px

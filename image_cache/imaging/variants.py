@@ -103,7 +103,7 @@ class Rendered:
     """A rendered image. `variants` maps names to WebP bytes; width and height are those of the original after orientation.
 
     `average` is "#rrggbb" in sRGB. `hue` (OKLCH degrees, a multiple of 5 below 360) and `chroma` (a multiple of .02) tint a page.
-    `appearance` is None unless it was asked for.
+    `appearance` is None unless it was requested.
     """
 
     variants: dict[str, bytes]

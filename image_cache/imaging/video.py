@@ -34,12 +34,12 @@ def create_thumbnail_from_video(video_path: str | Path, timestamp: float = 5) ->
         raise ProgramMissing(PROGRAM, PACKAGE)
     path = Path(video_path).absolute()
     if not path.is_file():
-        raise VideoRejected("There is no such video file.")
+        raise VideoRejected("The video file does not exist.")
     if not 0 <= timestamp <= MAX_TIMESTAMP_S:
-        raise VideoRejected("A frame is taken at 0 to 86,400 seconds.")
+        raise VideoRejected("The time must be from 0 to 86,400 seconds.")
     frame = _frame(program, path, timestamp) or (_frame(program, path, 0) if timestamp else b"")
     if not frame:
-        raise VideoRejected("The file holds no video that ffmpeg can read.")
+        raise VideoRejected("ffmpeg cannot read a video from this file.")
     return frame
 
 
@@ -62,7 +62,7 @@ def _frame(program: str, path: Path, timestamp: float) -> bytes:
             cwd="/",
         )
     except subprocess.TimeoutExpired as error:
-        raise VideoRejected(f"ffmpeg was not done within {WALL_S:g} s.") from error
+        raise VideoRejected(f"ffmpeg did not finish within {WALL_S:g} s.") from error
     except OSError as error:
-        raise VideoRejected(f"ffmpeg does not start: {error.strerror}.") from error
+        raise VideoRejected(f"ffmpeg could not start: {error.strerror}.") from error
     return done.stdout if done.returncode == 0 and len(done.stdout) <= FRAME_BYTES else b""

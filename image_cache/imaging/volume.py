@@ -139,7 +139,7 @@ def _make(path: Path, name: str) -> Preview:
                 start_new_session=True,
             )
         except OSError as error:
-            raise DecoderFailed(f"the preview does not start: {error.strerror}") from error
+            raise DecoderFailed(f"the preview could not start: {error.strerror}") from error
         finally:
             os.close(file)
         child_end.close()
@@ -148,7 +148,7 @@ def _make(path: Path, name: str) -> Preview:
                 deadline_at=time.monotonic() + WALL_S + 2
             )
         except ProtocolError as error:
-            raise DecoderFailed(f"the preview left ({error})") from error
+            raise DecoderFailed(f"the preview exited ({error})") from error
         finally:
             child.kill()
             child.wait()
@@ -169,11 +169,11 @@ def _preview(name: str, head: dict[str, Any], blob: bytes) -> Preview:
             offset += int(size)
             slices.append(Slice(str(title)[:20], int(index), int(count), int(width), int(height), body))
     except (KeyError, TypeError, ValueError) as error:
-        raise DecoderFailed("the preview gave an answer that makes no sense") from error
+        raise DecoderFailed("the preview returned an invalid response") from error
     is_sane = offset == len(blob) and all(
         item.body[:4] == b"RIFF" and item.body[8:12] == b"WEBP" and 0 < item.width <= 1000 and 0 < item.height <= 1000
         for item in slices
     )
     if not is_sane:
-        raise DecoderFailed("the preview gave an answer that makes no sense")
+        raise DecoderFailed("the preview returned an invalid response")
     return Preview(facts, tuple(slices), str(head.get("refusal", ""))[:200])

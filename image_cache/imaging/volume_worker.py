@@ -54,7 +54,7 @@ def main(*, file: int, socket_fd: int, name: str, parent: int, budget_bytes: int
     except FileRejected as error:
         head, blobs = {"expected": error.expected, "found": error.found}, []
     except MemoryError:
-        head, blobs = {"failed": f"ran out of the {budget_bytes >> 20} MB it may read with"}, []
+        head, blobs = {"failed": f"needs more than {budget_bytes >> 20} MB of memory, which is the limit"}, []
     channel.send(head, *blobs)
     sys.stdout = None  # so that nothing is flushed into a closed pipe
     os._exit(0)
@@ -84,7 +84,7 @@ class Volume:
     def __init__(self, name: str, header: Any) -> None:
         self._name = name
         self._header = header
-        with _rejecting(name, "a header that makes sense"):
+        with _rejecting(name, "a valid header"):
             self.shape = tuple(int(count) for count in header.get_data_shape())
             self.dtype = header.get_data_dtype()
             self.offset = int(header.get_data_offset())
@@ -120,9 +120,9 @@ class Volume:
     def slices(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
         """Yield (plane, index from 1, count, size, WebP) of the middle slices: three of a volume, one of a matrix."""
         if self.dtype.kind not in "biufc":
-            raise VolumeRejected(f"voxels of type {self.dtype} are not drawn")
+            raise VolumeRejected(f"voxels of type {self.dtype} are not supported")
         if len(self._axes) < 2:
-            raise VolumeRejected("it has one axis only")
+            raise VolumeRejected("it has only one axis")
         codes = self._codes()
         planes = []
         for fixed in self._axes if len(self._axes) == 3 else [-1]:
@@ -219,15 +219,15 @@ def _header(name: str, start: bytes) -> tuple[str, Any]:
 def _plain_source(file: int, name: str, volume: Volume) -> Source:
     size = os.fstat(file).st_size
     if volume.offset < 0 or volume.offset + volume.total_bytes > size:
-        raise FileRejected(name, f"{volume.offset + volume.total_bytes} bytes, by its header", f"{size}")
+        raise FileRejected(name, f"{volume.offset + volume.total_bytes} bytes, as its header says", f"{size}")
     return PlainFile(file)
 
 
 def _compressed_source(file: int, name: str, volume: Volume) -> Source:
     if volume.offset < 0:
-        raise FileRejected(name, "voxels behind the header", f"offset {volume.offset}")
+        raise FileRejected(name, "voxels after the header", f"offset {volume.offset}")
     if volume.offset + volume.first_bytes > MAX_DECOMPRESSED_BYTES:
-        raise VolumeRejected(f"its first volume unfolds to more than {MAX_DECOMPRESSED_BYTES >> 20} MB")
+        raise VolumeRejected(f"its first volume is more than {MAX_DECOMPRESSED_BYTES >> 20} MB uncompressed")
     expected_bytes = volume.offset + volume.total_bytes
     body = decompressed(file, name, volume.offset + volume.first_bytes, expected_bytes=expected_bytes)
     return Decompressed(body)

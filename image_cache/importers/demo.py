@@ -47,7 +47,9 @@ class DemoImporter:
         self._covers.register(row.cover_url for row in rows if row.cover_url)
         same = report.same + report.changed
         message = (
-            f"{report.new} records that never existed are on the shelf." if report.new else "The demo is on the shelf already."
+            f"Added {report.new} records that never existed."
+            if report.new
+            else "The demo records are already in your collection."
         )
         return {"new": report.new, "same": same, "says": message}
 

@@ -9,15 +9,15 @@ from image_cache.units import counted, megabytes
 
 COVERS, STREAMS, FILES = "covers", "streams", "files"
 CACHES = (COVERS, STREAMS, FILES)
-NOUNS = {COVERS: ("picture", "pictures"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
+NOUNS = {COVERS: ("cached image", "cached images"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
 
 
 @dataclass(frozen=True, slots=True)
 class CacheFigures:
-    """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not tried again by itself.
+    """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
-    elsewhere nobody knows them, and there are none.
+    elsewhere no one knows them, and there are none.
     """
 
     name: str

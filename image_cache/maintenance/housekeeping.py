@@ -113,7 +113,7 @@ class Housekeeping:
         try:
             yield
         except (DatabaseError, StorageError) as error:
-            logger.warning("%s left undone reason=%s", chore, error)
+            logger.warning("%s skipped reason=%s", chore, error)
 
     def _known_urls(self, failed: list[DatabaseError]) -> Iterator[str]:
         try:
@@ -127,9 +127,9 @@ class Housekeeping:
         path = self.covers.cache.disk.root / ".housekeeping"
         with ExitStack() as stack:
             try:
-                make_folder(path.parent)  # it could not be used at the start, or somebody removed it
+                make_folder(path.parent)  # it could not be used at the start, or someone removed it
                 leads = stack.enter_context(try_lock_file(path))
             except OSError as error:
-                logger.warning("housekeeping left out path=%s reason=%s", path, error)
+                logger.warning("housekeeping not started path=%s reason=%s", path, error)
                 leads = False
             yield leads

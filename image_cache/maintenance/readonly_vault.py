@@ -46,7 +46,7 @@ from image_cache.units import MEGABYTE
 
 @dataclass(frozen=True, slots=True)
 class CoverCounts:
-    """Covers by state. `given_up` are those that were never fetched and are not tried again by themselves."""
+    """Covers by state. `given_up` are those that were never fetched and are not retried automatically."""
 
     registered: int
     fetched: int

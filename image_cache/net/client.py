@@ -80,13 +80,13 @@ class HttpResponse:
                     self._deadline.restart()
                     window_bytes = 0
         if self.length is not None and got_bytes != self.length:
-            reason = f"announced {self.length} bytes and sent {got_bytes}"
+            reason = f"expected {self.length:,} bytes, received {got_bytes:,}"
             raise OriginUnavailable(self.url, reason, status=self.status, kind="broken", is_host_fault=False)
 
     def accept_speed(self, min_speed: MinimumSpeed) -> None:
         """Accept a body of another speed from here on; its time starts now."""
         self._min_speed = min_speed
-        self._deadline.change(min_speed.window_s, f"slower than {min_speed}")
+        self._deadline.change(min_speed.window_s, f"too slow (less than {min_speed})")
 
     def _read(self) -> bytes:
         with _translate_errors(self.url, self._deadline, status=self.status):
@@ -142,7 +142,7 @@ class HttpClient:
             if response.status != 304:
                 body.writelines(response.chunks())
                 if not body.tell():  # headers that were cut off look like this too
-                    raise OriginUnavailable(response.url, "sent no bytes", status=200, kind="broken", is_host_fault=False)
+                    raise OriginUnavailable(response.url, "empty response", status=200, kind="broken", is_host_fault=False)
             return FetchResult(
                 url=response.url,
                 status=response.status,
@@ -176,7 +176,7 @@ class HttpClient:
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
-                deadline.reason = f"slower than {min_speed}"
+                deadline.reason = f"too slow (less than {min_speed})"
             target, response = self._send_following(url, headers or {}, deadline, redirects)
             try:
                 _check_response(target.url, response, accepted, encodings)
@@ -205,7 +205,7 @@ class HttpClient:
                 return target, response
             response.close()  # unread, because its body may be endless
             target = self._next_target(target, response.headers.get("Location", ""))
-        reason = f"more than {redirects} redirects" if redirects else "a redirect where none belongs"
+        reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 
     def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline) -> BaseHTTPResponse:
@@ -230,19 +230,19 @@ class HttpClient:
         except ValueError:  # brackets without an IPv6 address
             joined = ""
         if not location or not joined:
-            raise OriginDenied(target.url, "a redirect that cannot be read")
+            raise OriginDenied(target.url, "invalid redirect")
         following = self._policy.check(joined)
         if target.peer.scheme == "https" and following.peer.scheme == "http":
             raise OriginDenied(target.url, f"a redirect from https to http, at {following.peer.host}")
         if self._policy.is_trusted(following.peer) and not self._policy.is_trusted(target.peer):
             # The operator trusts this server with our own requests, not with those of any origin that can redirect.
-            raise OriginDenied(target.url, f"a redirect from outside to the trusted {following.peer}")
+            raise OriginDenied(target.url, f"a redirect from outside to the trusted origin {following.peer}")
         return following
 
 
 @contextmanager
 def _translate_errors(url: str, deadline: Deadline, *, status: int | None = None) -> Iterator[None]:
-    """Turn the errors of urllib3 into ours. Their messages contain nothing that the origin sent.
+    """Convert the errors of urllib3. Their messages contain nothing that the origin sent.
 
     `status` is given once the headers have come: what breaks from there on is this response, not the host.
     """
@@ -252,11 +252,11 @@ def _translate_errors(url: str, deadline: Deadline, *, status: int | None = None
         if deadline.is_over:
             raise _too_slow(url, deadline) from error
         if isinstance(error, urllib3.exceptions.SSLError):
-            raise OriginUnavailable(url, "the TLS certificate or connection is not valid", kind="tls") from error
+            raise OriginUnavailable(url, "invalid TLS certificate or connection", kind="tls") from error
         if isinstance(error, urllib3.exceptions.TimeoutError):
-            raise OriginUnavailable(url, "no byte came for too long", kind="timeout") from error
+            raise OriginUnavailable(url, "timed out waiting for data", kind="timeout") from error
         is_host_fault = status is None and not isinstance(error, urllib3.exceptions.InvalidHeader)  # such as two lengths
-        reason = "the connection broke, or the answer is not HTTP"
+        reason = "connection lost or invalid HTTP response"
         raise OriginUnavailable(url, reason, status=status, kind="broken", is_host_fault=is_host_fault) from error
 
 
@@ -267,17 +267,17 @@ def _too_slow(url: str, deadline: Deadline) -> OriginUnavailable:
 def _check_response(url: str, response: BaseHTTPResponse, accepted: frozenset[int], encodings: frozenset[str]) -> None:
     status = response.status
     if status in {404, 410}:
-        raise OriginNotFound(url, f"answered {status}", status=status)
+        raise OriginNotFound(url, f"HTTP {status}", status=status)
     if status in BUSY or status >= 500:
-        raise OriginUnavailable(url, f"answered {status}", status=status, retry_after_s=_retry_after_s(response.headers))
+        raise OriginUnavailable(url, f"HTTP {status}", status=status, retry_after_s=_retry_after_s(response.headers))
     if status not in accepted and not (status == 203 and 200 in accepted):  # 203: a 200 that a proxy passed on
-        raise OriginError(url, f"answered {status}", status=status)
+        raise OriginError(url, f"HTTP {status}", status=status)
     if status == 304:
         return
     codings = {token.strip().lower() for token in response.headers.get("Content-Encoding", "").split(",")}
     transfer = response.headers.get("Transfer-Encoding", "").strip().lower()
     if codings & CODINGS - encodings or transfer not in {"", "identity", "chunked"}:
-        reason = "sends an encoding that was not asked for"
+        reason = "unsupported content encoding"
         raise OriginUnavailable(url, reason, status=status, kind="encoding", is_host_fault=False)
 
 
@@ -290,7 +290,7 @@ def _length(url: str, response: BaseHTTPResponse) -> int | None:
         return None
     text = lengths.pop()
     if lengths or not re.fullmatch(r"[0-9]{1,18}", text):  # the same length twice is one length (RFC 9110, 8.6)
-        reason = "announces two lengths" if lengths else "announces a length that is no number"
+        reason = "two different Content-Length headers" if lengths else "invalid Content-Length"
         raise OriginUnavailable(url, reason, status=response.status, kind="broken", is_host_fault=False)
     return int(text)
 
@@ -300,7 +300,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     try:
-        # Relative to the origin's clock, because ours may be wrong.
+        # Relative to the origin's clock, because the local one may be wrong.
         pause = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))
     except (ValueError, TypeError, OverflowError):  # not a date, or only one of them with a time zone
         return None

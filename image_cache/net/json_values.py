@@ -21,9 +21,7 @@ def parse_json(body: bytes, url: str) -> Any:
         # Half of a surrogate pair can only come from an escape: it is valid JSON, and SQLite refuses it.
         return _storable(data) if _ESCAPED_SURROGATE.search(text) else data
     except (ValueError, RecursionError) as error:
-        raise OriginUnavailable(
-            url, "answered something that is not JSON", status=200, kind=MALFORMED, is_host_fault=False
-        ) from error
+        raise OriginUnavailable(url, "the response is not valid JSON", status=200, kind=MALFORMED, is_host_fault=False) from error
 
 
 def as_object(value: Any) -> Mapping[str, Any]:

@@ -144,24 +144,24 @@ class PeerPolicy:
         if peer in self._trusted:
             return
         if peer.port not in PORTS:
-            raise OriginDenied(url, f"port {peer.port} is not a web port")
+            raise OriginDenied(url, f"port {peer.port} is not allowed")
         address = ip_literal(peer.host)
         if address is not None:
             self._check_address(peer, address, url)
         elif is_private_name(peer.host):
-            raise OriginDenied(url, f"{peer.host} is a name inside a network")
+            raise OriginDenied(url, f"{peer.host} is a local network name")
 
     def _check_address(self, peer: Endpoint, address: Address, url: str) -> None:
         if str(address) in self._denied:
             raise OriginDenied(url, f"{address} is on the denylist")
         if peer not in self._trusted and (reason := refusal_reason(address, self._local_networks())):
-            shown = peer.host if peer.host == str(address) else f"{peer.host} leads to {address}"
+            shown = peer.host if peer.host == str(address) else f"{peer.host} resolves to {address}"
             raise OriginDenied(url, f"{shown}: {reason}")
 
     def _check_connected(self, peer: Endpoint, address: Address, sock: socket.socket) -> None:
         connected = ip_literal(sock.getpeername()[0])
         if connected != address:
-            raise OriginDenied(str(peer), f"{peer.host} was dialled at {address} and answered from {connected}")
+            raise OriginDenied(str(peer), f"connected to {connected} instead of {address} ({peer.host})")
         self._check_address(peer, connected, str(peer))
 
     def _addresses(self, peer: Endpoint, deadline: Deadline) -> list[Address]:
@@ -172,7 +172,7 @@ class PeerPolicy:
         for text in self._resolve_in_thread(peer, deadline):
             address = ip_literal(text)  # the parser keeps a zone (fe80::1%eth0); such a link-local address is refused
             if address is None:
-                raise OriginDenied(str(peer), f"{peer.host} resolves to something that is no address")
+                raise OriginDenied(str(peer), f"{peer.host} resolves to an invalid address")
             self._check_address(peer, address, str(peer))
             found.append(address)
         # Alternating, so that broken IPv6 costs one connect timeout and not four.
@@ -195,11 +195,9 @@ class PeerPolicy:
 
         threading.Thread(target=run, name="fetch-resolve", daemon=True).start()
         if not done.wait(deadline.remaining_s()):
-            raise OriginUnavailable(str(peer), f"the name {peer.host} was not resolved in time", kind="dns")
+            raise OriginUnavailable(str(peer), f"DNS lookup of {peer.host} timed out", kind="dns")
         if errors or not addresses:
-            raise OriginUnavailable(str(peer), f"the name {peer.host} cannot be resolved", kind="dns") from next(
-                iter(errors), None
-            )
+            raise OriginUnavailable(str(peer), f"DNS lookup of {peer.host} failed", kind="dns") from next(iter(errors), None)
         return addresses
 
 
@@ -209,5 +207,5 @@ def _parse_trusted(origin: str) -> Endpoint:
     except OriginDenied as error:
         raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r}: {error.reason}") from error
     if target.url != f"{target.peer}/":
-        raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} has more than scheme://host:port")
+        raise ConfigError("VINYL_VAULT_TRUSTED_ORIGINS", f"{origin!r} must be only scheme://host:port")
     return target.peer

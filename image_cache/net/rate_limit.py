@@ -1,6 +1,6 @@
 """Rate limits of services that we call: calls per moving window, and intervals, shared by all threads and processes.
 
-The log of calls is kept in `catalog.db`, so that a restart does not reset the count. A service's own count overrides it, because
+The log of calls is stored in `catalog.db`, so that a restart does not reset the count. A service's own count overrides it, because
 that includes the calls of other programs.
 """
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MAX_COUNT = 9_999_999  # in a header
-MARGIN = 12  # a twelfth of a limit is not used: its count lags behind, and is of when a call arrives, not of when it was sent
+MARGIN = 12  # a twelfth of a limit is not used: its count is late, because it is of when a call arrives, not of when it was sent
 LAST = 1  # if so few calls are left, another program is faster than our count of its calls
 SOON_S = 0.01
 STEPS = 12  # how often a window that other programs fill is checked again
@@ -139,7 +139,7 @@ class RateLimiter:
             self._rows.write(conn, self._name, **values)
 
     def pause(self, seconds: float) -> None:
-        """Allow no calls for a while, because the service asked for that. At most an hour."""
+        """Allow no calls for a while, because the service asked for a pause. At most an hour."""
         self._rows.set(self._name, paused_until=self._clock() + min(max(seconds, 0.0), MAX_RETRY_AFTER_S))
 
     def record_failure(self, fault: str, message: str) -> None:
@@ -177,7 +177,7 @@ class IntervalLimiter:
         return self._update(lambda now, free_at: (max(now, free_at), max(now, free_at) + self._interval_s))
 
     def back_off(self, seconds: float) -> None:
-        """Allow no calls for so long, because the service asked for that."""
+        """Allow no calls for so long, because the service asked for a pause."""
         self._update(lambda now, free_at: (now, max(free_at, now + min(seconds, MAX_PAUSE_S))))
 
     def _update(self, step: Callable[[float, float], tuple[float, float]]) -> float:
@@ -192,7 +192,7 @@ class IntervalLimiter:
                 os.pwrite(fd, text, 0)
                 os.ftruncate(fd, len(text))
         except OSError as error:
-            logger.warning("turns not kept in a file path=%s reason=%s", self._path, error)
+            logger.warning("rate limit not shared between processes path=%s reason=%s", self._path, error)
             return self._interval_s
         return max(0.0, reserved_at - now)
 

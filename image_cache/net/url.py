@@ -59,37 +59,37 @@ class Target:
 def parse_url(url: str) -> Target:
     """Parse an http(s) URL. Raises `OriginDenied` with the reason for anything that two parsers could read differently."""
     if not isinstance(url, str):
-        raise OriginDenied(repr(url)[:200], "an address has to be text")
+        raise OriginDenied(repr(url)[:200], "the URL must be text")
     if len(url) > MAX_URL_CHARS:
-        raise OriginDenied(url[:200], f"the address is longer than {MAX_URL_CHARS} characters")
+        raise OriginDenied(url[:200], f"the URL is longer than {MAX_URL_CHARS} characters")
     try:
         return _parse(url)
     except ValueError as error:  # UnicodeError among them
-        reason = "text that can be neither host nor path" if isinstance(error, UnicodeError) else str(error)
+        reason = "not a valid URL" if isinstance(error, UnicodeError) else str(error)
         raise OriginDenied(url, reason) from error
 
 
 def _parse(url: str) -> Target:
     if ILLEGAL.search(url):
-        raise ValueError("a control character or backslash in the address")
+        raise ValueError("the URL contains a control character or a backslash")
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise ValueError("only http:// and https:// addresses are fetched")
+        raise ValueError("only http:// and https:// URLs are supported")
     scheme, authority, rest = parts[1].lower(), parts[2], parts[3]
     if "@" in authority:
-        raise ValueError("a user name in the address")
+        raise ValueError("the URL contains a user name or password")
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
-        raise ValueError("the host of the address cannot be read")
+        raise ValueError("the URL has an invalid host name")
     host = _canonical_ipv6(found[1]) if found[1] else canonical_host(found[2])
     port = int(found[3]) if found[3] else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
-        raise ValueError("no such port")
+        raise ValueError("the URL has an invalid port")
     peer = Endpoint(scheme, host, port)
     path = quote(rest if rest.startswith("/") else "/" + rest, safe=_PATH_SAFE)
     full = f"{peer}{path}"
     if len(full) > MAX_URL_CHARS:
-        raise ValueError(f"the address is longer than {MAX_URL_CHARS} characters")
+        raise ValueError(f"the URL is longer than {MAX_URL_CHARS} characters")
     return Target(full, peer)
 
 
@@ -102,7 +102,7 @@ def canonical_host(text: str) -> str:
     if _NUMBER.fullmatch(labels[-1]):
         # WHATWG URL: a host that ends in a number is an IPv4 address. Octal, hex, short and dword forms are refused, not read.
         if rooted or not isinstance(ip_literal(name), ipaddress.IPv4Address):
-            raise ValueError("an IPv4 address in an unusual spelling")
+            raise ValueError("unusual IPv4 notation")
         return name
     host = ".".join(_label(label) for label in labels)
     if len(host) > 253:
@@ -113,14 +113,14 @@ def canonical_host(text: str) -> str:
 def _canonical_ipv6(text: str) -> str:
     address = ip_literal(text)
     if not isinstance(address, ipaddress.IPv6Address):
-        raise ValueError("brackets around something that is no IPv6 address")  # noqa: TRY004 - the text is wrong, not its type
+        raise ValueError("invalid IPv6 address")  # noqa: TRY004 - the text is wrong, not its type
     return address.compressed
 
 
 def _label(label: str) -> str:
     if label.isascii() and not label.startswith("xn--"):
         if not _LABEL.fullmatch(label):
-            raise ValueError("the host name has a part that no host name may have")
+            raise ValueError("invalid host name")
         return label
     import idna  # its tables are 300 KB; most vaults never need them
 
@@ -208,7 +208,7 @@ def refusal_reason(address: Address, local: Iterable[Network] = ()) -> str:
         reason = "ISATAP"
     else:
         reason = next((what for net, what in _V6_REFUSED if address in net), "")
-    return reason or ("a network of this machine" if any(address in net for net in local) else "")
+    return reason or ("a network of this server" if any(address in net for net in local) else "")
 
 
 def client_network(address: str) -> str:

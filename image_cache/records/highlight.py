@@ -26,6 +26,8 @@ def places(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for word in {fold(word) for word in words if word}:
         at = folded.find(word)
+        if at < 0:
+            found += _in_pieces(folded, word)
         while at >= 0:
             found.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
@@ -48,7 +50,11 @@ def in_tracks(albums: Sequence[Album], words: Sequence[str], limit: int = 20) ->
     return [hit for hit, _ in zip(hits, range(limit), strict=False)]
 
 
-def in_names(album: Album, words: Sequence[str]) -> bool:
-    """Return True if an album matches by artist, title, label, notes or catalogue number, not only by a track."""
-    front = fold(" ".join((album.artist, album.title, album.label, album.notes, album.catno)))
-    return all(fold(word) in front for word in words)
+def _in_pieces(folded: str, word: str) -> list[tuple[int, int]]:
+    """Return where the letters of a word occur with signs or spaces between them: AC/DC for acdc, R.E.M. for rem."""
+    letters = [at for at, char in enumerate(folded) if char.isalnum()]
+    text, wanted = "".join(folded[at] for at in letters), "".join(char for char in word if char.isalnum())
+    begin = text.find(wanted) if wanted else -1
+    while begin > 0 and folded[letters[begin] - 1].isalnum():  # not from the middle of a word on
+        begin = text.find(wanted, begin + 1)
+    return [(letters[begin], letters[begin + len(wanted) - 1] + 1)] if begin >= 0 else []

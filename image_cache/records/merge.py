@@ -110,7 +110,7 @@ def match_copy(row: ImportRow, known: Album | None, copies: Sequence[Album]) -> 
 def _cover_url(known: str | None, listed: str | None, failing: Collection[str]) -> str | None:
     """Return the URL to store: the known one while it leads to the same image at no smaller size.
 
-    Services sign their URLs anew for every response. Storing each of them would rewrite the collection with every sync.
+    Services sign their URLs afresh for every response. Storing each of them would rewrite the collection with every sync.
     """
     if listed is None or known is None or known == listed:
         return listed or known

@@ -6,14 +6,24 @@ size of the collection. Twelve bytes per album and order: 1.2 MB for 100,000 alb
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from image_cache.models import Group
 from image_cache.records.colours import BANDS
+from image_cache.records.filters import GRADES
 
 NOWHERE = -1
+# The last group of an order: label and anchor of what has no place in it.
+NOTHING = {
+    "colour": ("None", "none"),
+    "year": ("No year", "no-year"),
+    "played": ("Never", "never"),
+    "rating": ("No rating", "no-rating"),
+    "label": ("No label", "no-label"),
+    "condition": ("No grade", "no-grade"),
+}
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 Token = str | int | None  # what the albums of a group have in common
@@ -45,6 +55,9 @@ class ShelfResult:
     ids: "array[int]"
     groups: tuple[Group, ...]
     starts: tuple[int, ...]
+    correction: str = ""  # what was looked for instead of the text
+    has_more: bool = False  # the search ended before it had all
+    is_incomplete: bool = False  # some records cannot be searched yet
 
 
 def build_order(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
@@ -66,6 +79,16 @@ def build_order(rows: Iterable[tuple[int, Token]]) -> ShelfOrder:
 def build_colour_order(shelf: ShelfOrder, banded: Iterable[tuple[int, int]]) -> ShelfOrder:
     """Build the order by colour from (album id, band) in order; albums of the shelf that have no band come last, as they stand there."""
     return build_order(_with_the_rest(shelf, banded))
+
+
+def rank_hits(order: ShelfOrder, tiers: Mapping[int, int]) -> "array[int]":
+    """Return what a search found by tier, within a tier as it stands on the shelf. A record that the order does not have is left out."""
+    places, known = order.place, len(order.place)
+    by_tier: dict[int, list[int]] = {}
+    for album_id, tier in tiers.items():
+        if album_id < known and (place := places[album_id]) != NOWHERE:
+            by_tier.setdefault(tier, []).append(place)
+    return array("q", [order.ids[place] for tier in sorted(by_tier) for place in sorted(by_tier[tier])])
 
 
 def filter_order(order: ShelfOrder, wanted: Sequence[int] | None, sort: str, page_size: int) -> ShelfResult:
@@ -99,14 +122,19 @@ def _with_the_rest(shelf: ShelfOrder, banded: Iterable[tuple[int, int]]) -> Iter
 
 def _name(sort: str, token: Token) -> tuple[str, str]:
     """Return the label on a group's tab and its anchor, which is safe in an `id` and in a URL."""
-    if sort in {"artist", "title"}:
-        letter = str(token)
-        return ("#", "num") if letter == "#" else (letter.upper(), letter)
-    if sort == "colour":
-        return ("None", "none") if token is None else (BANDS[int(token)], BANDS[int(token)].lower())
-    if sort == "year":
-        return ("No year", "no-year") if token is None else (f"{token}s", str(token))
+    if token is None and sort in NOTHING:
+        return NOTHING[sort]
+    text, number = str(token), token if isinstance(token, int) else 0
+    names = {
+        "artist": ("#", "num") if text == "#" else (text.upper(), text),
+        "label": (text, f"letter-{ord(text[:1] or '#'):x}"),
+        "year": (f"{text}s", text),
+        "played": (text, text),
+        "rating": (f"{text} stars", f"stars-{text}"),
+        "condition": (GRADES[number % len(GRADES)], f"grade-{text}"),
+        "colour": (BANDS[number % len(BANDS)], BANDS[number % len(BANDS)].lower()),
+        "plays": (f"{text}+" if number > 1 else text, f"plays-{text}"),
+    }
     if sort == "added":
-        text = str(token)
         return f"{_MONTHS[int(text[5:7])]} {text[:4]}", text
-    return (f"{token}+" if isinstance(token, int) and token > 1 else str(token)), f"plays-{token}"
+    return names["artist" if sort == "title" else sort]

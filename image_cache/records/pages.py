@@ -7,7 +7,8 @@ from image_cache.covers import ImageCache
 from image_cache.covers.stats import Progress
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
 from image_cache.records.library import Library
-from image_cache.records.shelf import Facets
+from image_cache.records.narrowing import Facets
+from image_cache.records.saved_views import SavedView
 
 Covers = Mapping[str | None, Cover]  # by the URL of the cover; None for a record without one
 
@@ -22,6 +23,7 @@ class WallPage:
     facets: Facets
     count: int
     progress: Progress | None
+    views: tuple[SavedView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class RecordPage:
     """A record, its neighbours on the shelf, and the records near in colour, with the covers of all.
 
     `index` is the place of the record in `shelf`; `reason` is why it might be picked at random; `has_details_queued` says that its
-    source is asked for more.
+    source is asked again.
     """
 
     album: Album
@@ -53,7 +55,9 @@ class RecordPages:
         """Return a page of the wall; `also` as for `ImageCache.for_page`. Raises as `Library.wall`."""
         found = self._library.wall(query, number)
         covers = self._covers.for_page([album.picture for album in found.page.albums], also=also)
-        return WallPage(found.page, self._library.page_size, covers, found.facets, found.count, self._covers.progress())
+        return WallPage(
+            found.page, self._library.page_size, covers, found.facets, found.count, self._covers.progress(), found.views
+        )
 
     def nearby(self, text: str, count: int) -> tuple[list[Album], Covers]:
         """Return the records around the place where an artist of this name would stand, and their covers."""

@@ -38,7 +38,7 @@ class PlayHistory:
 
 
 class RandomPicker:
-    """Picks albums. Any thread. Remembers its last picks in memory: a read does not write, whoever causes it."""
+    """Picks albums. Any thread. Remembers its last picks in memory, because reads never write."""
 
     def __init__(self, catalog: CatalogDatabase, clock: Callable[[], float], rng: random.Random) -> None:
         self._rows = CandidateTable(catalog)
@@ -48,7 +48,7 @@ class RandomPicker:
         self._picked: deque[int] = deque(maxlen=NOT_AGAIN)
 
     def pick(self, ids: Sequence[int], order: ShelfOrder, exclude: Collection[int]) -> int:
-        """Return one of `ids`, which stand in `order` and are not empty, and remember it."""
+        """Return one of `ids`, which are in `order` and not empty, and remember it."""
         now = self._clock()
         with self._guard:
             recent = list(self._picked)
@@ -110,14 +110,14 @@ def weight(history: PlayHistory, now: float) -> float:
 
 
 def reason_for(album: Album | PlayHistory, now: float) -> str:
-    """Return in half a line why a record was picked: "never played", "not played since May 2024", "came in last week"."""
+    """Return in half a line why a record was picked: "never played", "not played since May 2024", "added last week"."""
     if album.last_played_at is not None:
         return _since(album.last_played_at, now)
     if album.plays:
-        return "not played since it came in"
+        return "not played since you added it"
     age_s = now - album.added_at
     if 0 <= age_s < 2 * NEW_S:
-        return "came in this week" if age_s < NEW_S else "came in last week"
+        return "added this week" if age_s < NEW_S else "added last week"
     return "never played"
 
 
@@ -125,7 +125,7 @@ def _since(at: float, now: float) -> str:
     then, today = (datetime.datetime.fromtimestamp(moment).astimezone() for moment in (at, now))
     days = (today.date() - then.date()).days
     if days < 1:
-        return "played today already, and up again by chance"
+        return "you already played it today"
     if days < 60:
         return f"last played {'yesterday' if days == 1 else f'{days} days ago'}"
     year = "" if then.year == today.year else f" {then.year}"

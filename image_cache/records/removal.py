@@ -15,6 +15,7 @@ from image_cache.db.database import Connection, DatabaseError, OperationalError,
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.table import AlbumTable, album_columns, album_from
 from image_cache.units import counted
 
@@ -140,7 +141,9 @@ class RecordRemoval:
                 with self._rows.db.write() as conn:
                     removed = self._rows.remove(conn, portion, only)
             except OperationalError as error:
-                raise StorageError(self._rows.db.path.name, f"{error}, {len(done):,} records were removed") from error
+                raise StorageError(
+                    self._rows.db.path.name, f"{error}; {len(done):,} records were removed before the error"
+                ) from error
             if removed:
                 logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
                 self._forget_appearances(removed)
@@ -164,7 +167,7 @@ class RecordRemoval:
                 self._appearances.remove(conn, [record.id for record in removed])
                 self._appearances.changed(conn, self._clock())
         except DatabaseError as error:  # the audit visits them anyway, as soon as the index can be used
-            logger.warning("looks of removed records left for later reason=%s", error)
+            logger.warning("colour data of removed records not deleted yet reason=%s", error)
 
     def _delete_covers(self, removed: Iterable[Removed]) -> None:
         """Delete the files of uploaded covers that no other record shows."""
@@ -174,7 +177,7 @@ class RecordRemoval:
             if not url or not url.startswith(SCHEME):
                 continue
             try:
-                # During this transaction nobody can choose the same image for another record.
+                # During this transaction no one can choose the same image for another record.
                 with self._rows.db.write(is_durable=False) as conn:
                     if not self._rows.is_own_cover(conn, url):
                         self._own.delete(url)
@@ -239,6 +242,7 @@ class RemovalTable:
             ids,
         )
         conn.execute(f"DELETE FROM spins WHERE album_id IN ({these})", ids)
+        SearchIndexTable(self.db).remove(conn, ids)
         conn.execute(f"DELETE FROM albums WHERE id IN ({these})", ids)
         return removed
 

@@ -1,52 +1,66 @@
 """Table of albums in `catalog.db`: the statements of `Library` and of the imports."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
-from image_cache.models import Album, AlbumQuery, Track
-from image_cache.records.text_search import NAMES, has_words, searched_names, storable, text_search
-from image_cache.text import respellings
+from image_cache.models import Album, Track
+from image_cache.records.own_values import as_source, with_own
+from image_cache.records.search.index_table import SearchIndexTable
+from image_cache.records.search.question import storable
+from image_cache.records.sorts import SORTS, by_grade
 
-# Order of the wall, and the token whose change begins a new group. Ties always end in `id`, so that pages are deterministic.
-SORTS = {
-    "artist": ("artist_sort, coalesce(year, 9999), title_sort, id", "substr(artist_sort, 1, 1)"),
-    "title": ("title_sort, artist_sort, id", "substr(title_sort, 1, 1)"),
-    "year": ("coalesce(year, 9999), artist_sort, title_sort, id", "year / 10 * 10"),
-    "added": ("added_at DESC, id DESC", "strftime('%Y-%m', added_at, 'unixepoch')"),
-    "plays": (
-        "plays DESC, last_played_at DESC, artist_sort, id",
-        "CASE WHEN plays >= 20 THEN 20 WHEN plays >= 10 THEN 10 WHEN plays >= 5 THEN 5 WHEN plays >= 2 THEN 2 ELSE plays END",
-    ),
-}
-MAX_RESPELLED = 2000  # hits of a visitor that are compared one by one: 0.1 s
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
 _COLUMNS = (
     "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
     " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
-    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at"
+    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at,"
+    " source_values"
 )
 
 
+# What the search looks at.
+_TEXTS = {
+    *(
+        "title",
+        "artist",
+        "label",
+        "catno",
+        "year",
+        "genres",
+        "styles",
+        "formats",
+        "barcode",
+        "source_id",
+        "tracks",
+        "notes",
+        "own_notes",
+    )
+}
 _FIELDS = list(Album.__dataclass_fields__)
 _LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats")], _FIELDS.index("tracks")
 
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays."""
+    """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
+    `ratings` with the ratings, `views` with saved views."""
 
     albums: int = 0
     plays: int = 0
+    ratings: int = 0
+    views: int = 0
 
-    def of(self, sort: str) -> int:
-        """Return a number that changes whenever the order under `sort`, or what a filter finds, may have changed."""
-        return self.albums + self.plays if sort == "plays" else self.albums
+    def of(self, *what: str) -> int:
+        """Return a number that changes whenever an order or filter with these names, or what is found, may have changed."""
+        plays = self.plays if not {"plays", "played"}.isdisjoint(what) else 0
+        return self.albums + plays + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
 
 
 class AlbumTable:
@@ -54,54 +68,17 @@ class AlbumTable:
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
+        self.index = SearchIndexTable(catalog)
 
     def revisions(self) -> Revisions:
-        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays')")
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
 
-    def order(self, sort: str) -> Iterator[tuple[int, str | int | None]]:
+    def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
-        by, token = SORTS[sort]
-        return self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {by}")
-
-    def matching(self, query: AlbumQuery) -> list[int] | None:
-        """Return the ids that the text and the filters of `query` match, in no order; None if it has neither."""
-        parts: list[str] = []
-        values: list[object] = []
-        if query.text.strip():
-            statement, value = text_search(query.text, with_notes=query.with_notes)
-            parts.append(statement)
-            values.extend(value)
-        for kind, wanted in (("genre", query.genre), ("format", query.format)):
-            if wanted:
-                parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
-                values.extend((kind, storable(wanted)))
-        if query.source:
-            parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
-            values.append(storable(query.source))
-        if query.decade is not None:
-            decade = max(-1, min(query.decade, 9999))
-            parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
-            values.extend((decade, decade + 9))
-        if not parts:
-            return None
-        ids = [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
-        return ids if query.with_notes or not query.text.strip() else self._without_notes(ids, query.text)
-
-    def _without_notes(self, ids: list[int], text: str) -> list[int]:
-        """Leave out the records that were found by respelled words of their notes: the index has all respellings in one column.
-
-        Of those that were found by a respelled word, the first `MAX_RESPELLED` are compared with their names; the others are left out.
-        """
-        names, value = text_search(text, with_notes=False, columns=NAMES)
-        sure = {found[0] for found in self.db.stream(names, value)}
-        respelled = [album_id for album_id in ids if album_id not in sure][:MAX_RESPELLED]
-        for start in range(0, len(respelled), IDS_A_STATEMENT):
-            chunk = respelled[start : start + IDS_A_STATEMENT]
-            marks = ",".join("?" * len(chunk))
-            rows = self.db.rows(f"SELECT id, title, artist, label, tracks FROM albums WHERE id IN ({marks})", chunk)
-            sure.update(row["id"] for row in rows if has_words(" ".join(row[1:]), text))
-        return [album_id for album_id in ids if album_id in sure]
+        by, back, token = SORTS[sort]
+        rows = self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
+        return by_grade(rows, is_reversed=is_reversed) if sort == "condition" else rows
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
         """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""
@@ -125,7 +102,7 @@ class AlbumTable:
         row = self.db.row(
             f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
         )
-        return album_from(row) if row else None
+        return as_source(album_from(row)) if row else None
 
     def own_rating(self, album_id: int) -> int | None:
         """Return the rating that was given here, None if there is none."""
@@ -137,7 +114,7 @@ class AlbumTable:
         # The condition of the partial index is repeated: SQLite cannot know it from a parameter, and would read the whole source.
         sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ? AND instance_id <> ''"
         row = self.db.row(sql, (source, instance_id))
-        return album_from(row) if row else None
+        return as_source(album_from(row)) if row else None
 
     def copies(self, source: str, release: str) -> list[Album]:
         """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
@@ -147,7 +124,7 @@ class AlbumTable:
         )
         rows = self.db.rows(f"{one} UNION ALL {numbered}", (source, release, source, f"{release}-0", f"{release}-:"))
         numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
-        found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
+        found = [as_source(album_from(row)) for row in rows if numbers[row["id"]].isdecimal()]
         return sorted(found, key=lambda album: int(numbers[album.id]))
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
@@ -190,19 +167,40 @@ class AlbumTable:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album) -> int:
-        """Insert an album; its `id` is ignored, the new one is returned."""
+    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False) -> int:
+        """Insert an album; its `id` is ignored, the new one is returned.
+
+        `is_found_later`: the caller adds it to the index of the search with others, by `SearchIndexTable.catch_up`.
+        """
         values = _values(album)
         marks = ",".join("?" * len(values))
         sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
-        return int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
+        album_id = int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
+        if not is_found_later:
+            self.index.add(conn, album_id)
+        return album_id
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
-        """Write only the columns that differ: a trigger fires for each column that is named."""
+        """Write what a source changed, from `before` to `after`, both as it knows them: own values stay what they are.
+
+        Only the columns that differ: a trigger fires for each column that is named.
+        """
+        if before.source_values:
+            stored = album_from(
+                conn.execute(f"SELECT {album_columns(own=False)} FROM albums WHERE id = ?", (before.id,)).fetchone()
+            )
+            before, after = stored, with_own(stored, after)
+        self.write_own(conn, before, after)
+
+    def write_own(self, conn: Connection, before: Album, after: Album) -> None:
+        """Write what a person changed, from `before` to `after`, as they are stored."""
         old = _values(before)
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        if not changed:
+            return
         names = ", ".join(f"{name} = ?" for name in changed)
-        conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
+        with self.index.reworded(conn, before.id) if _TEXTS & changed.keys() else contextlib.nullcontext():
+            conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
         if "gone_at" in changed:
             gone_changed(conn)
 
@@ -232,39 +230,14 @@ class AlbumTable:
         sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
         return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
 
-    def play(self, album_id: int, played_at: float) -> int | None:
-        """Add a play; return how many there are, None if there is no such record."""
-        with self.db.write() as conn:
-            row = conn.execute(
-                "UPDATE albums SET plays = plays + 1, last_played_at = ? WHERE id = ? RETURNING plays", (played_at, album_id)
-            ).fetchone()
-            if row is None:
-                return None
-            conn.execute("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", (album_id, played_at))
-            return int(row["plays"])
-
-    def unplay(self, album_id: int) -> int | None:
-        """Remove the last play; plays that an import counted without a time stay. Returns the count, None if there is no such record."""
-        with self.db.write() as conn:
-            last = conn.execute("SELECT max(id) AS id FROM plays WHERE album_id = ?", (album_id,)).fetchone()["id"]
-            if last is not None:
-                conn.execute("DELETE FROM plays WHERE id = ?", (last,))
-                conn.execute(
-                    "UPDATE albums SET plays = max(plays - 1, 0),"
-                    " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
-                    (album_id,),
-                )
-            row = conn.execute("SELECT plays FROM albums WHERE id = ?", (album_id,)).fetchone()
-            return None if row is None else int(row["plays"])
-
     def rate(self, album_id: int, rating: int | None) -> bool:
         with self.db.write() as conn:
             return conn.execute("UPDATE albums SET own_rating = ? WHERE id = ?", (rating, album_id)).rowcount == 1
 
     def write_notes(self, conn: Connection, album: Album, text: str) -> None:
         """Write the owner's notes; no import changes them."""
-        folded = _values(replace(album, own_notes=text))["folded"]
-        conn.execute("UPDATE albums SET own_notes = ?, folded = ? WHERE id = ?", (text, folded, album.id))
+        with self.index.reworded(conn, album.id):
+            conn.execute("UPDATE albums SET own_notes = ? WHERE id = ?", (text, album.id))
 
 
 def album_columns(*, own: bool = True) -> str:
@@ -309,7 +282,6 @@ def _values(album: Album) -> dict[str, object]:
         "own_notes": album.own_notes,
         "cover_url": album.cover_url,
         "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "folded": respellings((*searched_names(album), album.notes, album.own_notes)),
         "added_at": album.added_at,
         "plays": album.plays,
         "last_played_at": album.last_played_at,
@@ -320,6 +292,7 @@ def _values(album: Album) -> dict[str, object]:
         "seen_at": album.seen_at,
         "gone_at": album.gone_at,
         "detailed_at": album.detailed_at,
+        "source_values": album.source_values,
     }
 
 

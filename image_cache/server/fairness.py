@@ -1,6 +1,6 @@
 """What clients share: threads, of which one client never has all, and room, which is taken from the client that has most of it.
 
-Without this, whoever sends a hundred requests at once lets everybody else wait for all of them, and whoever opens hundreds of
+Without this, a client that sends a hundred requests at once delays everyone else by all of them, and one that opens hundreds of
 connections makes us close those of others. Only the main loop uses it.
 """
 
@@ -61,7 +61,7 @@ class FairThreads:
             del self._running[job.client]
 
     def remove(self, conn: Connection) -> None:
-        """Forget a connection that waits."""
+        """Drop a waiting connection."""
         for client, jobs in list(self._waiting.items()):
             kept = deque(job for job in jobs if job.conn is not conn)
             if kept:
@@ -80,7 +80,7 @@ def one_to_end(
     """Return which connection has to end to make room, and what takes it out of its table; None if none of them has any weight.
 
     It is the first one, in the order of the tables, of the address that has most. Without `weight`, connections are counted, which
-    is fast: it is done for each one that somebody opens. Behind a proxy, all are one address.
+    is fast: it is done for each one that someone opens. Behind a proxy, all are one address.
     """
     everyone = chain(*tables.values())
     if weight is None:

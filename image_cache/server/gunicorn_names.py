@@ -14,7 +14,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 FALLBACK = "gthread"
-# function -> what has to occur in its code: what it sets, and the methods of ours that it has to call
+# function -> what has to occur in its code: what it sets, and our methods that it has to call
 NAMES: Mapping[str, tuple[str, ...]] = {
     "gunicorn.workers.base:Worker.__init__": ("alive", "cfg", "log", "max_requests", "nr", "sockets"),
     "gunicorn.workers.base:Worker.init_process": ("init_signals", "load_wsgi", "post_worker_init", "run"),
@@ -83,7 +83,7 @@ def unknown_names(names: Mapping[str, tuple[str, ...]] = NAMES, parameters: Mapp
 
 
 def worker_class(names: Mapping[str, tuple[str, ...]] = NAMES) -> Any:
-    """Return our worker, or the name of gunicorn's own if this gunicorn is not what ours was written for."""
+    """Return our worker, or the name of gunicorn's own if this version of gunicorn does not fit ours."""
     if unknown := unknown_names(names):
         logger.warning(
             "gunicorn differs unknown=%s: its own worker serves, slow clients can hold its threads", ", ".join(unknown)

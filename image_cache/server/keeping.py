@@ -1,6 +1,6 @@
-"""Connections between two requests: kept in an epoll of their own, and answered from the fast path without leaving it.
+"""Connections between two requests: kept in their own epoll, and answered from the fast path without leaving it.
 
-gunicorn asks its selector, calls a callback for each event, and sees to its chores, every turn of its loop. Here one event of that
+gunicorn asks its selector, calls a callback for each event, and does its periodic jobs, in every turn of its loop. Here one event of that
 selector stands for all idle connections: they are found by file descriptor, a hit costs one `recv` and one `sendmsg`, and its
 deadline is only written down.
 """
@@ -18,7 +18,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from image_cache.server.connection import Connection
 from image_cache.server.fast_path import FastPath
 
-RECEIVE_BYTES = 16_384  # of a request of a kept connection, at once; one with a large body goes on with larger pieces
+RECEIVE_BYTES = 16_384  # of a request of a kept connection, at once; one with a large body continues with larger pieces
 TURN_S = 0.005  # for hits, before the other events of the loop have their turn
 CHORES_S = 0.5  # how often the arbiter is told that the loop runs, and hits are counted
 
@@ -98,7 +98,7 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
             self.keepalived_conns.close()
 
     def notify(self) -> None:
-        """Tell the arbiter that the loop runs. Called in every turn of it: most of them have no time for that."""
+        """Notify the arbiter that the loop runs. Called in every turn, and does nothing in most of them."""
         now = time.monotonic()
         if now >= self._notify_at:
             self._notify_at = now + CHORES_S

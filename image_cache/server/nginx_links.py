@@ -1,7 +1,7 @@
 """Links for nginx: symbolic links, in a folder on tmpfs, to the folders that it may serve. `systemd/nginx.conf` uses them.
 
-Covers are public, so nginx serves them by itself, without verifying their hashes as we do. Their link therefore disappears with a
-restart of the server, and is only created again once torn files were dropped. nginx serves private files only for single responses
+Covers are public, so nginx serves them directly, without verifying their hashes as we do. Their link therefore disappears with a
+restart of the server, and is only created again once truncated files were dropped. nginx serves private files only for single responses
 that the application has authorised.
 """
 
@@ -45,9 +45,9 @@ class NginxLinks:
             if not self._points_to(COVERS, root) and not self._covers.is_adopting:
                 maintenance.drop_torn(self._covers)
                 self._link(COVERS, root)
-                logger.info("covers open to the server in front path=%s", self.folder)
+                logger.info("nginx serving enabled path=%s", self.folder)
         except (OSError, StorageError, DatabaseError) as error:
-            logger.warning("nothing given to the server in front path=%s reason=%s", self.folder, error)
+            logger.warning("nginx serving disabled path=%s reason=%s", self.folder, error)
 
     def _points_to(self, name: str, target: Path) -> bool:
         link = self.folder / name

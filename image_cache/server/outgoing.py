@@ -73,7 +73,7 @@ class Outgoing:
         return True
 
     def close(self) -> None:
-        """Forget what was not sent."""
+        """Drop unsent data."""
         while self._waiting:
             self._waiting.popleft()[0].close()
 
@@ -96,7 +96,7 @@ class Outgoing:
             file, offset, end = waiting
             if offset < end:
                 data = _read(file, offset, min(PIECE_BYTES, end - offset))
-                if not data:  # the file became shorter: the promised length cannot be kept
+                if not data:  # the file became shorter than the announced length
                     raise BrokenPipeError
                 sent = self._send(memoryview(data))
                 waiting[1] += sent

@@ -1,7 +1,7 @@
 """HTTP request framing: judges each request once, strictly, from the bytes received so far. Knows no socket and no gunicorn.
 
 What is not understood is refused here, and never passed on: two parsers that disagree about where a request ends leave a thread
-waiting for bytes that nobody sends. A chunked body is put together here, in one pass, so that the application sees a plain request
+waiting for bytes that no one sends. A chunked body is put together here, in one pass, so that the application sees a plain request
 with a length.
 """
 
@@ -122,7 +122,7 @@ class RequestBuffer:
         self.feed(b"")
 
     def client_name(self, address: str, proxies: int) -> str:
-        """Return who sends this request from `address`: behind that many proxies, the client that the first of them names."""
+        """Return who sends this request from `address`: with that many proxies, the client that the first of them names."""
         told = [part.strip() for part in self._forwarded_for.decode("latin-1").split(",")]
         return client_network(told[-proxies]) if proxies and len(told) >= proxies and told[-proxies] else address
 
@@ -256,7 +256,7 @@ class RequestBuffer:
         return BAD if is_over or not re.match(rb"[0-9a-fA-F]{0,8}(?:[ \t;\r]|\Z)", line[:10]) else ""
 
     def _end_trailers(self, at: int) -> int:
-        """Skip the trailers, which nobody asked for, once they are complete. Return where the request ends, or `at`."""
+        """Skip the trailers, which no one requested, once they are complete. Return where the request ends, or `at`."""
         wire = self._wire
         last = wire.find(b"\r\n\r\n", at)
         is_whole = last >= 0 or wire.startswith(b"\r\n", at)

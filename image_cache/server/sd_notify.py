@@ -29,7 +29,7 @@ class Notifier:
                 sock.settimeout(RESPONSE_S)
                 sock.sendto(state.encode(), self._address)
         except OSError as error:
-            logger.warning("service manager not told state=%s reason=%s", state.partition("\n")[0], error)
+            logger.warning("systemd not notified state=%s reason=%s", state.partition("\n")[0], error)
             return False
         return True
 
@@ -60,7 +60,7 @@ class SystemdWatchdog:
             if is_healthy:
                 self._notifier.notify("WATCHDOG=1")
             elif was_healthy:
-                logger.error("own question not answered, the service manager starts us anew if that stays so")
+                logger.error("self-check failed, systemd restarts the service if this continues")
             was_healthy = is_healthy
 
 

@@ -34,7 +34,7 @@ class OnlyWorker(BufferingWorker):
         signal.signal(signal.SIGHUP, self.handle_hup)
 
     def handle_hup(self, sig: int, frame: object) -> None:
-        """Stop, and start anew with the settings as they are then if a service manager asks; its process stays the same."""
+        """Stop, and restart with the current settings in the same process if a service manager asks for it."""
         self.is_reloading = self.is_managed
         self.handle_exit(sig, frame)
 
@@ -60,7 +60,7 @@ def serve_alone(arbiter: Any, on_stop: Callable[[], object], *, is_managed: bool
     except SystemExit:
         raise
     except BaseException:
-        arbiter.log.exception("The server failed" if worker.booted else "The application cannot be loaded")
+        arbiter.log.exception("The server failed" if worker.booted else "Cannot load the application")
         sys.exit(arbiter.APP_LOAD_ERROR)
     finally:
         worker.tmp.close()

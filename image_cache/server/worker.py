@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 1_000_000_000  # buffered in files
 COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTES in each such time
 MIN_BYTES = 15_000
 LINGER_S = 2.0  # for the client to close its side
-SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy memory of ours
+SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy our memory
 
 
 class BufferingWorker(KeepingWorker):
@@ -95,7 +95,7 @@ class BufferingWorker(KeepingWorker):
         self._send_on(conn)
 
     def _send_on(self, conn: Connection) -> None:
-        """Send what the client takes now; wait for it, or go on with its next request."""
+        """Send what the client takes now; wait for it, or continue with its next request."""
         is_over = not conn.outgoing.flush()
         if not is_over and not conn.outgoing.is_empty:
             if conn not in self._sending:
@@ -158,7 +158,7 @@ class BufferingWorker(KeepingWorker):
         send_now(client, plain_response(status or "500 Internal Server Error"))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        return keepalive  # the whole request was received: what the application did not read of it is in nobody's way
+        return keepalive  # the whole request was received: the unread rest of it blocks nothing
 
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
         """Send the rest as the client takes it."""
@@ -228,7 +228,7 @@ class BufferingWorker(KeepingWorker):
         return self.body_limit(conn.environ()) if self.body_limit is not None else 0
 
     def _limit_found(self, conn: Connection, future: Any) -> None:
-        """Go on receiving a large body if the application wants it."""
+        """Continue receiving a large body if the application wants it."""
         try:
             limit_bytes = future.result()
         except Exception:
@@ -250,7 +250,7 @@ class BufferingWorker(KeepingWorker):
         conn.memory_bytes, conn.file_bytes = memory_bytes, file_bytes
 
     def _start_waiting(self, conn: Connection, table: dict[Connection, None], moved_bytes: int) -> None:
-        """Give a connection its time anew, as the last of a table."""
+        """Restart a connection's time limit, as the last of a table."""
         table.pop(conn, None)
         table[conn] = None
         conn.deadline, conn.moved_bytes = time.monotonic() + COLLECT_S, moved_bytes

@@ -58,7 +58,7 @@ def name_parts(name: str) -> list[str]:
     """Split a name into its parts. A URL such as `s3://bucket/a/b` counts as `a/b`. Raises `StorageError` for an invalid name."""
     parts = _SCHEME.sub("", name, count=1).split("/")
     if not all(_PART.fullmatch(part) for part in parts):
-        raise StorageError(repr(name[:200]), "not a name of the storage")
+        raise StorageError(repr(name[:200]), "not a valid storage name")
     return parts
 
 
@@ -75,7 +75,7 @@ def download_file(storage: Storage, remote_path: str, local_path: str | Path) ->
     """Write stored bytes to a file; see `Storage.download_file`."""
     body = storage.get(remote_path)
     if body is None:
-        raise StorageError(remote_path, "there is nothing under this name")
+        raise StorageError(remote_path, "not found")
     target = Path(local_path).absolute()
     try:
         make_folder(target.parent)

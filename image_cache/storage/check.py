@@ -37,16 +37,16 @@ def examine(storage: Storage) -> list[StorageFinding]:
         return found.is_ok
 
     try:
-        if attempt("stores bytes", lambda: storage.put(name, body) == len(body)):
-            attempt("gives the same bytes back", lambda: storage.get(name) == body)
-            attempt("says that they are there", lambda: storage.exists(name))
+        if attempt("stores an object", lambda: storage.put(name, body) == len(body)):
+            attempt("reads the same bytes back", lambda: storage.get(name) == body)
+            attempt("reports that the object exists", lambda: storage.exists(name))
             attempt(
-                "says that others are not",
+                "reports that other objects do not",
                 lambda: not storage.exists(f"{folder}/none.bin") and storage.get(f"{folder}/none.bin") is None,
             )
-            attempt("lists them with their size", lambda: (name, len(body)) in list(storage.list(folder)))
-            attempt("takes 6 MB at once", lambda: storage.put(large, large_body) > 0 and storage.get(large) == large_body)
-            attempt("signs addresses", lambda: bool(storage.url(name)), is_needed=False)
+            attempt("lists objects with their size", lambda: (name, len(body)) in list(storage.list(folder)))
+            attempt("accepts an object of 6 MB", lambda: storage.put(large, large_body) > 0 and storage.get(large) == large_body)
+            attempt("signs URLs", lambda: bool(storage.url(name)), is_needed=False)
             attempt("deletes", lambda: storage.delete(name) and not storage.exists(name))
     finally:
         for leftover in (name, large):

@@ -29,7 +29,7 @@ class StorageFactory:
         if kind is None:
             kind = load_settings().STORAGE
         if kind not in KINDS:
-            raise ValueError(f"{kind!r} is none of local, s3")
+            raise ValueError(f"unknown storage {kind!r}; choose local or s3")
         make, place = KINDS[kind]
         as_set = {} if place in options else _options(load_settings(), kind)
         return make(**{**as_set, **options})
@@ -44,7 +44,7 @@ def _options(settings: Settings, kind: str) -> dict[str, Any]:
     if kind == "local":
         return {"root": settings.stream_images_dir, "floor_bytes": settings.floor_bytes}
     if not settings.S3_BUCKET:
-        raise ConfigError("VINYL_VAULT_S3_BUCKET", "a store of kind s3 needs a bucket")
+        raise ConfigError("VINYL_VAULT_S3_BUCKET", "S3 storage needs a bucket")
     secret = ""
     if settings.S3_SECRET_KEY_FILE is not None:
         try:

@@ -32,7 +32,9 @@ class LocalStorage:
             with replacing(path, is_durable=True) as file:
                 for chunk in chunks:
                     if self._free_bytes() - len(chunk) < self.floor_bytes:
-                        raise OSError(errno.ENOSPC, f"less than {self.floor_bytes // MEGABYTE} MB would be free")
+                        raise OSError(
+                            errno.ENOSPC, f"not enough disk space (at least {self.floor_bytes // MEGABYTE} MB must stay free)"
+                        )
                     file.write(chunk)
                     written += len(chunk)
             folder = path.parent

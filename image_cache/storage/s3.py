@@ -45,7 +45,7 @@ class S3Storage:
             import obstore
             from obstore.store import S3Store
         except ImportError as error:
-            reason = "the library for S3 is not installed: pip install --require-hashes -r requirements-s3.txt"
+            reason = "S3 support is not installed. Run: pip install --require-hashes -r requirements-s3.txt"
             raise StorageError(f"s3://{bucket_name}", reason) from error
         config: Any = {"region": region, "virtual_hosted_style_request": virtual_hosted_style}
         if aws_access_key:
@@ -141,9 +141,9 @@ class S3Storage:
 def _reason_of(error: Exception) -> str:
     kind = type(error).__name__.removesuffix("Error")
     words = {
-        "PermissionDenied": "the store refuses these keys",
-        "Unauthenticated": "the store does not know these keys",
-        "FileNotFound": "there is no such bucket",
-        "NotFound": "there is no such bucket",
+        "PermissionDenied": "access denied: these keys are not allowed to use the bucket",
+        "Unauthenticated": "invalid access key",
+        "FileNotFound": "the bucket does not exist",
+        "NotFound": "the bucket does not exist",
     }
-    return words.get(kind, "the store does not answer")
+    return words.get(kind, "the S3 storage is not responding")

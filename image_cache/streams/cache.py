@@ -1,6 +1,6 @@
 """`StreamImageCache`: variants of stream images in memory, by the pages that show them, and on disk.
 
-What is rendered is stored once. A page is a scope: it holds references, has figures of its own and may have a budget of its own;
+What is rendered is stored once. A page is a scope: it holds references, has its own figures and may have its own budget;
 clearing it takes nothing from another page. What a page caches itself is its own: one id on two pages are two entries.
 Knows no policy: callers have checked that the viewer may see the image.
 """
@@ -59,7 +59,7 @@ class StreamImageCache:
         try:
             make_folder(self.cache_dir)
         except OSError as error:
-            logger.warning("stream cache not usable, images are kept in memory only path=%s reason=%s", self.cache_dir, error)
+            logger.warning("stream cache unusable, using memory only path=%s reason=%s", self.cache_dir, error)
         self.engine = Cache(
             NAMESPACE,
             memory=MemoryTier(memory_bytes),
@@ -98,7 +98,7 @@ class StreamImageCache:
             self.repair()
             self._set_recipe(recipe)
         except (StorageError, DatabaseError, OSError) as error:
-            logger.warning("streams left untended reason=%s", error)
+            logger.warning("stream housekeeping incomplete reason=%s", error)
 
     def _set_recipe(self, recipe: str) -> None:
         path = self.cache_dir / "recipe"

@@ -61,7 +61,8 @@ class StreamImages:
     def body(self, image: StreamImage, variant: str, page: str = "") -> bytes | None:
         """Return a variant, rendered now if it is not cached; None if the image or its original is gone. Not for request threads.
 
-        Raises `StorageError` if the storage does not answer.
+        Raises `StorageError` if the storage does not answer, `DecoderFailed` if the decoder was late or killed: then the image is fine,
+        and the same call can succeed later.
         """
         key = self.cache.key(image.image_id, variant)
         found = self.cache.get(key, page)
@@ -70,6 +71,8 @@ class StreamImages:
         try:
             body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
+            if isinstance(error, DecoderFailed) and error.retryable:
+                raise
             logger.error("original not rendered image=%s reason=%s", image.image_id, error)  # noqa: TRY400
             return None
         if self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too
@@ -150,7 +153,7 @@ class StreamImages:
             self.delete_variants(image_id)
             self.storage.delete(file_path)
         except StorageError as error:
-            logger.warning("bytes of a deleted image remain path=%s reason=%s", file_path, error.reason)
+            logger.warning("deleted image not fully removed path=%s reason=%s", file_path, error.reason)
             return False
         self._rows.delete_orphan(file_path)
         return True
@@ -180,4 +183,4 @@ class StreamImages:
 
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
-            raise StorageError(self.storage.kind, "the storage of the originals does not answer; it is asked again in a moment")
+            raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")

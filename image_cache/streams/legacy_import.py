@@ -72,12 +72,12 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise TableRejected(path.name, f"larger than {MAX_FILE_BYTES // MEGABYTE} MB")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise TableRejected(path.name, f"not JSON that can be read ({type(error).__name__})") from error
+        raise TableRejected(path.name, f"not valid JSON ({type(error).__name__})") from error
     if isinstance(found, dict) and isinstance(found.get("images"), list | dict):
         found = found["images"]
     pairs = list(found.items()) if isinstance(found, dict) else list(enumerate(found, 1)) if isinstance(found, list) else None
     if pairs is None or len(pairs) > MAX_IMAGES:
-        raise TableRejected(path.name, "not a list of images, nor an object of them by id")
+        raise TableRejected(path.name, "expected a list of images, or an object with image IDs as keys")
     for number, row in pairs:
         if isinstance(row, dict):
             yield str(row.get("image_id") or number)[:100], row
@@ -96,7 +96,7 @@ def _original(root: Path, slug: str, image_id: str, row: dict[str, Any], max_byt
         for entry in sorted(entries, key=lambda one: one.name):
             if entry.name.startswith(f"{image_id}_") and "_thumb" not in entry.name and entry.is_file(follow_symlinks=False):
                 return _checked_size(Path(entry.path), max_bytes)
-    raise FieldRejected("file_path", "its file is not in the folder of its stream")
+    raise FieldRejected("file_path", "the image file is not in its stream folder")
 
 
 def _is_plain_file(path: Path) -> bool:
@@ -108,7 +108,7 @@ def _is_plain_file(path: Path) -> bool:
 
 def _checked_size(path: Path, max_bytes: int) -> Path:
     if path.stat().st_size > max_bytes:
-        raise FieldRejected("file_path", f"its file is over the {max_bytes / 1e6:g} MB limit")
+        raise FieldRejected("file_path", f"the image file is larger than the {max_bytes / 1e6:g} MB limit")
     return path
 
 

@@ -51,7 +51,7 @@ class StreamImageManager:
     """Everything about streams. Any thread, several processes.
 
     What is left out is as set: without arguments, or with the folders of the settings, these are the streams of the service, with
-    its catalogue and its storage. Another `images_dir` is a vault of its own: originals in this folder, `catalog.db` beside it.
+    its catalogue and its storage. Another `images_dir` is a separate vault: originals in this folder, `catalog.db` beside it.
     A catalogue, decoder, storage or cache that is passed in is shared with others; the manager closes only its own.
 
     Raises `ConfigError`, or `StorageError` if the library of the storage is not installed.
@@ -125,7 +125,7 @@ class StreamImageManager:
     ) -> list[StreamImage]:
         """Return the images of a stream that an account may see, in order. `user_id` is the name or id of the account.
 
-        Ownership is looked up. `is_owner` can only take rights away: with False an owner sees what a stranger sees.
+        Ownership is looked up. `is_owner` can only take rights away: with False an owner sees what a visitor sees.
         """
         checked_page(page)
         stream = self.find_stream(stream_id)
@@ -209,7 +209,7 @@ class StreamImageManager:
         """Create a stream; without a slug, one is made from the title. Raises `FieldRejected`."""
         title = checked_title(title)
         if not title:
-            raise FieldRejected("title", "A stream needs a title.")
+            raise FieldRejected("title", "Enter a title.")
         base = slug or slug_of(title) or "stream"
         new = Stream(
             0,
@@ -224,7 +224,7 @@ class StreamImageManager:
             named = new if number == 1 else replace(new, slug=f"{base[:60]}-{number}")
             if self.rows.add_stream(named):
                 return self._stream(named.slug)
-        raise FieldRejected("slug", "There is a stream with this address already.")
+        raise FieldRejected("slug", "A stream with this address already exists. Choose a different title.")
 
     def update_stream(self, stream: Stream, changes: Mapping[str, object]) -> Stream:
         """Change title, description or the visibility of new images. Raises `FieldRejected`."""
@@ -233,13 +233,13 @@ class StreamImageManager:
             if name == "title":
                 values[name] = checked_title(value)  # type: ignore[arg-type]  # checked there
                 if not values[name]:
-                    raise FieldRejected("title", "A stream needs a title.")
+                    raise FieldRejected("title", "Enter a title.")
             elif name == "description":
                 values[name] = checked_description(value)  # type: ignore[arg-type]
             elif name == "visibility":
                 values[name] = checked_visibility(value).value
             else:
-                raise FieldRejected(name[:40], "That cannot be changed.")
+                raise FieldRejected(name[:40], "This field cannot be changed.")
         if values:
             self.rows.update_stream(stream.id, values)
         return self._stream(stream.slug)
@@ -284,7 +284,7 @@ class StreamImageManager:
             self.cache.engine.flush()
             self.images.sweep()
         except (DatabaseError, CacheError) as error:
-            logger.warning("streams left untended reason=%s", error)
+            logger.warning("stream housekeeping incomplete reason=%s", error)
 
     def close(self) -> None:
         """Write what is only in memory, and close what was not passed in."""

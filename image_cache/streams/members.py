@@ -28,7 +28,7 @@ class StreamMembers:
         self._clock = clock
 
     def viewer(self, user_id: int | str | None) -> Viewer:
-        """Return an account as a viewer, by its id or its name; a stranger if there is none."""
+        """Return an account as a viewer, by its id or its name; a visitor if there is none."""
         if user_id is None or user_id == "":
             return ANONYMOUS
         if isinstance(user_id, int):
@@ -41,22 +41,22 @@ class StreamMembers:
     def add(self, stream: Stream, name: str, role: str) -> None:
         """Make an account a member. Raises `FieldRejected` for an unknown name or role."""
         if not self._rows.add(stream.id, account_key(name), _checked_role(role), self._clock()):
-            raise FieldRejected("name", "There is no account of this name that could be added.")
+            raise FieldRejected("name", "No account has this name. Check the spelling or send an invite link.")
 
     def remove(self, stream: Stream, name: str) -> None:
         if not self._rows.remove(stream.id, account_key(name)):
-            raise FieldRejected("name", "Nobody of this name belongs to the stream.")
+            raise FieldRejected("name", "This person is not a member of the stream.")
 
     def invite(self, stream: Stream, role: str = SUBSCRIBER, *, days: float = 7, uses: int = 1) -> tuple[str, Invitation]:
         """Create an invitation; return its token, of which only the hash is stored, and its facts. Raises `FieldRejected`."""
         if not 0 < days <= MAX_DAYS:
-            raise FieldRejected("days", f"An invitation holds for up to {MAX_DAYS:g} days.")
+            raise FieldRejected("days", f"An invite link can be valid for up to {MAX_DAYS:g} days.")
         if not 1 <= uses <= MAX_USES:
-            raise FieldRejected("uses", f"An invitation is for 1 to {MAX_USES} people.")
+            raise FieldRejected("uses", f"An invite link can be used by 1 to {MAX_USES} people.")
         token, now = secrets.token_urlsafe(24), self._clock()
         made = Invitation(0, _checked_role(role), now, now + days * DAY_S, uses)
         number = self._rows.invite(stream.id, _hash(token), made)
-        logger.info("invitation made stream=%s role=%s days=%g", stream.slug, role, days)
+        logger.info("invite link created stream=%s role=%s days=%g", stream.slug, role, days)
         return token, Invitation(number, made.role, made.created_at, made.expires_at, made.uses_left)
 
     def invitations(self, stream: Stream) -> list[Invitation]:
@@ -64,20 +64,20 @@ class StreamMembers:
 
     def revoke(self, stream: Stream, invitation_id: int) -> None:
         if not 0 < invitation_id < 2**63 or not self._rows.revoke(stream.id, invitation_id):
-            raise FieldRejected("invitation", "There is no such invitation.")
+            raise FieldRejected("invitation", "This invite link does not exist.")
 
     def invitation(self, token: str) -> tuple[Invitation, str]:
         """Return a valid invitation with the slug of its stream. Raises `InvitationRejected`."""
         found = self._rows.invitation(_hash(token), self._clock())
         if found is None:
-            raise InvitationRejected("This invitation is over, used up, or was never made.")
+            raise InvitationRejected("This invite link is invalid or has expired. Ask the owner for a new one.")
         return found
 
     def accept(self, token: str, account_id: int) -> str:
         """Make the account a member by an invite link; return the slug of the stream. Raises `InvitationRejected`."""
         _, slug = self.invitation(token)
         if not self._rows.accept(_hash(token), account_id, self._clock()):
-            raise InvitationRejected("This invitation is over, used up, or was never made.")
+            raise InvitationRejected("This invite link is invalid or has expired. Ask the owner for a new one.")
         return slug
 
     def accept_new(self, token: str, new: NewAccount) -> Account | None:
@@ -90,14 +90,14 @@ class StreamMembers:
         except IntegrityError:
             return None
         if made is None:
-            raise InvitationRejected("This invitation is over, used up, or was never made.")
+            raise InvitationRejected("This invite link is invalid or has expired. Ask the owner for a new one.")
         logger.info("account added id=%d role=%s", made.id, made.role)
         return made
 
 
 def _checked_role(role: str) -> str:
     if role not in ROLES:
-        raise FieldRejected("role", f"A role is one of {', '.join(ROLES)}.")
+        raise FieldRejected("role", f"role must be one of {', '.join(ROLES)}.")
     return role
 
 

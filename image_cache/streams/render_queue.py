@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Pool
-from image_cache.errors import CacheError, QueueFull
+from image_cache.errors import CacheError, DecoderFailed, QueueFull
 from image_cache.models import StreamImage
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ MAX_QUEUED = 512
 # More request threads than this never wait; the others answer with a placeholder at once.
 MAX_WAITING = 1
 WAIT_S = 3.0
-FAILED_S = 60.0  # an original that cannot be rendered is not decoded again for so long
+FAILED_S = 60.0  # an original that was not rendered is not decoded again for so long
 
 Render = Callable[[StreamImage, str, str], bytes | None]
 
@@ -45,7 +45,7 @@ class RenderQueue:
         self._render = render
         self._lock = threading.Lock()  # protects _jobs and _failed
         self._jobs: dict[tuple[str, str], RenderJob] = {}
-        self._failed: dict[tuple[str, str], float] = {}  # until when, monotonic
+        self._failed: dict[tuple[str, str], tuple[float, Exception | None]] = {}  # until when (monotonic), and the job's error
         self._waiters = threading.BoundedSemaphore(MAX_WAITING)
         self._pool = Pool(self._run_next, (), workers=1, name="stream-renders")
 
@@ -72,7 +72,9 @@ class RenderQueue:
 
     def _enqueue(self, key: tuple[str, str], job: RenderJob) -> RenderJob:
         with self._lock:
-            if self._failed.get(key, 0.0) > time.monotonic():
+            until, error = self._failed.get(key, (0.0, None))
+            if until > time.monotonic():
+                job.error = error
                 job.done.set()
                 return job
             self._failed.pop(key, None)
@@ -93,9 +95,10 @@ class RenderQueue:
         finally:
             with self._lock:
                 self._jobs.pop(key, None)
-                if job.body is None and job.error is None:
+                # A late decoder may be in time later, but each try costs seconds: a page that asks again must not repeat it.
+                if job.body is None and (job.error is None or isinstance(job.error, DecoderFailed)):
                     if len(self._failed) >= MAX_QUEUED:
                         self._failed.clear()
-                    self._failed[key] = time.monotonic() + FAILED_S
+                    self._failed[key] = (time.monotonic() + FAILED_S, job.error)
             job.done.set()
         return True

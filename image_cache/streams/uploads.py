@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}
 MAX_CONCURRENT = 2  # uploads in memory at a time, each up to the size limit
 WAIT_S = 60.0
-MAX_WAITING = 1  # request threads that wait for their turn; the others are told to retry
+MAX_WAITING = 1  # request threads that wait; the others get 503 and retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +152,14 @@ class Uploads:
     def _probe(self, body: bytes, wait_s: float | None = None) -> Facts:
         facts = self._decoder.probe(body, wait_s=wait_s)
         if facts.format not in EXTENSIONS:
-            raise ImageRejected(f"{facts.format} is not among the formats that can be uploaded: {', '.join(EXTENSIONS)}")
+            raise ImageRejected(f"{facts.format} files are not supported. Use {', '.join(EXTENSIONS)}")
         return facts
 
     def _store(
         self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str
     ) -> StreamImage:
         if self._images.is_remote and self._images.is_offline():
-            raise StorageError(self._images.storage.kind, "the storage of the originals does not answer")
+            raise StorageError(self._images.storage.kind, "the storage for original images is not responding")
         self._rows.record_orphan(image.file_path, image.image_id, self._clock())
         try:
             self._images.storage.put(image.file_path, body)
@@ -184,7 +184,7 @@ class Uploads:
         if len(body) > self.limits.max_bytes:
             raise UploadTooLarge(self.limits.max_bytes, len(body))
         if not body:
-            raise ImageRejected("an empty file")
+            raise ImageRejected("the file is empty")
         return body
 
     def _read_file(self, file: BinaryIO) -> bytes:

@@ -30,14 +30,16 @@ def checked_description(text: str) -> str:
 def checked_slug(text: str) -> str:
     """Return the name of a stream. Raises `FieldRejected`."""
     if not isinstance(text, str) or not SLUG.fullmatch(text):
-        raise FieldRejected("slug", "An address has 1 to 64 of a-z, 0-9, - and _, and begins with a letter or digit.")
+        raise FieldRejected(
+            "slug", "A stream address can have up to 64 characters: a-z, 0-9, - and _. It must start with a letter or digit."
+        )
     return text
 
 
 def checked_page(text: str) -> str:
     """Return the name of a page scope. Raises `FieldRejected`."""
     if not isinstance(text, str) or not PAGE.fullmatch(text):
-        raise FieldRejected("page", "The name of a page has 1 to 40 of a-z, 0-9 and _.")
+        raise FieldRejected("page", "A page name can have up to 40 characters: a-z, 0-9 and _.")
     return text
 
 
@@ -48,7 +50,7 @@ def checked_visibility(value: object) -> ImageVisibility:
     try:
         return ImageVisibility(value)
     except ValueError:
-        raise FieldRejected("visibility", "A visibility is public, private or subscribers.") from None
+        raise FieldRejected("visibility", "visibility must be public, subscribers or private.") from None
 
 
 def checked_image_id(text: str) -> str:
@@ -77,14 +79,14 @@ def shown_filename(name: str) -> str:
 
 def _plain(field: str, text: str, limit: int, *, lines: bool) -> str:
     if not isinstance(text, str):
-        raise FieldRejected(field, f"The {field} is not text.")
+        raise FieldRejected(field, f"The {field} must be text.")
     if len(text) > limit:
-        raise FieldRejected(field, f"The {field} has {len(text):,} characters; {limit:,} are allowed.")
+        raise FieldRejected(field, f"The {field} is too long: {len(text):,} characters, and the limit is {limit:,}.")
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip()
     if text != _encodable(text) or any(not (c.isprintable() or (lines and c in _LINE_ENDS) or c == "\u200d") for c in text):
-        raise FieldRejected(field, f"The {field} holds control characters.")
+        raise FieldRejected(field, f"The {field} contains characters that cannot be displayed.")
     if _TAG.search(text):
-        raise FieldRejected(field, f"The {field} holds markup; it is shown as plain text only.")
+        raise FieldRejected(field, f"The {field} must not contain HTML.")
     return text
 
 

@@ -37,28 +37,31 @@ class LossyValue(NamedTuple):
     remark: str
 
 
+SHORTENED, SKIPPED = "; shortened", "; skipped"  # how a remark ends: what was done with the cell
+
+
 class BadCell(ValueError):
     """A cell that cannot be used. Its text is the reason, and never has the whole cell."""
 
 
 def cut_remark(name: str, limit: int) -> str:
     """Return what the report of an import says of a text that was cut, whatever its source."""
-    return f"{name} is longer than {limit:,} characters; cut"
+    return f"{name} is too long (maximum {limit:,} characters){SHORTENED}"
 
 
 def read_text(name: str, value: Any, limit: int = MAX_LONG_CHARS, *, is_line: bool = False) -> Any:
     if isinstance(value, bool | list | dict) or not isinstance(value, str | int | float):
-        raise BadCell(f"{name} is not text")
+        raise BadCell(f"{name} must be text")
     text = str(value)
     plain = _CONTROL.sub("", text)
     # Text that is far too long is cut before it is normalised: that takes time.
     whole = unicodedata.normalize("NFC", plain[: limit * 8]).replace("\r\n", "\n").replace("\r", "\n").strip()
     kept = cut(" ".join(whole.split()) if is_line else whole, limit)
-    remarks = [f"{name} has control characters; left out"] if plain != text else []
+    remarks = [f"{name} has control characters; removed"] if plain != text else []
     if len(kept) < len(" ".join(whole.split()) if is_line else whole):
         remarks.append(cut_remark(name, limit))
     if remarks and not kept:
-        raise BadCell(f"{name} has only control characters")
+        raise BadCell(f"{name} contains only control characters")
     return LossyValue(kept, "; ".join(remarks)) if remarks else kept
 
 
@@ -70,24 +73,24 @@ def _strict(name: str, value: Any) -> str:
     """Return a line that means nothing when it is cut, such as an id."""
     text = read_line(name, value)
     if isinstance(text, LossyValue):
-        raise BadCell(text.remark.removesuffix("; cut").removesuffix("; left out"))
+        raise BadCell(text.remark.removesuffix(SHORTENED).removesuffix(SKIPPED))
     return text if isinstance(text, str) else ""
 
 
 def _source(name: str, value: Any) -> str:
     text = _strict(name, value).lower()
     if not _SOURCE.fullmatch(text):
-        raise BadCell(f"{name} is not a short word like discogs")
+        raise BadCell(f"{name} must be a short word such as discogs")
     return text
 
 
 def _number(name: str, value: Any, low: int, high: int) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not _WHOLE.fullmatch(text):
-        raise BadCell(f"{name} is not a number: {shown(value)}")
+        raise BadCell(f"{name} must be a number, not {shown(value)}")
     number = int(text.partition(".")[0])
     if number and not low <= number <= high:
-        raise BadCell(f"{name} {number} is not from {low} to {high}")
+        raise BadCell(f"{name} must be from {low} to {high}, not {number}")
     return number
 
 
@@ -95,14 +98,14 @@ def _barcode(name: str, value: Any) -> str:
     digits = re.sub(r"[ -]", "", str(value))
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{6,18}", digits):
         shortened = ", shortened by a spreadsheet" if re.fullmatch(r"\d[.,]\d+[Ee]\+?\d+", digits) else ""
-        raise BadCell(f"{name} is not 6 to 18 digits{shortened}: {shown(value)}")
+        raise BadCell(f"{name} must have 6 to 18 digits{shortened}, not {shown(value)}")
     return digits
 
 
 def _mbid(name: str, value: Any) -> str:
     text = _strict(name, value).lower()
     if not _UUID.fullmatch(text):
-        raise BadCell(f"{name} is not an id of MusicBrainz: {shown(value)}")
+        raise BadCell(f"{name} must be a MusicBrainz ID, not {shown(value)}")
     return text
 
 
@@ -111,7 +114,7 @@ def _year(name: str, value: Any) -> Any:
     if date := _DATE.fullmatch(text):
         return _number(name, date.group(1), *YEARS) or None
     if text and not _WHOLE.fullmatch(text) and (found := _YEAR.findall(text)):
-        return LossyValue(int(found[0]), f"{name} {shown(text)} is read as {found[0]}")
+        return LossyValue(int(found[0]), f"{name} {shown(text)} was read as {found[0]}")
     return _number(name, value, *YEARS) or None  # Discogs writes 0 for an unknown year
 
 
@@ -140,20 +143,20 @@ def read_moment(name: str, value: Any) -> float:
             parsed = datetime.fromisoformat(_strict(name, value))
             moment = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise BadCell(f"{name} is not a date like 2024-05-31: {shown(value)}") from None
+        raise BadCell(f"{name} must be a date such as 2024-05-31, not {shown(value)}") from None
     return bounded_moment(name, value, moment)
 
 
 def bounded_moment(name: str, value: Any, moment: float) -> float:
     if not (math.isfinite(moment) and 0 <= moment < 253_402_300_800):  # the end of the year 9999
-        raise BadCell(f"{name} is not a date after 1970: {shown(value)}")
+        raise BadCell(f"{name} must be a date after 1970, not {shown(value)}")
     return moment
 
 
 def _url(name: str, value: Any) -> str:
     text = read_text(name, value)
     if isinstance(text, LossyValue):
-        raise BadCell(text.remark.removesuffix("; cut").removesuffix("; left out"))
+        raise BadCell(text.remark.removesuffix(SHORTENED).removesuffix(SKIPPED))
     text = str(text).replace(" ", "%20")  # as a browser does
     try:
         parts = urlsplit(text)
@@ -163,9 +166,9 @@ def _url(name: str, value: Any) -> str:
     except ValueError:
         is_usable = has_login = False
     if not is_usable:
-        raise BadCell(f"{name} is not an http or https address: {shown(value)}")
+        raise BadCell(f"{name} must be an http or https URL, not {shown(value)}")
     if has_login:
-        raise BadCell(f"{name} has a name or password in it")
+        raise BadCell(f"{name} contains a user name or password")
     return str(text)
 
 
@@ -175,13 +178,13 @@ def _list(name: str, value: Any) -> Any:
         text = value[: MAX_LONG_CHARS * 2].strip()
         value = (_json(text) if text.startswith("[") else None) or text.split(";")
     if not isinstance(value, list):
-        raise BadCell(f"{name} is not a list")
+        raise BadCell(f"{name} must be a list")
     found, remarks, size = [], [], 0
     for item in value:
         try:
             entry = read_line(name, item)
         except BadCell as problem:
-            remarks.append(f"{problem}; left out")
+            remarks.append(f"{problem}{SKIPPED}")
             continue
         if isinstance(entry, LossyValue):
             remarks.append(entry.remark)
@@ -199,14 +202,14 @@ def _tracks(name: str, value: Any) -> Any:
     if isinstance(value, str):
         value = _json(value)
     if not isinstance(value, list):
-        raise BadCell(f"{name} is not a JSON list")
-    remarks = [f"{name} has more than {MAX_TRACKS} entries; the rest is left out"] if len(value) > MAX_TRACKS else []
+        raise BadCell(f"{name} must be a JSON list")
+    remarks = [f"{name} has more than {MAX_TRACKS} entries; the rest was skipped"] if len(value) > MAX_TRACKS else []
     tracks = []
     for item in value[:MAX_TRACKS]:
         try:
             tracks.append(_track(name, item, remarks))
         except BadCell as problem:
-            remarks.append(f"{problem}; left out")
+            remarks.append(f"{problem}{SKIPPED}")
     return _kept(tuple(tracks), remarks)
 
 
@@ -214,7 +217,7 @@ def _kept(values: tuple[Any, ...], remarks: list[str]) -> Any:
     """Return what is left of a list. Nothing is no value: it must not empty what the catalogue has."""
     remark = "; ".join(dict.fromkeys(remarks))
     if remark and not values:
-        raise BadCell(remark.removesuffix("; left out"))
+        raise BadCell(remark.removesuffix(SKIPPED))
     return LossyValue(values, remark) if remark else values
 
 
@@ -228,7 +231,7 @@ def _track(name: str, value: Any, remarks: list[str]) -> Track:
         try:
             seconds = _number(f"{name}: duration_s", seconds, 0, 359_999)
         except BadCell as problem:
-            remarks.append(f"{problem}; left out")
+            remarks.append(f"{problem}{SKIPPED}")
             seconds = None
     elif isinstance(length, str) and (parts := _LENGTH.fullmatch(length.strip())):
         seconds = int(parts[1] or 0) * 3600 + int(parts[2]) * 60 + int(parts[3])

@@ -19,10 +19,10 @@ from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_BYTES = 128 * 1024  # a record with the longest allowed cells has about 30 KB
 MAX_COLUMNS = 200
-_OPEN_QUOTE = "a quote is opened and not closed"
+_OPEN_QUOTE = "a quotation mark is not closed"
 _REASONS = {"unexpected end of data": _OPEN_QUOTE}
 _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t,;]*|sep=.)\r?\n")  # blank lines, and Excel's own hint
-# Where a spreadsheet begins a formula: at the start of a cell, and behind what separates cells in another setting of it.
+# Where a spreadsheet begins a formula: at the start of a cell, and after a separator of another locale.
 _FORMULA = re.compile(r"(^|[;,\t|\r\n])('*)(?=[=+\-@])")
 _GUARDED = re.compile(r"(^|[;,\t|\r\n])'('*)(?=[=+\-@])")
 DATES = ("added", "date_added", "last_played")
@@ -54,7 +54,7 @@ def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[ImportRow |
             losses = lines.remarks()
             found = {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)}
             if more := [cell.strip() for cell in cells[len(names) :] if cell.strip()]:
-                losses.append(f"{len(cells)} cells, the header has {len(names)}: the rest is in the notes")
+                losses.append(f"{len(cells)} columns, but the header has {len(names)}: the rest is in the notes")
                 found["More cells"] = ", ".join(more)
             yield make(row, found, dates=dates, losses=losses)
         except ImportRejected as problem:
@@ -133,12 +133,12 @@ class _Lines:
                 self._encoding = self._other
                 if self._encoding == "mac_roman":
                     self._remarks.append(
-                        "the letters beyond ASCII are read as Mac Roman; save the table as CSV (UTF-8) if they are wrong"
+                        "non-ASCII characters were read as Mac Roman. If they are wrong, save the table as CSV (UTF-8) and try again"
                     )
         try:
             return line.decode(self._encoding)
         except UnicodeDecodeError:
-            self._remarks.append("a letter of this row is not UTF-8, and is read as Windows-1252")
+            self._remarks.append("a character in this row is not UTF-8; read as Windows-1252")
             return line.decode("cp1252", errors="replace")
 
 
@@ -179,7 +179,7 @@ def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
     except ImportRejected as problem:
         raise TableRejected(str(path), problem.reason) from None
     except csv.Error:
-        raise TableRejected(str(path), "the first line is not a header") from None
+        raise TableRejected(str(path), "the first line is not a header row") from None
     cells, separator = max(candidates, key=lambda found: (len(set(_known_names(found[0])) & set(COLUMNS)), len(found[0])))
     if len(cells) > MAX_COLUMNS:
         raise TableRejected(str(path), f"more than {MAX_COLUMNS} columns")
@@ -190,11 +190,13 @@ def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
     names = _known_names(cells)
     if "title" not in names:
         if meant := likely_title(cells):
-            raise TableRejected(str(path), f"there is no column named title; if {meant[:40]!r} holds the titles, rename it")
-        raise TableRejected(str(path), f"the first line is not a header with a column named title: {text[:60].strip()!r}")
+            raise TableRejected(str(path), f"no column is named title. If {meant[:40]!r} contains the titles, rename it to title")
+        raise TableRejected(
+            str(path), f"the first line must be a header row with a column named title, but it is {text[:60].strip()!r}"
+        )
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
-        raise TableRejected(str(path), f"two columns are named {twice[0]}")
+        raise TableRejected(str(path), f"the column {twice[0]} appears twice")
     return names, separator
 
 

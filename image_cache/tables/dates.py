@@ -61,7 +61,7 @@ class DateOrders:
         if _SERIAL.fullmatch(text):
             moment = datetime(1899, 12, 30, tzinfo=UTC) + timedelta(days=float(text.replace(",", ".")))
             return moment.replace(microsecond=0), self._once(
-                f"{column} has day numbers such as {text[:20]}: read as days since 1900"
+                f"{column} has day numbers such as {text[:20]}, read as days since 1900"
             )
         raise ValueError(text)
 
@@ -72,10 +72,10 @@ class DateOrders:
             return True, ""
         if column in self._decided:
             is_month_first, shown = self._decided[column]
-            remark = f"{column}: dates are read as {_named(is_month_first)}, as {shown} shows"
+            remark = f"{column}: dates were read as {_named(is_month_first)}, based on {shown}"
         else:
             is_month_first = self._default or column in self._is_american
-            remark = f"{column}: dates are read as {_named(is_month_first)}; no date of the column shows which it is"
+            remark = f"{column}: dates were read as {_named(is_month_first)}, but no date in the column proves it"
         return is_month_first, self._once(remark)
 
     def _once(self, remark: str) -> str:

@@ -8,7 +8,7 @@ from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_words import formats_of_csv, short_grade
 from image_cache.tables.rows import row_from
 
-# Their column -> ours. Other columns, such as custom fields, become lines of the notes.
+# Their column -> our column. Other columns, such as custom fields, become lines of the notes.
 _DISCOGS_COLUMNS = {
     "catalog#": "catno",
     "artist": "artist",
@@ -25,7 +25,7 @@ _DISCOGS_COLUMNS = {
 }
 _IS_COLLECTION = {"catalog#", "release_id", "collectionfolder"}
 # Columns of tables that are something else -> the reason of the rejection.
-_TRACKS = "this is a list of single tracks, not of records"
+_TRACKS = "this is a list of tracks, not of records"
 _TRACK_MARKS = (
     "track_id",
     "track_number",
@@ -39,16 +39,16 @@ _TRACK_MARKS = (
     "song_title",
 )
 _FOREIGN = (
-    ({"listing_id"}, "this is a Discogs inventory, what you sell; export your collection instead"),
-    ({"order_id"}, "this is a list of Discogs orders; export your collection instead"),
-    ({"catalog#", "release_id"}, "this is a Discogs wantlist, what you do not have yet; export your collection instead"),
+    ({"listing_id"}, "this is a Discogs inventory (items for sale). Export your collection instead"),
+    ({"order_id"}, "this is a Discogs order list. Export your collection instead"),
+    ({"catalog#", "release_id"}, "this is a Discogs wantlist. Export your collection instead"),
     ({"isbn"}, "this is a list of books"),
     ({"isbn13"}, "this is a list of books"),
     ({"imdb_rating"}, "this is a list of films"),
     ({"letterboxd_uri"}, "this is a list of films"),
-    ({"track_name"}, "this is a list of single tracks, not of records"),
+    ({"track_name"}, "this is a list of tracks, not of records"),
     *(({album, mark}, _TRACKS) for album in ("album", "album_title", "album_name") for mark in _TRACK_MARKS),
-    ({"spotify_uri"}, "this is a list of single tracks, not of records"),
+    ({"spotify_uri"}, "this is a list of tracks, not of records"),
 )
 _TITLES = ("album", "album_title", "release", "release_title", "record", "name", "titel", "titre", "título", "titolo")
 _NUMBERED = re.compile(r" \(\d{1,3}\)(?=$|[\s,;])")  # how Discogs tells artists of one name apart

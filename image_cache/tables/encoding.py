@@ -8,7 +8,7 @@ from typing import BinaryIO
 _CHUNK_BYTES = 64 * 1024
 _MAX_EVIDENCE = 4096  # letters that are looked at
 # In Mac Roman a letter with a mark has a byte from 0x80 to 0x9F, where Windows-1252 has punctuation and a few capitals: a byte that
-# Windows-1252 lacks, or one that cannot stand behind a small letter there. Apostrophe, dashes and small letters show nothing.
+# Windows-1252 lacks, or one that cannot follow a small letter there. Apostrophe, dashes and small letters show nothing.
 _MAC = re.compile(rb"[\x81\x8d\x8f\x90\x9d]|(?<=[a-z])[\x83\x84\x87\x88\x8a\x8b\x8c\x8e\x91\x93\x98\x9f]")
 _WINDOWS = re.compile(rb"[\xc0-\xff](?=[a-z])|(?<=[a-z])[\xdf-\xff]")
 
@@ -41,7 +41,7 @@ def one_byte_encoding(file: BinaryIO) -> str:
     while mac + windows < _MAX_EVIDENCE and (chunk := file.read(_CHUNK_BYTES)):
         if not chunk.isascii():
             if not chunk.decode("utf-8", errors="ignore").isascii():
-                break  # it is UTF-8, or nobody can say
+                break  # it is UTF-8, or cannot be determined
             mac += len(_MAC.findall(chunk))
             windows += len(_WINDOWS.findall(chunk))
     return "mac_roman" if mac > windows else "cp1252"

@@ -36,7 +36,7 @@ def read_json(path: Path, file: BinaryIO) -> Iterator[ImportRow | ImportRejected
     except _BrokenJson as problem:
         if number == 0:
             raise TableRejected(str(path), str(problem)) from None
-        yield ImportRejected(records.line, f"{problem}; nothing behind it was read")
+        yield ImportRejected(records.line, f"{problem}. Nothing after this point was read")
 
 
 class _BrokenJson(ValueError):
@@ -66,7 +66,7 @@ class _Records:
         elif self._window.startswith("[", self._index):
             self._skip_to(self._index + 1)
         else:
-            raise _BrokenJson("the JSON is neither a list of records nor an object with a list named albums")
+            raise _BrokenJson("expected a JSON list of records, or an object with a list named albums")
 
     def next(self) -> tuple[int, Any] | None:
         """Return the line and the value of the next record, None after the last one. Raises `_BrokenJson`."""
@@ -75,13 +75,13 @@ class _Records:
             return None
         if not self._is_first:
             if mark != ",":
-                raise _BrokenJson("the JSON breaks off" if not mark else "the JSON has something between two records")
+                raise _BrokenJson("the JSON is incomplete" if not mark else "invalid JSON between two records")
             self._skip_to(self._index + 1)
             mark = self._peek()
         self._is_first = False
         line = self.line
         if mark and mark not in '{["0123456789-tfn':
-            raise _BrokenJson("the JSON has something that is not a record")
+            raise _BrokenJson("the JSON contains an entry that is not a record")
         # Starting again with each chunk is bounded: after four chunks the record is too long.
         while True:
             try:
@@ -90,9 +90,9 @@ class _Records:
                 raise _BrokenJson("the JSON is nested too deeply") from None
             except ValueError:
                 if len(self._window) - self._index > MAX_RECORD_CHARS:
-                    raise _BrokenJson(f"the JSON is broken, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
+                    raise _BrokenJson(f"the JSON is invalid, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
                 if not self._read():
-                    raise _BrokenJson("the JSON breaks off or is broken") from None
+                    raise _BrokenJson("the JSON is incomplete or invalid") from None
                 continue
             self._skip_to(end)
             return line, value
@@ -126,7 +126,7 @@ class _Records:
 
 def _row(line: int, value: Any) -> ImportRow:
     if not isinstance(value, dict):
-        raise ImportRejected(line, "not an object with the columns as names")
+        raise ImportRejected(line, "not a JSON object with column names as keys")
     cells: dict[str, Any] = {}
     for name, cell in value.items():
         known = "_".join(name.lower().split())

@@ -63,24 +63,28 @@ def read_legacy_database(path: Path) -> Iterator[tuple[int, ImportRow | ImportRe
                 except ImportRejected as problem:
                     yield total, problem
     except DatabaseError as error:
-        reason = "a text in it is longer than 1 MB" if "too big" in str(error) else f"the database is damaged ({error})"
-        raise TableRejected(str(path), f"{reason}; what came before it went in" if has_rows else reason) from None
+        reason = "it contains a text longer than 1 MB" if "too big" in str(error) else f"the database is corrupt ({error})"
+        raise TableRejected(str(path), f"{reason}. Everything before it was imported" if has_rows else reason) from None
 
 
 def _checked(path: Path, conn: Connection) -> set[str]:
     """Return the columns of its albums. Raises `TableRejected`."""
     problem = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
-        raise TableRejected(str(path), "the database is damaged or not whole")
+        raise TableRejected(str(path), "the database is corrupt or incomplete")
     kinds = {row["name"]: (row["type"], row["sql"] or "") for row in conn.execute("SELECT name, type, sql FROM sqlite_master")}
     kind, sql = kinds.get("albums", ("", ""))
     if kind != "table" or sql.upper().startswith("CREATE VIRTUAL"):
-        raise TableRejected(str(path), "this is a database of another program: it has no table of albums")
+        raise TableRejected(str(path), "this database is not from the original VinylVault: it has no albums table")
     columns = {row["name"] for row in conn.execute("PRAGMA table_info(albums)")}
     if {"source_id", "title_sort"} <= columns:
-        raise TableRejected(str(path), "this is the catalogue of a vault; restore it from a backup, or export a table from it")
+        raise TableRejected(
+            str(path), "this is a VinylVault catalogue. Restore it from a backup instead, or export a table from it"
+        )
     if missing := _NEEDED - columns:
-        raise TableRejected(str(path), f"this is a database of another program: its albums have no {min(missing)}")
+        raise TableRejected(
+            str(path), f"this database is not from the original VinylVault: its albums table has no {min(missing)}"
+        )
     return columns
 
 

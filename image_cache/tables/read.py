@@ -15,11 +15,11 @@ from image_cache.tables.legacy_database import read_legacy_database
 
 # Files that are no tables, by their first bytes.
 _KNOWN = (
-    (b"PK\x03\x04", "this is a spreadsheet or an archive; save the table as CSV (UTF-8)"),
-    (b"\xd0\xcf\x11\xe0", "this is an old Excel workbook; save the table as CSV (UTF-8)"),
-    (b"\x1f\x8b", "this is compressed; unpack it first"),
-    (b"%PDF", "this is a document; save the table as CSV (UTF-8)"),
-    (b"<", "this is a web page or XML; save the table as CSV (UTF-8)"),
+    (b"PK\x03\x04", "this is a spreadsheet or ZIP archive. Save it as CSV (UTF-8) and try again"),
+    (b"\xd0\xcf\x11\xe0", "this is an old Excel workbook. Save it as CSV (UTF-8) and try again"),
+    (b"\x1f\x8b", "this file is compressed. Unpack it and try again"),
+    (b"%PDF", "this is a document. Save the table as CSV (UTF-8) and try again"),
+    (b"<", "this is a web page or XML. Save the table as CSV (UTF-8) and try again"),
 )
 DATABASE = b"SQLite format 3\0"
 

@@ -10,6 +10,8 @@ from image_cache.tables.cells import (
     COUNT,
     MAX_LONG_CHARS,
     READERS,
+    SHORTENED,
+    SKIPPED,
     BadCell,
     LossyValue,
     bounded_moment,
@@ -49,7 +51,7 @@ def row_from(
     if not title and not artist:
         raise ImportRejected(line, "neither artist nor title")
     if not title:
-        reader.losses.append(f"no title: filed as {UNTITLED}")
+        reader.losses.append(f"no title: imported as {UNTITLED}")
     values: dict[str, Any] = {name: get(name, read) for name, read in READERS.items()}
     notes = _with_unknown_columns(values.pop("notes"), cells, {**reader.moved, **(own or {})}, reader.losses)
     return ImportRow(
@@ -86,7 +88,7 @@ class _Reader:
         try:
             found = read(name, value)
         except BadCell as problem:
-            self.losses.append(f"{problem}; left out")
+            self.losses.append(f"{problem}{SKIPPED}")
             return None
         if isinstance(found, LossyValue):
             self.losses.append(found.remark)
@@ -120,7 +122,7 @@ def _with_unknown_columns(notes: str | None, cells: Mapping[str, Any], own: Mapp
         try:
             parts = [read_line("a column's name", name), read_line(shown(name), text)]
         except BadCell as problem:
-            losses.append(f"{problem}; left out")
+            losses.append(f"{problem}{SKIPPED}")
             continue
         losses += [part.remark for part in parts if isinstance(part, LossyValue)]
         label, text = (part.value if isinstance(part, LossyValue) else part for part in parts)
@@ -131,5 +133,5 @@ def _with_unknown_columns(notes: str | None, cells: Mapping[str, Any], own: Mapp
     whole = "\n".join(found)
     kept = cut(whole, MAX_LONG_CHARS)
     if len(kept) < len(whole):
-        losses.append(f"notes and unknown columns together are longer than {MAX_LONG_CHARS:,} characters; cut")
+        losses.append(f"notes and unknown columns together are longer than {MAX_LONG_CHARS:,} characters{SHORTENED}")
     return kept or None

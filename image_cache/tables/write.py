@@ -49,7 +49,7 @@ def write_table(path: Path, albums: Iterable[Album]) -> int:
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in KINDS:
-        raise TableRejected(str(path), "the name ends neither in .csv nor in .json")
+        raise TableRejected(str(path), "the file name must end in .csv or .json")
     counted = _Counted(albums)
     try:
         with replacing(path, is_durable=True) as file:

@@ -94,7 +94,7 @@ class TaskRunner:
         self._is_serving = False
 
     def register(self, kind: str, runner: Runner) -> None:
-        """Let tasks of a kind be run by `runner`, before any of them starts. Raises `ValueError` when the kind has a runner."""
+        """Register the runner of a kind, before any task of it starts. Raises `ValueError` if the kind has one."""
         if kind in self._runners:
             raise ValueError(f"tasks of the kind {kind} have a runner")
         self._runners[kind] = runner
@@ -200,7 +200,7 @@ class TaskRunner:
                 if state is not None:
                     self._run_one(state)
         except (DatabaseError, OSError) as error:
-            logger.warning("task left for later kind=%s reason=%s", kind, error)
+            logger.warning("task deferred kind=%s reason=%s", kind, error)
 
     def _run_one(self, state: TaskState) -> None:
         self.rows.set(state.id, self._clock(), state="running", paused_until=None)
@@ -211,16 +211,16 @@ class TaskRunner:
             self.rows.set(state.id, self._clock(), state="waiting", paused_until=None)
             return
         except TaskCancelled:
-            ended: dict[str, Any] = {"state": "cancelled", "says": "Cancelled. What was saved stays."}
+            ended: dict[str, Any] = {"state": "cancelled", "says": "Cancelled. Everything saved so far stays."}
         except CacheError as error:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
         except (DatabaseError, OSError) as error:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
-            ended = {"state": "failed", "says": "The disk or a database refused. The log says why."}
+            ended = {"state": "failed", "says": "The disk or a database failed. See the log."}
         except Exception:
             logger.exception("unexpected error in task kind=%s", state.kind)
-            ended = {"state": "failed", "says": "Something broke here. The log says what."}
+            ended = {"state": "failed", "says": "Something went wrong. See the log."}
         else:
             ended = {"state": "done", "outcome": dict(outcome)}
         self.rows.set(state.id, self._clock(), paused_until=None, **ended)

@@ -13,10 +13,10 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.context import account, has_owner_account, may_change, may_operate, services
+from image_cache.web.context import account, has_owner_account, is_member, may_change, may_operate, may_play, services
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-LOG_IN_FIRST = "Log in first."
+LOG_IN_FIRST = "Log in to do this."
 _DECLARED = "_declared_access"
 
 Target = TypeVar("Target", bound=Blueprint | Callable[..., Any])
@@ -26,7 +26,9 @@ class Role(enum.Enum):
     """What a request must be allowed to do. The server itself counts as its operator: a terminal or a browser on it."""
 
     VISITOR = "anyone"
-    ACCOUNT = "anyone who is logged in"
+    ACCOUNT = "anyone with an account"
+    PLAYER = "a member, or anyone on the home network where the operator lets guests count plays"
+    MEMBER = "a member, owner or operator, or the server itself"
     OWNER_ACCOUNT = "an owner or operator who is logged in: the server itself has no account that a stream could belong to"
     OWNER = "an owner or operator, or the server itself"
     OPERATOR = "an operator, or the server itself"
@@ -35,9 +37,11 @@ class Role(enum.Enum):
 
 
 MESSAGES = {
-    Role.OPERATOR: "Only an operator may do that.",
-    Role.OWNER: "Only owners and operators may do that.",
-    Role.OWNER_ACCOUNT: "Only owners and operators may do that.",
+    Role.OPERATOR: "Only an operator can do this.",
+    Role.MEMBER: "Only members of the household can do this.",
+    Role.PLAYER: "Only members of the household can do this.",
+    Role.OWNER: "Only owners and operators can do this.",
+    Role.OWNER_ACCOUNT: "Only owners and operators can do this.",
 }
 
 
@@ -122,17 +126,23 @@ def _check_access() -> AnyResponse | None:
 
 
 def _has(role: Role) -> bool:
-    match role:
-        case Role.ACCOUNT:
-            return account() is not None
-        case Role.OWNER_ACCOUNT:
-            return has_owner_account()
-        case Role.OWNER:
-            return may_change()
-        case Role.OPERATOR:
-            return may_operate()
-        case Role.VISITOR | Role.STREAM_POLICY | Role.METRICS_POLICY:
-            return True
+    check = _CHECKS.get(role)
+    return check is None or check()
+
+
+def _has_account() -> bool:
+    return account() is not None
+
+
+# The others are decided by their views.
+_CHECKS = {
+    Role.ACCOUNT: _has_account,
+    Role.PLAYER: may_play,
+    Role.MEMBER: is_member,
+    Role.OWNER_ACCOUNT: has_owner_account,
+    Role.OWNER: may_change,
+    Role.OPERATOR: may_operate,
+}
 
 
 def _wants_page() -> bool:

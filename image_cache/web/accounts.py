@@ -4,7 +4,9 @@ from flask import Blueprint, current_app, g, redirect, render_template, request,
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
+from image_cache.accounts.household import device_name, session_number
 from image_cache.errors import AccountRejected, LoginFailed
+from image_cache.models import Account
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
@@ -29,10 +31,10 @@ def login() -> Response | Refusal:
     """Open a session. Attempts at one name are counted by `Accounts`, those of a client at any name by the rate limit."""
     name = request.form.get("name", "")
     try:
-        token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "")
+        token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "", _device())
     except LoginFailed as error:
         return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/claim")
@@ -51,29 +53,46 @@ def claim() -> Response | Refusal:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/account")
 @declare_access(read=Role.ACCOUNT, login="/account")
 def account_page() -> str:
-    """Show who is logged in, with the form that changes the password."""
-    return render_template("accounts/account.html", done=request.args.get("done", ""))
+    """Show who is logged in and where, with the form that changes the password."""
+    return _account_page(done=request.args.get("done", ""))
+
+
+@accounts.post("/account/sessions/end")
+@declare_access(change=Role.ACCOUNT, login="/account")
+@limiter.limit("60 per minute")
+def end_session() -> Response:
+    """Log out on another device."""
+    services().household.end_session(_logged_in(), request.form.get("session", ""))
+    return redirect("/account?done=session", 303)
+
+
+@accounts.post("/account/sessions/end-all")
+@declare_access(change=Role.ACCOUNT, login="/account")
+@limiter.limit("10 per minute")
+def end_all_sessions() -> Response:
+    """Log out everywhere, here as well."""
+    services().accounts.revoke(_logged_in())
+    session.clear()
+    return redirect("/login", 303)
 
 
 @accounts.post("/account/password")
 @declare_access(change=Role.ACCOUNT, login="/account")
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
-    """Change one's own password. All other sessions of the account end."""
-    who = account()
-    if who is None:  # removed at this very moment
-        raise Unauthorized
+    """Change your own password. All other sessions of the account end."""
+    who = _logged_in()
     old, new = request.form.get("old_password", ""), request.form.get("password", "")
     try:
-        token = services().accounts.change_password(who, old, new, request.remote_addr or "")
+        token = services().accounts.change_password(who, old, new, request.remote_addr or "", _device())
     except (LoginFailed, AccountRejected) as error:
-        return render_template("accounts/account.html", error=str(error)), *_refusal(error)
+        return _account_page(error=str(error)), *_refusal(error)
     session.clear()
     session[SESSION_TOKEN] = token
     return redirect("/account?done=password", 303)
@@ -88,7 +107,24 @@ def logout() -> Response:
     return redirect("/", 303)
 
 
-def _open_session(token: str) -> Response:
+def _account_page(**values: str) -> str:
+    sessions, current = services().household.sessions(_logged_in()), session_number(session.get(SESSION_TOKEN, ""))
+    return render_template("accounts/account.html", sessions=sessions, current=current, **values)
+
+
+def _logged_in() -> Account:
+    """Return the account of the session. Raises `Unauthorized` if it was removed at this very moment."""
+    found = account()
+    if found is None:
+        raise Unauthorized
+    return found
+
+
+def _device() -> str:
+    return device_name(request.user_agent.string)
+
+
+def start_session(token: str) -> None:
     """Start a session with a new cookie: nothing of the anonymous session is carried over, not even the CSRF token."""
     old = session.get(SESSION_TOKEN)
     if old:
@@ -97,6 +133,10 @@ def _open_session(token: str) -> Response:
     session[SESSION_TOKEN] = token
     g.pop("account", None)
     current_app.logger.debug("session opened")
+
+
+def open_session(token: str) -> Response:
+    start_session(token)
     return redirect(_next(), 303)
 
 

@@ -18,17 +18,24 @@ from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, p
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
+from image_cache.web.demo_login import demo_login, register_demo
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
 from image_cache.web.forwarded import Forwarded, register_prefix
+from image_cache.web.household import household
 from image_cache.web.imports.discogs import discogs, register_discogs
 from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
+from image_cache.web.records.add import adding
+from image_cache.web.records.edit import editing
 from image_cache.web.records.notes import notes
+from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
+from image_cache.web.records.saved_views import saved_views
+from image_cache.web.records.take_along import taking
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
@@ -62,12 +69,15 @@ def build_app(services: Services) -> Flask:
     register_helpers(app)
     register_stream_helpers(app)
     register_discogs(app)
+    register_demo(app, settings.DEMO_ORIGIN)
     for blueprint in (
         pages,
         site,
         media,
         api,
         accounts,
+        household,
+        demo_login,
         ops,
         dashboard,
         metrics,
@@ -82,14 +92,19 @@ def build_app(services: Services) -> Flask:
         discogs,
         music,
         notes,
+        adding,
+        editing,
+        playing,
+        saved_views,
         removing,
+        taking,
         sleeves,
     ):
         app.register_blueprint(blueprint)
     check_declarations(app)
     probe = BodyLimitProbe(app, app.wsgi_app)
     warm = WarmCovers(probe, services.covers)  # before the probe: a cover has no body
-    app.wsgi_app = warm  # type: ignore[method-assign]
+    app.wsgi_app = UnchangedNow(warm, services.turntable)  # type: ignore[method-assign]
     app.extensions[WARM], app.extensions[BODY_LIMIT] = warm, probe.ask
     if settings.TRUSTED_PROXIES:
         hops = settings.TRUSTED_PROXIES

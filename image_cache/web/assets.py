@@ -35,13 +35,15 @@ def stylesheet(*names: str) -> Markup:
     return _lines(Markup('<link rel="stylesheet" href="{}">').format(asset(name)) for name in names)
 
 
-def script(*names: str) -> Markup:
+def script(*names: str, blocks_render: bool = False) -> Markup:
     """Return the tags of entry modules, for example `js/records/wall.js`, and links that preload what they import.
 
     Without these links a browser learns of an import only when it has read the module before it, one round trip for each step.
+    With `blocks_render` nothing is shown before they have run: for a page that they scroll.
     """
     imports = dict.fromkeys(module for name in names for module in imported_modules(name))
-    tags = (Markup('<script type="module" src="{}"></script>').format(asset(name)) for name in names)
+    tag = Markup('<script type="module" src="{}"{}></script>')
+    tags = (tag.format(asset(name), Markup(' blocking="render"') if blocks_render else "") for name in names)
     return _lines([*map(_preload, imports), *tags])
 
 

@@ -1,7 +1,7 @@
 """gzip for pages, scripts and style sheets, for browsers that take it.
 
 BREACH guesses a secret of a page from the size of the compressed answer, by having it reflected next to it. Our only secret of this
-kind is the token of the forms: it is masked anew in every answer, so it is never the same text twice.
+kind is the token of the forms: it is masked differently in every response.
 """
 
 import base64
@@ -34,7 +34,7 @@ def masked_token() -> str:
 
 
 def unmask(token: str | None) -> str | None:
-    """Return the plain token; what is none of ours is returned as it is, and is refused where it is compared."""
+    """Return the plain token; any other value is returned unchanged, and is refused where it is compared."""
     if not token or not token.startswith("~"):
         return token
     try:

@@ -18,9 +18,17 @@ WARM = "vinylvault.warm"  # what has the warm covers, for the main loop of the s
 STATIC_DIR, TEMPLATE_DIR = resource("static"), resource("templates")
 SESSION_TOKEN = "token"  # noqa: S105  the name of a cookie field
 COOKIE = "vinylvault"
-OWNER_ROLES = ("operator", "owner")  # not viewers, who were only invited to a stream
+OWNER_ROLES = ("operator", "owner")  # not members, who play and rate, nor viewers, who were only invited to a stream
+MEMBER_ROLES = (*OWNER_ROLES, "member")
 FORWARDING = ("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip")
+TUNNELS = ("true-client-ip", "cf-connecting-ip", "via")  # of services that bring requests from the internet to a proxy at home
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+HOME_NETWORKS = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"),
+    )
+)
 FLASH = "notice"
 MAX_FLASH_CHARS = 300  # a cookie takes 4 KB, escaped
 
@@ -51,6 +59,17 @@ def may_change() -> bool:
     return has_owner_account() or is_local_request()
 
 
+def is_member() -> bool:
+    """Return True if the request is from the household: a member, owner or operator, or the server itself."""
+    found = account()
+    return (found is not None and found.role in MEMBER_ROLES) or is_local_request()
+
+
+def may_play() -> bool:
+    """Return True if the request may count plays: from a member, or from the home network where the operator lets guests do so."""
+    return is_member() or (is_home_request() and services().household.may_guests_play())
+
+
 def has_owner_account() -> bool:
     """Return True if an owner or operator is logged in, not just an account that was invited to a stream."""
     found = account()
@@ -74,6 +93,22 @@ def is_local_request() -> bool:
     return bool(g.is_local)
 
 
+def is_home_request() -> bool:
+    """Return True if the request comes from a private address of this network, as far as every proxy on the way can tell.
+
+    Fails closed: a proxy that the settings do not name, or one more than they name, may bring requests from anywhere. So does an
+    IPv6 address of the public internet, which devices at home may have as well.
+    """
+    names = [name.lower() for name, _ in request.headers]
+    hops = services().settings.TRUSTED_PROXIES
+    if hops:
+        chain = [part for value in request.headers.getlist("X-Forwarded-For") for part in value.split(",")]
+        is_hidden = len(chain) > hops or any(name in TUNNELS for name in names)
+    else:
+        is_hidden = any(name in FORWARDING or name.startswith("x-forwarded") for name in names)
+    return not is_hidden and _is_private(request.remote_addr or "")
+
+
 def is_own_origin(request: Request) -> bool:
     """Return True if the Origin of a request is the address that we were asked at, or there is none (no browser)."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
@@ -81,7 +116,7 @@ def is_own_origin(request: Request) -> bool:
         return False
     if origin is None or origin in _own_origins(request):
         return True
-    # Behind a TLS proxy that the settings do not name, our own idea of the scheme is wrong; the browser's is not.
+    # Behind a TLS proxy that the settings do not name, our scheme is wrong; the browser's is right.
     try:
         return site == "same-origin" and urlsplit(origin).netloc == request.host
     except ValueError:
@@ -92,7 +127,7 @@ def is_same_origin(request: Request) -> bool:
     """Return True if a browser says that the request comes from one of our own pages, or says nothing (no browser).
 
     A page cannot set Sec-Fetch-Site, so "same-origin" is enough even where a proxy has changed the Host. Browsers send it over
-    TLS and on the server itself only. Where it is missing, the whole Origin must be ours.
+    TLS and on the server itself only. Without it, the whole Origin must be ours.
     """
     return request.headers.get("Sec-Fetch-Site") == "same-origin" or is_own_origin(request)
 
@@ -161,9 +196,18 @@ def _host_name(host: str) -> str:
 
 
 def _is_loopback(address: str) -> bool:
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def _is_private(address: str) -> bool:
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in HOME_NETWORKS if network.version == parsed.version)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -95,14 +95,14 @@ def sentence_of(error: Exception) -> str:
     """Return what an error says to people, as a sentence."""
     if isinstance(error, DecoderFailed):
         advice = "Try again in a moment." if error.retryable else "Save it smaller or in another format, then try again."
-        return f"This image cannot be decoded: {error.reason}. {advice}"
+        return f"Cannot decode this image: {error.reason}. {advice}"
     return str(error)
 
 
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < 400:  # a redirect that was raised
         return error
-    # Show a message of our own; for those of werkzeug the page has better words.
+    # Show our own messages, but replace those of werkzeug.
     is_own = error.description and error.description != type(error).description
     response = _response(error.code, (error.description or "") if is_own else "")
     for name, value in error.get_headers():
@@ -113,7 +113,7 @@ def _http_error(error: HTTPException) -> Any:
 
 def _rate_limit_exceeded(_: RateLimitExceeded) -> Response:
     wait_s = seconds_to_wait()
-    response = _response(429, f"Too many, too fast. Try again in {wait_s} {'second' if wait_s == 1 else 'seconds'}.")
+    response = _response(429, f"Too many requests. Try again in {wait_s} {'second' if wait_s == 1 else 'seconds'}.")
     response.headers["Retry-After"] = str(wait_s)
     return response
 
@@ -127,10 +127,10 @@ def _known_error(error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         reference = _reference()
         logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
-        return _response(503, "The disk or the database does not answer. Nothing was lost.", reference)
+        return _response(503, "The disk or the database is not responding. Try again in a minute.", reference)
     # The path of a storage error is for the log, not for a visitor.
     response = _response(
-        status, f"The disk refused it: {error.reason}." if isinstance(error, StorageError) else sentence_of(error)
+        status, f"Could not save to disk: {error.reason}." if isinstance(error, StorageError) else sentence_of(error)
     )
     if status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -140,7 +140,7 @@ def _known_error(error: Exception) -> Response:
 def _unexpected_error(error: Exception) -> Response:
     reference = _reference()
     logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
-    return _response(500, "Something broke here, nothing was lost.", reference)
+    return _response(500, "Something went wrong.", reference)
 
 
 def _reference() -> str:

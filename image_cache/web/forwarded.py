@@ -20,7 +20,7 @@ _SET_PART = re.compile(rb'(?<=[" ])/(?!/)')
 
 
 class Forwarded:
-    """Outermost layer: takes the prefix off the path, and brings the Host into lower case, as DNS does not tell them apart."""
+    """Outermost layer: removes the prefix from the path, and lower-cases the Host, because DNS ignores case."""
 
     def __init__(self, app: WSGIApplication, prefix: str, proxies: int) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class Forwarded:
         return self._app(environ, start_response)
 
     def _told(self, environ: WSGIEnvironment) -> str:
-        """Return the prefix that a trusted proxy tells. Anything else than a plain path is ignored: it would stand in every link."""
+        """Return the prefix that a trusted proxy sends. Anything but a plain path is ignored: it would be in every link."""
         told = [part.strip().rstrip("/") for part in environ.get("HTTP_X_FORWARDED_PREFIX", "").split(",")]
         if not self._proxies or len(told) < self._proxies:
             return ""
@@ -49,9 +49,14 @@ def url_prefix() -> str:
     return str(request.environ.get(PREFIX, ""))
 
 
+def absolute_url(path: str) -> str:
+    """Return a URL of this vault for readers outside of the page, such as a card in a chat."""
+    return f"{request.host_url.rstrip('/')}{url_prefix()}{path}"
+
+
 def register_prefix(app: Flask, prefix: str, proxies: int) -> None:
     """Add the prefix to what leaves `app`, if there can be one."""
-    app.jinja_env.globals["url_prefix"] = url_prefix
+    app.jinja_env.globals.update(url_prefix=url_prefix, absolute=absolute_url)
     if prefix or proxies:
         app.after_request(_add_prefix)
 

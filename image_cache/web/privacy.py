@@ -1,11 +1,10 @@
-"""What visitors do not see: your own notes, what you paid, and addresses of your own network and disks.
+"""What visitors do not see: your own notes and what you paid. What no one sees on a page: addresses of your own network and disks.
 
 What is not known to be public is hidden. Notes are shown to visitors if the operator says so (`VINYL_VAULT_PUBLIC_NOTES`).
 """
 
 import dataclasses
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
 from flask import g
@@ -13,7 +12,7 @@ from flask import g
 from image_cache.errors import OriginDenied
 from image_cache.models import Album
 from image_cache.net.url import ip_literal, is_private_name, parse_url
-from image_cache.web.context import may_change, services
+from image_cache.web.context import is_member, services
 
 # A line that names a sum, or what such a line is called in collections exported by Discogs and the like.
 _PRICE = re.compile(
@@ -33,32 +32,20 @@ def for_viewer(album: Album) -> Album:
 
 def may_read_notes() -> bool:
     """Return True if this viewer may read all notes, and find records by their words."""
-    return _sees_everything() or services().settings.PUBLIC_NOTES
+    return _is_member() or services().settings.PUBLIC_NOTES
 
 
-def source_for_viewer(url: str | None) -> str:
-    """Return the URL of a cover for owners; for visitors only one of the public internet, without its query, which may be signed."""
-    return url or "" if not url or _sees_everything() else _public_part(url)
-
-
-def sources_for_viewer() -> Callable[[str], str]:
-    """Return a function that does what `source_for_viewer` does, for pages that show many covers."""
-    return _whole if _sees_everything() else _public_part
-
-
-def _sees_everything() -> bool:
-    if "sees_everything" not in g:  # a wall asks for each of its covers
-        g.sees_everything = may_change()
-    return bool(g.sees_everything)
+def _is_member() -> bool:
+    if "is_member" not in g:  # a page of results requests each of its records
+        g.is_member = is_member()
+    return bool(g.is_member)
 
 
 @lru_cache(maxsize=4096)
-def _whole(url: str) -> str:
-    return url
-
-
-@lru_cache(maxsize=4096)
-def _public_part(url: str) -> str:
+def public_source(url: str | None) -> str:
+    """Return the URL of a cover for a page: only one of the public internet, without its query, which may be signed."""
+    if not url:
+        return ""
     try:
         host = parse_url(url).peer.host
     except OriginDenied:  # a path of the music disk, or anything else that is no web address

@@ -30,18 +30,18 @@ def read_body(known: Collection[str]) -> dict[str, Any]:
     if not data:
         return {}
     if request.max_content_length and len(data) >= request.max_content_length:
-        raise RequestEntityTooLarge("The body is too large.")  # werkzeug silently truncates a chunked one there
+        raise RequestEntityTooLarge("The request body is too large.")  # werkzeug silently truncates a chunked one there
     if not request.is_json:
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+        raise UnsupportedMediaType("Send a JSON body with Content-Type: application/json.")
     try:
         body = request.get_json()
     except (BadRequest, RecursionError):
-        raise BadRequest("That is not JSON.") from None
+        raise BadRequest("The request body is not valid JSON.") from None
     if not isinstance(body, dict):
-        raise BadRequest("Send a JSON object.")
+        raise BadRequest("The request body must be a JSON object.")
     for name in body:
         if name not in known:
-            raise BadRequest(f"“{name[:40]}” is not known here; there is {', '.join(sorted(known))}.")
+            raise BadRequest(f"Unknown field “{name[:40]}”. Allowed fields: {', '.join(sorted(known))}.")
     return body
 
 
@@ -49,9 +49,9 @@ def read_texts(body: dict[str, Any], name: str) -> list[str]:
     """Return a list of texts of the body without duplicates. Raises `BadRequest` or `RequestEntityTooLarge`."""
     values = body.get(name, [])
     if not isinstance(values, list):
-        raise BadRequest(f"{name} is not a list.")
+        raise BadRequest(f"{name} must be a list.")
     if len(values) > MAX_URLS:
-        raise RequestEntityTooLarge(f"{name} has {len(values)} entries, {MAX_URLS} at a time are allowed.")
+        raise RequestEntityTooLarge(f"{name} has {len(values)} entries. The maximum is {MAX_URLS} per request.")
     return list(dict.fromkeys(read_text(value, name) for value in values))
 
 
@@ -60,7 +60,7 @@ def read_text(value: object, name: str) -> str:
     # JSON may contain half of a surrogate pair, which is no character and has no bytes.
     is_text = isinstance(value, str) and value.encode(errors="replace").decode() == value
     if not is_text or not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_CHARS:
-        raise BadRequest(f"{name} holds something that is no text of 1 to {MAX_TEXT_CHARS} characters.")
+        raise BadRequest(f"{name} must contain only strings of 1 to {MAX_TEXT_CHARS} characters.")
     return value
 
 
@@ -107,9 +107,9 @@ def set_body_limits() -> None:
 
 
 class BodyLimitProbe:
-    """Tells the server how large a body a request may have, from its head alone: so it receives no large one of a stranger.
+    """Tells the server how large a body a request may have, from its head alone, so that it receives no large body from a visitor.
 
-    Takes the place of the application behind what corrects the address of the client, so that both see the same request.
+    Comes after the layer that corrects the client's address, so that both see the same request.
     """
 
     def __init__(self, app: Flask, inner: Any) -> None:

@@ -1,4 +1,4 @@
-"""Responses with image bytes. The bytes of a key never change, so they may be cached for ever; a placeholder never may."""
+"""Responses with image bytes. The bytes of a key never change, so they may be cached forever; a placeholder never."""
 
 from functools import cache
 from pathlib import Path
@@ -55,7 +55,7 @@ def entry_response(key: Key, body: bytes) -> Response:
 
 
 def page_response(html: str) -> Response:
-    """Answer with a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
+    """Return a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
     answer = Response(html)
     answer.headers["Cache-Control"] = "no-store" if account() else PAGE_CACHING
     return answer
@@ -74,7 +74,7 @@ def placeholder_response(folder: Path, *, is_given_up: bool) -> Response:
 
 
 def stand_in_response(body: bytes) -> Response:
-    """Return a larger variant as the placeholder of one that is not made yet. Nobody may keep it: the address has other bytes."""
+    """Return a larger variant as the placeholder of one that is not made yet. It must not be cached: the URL has other bytes."""
     headers = {"Cache-Control": "no-store", "Retry-After": str(RETRY_AFTER_S)}
     return ImageResponse(body, status=202, mimetype="image/webp", headers=headers)
 

@@ -15,7 +15,7 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )
 IMAGE_POLICY = "default-src 'none'; sandbox"
-NOT_ALLOWED = ("Only pages of this vault may do that.", "The page is too old. Load it again, then try once more.")
+NOT_ALLOWED = ("This request came from another site, so it was blocked.", "This page has expired. Reload it and try again.")
 BROWSER_HEADERS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
 
 ORIGIN = re.compile(r"https?://[^/\s]{1,190}")
@@ -54,9 +54,8 @@ def _explain_origin() -> str:
     if site is not None or ORIGIN.fullmatch(origin) is None:  # the browser itself says that the page is foreign
         return NOT_ALLOWED[0]
     return (
-        f"{NOT_ALLOWED[0]} Your browser says that this one is at {origin[:200]}, the server was asked at {own[:200]}. If you use "
-        "a proxy, let it pass the Host header on unchanged (nginx: proxy_set_header Host $http_host) and set "
-        "VINYL_VAULT_TRUSTED_PROXIES."
+        f"{NOT_ALLOWED[0]} Your browser sent it from {origin[:200]}, but the server is at {own[:200]}. If you use a proxy, "
+        "make it pass the Host header unchanged (nginx: proxy_set_header Host $http_host) and set VINYL_VAULT_TRUSTED_PROXIES."
     )
 
 

@@ -23,7 +23,7 @@ PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 
 @site.get("/assets/<version>/<path:name>")
 def assets(version: str, name: str) -> Response:
-    """Answer with one of our own files; cached for ever if the URL carries the current version."""
+    """Return one of our own files; cached forever if the URL carries the current version."""
     answer = send_from_directory(STATIC_DIR, name, conditional=True)
     answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
     return answer
@@ -31,7 +31,7 @@ def assets(version: str, name: str) -> Response:
 
 @site.get("/manifest.webmanifest")
 def manifest() -> Response:
-    """Answer with what a phone needs to put the wall on its home screen (W3C Web Application Manifest)."""
+    """Return what a phone needs to put the wall on its home screen (W3C Web Application Manifest)."""
     home = f"{url_prefix()}/"
     icons = [
         {
@@ -74,7 +74,7 @@ def metadata_version(name: str) -> str:
 
 KEYS = (
     (
-        "Go",
+        "Go to",
         (
             ("Search", ("/",)),
             ("Spin a record", ("S",)),
@@ -89,12 +89,12 @@ KEYS = (
         (
             ("Move", ("←", "↑", "→", "↓")),
             ("Open", ("Enter",)),
-            ("First, last", ("Home", "End")),
+            ("First / last record", ("Home", "End")),
             ("Jump to a letter", ("Shift", "A to Z")),
-            ("Smaller, larger", ("-", "+")),
+            ("Smaller / larger covers", ("-", "+")),
         ),
     ),
-    ("On a record", (("Previous, next", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
-    ("In a stream", (("Previous, next", ("←", "→")), ("Nearer", ("Z",)), ("Back to the stream", ("Esc",)))),
-    ("Anywhere", (("This sheet", ("?",)), ("Close", ("Esc",)))),
+    ("On a record", (("Previous / next record", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
+    ("In a stream", (("Previous / next image", ("←", "→")), ("Zoom in", ("Z",)), ("Back to the stream", ("Esc",)))),
+    ("Anywhere", (("Show this list", ("?",)), ("Close", ("Esc",)))),
 )

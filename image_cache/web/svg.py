@@ -1,4 +1,4 @@
-"""Small inline SVG: sleeves without a cover, spines over a letter, the label of a disc.
+"""Small inline SVG: what is behind a cover, spines over a letter, the label of a disc.
 
 Colours are presentation attributes, which a strict content policy allows. Knows nothing of requests.
 """
@@ -26,9 +26,18 @@ _PLAIN = Markup(
 )
 
 
-def sleeve(cover: Cover, name: str) -> Markup:
-    """Draw what is seen until the cover is loaded: its average colour with initials, or a die-cut inner sleeve if there is none."""
-    return die_cut(cover.average, name) if cover.state in ("failed", "none") else _plain(cover.average, name)
+def sleeve(cover: Cover, album: Album | None) -> Markup:
+    """Draw what is seen until the cover is loaded: its average colour with initials, or the sleeve of a record without a cover.
+
+    Without an album nothing is known that could be drawn: a die-cut inner sleeve.
+    """
+    if cover.state == "ready":
+        return _plain(cover.average, album.artist if album else "")
+    if album is None:
+        return die_cut(cover.average)
+    from image_cache.sleeves.draw import drawn_sleeve  # a wall whose covers are all here never needs it
+
+    return Markup(drawn_sleeve(album.artist, album.title, ", ".join(album.genres)))  # noqa: S704  it escapes its text
 
 
 @lru_cache(maxsize=1024)  # the records of a few pages

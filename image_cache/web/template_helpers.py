@@ -1,4 +1,4 @@
-"""What templates call: addresses of pictures, and the wording of numbers and days."""
+"""What templates call: addresses of images, and the wording of numbers and days."""
 
 import datetime
 import logging
@@ -20,8 +20,8 @@ from image_cache.records.highlight import places
 from image_cache.units import size
 from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
-from image_cache.web.context import account, may_change, may_operate, services
-from image_cache.web.privacy import source_for_viewer
+from image_cache.web.context import account, is_member, may_change, may_operate, services
+from image_cache.web.privacy import public_source
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def register_helpers(app: Flask) -> None:
         record_count=record_count,
         is_cache_away=is_cache_away,
         may_operate=may_operate,
-        source_for_viewer=source_for_viewer,
+        public_source=public_source,
     )
     app.context_processor(viewer)
     app.jinja_env.filters.update(
@@ -127,13 +127,13 @@ def is_cache_away() -> bool:
 def viewer() -> dict[str, Account | bool | None]:
     """Give templates `viewer`, the account that is logged in, and what it may do; None if that is unknown."""
     try:
-        return {"viewer": account(), "may_change": may_change(), "operates": may_operate()}
+        return {"viewer": account(), "is_member": is_member(), "may_change": may_change(), "operates": may_operate()}
     except DatabaseError:
-        return {"viewer": None, "may_change": False, "operates": False}
+        return {"viewer": None, "is_member": False, "may_change": False, "operates": False}
 
 
 def know_covers(covers: Mapping[str | None, Cover]) -> None:
-    """Let the helpers of this request know the covers that its view got, by URL."""
+    """Pass the covers of a view, by URL, to the helpers of this request."""
     _known().update(covers)
 
 

@@ -53,7 +53,7 @@ def test_an_account_logs_in_and_is_known_by_its_token(accounts: Accounts, ida: A
 @pytest.mark.slow
 def test_a_name_is_the_same_however_it_is_typed(accounts: Accounts, ida: Account, name: str) -> None:
     assert accounts.account_for_session(accounts.login(name, PASSWORD, HOME)) == ida
-    with pytest.raises(AccountRejected, match="has an account already"):
+    with pytest.raises(AccountRejected, match="is already taken"):
         accounts.add(name, PASSWORD, "owner")
 
 
@@ -191,15 +191,15 @@ def test_sessions_that_are_over_are_forgotten(
 def test_five_wrong_tries_then_a_pause_of_fifteen_minutes(accounts: Accounts, ida: Account, clock: FakeClock) -> None:
     told = [str(refused(accounts)) for _ in range(5)]
     assert told == [
-        "That is not it. Four tries left, then a pause of 15 minutes.",
-        "That is not it. Three tries left, then a pause of 15 minutes.",
-        "That is not it. Two tries left, then a pause of 15 minutes.",
-        "That is not it. One try left, then a pause of 15 minutes.",
-        "That is not it. Now a pause of 15 minutes.",
+        "Wrong name or password. You have 4 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 3 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 2 attempts left before a pause of 15 minutes.",
+        "Wrong name or password. You have 1 attempt left before a pause of 15 minutes.",
+        "Wrong name or password. Too many failed attempts: try again in 15 minutes.",
     ]
     clock.advance(61)
     paused = refused(accounts, password=PASSWORD)
-    assert str(paused) == "Too many tries. The next one is heard in 14 minutes."
+    assert str(paused) == "Too many failed attempts. Try again in 14 minutes."
     assert (paused.tries_left, paused.retry_after_s) == (0, PAUSE_S - 61)
     clock.advance(PAUSE_S - 61)
     assert accounts.login("Ida", PASSWORD, HOME)
@@ -274,7 +274,7 @@ def test_tries_at_the_same_moment_are_no_more_than_five(accounts: Accounts, ida:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(text.startswith("That is not it") for text in told) == 5
+    assert sum(text.startswith("Wrong name or password.") for text in told) == 5
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 100_000, "' OR 1=1 --", "\u0301" * 100_000])
@@ -330,9 +330,9 @@ def test_a_wrong_code_claims_nothing_and_is_limited(accounts: Accounts, clock: F
     code = accounts.setup_code()
     assert code is not None
     for wrong in ("", "AAAA-AAAA", code[:-1], code + "2", "\ud800"):
-        with pytest.raises(LoginFailed, match="That is not it"):
+        with pytest.raises(LoginFailed, match="Wrong setup code"):
             accounts.claim(wrong, "Eve", PASSWORD, "192.168.1.66")
-    with pytest.raises(LoginFailed, match="Too many tries"):
+    with pytest.raises(LoginFailed, match="Too many failed attempts"):
         accounts.claim(code, "Eve", PASSWORD, "192.168.1.66")
     assert not accounts.has_operator()
     accounts.claim(code, "Ida", PASSWORD, HOME)
@@ -343,7 +343,7 @@ def test_nobody_claims_a_machine_that_has_its_operator(accounts: Accounts) -> No
     assert code is not None
     accounts.add("Ida", PASSWORD, "operator")
     for tried in (code, "", "None"):
-        with pytest.raises(LoginFailed, match="has its operator already"):
+        with pytest.raises(LoginFailed, match="An operator account already exists"):
             accounts.claim(tried, "Eve", PASSWORD, HOME)
     assert [account.name for account in accounts.accounts()] == ["Ida"]
 
@@ -354,7 +354,7 @@ def test_an_owner_is_not_the_operator(accounts: Accounts) -> None:
     assert not accounts.has_operator()
     code = accounts.setup_code()
     assert code is not None
-    with pytest.raises(AccountRejected, match="has an account already"):
+    with pytest.raises(AccountRejected, match="is already taken"):
         accounts.claim(code, "ola", PASSWORD, HOME)
     assert accounts.claim(code, "Ida", PASSWORD, HOME)
 
@@ -396,4 +396,4 @@ def test_two_claims_at_once_make_one_operator(tmp_path: Path) -> None:
     answers = sorted(told.get(timeout=60) for _ in claimers)
     for claimer in claimers:
         claimer.join(60)
-    assert answers == ["This machine has its operator already.", "claimed"]
+    assert answers == ["An operator account already exists. Log in instead.", "claimed"]

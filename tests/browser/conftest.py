@@ -15,7 +15,7 @@ from tests.support.vault import Vault
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 
-# Adds up every shift of the layout that nobody caused by touching something, from the first byte on.
+# Adds up every shift of the layout that no one caused by touching something, from the first byte on.
 COUNT_SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => {
@@ -24,7 +24,7 @@ new PerformanceObserver((list) => {
 """
 
 
-# What can be seen is here: fonts, pictures, and covers that were still to be fetched when the page was drawn.
+# What can be seen is here: fonts, images, and covers that were still to be fetched when the page was drawn.
 IS_SETTLED = """() => {
   const isSeen = (one) => { const box = one.getBoundingClientRect(); return box.width > 0 && box.bottom > 0 && box.top < innerHeight; };
   const open = ".sleeve[data-state=waiting], .sleeve[data-state=working]";
@@ -81,7 +81,7 @@ RECORDS = 150  # two pages and a half
 
 
 def collection(origin: Origin) -> list[dict[str, object]]:
-    """Return records of all letters and six decades; each has a cover of its own, but every 25th has none."""
+    """Return records of all letters and six decades; each has its own cover, but every 25th has none."""
     rows: list[dict[str, object]] = []
     for number in range(RECORDS):
         name = NAMES[number % len(NAMES)]
@@ -123,7 +123,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
-    """Open a page of the application in a window of its own; `page.complaints` gathers what the console says."""
+    """Open a page of the application in its own window; `page.complaints` gathers what the console says."""
     contexts = []
 
     def open_one(

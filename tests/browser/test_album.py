@@ -14,7 +14,7 @@ def test_a_play_is_counted_and_taken_back_without_leaving(open_page: Open) -> No
     page.get_by_role("button", name="Undo").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() != before
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Taken back.").wait_for()
+    page.get_by_text("Play undone.").wait_for()
     assert page.locator("[data-part=grades] dd").first.inner_text() == before
     assert page.evaluate("window.isSame")
     assert page.complaints == []
@@ -96,6 +96,6 @@ def test_the_page_that_asks_before_a_record_goes_is_readable_by_all_and_leads_ba
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert axe(page) == []
-    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("link", name="Cancel").click()
     page.wait_for_url("**/album/2")
     assert page.complaints == []

@@ -26,7 +26,7 @@ COLOURS = [
 
 
 def sleeve(at: int, width: int = 600, height: int = 600) -> bytes:
-    """A sleeve with a shape of its own in one of eight colours."""
+    """A sleeve with its own shape in one of eight colours."""
     colour = COLOURS[at % len(COLOURS)]
     picture = Image.new("RGB", (width, height), colour)
     draw = ImageDraw.Draw(picture)
@@ -115,14 +115,14 @@ def test_a_search_runs_and_what_it_finds_comes_in(open_page: Open, shelf: tuple[
     wait_until(lambda: b"Finding covers" not in vault.get("/covers/missing").body, timeout_s=120)  # nor does one run by itself
     page = open_page(f"{vault.url}/covers/missing")
     assert page.locator(".missing li").count() >= 2
-    if page.get_by_role("button", name="Look for all of them now").count():
-        page.get_by_role("button", name="Look for all of them now").click()
+    if page.get_by_role("button", name="Search for all of them now").count():
+        page.get_by_role("button", name="Search for all of them now").click()
     wait_until(lambda: b"Blue Hour" not in vault.get("/covers/missing").body, timeout_s=120)
     wait_until(lambda: b"Finding covers" not in vault.get("/covers/missing").body, timeout_s=120)
     page.wait_for_function("() => !document.body.textContent.includes('Blue Hour')", timeout=60_000)
     page.reload()
     page.locator(".missing li", has_text="Grey Hour").get_by_text("to choose from").wait_for()
-    assert page.locator(".missing li", has_text="Unheard").locator(".tried").inner_text().startswith("Nobody has a picture")
+    assert page.locator(".missing li", has_text="Unheard").locator(".tried").inner_text().startswith("No cover found anywhere")
     assert page.complaints == []
 
 
@@ -133,30 +133,30 @@ def test_one_is_chosen_and_one_is_uploaded_without_scripts(open_page: Open, shel
     mine = tmp_path / "mine.jpg"
     mine.write_bytes(sleeve(6))
     page.locator("input[type=file]").set_input_files(str(mine))
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_text("Your picture is the cover now").wait_for()
-    page.get_by_text("Your own picture").wait_for()
-    page.get_by_role("button", name="Remove my own").click()
+    page.get_by_role("button", name="Upload cover").click()
+    page.get_by_text("Your image is now the cover").wait_for()
+    page.get_by_text("Uploaded by you").wait_for()
+    page.get_by_role("button", name="Remove my cover").click()
     page.get_by_text("No cover found").wait_for()
     (tmp_path / "mine.txt").write_text("no picture")
     page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.txt"))
-    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Upload cover").click()
     page.locator(".wrong").wait_for()
 
 
 def test_a_rejected_sleeve_is_said_to_be_right_and_that_is_undone(open_page: Open, shelf: tuple[Vault, Archive]) -> None:
     vault, _ = shelf
-    wait_until(lambda: b"It is right, show it" in vault.get("/covers/audit").body, timeout_s=120)
+    wait_until(lambda: b"Show it anyway" in vault.get("/covers/audit").body, timeout_s=120)
     page = open_page(f"{vault.url}/covers/audit?kind=dummy", scripts=False)
     with page.expect_navigation():
-        page.locator(".flaws-dummy li", has_text="Void").get_by_role("button", name="It is right, show it").click()
+        page.locator(".flaws-dummy li", has_text="Void").get_by_role("button", name="Show it anyway").click()
     assert page.locator(".flaws-dummy li", has_text="Void").count() == 0
     page.goto(f"{vault.url}/search?q=Void")
     page.locator("a", has_text="Void").first.click()
     page.get_by_role("link", name="Cover", exact=True).click()
     page.get_by_text("Chosen by you, from the source").wait_for()
     page.get_by_role("button", name="Undo my choice").click()
-    page.get_by_role("button", name="It is right, show it").wait_for()
+    page.get_by_role("button", name="Show it anyway").wait_for()
 
 
 def test_the_audit_shows_each_flaw_and_leads_to_the_bench(open_page: Open, shelf: tuple[Vault, Archive]) -> None:
@@ -171,7 +171,7 @@ def test_the_audit_shows_each_flaw_and_leads_to_the_bench(open_page: Open, shelf
     assert flaws["twins"].locator("li").first.locator(".tile").count() == 2
     flaws["small"].locator(".tile").click()
     page.wait_for_url("**/cover")
-    page.get_by_text("Try another source").wait_for()
+    page.get_by_text("Search again").wait_for()
 
 
 @pytest.mark.parametrize("path", ["/covers/missing", "/covers/audit", "/album/3/cover", "/album/3", "/?sort=colour"])

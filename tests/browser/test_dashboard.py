@@ -1,4 +1,4 @@
-"""The dashboard in a browser: it keeps itself up to date, leaves alone what somebody uses, fits every screen, works without scripts."""
+"""The dashboard in a browser: it keeps itself up to date, leaves alone what someone uses, fits every screen, works without scripts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def test_what_changes_elsewhere_appears_and_an_open_table_stays_open(vault: Vaul
     other.locator("button:text-is('Resume fetching')").wait_for()
     page.locator("#days").fill("12")
     page.evaluate("document.activeElement.blur()")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody comes back to the page
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # someone comes back to the page
     page.locator("button:text-is('Resume fetching')").wait_for(timeout=90_000)
     assert page.evaluate("window.isTheSame") is True
     assert page.locator("#days").input_value() == "12"
@@ -81,14 +81,14 @@ def test_what_changes_elsewhere_appears_and_an_open_table_stays_open(vault: Vaul
 
 def test_without_scripts_everything_can_be_done(vault: Vault, open_page: Callable[..., Any]) -> None:
     page = open_page(vault.url + HERE, scripts=False)
-    page.locator("a:text-is('Look again')").wait_for()
+    page.locator("a:text-is('Reload')").wait_for()
     page.fill("#max_size_mb", "77")
     with page.expect_navigation():
-        page.click("button:text-is('Change')")
+        page.click("button:text-is('Save limits')")
     assert page.locator("#max_size_mb").input_value() == "77"
     page.click("a:text-is('30 days')")
     page.locator("[aria-current=true]:text-is('30 days')").wait_for()
-    page.click("a:text-is('Clear all')")
-    page.locator("h1:text-is('Clear the covers')").wait_for()
-    page.click("a:text-is('Keep them')")
+    page.click("a:text-is('Clear cache')")
+    page.locator("h1:text-is('Clear the cover cache?')").wait_for()
+    page.click("a:text-is('Cancel')")
     page.locator("h1:text-is('Dashboard')").wait_for()

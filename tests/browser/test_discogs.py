@@ -26,8 +26,8 @@ def vault(discogs: DiscogsServer, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def disconnect(page: Any) -> None:
-    if page.locator("a:text-is('Disconnect')").count():
-        page.click("a:text-is('Disconnect')")
+    if page.locator("a:text-is('Disconnect Discogs')").count():
+        page.click("a:text-is('Disconnect Discogs')")
         page.click("button:text-is('Disconnect')")
     page.locator("#token").first.wait_for(timeout=WAIT_MS)
 
@@ -43,22 +43,22 @@ def test_a_token_leads_to_a_wall_with_covers_and_a_record_to_its_tracks(
     page = open_page(vault.url + HERE)
     disconnect(page)
     page.fill("#token", "X" * 40)
-    page.click("button:text-is('Test it')")
-    appears(page, "Discogs does not know this token")
+    page.click("button:text-is('Test and save')")
+    appears(page, "Discogs does not accept this token")
     page.fill("#token", TOKEN)
-    page.click("button:text-is('Test it')")
+    page.click("button:text-is('Test and save')")
     appears(page, f"Connected as {ACCOUNT}, 130 items.")
 
     discogs.control(faults=[{"path": "page=2&per_page=100", "kind": "429", "after": 5}])
     page.click("button:text-is('Sync now')")
-    appears(page, "Discogs asks for a pause.")
-    page.locator("[data-task-left]:has-text('on again in')").wait_for(timeout=WAIT_MS)
+    appears(page, "Rate limit reached.")
+    page.locator("[data-task-left]:has-text('resumes in')").wait_for(timeout=WAIT_MS)
     for width, height, dark in ((800, 480, True), (390, 844, False)):
         shown = open_page(vault.url + HERE, width, height, dark=dark)
         assert axe(shown) == []
         assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.click("button:text-is('Cancel')")
-    appears(page, "Cancelled. What was saved stays.")
+    appears(page, "Cancelled. Everything saved so far stays.")
     discogs.control(faults=[{"path": "/releases/", "kind": "503", "after": 1}])
     page.click("button:text-is('Sync now')")
     appears(page, "130 records read")
@@ -66,9 +66,9 @@ def test_a_token_leads_to_a_wall_with_covers_and_a_record_to_its_tracks(
 
     wall = open_page(vault.url + "/")
     wall.locator(".sleeve[data-state=ready]").nth(5).wait_for(timeout=WAIT_MS)
-    assert "Data provided by Discogs. Read at " in wall.locator(".credit").inner_text()
+    assert "Data provided by Discogs. Synced " in wall.locator(".credit").inner_text()
     record = open_page(vault.url + "/album/5")
-    record.locator("text=The tracks are on their way.").wait_for(timeout=WAIT_MS)
+    record.locator("text=Loading the track list").wait_for(timeout=WAIT_MS)
     discogs.control(faults=[])
     assert axe(record) == []
     record.locator(".sides >> text=Opening 100004").wait_for(timeout=WAIT_MS)  # the first try fails
@@ -81,7 +81,7 @@ def test_the_same_without_scripts_by_looking_again(vault: Vault, discogs: Discog
     disconnect(page)
     page.fill("#token", TOKEN)
     with page.expect_navigation():
-        page.click("button:text-is('Test it')")
+        page.click("button:text-is('Test and save')")
     wait_until(lambda: page.reload() is not None and page.locator("button:text-is('Sync now')").count() > 0, 60)
     with page.expect_navigation():
         page.click("button:text-is('Sync now')")

@@ -1,4 +1,4 @@
-"""The page of large files while one is on its way: the dots move, the controls work, strangers see the door."""
+"""The page of large files while one is being fetched: the dots move, the controls work, visitors see the door."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +24,12 @@ def vault(origin: Origin, tmp_path: Path) -> Iterator[Vault]:
 def test_progress_moves_and_the_controls_work(
     vault: Vault, origin: Origin, open_page: Callable[..., Any], axe: Callable[[Any], list[str]], tmp_path: Path
 ) -> None:
-    url, volume = serve(origin, "/sub-014_T1w.bin", b"v" * 12 * MB, bytes_per_s=MB // 5)  # a minute, so that it is met on its way
+    url, volume = serve(
+        origin, "/sub-014_T1w.bin", b"v" * 12 * MB, bytes_per_s=MB // 5
+    )  # a minute, so that the tests find it in progress
     page = open_page(vault.url + "/files")
     page.fill("#url", url)
-    page.click(":is(button, a):text-is('Fetch')")
+    page.click(":is(button, a):text-is('Download')")
     dots = page.locator("[data-state=working] progress")
     dots.wait_for()
     first = float(dots.get_attribute("value") or 0)
@@ -37,7 +39,7 @@ def test_progress_moves_and_the_controls_work(
     page.click(":is(button, a):text-is('Pause')")
     page.locator("[data-state=paused]").wait_for()
     volume.bytes_per_s = 6 * MB
-    page.click(":is(button, a):text-is('Resume now')")
+    page.click(":is(button, a):text-is('Resume')")
     page.locator("[data-state=fresh]").wait_for(timeout=60_000)  # without a reload
     assert "Verified" in page.locator("[data-says]").first.inner_text()
     page.click(":is(button, a):text-is('Open')")
@@ -61,15 +63,15 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     assert axe(page) == []
     page.goto(vault.url + "/files")
     page.fill("#max_size_mb", "0")
-    page.click(":is(button, a):text-is('Change')")
-    page.locator("#bounds-wrong:has-text('outside')").wait_for()
+    page.click(":is(button, a):text-is('Save limits')")
+    page.locator("#bounds-wrong:has-text('must be between')").wait_for()
     page.fill("#max_size_mb", "64")
-    page.click(":is(button, a):text-is('Change')")
+    page.click(":is(button, a):text-is('Save limits')")
     page.locator(".figures:has-text('64 MB')").wait_for()
     with page.expect_navigation():
-        page.click(":is(button, a):text-is('Clear')")
+        page.click(":is(button, a):text-is('Clear cache')")
     with page.expect_navigation(url="**/files"):
-        page.click("button:text-is('Clear')")
+        page.click("button:text-is('Clear cache')")
     assert page.locator("[data-file]").count() == 0
 
 

@@ -41,11 +41,11 @@ def write(folder: Path, origin: Origin, count: int = 30) -> str:
 def take(page: Any, path: str) -> None:
     """Send a table, read what would happen, and take it in."""
     page.set_input_files("#table", path)
-    page.click("button:text-is('Look through it')")
+    page.click("button:text-is('Upload and preview')")
     page.locator("#found").wait_for()
     assert "31 rows read: 30 new, 1 rejected." in page.locator(".result").inner_text()
     assert page.get_by_text("neither artist nor title").is_visible()
-    page.click("button:text-is('Take them in')")
+    page.click("button:text-is('Import 30 records')")
     page.locator("#done").wait_for()
 
 
@@ -63,7 +63,7 @@ def test_a_table_fills_an_empty_wall(
     take(page, write(tmp_path, origin))
     if scripts:
         assert axe(page) == []
-    page.click("a:has-text('To the wall')")
+    page.click("a:has-text('See all')")
     page.locator(".wall .tile").nth(29).wait_for()
     assert page.locator(".wall .tile").count() == 30
     if scripts:
@@ -76,24 +76,27 @@ def test_a_table_fills_an_empty_wall(
 def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, open_page: Open, axe: Axe) -> None:
     page = open_page(vault.url + "/", 800, 480, touch=True)
     page.click("a:has-text('Demo collection')")
-    page.click("button:text-is('Put them on the shelf')")
-    page.locator("button:text-is('Remove the demo')").wait_for(timeout=120_000)
+    page.click("button:text-is('Add the demo records')")
+    page.locator("a:text-is('Remove the demo')").wait_for(timeout=120_000)
     assert axe(page) == []
-    page.click("a:has-text('To the wall')")
+    page.click("a:has-text('See all')")
     page.locator(".wall").wait_for()
     page.wait_for_function(
         "() => document.querySelectorAll('.wall .sleeve[data-state=ready] img[src*=\"/cache/\"]').length >= 6", timeout=120_000
     )
     page.goto(vault.url + "/import/demo")
+    page.click("a:text-is('Remove the demo')")
+    page.locator("h1:text-is('Remove the demo?')").wait_for()
+    assert axe(page) == []
     page.click("button:text-is('Remove the demo')")
-    page.locator("button:text-is('Put them on the shelf')").wait_for(timeout=120_000)
+    page.locator("button:text-is('Add the demo records')").wait_for(timeout=120_000)
     page.goto(vault.url + "/")
     assert page.locator("h1").inner_text() == "Nothing on the wall yet"
     assert page.complaints == []
 
 
 def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page: Open, axe: Axe) -> None:
-    """The task is one that nobody runs here, so that it stands still until the test moves it."""
+    """The task is one that no one runs here, so that it stands still until the test moves it."""
     vault.import_albums([{"artist": "A", "title": "B"}])
     catalog = CatalogDatabase(vault.folder / "state" / "catalog.db")
     rows = TaskTable(catalog)
@@ -114,12 +117,12 @@ def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page:
     page.click("button:text-is('Cancel')")
     wait_until(lambda: rows.is_cancelled(task_id))
     page.wait_for_load_state()
-    rows.set(task_id, time.time(), state="cancelled", paused_until=None, says="Cancelled. What was saved stays.")
+    rows.set(task_id, time.time(), state="cancelled", paused_until=None, says="Cancelled. Everything saved so far stays.")
     page.locator("[data-task][data-state=cancelled]").wait_for()
     page.locator("button:text-is('Cancel')").wait_for(state="detached")
     wall.locator(".job.is-over").wait_for()
-    assert wall.locator("[data-task-says]").inner_text() == "Cancelled. What was saved stays."
-    assert wall.locator("[role=status]").last.inner_text() == "Cancelled. What was saved stays."
+    assert wall.locator("[data-task-says]").inner_text() == "Cancelled. Everything saved so far stays."
+    assert wall.locator("[role=status]").last.inner_text() == "Cancelled. Everything saved so far stays."
     assert page.complaints == wall.complaints == []
     catalog.close()
 
@@ -129,7 +132,7 @@ def test_a_refused_table_says_why_and_the_form_stays(live_app: str, open_page: O
     path.write_text("listing_id,title\n1,x\n")
     page = open_page(live_app + "/import/table", 390, 844, touch=True)
     page.set_input_files("#table", str(path))
-    page.click("button:text-is('Look through it')")
+    page.click("button:text-is('Upload and preview')")
     page.locator("#refused").wait_for()
     assert "stock.csv: this is a Discogs inventory" in page.locator(".result").inner_text()
     assert page.locator("#table").is_visible()

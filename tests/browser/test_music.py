@@ -33,7 +33,7 @@ def test_a_path_that_cannot_be_chosen_says_why_beside_the_field(open_page: Calla
     page.locator("#path").fill("/etc")
     page.locator("#add button").click()
     page.locator("#path-wrong").wait_for()
-    assert page.locator("#path-wrong").inner_text() == "Only folders below /media, /run/media, /mnt, /srv can be chosen here."
+    assert page.locator("#path-wrong").inner_text() == "Choose a folder inside /media, /run/media, /mnt, /srv."
     assert page.locator("#path").input_value() == "/etc"
 
 
@@ -46,15 +46,15 @@ def test_the_numbers_of_a_page_agree_when_a_scan_has_ended(tmp_path: Path, open_
         page = open_page(vault.url + "/import/music")
         task = page.locator("[data-task]")
         if not task.count():
-            page.locator("button:text-is('Look through it now')").click()
+            page.locator("button:text-is('Scan now')").click()
         task.wait_for()
         page.evaluate("window.isTheSame = true")
         page.locator("#found").wait_for(timeout=120_000)
         assert page.evaluate("window.isTheSame") is True
         assert "300 records in 1,800 files" in page.locator(".roots").inner_text()
         assert page.locator("input[type=search]").get_attribute("placeholder") == "Search 301 records"
-        page.locator("a:text-is('Show what was found')").click()
+        page.locator("a:text-is('Show these records')").click()
         page.locator(".wall .tile").first.wait_for()
         assert page.locator("h1 sup").inner_text() == "300"
-        assert page.locator(".chosen").inner_text().startswith("Only records from music folders.")
+        assert page.locator(".chosen").inner_text().startswith("Filtered by from music folders.")
         assert page.complaints == []

@@ -1,4 +1,4 @@
-"""What every page owes to everybody: it is quiet, stands still, fits, and can be read by all."""
+"""What every page owes to everyone: it is quiet, stands still, fits, and can be read by all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -83,3 +83,26 @@ def test_everything_to_touch_is_large_enough(path: str, width: int, height: int,
           .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
     )
     assert small == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480), (1440, 900)])
+@pytest.mark.parametrize("path", ["/", "/album/1", "/about", "/nowhere"])
+def test_the_way_in_is_on_every_page_at_every_size(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
+    box = open_page(path, width, height).locator(".session").get_by_role("link", name="Log in").bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] < box["x"] + box["width"] <= width
+    assert 0 <= box["y"] < box["y"] + box["height"] <= height
+
+
+@pytest.mark.parametrize("has_clipboard", [True, False])
+def test_a_command_is_copied_also_where_the_browser_has_no_clipboard(has_clipboard: bool, open_page: Callable[..., Any]) -> None:
+    """Over plain http from another computer there is no `navigator.clipboard`."""
+    page = open_page("/login", permissions=["clipboard-read", "clipboard-write"])
+    if not has_clipboard:
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("button", name="Copy the command").click()
+    page.get_by_text("Copied").first.wait_for()
+    page.fill("#name", "")
+    page.focus("#name")
+    page.keyboard.press("Control+V")
+    assert page.locator("#name").input_value() == "sudo vinylvault users password NAME"

@@ -1,4 +1,4 @@
-"""Streams in a real browser: an owner with a phone, a stranger who looks, and somebody without scripts."""
+"""Streams in a real browser: an owner with a phone, a visitor who looks, and someone without scripts."""
 
 import re
 import time
@@ -49,7 +49,7 @@ def session(chromium: Any, live_app: str) -> Any:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Eighteen pictures of mixed formats, shapes and orientations, with two among them that are none."""
+    """Eighteen images of mixed formats, shapes and orientations, with two among them that are none."""
     folder = tmp_path_factory.mktemp("photos")
     made = []
     for n in range(18):
@@ -76,19 +76,19 @@ def as_owner(open_page: Open, session: Any) -> Open:
 
 @pytest.fixture(scope="module")
 def gallery(chromium: Any, live_app: str, session: Any, photos: list[Path]) -> str:
-    """The address of a stream with six public pictures, the second one sensitive."""
+    """The address of a stream with six public images, the second one sensitive."""
     context = chromium.new_context(base_url=live_app, storage_state=session, java_script_enabled=True)
     page = context.new_page()
     address = make_stream(page, "Rehearsal")
     good = [path for path in photos if path.name.startswith("photo")][:6]
     page.set_input_files(".file-input:not(.camera)", good[:1])
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.check("[data-uploader] [name=sensitive]")
     page.set_input_files(".file-input:not(.camera)", good[1:2])
-    page.get_by_text("2 of 2 stored").wait_for()
+    page.get_by_text("2 of 2 uploaded").wait_for()
     page.uncheck("[data-uploader] [name=sensitive]")
     page.set_input_files(".file-input:not(.camera)", good[2:])
-    page.get_by_text("6 of 6 stored").wait_for()
+    page.get_by_text("6 of 6 uploaded").wait_for()
     context.close()
     return address
 
@@ -97,7 +97,7 @@ def make_stream(page: Any, title: str, visibility: str = "public") -> str:
     page.goto("/streams")
     page.fill("#new #title", title)
     page.select_option("#new #visibility", visibility)
-    page.click("text=Make it")
+    page.click("text=Create stream")
     page.wait_for_url("**/streams/*")
     return str(urlsplit(page.url).path)
 
@@ -116,19 +116,19 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     assert "20 MB each" in limits
     assert "0 of 50 used" in limits
     page.set_input_files(".file-input:not(.camera)", photos)
-    page.get_by_text("18 of 20 stored, 2 refused").wait_for(timeout=180_000)
+    page.get_by_text("18 of 20 uploaded, 2 rejected").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")
     assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
-    assert "Not a picture" in refused.nth(0).inner_text()
-    assert "20.4 MB is over the 20 MB limit" in refused.nth(1).inner_text()
-    page.get_by_text("18 pictures: 18 public").wait_for()
+    assert "Not a supported image" in refused.nth(0).inner_text()
+    assert "This file is 20.4 MB. The limit is 20 MB." in refused.nth(1).inner_text()
+    page.get_by_text("18 images: 18 public").wait_for()
     assert page.locator(".shot").count() == 18
     assert axe(page) == []
 
     for at in (0, 4, 9):
         page.locator(".shot select").nth(at).select_option("private")
-        page.locator(".shot .said").nth(at).get_by_text("Saved as private").wait_for()
-    page.get_by_text("18 pictures: 15 public, 0 for subscribers, 3 private").wait_for()
+        page.locator(".shot .said").nth(at).get_by_text("Private", exact=True).wait_for()
+    page.get_by_text("18 images: 15 public, 0 for subscribers, 3 private").wait_for()
 
     for at, title in enumerate(TITLES):
         page.goto(page.locator(".shot .frame").nth(at).get_attribute("href"))
@@ -145,27 +145,27 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     page.locator(".shot .quiet").nth(1).click()
     page.get_by_role("heading", name=f"Delete “{TITLES[1]}”?").wait_for()
     page.get_by_role("button", name="Delete").click()
-    page.get_by_text("17 pictures: 14 public, 0 for subscribers, 3 private").wait_for()
+    page.get_by_text("17 images: 14 public, 0 for subscribers, 3 private").wait_for()
     assert of_ours(page.complaints) == []
 
     other = open_page(address)
     assert other.locator(".shot").count() == 14
-    assert other.locator(".numbers").first.inner_text() == f"14 pictures, by {NAME}"
+    assert other.locator(".numbers").first.inner_text() == f"14 images, by {NAME}"
     assert other.get_by_text("private").count() == 0
     other.goto("/streams")
-    assert "14 pictures" in other.locator(".strip", has_text="Garage night").inner_text()
+    assert "14 images" in other.locator(".strip", has_text="Garage night").inner_text()
     assert other.complaints == []
 
 
 def test_an_owner_sees_what_others_see(as_owner: Open) -> None:
     page = as_owner("/streams")
     address = make_stream(page, "Closed doors", "private")
-    page.get_by_role("link", name="As stranger").click()
-    page.get_by_text("You see what a stranger sees: nothing.").wait_for()
+    page.get_by_role("link", name="As visitor").click()
+    page.get_by_text("Viewing as a visitor: nothing is visible.").wait_for()
     page.locator(".band a").click()
     page.wait_for_url(f"**{address}")
     page.goto(f"{address}/selftest")
-    assert page.get_by_role("heading", name="Everybody gets what they may see").is_visible()
+    assert page.get_by_role("heading", name="Privacy check passed").is_visible()
 
 
 def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -> None:
@@ -183,9 +183,9 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
     page.keyboard.press("s")
     assert "/streams/" in page.url, "keys of the page are off meanwhile"
     page.keyboard.press("ArrowRight")
-    page.get_by_role("button", name="Blurred. Show it").wait_for()
+    page.get_by_role("button", name="Sensitive. Show image").wait_for()
     assert page.locator(".pswp__counter").inner_text() == "2 / 6"
-    page.get_by_role("button", name="Blurred. Show it").click()
+    page.get_by_role("button", name="Sensitive. Show image").click()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.pswp__item[aria-hidden=false] .pswp__img')].some((one) => /large$/.test(one.src) && one.naturalWidth)"
     )
@@ -196,7 +196,7 @@ def test_keys_turn_the_pictures_of_the_lightbox(gallery: str, open_page: Open) -
     assert page.complaints == []
 
 
-# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the picture stops it.
+# Before its opening is over the lightbox takes no finger, and a finger that comes while it turns the image stops it.
 IS_OPEN = """() => [...document.querySelectorAll(".pswp__bg, .pswp__item[aria-hidden=false] .pswp__zoom-wrap")]
   .every((one) => one.style.transition.startsWith("none") && getComputedStyle(one).opacity === "1")"""
 STANDS_STILL = "() => Math.abs(document.querySelector('.pswp__item[aria-hidden=false]').getBoundingClientRect().left) < 0.5"
@@ -249,7 +249,7 @@ def test_a_sensitive_picture_is_other_bytes_until_it_is_asked_for(gallery: str, 
     plain = open_page(gallery, scripts=False)
     plain.locator(".frame", has=plain.locator(".plate")).click()
     assert "blurred" in plain.locator("img.whole").get_attribute("src")
-    plain.get_by_role("link", name="Show it").click()
+    plain.get_by_role("link", name="Show image").click()
     plain.locator("img.whole:not([src*=blurred])").wait_for()
 
 
@@ -264,16 +264,16 @@ def test_without_scripts_a_form_uploads_and_says_what_became_of_each(as_owner: O
     page.set_input_files(".file-input:not(.camera)", photos[3:6])
     page.select_option(".drop [name=visibility]", "private")
     page.get_by_role("button", name="Upload").click()
-    page.get_by_role("heading", name="2 of 3 stored").wait_for()
+    page.get_by_role("heading", name="2 of 3 uploaded").wait_for()
     page.wait_for_load_state()
-    assert "Not a picture" in page.locator(".is-refused").inner_text()
-    assert page.get_by_text("Saved as private").count() == 2
-    page.get_by_role("link", name="To the stream").click()
+    assert "Not a supported image" in page.locator(".is-refused").inner_text()
+    assert page.get_by_text("Uploaded, private").count() == 2
+    page.get_by_role("link", name="Back to the stream").click()
     page.wait_for_url(f"**{address}")
     assert page.locator(".shot").count() == 2
     page.locator(".shot select").first.select_option("public")
     page.locator(".shot").first.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved as public.").wait_for()
+    page.get_by_text("Now visible to everyone.").wait_for()
     page.locator(".shot .quiet").first.click()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url(lambda url: urlsplit(url).path == address)
@@ -293,7 +293,7 @@ def test_what_is_dropped_anywhere_on_the_page_is_uploaded(as_owner: Open) -> Non
         }""",
         body,
     )
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.locator(".shot").wait_for()
     assert page.complaints == []
 
@@ -305,9 +305,9 @@ def test_an_animation_is_said_to_be_shown_as_a_still(as_owner: Open, tmp_path: P
     frames = [quartered(), quartered().rotate(90)]
     path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     page.set_input_files(".file-input:not(.camera)", path)
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     row = page.locator(".is-stored")
-    assert row.locator(".why").inner_text() == "An animation: only its first frame is shown. The original keeps all of them."
+    assert row.locator(".why").inner_text() == "Animation: only the first frame is shown. The original is unchanged."
     boxes = [row.locator(part).bounding_box() for part in (".why", ".outcome")]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"], "beside each other"
     assert page.complaints == []
@@ -318,10 +318,10 @@ def test_an_upload_that_does_not_get_through_can_be_tried_again(as_owner: Open, 
     make_stream(page, "Flaky")
     page.route("**/api/streams/*/images", lambda route: route.abort())
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("This machine cannot be reached.").wait_for()
+    page.get_by_text("Could not reach VinylVault.").wait_for()
     page.unroute("**/api/streams/*/images")
     page.get_by_role("button", name="Try again").click()
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
 
 
 def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(as_owner: Open, photos: list[Path]) -> None:
@@ -339,8 +339,8 @@ def test_an_upload_that_comes_while_the_server_is_busy_is_tried_again_by_itself(
 
     page.route("**/api/streams/*/images", answer)
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("Tried again in a moment").wait_for()
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("Retrying in a moment").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     assert answers == []
 
 
@@ -348,14 +348,14 @@ def test_somebody_who_is_invited_joins_and_sees_more(as_owner: Open, open_page: 
     page = as_owner("/streams")
     address = make_stream(page, "For a few", "subscribers")
     page.set_input_files(".file-input:not(.camera)", photos[:1])
-    page.get_by_text("1 of 1 stored").wait_for()
+    page.get_by_text("1 of 1 uploaded").wait_for()
     page.get_by_role("link", name="People").click()
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("Send this link.").input_value()
+    page.get_by_role("button", name="Create link").click()
+    link = page.get_by_label("Copy this link and send it.").input_value()
     guest = open_page(urlsplit(link).path, **PHONE)
     guest.fill("#name", "guest")
     guest.fill("#password", PASSWORD)
-    guest.get_by_role("button", name="Make an account and join").tap()
+    guest.get_by_role("button", name="Create account and join").tap()
     guest.wait_for_url(f"**{address}")
     assert guest.locator(".shot").count() == 1
     assert guest.locator(".uploader, .keep").count() == 0

@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from image_cache.sleeves.draw import BY_GENRE
+from tests.sleeves.test_drawn_sleeves import AWKWARD
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault
 
 Open = Callable[..., Any]
+
+# The lines of the drawn sleeves that reach over the edge of theirs by more than a pixel.
+OUTSIDE = """() => [...document.querySelectorAll(".wall .lettered")].flatMap((svg) => {
+  const sleeve = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter((text) => {
+    const box = text.getBoundingClientRect();
+    return box.left < sleeve.left - 1 || box.right > sleeve.right + 1 || (text.querySelector("tspan") && box.bottom > sleeve.bottom + 1);
+  }).map((text) => text.textContent);
+})"""
 
 
 def focused(page: Any) -> str:
@@ -33,12 +44,31 @@ def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open, origi
             """() => [...document.querySelectorAll(".wall img.lazy-load")].slice(0, 20)
               .every((image) => image.complete && image.naturalWidth > 50 && image.currentSrc.includes("/cache/"))"""
         )
-        page.wait_for_function("() => document.querySelectorAll('.sleeve[data-state=failed] .inner').length === 1")
+        page.wait_for_function("() => document.querySelectorAll('.sleeve[data-state=failed] .lettered').length === 1")
         page.wait_for_function("() => document.querySelector('[data-job-words]').textContent.includes('here')")
         assert page.evaluate(states) == ["ready"] * 20 + ["failed"]
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
         assert page.evaluate("window.shifted") == 0
         assert page.complaints == []
+
+
+def test_names_stay_inside_of_the_sleeves_that_are_drawn(chromium: Any, tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault") as vault:
+        rows = [
+            {"artist": artist or "?", "title": title or "?", "genre": genre} for artist, title in AWKWARD for genre in BY_GENRE
+        ]
+        vault.import_albums(rows)
+        for width, height, density in ((1440, 900, "l"), (800, 480, "m"), (390, 844, "s")):
+            context = chromium.new_context(viewport={"width": width, "height": height})
+            page = context.new_page()
+            outside = []
+            for number in range(1, 1 + -(-len(rows) // 60)):
+                page.goto(f"{vault.url}?page={number}&density={density}")
+                page.wait_for_function("() => document.fonts.status === 'loaded'")
+                outside += page.evaluate(OUTSIDE)
+            assert outside == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            context.close()
 
 
 def test_the_next_pages_join_and_the_address_follows(open_page: Open) -> None:
@@ -115,7 +145,7 @@ def test_keys_open_the_dialog_the_search_and_the_letters(open_page: Open) -> Non
 
 def test_single_keys_can_be_switched_off(open_page: Open) -> None:
     page = open_page("/keys")
-    page.get_by_label("Use single keys").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     page.goto("/")
     page.keyboard.press("?")
     page.keyboard.press("s")

@@ -44,6 +44,6 @@ def test_order_filter_and_size_are_links_and_a_form(open_page: Open) -> None:
 def test_a_play_is_a_form(open_page: Open) -> None:
     page = open_page("/album/3", scripts=False)
     page.get_by_role("button", name="I played it").click()
-    page.get_by_text("Played.").wait_for()
+    page.get_by_text("Play counted.").wait_for()
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Taken back.").wait_for()
+    page.get_by_text("Play undone.").wait_for()

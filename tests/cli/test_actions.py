@@ -59,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, li
 
 
 def is_still(folder: Path) -> bool:
-    """Tell whether a service has made all that it makes in its first seconds."""
+    """Return True if a service has made all that it makes in its first seconds."""
     before = files_of(folder)
     time.sleep(4.0)
     return (folder / "imports").is_dir() and files_of(folder) == before
@@ -67,7 +67,7 @@ def is_still(folder: Path) -> bool:
 
 @pytest.fixture
 def stopped(tmp_path: Path, origin: Origin) -> tuple[dict[str, str], list[str]]:
-    """A vault whose service has ended, with some records whose covers nobody fetched; and their addresses."""
+    """A vault whose service has ended, with some records whose covers no one fetched; and their addresses."""
     vault = Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0")
     urls = [origin.put(f"/{n}.jpg", jpeg(300, 300, (n * 30, 9, 9))) for n in range(COVERS)]
     table = tmp_path / "table.json"
@@ -126,9 +126,11 @@ def test_an_action_fits_a_terminal_and_speaks_plainly_to_a_pipe_and_json_to_a_sc
 def test_status_is_one_line_for_a_glance_and_the_five_documented_numbers(served: tuple[Vault, list[str]]) -> None:
     vault, _ = served
     first, *rest = operate(vault.env, "status").out.splitlines()
-    assert re.fullmatch(r"(no hits yet|\d+ % hits)  0 stale  \d+ misses  0 MB/2\.0 GB  queue 0  paused 0(  .* written)?", first)
+    assert re.fullmatch(
+        r"(no requests yet|\d+% hits)  0 stale  \d+ misses  0 MB/2\.0 GB  queue 0  paused 0(  .* written)?", first
+    )
     assert len(first) <= 80
-    for name in ("Hit rate", "Total entries", "Cache size", "Memory usage", "Eviction count"):
+    for name in ("Hit rate", "Cached images", "Cache size", "Memory usage", "Evictions"):
         assert any(line.startswith(f"{name}: ") for line in rest), name
     assert f"Total entries: {2 * COVERS}" in rest
     assert rest[-1] == "healthy"
@@ -159,13 +161,16 @@ def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None
     [
         (["--action", "nothing"], "invalid choice"),
         (["--action", "cleanup", "--cleanup-days", "many"], "--cleanup-days"),
-        (["--action", "cleanup", "--cleanup-days", "-1"], "outside 0 to"),
-        (["--action", "cleanup", "--cleanup-days", "nan"], "outside 0 to"),
-        *((["--action", "monitor", "--monitor-interval", text], "outside 0.2 to 86400") for text in ("0", "-1", "nan", "0.1")),
+        (["--action", "cleanup", "--cleanup-days", "-1"], "must be between 0 and"),
+        (["--action", "cleanup", "--cleanup-days", "nan"], "must be between 0 and"),
+        *(
+            (["--action", "monitor", "--monitor-interval", text], "must be between 0.2 and 86400")
+            for text in ("0", "-1", "nan", "0.1")
+        ),
         (["--action", "clear", "--cache", "pictures"], "'pictures' is not one of 'covers', 'streams', 'files', 'all'"),
-        (["--action", "explain"], "explain needs an address"),
-        (["--action", "probe"], "probe needs an address"),
-        (["--action", "status", "--database", "/etc/hostname"], "neither a catalog.db nor a folder"),
+        (["--action", "explain"], "explain needs a URL"),
+        (["--action", "probe"], "probe needs a URL"),
+        (["--action", "status", "--database", "/etc/hostname"], "neither a catalog.db file nor a folder"),
     ],
 )
 @pytest.mark.slow
@@ -178,7 +183,7 @@ def test_bad_arguments_are_said_in_words(tmp_path: Path, arguments: list[str], s
 
 def test_a_bad_setting_is_said_in_one_sentence(tmp_path: Path) -> None:
     said = operate(environment(tmp_path, PORT="many"), "status")
-    assert (said.status, said.err) == (2, "PORT: 'many' is not a whole number.\n")
+    assert (said.status, said.err) == (2, "PORT: 'many' is invalid; use a whole number.\n")
 
 
 def test_another_vault_is_named_by_its_folders(stopped: tuple[dict[str, str], list[str]], tmp_path: Path) -> None:
@@ -201,15 +206,15 @@ def test_preload_without_a_service_fetches_by_itself_and_cleanup_says_what_it_fr
     env, urls = stopped
     done = on_a_terminal(env, "preload")
     assert done.status == 0
-    assert f"{COVERS} covers here, 0 could not be had." in done.out
-    assert "100 %" in done.out
+    assert f"{COVERS} covers cached, 0 failed." in done.out
+    assert "100%" in done.out
     assert origin.count() == COVERS
     assert operate(env, "preload").status == 0
     assert origin.count() == COVERS
     kept = operate(env, "cleanup", "--cleanup-days", "30", "--json").json()
     assert (kept["removed"], kept["left"]) == (0, 2 * COVERS)
     later = operate(env, "cleanup", "--cleanup-days", "30", clock=lambda: time.time() + 31 * 86400)
-    assert later.out.startswith(f"{2 * COVERS} pictures removed (not looked at for 30 days), ")
+    assert later.out.startswith(f"Removed {2 * COVERS} cached images (unused for 30 days) and freed ")
     assert "0 left" in later.out
     assert operate(env, "explain", urls[0]).status == 1
 
@@ -241,10 +246,10 @@ def test_clear_asks_on_a_terminal_and_not_a_script(
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     refused = on_a_terminal(env, "clear")
     assert refused.status == 2
-    assert "This removes 2 pictures" in refused.out
+    assert "This removes 2 cached images" in refused.out
     told = operate(env, "clear").out.splitlines()
-    assert told[0].startswith("This removes 2 pictures, 0 MB; each is fetched again")
-    assert told[-1].startswith("2 pictures removed")
+    assert told[0].startswith("This removes 2 cached images, 0 MB; each is downloaded again")
+    assert told[-1].startswith("Removed 2 cached images")
 
 
 @pytest.mark.server
@@ -278,10 +283,10 @@ def test_explain_finds_a_cover_by_any_of_its_names_and_says_where_its_bytes_are(
     path = re.search(r"^detail: here, [\d,]+ bytes: (.+)$", by_address.out, re.MULTILINE)
     assert path
     assert Path(path[1]).is_file()
-    assert by_address.out.splitlines()[-1] == "It is here and fresh."
+    assert by_address.out.splitlines()[-1] == "Cached and fresh."
     unknown = operate(vault.env, "explain", "https://images.example/none.jpg")
     assert unknown.status == 2
-    assert "Nobody registered this address" in unknown.out
+    assert "Unknown URL" in unknown.out
 
 
 def test_probe_says_how_far_it_comes(served: tuple[Vault, list[str]], origin: Origin) -> None:
@@ -311,7 +316,7 @@ def test_names_of_strangers_cannot_write_to_the_terminal(stopped: tuple[dict[str
 def test_selftest_tries_the_whole_way_and_leaves_the_vault_alone(tmp_path: Path) -> None:
     said = operate(environment(tmp_path / "vault"), "selftest")
     assert said.status == 0, said.out
-    assert said.out.splitlines()[-1] == "7 of 7 well."
+    assert said.out.splitlines()[-1] == "7 of 7 tests passed."
     assert not (tmp_path / "vault").exists()
 
 
@@ -431,8 +436,8 @@ def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_mach
     file, folder = tmp_path / "vault.tar", tmp_path / "daily"
     done = operate(vault.env, "backup", "--file", str(file))
     assert done.status == 0, done.err
-    assert f"written to {file}" in done.out
-    assert "--secrets was not said" in done.out
+    assert f" to {file}" in done.out
+    assert "add --secrets to include them" in done.out
     assert operate(vault.env, "backup", "--file", str(file)).status == 2, "a file that is there stays"
     assert operate(vault.env, "backup", "--file", f"{folder}/", "--keep", "2", "--json").json()["size_bytes"] > 0
     assert len(list(folder.iterdir())) == 1
@@ -446,7 +451,7 @@ def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_mach
     assert "--force" in again.err
     busy = operate(vault.env, "restore", "--file", str(file), "--force")
     assert busy.status == 2
-    assert "stop the service first" in busy.err
+    assert "Stop the service first" in busy.err
 
 
 def test_names_that_are_not_utf8_are_taken_by_backup_and_restore_and_shown_with_their_bytes(tmp_path: Path) -> None:
@@ -458,9 +463,9 @@ def test_names_that_are_not_utf8_are_taken_by_backup_and_restore_and_shown_with_
     env, other = environment(tmp_path / "vault") | strict, environment(folder) | strict
     made = command(env, "--action", "backup", "--file", str(archive))
     assert (made.status, made.err) == (0, "")
-    assert f"written to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
+    assert f" to {tmp_path}/caf\\xe9.tar: the catalogue" in made.out
     again = command(env, "--action", "backup", "--file", str(archive))
-    assert again.err.startswith(f"{tmp_path}/caf\\xe9.tar: there is a file of this name already.")
+    assert again.err.startswith(f"{tmp_path}/caf\\xe9.tar: a file with this name already exists.")
     facts = command(env, "--action", "backup", "--file", f"{folder}/", "--json")
     assert Path(facts.json()["path"]).parent == folder
     back = command(other, "--action", "restore", "--file", str(archive))
@@ -485,8 +490,8 @@ def test_an_archive_that_is_not_ours_is_refused_in_one_sentence_and_nothing_is_m
 def test_the_report_says_how_big_the_cache_should_be_and_what_was_written(served: tuple[Vault, list[str]]) -> None:
     vault, _ = served
     said = operate(vault.env, "report")
-    assert "How big should the cache be?" in said.out
-    assert re.search(r"Written today: .* of a budget of 1\.0 GB\.", said.out)
+    assert "Recommended cache size" in said.out
+    assert re.search(r"Written today: .* of a 1\.0 GB daily budget\.", said.out)
     assert " written" in operate(vault.env, "status").out.splitlines()[0]
 
 
@@ -529,10 +534,10 @@ def test_status_report_and_monitor_know_covers_streams_and_files(filled: dict[st
 def test_clear_says_before_what_goes_and_what_stays(filled: dict[str, str]) -> None:
     first = operate(filled, "clear").out.splitlines()
     assert first[:2] == [
-        "This removes 3 pictures, 0 MB; each is fetched again when somebody looks at it.",
-        "What stays: 2 stream images, 0 MB; 1 file, 3 MB. With --cache all these are removed too.",
+        "This removes 3 cached images, 0 MB; each is downloaded again when someone opens it.",
+        "Kept: 2 stream images, 0 MB; 1 file, 3 MB. To remove these too, add --cache all.",
     ]
-    assert first[2:] == ["3 pictures removed (all there were), 0 MB freed; 0 left, 0 MB."]
+    assert first[2:] == ["Removed 3 cached images (all) and freed 0 MB. 0 left, 0 MB."]
     told = operate(filled, "clear", "--cache", "all", "--json").json()
     assert {name: cache["removed"] for name, cache in told["caches"].items()} == {"covers": 0, "streams": 2, "files": 1}
     assert (told["removed"], told["left"], told["caches"]["files"]["freed_bytes"]) == (3, 0, 3_000_000)
@@ -545,8 +550,8 @@ def test_cleanup_knows_streams_and_files(filled: dict[str, str]) -> None:
     later = time.time() + 31 * 86400
     assert operate(filled, "cleanup", "--cache", "all", "--json").json()["removed"] == 0
     said = operate(filled, "cleanup", "--cache", "all", clock=lambda: later).out.splitlines()
-    assert said[0].startswith("3 pictures removed (not looked at for 30 days)")
-    assert said[1].startswith("2 stream images removed (not looked at for 30 days)")
+    assert said[0].startswith("Removed 3 cached images (unused for 30 days)")
+    assert said[1].startswith("Removed 2 stream images (unused for 30 days)")
     assert said[2].startswith("1 file removed (past their TTL), 3 MB freed; 0 left")
 
 
@@ -554,31 +559,31 @@ def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: 
     url = f"{origin.base}/a.bin"
     said = operate(filled, "explain", url)
     assert said.status == 0, said.out
-    assert said.out.splitlines()[-1] == "It is here and fresh."
+    assert said.out.splitlines()[-1] == "Cached and fresh."
     (digest,) = re.findall(r"Key: files/([0-9a-f]{32})", said.out)
     for name in (digest, f"http://localhost:5000/files/{digest}", f"/files/{digest}/download"):
         assert operate(filled, "explain", name).out == said.out
-    (path,) = re.findall(r"^Bytes: here, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
+    (path,) = re.findall(r"^Bytes: stored, 3,000,000 bytes: (.+)$", said.out, re.MULTILINE)
     tried = operate(filled, "probe", "--url", url)
     assert tried.status == 0, tried.out
     assert "Answer: status 200, 3,000,000 bytes" in tried.out
     assert "After a cut: starts again at the first byte" in tried.out
-    assert tried.out.splitlines()[-1] == "The file can be fetched."
+    assert tried.out.splitlines()[-1] == "OK: the file can be downloaded."
     Path(path).write_bytes(b"torn")
     torn = operate(filled, "explain", url)
     assert torn.status == 1
-    assert f"Bytes: damaged, 4 bytes: {path}" in torn.out
+    assert f"Bytes: corrupt, 4 bytes: {path}" in torn.out
     lost = operate(filled, "explain", f"{origin.base}/mistyped.bin")
     assert lost.status == 1
-    assert "Its fetch was given up: " in lost.out
+    assert "Download failed for good: " in lost.out
     assert operate(filled, "probe", f"{origin.base}/mistyped.bin").status == 2
     origin.put("/mistyped.bin", b"x", status=206, headers={"Content-Range": "bytes 0-0/7000", "ETag": '"v1"'})
     ranged = operate(filled, "probe", f"{origin.base}/mistyped.bin")
     assert "Answer: status 206, 7,000 bytes" in ranged.out
-    assert "After a cut: resumed where it was cut" in ranged.out
+    assert "If interrupted: resumes where it stopped" in ranged.out
     unknown = operate(filled, "probe", origin.put("/new.bin", b"y" * 500))
     assert unknown.status == 2
-    assert "As a file: it can be fetched on /files; status 200, 500 bytes" in unknown.out
+    assert "As a file: it can be downloaded at /files; status 200, 500 bytes" in unknown.out
 
 
 def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, str]) -> None:
@@ -586,16 +591,26 @@ def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, 
     address = f"http://localhost:5000/streams/living-room/images/{original.name.partition('_')[0]}/detail"
     said = operate(filled, "explain", address)
     assert said.status == 0, said.out
-    assert f"Original: here, {original.stat().st_size:,} bytes: {original}" in said.out
-    assert re.search(r"^stream_detail: here, [\d,]+ bytes: /", said.out, re.MULTILINE)
+    assert f"Original: stored, {original.stat().st_size:,} bytes: {original}" in said.out
+    assert re.search(r"^stream_detail: stored, [\d,]+ bytes: /", said.out, re.MULTILINE)
     tried = operate(filled, "probe", "--url", address)
-    assert (tried.status, tried.out.splitlines()[-1]) == (0, "The original can be read.")
+    assert (tried.status, tried.out.splitlines()[-1]) == (0, "OK: the original can be read.")
     assert "Picture: JPEG, 900 x 700 px" in tried.out
     original.unlink()
     gone = operate(filled, "explain", address)
     assert (gone.status, gone.out.splitlines()[-1]) == (
         1,
-        "Its original is gone, and a missing size cannot be rendered: restore a backup.",
+        "The original is missing, so missing sizes cannot be rendered. Restore a backup.",
     )
     assert operate(filled, "probe", "--url", address).status == 2
     assert operate(filled, "explain", "/streams/living-room/images/nobody/detail").status == 2
+
+
+def test_a_backup_into_a_folder_that_is_not_there_names_the_folder(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault") as inside:
+        inside.album()
+    said = operate(environment(tmp_path / "vault"), "backup", "--file", str(tmp_path / "stick/monday/vault.tar"))
+    assert said.status == 2
+    assert said.err.startswith(f"{tmp_path}/stick/monday: there is no such folder. Create the folder or connect its disk")
+    assert "space" not in said.err
+    assert not (tmp_path / "stick").exists()

@@ -115,10 +115,10 @@ def test_a_misspelt_command_is_answered_with_the_right_one(env: dict[str, str]) 
     ("arguments", "says"),
     [
         (["health", "--wait", "long"], "--wait"),
-        (["cleanup", "--days", "-1"], "outside 0 to 36500"),
+        (["cleanup", "--days", "-1"], "must be between 0 and 36500"),
         (["import", "/nonexistent.csv"], "does not exist"),
         (["users", "add", "Vera", "--role", "king"], "king"),
-        (["explain"], "explain needs an address"),
+        (["explain"], "explain needs a URL"),
         (["export", "/nonexistent/a.csv"], "/nonexistent/a.csv"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_door_and_the_group_say_the_same(env: dict[str, str], table: str) -> N
     run(env, "import", table)
     for action in ("status", "health", "report", "doctor", "cleanup", "verify"):
         by_door, by_group = operate(env, action), run(env, RENAMED.get(action, action))
-        ms = re.compile(r"\d+(\.\d+)? ms|\d\d:\d\d|\d+ MB free|Free on the disk.*|\d+ MB written")
+        ms = re.compile(r"\d+(\.\d+)? ms|\d\d:\d\d|\d+ MB free|Free disk space.*|\d+ MB written")
         assert ms.sub("", by_group.out) == ms.sub("", by_door.out), action
         assert by_group.status == by_door.status, action
 
@@ -165,13 +165,13 @@ def test_a_door_and_the_group_say_the_same(env: dict[str, str], table: str) -> N
 
 def test_records_go_in_and_out_and_a_second_import_changes_nothing(env: dict[str, str], table: str, tmp_path: Path) -> None:
     assert run(env, "import", "--dry-run", table).out == (
-        "2 rows read: 2 would be new, 0 would be changed, 0 the same, 0 rejected.\n"
+        "2 rows read: 2 would be new, 0 would be updated, 0 unchanged, 0 rejected.\n"
     )
-    assert run(env, "import", table).out == "2 rows read: 2 new, 0 changed, 0 the same, 0 rejected.\n"
-    assert run(env, "import", table).out == "2 rows read: 0 new, 0 changed, 2 the same, 0 rejected.\n"
+    assert run(env, "import", table).out == "2 rows read: 2 new, 0 updated, 0 unchanged, 0 rejected.\n"
+    assert run(env, "import", table).out == "2 rows read: 0 new, 0 updated, 2 unchanged, 0 rejected.\n"
     out = tmp_path / "out.json"
     said = run(env, "export", str(out))
-    assert (said.status, said.out) == (0, f"2 records written to {out}.\n")
+    assert (said.status, said.out) == (0, f"Exported 2 records to {out}.\n")
     assert {row["artist"] for row in json.loads(out.read_text(encoding="utf-8"))} == {"A", "B"}
 
 
@@ -187,7 +187,7 @@ def test_a_table_in_which_every_row_is_wrong_has_exit_status_1(env: dict[str, st
 def test_removing_asks_and_names_an_unknown_number(env: dict[str, str], table: str) -> None:
     run(env, "import", table)
     unknown = run(env, "remove", "1", "99", "--yes")
-    assert (unknown.status, unknown.err) == (2, "There is no record 99. Nothing was removed.\n")
+    assert (unknown.status, unknown.err) == (2, "Unknown record: 99. Nothing was removed.\n")
     refused = run(env, "remove", "1", stdin="n\n")
     assert (refused.status, refused.err) == (2, "Nothing was changed.\n")
     assert run(env, "remove", "1", "--yes").out == "Removed: A, One.\n"
@@ -198,7 +198,7 @@ def test_accounts_are_added_with_a_password_from_standard_input(env: dict[str, s
     said = run(env, "users", "add", "Vera", "--role", "operator", stdin=f"{PASSWORD}\n")
     assert (said.status, said.out) == (0, "Vera is now an operator.\n")
     again = run(env, "users", "add", "vera", "--role", "owner", stdin=f"{PASSWORD}\n")
-    assert (again.status, again.err) == (2, "vera has an account already.\n")
+    assert (again.status, again.err) == (2, "the name vera is already taken.\n")
     assert run(env, "users", "password", "Vera", stdin="another horse\n").status == 0
 
 
@@ -213,7 +213,7 @@ def test_files_are_fetched_listed_and_verified(env: dict[str, str], origin: Orig
     shown = run({**env, "COLUMNS": "80"}, "files", "list", stream=Terminal()).out
     assert shown.splitlines()[0].split() == ["Size", "State", "SHA-256", "File", "Until"]
     assert widest(shown) <= 80
-    assert "1 as they were" in run(env, "files", "verify").out
+    assert "1 OK" in run(env, "files", "verify").out
     missing = run(env, "files", "get", f"{origin.base}/none.bin")
     assert missing.status == 2
     assert f"{origin.base}/none.bin: " in missing.err
@@ -228,15 +228,15 @@ def test_streams_and_their_storage_are_checked(env: dict[str, str], tmp_path: Pa
     assert listed.out.split("\t") == ["one", "Vera", "0\n"]
     said = run(env, "streams", "check")
     assert (said.status, said.err) == (0, "")
-    assert re.fullmatch(r"one: \d+ questions, 0 wrong\.\n", said.out)
-    assert run(env, "streams", "check", "two").err == "There is no stream two.\n"
-    assert "ok      stores bytes" in run(env, "storage", "check").out
+    assert re.fullmatch(r"one: \d+ requests, 0 failed\.\n", said.out)
+    assert run(env, "streams", "check", "two").err == "No stream has the address two.\n"
+    assert "ok      stores an object" in run(env, "storage", "check").out
 
 
 def test_a_backup_takes_its_file_as_an_argument(env: dict[str, str], table: str, tmp_path: Path) -> None:
     run(env, "import", table)
     file = tmp_path / "vault.tar"
-    assert f"written to {file}" in run(env, "backup", str(file)).out
+    assert f"to {file}" in run(env, "backup", str(file)).out
     other = environment(tmp_path / "other", VINYL_VAULT_FREE_SPACE_FLOOR_MB="0")
     assert "2 records" in run(other, "restore", str(file)).out
 
@@ -249,11 +249,11 @@ def test_a_cover_is_fetched_explained_and_cleared(env: dict[str, str], origin: O
     run(env, "import", str(path))
     waiting = run(env, "explain", url)
     assert waiting.status == 1
-    assert run(env, "preload").out == "1 cover here, 0 could not be had.\n"
+    assert run(env, "preload").out == "1 cover cached, 0 failed.\n"
     told = run(env, "explain", url, "--json").json()
     assert told["variants"]["detail"].startswith("here, ")
     assert told["facts"]["Records"] == "/album/1"
-    assert run(env, "cleanup", "--days", "0").out.startswith("2 pictures removed (not looked at for 0 days)")
+    assert run(env, "cleanup", "--days", "0").out.startswith("Removed 2 cached images (unused for 0 days)")
     assert run(env, "probe", url).status == 0
 
 

@@ -1,4 +1,4 @@
-"""Covers from a real origin through the real fetch and decoder: cold, warm, stale, broken, gone, asked for in every size."""
+"""Covers from a real origin through the real fetch and decoder: cold, warm, stale, broken, gone, requested in every size."""
 
 import os
 import signal
@@ -186,7 +186,7 @@ def test_a_picture_that_changed_while_the_index_was_lost_gets_a_new_address(tmp_
 
 
 def test_other_sizes_in_the_settings_are_new_addresses_that_work(tmp_path: Path, origin: Origin) -> None:
-    """The register kept the old digests: after a change of the settings every cover was unknown, for ever."""
+    """The register kept the old digests: after a change of the settings every cover was unknown, forever."""
     url = origin.put("/a.jpg", jpeg(700, 700))
     with covers_at(tmp_path, origin) as covers:
         (old,) = covers.show(url)
@@ -330,7 +330,7 @@ def test_a_thumbnail_that_was_evicted_is_made_from_the_detail(covers: Covers, or
 
 
 def test_a_thumbnail_is_made_from_the_detail_although_that_is_stale_and_the_origin_down(covers: Covers, origin: Origin) -> None:
-    """Past its freshness nothing was derived any more: with the origin down, a thumbnail was missing beside its own picture."""
+    """Past its freshness nothing was derived any more: with the origin down, a thumbnail was missing beside its own image."""
     url = origin.put("/a.jpg", jpeg(700, 700))
     covers.show(url)
     covers.cache.clear("thumbnails-2x")
@@ -413,7 +413,7 @@ def test_a_changed_picture_has_a_new_address_and_the_old_one_still_serves(covers
 
 @pytest.mark.parametrize("validator", ["etag", "last_modified"])
 def test_validators_of_the_old_picture_are_not_kept_for_the_new_one(covers: Covers, origin: Origin, validator: str) -> None:
-    """The origin would answer 304 to a date from before, and the picture that changed again would not be seen."""
+    """The origin would answer 304 to a date from before, and the image that changed again would not be seen."""
     said = {"etag": '"v1"', "last_modified": "Wed, 21 Oct 2026 07:28:00 GMT"}
     url = origin.put("/a.jpg", jpeg(90, 90, RED), **{validator: said[validator]})  # type: ignore[arg-type]
     (old,) = covers.show(url)
@@ -917,7 +917,7 @@ print(get_image_cache().get_image(sys.argv[1]), flush=True)
 
 
 class Script:
-    """A process that asks for one cover when it is told to."""
+    """A process that requests one cover when it is told to."""
 
     def __init__(self, folder: Path, origin: Origin, url: str) -> None:
         self.process = subprocess.Popen(

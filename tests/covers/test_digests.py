@@ -1,4 +1,4 @@
-"""Names of covers: the same for the same picture, over restarts, lost indexes and processes; new after a change or a clear."""
+"""Names of covers: the same for the same image, across restarts, lost indexes and processes; new after a change or a clear."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The documented functions for scripts: what they return for what nobody has, and inside the application."""
+"""The documented functions for scripts: what they return for unknown images, and inside the application."""
 
 import importlib
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_url_that_is_no_text_is_denied_by_name(tmp_path: Path, url: object) ->
     for method in (manager.get_file, manager.get_cached_file, manager.download_and_cache, manager.invalidate):
         with pytest.raises(OriginDenied) as caught:
             method(url)  # type: ignore[arg-type]
-        assert (caught.value.url, caught.value.reason) == (repr(url), "an address has to be text")
+        assert (caught.value.url, caught.value.reason) == (repr(url), "the URL must be text")
 
 
 @pytest.mark.parametrize("damage", ["torn", "other bytes", "lost"])

@@ -1,4 +1,4 @@
-"""What addresses mean, by shapes in public use: one picture has one identity, whatever size, host or signature leads to it."""
+"""What addresses mean, by shapes in public use: one image has one identity, whatever size, host or signature leads to it."""
 
 import base64
 
@@ -248,7 +248,7 @@ def test_no_string_is_too_strange(url: str) -> None:
 
 
 def test_every_address_to_fetch_means_the_same_again() -> None:
-    """Otherwise a picture would change its identity with its first visit."""
+    """Otherwise an image would change its identity with its first visit."""
     urls = [SIGNED, f"https://archive.org/download/mbid-{MBID}/mbid-{MBID}-1_thumb250.jpg"]
     urls += [f"https://is2-ssl.mzstatic.com/image/thumb/{APPLE}/60x60bb.jpg", "https://f4.bcbits.com/img/a3559269778_16.jpg"]
     urls += ["https://i.ytimg.com/vi/dQw4w9WgXcQ/default.jpg", f"http://coverartarchive.org/release/{MBID}/front-250"]

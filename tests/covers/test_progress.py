@@ -35,9 +35,9 @@ def test_covers_of_a_dead_host_wait_and_are_not_under_way(tmp_path: Path, origin
         assert now < progress.waits_until <= now + 120
         line = progress_line(progress)
         assert line is not None
-        assert line.words == "7 covers wait for their sources, 3 of 10"
+        assert line.words == "7 covers waiting for their sources, 3 of 10"
         assert (line.left, line.lamp) == (
-            f"next try at {time.strftime('%H:%M', time.localtime(progress.waits_until))}",
+            f"next retry at {time.strftime('%H:%M', time.localtime(progress.waits_until))}",
             "waiting",
         )
         covers.clock.advance(progress.waits_until - now + 1)
@@ -86,9 +86,9 @@ def test_an_estimate_that_has_run_out_is_not_shown(tmp_path: Path, origin: Origi
 @pytest.mark.parametrize(
     ("totals", "words"),
     [
-        ((4, 4, 0), "All covers are here"),
-        ((4, 1, 3), "1 cover is here, 3 could not be fetched"),
-        ((4, 1, 0), "1 of 4 covers are here"),
+        ((4, 4, 0), "All covers downloaded"),
+        ((4, 1, 3), "1 cover downloaded, 3 failed"),
+        ((4, 1, 0), "1 of 4 covers downloaded"),
     ],
 )
 def test_the_end_says_how_many_are_here(totals: tuple[int, int, int], words: str) -> None:
@@ -112,7 +112,7 @@ def test_the_page_without_scripts_says_the_same_as_the_api(tmp_path: Path, origi
             if (state := answer["progress"]["state"]) == "waiting":
                 break
         assert state == "waiting"
-        assert "6 covers wait for their sources, 0 of 6" in text
+        assert "6 covers waiting for their sources, 0 of 6" in text
         for said in (answer["progress"]["words"], answer["progress"]["left"]):
             assert said in text
         assert dead.removeprefix("http://") not in text

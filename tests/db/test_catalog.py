@@ -16,7 +16,8 @@ import pytest
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database, DatabaseError, IntegrityError
-from image_cache.models import Album, AlbumQuery, Track
+from image_cache.models import Album, Track
+from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
 
 
@@ -48,7 +49,7 @@ def store(catalog: CatalogDatabase, *albums: Album) -> None:
 
 
 def hits(catalog: CatalogDatabase, text: str) -> list[int]:
-    return sorted(AlbumTable(catalog).matching(AlbumQuery(text=text)) or [])
+    return sorted(TieredSearch(catalog).find(text, with_notes=True).tiers)
 
 
 def test_only_the_owner_of_the_files_may_read_them(catalog: CatalogDatabase) -> None:
@@ -119,6 +120,7 @@ def test_search_follows_every_change_of_the_words(catalog: CatalogDatabase) -> N
     assert hits(catalog, "low") == hits(catalog, "parallel") == []
     assert hits(catalog, "high") == hits(catalog, "brine") == [1]
     with catalog.write() as conn:
+        AlbumTable(catalog).index.remove(conn, [1])
         conn.execute("DELETE FROM albums")
     assert hits(catalog, "high") == []
     with catalog.write() as conn:
@@ -255,7 +257,7 @@ os._exit(0)
         path.touch()
     held = wal.read_bytes()
     catalog = CatalogDatabase(path)
-    with pytest.raises(DatabaseError, match=r"is (empty|missing), but catalog\.db-wal holds data of it"):
+    with pytest.raises(DatabaseError, match=r"is (empty|missing), but catalog\.db-wal contains data that belongs to it"):
         SettingsTable(catalog).values("")
     assert wal.read_bytes() == held
     lost.replace(path)

@@ -1,4 +1,4 @@
-"""Cache: the order of reads and writes, torn files, the budget, sweeps, failing disks."""
+"""Cache: the order of reads and writes, truncated files, the budget, sweeps, failing disks."""
 
 import contextlib
 import itertools
@@ -450,7 +450,7 @@ def test_with_a_full_disk_the_cache_keeps_serving_and_recovers(small_disk: Path)
             cache.put({key(name): webp(name, 50_000)})
             stored.append(name)
     assert 20 < len(stored) < 60
-    for _ in range(3):  # and goes on failing without harm
+    for _ in range(3):  # and continues failing without harm
         with pytest.raises((StorageError, DatabaseError)):
             cache.put({key("more"): webp("more", 200_000)})
     cache.memory.clear()
@@ -546,7 +546,7 @@ def test_three_processes_race_without_an_error_or_a_torn_body(tmp_path: Path) ->
     ]
     errors = [process.communicate(timeout=240)[1] for process in others]
     # A reader may log that an entry was lost while another process removes it; nothing else may be logged.
-    assert [line for error in errors for line in error.splitlines() if not line.startswith("entry lost or torn")] == []
+    assert [line for error in errors for line in error.splitlines() if not line.startswith("entry missing or truncated")] == []
     cache = open_cache(tmp_path)
     cache.clock = lambda: time.time() + 3600
     sweep(cache)

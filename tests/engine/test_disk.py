@@ -1,4 +1,4 @@
-"""The disk tier: names, modes, foreign files, torn files."""
+"""The disk tier: names, modes, foreign files, truncated files."""
 
 import errno
 import os
@@ -64,7 +64,7 @@ def test_a_planted_link_is_removed_and_not_followed(disk: DiskTier, tmp_path: Pa
 
 
 def test_a_planted_pipe_does_not_block_a_reader(disk: DiskTier) -> None:
-    """Opening a pipe for reading waits for a writer, possibly for ever; the request thread would have hung."""
+    """Opening a pipe for reading waits for a writer, possibly forever; the request thread would have hung."""
     path = disk.root / KEY.path
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
@@ -94,7 +94,7 @@ def test_discard_removes_a_bad_file_and_leaves_an_intact_one(disk: DiskTier) -> 
 
 
 def test_discard_leaves_what_is_stored_while_it_judges(disk: DiskTier) -> None:
-    """Reading a torn file and then unlinking its name removed the good file that had replaced it in between."""
+    """Reading a truncated file and then unlinking its name removed the good file that had replaced it in between."""
 
     def judge(body: bytes) -> bool:
         disk.put(KEY, b"whole")
@@ -136,13 +136,13 @@ def test_many_writers_of_one_key_leave_one_whole_file(disk: DiskTier) -> None:
 
 def test_the_floor_refuses_before_anything_is_written(tmp_path: Path) -> None:
     disk = DiskTier("covers", tmp_path / "covers", floor_bytes=1 << 60)
-    with pytest.raises(StorageError, match="would be free"):
+    with pytest.raises(StorageError, match="must stay free"):
         disk.put(KEY, b"body")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_write_that_stops_in_the_middle_stores_nothing(disk: DiskTier) -> None:
-    """A bare write() to a full disk writes a part without an error; the torn file was published."""
+    """A bare write() to a full disk writes a part without an error; the truncated file was published."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.db.database import Database
 from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
 from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.engine.schema import MIGRATIONS
 
 
 @pytest.fixture
@@ -95,12 +97,37 @@ def test_a_failure_keeps_the_facts_and_a_fetch_clears_the_failure(register: Imag
     add(register, image(1))
     with register.database.write() as conn:
         register.record_fetch(conn, image(1, fetched_at=5.0, fresh_until=9.0, width=600, height=600))
-        register.record_failure(conn, image(1).digest, "x" * 900, 50.0, is_final=True)
+        register.record_failure(conn, image(1).digest, "x" * 900, 50.0, is_final=True, code="404")
     found = register.get(image(1).digest)
     assert found is not None
     assert (found.failures, found.is_final, found.retry_at, found.width, len(found.failure)) == (1, True, 50.0, 600, 200)
+    assert found.failure_code == "404"
     with register.database.write() as conn:
         register.record_fetch(conn, found)
     found = register.get(image(1).digest)
     assert found is not None
-    assert (found.failures, found.is_final, found.retry_at, found.failure) == (0, False, 0.0, "")
+    assert (found.failures, found.is_final, found.retry_at, found.failure, found.failure_code) == (0, False, 0.0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("answered 404", ("HTTP 404", "404")),
+        ("not a picture: the content is none of JPEG, PNG, GIF, WebP, BMP, AVIF", (None, "unknown-format")),
+        ("timed out waiting for data", (None, "")),
+    ],
+)
+def test_failures_of_an_older_version_get_their_code(tmp_path: Path, before: str, after: tuple[str | None, str]) -> None:
+    """Code looked at the text, so its words could not be changed."""
+    old = Database(tmp_path / "index.db", MIGRATIONS[:3], synchronous="NORMAL")
+    with old.write() as conn:
+        conn.execute(
+            "INSERT INTO images (digest, namespace, identity, url, lane, failures, failure) VALUES (?, 'covers', 'a', 'a', 'a', 1, ?)",
+            (bytes(32), before),
+        )
+    old.close()
+    index = Index(tmp_path / "index.db")
+    found = ImageRegistry(index.database).get(bytes(32).hex())
+    index.close()
+    assert found is not None
+    assert (found.failures, found.failure, found.failure_code) == (1, after[0] or before, after[1])

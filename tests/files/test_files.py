@@ -55,7 +55,7 @@ def noise(count: int, seed: int = 1) -> bytes:
 
 @pytest.fixture
 def make(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Make]:
-    """Make file caches of one folder, each as a process of its own would; all are closed at the end."""
+    """Make file caches of one folder, each as its own process would; all are closed at the end."""
     made: list[tuple[FileCache, FileOpener]] = []
 
     def build(budget_bytes: int = 50 * MB, ttl_s: float = 3600, folder: str = "files", **more: object) -> FileCache:
@@ -253,7 +253,7 @@ def test_a_part_of_an_earlier_boot_is_used_as_far_as_it_was_synced(origin: Origi
 
 
 class Hurried:
-    """The control of a fetch that nobody stops, and that does not wait between two attempts."""
+    """The control of a fetch that no one stops, and that does not wait between two attempts."""
 
     def __init__(self, *, are_others_waiting: bool = False) -> None:
         self._are_others_waiting = are_others_waiting
@@ -284,7 +284,7 @@ def fetch(origin: Origin, tmp_path: Path) -> Iterator[Run]:
 
 @pytest.mark.parametrize("etag", ["", '"v1"'])
 def test_an_origin_that_always_cuts_and_knows_no_ranges_is_given_up(origin: Origin, fetch: Run, etag: str) -> None:
-    """An attempt that brought 64 KB counted as progress, though no byte of it was new: it went on for ever."""
+    """An attempt that brought 64 KB counted as progress, though no byte of it was new: it continued forever."""
     url, volume = serve(origin, "/x.bin", noise(MB), always_cut_at=500_000, etag=etag, has_ranges=False)
     with pytest.raises(OriginCut, match=r"never past 500 KB of 1 MB, 3\.5 MB received in all") as caught:
         fetch(url)
@@ -326,7 +326,7 @@ def test_less_than_was_announced_is_never_whole_though_a_416_says_so(origin: Ori
 
 
 def test_a_slow_line_is_not_cut_by_us_when_that_would_cost_all_of_it(origin: Origin, fetch: Run) -> None:
-    """Without a validator every cut begins anew at byte 0, so a line below the minimum speed never brought the file."""
+    """Without a validator every cut begins again at byte 0, so a line below the minimum speed never brought the file."""
     body = noise(130_000)
     url, volume = serve(origin, "/x.bin", body, etag="", bytes_per_s=200_000)
     speeds = {"min_speed": MinimumSpeed(1_000_000, 0.2), "slow_speed": MinimumSpeed(5_000, 20.0)}
@@ -485,7 +485,7 @@ def test_a_disk_that_is_nearly_full_takes_nothing(origin: Origin, tmp_path: Path
     settings = Settings(FILES_DIR=tmp_path / "f", TRUSTED_ORIGINS=(origin.base,), FREE_SPACE_FLOOR_MB=1e9)
     opener = FileOpener(settings)
     cache = open_files(settings, opener, lambda: FileLimits(2 * MB, 10))
-    with pytest.raises(StorageError, match="would be free"):
+    with pytest.raises(StorageError, match="must stay free"):
         cache.get(url)
     opener.close()
     cache.close()

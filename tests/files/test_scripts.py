@@ -22,7 +22,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(origin: Origin, tmp_path: Path) -> Run:
-    """Run a script as its writer would: in a process of its own, with the documented variables."""
+    """Run a script as its writer would: in its own process, with the documented variables."""
 
     def run(script: str, **more: str) -> str:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("VINYL_VAULT_", "IMAGE_CACHE_"))}
@@ -242,7 +242,7 @@ manager.invalidate("{url}"); manager.cleanup(); clear_cache()
     )
     assert said.startswith("1 ")
     assert not Path(said.splitlines()[0].removeprefix("1 ")).parents[1].exists(), "the temporary folder goes with the script"
-    assert said.count("file cache not usable") == 1
+    assert said.count("file cache unusable") == 1
 
 
 def test_scripts_use_what_the_page_changed(origin: Origin, tmp_path: Path, run: Run) -> None:
@@ -282,11 +282,11 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     wrong = flask(env, "get", url, "--sha256", "0" * 64)
     assert wrong.returncode == 1
     assert url in wrong.stderr
-    assert "should be 0000" in wrong.stderr
+    assert "expected 0000" in wrong.stderr
     assert "found" in wrong.stderr
     missing = flask(env, "get", origin.url("/none"))
     assert missing.returncode == 1
-    assert f"{origin.url('/none')}: answered 404" in missing.stderr
+    assert f"{origin.url('/none')}: HTTP 404" in missing.stderr
     listed = flask(env, "list").stdout
     assert "brain.nii.dat" in listed
     assert flask(env, "verify").returncode == 0
@@ -300,7 +300,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     assert len(volume.asked) == 1
     assert path.read_bytes() == body
     layout(tmp_path / "old", "https://example.org/t1.nii", b"old" * 100)
-    assert "1 taken in" in flask(env, "import", str(tmp_path / "old")).stdout
+    assert "1 imported" in flask(env, "import", str(tmp_path / "old")).stdout
 
 
 # --- the original layout

@@ -1,4 +1,4 @@
-"""Ten ways in which a vault breaks: `health` names each, the operator's command mends what can be mended, the service stays up."""
+"""Ten ways in which a vault breaks: `health` names each, the operator's command repairs what can be repaired, the service stays up."""
 
 import os
 import sqlite3
@@ -69,7 +69,7 @@ def a_file(vault: Vault, variant: str = "detail") -> Path:
 
 
 def torn(vault: Vault) -> tuple[Path, Said]:
-    """Tear a picture, and ask."""
+    """Tear an image, and ask."""
     restart_and_wait_for_sweep(vault)
     path = a_file(vault)
     path.write_bytes(path.read_bytes()[:70])
@@ -97,17 +97,17 @@ def test_a_corrupt_index_is_named_and_rebuilt_from_the_files(vault: Vault) -> No
     path.write_bytes(body[:4096] + os.urandom(len(body) - 4096))
     found = health(vault)
     assert found.status == 2
-    assert "damaged" in found.check("Cache")["message"]
+    assert "corrupt" in found.check("Cache")["message"]
     assert "doctor" in found.check("Cache")["advice"]
     for action in ("cleanup", "clear", "report", "preload"):
         before = picture_of(vault.folder)
         refused = operate(vault.env, action, "--yes")
         assert refused.status == 2
-        assert "damaged" in refused.err
+        assert "corrupt" in refused.err
         assert len(refused.err.splitlines()) == 1
         assert picture_of(vault.folder) == before
     mended = operate(vault.env, "doctor")
-    assert f"{2 * COVERS} pictures found, {COVERS} covers registered" in mended.out
+    assert f"{2 * COVERS} images found, {COVERS} covers registered" in mended.out
     assert path.with_name("index.db.broken").exists()
     comes_back(vault)
 
@@ -132,10 +132,10 @@ def test_a_corrupt_catalogue_is_named_and_what_can_be_read_is_saved(vault: Vault
     path.write_bytes(whole[: (root - 1) * size] + os.urandom(size) + whole[root * size :])
     found = health(vault)
     assert found.status == 2
-    assert "damaged" in found.check("Catalogue")["message"]
+    assert "corrupt" in found.check("Catalogue")["message"]
     assert "restore" in found.check("Catalogue")["advice"]
     mended = operate(vault.env, "doctor")
-    assert f"all {COVERS} records were saved" in mended.out
+    assert f"all {COVERS} records" in mended.out
     assert path.with_name("catalog.db.broken").exists()
     comes_back(vault)
     assert vault.get("/api/cache/stats").status == 200
@@ -167,8 +167,8 @@ def test_a_catalogue_that_is_no_database_is_left_as_it_is_and_pictures_are_serve
 def test_a_torn_picture_is_named_and_made_again(vault: Vault) -> None:
     path, found = torn(vault)
     assert found.status == 1
-    assert "1 torn" in found.check("Pictures")["message"]
-    assert path.name in found.check("Pictures")["advice"]
+    assert "1 truncated" in found.check("Images")["message"]
+    assert path.name in found.check("Images")["advice"]
     looked = operate(vault.env, "verify")
     assert looked.status == 1
     assert f"torn: covers/detail/{path.parent.name}/{path.name}" in looked.out
@@ -200,8 +200,8 @@ def test_foreign_files_are_named_and_never_lost(vault: Vault) -> None:
     strange[2].mkdir()
     found = health(vault)
     assert found.status == 1
-    assert "3 files that are not ours" in found.check("Pictures")["message"]
-    assert "holiday.jpg" in found.check("Pictures")["advice"]
+    assert "3 unexpected files" in found.check("Images")["message"]
+    assert "holiday.jpg" in found.check("Images")["advice"]
     assert operate(vault.env, "verify").status == 1
     assert operate(vault.env, "doctor").status == 1
     assert all(path.exists() for path in strange)
@@ -222,7 +222,7 @@ def test_a_link_is_named_never_followed_and_removed_when_asked(vault: Vault, tmp
     path.symlink_to(secret)
     found = health(vault)
     assert found.status == 2
-    assert "1 link" in found.check("Pictures")["message"]
+    assert "1 unexpected symbolic link" in found.check("Images")["message"]
     assert path.is_symlink()
     assert b"nobody" not in vault.get(f"/cache/detail/{path.stem}.webp").body
     assert operate(vault.env, "verify", "--repair").status == 0
@@ -254,11 +254,11 @@ def test_full_and_read_only_disks_are_named_and_pages_go_on(small_disk: Path, or
         assert full.status == 2
         assert "0 MB free" in full.check("Disk")["message"]
         assert "df -h" in full.check("Disk")["advice"]
-        assert "refuses to write" in full.check("Writing")["message"]
+        assert "Cannot write to disk" in full.check("Writing")["message"]
         assert vault.get("/", Accept="text/html").status == 200
         filler.unlink()
         assert health(vault).status == 0
-        vault.stop()  # while somebody has a file open for writing, no disk becomes read-only by a command
+        vault.stop()  # while someone has a file open for writing, no disk becomes read-only by a command
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
         closed = health(vault)
         assert closed.status == 2
@@ -284,7 +284,7 @@ def test_a_dead_origin_is_named_with_its_pause_and_the_rest_is_served(tmp_path: 
         assert other.get("/", Accept="text/html").status == 200
         why = operate(other.env, "explain", urls[0])
         assert why.status == 1
-        assert "paused until" in why.out or "next one is at" in why.out
+        assert "paused until" in why.out or "Next retry at" in why.out
         tried = operate(other.env, "probe", "--url", urls[0])
         assert tried.status == 2
         assert "cannot connect" in tried.out
@@ -309,13 +309,13 @@ def test_jobs_of_a_process_that_was_killed_are_named_and_freed(tmp_path: Path) -
             (shard / ".part-999999999-abc").write_bytes(b"half")
             os.utime(shard / ".part-999999999-abc", (time.time() - 900,) * 2)
             # Once the worker is gone.
-            wait_until(lambda: "held by a process that ended" in health(vault).check("Queue")["message"], COMEBACK_S)
+            wait_until(lambda: "claimed by a process that died" in health(vault).check("Queue")["message"], COMEBACK_S)
             found = health(vault)
             assert found.status == 1
-            assert "leftover of a process that was killed" in found.check("Pictures")["message"]
+            assert "temporary file of a killed process" in found.check("Images")["message"]
             gate.set()
             mended = operate(vault.env, "doctor")
-            assert "of processes that ended are free again" in mended.out
+            assert "of processes that died" in mended.out
             assert "1 leftover" in mended.out
             assert "held by" not in health(vault).check("Queue")["message"]
             vault.start()
@@ -326,7 +326,7 @@ def test_jobs_of_a_process_that_was_killed_are_named_and_freed(tmp_path: Path) -
 
 
 def test_a_stale_lock_is_named_and_freed_by_the_service_itself(vault: Vault) -> None:
-    """A lease whose holder is gone, as a power cut leaves it; and a lock file, which binds nobody without its process."""
+    """A lease whose holder is gone, as a power cut leaves it; and a lock file, which binds no one without its process."""
     (vault.folder / "cache/covers/.housekeeping").touch()
     with sqlite3.connect(vault.folder / "cache/index.db") as index:
         (digest,) = index.execute("SELECT digest FROM images LIMIT 1").fetchone()
@@ -338,7 +338,7 @@ def test_a_stale_lock_is_named_and_freed_by_the_service_itself(vault: Vault) -> 
     index.close()
     found = health(vault)
     assert found.status == 1
-    assert "held by a process that ended" in found.check("Queue")["message"]
+    assert "claimed by a process that died" in found.check("Queue")["message"]
     comes_back(vault)
 
 

@@ -1,4 +1,4 @@
-"""The chores: a lost index comes back with its covers, the dead give back what they held, and nothing is removed in a hurry."""
+"""The periodic jobs: a lost index comes back with its covers, the dead give back what they held, and nothing is removed in a hurry."""
 
 import fcntl
 import os
@@ -54,7 +54,7 @@ def test_an_index_that_was_deleted_under_the_process_comes_back_with_names_entri
 
 
 def test_a_new_or_cleared_vault_learns_what_the_catalogue_knows(covers: Covers, origin: Origin) -> None:
-    """An index without files to adopt counted as complete, and after a clear only what somebody looked at came back."""
+    """An index without files to adopt counted as complete, and after a clear only what someone looked at came back."""
     urls = [origin.put(f"/{n}.jpg", jpeg(30, 30)) for n in range(3)]
     chores = housekeeping(covers, *urls)
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_a_disk_that_fails_costs_a_run_and_raises_nothing(covers: Covers, caplog
     chores.repair_index()
     chores.sweep()
     chores.retain()
-    assert "left undone" in caplog.text
+    assert "skipped" in caplog.text
 
 
 def test_the_wall_fills_itself_behind_what_people_look_at(covers: Covers, origin: Origin) -> None:
@@ -202,7 +202,7 @@ def test_a_clock_of_1970_serves_and_stores(tmp_path: Path, origin: Origin) -> No
 
 
 def test_a_stop_that_one_database_refuses_ends_everything_else(tmp_path: Path) -> None:
-    """The jobs could not be given back, and so the decoder went on, and the counts of a minute were lost."""
+    """The jobs could not be given back, and so the decoder continued, and the counts of a minute were lost."""
     settings = settings_of(tmp_path / "vault")
     with vault_at(settings, is_running=True) as services:
         index, jobs = services.covers.cache.index, services.covers.jobs

@@ -158,8 +158,8 @@ def test_a_public_address_is_not(address: str) -> None:
 
 def test_the_networks_of_this_machine_are_refused_although_they_are_public() -> None:
     own = [ipaddress.ip_network("2606:4700:1:2::/64"), ipaddress.ip_network("93.184.216.34/32")]
-    assert refusal_reason(ipaddress.ip_address("2606:4700:1:2:ffff::9"), own) == "a network of this machine"
-    assert refusal_reason(ipaddress.ip_address("93.184.216.34"), own) == "a network of this machine"
+    assert refusal_reason(ipaddress.ip_address("2606:4700:1:2:ffff::9"), own) == "a network of this server"
+    assert refusal_reason(ipaddress.ip_address("93.184.216.34"), own) == "a network of this server"
     assert refusal_reason(ipaddress.ip_address("2606:4700:1:3::9"), own) == ""
 
 
@@ -167,7 +167,7 @@ def test_an_address_in_our_own_prefix_is_not_dialled(canary: Origin) -> None:
     internet = net(canary, images_example_test=[["2606:2800:220:1:248:1893:25c8:1946"]])
     beside = [ipaddress.ip_network("2606:2800:220:1::/64")]
     policy = PeerPolicy(resolve=internet.resolve, connect=internet.connect, local_networks=lambda: beside)
-    with DeadlineWatcher().watch(1) as watch, pytest.raises(OriginDenied, match="network of this machine"):
+    with DeadlineWatcher().watch(1) as watch, pytest.raises(OriginDenied, match="network of this server"):
         policy.dial(policy.check("http://images.example.test/").peer, 1, watch)
     assert internet.dialled == []
 
@@ -256,7 +256,7 @@ def test_the_url_check_is_linear() -> None:
     for text in ("http://" + "a" * 100_000, "http://" + "@" * 100_000, "1." * 50_000, "http://a.example/" + "%" * 100_000):
         with pytest.raises(OriginDenied):
             parse_url(text)
-    with pytest.raises(ValueError, match="part that no"):
+    with pytest.raises(ValueError, match="invalid host name"):
         canonical_host("-" * 100_000)
     assert time.thread_time() - start < 2
 
@@ -381,7 +381,7 @@ def test_a_connection_to_another_peer_than_dialled_is_closed(canary: Origin) -> 
         return connect_by_tcp("127.0.0.1", canary.port, timeout_s)
 
     fetcher = HttpClient(PeerPolicy(resolve=internet.resolve, connect=connect))
-    with pytest.raises(OriginDenied, match=r"answered from 127\.0\.0\.1"):
+    with pytest.raises(OriginDenied, match=r"connected to 127\.0\.0\.1"):
         fetcher.fetch("http://images.example.test/a.jpg")
     fetcher.close()
     assert canary.count() == before

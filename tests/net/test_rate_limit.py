@@ -132,7 +132,7 @@ def test_missing_headers_change_nothing(pace: RateLimiter, headers: dict[str, st
 
 
 def test_a_successful_call_clears_the_fault(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
-    pace.record_failure("away", "Discogs cannot be reached.")
+    pace.record_failure("away", "Could not reach Discogs.")
     assert (rows.state("discogs").fault, rows.state("discogs").failed_at) == ("away", clock.now)
     clock.advance(5)
     pace.update_from_headers({})

@@ -64,7 +64,7 @@ def test_an_empty_wall_has_one_empty_page(library: Library) -> None:
 @pytest.mark.parametrize("number", [0, -1, 4, 10**40])
 def test_a_page_that_is_not_there_is_named_with_the_last_one(library: Library, number: int) -> None:
     fill(library, *(row(f"T{n:02}") for n in range(30)))
-    with pytest.raises(UnknownPage, match="the last one is 3") as caught:
+    with pytest.raises(UnknownPage, match="the last page is 3") as caught:
         library.page(AlbumQuery(), number)
     assert caught.value.pages == 3
 
@@ -451,16 +451,16 @@ def test_no_record_comes_twice_in_twenty_and_picking_writes_nothing(catalog: Cat
     ("heard", "added", "says"),
     [
         ((0, None), "2024-01-01", "never played"),
-        ((0, None), "2026-11-18", "came in this week"),
-        ((0, None), "2026-11-09", "came in last week"),
+        ((0, None), "2026-11-18", "added this week"),
+        ((0, None), "2026-11-09", "added last week"),
         ((0, None), "2027-01-01", "never played"),
-        ((12, None), "2024-01-01", "not played since it came in"),
+        ((12, None), "2024-01-01", "not played since you added it"),
         ((12, "2024-05-03"), "2024-01-01", "not played since May 2024"),
         ((12, "2026-03-03"), "2024-01-01", "not played since March"),
         ((12, "2026-11-19"), "2024-01-01", "last played yesterday"),
         ((12, "2026-10-20"), "2024-01-01", "last played 31 days ago"),
-        ((12, "2026-11-20"), "2024-01-01", "played today already, and up again by chance"),
-        ((12, "2027-11-20"), "2024-01-01", "played today already, and up again by chance"),
+        ((12, "2026-11-20"), "2024-01-01", "you already played it today"),
+        ((12, "2027-11-20"), "2024-01-01", "you already played it today"),
     ],
 )
 def test_why_a_record_came_up(library: Library, clock: FakeClock, heard: tuple[int, str | None], added: str, says: str) -> None:
@@ -503,7 +503,7 @@ def test_notes_of_ones_own_move_with_a_table_to_where_there_are_none(library: Li
 def test_notes_have_a_length_and_belong_to_a_record(library: Library) -> None:
     fill(library, row("T"))
     library.write_notes(1, "x" * 5000)
-    with pytest.raises(FieldRejected, match="5,001 characters, 5,000 fit"):
+    with pytest.raises(FieldRejected, match="5,001 characters, and the limit is 5,000"):
         library.write_notes(1, "x" * 5001)
     with pytest.raises(UnknownAlbum):
         library.write_notes(2, "x")
@@ -677,7 +677,7 @@ def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Lib
 
     with pytest.raises(OSError, match="stick"):
         library.import_rows(rows(300))
-    assert library.count() == 300, "what was read before it went in"
+    assert library.count() == 300, "Everything before it was imported"
     report = library.import_rows(rows(-1))
     assert (report.new, report.same) == (150, 300)
 
@@ -713,7 +713,7 @@ def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library
     assert pages is not None
     with catalog.reading() as conn:
         conn.execute(f"PRAGMA max_page_count = {pages[0] + 40}")
-    with pytest.raises(StorageError, match="disk is full, 0 rows went in") as caught:
+    with pytest.raises(StorageError, match="disk is full, 0 rows were imported") as caught:
         library.import_rows(row(f"U{n}", notes="n" * 2000) for n in range(600))
     assert caught.value.retryable
     assert library.count() % 200 == 0

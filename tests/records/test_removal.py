@@ -16,6 +16,7 @@ from image_cache.models import AlbumQuery, ImportRow
 from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import COLOUR, Library
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
+from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
 from tests.support.clock import FakeClock
@@ -85,7 +86,7 @@ def test_with_a_record_goes_whatever_hangs_on_it_and_nothing_of_another(library:
     facets = library.facets()
     assert (facets.genres, facets.decades, library.count()) == ((("Jazz", 1),), ((1970, 1),), 1)
     for text, hits in (("zugzwang", []), (f"note{one}", []), ("other", [other]), (f"note{other}", [other])):
-        assert AlbumTable(catalog).matching(AlbumQuery(text=text)) == hits
+        assert list(TieredSearch(catalog).find(text, with_notes=True).tiers) == hits
     assert library.random() == library.album(other)
     with pytest.raises(UnknownAlbum):
         library.record_play(one)
@@ -180,7 +181,7 @@ def test_an_own_cover_that_cannot_be_deleted_keeps_no_record(
     ArtworkTable(catalog).choose(one, address)
     file = next(path for path in (tmp_path / "own").rglob("*") if path.is_file())
     file.unlink()
-    file.mkdir()  # nobody deletes a folder as if it were a file, not even root
+    file.mkdir()  # no one deletes a folder as if it were a file, not even root
     assert len(library.remove([one])) == 1
     assert library.count() == 0
 
@@ -276,7 +277,7 @@ def test_a_picture_for_a_record_that_was_removed_a_moment_ago_is_not_kept(tmp_pa
 
 
 def test_a_picture_is_kept_again_when_its_file_went_with_another_record_meanwhile(tmp_path: Path) -> None:
-    """The same picture: kept for the second record, and before that record has it, deleted with the first."""
+    """The same image: kept for the second record, and before that record has it, deleted with the first."""
     with Inside(tmp_path / "vault", settled=False) as inside:
         catalog, desk = inside.services.catalog, inside.services.artwork.editor
         album = inside.services.library.album(inside.album())

@@ -113,7 +113,7 @@ def broken(pi: Machine, name: str, path: str, old: str, new: str) -> None:
 def test_01_one_line_installs_it_without_internet_and_says_where_it_is(pi: Machine) -> None:
     done = install(pi, "--wheelhouse", "/srv/wheels")
     assert "http://pi.local:5000/" in done.stdout
-    assert re.search(r"Claim this machine at /claim with the code \S+", done.stdout)
+    assert re.search(r"Create it at /claim with this setup code: \S+", done.stdout)
     assert state(pi) == "active"
     assert (
         pi.run("systemctl", "is-enabled", "vinylvault.service", "vinylvault-cleanup.timer", "vinylvault-backup.timer").stdout
@@ -142,7 +142,7 @@ def test_02_again_is_fine_and_the_settings_of_the_operator_stay(pi: Machine) -> 
     pi.write(ENV, "VINYL_VAULT_PAGE_SIZE=many\n")
     failed = install(pi, "--wheelhouse", "/srv/wheels", ok=False)
     assert failed.returncode == 1
-    assert "VINYL_VAULT_PAGE_SIZE: 'many' is not a whole number" in failed.stderr
+    assert "VINYL_VAULT_PAGE_SIZE: 'many' is invalid; use a whole number" in failed.stderr
 
 
 # --- the sandbox of the unit
@@ -404,7 +404,7 @@ def test_09_a_port_that_is_taken_is_said_and_nothing_is_changed(pi: Machine) -> 
     done = install(pi, "--with-nginx", "--wheelhouse", "/srv/wheels", ok=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "VinylVault: port 80 is taken by another program. Say --port with another one, 8080 for example.\n",
+        "VinylVault: port 80 is in use by another program. Choose another, for example --port 8080.\n",
     )
     assert state(pi) == "active"
     with pi.network():
@@ -474,7 +474,7 @@ def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
     broken(pi, "syntax", "image_cache/wsgi.py", "import logging\n", "import logging, no_such_module\n")
     done = install(pi, "update", "--wheelhouse", "/srv/wheels", source="syntax", ok=False)
     assert done.returncode == 1
-    assert "does not load on this machine. Nothing was changed." in done.stderr
+    assert "cannot run on this machine. Nothing was changed." in done.stderr
     assert (release(pi), state(pi)) == (before, "active")
 
 
@@ -492,9 +492,9 @@ def test_14_an_update_that_is_not_healthy_rolls_back_and_takes_its_schema_along(
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 1
-    assert f"is not healthy: going back to version {before}." in done.stdout
-    assert "putting the catalogue back as it was before" in done.stdout
-    assert done.stderr.endswith(f"the update was undone, version {before} runs.\n")
+    assert f"failed its health check. Rolling back to version {before}." in done.stdout
+    assert "restoring the catalogue from before the update" in done.stdout
+    assert done.stderr.endswith(f"the update was rolled back. Version {before} is running.\n")
     assert (release(pi), state(pi)) == (before, "active")
     assert pi.run("vinylvault", "albums", "export", "/var/lib/vinylvault/all.json").stdout == records
     with pi.network():
@@ -538,14 +538,14 @@ def test_17_the_doctor_finds_what_is_wrong(pi: Machine) -> None:
     done = pi.run("vinylvault", "doctor", ok=False)
     print(done.stdout, done.stderr)
     assert "VinylVault is healthy." in done.stdout
-    assert "does not run" not in done.stdout
+    assert "is not running" not in done.stdout
     pi.run("touch", "/var/lib/vinylvault/state/of-root")
     pi.run("systemctl", "stop", "vinylvault-backup.timer")
     ill = pi.run("vinylvault", "doctor", ok=False)
     assert ill.returncode == 2
     is_mended = pi.run("stat", "-c", "%U", "/var/lib/vinylvault/state/of-root").stdout == "vinylvault\n"
-    assert is_mended or "belong to somebody else: sudo chown -R vinylvault: /var/lib/vinylvault" in ill.stdout
-    assert "vinylvault-backup.timer does not run" in ill.stdout
+    assert is_mended or "belong to another user. To fix it: sudo chown -R vinylvault: /var/lib/vinylvault" in ill.stdout
+    assert "vinylvault-backup.timer is not running" in ill.stdout
     pi.run("rm", "/var/lib/vinylvault/state/of-root")
     pi.run("systemctl", "start", "vinylvault-backup.timer")
 
@@ -591,7 +591,7 @@ def test_20_removed_with_everything_nothing_is_left(pi: Machine) -> None:
     refused = install(pi, "uninstall", "--purge", ok=False)
     assert (refused.returncode, refused.stderr) == (
         1,
-        "VinylVault: --purge removes all records, originals and settings. Say --yes too.\n",
+        "VinylVault: --purge deletes all records, original images and settings. Add --yes to confirm.\n",
     )
     install(pi, "uninstall", "--purge", "--yes")
     left = pi.run(
@@ -619,7 +619,7 @@ def test_21_without_systemd_it_says_what_it_left_out(chroot: Machine) -> None:
     loopback(chroot)
     done = install(chroot, "--wheelhouse", "/srv/wheels")
     assert "VinylVault is healthy." in done.stdout
-    assert "No systemd runs here, so this was left out" in done.stdout
+    assert "systemd is not running, so the service was not started" in done.stdout
     assert chroot.run("sh", "-c", "cat /proc/[0-9]*/comm | grep -c -e gunicorn -e python || true").stdout.strip() == "0", (
         "it was stopped again"
     )
@@ -645,5 +645,5 @@ def test_22_an_update_rolls_back_without_systemd_as_well(chroot: Machine) -> Non
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 1
-    assert "is not healthy: going back" in done.stdout
+    assert "failed its health check. Rolling back" in done.stdout
     assert release(chroot) == before

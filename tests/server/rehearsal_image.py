@@ -45,7 +45,7 @@ events_logger = "file"
 
 
 class Engine:
-    """podman with a store of its own. `up` starts what compose.yaml describes."""
+    """podman with its own store. `up` starts what compose.yaml describes."""
 
     request = Vault.request
     get = Vault.get
@@ -175,7 +175,7 @@ def test_01_it_is_built_and_serves_a_page(engine: Engine, wheels: Path) -> None:
     print(f"\nbuilt in {built_s:.0f} s: {size / 1e6:.0f} MB, {(size - below) / 1e6:.0f} MB above its base; up in {up_s:.1f} s")
     assert size - below < 120e6
     assert b"VinylVault" in engine.get("/").body
-    assert "Claim this machine at /claim with the code" in engine.podman("logs", "vinylvault")
+    assert "Create it at /claim with this setup code" in engine.podman("logs", "vinylvault")
 
 
 def test_02_it_has_no_rights_and_cannot_write_beside_its_volume(engine: Engine) -> None:
@@ -189,7 +189,7 @@ def test_02_it_has_no_rights_and_cannot_write_beside_its_volume(engine: Engine) 
 
 
 def test_03_it_shares_out_the_memory_of_the_container_not_of_the_machine(engine: Engine) -> None:
-    seen = engine.inside("python", "-c", "from image_cache.config import machine_memory_bytes as seen; print(seen())")
+    seen = engine.inside("python", "-c", "from image_cache.machine import machine_memory_bytes as seen; print(seen())")
     assert int(seen) == MEMORY_BYTES
 
 
@@ -253,7 +253,9 @@ def test_08_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
     )
     assert "Later" in records(engine)
     assert engine.stop()[0] == 0
-    assert "2 records" in engine.once("restore", "--force", f"/data/backups/{file}")
+    restored = engine.once("restore", "--force", f"/data/backups/{file}")
+    assert "2 records" in restored
+    assert "Start the service: docker compose up -d." in " ".join(restored.split())
     engine.podman("start", "vinylvault")
     wait_until(engine._serves, 90)
     assert sorted(records(engine)) == ["Blue Train", "Maiden Voyage"]
@@ -264,7 +266,7 @@ def test_09_a_user_of_the_nas_can_run_it_on_a_folder_of_theirs(engine: Engine, t
     words = [f"{tmp_path}:/data" if word.endswith(":/data") else word for word in engine.command(name="other", background=False)]
     words[2:2] = ["--rm", "--user", "1026:100"]
     words = [word for word in words if word not in ("--restart", "unless-stopped")]
-    assert "7 of 7 well" in engine.run(*words, "selftest").stdout
+    assert "7 of 7 tests passed" in engine.run(*words, "selftest").stdout
     (tmp_path / "records.json").write_text(json.dumps([{"title": "Blue Train", "artist": "John Coltrane"}]))
     engine.run(*words, "import", "/data/records.json")
     facts = (tmp_path / "state/catalog.db").stat()

@@ -53,7 +53,7 @@ def seconds_for_page(vault: Vault) -> float:
 
 @pytest.fixture(scope="module")
 def calm_s(vault: Vault) -> float:
-    """How long a page takes while nobody attacks, on this machine as busy as it is."""
+    """How long a page takes while no one attacks, on this server as busy as it is."""
     return max(seconds_for_page(vault) for _ in range(5))
 
 
@@ -152,7 +152,7 @@ def test_a_client_that_fills_the_memory_loses_its_own_requests(vault: Vault, ass
 def test_bodies_that_wait_for_a_thread_count_as_memory(vault: Vault, assert_responds: Callable[..., None]) -> None:
     """Whole requests counted for nothing: two hundred bodies of 900 KB were 180 MB."""
     (worker,) = vault.workers()
-    Path(f"/proc/{worker}/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    Path(f"/proc/{worker}/clear_refs").write_text("5", encoding="ascii")  # the peak begins again
     before = peak_bytes(worker)
     with clients(vault, 220, address=STRANGER) as attackers:
         for attacker in attackers[:20]:
@@ -166,7 +166,7 @@ def test_bodies_that_wait_for_a_thread_count_as_memory(vault: Vault, assert_resp
 
 
 def test_clients_take_turns(vault: Vault) -> None:
-    """Whoever sent a hundred requests at once let everybody else wait for all of them."""
+    """A client that sent a hundred requests at once delayed everyone else by all of them."""
     with clients(vault, 100, address=STRANGER) as attackers, clients(vault, 1) as (honest,):
         for attacker in attackers:
             attacker.sendall(PAGE * 3)

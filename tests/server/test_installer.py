@@ -1,6 +1,7 @@
 """Installer: its checks before it changes anything, and the settings that it reads. The rest: tests/server/rehearsal.py."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,10 +50,10 @@ def test_an_unsupported_machine_is_refused_with_a_reason(tmp_path: Path) -> None
     cases = {
         "32-bit (armhf)": {"dpkg": "echo armhf"},
         "32-bit (i386)": {"dpkg": "echo i386"},
-        "this machine is riscv64": {"dpkg": "echo riscv64"},
-        "this needs root. Say: sudo": {"id": "echo 1000"},
-        "this is fedora; the installer knows": {"system": "fedora"},
-        "3 MB are free in /opt; 400 MB are needed.": {"df": 'printf "a\\n/dev/root 9 9 4000 9%% /\\n"'},
+        "riscv64 is not supported": {"dpkg": "echo riscv64"},
+        "this needs root. Run: sudo": {"id": "echo 1000"},
+        "fedora is not supported by the installer": {"system": "fedora"},
+        "not enough disk space in /opt: 3 MB free, 400 MB needed.": {"df": 'printf "a\\n/dev/root 9 9 4000 9%% /\\n"'},
         "Python 3.11 or newer is needed, this is 3.9.": {
             "python3": 'case "$2" in *version_info\\[:2\\]*) echo 3.9 ;; *version_info*) exit 1 ;; esac'
         },
@@ -70,13 +71,13 @@ def test_an_unsupported_machine_is_refused_with_a_reason(tmp_path: Path) -> None
 
 def test_invalid_arguments_are_refused_before_anything_is_done(tmp_path: Path) -> None:
     cases = {
-        ("frobnicate",): "there is no command frobnicate.",
-        ("--frobnicate",): "there is no option --frobnicate.",
-        ("--extra", "moon"): "there is no extra moon; there are s3 nifti metrics heif.",
-        ("--port", "99999"): "99999 is no port.",
-        ("--port",): "the last option lacks its value.",
-        ("--wheelhouse", "/nowhere"): "there is no folder /nowhere.",
-        ("update", "--from", "/nowhere"): "there is nothing at /nowhere.",
+        ("frobnicate",): "unknown command: frobnicate.",
+        ("--frobnicate",): "unknown option: --frobnicate.",
+        ("--extra", "moon"): "unknown extra: moon. Available: s3 nifti metrics heif.",
+        ("--port", "99999"): "99999 is not a valid port.",
+        ("--port",): "the last option needs a value.",
+        ("--wheelhouse", "/nowhere"): "the folder /nowhere does not exist.",
+        ("update", "--from", "/nowhere"): "/nowhere does not exist.",
     }
     for arguments, words in cases.items():
         assert said(tmp_path, *arguments) == (1, f"VinylVault: {words}")
@@ -97,6 +98,13 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert status == 0
     for command in ("install", "update", "backup", "restore", "doctor", "uninstall", "--purge", "--wheelhouse", "--with-nginx"):
         assert command in text
+
+
+def test_the_installer_finds_the_setup_code_that_the_service_prints() -> None:
+    """It looks for the words in the journal. They had changed in one of the two places, and no code was shown."""
+    installer, service = ((ROOT / "systemd" / name).read_text(encoding="utf-8") for name in ("install.sh", "gunicorn.conf.py"))
+    (words,) = re.findall(r"journalctl .* grep -F '([^']+)'", installer)
+    assert f"{words} {{code}}" in service
 
 
 @pytest.mark.slow

@@ -343,7 +343,7 @@ def test_10000_hits_through_nginx_change_what_is_evicted_next(served: Served) ->
     assert not hot & set(gone)
     assert served.hits().stat().st_size < 10_000, "what was read is gone"
     assert stats_of(vault)["hits"] >= before + 10_000
-    for key in gone:  # they come back when somebody looks at them, and the other tests do
+    for key in gone:  # they come back when someone looks at them, and the other tests do
         wait_until(lambda path=f"/cache/{key}.webp": vault.get(path).status == 200)
 
 
@@ -404,7 +404,7 @@ def test_without_the_service_a_miss_gets_an_error_page(served: Served) -> None:
 
 
 def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served: Served) -> None:
-    """After a power cut the link on tmpfs is gone and files may be torn: none of these is ever served."""
+    """After a power cut the link on tmpfs is gone and files may be truncated: none of these is ever served."""
     vault, link = served.vault, served.front.folder / "covers"
     torn, short = served.file(4), served.file(5)
     whole = torn.read_bytes()
@@ -424,7 +424,7 @@ def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served:
         assert answer.status in (200, 202)
         wait_until(lambda number=number: served.front.get(served.path(number)).status == 200)
     assert served.front.get(served.path(4)).body == whole, "fetched and rendered again, to the same bytes"
-    assert "torn files dropped" in vault.log.read_text()
+    assert "truncated files dropped" in vault.log.read_text()
 
 
 def test_a_link_in_the_cache_leads_nowhere(served: Served, tmp_path: Path) -> None:

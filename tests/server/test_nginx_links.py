@@ -152,4 +152,4 @@ def test_while_the_index_is_rebuilt_nothing_public_is_linked(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_used_is_a_warning(cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     NginxLinks(tmp_path / "file/front", cache, {}).open()
-    assert "nothing given to the server in front" in caplog.text
+    assert "nginx serving disabled" in caplog.text

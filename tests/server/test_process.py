@@ -49,18 +49,18 @@ def refused(folder: Path, **env: str) -> str:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("VINYL_VAULT_THREADS", "many", "VINYL_VAULT_THREADS: 'many' is not a whole number."),
-        ("VINYL_VAULT_THREADS", "0", "VINYL_VAULT_THREADS: 0 is outside 1 to 64."),
-        ("VINYL_VAULT_TREADS", "4", "VINYL_VAULT_TREADS: no such setting"),
-        ("PORT", "99999", "PORT: 99999 is outside 1 to 65535."),
-        ("HOST", "198.51.100.7", "HOST: 198.51.100.7 is no address of this machine"),
-        ("VINYL_VAULT_STATE_DIR", "/proc/nothing", "/proc/nothing: this folder cannot be used"),
-        ("VINYL_VAULT_SECRET_KEY_FILE", "/dev/null", "VINYL_VAULT_SECRET_KEY_FILE: /dev/null holds 0 bytes"),
+        ("VINYL_VAULT_THREADS", "many", "VINYL_VAULT_THREADS: 'many' is invalid; use a whole number."),
+        ("VINYL_VAULT_THREADS", "0", "VINYL_VAULT_THREADS: 0 must be between 1 and 64."),
+        ("VINYL_VAULT_TREADS", "4", "VINYL_VAULT_TREADS: unknown setting"),
+        ("PORT", "99999", "PORT: 99999 must be between 1 and 65535."),
+        ("HOST", "198.51.100.7", "HOST: 198.51.100.7 is not an address of this server"),
+        ("VINYL_VAULT_STATE_DIR", "/proc/nothing", "/proc/nothing: cannot use this folder"),
+        ("VINYL_VAULT_SECRET_KEY_FILE", "/dev/null", "VINYL_VAULT_SECRET_KEY_FILE: the key in /dev/null is too short (0 bytes"),
     ],
 )
 def test_a_server_that_cannot_start_says_why_in_one_sentence(tmp_path: Path, name: str, value: str, says: str) -> None:
     said = refused(tmp_path / "vault", **{name: value})
-    assert said.startswith("VinylVault does not start. ")
+    assert said.startswith("VinylVault could not start. ")
     assert says in said
 
 
@@ -70,14 +70,14 @@ def test_a_port_in_use_is_reported_at_once(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         assert refused(tmp_path / "vault", PORT=str(port)) == (
-            f"VinylVault does not start. PORT: something else listens on {port} already."
+            f"VinylVault could not start. PORT: port {port} is in use by another program."
         )
 
 
 def test_a_start_prints_the_url_and_the_setup_code(vault: Vault) -> None:
     said = vault.log.read_text()
     assert f"http://127.0.0.1:{vault.port}/" in said
-    code = re.search(r"/claim with the code ([0-9A-Z]{4}-[0-9A-Z]{4})", said)
+    code = re.search(r"/claim with this setup code: ([0-9A-Z]{4}-[0-9A-Z]{4})", said)
     assert code
     assert vault.stop() == 0
     vault.command("users", "add", "Vera", "--role", "operator", stdin="correct horse\n")

@@ -1,4 +1,4 @@
-"""A server whose decoder is busy: pages are answered at once, whoever asks for images that must be rendered."""
+"""A server whose decoder is busy: pages are answered at once, even while others request images that must be rendered."""
 
 import threading
 import time

@@ -38,7 +38,7 @@ def test_large_and_chunked_uploads_come_through_and_stop_at_their_limit(live: Va
     rows = over.json()["results"]
     assert [row["ok"] for row in rows] == [False, True]
     assert rows[0]["kind"] == "too-large"
-    # Nobody else gets a byte over the usual size in, chunked or not, and nothing of it stays on the disk.
+    # No one else gets a byte over the usual size in, chunked or not, and nothing of it stays on the disk.
     stranger = Browser(vault)
     data, kind = multipart({}, (bytes(3_000_000),))
     for chunked in (False, True):
@@ -74,7 +74,7 @@ def test_a_picture_of_twenty_megabytes_and_a_form_of_forty_go_in_while_pages_are
         wait_until(lambda: answered)
         for chunked in (False, True):
             answer = owner.upload(large, chunked=chunked)
-            assert answer.status == (409 if chunked else 201), answer.body  # the second one is the same picture
+            assert answer.status == (409 if chunked else 201), answer.body  # the second one is the same image
         began = time.monotonic()
         answer = owner.upload(*forty)
         ended = time.monotonic()
@@ -102,7 +102,7 @@ def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_sh
         def keep_uploading(first: int, stop: threading.Event = stop) -> None:
             number = first
             while not stop.is_set():
-                body = photo(number, 600, 400)  # of smaller ones thousands were done, more than anybody can look at below
+                body = photo(number, 600, 400)  # of smaller ones thousands were done, more than anyone can look at below
                 try:
                     answer = owner.upload(body)
                 except (OSError, http.client.HTTPException):

@@ -476,7 +476,7 @@ def test_an_original_that_cannot_be_deleted_now_goes_later(manager: StreamImageM
     real, manager.images.storage = manager.images.storage, LocalStorage("/proc/nowhere")
     assert manager.delete_stream_image("evening", image_id) is True
     manager.images.storage = real
-    # What was said to be deleted is not there for anybody, and its bytes go with the next sweep.
+    # What was said to be deleted is not there for anyone, and its bytes go with the next sweep.
     assert manager.get_stream_images("evening") == []
     (folder / f"{image_id}_original.jpg").touch()
     manager.rows.record_orphan(image.file_path, image_id, 0)
@@ -700,7 +700,7 @@ def test_a_lost_cache_is_made_again_from_the_originals(tmp_path: Path) -> None:
 
 def test_a_viewer_counts_once_in_half_an_hour_and_days_are_kept(manager: StreamImageManager, clock: FakeClock) -> None:
     image_id = add(manager)
-    manager.view_counts.counters._clock = clock  # the counters of a process have a clock of their own
+    manager.view_counts.counters._clock = clock  # the counters of a process have their own clock
     assert manager.view_counts.record(image_id, "somebody")
     assert not manager.view_counts.record(image_id, "somebody")
     assert manager.view_counts.record(image_id, "another")

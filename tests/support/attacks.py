@@ -1,4 +1,4 @@
-"""What clients do that means harm: each attack opens its connections and returns what it goes on doing while it lasts."""
+"""What clients do that means harm: each attack opens its connections and returns what it continues doing while it lasts."""
 
 import contextlib
 import socket

@@ -23,7 +23,7 @@ PAGE_TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
 
 
 class Visitor(FlaskClient):
-    """A client that reads every answer to its end, as a server would, and asks for one host."""
+    """A client that reads every answer to its end, as a server would, and requests one host."""
 
     host = "localhost:5000"
 

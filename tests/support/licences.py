@@ -33,8 +33,8 @@ OUR_FILES = """
 
 ## Programs that are started when they are installed
 
-ffmpeg (LGPL-2.1 or GPL-2.0, by its build) reads images out of videos; nginx (BSD-2-Clause) can stand in front. Neither is distributed
-with VinylVault. The container image contains its base image, Debian with Python; Debian lists its licences in `/usr/share/doc`.
+ffmpeg (LGPL-2.1 or GPL-2.0, by its build) reads images from videos; nginx (BSD-2-Clause) can be used in front. Neither is part
+of VinylVault. The container image contains its base image, Debian with Python; Debian lists its licences in `/usr/share/doc`.
 """
 
 

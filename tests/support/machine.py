@@ -1,7 +1,7 @@
 """A Debian of its own for the installer: made by debootstrap, booted with its systemd as process 1, without any network.
 
-It shares the kernel with this machine and nothing else: file system (an overlay), processes, network, host name are its own. Its
-control groups have no controllers where this machine's are of the old kind; then memory and task limits are not enforced in it.
+It shares the kernel with this server and nothing else: file system (an overlay), processes, network, host name are its own. Its
+control groups have no controllers where this server's are of the old kind; then memory and task limits are not enforced in it.
 """
 
 import contextlib
@@ -100,7 +100,7 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Process 1 of the machine, as this machine numbers it."""
+        """Process 1 of the machine, as this server numbers it."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii").split()
         return int(children[0])

@@ -160,7 +160,7 @@ _MP4_OWN = {"label": "LABEL", "catno": "CATALOGNUMBER", "barcode": "BARCODE", "m
 
 
 def song(path: Path, *, picture: bytes | None = None, body: bytes | None = None, **tags: str) -> Path:
-    """Write a music file with tags; its kind is that of its name. A picture becomes its front cover."""
+    """Write a music file with tags; its kind is that of its name. An image becomes its front cover."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body if body is not None else BARE[path.suffix.lower()])
     if tags or picture is not None:
@@ -243,7 +243,7 @@ def _tag_comments(path: Path, tags: Mapping[str, str], picture: bytes | None) ->
 def collection(root: Path, albums: int, tracks: int) -> None:
     """Make many albums quickly: a few files are tagged, and copied with other words of the same length in their tags.
 
-    One in two has a picture beside its tracks, one in four one in its tags, and the kinds take turns.
+    One in two has an image beside its tracks, one in four one in its tags, and the kinds take turns.
     """
     kinds = (".mp3", ".flac", ".ogg", ".m4a")
     models: dict[tuple[str, bool], bytes] = {}

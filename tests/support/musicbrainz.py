@@ -1,4 +1,4 @@
-"""MusicBrainz and the Cover Art Archive as a process of their own: what they answer, with their limits, on loopback.
+"""MusicBrainz and the Cover Art Archive as their own process: what they answer, with their limits, on loopback.
 
     with Archive(folder) as archive:
         mbid = archive.add("Blue Lines", "Massive", barcode="5012980000000", fronts=[jpeg(900, 900)])
@@ -6,8 +6,8 @@
         archive.asked("/ws/2/")  # [(when, path, user agent), ...]
 
 The web service refuses what names no agent (403), answers 503 for a while when asked more than once a second, searches by the
-few fields that the program asks for, and links releases with Discogs. The archive answers 307 to a second host, which answers 302
-to a third, as the real one does; its originals are huge, and a client that asks for one by mistake gets 20 MB.
+few fields that the program requests, and links releases with Discogs. The archive answers 307 to a second host, which answers 302
+to a third, as the real one does; its originals are huge, and a client that requests one by mistake gets 20 MB.
 """
 
 import argparse
@@ -299,7 +299,7 @@ def listing(release: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_of(release: dict[str, Any], query: str) -> int:
-    """Return how well a release answers: 100 when every field that is asked for agrees, less when only words do, 0 for not at all."""
+    """Return how well a release answers: 100 when every field that is requested agrees, less when only words do, 0 for not at all."""
     fields = {"release": "title", "artist": "artist", "barcode": "barcode", "catno": "catno", "label": "label"}
     scores: dict[str, int] = {}
     for name, quoted, word in TERM.findall(query):

@@ -51,7 +51,7 @@ def operate(
 
 
 def command(env: Mapping[str, str], *arguments: str) -> Said:
-    """Run the script itself, as a process of its own."""
+    """Run the script itself, as its own process."""
     done = subprocess.run(
         [sys.executable, "cache_monitor.py", *arguments],
         cwd=ROOT,

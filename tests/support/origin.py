@@ -5,7 +5,7 @@
         ...
         assert origin.count("/cover.jpg") == 1
 
-Every connection has a thread of its own; leaving the block ends them all, also those that are held at a gate.
+Every connection has its own thread; leaving the block ends them all, also those that are held at a gate.
 """
 
 import email.utils
@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             origin.closing.wait(page.delay_s)
         asked_at = time.monotonic()
         while page.gate and not page.gate.wait(0.02) and not origin.closing.is_set():
-            if time.monotonic() - asked_at > 1:  # a sign of life, so that a client with a read timeout goes on waiting
+            if time.monotonic() - asked_at > 1:  # a sign of life, so that a client with a read timeout continues waiting
                 self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 asked_at = time.monotonic()
         if origin.closing.is_set():

@@ -1,4 +1,4 @@
-"""Small pictures for tests: real ones made by Pillow, and headers that promise more than there is."""
+"""Small images for tests: real ones made by Pillow, and headers that promise more than there is."""
 
 import io
 import random

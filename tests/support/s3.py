@@ -1,4 +1,4 @@
-"""A real S3 server as a process of its own: rclone over a folder, on loopback."""
+"""A real S3 server as its own process: rclone over a folder, on loopback."""
 
 import os
 import shutil

@@ -20,7 +20,7 @@ class Browser:
         self.vault = vault
         self.cookie = ""
         self.token = ""
-        self.address = "127.0.0.1"  # where requests come from; all of 127.0.0.0/8 is this machine
+        self.address = "127.0.0.1"  # where requests come from; all of 127.0.0.0/8 is this server
         if name:
             self._read(self.get("/login", accept="text/html"))
             form = urllib.parse.urlencode({"name": name, "password": PASSWORD, "csrf_token": self.token}).encode()

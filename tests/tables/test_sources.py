@@ -135,18 +135,18 @@ def test_json_in_utf_16_is_read_and_a_cut_letter_is_not_the_end(table: Callable[
     ("content", "reason"),
     [
         ("listing_id,artist,title,label\n1,a,b,c\n", "this is a Discogs inventory"),
-        ("order_id;title\n1;b\n", "this is a list of Discogs orders"),
+        ("order_id;title\n1;b\n", "this is a Discogs order list"),
         ("Catalog#,Artist,Title,Label,Format,Rating,Released,release_id,Notes\n", "this is a Discogs wantlist"),
         ("Title,Author,ISBN\na,b,c\n", "this is a list of books"),
         ("Title,IMDb Rating\na,b\n", "this is a list of films"),
-        ("Track Name,Title,Artist\na,b,c\n", "this is a list of single tracks"),
-        ("Artist Name,Album Title\na,b\n", "there is no column named title; if 'Album Title' holds the titles, rename it"),
+        ("Track Name,Title,Artist\na,b,c\n", "this is a list of tracks"),
+        ("Artist Name,Album Title\na,b\n", "no column is named title. If 'Album Title' contains the titles, rename it to title"),
         ("<html><body>Log in first</body></html>", "this is a web page"),
         ("\ufeff<?xml version='1.0'?>", "this is a web page or XML"),
         (b"%PDF-1.7", "this is a document"),
-        (b"SQLite format 3", "the first line is not a header"),
-        (b"SQLite format 3\0" + b"x" * 200, "the database is damaged"),
-        (b"\xff\xfe", "the first line is not a header"),
+        (b"SQLite format 3", "the first line is not a header row"),
+        (b"SQLite format 3\0" + b"x" * 200, "the database is corrupt"),
+        (b"\xff\xfe", "the first line is not a header row"),
     ],
 )
 def test_files_of_others_are_refused_in_words(table: Callable[[Any], object], content: str | bytes, reason: str) -> None:
@@ -164,7 +164,7 @@ def test_how_far_a_table_is_can_be_told(tmp_path: Path) -> None:
     assert table.done == table.size == path.stat().st_size
 
 
-# --- going on after a stop
+# --- continuing after a stop
 
 
 class Stop(Exception):
@@ -288,10 +288,19 @@ def test_its_history_comes_in_once_and_beside_what_was_played_here(library: Libr
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        ("CREATE TABLE other (a);", "this is a database of another program: it has no table of albums"),
-        ("CREATE TABLE albums (title, artist);", "this is a database of another program: its albums have no discogs_id"),
-        ("CREATE TABLE t (a); CREATE VIEW albums AS SELECT a AS title FROM t;", "this is a database of another program"),
-        ("CREATE VIRTUAL TABLE albums USING fts5(title, artist, discogs_id);", "this is a database of another program"),
+        ("CREATE TABLE other (a);", "this database is not from the original VinylVault: it has no albums table"),
+        (
+            "CREATE TABLE albums (title, artist);",
+            "this database is not from the original VinylVault: its albums table has no discogs_id",
+        ),
+        (
+            "CREATE TABLE t (a); CREATE VIEW albums AS SELECT a AS title FROM t;",
+            "this database is not from the original VinylVault",
+        ),
+        (
+            "CREATE VIRTUAL TABLE albums USING fts5(title, artist, discogs_id);",
+            "this database is not from the original VinylVault",
+        ),
     ],
 )
 def test_databases_of_others_are_refused_in_words(tmp_path: Path, schema: str, reason: str) -> None:
@@ -305,7 +314,7 @@ def test_the_catalogue_of_a_vault_is_not_taken_for_a_table(library: Library, tmp
     conn = sqlite3.connect(tmp_path / "catalog.db")
     conn.execute("VACUUM INTO ?", (str(copy),))
     conn.close()
-    assert refused(lambda: list(read_table(copy))).startswith("this is the catalogue of a vault")
+    assert refused(lambda: list(read_table(copy))).startswith("this is a VinylVault catalogue")
 
 
 def test_a_truncated_or_scribbled_database_is_refused_and_kills_nothing(tmp_path: Path) -> None:
@@ -322,11 +331,11 @@ def test_a_truncated_or_scribbled_database_is_refused_and_kills_nothing(tmp_path
 
 def test_a_huge_text_is_refused_by_name_and_takes_no_memory(tmp_path: Path) -> None:
     path = original(tmp_path / "huge.db", KEPT, {**KEPT, "discogs_id": 5, "notes": "x" * 3_000_000})
-    assert "a text in it is longer than 1 MB" in refused(lambda: list(read_table(path)))
+    assert "it contains a text longer than 1 MB" in refused(lambda: list(read_table(path)))
     long = original(tmp_path / "long.db", {**KEPT, "title": "x" * 5000}, {**KEPT, "discogs_id": 5})
     bad, good = read_table(long)
     assert isinstance(bad, ImportRow)
-    assert (bad.title, bad.losses) == ("x" * 200, ("title is longer than 200 characters; cut",))
+    assert (bad.title, bad.losses) == ("x" * 200, ("title is longer than 200 characters; shortened",))
     assert isinstance(good, ImportRow)
 
 

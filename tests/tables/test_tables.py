@@ -141,36 +141,39 @@ def test_unknown_columns_become_lines_of_the_notes(table: TableFile) -> None:
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ({"title": " "}, "no title: filed as Untitled"),
-        ({"year": "nineteen"}, "year is not a number: 'nineteen'; left out"),
-        ({"year": "1969?"}, "year '1969?' is read as 1969"),
-        ({"year": "19699"}, "year 19699 is not from 1800 to 2199; left out"),
-        ({"year": "1e3"}, "year is not a number: '1e3'; left out"),
-        ({"year": "9" * 300}, f"year is not a number: '{'9' * 40}'; left out"),
-        ({"cover_url": "ftp://x/1.jpg"}, "cover_url is not an http or https address: 'ftp://x/1.jpg'; left out"),
-        ({"cover_url": "javascript:alert(1)"}, "cover_url is not an http or https address: 'javascript:alert(1)'; left out"),
-        ({"cover_url": "/etc/passwd"}, "cover_url is not an http or https address: '/etc/passwd'; left out"),
-        ({"cover_url": "https://"}, "cover_url is not an http or https address: 'https://'; left out"),
-        ({"cover_url": "https://[::1"}, "cover_url is not an http or https address: 'https://[::1'; left out"),
-        ({"cover_url": "https://x:99999/"}, "cover_url is not an http or https address: 'https://x:99999/'; left out"),
-        ({"cover_url": "https://me:secret@x/"}, "cover_url has a name or password in it; left out"),
-        ({"cover_url": "https://x/" + "a" * 2000}, "cover_url is longer than 2,000 characters; left out"),
-        ({"title": "a" * 201}, "title is longer than 200 characters; cut"),
-        ({"notes": "a" * 2001}, "notes is longer than 2,000 characters; cut"),
-        ({"genres": "; ".join(["Jazz"] * 501)}, "genres is longer than 2,000 characters; cut"),
-        ({"title": "a\x07b"}, "title has control characters; left out"),
-        ({"artist": "a\x9bb"}, "artist has control characters; left out"),
-        ({"rating": "6"}, "rating 6 is not from 1 to 5; left out"),
-        ({"rating": "good"}, "rating is not a number: 'good'; left out"),
-        ({"plays": "-1"}, "plays is not a number: '-1'; left out"),
-        ({"added": "yesterday"}, "added is not a date like 2024-05-31: 'yesterday'; left out"),
-        ({"added": "1969-12-31"}, "added is not a date after 1970: '1969-12-31'; left out"),
-        ({"source": "my shop!"}, "source is not a short word like discogs; left out"),
-        ({"tracks": "A1 Tide"}, "tracks is not a JSON list; left out"),
-        ({"tracks": '[{"position": "A1"}]'}, "tracks has an entry without a title; left out"),
-        ({"tracks": "[" * 100}, "tracks is not a JSON list; left out"),
-        ({"tracks": json.dumps(["x"] * 501)}, "tracks has more than 500 entries; the rest is left out"),
-        ({"shelf": "x" * 2000, "notes": "mine"}, "notes and unknown columns together are longer than 2,000 characters; cut"),
+        ({"title": " "}, "no title: imported as Untitled"),
+        ({"year": "nineteen"}, "year is not a number: 'nineteen'; skipped"),
+        ({"year": "1969?"}, "year '1969?' was read as 1969"),
+        ({"year": "19699"}, "year must be from 1800 to 2199, not 19699; skipped"),
+        ({"year": "1e3"}, "year is not a number: '1e3'; skipped"),
+        ({"year": "9" * 300}, f"year is not a number: '{'9' * 40}'; skipped"),
+        ({"cover_url": "ftp://x/1.jpg"}, "cover_url must be an http or https URL, not 'ftp://x/1.jpg'; skipped"),
+        ({"cover_url": "javascript:alert(1)"}, "cover_url must be an http or https URL, not 'javascript:alert(1)'; skipped"),
+        ({"cover_url": "/etc/passwd"}, "cover_url must be an http or https URL, not '/etc/passwd'; skipped"),
+        ({"cover_url": "https://"}, "cover_url must be an http or https URL, not 'https://'; skipped"),
+        ({"cover_url": "https://[::1"}, "cover_url must be an http or https URL, not 'https://[::1'; skipped"),
+        ({"cover_url": "https://x:99999/"}, "cover_url must be an http or https URL, not 'https://x:99999/'; skipped"),
+        ({"cover_url": "https://me:secret@x/"}, "cover_url contains a user name or password; skipped"),
+        ({"cover_url": "https://x/" + "a" * 2000}, "cover_url is too long (maximum 2,000 characters); skipped"),
+        ({"title": "a" * 201}, "title is longer than 200 characters; shortened"),
+        ({"notes": "a" * 2001}, "notes is longer than 2,000 characters; shortened"),
+        ({"genres": "; ".join(["Jazz"] * 501)}, "genres is longer than 2,000 characters; shortened"),
+        ({"title": "a\x07b"}, "title has control characters; removed"),
+        ({"artist": "a\x9bb"}, "artist has control characters; removed"),
+        ({"rating": "6"}, "rating must be from 1 to 5, not 6; skipped"),
+        ({"rating": "good"}, "rating is not a number: 'good'; skipped"),
+        ({"plays": "-1"}, "plays is not a number: '-1'; skipped"),
+        ({"added": "yesterday"}, "added must be a date such as 2024-05-31, not 'yesterday'; skipped"),
+        ({"added": "1969-12-31"}, "added is not a date after 1970: '1969-12-31'; skipped"),
+        ({"source": "my shop!"}, "source must be a short word such as discogs; skipped"),
+        ({"tracks": "A1 Tide"}, "tracks is not a JSON list; skipped"),
+        ({"tracks": '[{"position": "A1"}]'}, "tracks has an entry without a title; skipped"),
+        ({"tracks": "[" * 100}, "tracks is not a JSON list; skipped"),
+        ({"tracks": json.dumps(["x"] * 501)}, "tracks has more than 500 entries; the rest was skipped"),
+        (
+            {"shelf": "x" * 2000, "notes": "mine"},
+            "notes and unknown columns together are longer than 2,000 characters; shortened",
+        ),
     ],
 )
 def test_a_bad_cell_is_cut_or_left_out_and_its_row_goes_in(table: TableFile, cells: dict[str, str], reason: str) -> None:
@@ -186,10 +189,10 @@ def test_a_bad_cell_is_cut_or_left_out_and_its_row_goes_in(table: TableFile, cel
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ("7", "record 2: not an object with the columns as names"),
-        ("null", "record 2: not an object with the columns as names"),
-        ('"x"', "record 2: not an object with the columns as names"),
-        ("[]", "record 2: not an object with the columns as names"),
+        ("7", "record 2: not a JSON object with column names as keys"),
+        ("null", "record 2: not a JSON object with column names as keys"),
+        ('"x"', "record 2: not a JSON object with column names as keys"),
+        ("[]", "record 2: not a JSON object with column names as keys"),
         ("{}", "record 2: neither artist nor title"),
         ('{"title": null}', "record 2: neither artist nor title"),
         ('{"title": ["x"]}', "record 2: neither artist nor title"),
@@ -207,14 +210,14 @@ def test_a_bad_record_is_refused_and_the_rest_goes_in(table: TableFile, record: 
 @pytest.mark.parametrize(
     ("record", "loss"),
     [
-        ('{"title": "x", "year": 1e999}', "year is not a number: 'inf'; left out"),
-        ('{"title": "x", "year": true}', "year is not a number: 'True'; left out"),
-        ('{"title": "x", "year": [1]}', "year is not a number: '[1]'; left out"),
-        ('{"title": "x", "genres": {"a": 1}}', "genres is not a list; left out"),
-        ('{"title": "x", "genres": [["a"]]}', "genres is not text; left out"),
-        ('{"title": "x", "added": NaN}', "added is not a date after 1970: 'nan'; left out"),
-        ('{"title": "x", "cover_url": 7}', "cover_url is not an http or https address: '7'; left out"),
-        ('{"title": "x", "tracks": [{"title": "y", "duration_s": -1}]}', "tracks: duration_s is not a number: '-1'; left out"),
+        ('{"title": "x", "year": 1e999}', "year is not a number: 'inf'; skipped"),
+        ('{"title": "x", "year": true}', "year is not a number: 'True'; skipped"),
+        ('{"title": "x", "year": [1]}', "year is not a number: '[1]'; skipped"),
+        ('{"title": "x", "genres": {"a": 1}}', "genres must be a list; skipped"),
+        ('{"title": "x", "genres": [["a"]]}', "genres must be text; skipped"),
+        ('{"title": "x", "added": NaN}', "added is not a date after 1970: 'nan'; skipped"),
+        ('{"title": "x", "cover_url": 7}', "cover_url must be an http or https URL, not '7'; skipped"),
+        ('{"title": "x", "tracks": [{"title": "y", "duration_s": -1}]}', "tracks: duration_s is not a number: '-1'; skipped"),
     ],
 )
 def test_a_bad_value_of_a_record_is_left_out(table: TableFile, record: str, loss: str) -> None:
@@ -227,22 +230,22 @@ def test_a_bad_value_of_a_record_is_left_out(table: TableFile, record: str, loss
     [
         (b"", "the file is empty"),
         (b"\0\1\2", "this is not a text file"),
-        (b"PK\x03\x04rest", "this is a spreadsheet or an archive"),
-        (b"\x1f\x8brest", "this is compressed"),
+        (b"PK\x03\x04rest", "this is a spreadsheet or ZIP archive"),
+        (b"\x1f\x8brest", "this file is compressed"),
         (b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(50).replace(b"\0", b""), "header"),
-        (b"artist,year\nx,1970\n", "the first line is not a header with a column named title: 'artist,year'"),
+        (b"artist,year\nx,1970\n", "the first line is not a header row with a column named title: 'artist,year'"),
         (b"hello", "a column named title"),
         (b"\n\n\n", "a column named title"),
-        (b"title,Title\nx,y\n", "two columns are named title"),
+        (b"title,Title\nx,y\n", "the column title appears twice"),
         (b"title," + b",".join(b"c%d" % n for n in range(300)) + b"\n", "more than 200 columns"),
         (b"x" * 300_000, "the line is longer than 128 KB"),
-        (b"{}", "neither a list of records nor an object with a list named albums"),
-        (b'{"title": "x"}', "neither a list of records"),
-        (b"[", "the JSON breaks off"),
-        (b"[[[", "the JSON breaks off or is broken"),
+        (b"{}", "or an object with a list named albums"),
+        (b'{"title": "x"}', "expected a JSON list of records"),
+        (b"[", "the JSON is incomplete"),
+        (b"[[[", "the JSON is incomplete or invalid"),
         (b"[" * 200_000, "the JSON is nested too deeply"),
         (b'["' + b"x" * 600_000, "a record is longer than 256 KB"),
-        (b"[}", "something that is not a record"),
+        (b"[}", "an entry that is not a record"),
         (b'[{"title": "\xff"}]', "the JSON is not UTF-8 text"),
         (b'[{"title": "x", "year": ' + b"9" * 5000 + b"}]", "broken"),
     ],
@@ -264,10 +267,10 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tail", "reason"),
     [
-        (', {"title": "b"', "the JSON breaks off or is broken; nothing behind it was read"),
-        (' {"title": "b"}]', "the JSON has something between two records; nothing behind it was read"),
-        (", }]", "the JSON has something that is not a record; nothing behind it was read"),
-        ("", "the JSON breaks off; nothing behind it was read"),
+        (', {"title": "b"', "the JSON is incomplete or invalid. Nothing after this point was read"),
+        (' {"title": "b"}]', "invalid JSON between two records. Nothing after this point was read"),
+        (", }]", "the JSON contains an entry that is not a record. Nothing after this point was read"),
+        ("", "the JSON is incomplete. Nothing after this point was read"),
     ],
 )
 def test_json_that_breaks_off_keeps_the_records_before(table: TableFile, tail: str, reason: str) -> None:
@@ -280,10 +283,10 @@ def test_json_that_breaks_off_keeps_the_records_before(table: TableFile, tail: s
 def test_a_quote_that_is_never_closed_costs_its_own_line_only(table: TableFile) -> None:
     found = table.read('title,artist\n"Heroes,Bowie\nLow,Bowie\n"Lodger",Bowie\n"Never\n')
     assert [(row.line, getattr(row, "reason", None) or row.title) for row in found] == [  # type: ignore[union-attr]
-        (2, "not a CSV row: a quote is opened and not closed"),
+        (2, "not a CSV row: a quotation mark is not closed"),
         (3, "Low"),
         (4, "Lodger"),
-        (5, "not a CSV row: a quote is opened and not closed"),
+        (5, "not a CSV row: a quotation mark is not closed"),
     ]
 
 
@@ -293,7 +296,7 @@ def test_a_huge_line_in_the_middle_costs_itself_only(table: TableFile) -> None:
         (2, "a"),
         (3, "the line is longer than 128 KB"),
         (4, "b"),
-        (5, "not a CSV row: a quote is opened and not closed"),
+        (5, "not a CSV row: a quotation mark is not closed"),
         (6, "the line is longer than 128 KB"),
         (7, "d"),
     ]
@@ -311,7 +314,7 @@ def test_a_cell_may_have_lines_and_a_row_may_be_short_or_have_empty_cells_too_ma
 def test_cells_beyond_the_header_go_to_the_notes(table: TableFile) -> None:
     [row] = table.rows("title,artist\nLow, Bowie, 1977\n")
     assert (row.title, row.artist, row.notes) == ("Low", "Bowie", "More cells: 1977")
-    assert row.losses == ("3 cells, the header has 2: the rest is in the notes",)
+    assert row.losses == ("3 columns, but the header has 2: the rest is in the notes",)
 
 
 def test_old_excels_write_windows_1252(table: TableFile) -> None:
@@ -323,7 +326,7 @@ def test_one_broken_letter_in_a_utf8_file_costs_no_row(table: TableFile) -> None
     content = "title\nÄ\n".encode() + b"\xff\xfe\n" + "Ö\n".encode()
     rows = table.rows(content)
     assert [(row.line, row.title) for row in rows] == [(2, "Ä"), (3, "ÿþ"), (4, "Ö")]
-    assert rows[1].losses == ("a letter of this row is not UTF-8, and is read as Windows-1252",)
+    assert rows[1].losses == ("a character in this row is not UTF-8; read as Windows-1252",)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +415,7 @@ def test_an_export_is_readable_by_its_owner_only_and_whole_or_not_there(tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("out.txt", "neither in .csv nor in .json"), ("no/out.csv", "No such file")])
+@pytest.mark.parametrize(("name", "reason"), [("out.txt", "must end in .csv or .json"), ("no/out.csv", "No such file")])
 def test_an_export_that_cannot_be_written_says_why(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(TableRejected, match=reason):
         write_table(tmp_path / name, [])

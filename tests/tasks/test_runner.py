@@ -112,14 +112,14 @@ def test_a_cancel_ends_a_task_at_its_next_step_and_what_was_saved_stays(
 @pytest.mark.slow
 def test_a_cancel_ends_a_pause(make: Callable[..., TaskRunner]) -> None:
     def sleepy(task: Task) -> dict[str, Any]:
-        task.pause(3600, "Discogs asks for a pause.")
+        task.pause(3600, "Rate limit reached.")
         return {}
 
     tasks = make(sleepy=sleepy)
     tasks.serve()
     task_id = tasks.start("sleepy", {})
     until(lambda: state(tasks, task_id).paused_until is not None)
-    assert state(tasks, task_id).message == "Discogs asks for a pause."
+    assert state(tasks, task_id).message == "Rate limit reached."
     tasks.cancel(task_id)
     until(lambda: state(tasks, task_id).state == "cancelled")
     assert state(tasks, task_id).paused_until is None

@@ -13,115 +13,154 @@ from image_cache.web.rate_limits import limiter
 from tests.support.inside import PASSWORD, Inside, form_token, page_token
 from tests.web.streams.test_access_matrix import TABLE as STREAM_TABLE
 
-ROLES = ("visitor", "viewer", "owner", "operator", "server")
-ACCOUNTS = ROLES[1:4]
-# Statuses for each role. `server`: curl on the server itself, without an account. Requests carry no fields, so that what is allowed
+ROLES = ("visitor", "viewer", "member", "owner", "operator", "server")
+ACCOUNTS = ROLES[1:5]
+# Statuses for each role; the operator has not let guests count plays. `server`: curl on the server itself, without an account. Requests carry no fields, so that what is allowed
 # may be answered with 400, 404 or 415 as well. Where the policy of a stream decides, `test_access_matrix` has the table.
 STATUSES = """
-GET    /                                             200 200 200 200 200
-GET    /about                                        200 200 200 200 200
-GET    /account                                      401 200 200 200 401
-POST   /account/password                             401 400 400 400 401
-GET    /admin/cache                                  401 403 403 200 200
-GET    /admin/cache/cleanup                          401 403 403 200 200
-POST   /admin/cache/cleanup                          401 403 403 400 400
-GET    /admin/cache/clear                            401 403 403 200 200
-POST   /admin/cache/clear                            401 403 403 303 303
-POST   /admin/cache/limits                           401 403 403 303 303
-POST   /admin/cache/pause                            401 403 403 303 303
-POST   /admin/cache/preload                          401 403 403 303 303
-POST   /admin/cache/resume                           401 403 403 303 303
-GET    /album/<int:album_id>                         200 200 200 200 200
-GET    /album/<int:album_id>/cover                   401 403 200 200 200
-POST   /album/<int:album_id>/cover/<action>          401 403 404 404 404
-POST   /album/<int:album_id>/cover/upload            401 403 415 415 415
-POST   /album/<int:album_id>/notes                   401 403 303 303 303
-POST   /album/<int:album_id>/played                  401 403 303 303 303
-GET    /album/<int:album_id>/remove                  401 403 403 200 200
-POST   /album/<int:album_id>/remove                  401 403 403 303 303
-POST   /album/<int:album_id>/stars                   401 403 400 400 400
-POST   /album/<int:album_id>/unplayed                401 403 303 303 303
-POST   /api/cache/cleanup                            401 403 403 200 200
-POST   /api/cache/clear                              403 403 403 200 200
-POST   /api/cache/invalidate                         401 403 403 400 400
-GET    /api/cache/jobs/<name>                        404 404 404 404 404
-DELETE /api/cache/pages/<page>                       401 403 200 200 200
-GET    /api/cache/pages/<page>                       401 403 200 200 200
-POST   /api/cache/preload                            400 400 400 400 400
-POST   /api/cache/state                              200 200 200 200 200
-GET    /api/cache/stats                              200 200 200 200 200
-GET    /api/files                                    401 403 200 200 200
-POST   /api/files                                    401 403 403 400 400
-DELETE /api/files/<digest>                           401 403 403 404 404
-GET    /api/files/<digest>                           401 403 404 404 404
-POST   /api/files/<digest>/<action>                  401 403 403 404 404
-POST   /api/files/<digest>/ttl                       401 403 403 404 404
-POST   /api/files/bounds                             401 403 403 200 200
-POST   /api/files/clear                              401 403 403 200 200
-GET    /api/jobs                                     401 403 200 200 200
-GET    /api/jobs/<int:task_id>                       401 403 200 200 200
-POST   /api/streams                                  401 403 400 400 401
-GET    /assets/<version>/<path:name>                 404 404 404 404 404
-GET    /cache/<variant>/<name>.jpg                   404 404 404 404 404
-GET    /cache/<variant>/<name>.webp                  404 404 404 404 404
-GET    /cache/placeholders/placeholder_<kind>.webp   200 200 200 200 200
-GET    /claim                                        302 302 302 302 302
-POST   /claim                                        400 400 400 400 400
-GET    /covers/audit                                 401 403 200 200 200
-GET    /covers/missing                               401 403 200 200 200
-POST   /covers/missing                               401 403 303 303 303
-GET    /files                                        401 403 200 200 200
-POST   /files                                        401 403 403 400 400
-GET    /files/<digest>                               401 403 404 404 404
-POST   /files/<digest>/<action>                      401 403 403 404 404
-GET    /files/<digest>/download                      401 403 404 404 404
-GET    /files/<digest>/slice/<int:number>.webp       401 403 404 404 404
-POST   /files/bounds                                 401 403 403 303 303
-POST   /files/cleanup                                401 403 403 303 303
-GET    /files/clear                                  401 403 200 200 200
-POST   /files/clear                                  401 403 403 303 303
-GET    /health                                       200 200 200 200 200
-GET    /import                                       401 403 200 200 200
-GET    /import/demo                                  401 403 200 200 200
-POST   /import/demo                                  401 403 403 303 303
-POST   /import/demo/remove                           401 403 403 303 303
-GET    /import/discogs                               401 403 403 200 200
-GET    /import/discogs/<int:task_id>/report.csv      401 403 403 404 404
-GET    /import/discogs/forget                        401 403 403 200 200
-POST   /import/discogs/forget                        401 403 403 303 303
-GET    /import/discogs/gone                          401 403 403 200 200
-POST   /import/discogs/gone                          401 403 403 400 400
-POST   /import/discogs/sync                          401 403 403 303 303
-POST   /import/discogs/test                          401 403 403 303 303
-POST   /import/discogs/token                         401 403 403 400 400
-GET    /import/music                                 401 403 403 200 200
-POST   /import/music/folders                         401 403 403 400 400
-POST   /import/music/folders/remove                  401 403 403 404 404
-GET    /import/music/<int:task_id>/report.csv        401 403 403 404 404
-GET    /import/music/gone                            401 403 403 200 200
-POST   /import/music/gone                            401 403 403 400 400
-POST   /import/music/scan                            401 403 403 303 303
-GET    /import/records.<kind>                        401 403 404 404 404
-GET    /import/table                                 401 403 200 200 200
-POST   /import/table                                 401 403 403 400 400
-POST   /import/table/<int:task_id>/<action>          401 403 403 404 404
-GET    /import/table/<int:task_id>/report.csv        401 403 404 404 404
-GET    /invite/<token>                               404 404 404 404 404
-POST   /invite/<token>                               404 404 404 404 404
-GET    /keys                                         200 200 200 200 200
-GET    /manifest.webmanifest                         200 200 200 200 200
-GET    /login                                        200 302 302 302 200
-POST   /login                                        403 403 403 403 403
-POST   /logout                                       303 303 303 303 303
-GET    /metrics                                      401 401 401 401 200
-GET    /more                                         200 200 200 200 200
-POST   /pages/<page>/clear                           401 403 303 303 401
-GET    /random                                       302 302 302 302 302
-GET    /search                                       200 200 200 200 200
-GET    /sort                                         200 200 200 200 200
-POST   /streams                                      401 403 400 400 401
-POST   /tasks/<int:task_id>/cancel                   401 403 403 303 303
-GET    /tint/<name>.css                              404 404 404 404 404
+GET    /                                            200 200 200 200 200 200
+GET    /about                                       200 200 200 200 200 200
+GET    /account                                     401 200 200 200 200 401
+POST   /account/password                            401 400 400 400 400 401
+POST   /account/sessions/end                        401 303 303 303 303 401
+POST   /account/sessions/end-all                    401 303 303 303 303 401
+GET    /accounts                                    401 403 403 403 200 200
+POST   /accounts/<int:account_id>/logout            401 403 403 403 400 400
+GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
+POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
+POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
+POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
+POST   /accounts/guests                             401 403 403 403 303 303
+POST   /accounts/invite                             401 403 403 403 400 400
+POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 303 303
+GET    /add                                         401 403 403 200 200 200
+POST   /add                                         401 403 403 400 400 400
+GET    /add/<int:task_id>                           401 403 403 404 404 404
+POST   /add/<int:task_id>                           401 403 403 400 400 400
+GET    /add/record                                  401 403 403 200 200 200
+POST   /add/record                                  401 403 403 400 400 400
+GET    /admin/cache                                 401 403 403 403 200 200
+GET    /admin/cache/cleanup                         401 403 403 403 200 200
+POST   /admin/cache/cleanup                         401 403 403 403 400 400
+GET    /admin/cache/clear                           401 403 403 403 200 200
+POST   /admin/cache/clear                           401 403 403 403 303 303
+POST   /admin/cache/limits                          401 403 403 403 303 303
+POST   /admin/cache/pause                           401 403 403 403 303 303
+POST   /admin/cache/preload                         401 403 403 403 303 303
+POST   /admin/cache/resume                          401 403 403 403 303 303
+GET    /album/<int:album_id>                        200 200 200 200 200 200
+GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
+POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
+POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+POST   /album/<int:album_id>/copy                   401 403 403 303 303 303
+GET    /album/<int:album_id>/edit                   401 403 403 200 200 200
+POST   /album/<int:album_id>/edit                   401 403 403 303 303 303
+POST   /album/<int:album_id>/notes                  401 403 303 303 303 303
+POST   /album/<int:album_id>/played                 401 403 303 303 303 303
+POST   /album/<int:album_id>/release                401 403 403 400 400 400
+GET    /album/<int:album_id>/remove                 401 403 403 403 200 200
+POST   /album/<int:album_id>/remove                 401 403 403 403 303 303
+POST   /album/<int:album_id>/stars                  401 403 400 400 400 400
+POST   /album/<int:album_id>/undo                   401 403 403 400 400 400
+POST   /album/<int:album_id>/unplayed               401 403 303 303 303 303
+POST   /api/cache/cleanup                           401 403 403 403 200 200
+POST   /api/cache/clear                             403 403 403 403 200 200
+POST   /api/cache/invalidate                        401 403 403 403 400 400
+GET    /api/cache/jobs/<name>                       404 404 404 404 404 404
+DELETE /api/cache/pages/<page>                      401 403 403 200 200 200
+GET    /api/cache/pages/<page>                      401 403 403 200 200 200
+POST   /api/cache/preload                           400 400 400 400 400 400
+POST   /api/cache/state                             200 200 200 200 200 200
+GET    /api/cache/stats                             200 200 200 200 200 200
+GET    /api/files                                   401 403 403 200 200 200
+POST   /api/files                                   401 403 403 403 400 400
+DELETE /api/files/<digest>                          401 403 403 403 404 404
+GET    /api/files/<digest>                          401 403 403 404 404 404
+POST   /api/files/<digest>/<action>                 401 403 403 403 404 404
+POST   /api/files/<digest>/ttl                      401 403 403 403 404 404
+POST   /api/files/bounds                            401 403 403 403 200 200
+POST   /api/files/clear                             401 403 403 403 200 200
+GET    /api/jobs                                    401 403 403 200 200 200
+GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
+GET    /api/now                                     200 200 200 200 200 200
+POST   /api/streams                                 401 403 403 400 400 401
+GET    /assets/<version>/<path:name>                404 404 404 404 404 404
+GET    /cache/<variant>/<name>.jpg                  404 404 404 404 404 404
+GET    /cache/<variant>/<name>.webp                 404 404 404 404 404 404
+GET    /cache/placeholders/placeholder_<kind>.webp  200 200 200 200 200 200
+GET    /claim                                       302 302 302 302 302 302
+POST   /claim                                       400 400 400 400 400 400
+GET    /covers/audit                                401 403 403 200 200 200
+GET    /covers/missing                              401 403 403 200 200 200
+POST   /covers/missing                              401 403 403 303 303 303
+GET    /files                                       401 403 403 200 200 200
+POST   /files                                       401 403 403 403 400 400
+GET    /files/<digest>                              401 403 403 404 404 404
+POST   /files/<digest>/<action>                     401 403 403 403 404 404
+GET    /files/<digest>/download                     401 403 403 404 404 404
+GET    /files/<digest>/slice/<int:number>.webp      401 403 403 404 404 404
+POST   /files/bounds                                401 403 403 403 303 303
+POST   /files/cleanup                               401 403 403 403 303 303
+GET    /files/clear                                 401 403 403 200 200 200
+POST   /files/clear                                 401 403 403 403 303 303
+GET    /health                                      200 200 200 200 200 200
+GET    /import                                      401 403 403 200 200 200
+GET    /import/demo                                 401 403 403 200 200 200
+POST   /import/demo                                 401 403 403 403 303 303
+GET    /import/demo/remove                          401 403 403 200 200 200
+POST   /import/demo/remove                          401 403 403 403 303 303
+GET    /import/discogs                              401 403 403 403 200 200
+GET    /import/discogs/<int:task_id>/report.csv     401 403 403 403 404 404
+GET    /import/discogs/forget                       401 403 403 403 200 200
+POST   /import/discogs/forget                       401 403 403 403 303 303
+GET    /import/discogs/gone                         401 403 403 403 200 200
+POST   /import/discogs/gone                         401 403 403 403 400 400
+POST   /import/discogs/sync                         401 403 403 403 303 303
+POST   /import/discogs/test                         401 403 403 403 303 303
+POST   /import/discogs/token                        401 403 403 403 400 400
+GET    /import/music                                401 403 403 403 200 200
+POST   /import/music/folders                        401 403 403 403 400 400
+POST   /import/music/folders/remove                 401 403 403 403 404 404
+GET    /import/music/<int:task_id>/report.csv       401 403 403 403 404 404
+GET    /import/music/gone                           401 403 403 403 200 200
+POST   /import/music/gone                           401 403 403 403 400 400
+POST   /import/music/scan                           401 403 403 403 303 303
+GET    /import/records.<kind>                       401 403 403 404 404 404
+GET    /import/table                                401 403 403 200 200 200
+POST   /import/table                                401 403 403 403 400 400
+POST   /import/table/<int:task_id>/<action>         401 403 403 403 404 404
+GET    /import/table/<int:task_id>/report.csv       401 403 403 404 404 404
+GET    /invite/<token>                              404 404 404 404 404 404
+POST   /invite/<token>                              404 404 404 404 404 404
+GET    /join/<token>                                404 404 404 404 404 404
+POST   /join/<token>                                404 404 404 404 404 404
+GET    /keys                                        200 200 200 200 200 200
+GET    /manifest.webmanifest                        200 200 200 200 200 200
+GET    /login                                       200 302 302 302 302 200
+POST   /login                                       403 403 403 403 403 403
+POST   /login/demo                                  404 404 404 404 404 404
+POST   /logout                                      303 303 303 303 303 303
+GET    /metrics                                     401 401 401 401 401 200
+GET    /more                                        200 200 200 200 200 200
+GET    /now                                         200 200 200 200 200 200
+POST   /now/spin                                    303 303 303 303 303 303
+POST   /now/start                                   401 403 400 400 400 400
+POST   /now/stop                                    401 403 303 303 303 303
+POST   /pages/<page>/clear                          401 403 403 303 303 401
+GET    /plays                                       200 200 200 200 200 200
+POST   /plays/<int:play_id>/undo                    401 403 303 303 303 303
+GET    /random                                      302 302 302 302 302 302
+GET    /search                                      200 200 200 200 200 200
+GET    /sort                                        200 200 200 200 200 200
+POST   /streams                                     401 403 403 400 400 401
+GET    /take-along                                  200 200 200 200 200 200
+POST   /take-along                                  401 403 403 303 303 303
+GET    /take-along/records.html                     404 404 404 404 404 404
+POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
+GET    /tint/<name>.css                             404 404 404 404 404 404
+POST   /views                                       401 403 400 400 400 400
+POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
+GET    /views/new                                   401 403 200 200 200 200
 """
 TABLE = {
     (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])
@@ -169,7 +208,7 @@ def methods_of(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 
 def paths(inside: Inside, rule: str, number: int) -> str:
-    """Return a path of a rule: of a record of its own, because some requests remove it."""
+    """Return a path of a rule: of its own record, because some requests remove it."""
     values: dict[str, object] = {
         "variant": "detail",
         "name": "ab" * 16,
@@ -180,6 +219,14 @@ def paths(inside: Inside, rule: str, number: int) -> str:
     values |= {"action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
+    if "account_id" in rule:
+        values["account_id"] = 999_999  # no one's: these rules would change who the next request is
+    if "play_id" in rule:
+        values["play_id"] = 999_999
+    if "view_id" in rule:
+        values["view_id"] = 999_999
+    if "link_id" in rule:
+        values["link_id"] = 999_999
     if "task_id" in rule:
         values["task_id"] = inside.services.tasks.rows.add(f"kind{number}", {}, 1.0)[0]
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule).format(**values)
@@ -200,10 +247,12 @@ def test_every_rule_answers_each_role_as_the_table_says(used: Inside, role: str)
         answer = asker.ask(method, paths(used, rule, 1000 * ROLES.index(role) + number))
         if answer.status_code != statuses[role]:
             wrong.append(f"{method} {rule}: {answer.status_code}, not {statuses[role]}")
+        if rule == "/account/sessions/end-all":
+            asker = Asker(used, role)
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", ["visitor", "viewer", "owner"])
+@pytest.mark.parametrize("role", ["visitor", "viewer", "member", "owner"])
 def test_what_is_refused_tells_scripts_so_in_json(used: Inside, role: str) -> None:
     asker = Asker(used, role)
     for number, ((method, rule), statuses) in enumerate(TABLE.items()):
@@ -211,7 +260,7 @@ def test_what_is_refused_tells_scripts_so_in_json(used: Inside, role: str) -> No
             answer = asker.ask(method, paths(used, rule, 10_000 + 1000 * ROLES.index(role) + number), Accept="application/json")
             assert answer.json is not None, rule
             assert answer.json["status"] == answer.status_code == statuses[role], rule
-            assert answer.json["error"] == "Log in first." or answer.json["error"].startswith("Only "), rule
+            assert answer.json["error"] == "Log in to do this." or answer.json["error"].startswith("Only "), rule
 
 
 @pytest.mark.parametrize(
@@ -283,8 +332,8 @@ def test_a_refused_request_uses_up_no_rate_limit(inside: Inside) -> None:
 
 
 def test_who_is_logged_in_is_refused_in_words_and_not_asked_to_log_in_again(used: Inside) -> None:
-    """A login form for somebody who is logged in leads back to the same form."""
-    for role in ("viewer", "owner"):
+    """A login form for someone who is logged in leads back to the same form."""
+    for role in ("viewer", "member", "owner"):
         asker = Asker(used, role)
         for number, ((method, rule), statuses) in enumerate(TABLE.items()):
             if statuses[role] == 403 and rule != "/login" and not rule.startswith("/api/"):

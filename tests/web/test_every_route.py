@@ -44,7 +44,7 @@ def routes(app: Flask, method: str) -> list[Rule]:
 
 
 def addresses(rule: Rule, known: dict[str, object]) -> Iterator[str]:
-    """Yield addresses of a route: one with arguments that exist, and some that nobody would think of."""
+    """Yield addresses of a route: one with arguments that exist, and some that no one would think of."""
     # A new argument needs a value here, or the route would be looked at with nonsense only.
     assert rule.arguments <= set(known), f"{rule.rule} has an argument this test has no value for"
     path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -65,6 +65,9 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "digest": "0123456789abcdef" * 2,
         "action": "pause",
         "number": 0,
+        "account_id": 1,
+        "link_id": 1,
+        "play_id": 1,
         "task_id": inside.services.tasks.rows.add("nobody-runs-this", {}, 1.0)[0],
     }
 
@@ -132,7 +135,15 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
     digest = inside.services.covers.digest_of(urls[0])
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
-    known |= {"digest": digest[:32], "action": "pause", "number": 0, "task_id": 1} | stream_arguments(inside)
+    known |= {
+        "digest": digest[:32],
+        "action": "pause",
+        "number": 0,
+        "account_id": 1,
+        "link_id": 1,
+        "play_id": 1,
+        "task_id": 1,
+    } | stream_arguments(inside)
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
     try:
@@ -158,7 +169,7 @@ _ears: dict[str, object] = {}
 
 
 def _listen(event: str, ear: object) -> None:
-    """Let `ear` hear every audit event of a kind; hooks cannot be removed, so one stays and asks whether somebody listens."""
+    """Let `ear` hear every audit event of a kind; hooks cannot be removed, so one stays and asks whether someone listens."""
     if event not in _ears:
         sys.addaudithook(lambda name, arguments: _ears[name](arguments) if name == event and _ears[name] else None)  # type: ignore[operator]
     _ears[event] = ear
@@ -272,7 +283,7 @@ LOCAL = {"address": "127.0.0.1", "host": "localhost:5000"}
         (LOCAL, {"X-Client-IP": "127.0.0.1"}, 403),
         (LOCAL, {"CF-Connecting-IP": "127.0.0.1"}, 403),
         (LOCAL, {"Via": "1.1 proxy"}, 403),
-        (LOCAL, {"Origin": "http://localhost:8080"}, 403),  # another program on this machine
+        (LOCAL, {"Origin": "http://localhost:8080"}, 403),  # another program on this server
         (LOCAL, {"Origin": "http://evil.example"}, 403),
         (LOCAL, {"Origin": "null"}, 403),
         (LOCAL, {"Origin": "http://localhost:5000"}, 403),  # a page of ours, which has to send its token
@@ -455,7 +466,7 @@ def test_no_get_writes_to_a_database(inside: Inside, origin: Origin, monkeypatch
         for address in list(addresses(rule, known))[:2]:
             written.clear()
             client.get(address)
-            # A cover that nobody saw before is registered and enqueued in the index, once.
+            # A cover that no one saw before is registered and enqueued in the index, once.
             if "catalog.db" in written:
                 wrong.append(f"{address[:80]}: {written}")
             written.clear()

@@ -1,4 +1,4 @@
-"""What visitors do not see, on any page: notes, prices, private addresses, paths of the music disk."""
+"""What visitors do not see, on any page: notes and prices; and what no one does: private addresses, paths of the music disk."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
-from image_cache.web.privacy import source_for_viewer
+from image_cache.web.privacy import public_source
 from tests.support.inside import Inside, page_token
 
 SECRETS = ("lent to Jo", "Price Paid: 25", "€ 30", "192.168.1.20", "nas.local")
@@ -33,10 +33,16 @@ def test_visitors_see_no_private_text_on_any_page(inside: Inside, tmp_path: Path
     assert "Gatefold, second press" in inside.stranger().get(f"/album/{album}").text
 
 
-def test_owners_see_all_of_it(inside: Inside, tmp_path: Path) -> None:
-    album = filled(inside, tmp_path)
-    text = inside.logged_in("owner").get(f"/album/{album}").text
-    assert [secret for secret in SECRETS[:4] if secret not in text] == []
+@pytest.mark.parametrize("role", ["member", "owner", "operator"])
+def test_members_see_notes_and_prices_and_nobody_sees_addresses_of_the_home_network(
+    inside: Inside, tmp_path: Path, role: str
+) -> None:
+    album, client = filled(inside, tmp_path), inside.logged_in(role)
+    for path in ("/", f"/album/{album}", f"/album/{album + 1}", "/search?q=gatefold"):
+        text = client.get(path).text
+        assert [secret for secret in SECRETS[3:] if secret in text] == [], path
+    text = client.get(f"/album/{album}").text
+    assert [secret for secret in SECRETS[:3] if secret not in text] == []
 
 
 def test_an_account_that_was_invited_to_a_stream_is_a_visitor_here(inside: Inside, tmp_path: Path) -> None:
@@ -103,6 +109,5 @@ def test_no_address_without_arguments_tells_a_visitor_private_text(inside: Insid
         (None, ""),
     ],
 )
-def test_a_visitor_sees_sources_of_the_public_internet_only(inside: Inside, url: str | None, shown: str) -> None:
-    with inside.app.test_request_context(environ_base={"REMOTE_ADDR": "192.168.1.77"}):
-        assert source_for_viewer(url) == shown
+def test_a_page_names_sources_of_the_public_internet_only(url: str | None, shown: str) -> None:
+    assert public_source(url) == shown

@@ -2,7 +2,7 @@
 
 Why it is enough to believe `Sec-Fetch-Site: same-origin`: the browser computes it from the address that it was asked to open and
 the page that asks; a script cannot set a header whose name starts with `Sec-`. A page of another site, also one of another port or
-a sibling host, gets `same-site` or `cross-site`. After DNS rebinding the foreign page is "same-origin" with a Host of its own, for
+a sibling host, gets `same-site` or `cross-site`. After DNS rebinding the foreign page is "same-origin" with its own Host, for
 which the browser has no cookie of ours. And every form still needs the token of the session, which only our own pages contain.
 Browsers leave the header out over plain HTTP; there the Origin is compared, as before, and a mismatch is refused.
 """

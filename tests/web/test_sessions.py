@@ -128,7 +128,7 @@ def test_a_wrong_password_and_an_unknown_name_are_told_alike(inside: Inside) -> 
     assert [answer.status_code for answer in answers] == [403, 403]
     pages = [re.sub(r'value="[^"]*"|content="[^"]*"', "", answer.text) for answer in answers]
     assert pages[0] == pages[1]
-    assert "That is not it." in answers[0].text
+    assert "Wrong name or password." in answers[0].text
 
 
 @pytest.mark.slow
@@ -240,7 +240,7 @@ def test_a_play_needs_an_account_or_the_machine_itself(inside: Inside) -> None:
     assert 'action="/login"' in asked.text
     script = stranger.post(f"/album/{record}/unplayed", data=form, headers={"Accept": "application/json"})
     assert script.status_code == 401
-    assert script.json == {"error": "Log in first.", "status": 401}
+    assert script.json == {"error": "Log in to do this.", "status": 401}
     assert plays() == 0
     owner = inside.logged_in("owner")
     assert owner.post(f"/album/{record}/played", data={"csrf_token": page_token(owner)}).status_code == 303

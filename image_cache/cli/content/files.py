@@ -21,13 +21,10 @@ from image_cache.units import counted, size
 
 @click.command("get", cls=VaultCommand)
 @click.argument("url")
-@click.option("--sha256", default="", help="The checksum that the file must have.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Copy the file here as well.")
+@click.option("--sha256", default="", help="Expected SHA-256 checksum.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also copy the file to this path.")
 def get(context: CommandContext, url: str, sha256: str, output: Path | None) -> None:
-    """Fetch the file of URL unless it is stored and fresh, and print where it is.
-
-    A fetch that was cut off goes on where it was.
-    """
+    """Download URL unless a fresh copy is cached, and print its path. Interrupted downloads resume."""
     with _opened(context) as cache:
         path = cache.get(url, sha256=sha256, progress=_progress(context))
     context.out.end_bar()
@@ -41,7 +38,7 @@ def get(context: CommandContext, url: str, sha256: str, output: Path | None) -> 
 
 @click.command("list", cls=VaultCommand)
 def list_files(context: CommandContext) -> None:
-    """List what is stored and what is being fetched."""
+    """List cached and downloading files."""
     with _opened(context) as cache:
         listed = entries(cache)
         _, used_bytes = cache.totals()
@@ -53,11 +50,11 @@ def list_files(context: CommandContext) -> None:
 
 
 @click.command("verify", cls=VaultCommand)
-@click.option("--no-fetch", is_flag=True, help="Only say which files are corrupt, do not fetch them again.")
+@click.option("--no-fetch", is_flag=True, help="Report corrupt files without downloading them again.")
 def verify_files(context: CommandContext, no_fetch: bool) -> int:
-    """Read every file and compare it with its checksum.
+    """Verify every file against its checksum and download corrupt ones again.
 
-    A corrupt one is fetched again. The exit status is 1 when one stays corrupt.
+    The exit status is 1 if any file stays corrupt.
     """
     out = context.out
     with _opened(context) as cache:
@@ -77,31 +74,28 @@ def verify_files(context: CommandContext, no_fetch: bool) -> int:
         for file in corrupt:
             try:
                 if no_fetch:
-                    raise CacheError("not fetched again")
+                    raise CacheError("not downloaded again")
                 cache.get(file.url, file.ttl_s, progress=_progress(context))
                 out.end_bar()
-                out.line(f"{file.name}: was corrupt, fetched again")
+                out.line(f"{file.name}: was corrupt, downloaded again")
             except CacheError as error:
                 left += 1
                 out.note(f"{file.name}: corrupt, {_message(error)}")
     intact, again = len(stored) - len(corrupt), len(corrupt) - left
-    out.line(f"{len(stored):,} files, {size(total)}: {intact:,} as they were, {again:,} fetched again, {left:,} corrupt.")
+    out.line(f"{len(stored):,} files, {size(total)}: {intact:,} OK, {again:,} downloaded again, {left:,} corrupt.")
     return 1 if left else 0
 
 
 @click.command("import", cls=VaultCommand)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be imported without changing anything.")
 def import_files(context: CommandContext, folder: Path, dry_run: bool) -> int:
-    """Import the files of FOLDER, a cache that a `cache_metadata.json` describes.
-
-    Each is copied, and compared with its hash.
-    """
+    """Import the files of FOLDER, a cache described by `cache_metadata.json`. Each file is copied and verified."""
     with _opened(context) as cache:
         report = import_layout(cache, folder, dry_run=dry_run)
     would = "would be " if dry_run else ""
     context.out.line(
-        f"{report.read:,} files listed: {report.new:,} {would}taken in, {report.same:,} here already,"
+        f"{report.read:,} files listed: {report.new:,} {would}imported, {report.same:,} already cached,"
         f" {len(report.rejected):,} rejected."
     )
     for name, reason in report.rejected:

@@ -22,13 +22,13 @@ SHOWN_PROBLEMS = 20
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Store the token in this file first: on the command line others could read it.",
+    help="Read the Discogs token from this file first (safer than passing it on the command line).",
 )
 @REPORT
 def sync(context: CommandContext, token_file: Path | None, report_file: Path | None) -> int:
-    """Read the collection at Discogs.
+    """Sync your Discogs collection.
 
-    When it is stopped it goes on where it was, here or in the server; a second run changes nothing.
+    An interrupted sync resumes where it stopped. Safe to run again.
     """
     out = context.out
     with opened_services(context) as services:
@@ -44,23 +44,25 @@ def sync(context: CommandContext, token_file: Path | None, report_file: Path | N
 
 
 @click.command("discogs", cls=VaultCommand)
-@click.option("--forget", is_flag=True, help="Delete the token. Records stay.")
+@click.option("--forget", is_flag=True, help="Delete the saved token. Records stay.")
 def discogs(context: CommandContext, forget: bool) -> None:
-    """Show the connection to Discogs."""
+    """Show the Discogs connection."""
     out = context.out
     with opened_services(context) as services:
         if forget:
-            out.line("The token is forgotten." if services.discogs.forget() else "No token is kept here.")
+            out.line("Discogs token deleted." if services.discogs.forget() else "No Discogs token is saved.")
             return
         state = services.discogs.status()
     if not state.has_token:
-        out.line("No token is kept here.")
+        out.line("No Discogs token is saved.")
         return
     out.line(
-        f"Connected as {state.account}, {state.items or 0:,} items." if state.account else "A token is kept here, not tested yet."
+        f"Connected as {state.account}, {state.items or 0:,} items."
+        if state.account
+        else "A Discogs token is saved but has not been tested."
     )
     if state.pass_at:
-        out.line(f"Read {time.strftime('%Y-%m-%d %H:%M', time.localtime(state.pass_at))}.")
+        out.line(f"Last synced {time.strftime('%Y-%m-%d %H:%M', time.localtime(state.pass_at))}.")
     if state.fault:
         out.line(state.message)
 
@@ -69,7 +71,7 @@ def discogs(context: CommandContext, forget: bool) -> None:
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 @REPORT
 def scan(context: CommandContext, folder: str | None, report_file: Path | None) -> None:
-    """Scan the music folders, or only DIR. A DIR that is in none of them becomes one."""
+    """Scan all music folders, or only DIR. If DIR is not inside one of them, it is added."""
     out = context.out
 
     def draw(state: TaskState) -> None:
@@ -97,10 +99,10 @@ def scan(context: CommandContext, folder: str | None, report_file: Path | None) 
 
 
 def _print_end(out: Output, state: TaskState) -> int:
-    """Say how a task ended; return 1 if it did not end well."""
+    """Print how a task ended; return 1 if it failed."""
     message = str(state.outcome.get("says") or state.message)
     if state.state != "done":
-        out.note(message or "Stopped; it goes on with the next start.")
+        out.note(message or "Stopped. The next sync resumes here.")
         return 1
     out.line(message)
     return 0
@@ -118,5 +120,5 @@ class _Messages:
             return
         self._last = message = state.message
         if state.paused_until is not None:
-            message = f"{message} On again in {max(1, round(state.paused_until - time.time()))} s."
+            message = f"{message} Resuming in {max(1, round(state.paused_until - time.time()))} s."
         self._out.note(message)

@@ -16,7 +16,7 @@ REPORT = click.option(
     "--report",
     "report_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what was rejected, cut, guessed or left out to this file, as CSV.",
+    help="Write rejected rows and changed values to this file, as CSV.",
 )
 
 
@@ -25,7 +25,7 @@ def print_report(out: Output, losses: Sequence[RowLoss], report_file: Path | Non
     if report_file is not None:
         with replacing(report_file) as target:
             target.writelines(piece.encode() for piece in report_text(losses, first))
-        out.line(f"The report is in {report_file}.")
+        out.line(f"Report saved to {report_file}.")
     for loss in losses[:SHOWN_LOSSES]:
         where = str(loss.row) if isinstance(loss.row, str) else f"{first} {loss.row:,}"
         out.note(f"  {where}: {loss.named}{loss.what}")

@@ -16,7 +16,7 @@ SHOWN_REJECTS = 20
 
 @click.command("list", cls=VaultCommand)
 def list_streams(context: CommandContext) -> None:
-    """List every stream with its owner and the number of its images."""
+    """List all streams with their owner and number of images."""
     with opened_services(context) as services:
         streams, tallies = services.streams.rows.streams(), services.streams.rows.totals()
     rows = [
@@ -28,23 +28,23 @@ def list_streams(context: CommandContext) -> None:
 
 @click.command("import", cls=VaultCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--owner", default="", help="The account that the new streams belong to.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+@click.option("--owner", default="", help="Account that will own the new streams.")
+@click.option("--dry-run", is_flag=True, help="Show what would be imported without changing anything.")
 def import_streams(context: CommandContext, file: Path, owner: str, dry_run: bool) -> int:
-    """Import the streams of an images_metadata.json of the original layout.
+    """Import streams from an images_metadata.json in the original layout.
 
-    The images are in the folders beside it.
+    The images must be in the folders next to it.
     """
     out = context.out
     with opened_services(context) as services:
         viewer = services.streams.members.viewer(owner)
         if owner and viewer.account_id is None:
-            raise CacheError(f"There is no account {owner}.")
+            raise CacheError(f"No account is named {owner}.")
         report = import_original(services.streams, file, owner=viewer, dry_run=dry_run)
     would = "would be " if dry_run else ""
     out.line(
         f"{report.read:,} images read: {report.new:,} {would}new in {len(report.streams):,} streams,"
-        f" {report.same:,} here already, {len(report.rejected):,} rejected."
+        f" {report.same:,} already here, {len(report.rejected):,} rejected."
     )
     for name, reason in report.rejected[:SHOWN_REJECTS]:
         out.note(f"  {name}: {reason}")
@@ -56,9 +56,9 @@ def import_streams(context: CommandContext, file: Path, owner: str, dry_run: boo
 @click.command("check", cls=VaultCommand)
 @click.argument("slug", required=False)
 def check_privacy(context: CommandContext, slug: str | None) -> int:
-    """Request everything that a stream (or each of them) gives out, as every kind of viewer.
+    """Check that each kind of visitor sees only what they should, for one stream or all.
 
-    The exit status is 1 when an answer is not what the visibility says.
+    The exit status is 1 if a check fails.
     """
     from image_cache.web.app import build_app  # Flask, which no other command needs
     from image_cache.web.streams.privacy_check import run_selftest
@@ -67,11 +67,11 @@ def check_privacy(context: CommandContext, slug: str | None) -> int:
     with opened_services(context) as services:
         streams = [stream for stream in services.streams.rows.streams() if slug in (None, stream.slug)]
         if slug and not streams:
-            raise CacheError(f"There is no stream {slug}.")
+            raise CacheError(f"No stream has the address {slug}.")
         app = context.app or build_app(services)
         reports = [run_selftest(app, stream) for stream in streams]
     for report in reports:
-        out.line(f"{report.stream}: {report.asked:,} questions, {len(report.wrong)} wrong.")
+        out.line(f"{report.stream}: {report.asked:,} requests, {len(report.wrong)} failed.")
         for finding in report.wrong[:SHOWN_REJECTS]:
             out.note(f"  as {finding.kind}: {finding.method} {finding.address} {finding.found}")
     return 1 if any(report.wrong for report in reports) else 0
@@ -79,9 +79,9 @@ def check_privacy(context: CommandContext, slug: str | None) -> int:
 
 @click.command("check", cls=VaultCommand)
 def check_storage(context: CommandContext) -> int:
-    """Try everything that a storage has to do, on names of its own.
+    """Test the configured storage with temporary objects.
 
-    The exit status is 1 when something that is needed does not work.
+    The exit status is 1 if a required operation fails.
     """
     with opened_services(context) as services:
         try:

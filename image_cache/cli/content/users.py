@@ -12,24 +12,24 @@ from image_cache.cli.services import opened_services
 
 @click.command("add", cls=VaultCommand)
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True, help="What the account may do.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="Role of the account.")
 def add(context: CommandContext, name: str, role: str) -> None:
     """Add an account for NAME.
 
-    The password comes from standard input, so that it is in no history and in no list of processes.
+    The password is read from standard input, so that it does not end up in your shell history.
     """
     with opened_services(context) as services:
         account = services.accounts.add(name, _password(), role)
-    context.out.line(f"{account.name} is now {'an' if role[0] in 'aeiou' else 'a'} {role}.")
+    context.out.line(f"Created {role} account {account.name}.")
 
 
 @click.command("password", cls=VaultCommand)
 @click.argument("name")
 def password(context: CommandContext, name: str) -> None:
-    """Change the password of NAME and end all its sessions. The new one comes from standard input."""
+    """Change the password of NAME and log out all its sessions. The new password is read from standard input."""
     with opened_services(context) as services:
         services.accounts.set_password(name, _password())
-    context.out.line(f"The password of {name} is changed.")
+    context.out.line(f"Password changed for {name}. All sessions have ended.")
 
 
 @click.command("list", cls=VaultCommand)
@@ -43,10 +43,10 @@ def list_accounts(context: CommandContext) -> None:
 @click.command("remove", cls=VaultCommand)
 @click.argument("name")
 def remove(context: CommandContext, name: str) -> None:
-    """Remove the account NAME with its sessions and memberships. Its streams stay, the last operator too."""
+    """Remove the account NAME with its sessions and memberships. Its streams stay. The last operator cannot be removed."""
     with opened_services(context) as services:
         removed = services.accounts.remove(name)
-    context.out.line(f"The account {removed.name} is removed.")
+    context.out.line(f"Removed the account {removed.name}.")
 
 
 def _password() -> str:

@@ -9,6 +9,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore as restore_archive
 from image_cache.maintenance.backup.rotate import KEEP, back_up_into
+from image_cache.resources import service_command
 from image_cache.units import counted, megabytes
 
 SHOWN_NAMES = 10
@@ -16,22 +17,26 @@ SHOWN_NAMES = 10
 
 @click.command("backup", cls=MaintenanceCommand)
 @click.argument("target", required=False, metavar="FILE")
-@archive("this file; or a folder, with a slash at its end")
+@archive("this file, or a folder (end it with a slash)")
 @click.option(
-    "--keep", type=Number(MAX_KEPT, least=1, kind=int), default=KEEP, metavar="N", help="in a folder: the last N stay (7)"
+    "--keep",
+    type=Number(MAX_KEPT, least=1, kind=int),
+    default=KEEP,
+    metavar="N",
+    help="in a folder: keep the newest N backups (default: 7)",
 )
-@click.option("--secrets", "has_secrets", is_flag=True, help="also the key of the sessions, and tokens")
-@click.option("--full", "is_full", is_flag=True, help="also the cache")
+@click.option("--secrets", "has_secrets", is_flag=True, help="include secrets (session key and tokens)")
+@click.option("--full", "is_full", is_flag=True, help="include the cache")
 def backup(
     context: CommandContext, *, file: str | None, keep: int, has_secrets: bool, is_full: bool, target: str | None = None
 ) -> int:
-    """Write records, plays, accounts, originals and settings to one file, while the service runs.
+    """Back up records, plays, accounts, original images and settings to one file. The service can keep running.
 
-    In a folder the file gets the date as its name, and the oldest ones go. The exit status is 1 when an original was missing.
+    In a folder, the file is named by date and the oldest backups are deleted. The exit status is 1 if an original was missing.
     """
     name = file or target
     if name is None:
-        raise CacheError("backup needs a file: cache_monitor.py --action backup --file /media/usb/vault.tar")
+        raise CacheError("backup needs --file, for example: cache_monitor.py --action backup --file /media/usb/vault.tar")
     path = AbsolutePath().convert(name, None, None)
     settings, out = context.settings, context.out
     if name.endswith("/") or path.is_dir():
@@ -42,11 +47,11 @@ def backup(
     cache = f", {counted(report.cache_files, 'file')} of the cache" if is_full else ""
     out.wrapped(
         "",
-        f"{megabytes(report.size_bytes)} written to {report.path}: the catalogue, {counted(report.originals, 'original')},"
-        f" {counted(report.state_files, 'other file')} of the state, what is known of {counted(report.covers, 'cover')}{cache}.",
+        f"Backed up {megabytes(report.size_bytes)} to {report.path}: the catalogue, {counted(report.originals, 'original image')},"
+        f" {counted(report.state_files, 'other file')} and the URLs of {counted(report.covers, 'cover')}{cache}.",
     )
     if report.left_out:
-        out.wrapped("", f"Left out, because --secrets was not said: {', '.join(report.left_out)}.")
+        out.wrapped("", f"Not included (add --secrets to include them): {', '.join(report.left_out)}.")
     _print_notes(context, report.missing, report.damaged, report.notes)
     out.json(report.to_dict())
     return 1 if report.missing or report.damaged or report.notes else 0
@@ -55,28 +60,28 @@ def backup(
 @click.command("restore", cls=MaintenanceCommand)
 @click.argument("source", required=False, metavar="FILE")
 @archive("this file")
-@click.option("--force", "is_forced", is_flag=True, help="also over a vault that is not empty; what it holds is kept beside it")
+@click.option("--force", "is_forced", is_flag=True, help="replace existing data; the old data is moved to a folder next to it")
 def restore(context: CommandContext, file: str | None, is_forced: bool, source: str | None = None) -> int:
-    """Put a backup into an empty vault, while the service is stopped.
+    """Restore a backup into an empty data folder. Stop the service first.
 
-    The exit status is 1 when the backup names originals that it does not hold.
+    The exit status is 1 if original images are missing from the backup.
     """
     name, out = file or source, context.out
     if name is None:
-        raise CacheError("restore needs a file: cache_monitor.py --action restore --file /media/usb/vault.tar")
+        raise CacheError("restore needs --file, for example: cache_monitor.py --action restore --file /media/usb/vault.tar")
     path = AbsolutePath().convert(name, None, None)
     report = restore_archive(context.settings, path, force=is_forced, progress=context.progress)
     out.end_bar()
     out.wrapped(
         "",
-        f"Restored, as it was on {report.made_at}: {counted(report.albums, 'record')}, {counted(report.plays, 'play')},"
+        f"Restored the backup of {report.made_at}: {counted(report.albums, 'record')}, {counted(report.plays, 'play')},"
         f" {counted(report.accounts, 'account')}, {counted(report.streams, 'stream')},"
-        f" {counted(report.images, 'image')} with {counted(report.originals, 'original')}. Everybody logs in again.",
+        f" {counted(report.images, 'image')} with {counted(report.originals, 'original')}. Everyone has to log in again.",
     )
     if report.aside:
-        out.wrapped("", f"What was there before is kept in {report.aside}.")
+        out.wrapped("", f"The previous data was moved to {report.aside}.")
     _print_notes(context, report.missing, [], report.notes)
-    out.wrapped("", "Start the service: sudo systemctl start vinylvault. Covers come back by themselves.")
+    out.wrapped("", f"Now start the service: {service_command('start')}. Covers are downloaded again in the background.")
     out.json(report.to_dict())
     return 1 if report.missing else 0
 

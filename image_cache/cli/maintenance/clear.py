@@ -16,9 +16,9 @@ from image_cache.units import counted, megabytes
 C = TypeVar("C", bound=Callable[..., Any])
 ALL = "all"
 COMES_BACK = {
-    "covers": "each is fetched again when somebody looks at it",
-    "streams": "each is rendered again from its original when somebody looks at it",
-    "files": "each is downloaded again when it is asked for",
+    "covers": "each is downloaded again when someone opens it",
+    "streams": "each is rendered again from its original when someone opens it",
+    "files": "each is downloaded again when next requested",
 }
 
 
@@ -34,28 +34,28 @@ def cache_option(help: str) -> Callable[[C], C]:
     type=Number(LONGEST_DAYS),
     default=30.0,
     metavar="N",
-    help="remove what nobody looked at for N days (30)",
+    help="remove images unused for N days (default: 30)",
 )
-@cache_option("of this cache (covers); of files those past their TTL")
+@cache_option("the cache to use (default: covers); of files, those past their TTL")
 def cleanup(context: CommandContext, days: float, cache: str) -> int:
-    """Remove the pictures that were not looked at for some days, and say what that freed.
+    """Remove cached images that were not used for some days.
 
-    Of files those that are past their TTL and whose origin answers, so that they can be downloaded again.
+    Of files, remove those past their TTL whose origin is reachable, so that they can be downloaded again.
     """
     context.require("Cache", "Rights", "Clock")  # with a wrong clock everything would look unused
     before = _figures(context)
     removed = {name: clean(context, name, days) for name in _chosen(cache)}
-    whys = {name: "past their TTL" if name == FILES else f"not looked at for {days:g} days" for name in removed}
+    whys = {name: "past their TTL" if name == FILES else f"unused for {days:g} days" for name in removed}
     return _print_result(context, before, removed, whys)
 
 
 @click.command("clear", cls=MaintenanceCommand)
-@click.option("--yes", "is_confirmed", is_flag=True, help="do not ask")
-@cache_option("this cache (covers)")
+@click.option("--yes", "is_confirmed", is_flag=True, help="do not ask for confirmation")
+@cache_option("the cache to use (default: covers)")
 def clear(context: CommandContext, is_confirmed: bool, cache: str) -> int:
-    """Remove every cached picture. Each is fetched again from its origin when somebody looks at it.
+    """Remove all cached covers. They are downloaded again when needed.
 
-    It says first what goes and what stays. On a terminal it asks, unless --yes is given.
+    On a terminal the command shows what it removes and asks for confirmation, unless --yes is given.
     """
     context.require("Cache", "Rights")
     before = _figures(context)
@@ -63,13 +63,11 @@ def clear(context: CommandContext, is_confirmed: bool, cache: str) -> int:
     for name in chosen:
         context.out.line(f"This removes {before[name].holds}; {COMES_BACK[name]}.")
     if stays := [figures.holds for name, figures in before.items() if name not in chosen and figures.entries]:
-        context.out.line(f"What stays: {'; '.join(stays)}. With --cache all these are removed too.")
+        context.out.line(f"Kept: {'; '.join(stays)}. To remove these too, add --cache all.")
     if context.out.is_terminal and not is_confirmed and not _confirm(context):
         context.out.line("Nothing was removed.")
         return 2
-    return _print_result(
-        context, before, {name: empty(context, name) for name in chosen}, dict.fromkeys(chosen, "all there were")
-    )
+    return _print_result(context, before, {name: empty(context, name) for name in chosen}, dict.fromkeys(chosen, "all"))
 
 
 def _chosen(cache: str) -> tuple[str, ...]:
@@ -94,7 +92,7 @@ def _print_result(context: CommandContext, before: dict[str, CacheFigures], remo
     }
     for name, fact in facts.items():
         context.out.line(
-            f"{counted(fact['removed'], *NOUNS[name])} removed ({whys[name]}), {megabytes(fact['freed_bytes'])} freed;"
+            f"Removed {counted(fact['removed'], *NOUNS[name])} ({whys[name]}) and freed {megabytes(fact['freed_bytes'])}."
             f" {fact['left']:,} left, {megabytes(fact['left_bytes'])}."
         )
     totals = {key: sum(fact[key] for fact in facts.values()) for key in ("removed", "freed_bytes", "left", "left_bytes")}
@@ -103,5 +101,5 @@ def _print_result(context: CommandContext, before: dict[str, CacheFigures], remo
 
 
 def _confirm(context: CommandContext) -> bool:
-    print("Remove them? (yes/no) ", end="", file=context.out.stream, flush=True)
+    print("Continue? (yes/no) ", end="", file=context.out.stream, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -23,7 +23,7 @@ from image_cache.engine.registry import ImageRecord
 from image_cache.errors import CacheError
 
 WHEN = "%Y-%m-%d %H:%M:%S"
-PRIORITIES = {VISIBLE: "somebody looks at it", PAGE: "on a page that was drawn"}
+PRIORITIES = {VISIBLE: "being viewed", PAGE: "on a recently opened page"}
 OUR_URL = re.compile(r"/cache/[^/]+/([0-9a-f]{64})\.")
 SHOWN_RECORDS = 5
 
@@ -38,16 +38,15 @@ class VariantState:
 
 @click.command("explain", cls=MaintenanceCommand, is_reading=True)
 @click.argument("what", required=False, default="", metavar="URL|DIGEST")
-@urls("this address; the same as the argument")
+@urls("this URL; the same as the argument")
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
-    """Show everything about one cover, large file or stream image: what it is, where its bytes are, and why it is missing.
+    """Explain one cover, large file or stream image: what it is, where it is stored, and why it is missing.
 
-    It is named by the URL at its origin, by our own URL of it, or by its digest. The exit status is 0 when it is stored, 1 when it is
-    not, 2 when it is unknown.
+    Give its URL at the origin, its VinylVault URL or its digest. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:
-        raise CacheError("explain needs an address or a digest: cache_monitor.py --action explain URL")
+        raise CacheError("explain needs a URL or a digest: cache_monitor.py --action explain URL")
     image = _find(context, asked)
     if image is None and (other := _find_other(context, asked)) is not None:
         context.out.rows(list(other.facts.items()))
@@ -64,15 +63,17 @@ def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     why = _why(context, image, stored)
     facts = {
         "Identity": image.identity,
-        "Address": image.url,
+        "URL": image.url,
         "Host": image.lane,
         "Key": f"{NAMESPACE}/{image.digest}",
-        "Records": ", ".join(_records(context, image)) or "none of the catalogue",
-        "Picture": f"{image.width} x {image.height} px, average {image.average}" if image.width else "never seen",
+        "Records": ", ".join(_records(context, image)) or "none",
+        "Image": f"{image.width} \N{MULTIPLICATION SIGN} {image.height} px, average colour {image.average}"
+        if image.width
+        else "never downloaded",
         "Last fetch": clock_time(image.fetched_at, WHEN) if image.fetched_at else "never",
         "Fresh until": clock_time(image.fresh_until, WHEN) if image.fresh_until else "-",
-        "Failures": f"{image.failures} in a row, the last: {image.failure}" if image.failures else "none",
-        "Next try": _next_try(context, image),
+        "Failures": f"{image.failures} in a row; last: {image.failure}" if image.failures else "none",
+        "Next retry": _next_try(context, image),
     }
     variants = {name: state.message for name, state in stored.items()}
     context.out.rows([*facts.items(), *variants.items()])
@@ -118,20 +119,20 @@ def _file_state(context: CommandContext, key: Key, row: IndexEntry | None) -> Va
         with os.fdopen(fd, "rb") as file:
             body = file.read()
     except FileNotFoundError:
-        return VariantState(False, "lost: its row is there, its file is not" if row else "not made yet")
+        return VariantState(False, "lost: in the index, but the file is missing" if row else "not rendered yet")
     except OSError as error:
-        return VariantState(False, f"not readable ({os.strerror(error.errno or 0)}): {path}")
+        return VariantState(False, f"cannot be read ({os.strerror(error.errno or 0)}): {path}")
     if row is None:
-        return VariantState(False, f"without a row: {path}")
+        return VariantState(False, f"not in the index: {path}")
     is_intact = len(body) == row.size_bytes and row.sha256 in (None, hashlib.sha256(body).digest())
-    return VariantState(is_intact, f"{'here' if is_intact else 'torn'}, {len(body):,} bytes: {path}")
+    return VariantState(is_intact, f"{'stored' if is_intact else 'truncated'}, {len(body):,} bytes: {path}")
 
 
 def _next_try(context: CommandContext, image: ImageRecord) -> str:
     now = context.clock()
     if image.failures and image.is_final and is_resting(image, now):
-        return f"{clock_time(image.retry_at, WHEN)}, not before: its failure is one that waiting does not mend"
-    return clock_time(image.retry_at, WHEN) if is_resting(image, now) else "when it is asked for"
+        return f"{clock_time(image.retry_at, WHEN)}, not earlier, because this failure is permanent"
+    return clock_time(image.retry_at, WHEN) if is_resting(image, now) else "when next requested"
 
 
 def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantState]) -> str:
@@ -139,36 +140,38 @@ def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantS
     if any(stored[variant].is_intact for variant in BASE_VARIANTS):
         fresh = image.fresh_until is not None and now < image.fresh_until
         return (
-            "It is here and fresh." if fresh else "It is here and stale: shown, and revalidated behind when somebody looks at it."
+            "Cached and fresh."
+            if fresh
+            else "Cached but stale: served as is and refreshed in the background on the next request."
         )
     paused = {lane: (until, reason) for lane, until, reason in context.vault.jobs.paused_hosts()}
     if is_given_up(image, now):
-        return f"It was given up after {image.failures} failures, the last: {image.failure}. cache_monitor.py --action probe tries it."
+        return f"Given up after {image.failures} failures; last: {image.failure}. To test it now: cache_monitor.py --action probe"
     if image.lane in paused:
         until, reason = paused[image.lane]
-        return f"Its host {image.lane} is paused until {clock_time(until)} ({reason}); it is tried again by itself."
+        return f"Requests to {image.lane} are paused until {clock_time(until)} ({reason}). It is retried automatically."
     if is_resting(image, now):
-        return f"The last try failed ({image.failure}); the next one is at {clock_time(image.retry_at)}."
+        return f"The last download failed ({image.failure}). Next retry at {clock_time(image.retry_at)}."
     job = context.vault.jobs.find(image.digest)
     if job is not None:
         return _why_queued(context, job)
-    return "It is not here and not queued; the first look at it, or the housekeeper within a minute, queues it."
+    return "Not cached and not queued. It is queued when someone opens it, or by housekeeping within a minute."
 
 
 def _why_queued(context: CommandContext, job: QueuedJob) -> str:
     if job.leased_until > context.clock():
-        return "It is being fetched right now."
-    kind = PRIORITIES.get(job.priority, "nobody has looked at it yet")
-    idle = "" if context.service.answers() else " The service does not run, so nothing moves."
-    return f"It waits in line ({kind}), behind {job.ahead:,} others.{idle}"
+        return "Downloading now."
+    kind = PRIORITIES.get(job.priority, "not viewed yet")
+    idle = "" if context.service.answers() else " The service is not running, so the queue is stopped."
+    return f"Queued ({kind}), {job.ahead:,} ahead of it.{idle}"
 
 
 def _why_unknown(context: CommandContext, asked: str) -> str:
     if context.vault.cache.is_adopting:
-        return "The index is being rebuilt; nobody can tell yet."
+        return "The index is being rebuilt. Try again in a minute."
     if DIGEST.fullmatch(asked):
-        return "Nobody registered this digest. After a clear, or another size or quality, every cover has a new one."
-    return "Nobody registered this address: no record has it, and no file. Only registered addresses are fetched."
+        return "Unknown digest. Clearing the cache or changing the image size or quality gives every cover a new digest."
+    return "Unknown URL: no record and no file uses it. VinylVault only downloads registered URLs."
 
 
 def _records(context: CommandContext, image: ImageRecord) -> list[str]:

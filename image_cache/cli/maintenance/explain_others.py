@@ -56,7 +56,7 @@ def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, P
 
 
 def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
-    """Say where the original and the rendered sizes of an image are. Its address is not asked for: it has none elsewhere."""
+    """Say where the original and the rendered sizes of an image are. Nothing is fetched: the image has no other origin."""
     settings, vault = context.settings, context.vault
     key = StreamImageCache.key(image.image_id)
     names = vault.streams.variants_of([key.digest]).get(key.digest, set()) if vault.streams.database.path.exists() else set()
@@ -66,26 +66,26 @@ def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
         "Stream": f"/streams/{image.stream_id}",
         "Visible to": image.visibility.value,
         "Uploaded": image.created_at,
-        "Picture": f"{image.format}, {image.dimensions[0]} x {image.dimensions[1]} px, {image.size_bytes:,} bytes",
+        "Format": f"{image.format}, {image.dimensions[0]} \N{MULTIPLICATION SIGN} {image.dimensions[1]} px, {image.size_bytes:,} bytes",
     }
     if settings.STORAGE != "local":
         return Explanation(
-            {**facts, "Original": f"{image.file_path} in the store", **sizes},
-            "Its original is in the store; probe reads it.",
+            {**facts, "Original": f"{image.file_path} in the S3 storage", **sizes},
+            "The original is in the S3 storage. To test it: cache_monitor.py --action probe",
             True,
         )
     path = settings.stream_images_dir / image.file_path
     try:
         found = path.stat().st_size
     except OSError as error:
-        why = "Its original is gone, and a missing size cannot be rendered: restore a backup."
+        why = "The original is missing, so missing sizes cannot be rendered. Restore a backup."
         return Explanation({**facts, "Original": f"{os.strerror(error.errno or 0)}: {path}", **sizes}, why, False)
-    facts["Original"] = f"{'here' if found == image.size_bytes else 'torn'}, {found:,} bytes: {path}"
+    facts["Original"] = f"{'stored' if found == image.size_bytes else 'wrong size'}, {found:,} bytes: {path}"
     if found != image.size_bytes:
         return Explanation(
-            {**facts, **sizes}, "Its original has another size than it was uploaded with: restore a backup.", False
+            {**facts, **sizes}, "The original does not have the size it was uploaded with. Restore a backup.", False
         )
-    why = "It is here; a size that is missing is rendered from the original when somebody looks at it."
+    why = "Stored. A missing size is rendered from the original when someone opens it."
     return Explanation({**facts, **sizes}, why, True)
 
 
@@ -93,7 +93,7 @@ def explain_file(context: CommandContext, stored: StoredFile | None, pending: Pe
     """Say where a file is and how fresh, and what its fetch is waiting for. One of the two is known."""
     facts: dict[str, str] = {}
     if (known := stored or pending) is not None:
-        facts = {"File": known.name, "Address": known.remote.shown, "Host": known.remote.host, "Key": f"files/{known.digest}"}
+        facts = {"File": known.name, "URL": known.remote.shown, "Host": known.remote.host, "Key": f"files/{known.digest}"}
     whys = []
     is_intact = False
     if stored is not None:
@@ -109,7 +109,7 @@ def explain_file(context: CommandContext, stored: StoredFile | None, pending: Pe
 def _size_state(disk: DiskTier, image: StreamImage, variant: str) -> str:
     path = disk.root / StreamImageCache.key(image.image_id, variant).path
     try:
-        return f"here, {path.stat().st_size:,} bytes: {path}"
+        return f"stored, {path.stat().st_size:,} bytes: {path}"
     except OSError as error:
         return f"{os.strerror(error.errno or 0)}: {path}"
 
@@ -119,7 +119,7 @@ def _stored_facts(context: CommandContext, stored: StoredFile) -> tuple[bool, di
     try:
         found = path.stat().st_size
         is_intact = found == stored.size_bytes and not stored.is_corrupt
-        state = f"{'here' if is_intact else 'damaged'}, {found:,} bytes: {path}"
+        state = f"{'stored' if is_intact else 'corrupt'}, {found:,} bytes: {path}"
     except OSError as error:
         is_intact, state = False, f"{os.strerror(error.errno or 0)}: {path}"
     return is_intact, {
@@ -127,16 +127,18 @@ def _stored_facts(context: CommandContext, stored: StoredFile) -> tuple[bool, di
         "SHA-256": stored.sha256,
         "Stored": _clock_time(stored.stored_at),
         "Fresh until": _clock_time(_fresh_until(context, stored)),
-        "Used": f"{stored.hits:,} times, the last at {_clock_time(stored.used_at)}",
+        "Used": f"{stored.hits:,} times, last at {_clock_time(stored.used_at)}",
     }
 
 
 def _why_stored(context: CommandContext, stored: StoredFile, *, is_intact: bool) -> str:
     if not is_intact:
-        return f"Its bytes are not those that were stored: it is not handed out. /files/{stored.digest} downloads it again."
+        return f"Corrupt: it does not match its checksum and is not served. To download it again: /files/{stored.digest}"
     if context.clock() < _fresh_until(context, stored):
-        return "It is here and fresh."
-    return "It is here and stale: its origin is asked for a newer one when it is used; without an answer this one is served."
+        return "Cached and fresh."
+    return (
+        "Cached but stale: VinylVault checks for a newer version on next use, and serves this one if the origin does not respond."
+    )
 
 
 def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, str]:
@@ -148,10 +150,10 @@ def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, s
     total = "an unknown number" if pending.total_bytes is None else f"{pending.total_bytes:,}"
     return {
         "Fetch": f"{pending.state}, {done:,} of {total} bytes",
-        "Failures": f"{pending.failures} in a row, the last: {pending.reason}" if pending.reason else "none",
-        "Next try": _clock_time(pending.retry_at)
+        "Failures": f"{pending.failures} in a row; last: {pending.reason}" if pending.reason else "none",
+        "Next retry": _clock_time(pending.retry_at)
         if pending.retry_at
-        else "when it is its turn"
+        else "when it reaches the front of the queue"
         if pending.state == "waiting"
         else "-",
     }
@@ -159,13 +161,13 @@ def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, s
 
 def _why_pending(context: CommandContext, pending: PendingFile) -> str:
     if pending.state == "failed":
-        return f"Its fetch was given up: {pending.reason}. /files fetches it again; cache_monitor.py --action probe tries the address."
+        return f"Download failed for good: {pending.reason}. To download it again: /files. To test the URL: cache_monitor.py --action probe"
     if pending.state == "paused":
-        return "Its fetch is paused; /files resumes it."
+        return "Download paused. Resume it at /files."
     if pending.state == "waiting" and context.vault.limits().paused_at is not None:
-        return "Fetching is paused by an operator; /admin/cache resumes it."
-    idle = "" if context.service.answers() else " The service does not run, so nothing moves."
-    return f"It is being fetched.{idle}" if pending.state == "working" else f"It waits for its turn.{idle}"
+        return "An operator paused fetching. Resume it at /admin/cache."
+    idle = "" if context.service.answers() else " The service is not running, so the queue is stopped."
+    return f"Downloading now.{idle}" if pending.state == "working" else f"Queued.{idle}"
 
 
 def _fresh_until(context: CommandContext, stored: StoredFile) -> float:

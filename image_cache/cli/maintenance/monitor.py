@@ -59,12 +59,12 @@ class Rates:
     "interval_s",
     type=Number(LONGEST_S, least=SHORTEST_S),
     metavar="S",
-    help="look every S seconds, from 0.2 on (2 on a terminal, else 60)",
+    help="refresh every S seconds, at least 0.2 (default: 2 on a terminal, otherwise 60)",
 )
 def monitor(context: CommandContext, interval_s: float | None) -> int:
-    """Watch the vault until a signal ends it.
+    """Show live figures until you press Ctrl-C.
 
-    On a terminal a live screen with rates over 10, 100 and 1000 seconds; piped one line per interval. The exit status is 0.
+    On a terminal, a live screen with rates over 10, 100 and 1000 seconds; when piped, one line per interval. The exit status is 0.
     """
     if interval_s is None:
         interval_s = TERMINAL_S if context.out.is_terminal else PIPED_S
@@ -87,7 +87,7 @@ def _sample(context: CommandContext, rates: Rates) -> StatusReport | str:
         report = collect(context.vault, live, failures=SHOWN_FAILURES)
     except DatabaseError as error:
         context.vault.close()  # the next sample opens the file that replaced it
-        return f"The index cannot be read. {sentence_of(kind_of(error))}"
+        return f"Cannot read the index. {sentence_of(kind_of(error))}"
     rates.add(time.monotonic(), {name: float(value) for name, value in _counters(report, live).items()})
     return report
 
@@ -116,11 +116,11 @@ def _show(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
 
 
 def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float, now: str) -> list[str]:
-    head = f"VinylVault  {context.service.address if context.service.answers() else 'the service does not answer'}"
+    head = f"VinylVault  {context.service.address if context.service.answers() else 'service not responding'}"
     lines = [f"{head}{now:>{max(2, context.out.width - len(head))}}", ""]
     if isinstance(seen, str):
-        return [*lines, seen, "", "cache_monitor.py --action health says more. Ctrl-C ends."]
-    lines += [seen.line(), "", f"{'a second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
+        return [*lines, seen, "", "For details: cache_monitor.py --action health. Press Ctrl-C to quit."]
+    lines += [seen.line(), "", f"{'per second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
     for name in COUNTERS:
         lines.append(f"{name:<12}" + "".join(f"{_shown(rates.rate(name, window)):>12}" for window in WINDOWS_S))
     lines.append(f"{'KB fetched':<12}" + "".join(f"{_shown(rates.rate('fetched_bytes', w), 1000):>12}" for w in WINDOWS_S))
@@ -128,18 +128,18 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     memory = "-" if seen.memory_used_bytes is None else megabytes(seen.memory_used_bytes)
     lines += [
         "",
-        f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.covers.missing:,} covers to come,"
-        f" {seen.covers.given_up:,} given up",
-        f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free on the disk",
+        f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.covers.missing:,} covers pending,"
+        f" {seen.covers.given_up:,} unavailable",
+        f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free disk space",
         *(f"{name.lower():<8}{text}" for name, text in cache_rows(seen)),
     ]
     if bad := [host for host in seen.hosts if host.reason]:
-        lines += ["", "hosts in trouble"]
+        lines += ["", "failing origins"]
         lines += [f"  {host_line(host)}" for host in bad[:SHOWN_HOSTS]]
     if seen.failures:
         lines += ["", "last errors"]
         lines += [f"  {clock_time(failure.at)}  {failure.reason[:36]:<36}  {failure.what}" for failure in seen.failures]
-    return [*lines, "", f"every {interval_s:g} s; Ctrl-C ends"]
+    return [*lines, "", f"updated every {interval_s:g} s; press Ctrl-C to quit"]
 
 
 def _shown(rate: float | None, unit: float = 1.0) -> str:

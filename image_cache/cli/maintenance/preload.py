@@ -21,15 +21,15 @@ from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 POLL_S = 0.5
-BATCH = 500  # queued at a time: a full queue would keep waiting what somebody looks at meanwhile
+BATCH = 500  # queued at a time: a full queue would delay covers that someone is looking at
 
 
 @click.command("preload", cls=MaintenanceCommand)
-@urls("only this address; repeatable")
+@urls("only this URL; repeatable")
 def preload(context: CommandContext, urls: tuple[str, ...]) -> int:
-    """Fetch every cover that is missing, or only some, with a progress bar.
+    """Download all missing covers, or only some, with a progress bar.
 
-    The service fetches them when it runs, otherwise this command does. The exit status is 1 when some could not be fetched.
+    If the service is running it downloads them, otherwise this command does. The exit status is 1 if some downloads failed.
     """
     out = context.out
     context.require("Cache", "Rights", "Disk")
@@ -47,11 +47,11 @@ def preload(context: CommandContext, urls: tuple[str, ...]) -> int:
             done, total, failed = _watch(context, covers, digests)
         except KeyboardInterrupt:
             out.end_bar(is_done=False)
-            out.line("What is queued stays queued; the service goes on with it.")
+            out.line("Stopped. Queued covers stay queued; the service continues with them.")
             raise
     waiting = total - done - failed
-    result = f"{counted(done, 'cover')} here, {failed:,} could not be had"
-    rest = f", {waiting:,} wait for hosts that are paused or failed a moment ago" if waiting else ""
+    result = f"{counted(done, 'cover')} cached, {failed:,} failed"
+    rest = f", {waiting:,} waiting for paused origins" if waiting else ""
     out.line(f"{result}{rest}.")
     out.json({"total": total, "done": done, "failed": failed, "waiting": waiting, "refused": refused})
     return 1 if failed or waiting or refused else 0
@@ -94,7 +94,7 @@ def _register_all(context: CommandContext, covers: ImageCache) -> None:
     try:
         covers.register(AlbumTable(context.vault.catalog).cover_urls())
     except DatabaseError:
-        context.out.line("The catalogue cannot be read; only covers that were registered before are fetched.")
+        context.out.line("Cannot read the catalogue. Only covers that are already registered will be downloaded.")
 
 
 @contextmanager

@@ -29,16 +29,16 @@ MAX_ANNOUNCED_BYTES = 1 << 62  # no body is read, so any announced length will d
 
 @click.command("probe", cls=MaintenanceCommand, is_reading=True)
 @click.argument("what", required=False, default="", metavar="URL")
-@urls("this address; repeatable")
+@urls("this URL; repeatable")
 def probe(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
-    """Try to fetch a URL, say how far that gets, and store nothing.
+    """Test whether a URL can be downloaded, without storing it.
 
-    A file that is known, or below IMAGE_SERVER, is asked for its first byte only. Of our own URL of a stream image the original is
-    read. The exit status is 0 when it can be fetched and read, 2 when not.
+    For a known large file or a URL below IMAGE_SERVER, only the first byte is requested. For the VinylVault URL of a stream image,
+    the original is read. The exit status is 0 if it can be downloaded and decoded, 2 if not.
     """
     urls = urls or ((what,) if what else ())
     if not urls:
-        raise CacheError("probe needs an address: cache_monitor.py --action probe --url URL")
+        raise CacheError("probe needs a URL: cache_monitor.py --action probe --url URL")
     return max([_probe(context, url) for url in urls])
 
 
@@ -61,15 +61,15 @@ def _probe(context: CommandContext, url: str) -> int:
     context.out.rows(steps)
     if error is not None:
         kind = getattr(error, "kind", "failed")
-        again = "It is tried again by itself." if error.retryable else "Waiting does not mend this."
+        again = "VinylVault will retry automatically." if error.retryable else "Retrying will not help."
         context.out.wrapped("", f"Failed ({kind}): {error}. {again} {error.hint}".strip())
     else:
         what = (
-            "The original can be read."
+            "OK: the original can be read."
             if image
-            else "The file can be fetched."
+            else "OK: the file can be downloaded."
             if is_file
-            else "The picture can be fetched and read."
+            else "OK: the image can be downloaded and decoded."
         )
         context.out.line(what)
     context.out.json({"url": url, "ok": error is None, "error": str(error) if error else "", "steps": dict(steps)})
@@ -88,7 +88,7 @@ def _known(context: CommandContext, url: str) -> tuple[StreamImage | None, Store
 def _fetch_and_decode(context: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
     """Append a step for each thing that worked. Raises what stopped it."""
     found = identify(url)
-    steps.append(("Identity", found.name if found.name != url else "this very address"))
+    steps.append(("Identity", found.name if found.name != url else "same as the URL"))
     if found.url != url:
         steps.append(("Fetched from", found.url))
     target = make_policy(context.settings).check(found.url)
@@ -103,9 +103,9 @@ def _fetch_and_decode(context: CommandContext, url: str, steps: list[tuple[str, 
     steps.append(("Answer", f"status {fetched.status}, {kind}, {len(fetched.body):,} bytes in {took_s:.2f} s"))
     if fetched.url != found.url:
         steps.append(("Redirected", fetched.url))
-    fresh = "says nothing" if fetched.fresh_s is None else f"fresh for {fetched.fresh_s / 3600:.1f} h"
+    fresh = "no lifetime given" if fetched.fresh_s is None else f"fresh for {fetched.fresh_s / 3600:.1f} h"
     steps.append(("Validators", f"ETag {fetched.etag or 'none'}, Last-Modified {fetched.last_modified or 'none'}; {fresh}"))
-    steps.append(("Picture", _decoded(context, fetched.body)))
+    steps.append(("Image", _decoded(context, fetched.body)))
 
 
 def _decoded(context: CommandContext, body: bytes) -> str:
@@ -114,7 +114,7 @@ def _decoded(context: CommandContext, body: bytes) -> str:
         facts = decoder.probe(body)
     finally:
         decoder.close()
-    return f"{facts.format}, {facts.width} x {facts.height} px"
+    return f"{facts.format}, {facts.width} \N{MULTIPLICATION SIGN} {facts.height} px"
 
 
 def _read_original(context: CommandContext, image: StreamImage, steps: list[tuple[str, str]]) -> None:
@@ -122,11 +122,11 @@ def _read_original(context: CommandContext, image: StreamImage, steps: list[tupl
     steps.append(("Image", f"{image.title or image.filename}, of /streams/{image.stream_id}"))
     body = open_storage(context.settings).get(image.file_path)
     if body is None:
-        raise StorageError(image.file_path, "the original is gone; a backup brings it back")
+        raise StorageError(image.file_path, "the original is missing; restore a backup")
     steps.append(("Original", f"{len(body):,} bytes: {image.file_path}"))
     if len(body) != image.size_bytes:
-        raise StorageError(image.file_path, f"it was uploaded with {image.size_bytes:,} bytes; a backup brings it back")
-    steps.append(("Picture", _decoded(context, body)))
+        raise StorageError(image.file_path, f"it should have {image.size_bytes:,} bytes; restore a backup")
+    steps.append(("Image", _decoded(context, body)))
 
 
 def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
@@ -147,10 +147,10 @@ def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]
             took_s = time.monotonic() - started
             part = content_range(answer.headers) if answer.status == 206 else None
             length = part.total if part is not None else answer.length
-            shown = "does not say how many" if length is None else f"{length:,}"
+            shown = "an unknown number of" if length is None else f"{length:,}"
             steps.append(("Answer", f"status {answer.status}, {shown} bytes, in {took_s:.2f} s"))
             steps.append(
-                ("After a cut", "resumed where it was cut" if answer.status == 206 else "starts again at the first byte")
+                ("If interrupted", "resumes where it stopped" if answer.status == 206 else "starts again from the beginning")
             )
             validators = [f"{name} {answer.headers.get(name, 'none')}" for name in ("ETag", "Last-Modified")]
             steps.append(("Validators", ", ".join(validators)))
@@ -158,22 +158,22 @@ def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]
         opener.close()
     limit = context.vault.file_limits().budget_bytes
     if length is not None and length > limit:
-        steps.append(("Limit", f"it is larger than all files together may be, {megabytes(limit)}"))
+        steps.append(("Limit", f"it is larger than the limit for all files together, {megabytes(limit)}"))
 
 
 def _steps_as_file(context: CommandContext, url: str) -> list[tuple[str, str]]:
-    """Say whether what is no picture could be fetched as a file."""
+    """Say whether a response that is not an image could be fetched as a file."""
     steps: list[tuple[str, str]] = []
     try:
         _ask_for_file(context, url, steps)
     except OriginError:
         return []
-    return [("As a file", f"it can be fetched on /files; {dict(steps)['Answer']}")]
+    return [("As a file", f"it can be downloaded at /files; {dict(steps)['Answer']}")]
 
 
 def _addresses(host: str, port: int) -> str:
     try:
         found = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except OSError as error:
-        return f"its name is not found ({error.strerror or error})"
+        return f"host name not found ({error.strerror or error})"
     return f"at {', '.join(list(found)[:SHOWN_ADDRESSES])}"

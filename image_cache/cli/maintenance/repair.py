@@ -1,7 +1,7 @@
 """`repair` (`--action doctor`): repair what can be repaired without losing anything, say what was done, and check again.
 
 It may make missing cache folders, close folders to other users, give files back to their owner (as root), set a broken index aside
-and rebuild it from the files, release jobs of processes that ended, remove links and leftovers, drop torn pictures so that they
+and rebuild it from the files, release jobs of processes that ended, remove links and leftovers, drop truncated images so that they
 are made again, and save a catalogue whose records can all still be read. It never removes a catalogue or an original.
 """
 
@@ -38,9 +38,9 @@ ALL_EXAMPLES = 1_000_000
 
 @click.command("repair", cls=MaintenanceCommand, has_ownership_repair=True)
 def repair(context: CommandContext) -> int:
-    """Repair what can be repaired without losing anything, say what was done, and check again.
+    """Repair everything that can be repaired without losing data, then check again.
 
-    It never removes a catalogue or an original. The exit status is that of `health` afterwards.
+    It never deletes a catalogue or an original image. The exit status is that of `health` afterwards.
     """
     before = {check.name: check for check in examine(context.vault)}
     context.vault.close()
@@ -49,7 +49,7 @@ def repair(context: CommandContext) -> int:
         kind = _kind(Index(context.settings.index_path, is_reader=True).database)
         is_usable = kind not in UNTOUCHABLE  # opened for a change, such an index would be set aside, or time out
         if not is_usable:
-            done.append(f"The cache is left alone: its index is {kind}.")
+            done.append(f"Skipped the cache: its index is {kind}.")
         for name, step in STEPS.items():
             if name in OF_THE_CACHE and not is_usable:
                 continue
@@ -57,9 +57,9 @@ def repair(context: CommandContext) -> int:
                 try:
                     done += step(context)
                 except (CacheError, DatabaseError, OSError) as error:
-                    done.append(f"{name or 'Sweeping'} could not be mended: {error}.")
+                    done.append(f"Could not repair {name or 'leftover files'}: {error}.")
     context.reopen()
-    for sentence in done or ["Nothing had to be mended."]:
+    for sentence in done or ["Nothing to repair."]:
         context.out.wrapped("", sentence)
     context.out.line()
     return context.print_checks(context.checks(is_deep=True), repaired=done)
@@ -70,11 +70,11 @@ def _rights(context: CommandContext) -> list[str]:
     for folder in (settings.cache_dir, settings.covers_dir):
         if not folder.exists():
             make_folder(folder)
-            done.append(f"{folder} was missing and is made.")
+            done.append(f"Created the missing folder {folder}.")
     for path in (settings.state_dir, settings.secret_key_path):
         if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
             path.chmod(mode & 0o700)
-            done.append(f"{path} is closed to other users.")
+            done.append(f"Removed access for other users from {path}.")
     return done
 
 
@@ -85,13 +85,13 @@ def _index(context: CommandContext) -> list[str]:
             return done
         adopted = rebuild_from_files(covers.cache)
         registered = _register(context, covers)
-    return [*done, f"The index is rebuilt: {counted(adopted, 'picture')} found, {counted(registered, 'cover')} registered."]
+    return [*done, f"Rebuilt the index: {counted(adopted, 'image')} found, {counted(registered, 'cover')} registered."]
 
 
 def _files(context: CommandContext) -> list[str]:
     path = context.settings.files_dir / "files.db"
     done = _set_aside(FileIndex(path).db, path, context)
-    return [*done, "The service rebuilds it from the files within a minute of its start."] if done else []
+    return [*done, "The service rebuilds it within a minute after starting."] if done else []
 
 
 def _pictures(context: CommandContext) -> list[str]:
@@ -104,14 +104,14 @@ def _pictures(context: CommandContext) -> list[str]:
         for path in found.get("link", []):
             (cache.disk.root / path).unlink(missing_ok=True)
         if links := len(found.get("link", [])):
-            done.append(f"{counted(links, 'link')} removed; what they led to was not touched.")
+            done.append(f"Removed {counted(links, 'symbolic link')}; the targets were not touched.")
         parts = [path.split("/") for kind in ("torn", "lost") for path in found.get(kind, [])]
         wrong = [key for folder, _, name in parts if (key := key_of_path(cache.namespace, folder, name))]
         if wrong:
             cache.delete(wrong)
             queued = _queue(covers, [key.digest for key in wrong])
             done.append(
-                f"{counted(len(wrong), 'picture')} torn or missing, dropped; {counted(queued, 'cover')} queued to be made again."
+                f"Removed {counted(len(wrong), 'truncated or missing image')} from the index; queued {counted(queued, 'cover')} for download."
             )
     return done
 
@@ -119,7 +119,7 @@ def _pictures(context: CommandContext) -> list[str]:
 def _release_jobs(context: CommandContext) -> list[str]:
     with opened_covers(context) as covers:
         freed = covers.jobs.release_dead() + covers.jobs.fix_clock_skew()
-    return [f"{counted(freed, 'job')} of processes that ended are free again."] if freed else []
+    return [f"Released {counted(freed, 'job')} of processes that died."] if freed else []
 
 
 def _catalog(context: CommandContext) -> list[str]:
@@ -131,26 +131,24 @@ def _catalog(context: CommandContext) -> list[str]:
     try:
         count = salvage(path, copy)
     except DatabaseError as error:
-        return [f"The catalogue is damaged where records stand ({error}); only a backup brings it back. It was left as it is."]
+        return [f"The catalogue is corrupt and its records cannot be read ({error}). Restore a backup. It was not changed."]
     if context.service.answers():
-        return [
-            f"All {counted(count, 'record')} could be saved in {copy}. Stop the service and run this again to put them in place."
-        ]
+        return [f"Recovered all {counted(count, 'record')} to {copy}. Stop the service and run this again to use them."]
     CatalogDatabase(path).set_aside()
     copy.rename(path)
-    return [f"The catalogue was damaged; all {counted(count, 'record')} were saved. The old file is {path}.broken."]
+    return [f"The catalogue was corrupt. Recovered all {counted(count, 'record')}. The old file is {path}.broken."]
 
 
 def _sweep(context: CommandContext) -> list[str]:
     with opened_covers(context) as covers:
         swept = sweep(covers.cache)
     parts = (
-        (swept.orphans, "file without a row", "files without a row"),
+        (swept.orphans, "file missing from the index", "files missing from the index"),
         (swept.temporaries, "leftover", "leftovers"),
-        (swept.lost, "row without a file", "rows without a file"),
+        (swept.lost, "index entry without a file", "index entries without a file"),
     )
     swept_text = ", ".join(counted(count, one, many) for count, one, many in parts if count)
-    return [f"Swept: {swept_text}."] if swept_text else []
+    return [f"Cleaned up: {swept_text}."] if swept_text else []
 
 
 # The check whose failure makes a step necessary, "" for always. In this order: later steps need what earlier ones repair.
@@ -160,10 +158,10 @@ STEPS: dict[str, Callable[[CommandContext], list[str]]] = {
     "Cache": _index,
     "Files": _files,
     "Queue": _release_jobs,
-    "Pictures": _pictures,
+    "Images": _pictures,
     "": _sweep,
 }
-OF_THE_CACHE = ("Cache", "Queue", "Pictures", "")
+OF_THE_CACHE = ("Cache", "Queue", "Images", "")
 
 
 def _set_aside(database: Database, path: Path, context: CommandContext) -> list[str]:
@@ -171,11 +169,11 @@ def _set_aside(database: Database, path: Path, context: CommandContext) -> list[
     reader = Index(path, is_reader=True).database if path.name == "index.db" else FileIndex(path, is_reader=True).db
     kind = _kind(reader)
     if kind in UNTOUCHABLE:
-        raise StorageError(str(path), f"its state is {kind}, which mending would make worse")
+        raise StorageError(str(path), f"it is {kind}; a repair would make things worse")
     if kind != "broken":
         return []
     database.set_aside()
-    return [f"{path} was damaged and is set aside as {path.name}.broken."]
+    return [f"{path} was corrupt and was moved to {path.name}.broken."]
 
 
 def _kind(database: Database) -> str:

@@ -17,7 +17,7 @@ from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import megabytes
 
-SAMPLE = 100  # pictures that are read to measure the disk
+SAMPLE = 100  # images that are read to measure the disk
 SAMPLE_LEAST = 10
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SHOWN_HOSTS = 10
@@ -26,9 +26,9 @@ DATE_TIME = "%Y-%m-%d %H:%M"
 
 @click.command("report", cls=MaintenanceCommand, is_reading=True)
 def report(context: CommandContext) -> int:
-    """Show everything that the figures say.
+    """Show detailed statistics.
 
-    Sizes, the speed of the disk, hosts and covers in trouble, which size of the cache is enough, and what is written to the card.
+    Sizes, disk speed, failing origins and covers, the recommended cache size, and how much is written to the SD card.
     """
     checks, vault, out = context.checks(is_deep=False), context.vault, context.out
     known = collect(vault, context.service.stats())
@@ -54,7 +54,7 @@ def report(context: CommandContext) -> int:
     if sizes:
         out.line()
         out.table(
-            ("size", "pictures", "bytes", "mean", "last stored"),
+            ("variant", "images", "size", "mean", "last stored"),
             [
                 (
                     size.variant,
@@ -80,7 +80,7 @@ def report(context: CommandContext) -> int:
     if known.failures:
         out.line()
         out.table(
-            ("when", "why", "what could not be fetched"),
+            ("time", "reason", "failed fetch"),
             [(clock_time(failure.at, "%d %b %H:%M"), failure.reason[:34], failure.what) for failure in known.failures],
         )
     out.line()
@@ -120,17 +120,17 @@ def clock_time(at: float, shape: str = "%H:%M:%S") -> str:
 
 
 def read_speed(vault: ReadonlyVault) -> list[tuple[str, str]]:
-    """Measure how long it takes to read some pictures, those first that are least likely in the page cache of the system."""
+    """Measure how long it takes to read some images, those first that are least likely in the page cache of the system."""
     took_ms = []
     for key, _ in vault.index.victims(vault.cache.namespace, SAMPLE):
         started = time.monotonic()
         if _read(vault, key):
             took_ms.append((time.monotonic() - started) * 1000)
     if len(took_ms) < SAMPLE_LEAST:
-        return [("Reading from disk", "too few pictures to say")]
+        return [("Reading from disk", "not enough images to measure")]
     took_ms.sort()
     median, p90 = statistics.median(took_ms), took_ms[int(len(took_ms) * 0.9)]
-    return [("Reading from disk", f"{median:.2f} ms, {p90:.2f} ms for the slowest tenth")]
+    return [("Reading from disk", f"median {median:.2f} ms, p90 {p90:.2f} ms")]
 
 
 def _read(vault: ReadonlyVault, key: Key) -> bool:
@@ -152,10 +152,10 @@ def _work_rows(known: StatusReport) -> list[tuple[str, str]]:
     stats = known.stats
     cleaned = clock_time(stats.last_cleanup_at, DATE_TIME) if stats.last_cleanup_at else "never"
     return [
-        ("Hits, misses", f"{stats.hits:,}, {stats.misses:,}"),
+        ("Hits / misses", f"{stats.hits:,}, {stats.misses:,}"),
         ("Fetches", f"{stats.fetches:,}, {megabytes(stats.fetched_bytes)}; {stats.failures:,} failed"),
         ("Renders", f"{stats.renders:,}"),
-        ("Fresh for", f"{stats.ttl_hours:g} hours; {known.stale:,} stale, shown until they are revalidated"),
+        ("Time to live", f"{stats.ttl_hours:g} hours; {known.stale:,} stale (still served, refreshed on use)"),
         ("Last cleanup", cleaned),
     ]
 
@@ -163,22 +163,22 @@ def _work_rows(known: StatusReport) -> list[tuple[str, str]]:
 def _curve_line(curve: MissRatioCurve, budget_bytes: int) -> str:
     """Return how big the cache should be, or that too little is known."""
     if not curve.is_enough:
-        return "How big should the cache be? Too little is known yet: that takes a day, and some hundred uses."
-    shares = ", ".join(f"{megabytes(size)} {share * 100:.0f} %" for size, share in curve.points)
+        return "Recommended cache size: not enough data yet (at least one day and a few hundred requests)."
+    shares = ", ".join(f"{megabytes(size)} {share * 100:.0f}%" for size, share in curve.points)
     here, best = dict(curve.points)[budget_bytes], max(share for _, share in curve.points)
     if here < best - 0.005:
-        advice = f"{megabytes(curve.enough_bytes)} would answer {best * 100:.0f} %."
+        advice = f"With {megabytes(curve.enough_bytes)} the hit rate would be {best * 100:.0f}%."
     else:
-        advice = f"{megabytes(min(curve.enough_bytes, budget_bytes))} are enough."
-    return f"How big should the cache be? {shares}. {advice}"
+        advice = f"{megabytes(min(curve.enough_bytes, budget_bytes))} is enough."
+    return f"Estimated hit rate by cache size: {shares}. {advice}"
 
 
 def _wear_lines(wear: WriteBudget) -> list[str]:
     """Return what was written to the card, and how long it lasts at that rate."""
-    lines = [f"Written today: {megabytes(wear.today_bytes)} of a budget of {megabytes(wear.budget_bytes)}."]
+    lines = [f"Written today: {megabytes(wear.today_bytes)} of a {megabytes(wear.budget_bytes)} daily budget."]
     if wear.per_day_bytes is not None:
-        rate = f"{megabytes(wear.per_day_bytes)} a day in the last whole days"
-        lines.append(f"{rate}; the card lasts {wear.years:,.0f} years at that." if wear.years is not None else f"{rate}.")
+        rate = f"Average {megabytes(wear.per_day_bytes)} per day"
+        lines.append(f"{rate}; at this rate the SD card lasts {wear.years:,.0f} years." if wear.years is not None else f"{rate}.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`selftest`: the life of a cover from fetch to eviction, with an origin and a folder of its own; the vault is not touched."""
+"""`selftest`: the life of a cover from fetch to eviction, with its own origin and folder; the vault is not touched."""
 
 import http.server
 import struct
@@ -28,9 +28,9 @@ BUDGET_BYTES = 200_000
 
 @click.command("selftest", cls=MaintenanceCommand, is_reading=True)
 def selftest(context: CommandContext) -> int:
-    """Try everything that happens to a cover, in a temporary folder with an origin of its own.
+    """Test the whole cover pipeline in a temporary folder, with a test origin.
 
-    The exit status is 0 when every step did what it should, 2 when one did not.
+    The exit status is 0 if every test passes, 2 otherwise.
     """
     out = context.out
     with tempfile.TemporaryDirectory(prefix="vinylvault-") as folder, _origin() as (origin, requests):
@@ -42,7 +42,7 @@ def selftest(context: CommandContext) -> int:
     for name, why in results:
         out.line(f"{'ok  ' if not why else 'FAIL'}  {name}{': ' + why if why else ''}", state="failed" if why else "well")
     failed = [name for name, why in results if why]
-    out.line(f"{len(results) - len(failed)} of {len(results)} well.")
+    out.line(f"{len(results) - len(failed)} of {len(results)} tests passed.")
     out.json({"ok": not failed, "steps": [{"name": name, "ok": not why, "why": why} for name, why in results]})
     return 2 if failed else 0
 
@@ -85,18 +85,18 @@ def _steps(covers: ImageCache, origin: str, requests: list[str]) -> Iterator[tup
         stats = covers.get_cache_stats()
         return stats.hits > 0 and stats.misses > 0 and stats.fetches > 0
 
-    yield "a cover is fetched once and rendered in both sizes", fetch
-    yield "it comes from disk, then from memory, without its origin", hit
-    yield "a torn file is noticed and made again", torn
-    yield "a smaller budget evicts what was used least", lru
-    yield "a private address and a file that is no picture are refused", refused
-    yield "rows and files agree", swept
-    yield "the numbers count it", counted
+    yield "downloads a cover once and renders both sizes", fetch
+    yield "serves it from disk, then from memory, without contacting the origin", hit
+    yield "detects a truncated file and restores it", torn
+    yield "evicts the least recently used images when the size limit is lowered", lru
+    yield "rejects private addresses and files that are not images", refused
+    yield "index and files match", swept
+    yield "counters are correct", counted
 
 
 def _run_step(name: str, run: Callable[[], object]) -> tuple[str, str]:
     try:
-        return name, "" if run() else "it did not"
+        return name, "" if run() else "failed"
     except (CacheError, OSError, ValueError) as error:
         return name, str(error)
 
@@ -120,7 +120,7 @@ def _settings(known: Settings, folder: Path, origin: str) -> Settings:
 
 @contextmanager
 def _origin() -> Iterator[tuple[str, list[str]]]:
-    """Serve invented pictures on loopback; yield the base URL, and the list of requested paths, which grows."""
+    """Serve invented images on loopback; yield the base URL, and the list of requested paths, which grows."""
     requests: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -150,7 +150,7 @@ def _origin() -> Iterator[tuple[str, list[str]]]:
 
 
 def _png(seed: int) -> bytes:
-    """Return a square picture whose pattern depends on the seed."""
+    """Return a square image whose pattern depends on the seed."""
     line = bytes(range(256)) * (3 * EDGE_PX // 256 + 2)
     rows = b"".join(b"\0" + line[start : start + 3 * EDGE_PX] for start in (y * (seed + 3) % 256 for y in range(EDGE_PX)))
 

@@ -44,7 +44,7 @@ class StatusReport:
         """Return the figures that are worth a glance, in one line: 80 columns for those of a usual vault."""
         stats = self.stats
         parts = (
-            "no hits yet" if stats.hit_rate is None else f"{stats.hit_rate:.0f} % hits",
+            "no requests yet" if stats.hit_rate is None else f"{stats.hit_rate:.0f}% hits",
             f"{short(self.stale)} stale",
             f"{short(stats.misses)} misses",
             f"{megabytes(stats.total_size_bytes)}/{megabytes(stats.budget_bytes)}",
@@ -90,7 +90,7 @@ def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failure
 
 @click.command("status", cls=MaintenanceCommand, is_reading=True)
 def status(context: CommandContext) -> int:
-    """Show the state of the vault: one line for a glance, then the figures."""
+    """Show the current state: one line at a glance, then the figures."""
     checks, out = context.checks(is_deep=False), context.out
     try:
         report = collect(context.vault, context.service.stats())
@@ -118,11 +118,13 @@ def status(context: CommandContext) -> int:
 
 
 @click.command("health", cls=MaintenanceCommand, is_reading=True)
-@click.option("--wait", "wait_s", type=Number(LONGEST_S), default=0.0, metavar="S", help="wait up to S seconds for the service")
+@click.option(
+    "--wait", "wait_s", type=Number(LONGEST_S), default=0.0, metavar="S", help="wait up to S seconds for the service to start"
+)
 def health(context: CommandContext, wait_s: float) -> int:
-    """Check everything and say what is wrong and what to do.
+    """Check everything and suggest fixes.
 
-    With --wait it checks again until the service answers and nothing has failed, or the time is over.
+    With --wait, check again until the service responds and nothing has failed, or the time is up.
     """
     deadline = time.monotonic() + wait_s
     while True:
@@ -137,22 +139,22 @@ def main_rows(report: StatusReport) -> list[tuple[str, str]]:
     """Return the five documented figures, and those that are needed to understand them."""
     stats, covers = report.stats, report.covers
     requests = stats.hits + stats.misses
-    rate = "nothing was asked for yet" if stats.hit_rate is None else f"{stats.hit_rate:.1f} % of {requests:,} requests"
+    rate = "no requests yet" if stats.hit_rate is None else f"{stats.hit_rate:.1f}% of {requests:,} requests"
     share = 100 * stats.total_size_bytes / stats.budget_bytes if stats.budget_bytes else 0
-    memory = "the service does not say" if report.memory_used_bytes is None else megabytes(report.memory_used_bytes)
+    memory = "unknown (service not running)" if report.memory_used_bytes is None else megabytes(report.memory_used_bytes)
     return [
         ("Hit rate", rate),
-        ("Total entries", f"{stats.total_entries:,}"),
-        ("Cache size", f"{megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)} ({share:.0f} %)"),
+        ("Cached images", f"{stats.total_entries:,}"),
+        ("Cache size", f"{megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)} ({share:.0f}%)"),
         ("Memory usage", f"{memory} of {megabytes(stats.memory_budget_bytes)}"),
-        ("Eviction count", f"{stats.evictions:,}"),
+        ("Evictions", f"{stats.evictions:,}"),
         (
             "Covers",
-            f"{covers.fetched:,} of {covers.registered:,} fetched, {covers.missing:,} to come, {covers.given_up:,} given up",
+            f"{covers.fetched:,} of {covers.registered:,} fetched, {covers.missing:,} pending, {covers.given_up:,} unavailable",
         ),
         ("Queue", f"{stats.queued:,} waiting, {stats.running:,} running"),
         *cache_rows(report),
-        ("Free on the disk", megabytes(stats.disk_free_bytes)),
+        ("Free disk space", megabytes(stats.disk_free_bytes)),
     ]
 
 
@@ -162,9 +164,9 @@ def cache_rows(report: StatusReport) -> list[tuple[str, str]]:
 
 
 def cache_line(cache: CacheFigures) -> str:
-    """Return the figures of one cache: 3 files, 100 MB of 10.0 GB; 50 % of 12 requests; 1 waiting, 1 given up."""
+    """Return the figures of one cache: 3 files, 100 MB of 10.0 GB; 50% of 12 requests; 1 waiting, 1 given up."""
     requests = cache.hits + cache.misses
-    rate = "" if cache.hit_rate is None else f"; {cache.hit_rate:.0f} % of {requests:,} requests"
+    rate = "" if cache.hit_rate is None else f"; {cache.hit_rate:.0f}% of {requests:,} requests"
     work = ((cache.running, "running"), (cache.waiting, "waiting"), (cache.given_up, "given up"))
     jobs = ", ".join(f"{number:,} {words}" for number, words in work if number)
     return f"{cache.holds} of {megabytes(cache.budget_bytes)}{rate}{f'; {jobs}' if jobs else ''}"

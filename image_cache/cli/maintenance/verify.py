@@ -13,15 +13,15 @@ SHOWN_FINDINGS = 20
 
 
 @click.command("verify", cls=MaintenanceCommand)
-@click.option("--repair", "is_repair", is_flag=True, help="repair what was found")
+@click.option("--repair", "is_repair", is_flag=True, help="repair the damage found")
 def verify(context: CommandContext, is_repair: bool) -> int:
-    """Read everything that is stored, compare it with its SHA-256, and rows with files both ways.
+    """Check all stored data against its checksums, and the index against the files.
 
-    The exit status is 0 when everything is intact or was repaired, 1 when something is left.
+    The exit status is 0 if everything is intact or was repaired, 1 if damage remains.
     """
     context.require("Catalogue", "Cache", "Files", "Rights")
     if not context.settings.index_path.exists():
-        raise StorageError(str(context.settings.index_path), "there is no index yet; the service makes it when it starts")
+        raise StorageError(str(context.settings.index_path), "no index yet; the service creates it when it starts")
     with opened_services(context, may_create=False) as services:
         total = megabytes(services.scrub.total_bytes())
 
@@ -45,9 +45,9 @@ def _print_report(context: CommandContext, report: ScrubReport, *, is_repair: bo
         out.wrapped("", note)
     kinds = ", ".join(f"{count:,} {kind} ({DAMAGES[kind]})" for kind, count in report.found.most_common() if kind in DAMAGES)
     checked = f"{counted(report.checked.total(), 'file')}, {megabytes(report.bytes)} read"
-    out.wrapped("", f"{checked}: {kinds or 'all as they should be'}.")
+    out.wrapped("", f"{checked}: {kinds or 'no damage found'}.")
     if report.found and not is_repair:
-        out.line("Nothing was changed. With --repair it is mended.")
+        out.line("Nothing was changed. To repair the damage, run again with --repair.")
     elif report.found:
-        out.line(f"{report.found.total() - report.unmended:,} mended, {report.unmended:,} left as they are.")
+        out.line(f"{report.found.total() - report.unmended:,} repaired, {report.unmended:,} not repairable.")
     out.json(report.to_dict())

@@ -92,7 +92,7 @@ def two_fields(c: Canvas, s: Subject) -> None:
 
 @family("bone polar rose soot", grain=0.45)
 def ring_wear(c: Canvas, s: Subject) -> None:
-    """A white sleeve that has been lived with: the disc has rubbed through, somebody stamped it."""
+    """A white sleeve with wear: the disc has rubbed through, and there is a stamp."""
     board = mix((238, 233, 222), c.p.paper, 0.4)
     c.ground(board)
     stain = c.noise(lambda rng, size: clouds(rng, size, 2, 6))

@@ -158,7 +158,7 @@ def staves(c: Canvas, s: Subject) -> None:
 
 @family("sahara bone dusk polar terracotta wine", grain=0.32)
 def arches(c: Canvas, s: Subject) -> None:
-    """An arcade that goes on, arch within arch, to a lit door."""
+    """An arcade that continues, arch within arch, to a lit door."""
     x, count = c.rng.choice((410, 500, 590)), 6
     pale, deep = mix(c.p.b, c.p.paper, 0.4), mix(c.p.a, c.p.ink, 0.35)
     light = c.p.c if luminance(c.p.c) > 0.3 else c.p.paper

@@ -126,7 +126,7 @@ def pixels(c: Canvas, s: Subject) -> None:
 
 @family("signal citrus sky cobalt concrete seaglass", grain=0.2)
 def transit(c: Canvas, s: Subject) -> None:
-    """A map of lines that nobody can ride."""
+    """A map of lines that no one can ride."""
     c.ground(c.p.paper)
     tones = [c.p.a, c.p.b, c.p.c, c.p.ink]
     stops: list[Point] = []

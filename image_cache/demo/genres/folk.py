@@ -1,4 +1,4 @@
-"""Folk: leaves, letters, needlework, and pictures from a drawer."""
+"""Folk: leaves, letters, needlework, and images from a drawer."""
 
 from PIL import ImageChops
 

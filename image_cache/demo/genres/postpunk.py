@@ -46,7 +46,7 @@ def slant_bars(c: Canvas, s: Subject) -> None:
 
 @family("neon signal cobalt citrus cyanotype soot", grain=0.2)
 def halftone(c: Canvas, s: Subject) -> None:
-    """A picture too coarse to make out: dots that swell."""
+    """An image too coarse to make out: dots that swell."""
     c.ground(c.p.paper)
     step, turn = 31.0, math.radians(c.rng.choice((15, 30, 45)))
     cx, cy = c.rng.choice(((360, 470), (640, 470), (500, 560)))
@@ -105,7 +105,7 @@ def warped_check(c: Canvas, s: Subject) -> None:
 
 @family("soot signal cobalt wine acid", grain=0.14)
 def line_bulge(c: Canvas, s: Subject) -> None:
-    """Upright lines that bend round a head nobody drew."""
+    """Upright lines that bend round a head no one drew."""
     ground, ink = (c.p.paper, c.p.ink) if c.rng.random() < 0.6 else (c.p.ink, c.p.paper)
     c.ground(ground)
     count = 44

@@ -111,7 +111,7 @@ def _disc(c: Canvas, x: float, y: float, radius: float) -> Image.Image:
 
 @family("neon tropic plum ember cobalt rose citrus", grain=0.22)
 def kaleidoscope(c: Canvas, s: Subject) -> None:
-    """A twelfth of a picture, mirrored round."""
+    """A twelfth of an image, mirrored round."""
     slice_ = Canvas(c.size_px, c.p, c.rng)
     tones = [c.p.a, c.p.b, c.p.c, c.p.ink, c.p.paper]
     slice_.ground(c.p.ink)

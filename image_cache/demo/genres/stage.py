@@ -110,7 +110,7 @@ def piano_keys(c: Canvas, s: Subject) -> None:
 
 @family("signal mustard lagoon plum navy brick", grain=0.26)
 def spy_circles(c: Canvas, s: Subject) -> None:
-    """Circles of a telescope, somebody running through them."""
+    """Circles of a telescope, someone running through them."""
     c.ground(c.p.a if sum(c.p.a) < 480 else c.p.ink)
     ground = c.p.a if sum(c.p.a) < 480 else c.p.ink
     spots = [(300, 420, 230), (650, 560, 290), (800, 300, 130)]

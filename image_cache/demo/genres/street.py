@@ -13,7 +13,7 @@ from image_cache.demo.sleeves.textures import clouds, glow
 
 @family("concrete brick cyanotype soot mustard dusk")
 def facade(c: Canvas, s: Subject) -> None:
-    """A block of flats in hard light, somebody home."""
+    """A block of flats in hard light, someone home."""
     wall, shade = mix(c.p.b, c.p.paper, 0.35), mix(c.p.c, c.p.ink, 0.35)
     c.ground(wall)
     columns, rows = 6, 7

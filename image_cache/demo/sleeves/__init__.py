@@ -1,4 +1,4 @@
-"""Draws the sleeves of the demo collection with Pillow alone. `draw` is the way in; the same record always gets the same picture."""
+"""Draws the sleeves of the demo collection with Pillow alone. Call `draw`; a record always gets the same image."""
 
 import io
 import random
@@ -44,7 +44,7 @@ def draw(subject: Subject, family: str, palette: str = "", size_px: int = SIDE_P
 
 
 def encoded(picture: Image.Image, png: bool = False) -> bytes:
-    """Return the picture as a baseline JPEG, or as a PNG."""
+    """Return the image as a baseline JPEG, or as a PNG."""
     body = io.BytesIO()
     if png:
         picture.save(body, "PNG")

@@ -93,7 +93,7 @@ class Canvas(Sheet):
         return Sheet(Image.new("L", self.size, level), self.size_px)
 
     def lay(self, mask: Sheet | Image.Image, fill: Colour | Image.Image, opacity: float = 1.0) -> None:
-        """Lay a colour or a picture down where the mask is light."""
+        """Lay a colour or an image down where the mask is light."""
         layer = mask.image if isinstance(mask, Sheet) else mask
         if opacity < 1:
             layer = layer.point(lambda v: v * opacity)
@@ -107,7 +107,7 @@ class Canvas(Sheet):
         self.image.paste(ImageChops.multiply(self.image, ink))
 
     def fill_with(self, picture: Image.Image) -> None:
-        """Cover the sheet with a picture, stretched to it."""
+        """Cover the sheet with an image, stretched to it."""
         self.image.paste(picture.convert("RGB").resize(self.size, Image.Resampling.BICUBIC))
 
     def noise(self, make: Callable[[random.Random, Size], Image.Image], share: int = 4) -> Image.Image:

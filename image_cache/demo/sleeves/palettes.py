@@ -1,4 +1,4 @@
-"""Thirty palettes of five colours, mixed by hand: paper (light), ink (dark) and three that carry the picture."""
+"""Thirty palettes of five colours, mixed by hand: paper (light), ink (dark) and three that carry the image."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What paper, fog and photographs are made of: noise, gradients and blur. Plain pictures in, plain pictures out."""
+"""What paper, fog and photographs are made of: noise, gradients and blur. Plain images in, plain images out."""
 
 import math
 import random
@@ -30,7 +30,7 @@ def clouds(rng: random.Random, size: Size, coarse: int = 3, octaves: int = 6, ro
     for octave in range(octaves):
         cells = coarse * 2**octave
         hills = Image.frombytes("L", (cells + 3, cells + 3), rng.randbytes((cells + 3) ** 2))
-        # The edge of an enlarged picture is flat; the margin of one cell is cut away.
+        # The edge of an enlarged image is flat; the margin of one cell is cut away.
         step = 1.0
         layer = hills.resize(size, Image.Resampling.BICUBIC, box=(step, step, cells + 3 - step, cells + 3 - step))
         total += weight
@@ -75,7 +75,7 @@ def glow(size: Size, x: float, y: float, radius: float) -> Image.Image:
 
 
 def toned(grey: Image.Image, stops: Sequence[Stop]) -> Image.Image:
-    """Return a grey picture in colour: black becomes the first stop, white the last."""
+    """Return a grey image in colour: black becomes the first stop, white the last."""
     table: list[Colour] = []
     for level in range(256):
         place = level / 255

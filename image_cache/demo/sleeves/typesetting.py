@@ -217,7 +217,7 @@ def outlined(
     most: float = 200,
     lines: int = 2,
 ) -> None:
-    """Set a centred block with a heavy rim, for words that stand on a picture."""
+    """Set a centred block with a heavy rim, for words that stand on an image."""
     k = sheet.k
     layer = Sheet(Image.new("L", sheet.size, 0), round(sheet.side / 2))
     block(layer, text, box, face, 255, "centre", "middle", most=most, leading=0.98, lines=lines)

@@ -38,14 +38,14 @@ class HitLog:
         except FileNotFoundError:
             return set(), 0
         except OSError as error:
-            logger.warning("hits in front not counted path=%s reason=%s", self.path, error.strerror)
+            logger.warning("nginx hits not counted path=%s reason=%s", self.path, error.strerror)
             return set(), 0
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             lines, hits = _read(fd)
             os.ftruncate(fd, 0)
         except OSError as error:
-            logger.warning("hits in front not counted path=%s reason=%s", self.path, error.strerror)
+            logger.warning("nginx hits not counted path=%s reason=%s", self.path, error.strerror)
             return set(), 0
         finally:
             os.close(fd)

@@ -16,6 +16,7 @@ from image_cache.covers.identity import is_dummy_address, is_dummy_size
 from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
+from image_cache.errors import UNKNOWN_FORMAT
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
@@ -31,7 +32,7 @@ SMALL_PX = 300
 OBLONG = 1.1  # the longer side over the shorter one; scans are seldom exact
 SAME_COLOURS = 0.1  # how far the palettes of two images of one cover may be apart
 DEAD_FAILURES = 2  # an hour apart: a server that is starting answers 404 for a while
-DEAD = ("answered 404", "answered 410", "not a picture")  # how the reason of a failed fetch begins if the address has no cover
+DEAD = ("404", "410", UNKNOWN_FORMAT)  # codes of a failed fetch that say: this URL has no cover
 PLACEHOLDER_USES = 3  # so many records with the same image of one colour: their source means that it has none
 HOUR_S = 3600.0
 REST_FACTOR = 30  # the rest after a pass, in lengths of the pass: so that it costs about 3% of a core
@@ -82,7 +83,7 @@ class CoverAudit:
                 self._seen = state if self._state()[0] == state[0] and not self._is_waiting else None
                 self._not_before = time.monotonic() + REST_FACTOR * (time.monotonic() - now)
         except (DatabaseError, OSError) as error:
-            logger.warning("survey left undone reason=%s", error)
+            logger.warning("cover survey skipped reason=%s", error)
             return False
         return True
 
@@ -131,7 +132,7 @@ class CoverAudit:
             self._is_waiting = True
             return ""
         if look is not None and look.is_blank and not is_of_source:
-            return "What was found has one colour only"
+            return "The image that was found is plain"
         uses = self._blanks.of(address, image) if look is not None and look.is_blank else 0
         return rejection_reason(address, image, uses)
 
@@ -156,7 +157,7 @@ class CoverAudit:
             if known.pop(album_id, None) != row:
                 found.append(row)
         if wrong:
-            logger.info("covers refused count=%s first=%s", self._rows.reject_urls(wrong), wrong[0][2])
+            logger.info("covers rejected count=%s first=%s", self._rows.reject_urls(wrong), wrong[0][2])
         if found or known:
             with self._albums.database.write() as conn:
                 self._albums.put(conn, found)
@@ -210,7 +211,7 @@ def flaw_of(image: ImageRecord | None) -> str:
 
 
 def is_fetched_again(image: ImageRecord | None) -> bool:
-    """Return True if a user asked for a fetched image again, and its origin has not answered yet."""
+    """Return True if a user requested a fetched image again, and its origin has not responded yet."""
     return image is not None and image.fetched_at is not None and image.fresh_until is None
 
 
@@ -220,15 +221,15 @@ def rejection_reason(address: str, image: ImageRecord | None, blank_uses: int) -
     A sleeve may well have one colour. It is a placeholder if the source has the same image for `blank_uses` different records.
     """
     if is_dummy_address(address):
-        return "Its source has only a stand-in"
+        return "The source has only a placeholder"
     if image is None:
         return ""
     if image.width and image.height and is_dummy_size(image.width, image.height):
-        return f"Its source has only a blank of {image.width} by {image.height} px"
+        return f"The source has only a blank image ({image.width} \N{MULTIPLICATION SIGN} {image.height} px)"
     if blank_uses >= PLACEHOLDER_USES:
-        return f"Its source has the same image of one colour for {blank_uses:,} records"
-    is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure.startswith(DEAD)
-    return "The address of its source leads to no picture" if is_dead else ""
+        return f"The source has the same plain image for {blank_uses:,} records"
+    is_dead = image.is_final and image.fetched_at is None and image.failures >= DEAD_FAILURES and image.failure_code in DEAD
+    return "The source URL does not return an image" if is_dead else ""
 
 
 def _are_alike(palettes: Mapping[int, Sequence[Colour]], left: int, right: int) -> bool:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 WAIT_S = 20.0  # an uploaded cover waits so long for the images that are rendered before it
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 AFTER_FAILURE_S = 6 * 3600.0
-AFTER_CANCEL_S = 7 * 86400.0  # unless a user asks for a search before
+AFTER_CANCEL_S = 7 * 86400.0  # unless a user requests a search before
 
 
 class CoverEditor:
@@ -63,7 +63,7 @@ class CoverEditor:
         For a record that has a cover, what is found is only offered. An address of the source that no longer works is rejected.
         """
         if album is not None and album.picture == album.cover_url and album.cover_url and self.is_dead(album.cover_url):
-            self.rows.reject_urls([(album.id, album.cover_url, "The address of its source leads to no picture")])
+            self.rows.reject_urls([(album.id, album.cover_url, "The source URL does not return an image")])
         self.rows.request_search(None if album is None else [album.id])
         if not self._settings.FIND_COVERS:
             return False
@@ -73,7 +73,7 @@ class CoverEditor:
     def is_dead(self, address: str) -> bool:
         """Return True if the last fetch of an address found that it has no cover."""
         image = self._covers.registry.get(self._covers.digests.of(address)[1])
-        return image is not None and image.is_final and image.fetched_at is None and image.failure.startswith(DEAD)
+        return image is not None and image.is_final and image.fetched_at is None and image.failure_code in DEAD
 
     def choose(self, album: Album, address: str) -> None:
         """Use one of the offered images, or that of the source, as the cover. Raises `OfferGone` for any other."""
@@ -94,10 +94,10 @@ class CoverEditor:
         if len(body) > self.max_bytes:
             raise UploadTooLarge(self.max_bytes, len(body))
         if not body:
-            raise ImageRejected("an empty file")
+            raise ImageRejected("the file is empty")
         format_ = self._decoder.probe(body, wait_s=WAIT_S).format
         if format_ not in FORMATS:
-            raise ImageRejected(f"{format_} is not among the formats that can be uploaded: {', '.join(FORMATS)}")
+            raise ImageRejected(f"{format_} files are not supported. Use {', '.join(FORMATS)}")
         self._decoder.render(body, [self._covers.variants["detail"]], wait_s=WAIT_S)
         self._put(album, self._own.store(body), body)
 

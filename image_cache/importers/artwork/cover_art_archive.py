@@ -14,7 +14,7 @@ from image_cache.net.json_values import as_object, line, lines, objects, parse_j
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
 
-INTERVAL_S = 1.0  # it documents no rate limit and asks for consideration
+INTERVAL_S = 1.0  # it documents no rate limit, but asks clients to be considerate
 MAX_BYTES = 2_000_000
 MAX_IMAGES = 200  # of a release: some box sets have every page of their booklets
 SIZES = ("1200", "500")  # the first that exists; "large" of the archive is 500
@@ -70,7 +70,7 @@ class CoverArtArchive:
         known = as_object(image.get("thumbnails"))
         size = next((size for size in SIZES if size in known), SIZES[-1] if "large" in known else SIZES[0])
         comment = line(image.get("comment"), 60).strip()
-        label = (", ".join(lines(image.get("types"), 3, 60)) or "Picture") + (f" ({comment})" if comment else "")
+        label = (", ".join(lines(image.get("types"), 3, 60)) or "Image") + (f" ({comment})" if comment else "")
         return ArchiveImage(f"{self._base_url}/release/{release}/{number}-{size}.jpg", image.get("front") is True, label)
 
     def _get(self, url: str) -> Any:

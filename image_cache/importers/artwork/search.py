@@ -29,7 +29,7 @@ from image_cache.tasks.runner import Task
 logger = logging.getLogger(__name__)
 
 KIND = "covers"  # of the task
-NO_NETWORK = "Waiting for the net."
+NO_NETWORK = "Waiting for a network connection."
 SPARE_CALLS = 30  # of the 55 a minute that Discogs allows; a sync, whose user waits, goes first
 WEEK_S = 7 * 86400.0
 NOTHING_S = 4 * WEEK_S  # before a record without any result is searched again: the archive grows
@@ -74,9 +74,9 @@ class ArtworkSearch:
             if time.monotonic() - counted_at > COUNT_S:
                 left, counted_at = self._rows.count_due(self._clock()), time.monotonic()
             if self._covers.is_paused():
-                task.pause(PAUSED_S, "Fetching is paused by an operator.")
+                task.pause(PAUSED_S, "Paused: an operator has paused fetching.")
                 continue
-            task.progress(done, done + max(left, 1), f"Finding covers: {max(left, 1):,} left")
+            task.progress(done, done + max(left, 1), f"Searching for covers: {max(left, 1):,} left")
             album = self._rows.album(album_id)
             if album is None:  # deleted a moment ago
                 continue
@@ -91,13 +91,13 @@ class ArtworkSearch:
                     continue
                 # Several malformed answers in a row are not about the records: a proxy or a portal answers for the service.
                 failures = 0 if error.status is not None and failures >= MAX_FAILURES else failures
-                logger.info("finding covers waits reason=%s", error)
+                logger.info("cover search paused reason=%s", error)
                 task.pause(max(rest_s, min(error.retry_after_s or 0.0, MAX_REST_S)), _why(error))
                 rest_s = min(2 * rest_s, MAX_REST_S)
                 continue
             rest_s, failures = self._first_rest_s, 0
             done, left = done + 1, left - 1
-        message = f"Looked for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
+        message = f"Searched for {done:,} {'cover' if done == 1 else 'covers'}, found {found:,}."
         return {"says": message, "looked_at": done, "found": found}
 
     def _search(self, clients: ArtworkClients, album: Album) -> bool:
@@ -182,21 +182,21 @@ def is_malformed(error: OriginUnavailable) -> bool:
 
 def _why(error: OriginUnavailable) -> str:
     if is_malformed(error):
-        return f"The archive {error.reason}."
+        return f"The Cover Art Archive failed: {error.reason}."
     if error.status is not None:
-        return "The archive asks for a pause."
+        return "Rate limit reached."
     return NO_NETWORK
 
 
 def _rejection(error: OriginError) -> str:
     if isinstance(error, OriginDenied):
-        return f"Not asked: {error.reason}."
+        return f"Skipped: {error.reason}."
     if error.status == 403:
-        return "Refused there. A contact in the settings (VINYL_VAULT_CONTACT) may help."
-    return f"Refused there: {error.reason}."
+        return "The service refused the request. Setting VINYL_VAULT_CONTACT may help."
+    return f"The service refused the request: {error.reason}."
 
 
 def _reason(offers: Mapping[str, CoverOffer], rejections: list[str]) -> str:
     if offers:
-        return f"{len(offers)} to choose from" if len(offers) > 1 else "One to look at"
-    return rejections[0] if rejections else "Nobody has a picture of it"
+        return f"{len(offers)} suggestions" if len(offers) > 1 else "1 suggestion"
+    return rejections[0] if rejections else "No cover found anywhere"

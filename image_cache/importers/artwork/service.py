@@ -74,4 +74,4 @@ class ArtworkService:
         try:
             self.editor.start_search_if_due()
         except DatabaseError as error:
-            logger.warning("search left for later reason=%s", error)
+            logger.warning("cover search deferred reason=%s", error)

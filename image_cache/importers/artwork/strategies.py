@@ -53,7 +53,7 @@ def by_discogs(clients: ArtworkClients, album: Album) -> Iterator[CoverOffer]:
     with suppress(OriginNotFound, SourceRefused):  # the page of Discogs shows what is wrong with the token
         found = clients.discogs.release(discogs_release(album))
         if found.cover_url and not is_dummy_address(found.cover_url):
-            yield CoverOffer(found.cover_url, "Of its release at Discogs", "discogs", is_sure=True)
+            yield CoverOffer(found.cover_url, "From its Discogs release", "discogs", is_sure=True)
 
 
 def by_mbid(clients: ArtworkClients, album: Album) -> Iterator[CoverOffer]:
@@ -94,9 +94,11 @@ def by_names(clients: ArtworkClients, album: Album) -> Iterator[CoverOffer]:
 
 
 STRATEGIES = (
-    SearchStrategy("discogs", "its release at Discogs", lambda album: bool(discogs_release(album)), by_discogs),
-    SearchStrategy("mbid", "its id at MusicBrainz", lambda album: bool(album.mbid), by_mbid),
-    SearchStrategy("discogs-link", "its link with Discogs", lambda album: bool(discogs_release(album)), by_discogs_link),
+    SearchStrategy("discogs", "its Discogs release", lambda album: bool(discogs_release(album)), by_discogs),
+    SearchStrategy("mbid", "its MusicBrainz ID", lambda album: bool(album.mbid), by_mbid),
+    SearchStrategy(
+        "discogs-link", "the Discogs link in MusicBrainz", lambda album: bool(discogs_release(album)), by_discogs_link
+    ),
     SearchStrategy("barcode", "its barcode", lambda album: bool(album.barcode), by_barcode),
     SearchStrategy("catno", "its catalogue number", lambda album: bool(album.catno and (album.label or album.artist)), by_catno),
     SearchStrategy("names", "artist and title", lambda album: bool(album.artist and album.title), by_names),
@@ -138,7 +140,7 @@ def _group(clients: ArtworkClients, release: Release, way: str, *, is_sure: bool
     if release.group:
         for image in clients.coverart.of_group(release.group):
             if image.is_front:
-                yield CoverOffer(image.url, _label(image.label, release.label, "of another pressing"), way, is_sure)
+                yield CoverOffer(image.url, _label(image.label, release.label, "from another pressing"), way, is_sure)
 
 
 def _label(*parts: str) -> str:

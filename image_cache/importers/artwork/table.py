@@ -31,7 +31,7 @@ class CoverOffer:
 
 @dataclass(frozen=True, slots=True)
 class CoverTries:
-    """What was tried to find a cover. `tried_at` None: nothing yet; `next_at` 0: a user asked for a search.
+    """What was tried to find a cover. `tried_at` None: nothing yet; `next_at` 0: a user requested a search.
 
     `strategy` is the one that found a cover, `reason` why none was found; `rejected` are addresses that have no cover.
     """
@@ -52,7 +52,7 @@ class ArtworkTable:
         self.db = catalog
 
     def due(self, now: float) -> int | None:
-        """Return the record to search for next: one that a user asked for, then one never tried, then the one tried longest ago."""
+        """Return the record to search for next: one that a user requested, one never tried, or the one tried longest ago."""
         row = self.db.row(f"SELECT album_id{_REQUESTED} LIMIT 1") or self.db.row(
             f"SELECT id{_DUE} ORDER BY next_at IS NOT NULL, next_at, id LIMIT 1", (now, now + FAR_S)
         )

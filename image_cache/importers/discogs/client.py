@@ -7,21 +7,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused
-from image_cache.importers.discogs.parse import SOURCE, CollectionPage, Details, details_from, fields_from, page_from
+from image_cache.importers.discogs.parse import (
+    SOURCE,
+    CollectionPage,
+    Details,
+    FoundRelease,
+    details_from,
+    fields_from,
+    page_from,
+    releases_from,
+)
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.json_values import MALFORMED
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import RateLimiter
 
+MAX_FOUND = 10  # releases of a search that are offered
 PER_PAGE = 100  # the maximum; a larger value is lowered silently
 ACCEPT = "application/vnd.discogs.v2.discogs+json"
 BUSY_TRIES = 20  # consecutive 429 responses that are waited out before they count as a failure
 AWAY, REFUSED, TROUBLE = "away", "refused", "trouble"
 
-UNKNOWN_TOKEN = "Discogs does not know this token. It is 40 letters, from Settings, Developers."  # noqa: S105  a sentence
-PRIVATE = "Discogs does not show this collection: it is private. Use a token of its owner, or allow others to browse it in Settings, Privacy."
-NO_ACCOUNT = "Discogs has no collection under this name any more. Test the token again."
-NO_PROGRAM = "Discogs refuses to talk to this program. A contact in VINYL_VAULT_CONTACT may help."
+UNKNOWN_TOKEN = "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers."  # noqa: S105  a sentence
+PRIVATE = "This Discogs collection is private. Use the token of its owner, or make the collection public in Discogs under Settings, Privacy."
+NO_ACCOUNT = "Discogs no longer has a collection for this user. Test the token again."
+NO_PROGRAM = "Discogs is blocking VinylVault. Setting VINYL_VAULT_CONTACT may help."
 
 
 class DiscogsClient:
@@ -82,6 +92,13 @@ class DiscogsClient:
             raise _unexpected("a release")
         return found
 
+    def search(self, **query: str) -> list[FoundRelease]:
+        """Return the first releases that match: barcode, catno, or q for anything."""
+        found = releases_from(self._get("database", "search", type="release", per_page=MAX_FOUND, **query))
+        if found is None:
+            raise _unexpected("a list of releases")
+        return found
+
     def _get(self, *path: str, **query: str | int) -> Any:
         for _ in range(BUSY_TRIES):
             while (seconds := self._rate_limit.acquire(self._spare)) > 0:
@@ -97,7 +114,7 @@ class DiscogsClient:
                 raise problem from error
             self._rate_limit.update_from_headers(response.headers)
             return response.data
-        raise OriginUnavailable(SOURCE, "asks for pause after pause", status=429)
+        raise OriginUnavailable(SOURCE, "keeps rate limiting our requests", status=429)
 
     def _record_failure(self, problem: CacheError, error: OriginError) -> None:
         if isinstance(error, OriginNotFound):
@@ -107,9 +124,9 @@ class DiscogsClient:
         elif isinstance(error, OriginUnavailable) and error.status is None:
             # Raises if the service is stopping: a connection that was aborted for that says nothing about Discogs.
             self._wait(0.0)
-            self._rate_limit.record_failure(AWAY, "Discogs cannot be reached.")
+            self._rate_limit.record_failure(AWAY, "Could not reach Discogs.")
         else:
-            self._rate_limit.record_failure(TROUBLE, f"Discogs does not answer as it should: {error.reason}.")
+            self._rate_limit.record_failure(TROUBLE, f"Discogs sent an unexpected response: {error.reason}.")
 
 
 def _refusal(path: tuple[str, ...], error: OriginError) -> CacheError:
@@ -121,4 +138,4 @@ def _refusal(path: tuple[str, ...], error: OriginError) -> CacheError:
 
 
 def _unexpected(what: str) -> OriginUnavailable:
-    return OriginUnavailable(SOURCE, f"answered something that is not {what}", status=200, kind=MALFORMED, is_host_fault=False)
+    return OriginUnavailable(SOURCE, f"the response is not {what}", status=200, kind=MALFORMED, is_host_fault=False)

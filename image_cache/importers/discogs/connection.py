@@ -44,7 +44,7 @@ class DiscogsConnection:
         """Return a client for a task, with the stored token unless another one is given. Raises `SourceRefused` without a token."""
         token = token or self.tokens.read()
         if token is None:
-            raise SourceRefused("token", "No token of Discogs is kept here.")
+            raise SourceRefused("token", "No Discogs token is saved.")
         return DiscogsClient(self._fetcher, self._base_url, token, self._rate_limit, _waiter(task), spare=spare)
 
     def abort(self) -> None:
@@ -67,7 +67,7 @@ class DiscogsConnection:
         return replace(album, cover_url=None)
 
     def test_token(self, task: Task) -> Mapping[str, Any]:
-        """Task: ask whose token it is and how many records there are. An unknown token is deleted; a new one that works is kept.
+        """Task: find out whose token it is and how many records there are. Delete an unknown token; save a new one that works.
 
         Raises `SourceRefused`, `SourceAway`.
         """
@@ -80,7 +80,7 @@ class DiscogsConnection:
             self.tokens.replace_by(self.untested)
         self.states.set(SOURCE, account=account, items=items)
         message = f"Connected as {account}, {items:,} {'item' if items == 1 else 'items'}."
-        message = message if items else f"Connected as {account}. The collection is empty."
+        message = message if items else f"Connected as {account}. Your Discogs collection is empty."
         return {"says": message, "account": account, "items": items}
 
     def _identity(self, task: Task, new: str | None) -> tuple[str, int]:
@@ -95,7 +95,7 @@ class DiscogsConnection:
                     self.states.set(SOURCE, fault="", says="", failed_at=None)
             raise
         except OriginError as error:
-            raise SourceAway(f"Discogs cannot be asked: {error.reason}. The token waits here; test it again.") from error
+            raise SourceAway(f"Could not reach Discogs: {error.reason}. Your token is saved; test it again later.") from error
         return account, page.items if page else 0
 
 
@@ -165,7 +165,7 @@ def _waiter(task: Task) -> Callable[[float], None]:
     def wait(seconds: float) -> None:
         task.check()
         if seconds >= SHOWN_S:
-            task.pause(seconds, "Discogs asks for a pause.")
+            task.pause(seconds, "Rate limit reached.")
             return
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -61,7 +61,7 @@ class DetailsFetcher:
             self._save(album_id, details)
             done += 1
             until = time.monotonic() + LINGER_S
-            task.progress(done, None, "Tracks of records that were opened")
+            task.progress(done, None, "Track lists of opened records")
         return {"records": done}
 
     def _save(self, album_id: int, details: Details) -> None:

@@ -17,6 +17,7 @@ from image_cache.importers.discogs.details import DetailsFetcher
 from image_cache.importers.discogs.parse import SOURCE
 from image_cache.importers.discogs.sync import CollectionSync
 from image_cache.importers.discogs.table import SyncTable
+from image_cache.importers.discogs.tracklists import TracklistFetcher
 from image_cache.models import Album, TaskState
 from image_cache.records.library import Library
 from image_cache.records.table import AlbumTable
@@ -24,10 +25,11 @@ from image_cache.tasks.runner import Task, TaskRunner
 
 logger = logging.getLogger(__name__)
 
-SYNC, TEST, DETAILS = "discogs", "discogs-test", "discogs-details"  # the kinds of tasks
+SYNC, TEST, DETAILS, TRACKS = "discogs", "discogs-test", "discogs-details", "discogs-tracks"  # the kinds of tasks
 EARLY_S = 600.0  # a sync starts this much before it is due, so that it ends before the page calls the collection stale
-RETRY_S = 900.0  # after a sync that failed
-WRONG_SHAPE = "That is no token of Discogs. It is 40 letters, from Settings, Developers."
+RETRY_S = 900.0  # after a sync that failed, and before the tracks are requested again
+SETTLED_S = 60.0  # after a sync, before the tracks of its records are requested
+WRONG_SHAPE = "This is not a Discogs token. A token has 40 characters; create one in Discogs under Settings, Developers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class DiscogsService:
         self._tasks = tasks
         tasks.register(SYNC, self._sync)
         tasks.register(TEST, connection.test_token)
+        self._has_tracks = settings.DISCOGS_TRACKS
+        tracks = TracklistFetcher(
+            connection, self.rows, library=library, covers=covers, calls=settings.DISCOGS_CALLS, clock=clock
+        )
+        tasks.register(TRACKS, tracks.run)
         tasks.register(DETAILS, DetailsFetcher(connection, self.rows, library=library, covers=covers, clock=clock).run)
 
     # What pages and commands ask
@@ -138,7 +145,7 @@ class DiscogsService:
 
     def forget(self) -> bool:
         """Delete the token and the account it belongs to; return True if there was a token. Records stay. Raises `StorageError`."""
-        for kind in (SYNC, TEST, DETAILS):
+        for kind in (SYNC, TEST, DETAILS, TRACKS):
             latest = self.latest(kind)
             if latest is not None and not latest.is_over:
                 self._tasks.cancel(latest.id)
@@ -148,7 +155,7 @@ class DiscogsService:
         return any(had)
 
     def enqueue_details(self, album: Album) -> bool:
-        """Queue the details of a record that a user opened, unless it has them; return True if they are on their way.
+        """Queue the details of a record that a user opened, unless it has them; return True if they will be fetched.
 
         Calls nothing itself. Without a token nothing is queued.
         """
@@ -173,8 +180,10 @@ class DiscogsService:
                 self._tasks.start(SYNC, {"by": "timer"})
             if self.rows.next_details(now) is not None:
                 self._start_details()
+            if self._has_tracks and self._is_time_for_tracks(now) and self.rows.untracked(None, 1):
+                self._tasks.start(TRACKS, {})
         except DatabaseError as error:
-            logger.warning("refresh left for later reason=%s", error)
+            logger.warning("sync deferred reason=%s", error)
 
     def abort(self) -> None:
         """Abort the call that is in progress; the service is stopping."""
@@ -191,8 +200,15 @@ class DiscogsService:
         if latest is None or latest.is_over:
             self._tasks.start(DETAILS, {})
 
+    def _is_time_for_tracks(self, now: float) -> bool:
+        """Return True after a sync, unless they are being fetched, or were a moment ago."""
+        pass_at, latest = self.connection.states.state(SOURCE).pass_at, self.latest(TRACKS)
+        if pass_at is None or now < pass_at + SETTLED_S or (latest is not None and not latest.is_over):
+            return False
+        return latest is None or not latest.updated_at <= now < latest.updated_at + RETRY_S
+
     def _is_due(self, now: float) -> bool:
-        """Return True if a sync should start. The first one is started by hand: no collection is imported without being asked for."""
+        """Return True if a sync should start. The first one is started by hand: no collection is imported without a request."""
         every_s = self.refresh_hours * 3600
         latest = self.latest()
         if not every_s or latest is None or not latest.is_over:

@@ -48,7 +48,7 @@ class SyncPosition:
     losses: list[list[Any]] = field(default_factory=list)
 
     def message(self) -> str:
-        again = "Second look, page" if self.look > 1 else "Page"
+        again = "Checking again, page" if self.look > 1 else "Page"
         return f"{again} {min(self.page, self.pages):,} of {self.pages:,}, {self.saved:,} saved"
 
 
@@ -89,10 +89,10 @@ class CollectionSync:
                 self._save(conn, position)
 
     def _begin(self) -> SyncPosition:
-        """Return the saved position, or begin a pass: ask for the account and the names of its notes fields."""
+        """Return the saved position, or begin a pass: request the account and the names of its notes fields."""
         if (position := _position(self._task.position)) is not None:
             return position
-        self._task.progress(0, None, "Asking Discogs.")
+        self._task.progress(0, None, "Connecting to Discogs.")
         account = self._retrying(self._client.identity)
         left = self._unfinished(account)
         position = left or SyncPosition(account, self._retrying(lambda: self._client.fields(account)))
@@ -196,7 +196,7 @@ class CollectionSync:
                 self._task.check()
                 if not error.retryable or tried == TRIES - 1:
                     verb = "reached" if error.status is None else "read"
-                    message = f"Discogs cannot be {verb}: {error.reason}. What was saved stays; it goes on there."
+                    message = f"Could not {verb} Discogs: {error.reason}. Saved records stay. The next sync resumes here."
                     raise SourceAway(message) from error
                 pause_s = self._window_s * FIRST_PAUSE * 2**tried
                 pause_s = min(max(pause_s, error.retry_after_s or 0.0), 600.0)
@@ -207,7 +207,7 @@ class CollectionSync:
         if seconds < 1:
             time.sleep(seconds)
         else:
-            self._task.pause(seconds, "Discogs does not answer. It is asked again.")
+            self._task.pause(seconds, "No response. Retrying.")
 
 
 def _position(position: Mapping[str, Any]) -> SyncPosition | None:
@@ -220,9 +220,9 @@ def _position(position: Mapping[str, Any]) -> SyncPosition | None:
 
 def _outcome_message(position: SyncPosition, counts: Mapping[str, int], gone: int) -> str:
     if not position.items:
-        return f"Connected as {position.account}. The collection is empty."
-    parts = [f"{counts['new']:,} new", f"{counts['changed']:,} changed", f"{counts['same']:,} the same"]
-    parts += [f"{gone:,} gone"] if gone else []
+        return f"Connected as {position.account}. Your Discogs collection is empty."
+    parts = [f"{counts['new']:,} new", f"{counts['changed']:,} updated", f"{counts['same']:,} unchanged"]
+    parts += [f"{gone:,} no longer at Discogs"] if gone else []
     parts += [f"{counts['rejected']:,} rejected"] if counts["rejected"] else []
-    lossy = f"; {counts['lossy']:,} with a text that was cut" if counts["lossy"] else ""
+    lossy = f"; {counts['lossy']:,} with a shortened text" if counts["lossy"] else ""
     return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}."

@@ -8,6 +8,8 @@ from image_cache.db.database import Connection
 MAX_QUEUED = 100  # records; the oldest ones beyond are queued again when they are opened again
 MAX_FAILED = 1000
 
+# The condition of the partial index `albums_untracked`, word by word.
+_UNTRACKED = "source = 'discogs' AND detailed_at IS NULL AND gone_at IS NULL AND id NOT IN (SELECT album_id FROM detail_wishes)"
 _KNOWN = "source = ? AND instance_id <> '' AND instance_id NOT IN (SELECT instance_id FROM sync_seen WHERE source = ?)"
 
 
@@ -74,6 +76,27 @@ class SyncTable:
             conn.execute(
                 "UPDATE detail_wishes SET failures = failures + 1, retry_at = ? WHERE album_id = ?", (retry_at, album_id)
             )
+
+    def count_untracked(self) -> int:
+        """Return how many records have never had their tracks fetched."""
+        row = self.db.row(f"SELECT count(*) FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED}")
+        return int(row[0]) if row else 0
+
+    def untracked(self, before: int | None, count: int) -> list[tuple[int, str]]:
+        """Return (album id, source id) of records whose tracks are unknown, the newest first, from below an id on."""
+        rows = self.db.rows(
+            f"SELECT id, source_id FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED} AND id < ? ORDER BY id DESC LIMIT ?",
+            (2**63 - 1 if before is None else before, count),
+        )
+        return [(row["id"], row["source_id"]) for row in rows]
+
+    def put_off_details(self, conn: Connection, album_id: int, now: float, retry_at: float) -> None:
+        """Retry to fetch the details of an album later."""
+        conn.execute(
+            "INSERT INTO detail_wishes (album_id, asked_at, failures, retry_at) SELECT id, ?, 1, ? FROM albums WHERE id = ?"
+            " ON CONFLICT (album_id) DO UPDATE SET failures = failures + 1, retry_at = excluded.retry_at",
+            (now, retry_at, album_id),
+        )
 
     def details_done(self, conn: Connection, album_id: int) -> None:
         conn.execute("DELETE FROM detail_wishes WHERE album_id = ?", (album_id,))

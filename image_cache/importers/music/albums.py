@@ -195,7 +195,7 @@ class Assembly:
         barcode = group.most_common("barcode")
         tracks = tuple(_tracks(group, artist))
         if len(tracks) > MAX_TRACKS:
-            group.lose(f"tracks has more than {MAX_TRACKS} entries; the rest is left out")
+            group.lose(f"tracks has more than {MAX_TRACKS} entries; the rest was skipped")
         row = ImportRow(
             line=0,
             title=group.most_common("title"),

@@ -22,7 +22,7 @@ FileTags = tuple[DiscFolder, str, str, Tags | TagReadRefused]  # its folder, its
 
 @dataclass(slots=True)
 class UnitRead:
-    """A unit whose files were read, and its albums. `files` are kept of what can be a disc; `claim` is None for what cannot."""
+    """A unit whose files were read, and its albums. `files` and `claim` are there only if it can be a disc."""
 
     unit: Unit
     albums: list[FoundAlbum]
@@ -157,5 +157,5 @@ def albums_of_discs(reads: Iterable[UnitRead]) -> list[list[UnitRead]]:
 
 
 def set_mark(units: Iterable[Unit], end: FolderEnd) -> bytes:
-    """Return the mark of several folders that are one album, and of the pictures beside them."""
+    """Return the mark of several folders that are one album, and of the images beside them."""
     return ((sum(int.from_bytes(unit.mark, "big") for unit in units) + end.mark) % (1 << 128)).to_bytes(16, "big")

@@ -84,21 +84,22 @@ class MusicRoots:
         if not is_trusted and not any(_is_below(path, parent) for parent in self.parents()):
             where = ", ".join(self.parents())
             raise FolderRejected(
-                text, f"only folders below {where} can be chosen here" if where else "the settings forbid it here"
+                text,
+                f"choose a folder inside {where}" if where else "adding folders is turned off (VINYL_VAULT_MUSIC_PARENTS=none)",
             )
         try:
             if not os.path.isdir(path):
-                raise FolderRejected(text, "there is no such folder")
+                raise FolderRejected(text, "this folder does not exist")
             os.scandir(path).close()
         except OSError as error:
             raise FolderRejected(text, (error.strerror or str(error)).lower()) from error
         dirs = self.dirs()
         for other in dirs:
             if path == other or _is_below(path, other) or _is_below(other, path):
-                raise FolderRejected(text, "it is looked at already" if path == other else f"it overlaps with {other}")
+                raise FolderRejected(text, "this folder is already in the list" if path == other else f"it overlaps with {other}")
         chosen = self.chosen()
         if len(chosen) >= MAX_CHOSEN:
-            raise FolderRejected(text, f"there are {MAX_CHOSEN} chosen folders already")
+            raise FolderRejected(text, f"you can add up to {MAX_CHOSEN} folders")
         self._stored.set({CHOSEN: json.dumps([*chosen, path])})
         return path
 
@@ -115,15 +116,15 @@ class MusicRoots:
         try:
             path.encode()
         except UnicodeEncodeError:
-            raise FolderRejected("", "the name of this folder is not UTF-8; rename it, or mount it elsewhere") from None
+            raise FolderRejected("", "the folder name is not valid UTF-8; rename the folder or mount it elsewhere") from None
         if not path.startswith("/") or "\0" in path or len(path) > 1000 or not path.isprintable():
-            raise FolderRejected(path[:100], "a folder is given from the root on, such as /media/disk/music")
+            raise FolderRejected(path[:100], "enter the full path, for example /media/disk/music")
         real = os.path.realpath(path)
         if real == "/" or any(real == system or _is_below(real, system) for system in _SYSTEM):
-            raise FolderRejected(path, "that is the system itself")
+            raise FolderRejected(path, "this is a system folder")
         for own in self.own_folders():
             if real == own or _is_below(real, own):
-                raise FolderRejected(path, "VinylVault keeps its own files there")
+                raise FolderRejected(path, "VinylVault stores its own data there")
 
     def own_folders(self) -> list[str]:
         """Return the folders of VinylVault itself, in which no music is looked for."""

@@ -83,7 +83,7 @@ class TrackGroup:
         return {(line.disc, line.position) for line in self.lines if line.position}
 
     def add(self, other: "TrackGroup") -> None:
-        """Take the tracks of another group into this one."""
+        """Add the tracks of another group to this one."""
         self.lines += other.lines[: max(0, 2 * MAX_TRACKS - len(self.lines))]
         for name, values in other.words.items():
             self.words.setdefault(name, Counter()).update(values)
@@ -115,7 +115,7 @@ def albums_of(groups: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
     """
     named = {whose: group for whose, group in groups.items() if whose[0] == "="}
     loose = {whose: group for whose, group in groups.items() if whose[0] == "~"}
-    if len(named) > 2 and _is_one_listing(named.values()):  # somebody wrote the artist of each track into that field
+    if len(named) > 2 and _is_one_listing(named.values()):  # someone wrote the artist of each track into that field
         for group in named.values():
             group.words.pop("albumartist", None)
         named, loose = {}, loose | named
@@ -131,7 +131,7 @@ def albums_of(groups: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
     left: dict[str, TrackGroup] = {}
     for whose, group in loose.items():
         of = f"={whose[1:]}" if f"={whose[1:]}" in named else "=various" if "=various" in named else next(iter(named))
-        # A second album whose tag names no artist has tracks of its own under the same numbers.
+        # A second album whose tag names no artist has its own tracks under the same numbers.
         if of[1:] in (whose[1:], "various") or (
             len(named) == 1 and not (len(group.lines) > 1 and named[of].numbers() & group.numbers())
         ):
@@ -142,7 +142,7 @@ def albums_of(groups: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
 
 
 def by_release(albums: dict[str, TrackGroup]) -> dict[str, TrackGroup]:
-    """Return the albums with the discs of one release put together, also if each has a title of its own: what the titles share stays."""
+    """Join the discs of one release, also if each has its own title: the common part of the titles stays."""
     found: dict[str, TrackGroup] = {}
     of_release: dict[str, list[TrackGroup]] = {}
     for key, album in albums.items():

@@ -64,15 +64,15 @@ class MusicImages:
         found = _ADDRESS.fullmatch(address)
         path = decoded(found[2]) if found else ()
         if found is None or not path or any(name in ("", ".", "..") or "/" in name or "\0" in name for name in path):
-            raise OriginNotFound(address, "not the address of a picture in a music folder")
+            raise OriginNotFound(address, "not the URL of an image in a music folder")
         folder = self._roots.active().get(found[1])
         if folder is None:
-            raise OriginNotFound(address, f"there is no music folder {found[1]} any more")
+            raise OriginNotFound(address, f"the music folder {found[1]} was removed")
         with contextlib.ExitStack() as stack:
             try:
                 top = stack.enter_context(opened_root(folder))
             except OSError as error:
-                raise OriginUnavailable(address, f"the music folder {found[1]} is not there ({reason_of(error)})") from error
+                raise OriginUnavailable(address, f"the music folder {found[1]} is missing ({reason_of(error)})") from error
             try:
                 return self._read(address, top, path, found[3], is_embedded=bool(found[4]))
             except OSError as error:
@@ -88,7 +88,7 @@ class MusicImages:
         try:
             facts = os.fstat(file)
             if mark_of(facts) != mark:
-                raise OriginNotFound(address, "the file changed; the next scan finds the new one")
+                raise OriginNotFound(address, "the file has changed; the next scan picks up the new one")
             if is_embedded:
                 body = self.reader.picture(file)
             elif facts.st_size > self.max_bytes:
@@ -98,7 +98,7 @@ class MusicImages:
         finally:
             os.close(file)
         if not body:
-            raise OriginNotFound(address, "there is no picture in it")
+            raise OriginNotFound(address, "it has no embedded image")
         return FetchResult(address, 200, body)
 
 
@@ -112,8 +112,8 @@ def _read_all(file: int, size_bytes: int) -> bytes:
 
 def _origin_error(address: str, root: str, error: OSError, top: int) -> OriginError:
     if error.errno not in _PERMANENT:
-        return OriginUnavailable(address, f"the music folder {root} does not answer ({reason_of(error)})")
+        return OriginUnavailable(address, f"the music folder {root} cannot be read ({reason_of(error)})")
     with contextlib.suppress(OSError):
         if not holds_anything(top):
-            return OriginUnavailable(address, f"the music folder {root} is empty; its disk may be missing")
-    return OriginNotFound(address, f"the picture cannot be read ({reason_of(error)})")
+            return OriginUnavailable(address, f"the music folder {root} is empty; its drive may be unplugged")
+    return OriginNotFound(address, f"the image cannot be read ({reason_of(error)})")

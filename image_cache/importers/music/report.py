@@ -27,7 +27,7 @@ class ScanStats:
 
     def add_problem(self, path: Names | str, reason: str) -> None:
         """Add a problem with a file or folder to the report."""
-        where = path if isinstance(path, str) else "/".join(path) or "the folder itself"
+        where = path if isinstance(path, str) else "/".join(path) or "the music folder"
         line = f"{where}: {reason}".encode("utf-8", "replace").decode("utf-8")[:300]
         if len(self.problems) < KEPT_PROBLEMS and line not in self.problems:
             self.problems.append(line)

@@ -24,12 +24,12 @@ from image_cache.models import RowLoss
 from image_cache.tasks.runner import Task
 from image_cache.units import counted
 
-EMPTY = "It is empty. When its disk is plugged in again, it is looked at again; what is on the wall stays."
-READ_ONLY = "Read only, which is fine: nothing is written there."
-OTHER_MUSIC = "Nothing of what was there is there now, and another disk is: nothing was marked as gone."
-HINT = "Set VINYL_VAULT_MUSIC_DIRS, or choose a folder on the page of the import."
-OTHER_DISK = "There is no music in it, and its disk is another one. When the right one is plugged in, it is looked at again."
-CHANGED = "A disk came or went meanwhile: nothing was marked as gone."
+EMPTY = "This folder is empty. Is its drive unplugged? Your records stay; VinylVault scans again when the drive is back."
+READ_ONLY = "Read-only. That is fine: VinylVault never writes here."
+OTHER_MUSIC = "A different drive is mounted here, so no records were marked as missing."
+HINT = "Set VINYL_VAULT_MUSIC_DIRS, or add a folder on the import page."
+OTHER_DISK = "A different drive is mounted here and it has no music. VinylVault scans again when the right drive is plugged in."
+CHANGED = "A drive was plugged in or removed during the scan, so no records were marked as missing."
 
 MAX_KINDS = 6  # of music that cannot be read, in the sentence of a scan
 
@@ -56,7 +56,7 @@ class MusicScan:
         only = str(task.wanted.get("dir") or "")
         chosen = [(root, names) for root in roots if (names := below(root.path, only) if only else ()) is not None]
         if not chosen:
-            raise FolderRejected(only, "it lies in no music folder." if only else "No music folder is set.", hint=HINT)
+            raise FolderRejected(only, "it is not inside a music folder." if only else "No music folders are set up.", hint=HINT)
         if only:
             self._check(chosen[0][0], chosen[0][1])
         stats = ScanStats(total=sum(self._rows.files(root.id) for root, _ in chosen) or None)
@@ -96,7 +96,7 @@ class MusicScan:
         except FolderRejected as error:
             message, lost = f"{error.reason[:1].upper()}{error.reason[1:]}.", None
         except OSError as error:
-            message, lost = f"It cannot be looked into: {reason_of(error)}. What is on the wall stays.", None
+            message, lost = f"Cannot read this folder: {reason_of(error)}. Your records stay.", None
         if lost is None:
             self._rows.record_check(root.id, mounts, "gone", message)
         elif not names:
@@ -122,7 +122,7 @@ class MusicScan:
             return CHANGED, lost
         walk.mark_gone(names, [tuple(inside) for point in lost if (inside := below(root.real_path, point))])
         if lost:
-            message = f"Not there: {', '.join(lost)}. What is on the wall of it stays. {message}".strip()
+            message = f"Not mounted: {', '.join(lost)}. Records from there stay. {message}".strip()
         return message, lost
 
     def _check(self, root: MusicRoot, names: Names) -> None:
@@ -137,17 +137,17 @@ def _summary(stats: ScanStats, left_out: int, missing: list[str]) -> str:
     counts = stats.counts
     done = [f"{counts[name]:,} {name}" for name in ("new", "changed", "moved", "back", "gone") if counts[name]]
     files = f"{stats.files:,} {'file' if stats.files == 1 else 'files'} in {stats.folders:,} {'folder' if stats.folders == 1 else 'folders'}"
-    text = f"{files}: {', '.join(done) or 'nothing changed'}."
+    text = f"{files}: {', '.join(done) or 'no changes'}."
     if stats.links:
         text += f" {stats.links:,} {'link was' if stats.links == 1 else 'links were'} not followed."
     if left_out:
-        text += f" {left_out:,} without tags left out."
+        text += f" Skipped {left_out:,} without tags."
     for kind, count in stats.others.most_common(MAX_KINDS):
-        text += f" {counted(count, f'{kind} file')} passed over: no tags of this kind are read."
+        text += f" {counted(count, f'{kind} file')} skipped: this format has no tags that VinylVault reads."
     if counts["lossy"]:
-        text += f" {counted(counts['lossy'], 'record')} with a text that was cut."
+        text += f" {counted(counts['lossy'], 'record')} with a shortened text."
     if stats.unread:
         text += f" {stats.unread:,} {'folder' if stats.unread == 1 else 'folders'} could not be looked into."
     if missing:
-        text += f" Not there: {', '.join(missing)}."
+        text += f" Missing: {', '.join(missing)}."
     return text

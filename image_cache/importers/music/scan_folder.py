@@ -107,7 +107,7 @@ class RootScan:
     def _skip(self, path: Names, reason: str) -> None:
         self._unread.append(encoded(path))
         self._stats.unread += 1
-        self._stats.add_problem(path, f"cannot be looked into ({reason})")
+        self._stats.add_problem(path, f"cannot be read ({reason})")
 
     def _mark_gone(self, folder_ids: list[int]) -> None:
         if not folder_ids:
@@ -194,7 +194,7 @@ class RootScan:
             newest_ns = assembly.newest_ns
         folder = MusicFolder(0, encoded(unit.path), unit.mark, first.unit.files, left_out)
         if left_out:
-            self._stats.add_problem(unit.path, f"{left_out:,} {'file' if left_out == 1 else 'files'} without tags left out")
+            self._stats.add_problem(unit.path, f"skipped {left_out:,} {'file' if left_out == 1 else 'files'} without tags")
         own = {disc.unit.path for disc in discs}
         self._waiting.append(
             FolderResult(
@@ -235,7 +235,7 @@ class RootScan:
             self._stats.add_problem((*part.path, name), tags.reason)
         elif tags.has_large_picture:
             self._stats.counts["large_pictures"] += 1
-            self._stats.add_problem((*part.path, name), "the picture in its tag is larger than 10 MB and was passed over")
+            self._stats.add_problem((*part.path, name), "skipped the embedded cover: larger than 10 MB")
 
     def _cover(self, unit: Unit, album: FoundAlbum, end: FolderEnd | None) -> str | None:
         """Return the address of an album's cover: an image beside its files or above them, else in a tag."""
@@ -259,7 +259,7 @@ class RootScan:
                     continue
                 facts = os.fstat(file)
                 if facts.st_size > self._context.max_picture_bytes:
-                    self._stats.add_problem((*folder, name), "the picture is too large and was passed over")
+                    self._stats.add_problem((*folder, name), "skipped the cover image: too large")
                 elif facts.st_size:
                     return picture_address(self._root.name, (*folder, name), mark_of(facts), is_embedded=False)
         return None
@@ -296,7 +296,7 @@ class RootScan:
         self._context.register(url for url in urls if url)
 
     def _save(self, conn: Connection, counts: dict[str, int]) -> None:
-        message = f"{counts['new']:,} new, {self._stats.files:,} files seen"
+        message = f"{counts['new']:,} new records, {self._stats.files:,} files scanned"
         position = {**counts, "problems": self._stats.problems, "report": list(map(astuple, self._stats.losses))}
         self._task.save(conn, position, self._stats.files, self._total(), message)
 

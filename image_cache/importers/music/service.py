@@ -95,7 +95,7 @@ class MusicService:
             if self.roots.is_scan_due(self._tasks.latest(MUSIC)):
                 self.scan()
         except (DatabaseError, OSError) as error:
-            logger.warning("music folders not looked after reason=%s", error)
+            logger.warning("music folders not checked reason=%s", error)
 
     def close(self) -> None:
         """Close the reader of tags, also in the middle of a file."""

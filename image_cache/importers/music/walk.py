@@ -244,7 +244,7 @@ def _end(path: Names, listing: _Listing) -> FolderEnd:
 
 
 def _disc_of(path: Names) -> int | None:
-    """Return the number in the name of a folder that is a unit of its own: `Name CD2`."""
+    """Return the number in the name of a folder that is a unit by itself: `Name CD2`."""
     found = disc_of_folder(path[-1]) if path else None
     return without_disc(path[-1])[1] if path and found is None else found
 

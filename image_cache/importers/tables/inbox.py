@@ -43,7 +43,9 @@ class UploadInbox:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             if shutil.disk_usage(self.folder).free - size < self._floor_bytes:
-                raise StorageError(str(path), f"less than {self._floor_bytes / 1e6:,.0f} MB would be free")
+                raise StorageError(
+                    str(path), f"not enough disk space (at least {self._floor_bytes / 1e6:,.0f} MB must stay free)"
+                )
             try:
                 with create_file(path) as target:
                     shutil.copyfileobj(file, target, 1 << 20)
@@ -51,7 +53,7 @@ class UploadInbox:
                 path.unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise StorageError(str(path), error.strerror or "the upload cannot be kept") from error
+            raise StorageError(str(path), error.strerror or "the upload could not be saved") from error
         return path
 
     def has(self, path: str) -> bool:
@@ -116,7 +118,7 @@ def file_away(path: Path, *, is_refused: bool, report: str) -> None:
         path.replace(target)
         target.with_name(f"{target.name}.report.txt").write_text(report, encoding="utf-8", errors="replace")
     except OSError as error:
-        logger.warning("table not put away name=%s reason=%s", ascii(path.name), error.strerror or error)
+        logger.warning("table not moved name=%s reason=%s", ascii(path.name), error.strerror or error)
 
 
 def _shapes(folder: Path) -> dict[str, _Shape]:

@@ -58,17 +58,17 @@ class TableService:
         task_id = self._started(PREVIEW, path, {"path": path, "name": name, "origin": "upload"})
         if task_id is None:
             self._uploads.delete(path)
-            raise TableConflict("Another table is looked through just now. Send this one again in a moment.")
+            raise TableConflict("Another file is being checked. Try again in a moment.")
         return task_id
 
     def start_import(self, task_id: int) -> int:
         """Import the table of a preview; return the task. Raises `UnknownTask`, `TableConflict`."""
         preview = self._preview(task_id)
         if not self._uploads.has(_path(preview)):
-            raise TableConflict("The table is not here any more. Send it again.")
+            raise TableConflict("The uploaded file has expired. Upload it again.")
         started = self._started(IMPORT, _path(preview), preview.wanted)
         if started is None:
-            raise TableConflict("Another table is taken in just now. Take this one in when it is over.")
+            raise TableConflict("Another import is running. Start this one when it has finished.")
         return started
 
     def discard(self, task_id: int) -> None:

@@ -52,7 +52,7 @@ class TableTasks:
             self._uploads.delete(task.wanted["path"])
             raise
         kind = "discogs" if is_export else "original" if is_database(Path(task.wanted["path"])) else "table"
-        message = f"Looked through {task.wanted['name']}, nothing changed: {summary(report)}."
+        message = f"Preview of {task.wanted['name']} (nothing imported yet): {summary(report)}."
         return {**_outcome(report), "says": message, "rows": shown, "kind": kind, "name": task.wanted["name"]}
 
     def run_import(self, task: Task) -> Mapping[str, Any]:
@@ -87,7 +87,7 @@ class TableTasks:
     def _run(self, task: Task, run: Callable[[Table, Callable[[int], None]], ImportReport]) -> ImportReport:
         """Read the file of a task. Raises `TableRejected` with the name that users know."""
         table, name = Table(Path(task.wanted["path"])), str(task.wanted["name"])
-        task.progress(0, None, f"{name}: reading begins")
+        task.progress(0, None, f"{name}: starting")
         try:
             return run(table, lambda read: task.progress(read, _total(table, read), f"{name}: {read:,} rows read"))
         except TableRejected as error:
@@ -115,9 +115,9 @@ def _total(table: Table, read: int) -> int | None:
 
 def summary(report: ImportReport) -> str:
     """Return the counts as a sentence."""
-    counts = ((report.new, "new"), (report.changed, "changed"), (report.same, "the same"), (report.rejected_count, "rejected"))
+    counts = ((report.new, "new"), (report.changed, "changed"), (report.same, "unchanged"), (report.rejected_count, "rejected"))
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count or word == "new")
-    lossy = f"; {report.lossy:,} with a cell that was cut, guessed or left out" if report.lossy else ""
+    lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     return f"{report.read:,} {'row' if report.read == 1 else 'rows'} read: {parts}{lossy}"
 
 
@@ -142,7 +142,7 @@ def _report(report: ImportReport) -> str:
 
 
 def _refusal(error: CacheError) -> str:
-    return "Cancelled. What was saved stays.\n" if isinstance(error, TaskCancelled) else f"{error}.\n"
+    return "Cancelled. Rows already imported stay.\n" if isinstance(error, TaskCancelled) else f"{error}.\n"
 
 
 def _shown(row: ImportRow, what: str) -> dict[str, Any]:

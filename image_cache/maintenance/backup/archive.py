@@ -44,7 +44,7 @@ class ArchiveWriter:
 
     def __init__(self, file: BinaryIO, head: dict[str, Any]) -> None:
         self._file = file
-        # Without a name on the disk, so that nothing is left behind.
+        # Without a name on the disk, so that a crash leaves nothing.
         self._lines = tempfile.TemporaryFile(dir=Path(file.name).parent)  # noqa: SIM115  closed by `close`
         self.members = 0
         self.add_bytes(HEAD, json.dumps({"format": FORMAT, **head}, indent=1).encode())
@@ -75,7 +75,7 @@ class ArchiveWriter:
                 if not left:
                     break
             if left:
-                raise SourceFailed("it became shorter while it was read")
+                raise SourceFailed("the file shrank while it was being read")
             self._file.write(bytes(-size_bytes % BLOCK))
         except SourceFailed:
             self._file.seek(begin)
@@ -119,36 +119,38 @@ class ArchiveReader:
         while True:
             member = self._next()
             if member is None:
-                raise self._no("it ends without its list; it was cut short")
+                raise self._no("the file is incomplete: its manifest is missing")
             if member.name == LIST:
                 break
             if member.name in self._found or len(self._found) > MAX_MEMBERS:
-                raise self._no(f"{member.name!r} is in it twice")
+                raise self._no(f"{member.name!r} appears twice")
             yield member, self._body(member)
             if member.name not in self._found:
-                raise RuntimeError("a member was not read to its end")
+                raise RuntimeError("an entry is incomplete")
         self._compare(member)
         is_over = self._next() is None
         rest = self._file.read(CHUNK_BYTES)
         if len(rest) < BLOCK:
-            raise self._no("its end is missing; it was cut short")
+            raise self._no("the file is incomplete: its end is missing")
         if not is_over or rest.strip(b"\0"):
-            raise self._no("something follows its end")
+            raise self._no("there is extra data after the end of the archive")
 
     def _read_head(self) -> dict[str, Any]:
         try:
             member = self._next()
         except ArchiveRejected as error:
-            raise self._no("not a backup of VinylVault") from error
+            raise self._no("not a VinylVault backup") from error
         if member is None or member.name != HEAD or member.size_bytes > MAX_HEAD_BYTES:
-            raise self._no("not a backup of VinylVault")
+            raise self._no("not a VinylVault backup")
         try:
             head = json.loads(b"".join(self._body(member)))
             number = int(head["format"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise self._no("not a backup of VinylVault") from error
+            raise self._no("not a VinylVault backup") from error
         if number != FORMAT:
-            raise self._no(f"its format is {number}, this program knows {FORMAT}; restore it with the program that made it")
+            raise self._no(
+                f"it uses backup format {number}, but this version supports {FORMAT}; restore it with the version that created it"
+            )
         return dict(head)
 
     def _next(self) -> ArchiveMember | None:
@@ -159,21 +161,21 @@ class ArchiveReader:
         extended: dict[str, str] = {}
         if info.type == tarfile.XHDTYPE:
             if not 0 < info.size <= MAX_LINE_BYTES:
-                raise self._no("a header is larger than any of ours")
+                raise self._no("a header is too large for a VinylVault backup")
             extended = _records(self._exactly(info.size + -info.size % BLOCK)[: info.size])
             info = self._header()
             if info is None:
-                raise self._no("it ends in the middle")
+                raise self._no("the file is incomplete")
         name = extended.get("path", info.name)
         try:
             size = int(extended.get("size", info.size))
         except ValueError:
             raise self._no(f"{name[:80]!r} has no size") from None
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise self._no(f"{name[:80]!r} is {KINDS.get(info.type, 'of a kind that no backup holds')}")
+            raise self._no(f"{name[:80]!r} is {KINDS.get(info.type, 'of a type that does not belong in a backup')}")
         self._check_name(name)
         if not 0 <= size <= self._size - self._file.tell():
-            raise self._no(f"{name[:80]!r} is longer than the file; it was cut short")
+            raise self._no(f"the file is incomplete: {name[:80]!r} is cut off")
         return ArchiveMember(name, size)
 
     def _header(self) -> tarfile.TarInfo | None:
@@ -183,15 +185,15 @@ class ArchiveReader:
         try:
             return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.TarError, ValueError) as error:
-            raise self._no("a header in it is damaged") from error
+            raise self._no("a header is corrupt") from error
 
     def _check_name(self, name: str) -> None:
         parts = name.split("/")
         if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
-            raise self._no(f"{name[:80]!r} leads out of the vault")
+            raise self._no(f"{name[:80]!r} points outside the data folder; do not use this file")
         too_long = any(len(os.fsencode(part)) > MAX_PART_BYTES for part in parts)
         if len(name) > MAX_NAME_CHARS or too_long:
-            raise self._no(f"{name[:80]!r} is too long a name")
+            raise self._no(f"the name {name[:80]!r} is too long")
 
     def _body(self, member: ArchiveMember) -> Iterator[bytes]:
         sha256, left = hashlib.sha256(), member.size_bytes
@@ -209,28 +211,28 @@ class ArchiveReader:
         for chunk in self._body(member):
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > MAX_LINE_BYTES:
-                raise self._no("its list is damaged")
+                raise self._no("its manifest is corrupt")
             for line in lines:
                 self._compare_line(line)
                 seen += 1
         if rest or seen != len(self._found) - 1:  # which includes the list itself
-            raise self._no("its list does not name what it holds")
+            raise self._no("its manifest does not match its contents")
 
     def _compare_line(self, line: bytes) -> None:
         try:
             listed = json.loads(line)
             name, size, sha256 = str(listed["name"]), int(listed["size"]), bytes.fromhex(listed["sha256"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise self._no("its list is damaged") from error
+            raise self._no("its manifest is corrupt") from error
         if name not in self._found:
-            raise self._no(f"{name[:80]!r} is missing from it")
+            raise self._no(f"{name[:80]!r} is missing")
         if self._found[name] != (size, sha256):
-            raise self._no(f"{name[:80]!r} is not what was written; the file is damaged")
+            raise self._no(f"{name[:80]!r} is corrupt (checksum mismatch)")
 
     def _exactly(self, count: int) -> bytes:
         data = self._file.read(count)
         if len(data) < count:
-            raise self._no("it ends in the middle; it was cut short")
+            raise self._no("the file is incomplete; it was cut short")
         return data
 
     def _no(self, reason: str) -> ArchiveRejected:

@@ -24,7 +24,7 @@ def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Pat
             if name.startswith((".", ASIDE)) or path in separate or path.is_symlink():
                 folders.remove(name)
                 if path.is_symlink() and path not in separate:
-                    notes.append(f"{path} is a link and was left out.")
+                    notes.append(f"{path} is a symbolic link and was not included.")
         folders.sort()
         for name in sorted(names):
             path = here / name
@@ -35,7 +35,7 @@ def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Pat
             except FileNotFoundError:
                 continue
             if not is_file:
-                notes.append(f"{path} is no file and was left out.")
+                notes.append(f"{path} is not a regular file and was not included.")
             elif not is_archive(path):
                 yield str(path.relative_to(root)), path, is_secret(settings, path)
 

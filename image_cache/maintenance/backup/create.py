@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 
 from image_cache.config import Settings
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import DatabaseError, copy_into, open_unchanged
+from image_cache.db.connection import copy_into, open_unchanged
+from image_cache.db.database import DatabaseError
 from image_cache.db.integrity import schema_version
-from image_cache.errors import StorageError
+from image_cache.errors import FolderMissing, StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
 from image_cache.maintenance.backup.contents import cache_files, state_files
 from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
@@ -75,13 +76,15 @@ def back_up(
     """Write a backup to `path`, mode 0600, complete or not at all; the service may run.
 
     `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that are in a bucket. Raises
-    `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
+    `FolderMissing`, `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
     """
     path = Path(path).absolute()
     part = path.with_name(f"{path.name}.part")
     try:
         if os.path.lexists(path) and not overwrite:
-            raise StorageError(str(path), "there is a file of this name already")
+            raise StorageError(str(path), "a file with this name already exists")
+        if not path.parent.exists():
+            raise FolderMissing(str(path.parent))
         with written_alone(part) as file:
             try:
                 report = BackupReport(str(path), clock())
@@ -125,7 +128,7 @@ class _Backup:
     def run(self) -> None:
         settings, report = self._settings, self._report
         if not settings.catalog_path.exists():
-            raise StorageError(str(settings.catalog_path), "there is no catalogue, so there is nothing to back up")
+            raise StorageError(str(settings.catalog_path), "nothing to back up: there is no catalogue yet")
         self._expected = self._estimate()
         self._check_room()
         head = {
@@ -153,7 +156,7 @@ class _Backup:
         with open_unchanged(self._settings.catalog_path) as conn:
             version = schema_version(conn)
         if version > len(MIGRATIONS):
-            reason = f"its schema is {version}, this program knows {len(MIGRATIONS)}; use the program that made it"
+            reason = f"it uses schema {version}, but this version supports {len(MIGRATIONS)}; use the version of VinylVault that created it"
             raise StorageError(str(self._settings.catalog_path), reason)
         return version
 
@@ -240,7 +243,9 @@ class _Backup:
                             lines.write(line)
                             self._report.covers += 1
             except DatabaseError as error:
-                self._report.notes.append(f"The index of the covers cannot be read ({error}): addresses come from the catalogue.")
+                self._report.notes.append(
+                    f"Cannot read the cover index ({error}). Cover URLs were taken from the catalogue instead."
+                )
                 lines.seek(0)
                 lines.truncate()
                 self._report.covers = 0
@@ -251,7 +256,7 @@ class _Backup:
                 with open_unchanged(files_index) as conn:
                     writer.add_bytes("files.jsonl", b"".join(file_lines(conn)))
             except DatabaseError as error:
-                self._report.notes.append(f"The index of the large files cannot be read: {error}")
+                self._report.notes.append(f"Cannot read the file index: {error}")
 
     def _add_cache(self, writer: ArchiveWriter) -> None:
         settings = self._settings
@@ -262,7 +267,7 @@ class _Backup:
                 with self._copy.open("rb") as file:
                     writer.add_stream("index.db", file)
         except DatabaseError as error:
-            self._report.notes.append(f"The index of the covers was left out: {error}")
+            self._report.notes.append(f"The cover index was not included: {error}")
         for root, folder in (
             ("covers", settings.covers_dir),
             ("streams", settings.stream_cache_dir),
@@ -293,7 +298,7 @@ class _Backup:
                 if error.filename != str(path):  # not this file but the archive failed
                     raise
                 reason = error.strerror or str(error)
-        self._report.notes.append(f"{path} could not be read and was left out: {reason}.")
+        self._report.notes.append(f"{path} could not be read and was not included: {reason}.")
         return None
 
     # --- room and progress
@@ -316,7 +321,7 @@ class _Backup:
         if folder.stat().st_dev == self._settings.state_dir.stat().st_dev:
             free -= self._settings.floor_bytes
         if free < self._expected:
-            reason = f"about {self._expected / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
+            reason = f"not enough space: about {self._expected / 1e6:,.0f} MB needed, {max(free, 0) / 1e6:,.0f} MB available"
             raise StorageError(str(folder), reason)
 
     def _report_progress(self, name: str) -> None:

@@ -38,12 +38,12 @@ def register_for_refetch(settings: Settings, staging: Staging, notes: list[str])
         _register_files(settings, staging.path_of("files.jsonl"))
         return _register_covers(settings, staging.path_of("covers.jsonl"))
     except (CacheError, DatabaseError, OSError) as error:
-        notes.append(f"Covers are registered when the service starts, not now: {error}")
+        notes.append(f"Covers could not be registered now; the service does it when it starts: {error}")
         return 0
 
 
 def _register_covers(settings: Settings, path: Path) -> int:
-    """Register every cover with the hash that it had: a fetch that brings other bytes gives it another URL."""
+    """Register every cover with the hash that it had: a fetch with other bytes gives it another URL."""
     parts, catalog = open_covers(settings), CatalogDatabase(settings.catalog_path)
     covers = parts.covers
     try:

@@ -1,6 +1,6 @@
 """Restore: a backup is verified in a staging folder beside the vault, and then renamed into place.
 
-Nothing of the vault is touched before the last byte was compared; what is replaced is kept. Covers are registered with their
+Nothing of the vault changes before the last byte was compared; replaced data is moved beside it. Covers are registered with their
 old hashes, so that the service fetches them again within its limits, and notices those that changed since.
 """
 
@@ -16,7 +16,8 @@ from image_cache.accounts.table import AccountTable
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import COMPANIONS, Database, DatabaseError, open_unchanged
+from image_cache.db.connection import COMPANIONS, open_unchanged
+from image_cache.db.database import Database, DatabaseError
 from image_cache.db.integrity import is_intact, row_counts, schema_objects, schema_version
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
@@ -63,7 +64,7 @@ class RestoreReport:
 
 
 def restore(settings: Settings, path: Path, *, force: bool = False, progress: Progress | None = None) -> RestoreReport:
-    """Put a backup in place of an empty vault; with `force` also of one that is not, which is kept beside it.
+    """Replace an empty vault by a backup; with `force` also another vault, which is moved beside it.
 
     Every session ends: one that was closed since the backup must not be open again. Raises `Busy` while a service uses the
     vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`; then nothing changed.
@@ -72,7 +73,7 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
     try:
         with exclusive(settings.state_dir):
             if finish_moves(settings.state_dir):
-                logger.warning("a restore that was cut off was ended first")
+                logger.warning("an interrupted restore was completed first")
             report = _Restore(settings, path, is_forced=force, progress=progress).run()
     except OSError as error:
         raise StorageError(str(error.filename or path), error.strerror or str(error)) from error
@@ -132,7 +133,7 @@ class _Restore:
             is_allowed = not any(part.startswith((".", ASIDE)) for part in rest.split("/"))
             is_allowed = is_allowed and (root not in ("state", "secrets") or self._is_state(root, rest))
         if not is_allowed:
-            raise ArchiveRejected(str(self._path), f"{name[:80]!r} has no place in a vault")
+            raise ArchiveRejected(str(self._path), f"{name[:80]!r} does not belong in a VinylVault backup")
 
     def _is_state(self, root: str, rest: str) -> bool:
         settings = self._settings
@@ -146,16 +147,16 @@ class _Restore:
     # --- the catalogue
 
     def _check_catalog(self) -> None:
-        """Check that it is intact and has a schema of ours, migrate it, and end its sessions."""
+        """Check that it is intact and has one of our schemas, migrate it, and end its sessions."""
         staged, report = self._staging.path_of("state/catalog.db"), self._report
         try:
             with open_unchanged(staged) as conn:
                 report.schema = schema_version(conn)
                 if not 0 < report.schema <= len(MIGRATIONS):
-                    reason = f"its catalogue has schema {report.schema}, this program knows 1 to {len(MIGRATIONS)}"
+                    reason = f"it was made by a newer version (schema {report.schema}; this version supports 1 to {len(MIGRATIONS)}). Update VinylVault first"
                     raise ArchiveRejected(str(self._path), reason)
                 if not is_intact(conn):
-                    raise ArchiveRejected(str(self._path), "its catalogue is damaged")
+                    raise ArchiveRejected(str(self._path), "its catalogue is corrupt")
                 found = schema_objects(conn)
             self._compare_schema(found)
             catalog = CatalogDatabase(staged)
@@ -167,12 +168,12 @@ class _Restore:
             finally:
                 catalog.close()
         except DatabaseError as error:
-            raise ArchiveRejected(str(self._path), f"its catalogue cannot be used ({error})") from error
+            raise ArchiveRejected(str(self._path), f"its catalogue cannot be read ({error})") from error
         for copy in staged.parent.glob("catalog.db?*"):  # the archive is copy enough
             copy.unlink()
 
     def _compare_schema(self, found: dict[tuple[str, str], str]) -> None:
-        """Refuse a catalogue with triggers, views or tables that no version of ours has: a trigger would run with every change."""
+        """Refuse a catalogue with unknown triggers, views or tables: a trigger would run with every change."""
         model = Database(self._staging.stages["state"] / ".model.db", MIGRATIONS[: self._report.schema], synchronous="OFF")
         try:
             with model.reading() as conn:
@@ -184,9 +185,9 @@ class _Restore:
             if (kind, name) not in found:
                 raise ArchiveRejected(str(self._path), f"its catalogue has no {kind} {name}")
             if kind in ("trigger", "view") and found[kind, name] != text:
-                raise ArchiveRejected(str(self._path), f"the {kind} {name} of its catalogue is not ours")
+                raise ArchiveRejected(str(self._path), f"its catalogue has a modified {kind} {name}; do not use this file")
         for kind, name in found.keys() - expected.keys():
-            raise ArchiveRejected(str(self._path), f"its catalogue has a {kind} {name[:80]!r} that is not ours")
+            raise ArchiveRejected(str(self._path), f"its catalogue has an unexpected {kind} {name[:80]!r}; do not use this file")
 
     # --- what goes with it
 
@@ -208,7 +209,9 @@ class _Restore:
         if isinstance(storage, LocalStorage):
             self._report.missing = sorted(expected)
         elif expected:
-            self._report.notes.append(f"{len(expected):,} originals are not in the archive; they are looked for in the bucket.")
+            self._report.notes.append(
+                f"{len(expected):,} original images are not in the backup; they are expected in the S3 bucket."
+            )
 
     def _moves(self) -> Moves:
         """Return the renames: what the vault has is put aside, what was staged is put in place."""
@@ -220,7 +223,7 @@ class _Restore:
         for name, path in staging.staged("secrets"):
             home = settings.state_dir / name
             if name == "secret_key" and settings.secret_key_path != home:
-                report.notes.append("The key that signs sessions was left where VINYL_VAULT_SECRET_KEY_FILE says.")
+                report.notes.append("The session key in VINYL_VAULT_SECRET_KEY_FILE was not changed.")
                 continue
             if home.exists():
                 out.append((home, staging.aside / name))
@@ -254,15 +257,15 @@ def describe_content(settings: Settings) -> str:
             with open_unchanged(settings.catalog_path) as conn:
                 for table, count in row_counts(conn, PRECIOUS).items():
                     if count:
-                        return f"it has {count:,} {PRECIOUS[table]}"
+                        return f"it contains {count:,} {PRECIOUS[table]}"
     except DatabaseError:
-        return "it has a catalogue that cannot be read"
+        return "its catalogue cannot be read"
     folder = settings.stream_images_dir
     if folder.is_dir() and any(
         not path.name.startswith(".") for path in folder.iterdir() if path.is_file() or any(path.iterdir())
     ):
-        return "it has originals of streams"
+        return "it contains original images"
     for name, _, is_key in state_files(settings, []):
         if not is_key:
-            return f"it has the file {name}"
+            return f"it contains {name}"
     return ""

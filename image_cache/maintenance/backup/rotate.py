@@ -32,11 +32,11 @@ def back_up_into(
 ) -> BackupReport:
     """Write `vinylvault-YYYYMMDD-HHMMSS.tar` (local time) into the folder, then delete the oldest of these beyond `keep`.
 
-    Nothing is deleted before the new one is complete, and nothing that is not an archive of ours. Raises what `back_up` raises,
+    Nothing is deleted before the new one is complete, and nothing that VinylVault did not write. Raises what `back_up` raises,
     and `ValueError` for a `keep` below 1.
     """
     if keep < 1:
-        raise ValueError("keep is at least 1")
+        raise ValueError("--keep must be at least 1")
     folder = Path(folder).absolute()
     try:
         make_folder(folder)

@@ -22,7 +22,7 @@ def written_alone(part: Path) -> Iterator[BinaryIO]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(part, "rb+", opener=lambda name, _: os.open(name, flags, 0o600)) as file:
         if not try_lock(file.fileno()):
-            raise Busy(f"another backup is being written to {part}")
+            raise Busy(f"another backup is already writing to {part}")
         with contextlib.suppress(OSError):  # of another user's killed run; a USB stick with FAT has no permissions
             os.fchmod(file.fileno(), 0o600)
         file.truncate(0)
@@ -37,7 +37,7 @@ def publish(part: Path, path: Path, *, overwrite: bool) -> None:
         else:
             os.link(part, path)
     except FileExistsError:
-        raise StorageError(str(path), "there is a file of this name already") from None
+        raise StorageError(str(path), "a file with this name already exists") from None
     except OSError:  # a file system without hard links, such as that of a USB stick
         if os.path.lexists(path):
             raise
@@ -137,7 +137,7 @@ class Staging:
         path = self.settings.state_dir
         free = shutil.disk_usage(path).free - self.settings.floor_bytes
         if free < needed_bytes:
-            reason = f"{needed_bytes / 1e6:,.0f} MB are needed, {max(free, 0) / 1e6:,.0f} MB may be used"
+            reason = f"not enough space: {needed_bytes / 1e6:,.0f} MB needed, {max(free, 0) / 1e6:,.0f} MB available"
             raise StorageError(str(path), reason)
 
     def _stage(self, root: str, home: Path) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Without these no page can be answered; everything else costs pictures, or time.
+# Without these no page can be served; everything else only costs images, or time.
 VITAL = ("Catalogue", "Rights")
 
 
@@ -29,5 +29,5 @@ def verdict(checks: Iterable[Check]) -> str:
 
 
 def can_serve(checks: Iterable[Check]) -> bool:
-    """Return True if pages and pictures can be served, whatever else is wrong."""
+    """Return True if pages and images can be served, whatever else is wrong."""
     return not any(check.state == "failed" and check.name in VITAL and not check.costs_pictures_only for check in checks)

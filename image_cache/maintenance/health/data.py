@@ -33,10 +33,10 @@ def catalog(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
         kind = kind_of(error)
         logger.warning("catalogue not readable reason=%s", error)
         if kind == "missing" and not vault.settings.secret_key_path.exists():
-            return Check("Catalogue", "failed", "There is no vault here yet.", _no_vault(vault))
+            return Check("Catalogue", "failed", "No VinylVault data found here.", _no_vault(vault))
         if kind == "older":
             return Check("Catalogue", "warning", sentence_of(kind), advice_for(kind, path, is_precious=True))
-        return Check("Catalogue", "failed", f"It cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=True))
+        return Check("Catalogue", "failed", f"Cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=True))
     return Check("Catalogue", "well", f"{counted(count, 'record')}.")
 
 
@@ -51,21 +51,23 @@ def index(vault: ReadonlyVault, *, is_inside: bool = False, is_deep: bool = Fals
     except DatabaseError as error:
         return _unreadable(path, error, is_inside=is_inside)
     if vault.cache.is_adopting:
-        return Check("Cache", "working", "The index is being rebuilt from the files.")
-    used = f"{counted(stats.total_entries, 'picture')}, {megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)}"
+        return Check("Cache", "working", "Rebuilding the index from the cached files.")
+    used = (
+        f"{counted(stats.total_entries, 'cached image')}, {megabytes(stats.total_size_bytes)} of {megabytes(stats.budget_bytes)}"
+    )
     if stats.total_size_bytes > stats.budget_bytes:
         return Check(
             "Cache",
             "warning",
-            f"{used}: more than its budget.",
-            "The next picture that is stored makes room; so does: cache_monitor.py --action cleanup",
+            f"{used}: over its size limit.",
+            "The cache shrinks when the next image is stored. To shrink it now: cache_monitor.py --action cleanup",
         )
     if covers.fetched + covers.given_up < covers.registered * COLD_SHARE:
         registered = counted(covers.registered, "cover")
-        return Check("Cache", "working", f"Warming up: {covers.fetched:,} of {registered} fetched; {used}.")
+        return Check("Cache", "working", f"Warming up: {covers.fetched:,} of {registered} downloaded; {used}.")
     if stats.hits + stats.misses < COLD_REQUESTS:
-        return Check("Cache", "well", f"{used}; too few requests to say how good it is.")
-    return Check("Cache", "well", f"{used}; {stats.hit_rate or 0:.0f} % of requests answered from it.")
+        return Check("Cache", "well", f"{used}; hit rate not known yet (too few requests).")
+    return Check("Cache", "well", f"{used}; hit rate {stats.hit_rate or 0:.0f}%.")
 
 
 def _unreadable(path: Path, error: DatabaseError, *, is_inside: bool) -> Check:
@@ -73,11 +75,11 @@ def _unreadable(path: Path, error: DatabaseError, *, is_inside: bool) -> Check:
     advice = advice_for(kind, path, is_precious=False)
     if is_inside:
         logger.warning("index not readable reason=%s", error)
-        message = "The index cannot be read; pictures are served from their files. The log says why."
+        message = "Cannot read the index. Covers are served straight from disk. See the log for the cause."
     elif kind == "missing":
-        message = "There is no index."
+        message = "The index is missing."
     else:
-        message = f"The index cannot be read. {sentence_of(kind)}"
+        message = f"Cannot read the index. {sentence_of(kind)}"
     is_grave = not is_inside and kind not in ("missing", "older")
     return Check("Cache", "failed" if is_grave else "warning", message, advice)
 
@@ -90,15 +92,15 @@ def images(vault: ReadonlyVault) -> Check:
     except DatabaseError as error:
         kind = kind_of(error)
         return Check(
-            "Images", "warning", f"Their index cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
+            "Images", "warning", f"Cannot read the file index. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
         )
     waiting = vault.waiting_renders()
     held = (
         f"{counted(totals.entries, 'stream image')}, {megabytes(totals.bytes)}"
         if totals and totals.entries
-        else "No stream images are rendered"
+        else "No stream images rendered yet"
     )
-    return Check("Images", "working" if waiting else "well", f"{held}{f'; {waiting:,} to be rendered' if waiting else ''}.")
+    return Check("Images", "working" if waiting else "well", f"{held}{f'; {waiting:,} queued' if waiting else ''}.")
 
 
 def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
@@ -106,9 +108,9 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     path = vault.settings.files_dir / "files.db"
     if not path.exists():
         if not _is_usable(path.parent):
-            advice = f"Make {path.parent} a folder of the service's account, or change VINYL_VAULT_FILES_DIR."
-            return Check("Files", "warning", "The folder of the large files cannot be used.", advice)
-        return Check("Files", "well", "No large files are kept.")
+            advice = f"Make {path.parent} writable for the service user, or change VINYL_VAULT_FILES_DIR."
+            return Check("Files", "warning", "Cannot use the folder for large files.", advice)
+        return Check("Files", "well", "No large files cached.")
     try:
         count, size = vault.files.totals()
         corrupt = sum(kept.is_corrupt for kept in vault.files.files())
@@ -119,7 +121,7 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
         kind = kind_of(error)
         state = "warning" if kind in ("older", "missing") else "failed"
         return Check(
-            "Files", state, f"Their index cannot be read. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
+            "Files", state, f"Cannot read the file index. {sentence_of(kind)}", advice_for(kind, path, is_precious=False)
         )
     running, waiting, paused, failed = (states[name] for name in ("working", "waiting", "paused", "failed"))
     parts = ((corrupt, "damaged"), (running, "being fetched"), (waiting, "waiting"), (paused, "paused"), (failed, "given up"))
@@ -128,7 +130,7 @@ def files(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     )
     # A fetch that was given up, such as that of a mistyped address, is reported only: nothing is wrong with the machine.
     state = "warning" if corrupt else "working" if running else "waiting" if waiting or paused else "well"
-    advice = "The page /files names them; each can be fetched again or forgotten there." if corrupt or paused or failed else ""
+    advice = "Open /files to see which ones, and to retry or remove them." if corrupt or paused or failed else ""
     return Check("Files", state, f"{message}.", advice)
 
 
@@ -146,27 +148,27 @@ def _check_pages(database: Database, path: Path) -> None:
 
 def _no_vault(vault: ReadonlyVault) -> str:
     return (
-        f"{vault.settings.state_dir} holds nothing. The first start of the service makes it; if there was one, look at"
+        f"{vault.settings.state_dir} is empty. The first start of the service fills it. If you already had data, check"
         " VINYL_VAULT_DATA_DIR, or give --database."
     )
 
 
 OURS = frozenset({"names.json"})
 OURS_OF_STREAMS = frozenset({"index.db", "index.db-wal", "index.db-shm", "index.db.broken", "index.db.broken-wal", "recipe"})
-MANY_FOREIGN = 100  # a folder that somebody else uses
+MANY_FOREIGN = 100  # a folder that another program uses
 WORDS = {
-    "link": ("link that is not ours", "links that are not ours"),
-    "torn": ("torn", "torn"),
+    "link": ("unexpected symbolic link", "unexpected symbolic links"),
+    "torn": ("truncated", "truncated"),
     "lost": ("missing", "missing"),
-    "foreign": ("file that is not ours", "files that are not ours"),
-    "orphan": ("without a row", "without a row"),
-    "temporary": ("leftover of a process that was killed", "leftovers of processes that were killed"),
+    "foreign": ("unexpected file", "unexpected files"),
+    "orphan": ("not in the index", "not in the index"),
+    "temporary": ("temporary file of a killed process", "temporary files of killed processes"),
 }
 
 
 def pictures(vault: ReadonlyVault) -> Check:
     """Compare the files of the covers with their rows."""
-    return _check_files("Pictures", vault.cache.disk, vault.index, OURS, vault)
+    return _check_files("Images", vault.cache.disk, vault.index, OURS, vault)
 
 
 def streams(vault: ReadonlyVault) -> Check:
@@ -180,10 +182,10 @@ def _check_files(name: str, disk: DiskTier, index: Index, ours: frozenset[str], 
             return Check(
                 name,
                 "warning",
-                "Their folder cannot be used: they are made again for each process.",
-                f"Make {disk.root} a folder of the service's account.",
+                "Cannot use their folder, so each process renders them again.",
+                f"Make {disk.root} writable for the service user.",
             )
-        return Check(name, "well", "Nothing is stored yet.")
+        return Check(name, "well", "Nothing stored yet.")
     try:
         rows = None if index.is_incomplete() else index
         found = inspect_disk(disk, rows, ours, now=vault.clock())
@@ -194,17 +196,17 @@ def _check_files(name: str, disk: DiskTier, index: Index, ours: frozenset[str], 
 
 def _files_check(name: str, found: DiskInspection, root: str) -> Check:
     wrong = {kind: found.counts[kind] for kind in WORDS if found.counts[kind]}
-    rest = "" if found.is_whole else " (not all were looked at)"
+    rest = "" if found.is_whole else " (not all files were checked)"
     if not wrong:
-        return Check(name, "well", f"{counted(found.files, 'file')}, each as its row says{rest}.")
+        return Check(name, "well", f"{counted(found.files, 'file')}, all consistent with the index{rest}.")
     message = ", ".join(f"{count:,} {WORDS[kind][count != 1]}" for kind, count in wrong.items())
     named = "; ".join(", ".join(found.examples[kind][:3]) for kind in wrong)
     if set(wrong) <= {"orphan", "temporary"}:
-        return Check(name, "well", f"{counted(found.files, 'file')}; {message}: swept within a day.{rest}")
+        return Check(name, "well", f"{counted(found.files, 'file')}; {message}: cleaned up within a day.{rest}")
     # A link where none belongs was planted, or a copy went wrong; it is never followed.
     is_grave = bool(found.counts["link"]) or found.counts["foreign"] >= MANY_FOREIGN
-    repair = " cache_monitor.py --action verify --repair removes links, and has what is torn or missing made again."
-    kept = " It moves what is not ours to the folder .set-aside." if found.counts["foreign"] else ""
+    repair = " To fix: cache_monitor.py --action verify --repair removes the links and restores truncated or missing images."
+    kept = " It moves unexpected files to the folder .set-aside." if found.counts["foreign"] else ""
     return Check(
         name,
         "failed" if is_grave else "warning",

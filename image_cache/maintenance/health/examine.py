@@ -40,7 +40,7 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
         return quick
     return [
         *quick,
-        _guarded("Pictures", lambda: data.pictures(vault)),
+        _guarded("Images", lambda: data.pictures(vault)),
         _guarded("Streams", lambda: data.streams(vault)),
         _guarded("Writing", lambda: machine.writing(vault)),
     ]
@@ -67,9 +67,9 @@ def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Ca
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    """Turn a check that cannot be made into a warning, so that the others go on."""
+    """Turn a check that cannot be made into a warning, so that the others continue."""
     try:
         return check()
     except (DatabaseError, CacheError, OSError) as error:
-        logger.debug("check not made name=%s reason=%s", name, error)
-        return Check(name, "warning", "It could not be looked at.", f"The reason: {error}.")
+        logger.debug("check failed name=%s reason=%s", name, error)
+        return Check(name, "warning", "This check could not run.", f"Reason: {error}.")

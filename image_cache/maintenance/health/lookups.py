@@ -16,28 +16,28 @@ NAME = "Look-ups"
 def lookups(vault: ReadonlyVault) -> Check:
     """Check whether records wait to be looked up, and for what."""
     if not vault.settings.FIND_COVERS:
-        return Check(NAME, "well", "Looking for covers elsewhere is turned off.")
+        return Check(NAME, "well", "Searching for covers is turned off.")
     try:
         due = vault.lookups_due()
         task = TaskTable(vault.catalog).latest(KIND)
     except DatabaseError:
-        return Check(NAME, "warning", "It cannot be read.")
+        return Check(NAME, "warning", "Cannot be read.")
     if not due:
-        return Check(NAME, "well", "No record waits to be looked up.")
-    return _by_task(task, f"{counted(due, 'record')} to look up")
+        return Check(NAME, "well", "No records to search for.")
+    return _by_task(task, f"{counted(due, 'record')} to search for")
 
 
 def _by_task(task: TaskState | None, message: str) -> Check:
     if task is None or task.state in ("done", "cancelled"):
         return Check(NAME, "waiting", f"{message}, with the next search.")
     if task.state == "failed":
-        return Check(
-            NAME, "warning", f"{message}; the last search failed.", f"{task.message} It is started again within six hours."
-        )
+        return Check(NAME, "warning", f"{message}; the last search failed.", f"{task.message} It runs again within 6 hours.")
     if task.paused_until is None:
         return Check(NAME, "working", f"{message}.")
     until = f"{datetime.fromtimestamp(task.paused_until):%H:%M}"  # noqa: DTZ006  as the clock on the wall
-    message = f"{message}. {task.message} Next try at {until}."
+    message = f"{message}. {task.message} Next retry at {until}."
     if task.message == NO_NETWORK:
-        return Check(NAME, "warning", message, "cache_monitor.py --action probe --url https://musicbrainz.org tries it now.")
+        return Check(
+            NAME, "warning", message, "To test the connection: cache_monitor.py --action probe --url https://musicbrainz.org"
+        )
     return Check(NAME, "waiting", message)

@@ -34,28 +34,36 @@ def space(vault: ReadonlyVault) -> Check:
             found = Check(
                 "Disk",
                 "failed" if is_short else "warning",
-                f"{facts.f_favail:,} more files can be made (inodes), although {megabytes(free)} are free."
-                + (" Nothing new is stored." if is_short else ""),
-                f"Remove small files on the disk of {folder}; df -i {folder} says how many it holds.",
+                f"Only {facts.f_favail:,} inodes left, although {megabytes(free)} are free."
+                + (" Caching is stopped." if is_short else ""),
+                f"Delete small files on the disk that holds {folder}. To count them: df -i {folder}",
             )
         elif free < floor:
             found = Check(
                 "Disk",
                 "failed",
-                f"{megabytes(free)} free. Nothing new is stored until {megabytes(floor)} are.",
-                f"Make room on the disk of {folder}: df -h {folder}; lower VINYL_VAULT_CACHE_SIZE_GB, or run"
+                f"Only {megabytes(free)} free. Caching is stopped until at least {megabytes(floor)} are free.",
+                f"Free up space on the disk that holds {folder} (df -h {folder}), lower VINYL_VAULT_CACHE_SIZE_GB, or run"
                 " cache_monitor.py --action cleanup --cleanup-days 30",
             )
         elif free < 2 * floor:
             found = Check(
-                "Disk", "warning", f"Only {megabytes(free)} free.", f"Make room on the disk of {folder}: df -h {folder}"
+                "Disk",
+                "warning",
+                f"Only {megabytes(free)} free.",
+                f"Free up space on the disk that holds {folder}: df -h {folder}",
             )
         else:
             found = Check("Disk", "well", f"{megabytes(free)} free.")
         order = ("well", "warning", "failed")
         if worst is None or order.index(found.state) > order.index(worst.state):
             worst = found
-    return worst or Check("Disk", "failed", "There is no disk to look at.", "Look at VINYL_VAULT_DATA_DIR.")
+    return worst or Check(
+        "Disk",
+        "failed",
+        "None of the data folders can be reached.",
+        "Check VINYL_VAULT_DATA_DIR and whether its disk is mounted.",
+    )
 
 
 def rights(vault: ReadonlyVault) -> Check:
@@ -66,8 +74,8 @@ def rights(vault: ReadonlyVault) -> Check:
         return Check(
             "Rights",
             "failed",
-            "Something that is no folder lies where a folder of ours belongs.",
-            f"Move it away: {blocked[0]}. The folder is made by itself within a minute.",
+            "A file is in the way of a VinylVault folder.",
+            f"Move it away: {blocked[0]}. VinylVault creates the folder within a minute.",
             costs_pictures_only=_are_caches(vault, blocked),
         )
     missing = [name for name, path in folders.items() if not path.is_dir()]
@@ -76,21 +84,21 @@ def rights(vault: ReadonlyVault) -> Check:
         return Check(
             "Rights",
             "failed",
-            f"These folders are missing: {', '.join(missing)}.",
-            f"The service makes them when it starts: {paths}. If they should be there, look whether their disk is mounted.",
+            f"Missing folders: {', '.join(missing)}.",
+            f"The service creates them when it starts: {paths}. If they existed before, check that their disk is mounted.",
             costs_pictures_only=_are_caches(vault, [folders[name] for name in missing]),
         )
     closed = [name for name, path in folders.items() if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
     if closed:  # the message has no paths: the page is public
         path = folders[closed[0]]
         if os.statvfs(path).f_flag & os.ST_RDONLY:
-            advice = f"The disk of {path} is read-only: dmesg | tail says why. sudo mount -o remount,rw, or another card."
+            advice = f"The disk that holds {path} is read-only; dmesg | tail shows why. Remount it (sudo mount -o remount,rw) or replace the card."
         else:
             advice = f"sudo chown -R {_name(vault)}: {' '.join(str(folders[name]) for name in closed)}"
         return Check(
             "Rights",
             "failed",
-            f"These folders cannot be written: {', '.join(closed)}.",
+            f"Cannot write to: {', '.join(closed)}.",
             advice,
             costs_pictures_only=_are_caches(vault, [folders[name] for name in closed]),
         )
@@ -100,16 +108,19 @@ def rights(vault: ReadonlyVault) -> Check:
         return Check(
             "Rights",
             "failed",
-            "Something of ours is owned by somebody else.",
+            "Some VinylVault files belong to another user.",
             f"sudo chown -R {_name(vault)}: {' '.join(map(str, foreign[:5]))}",
         )
     secret = vault.settings.secret_key_path
     opened = [path for path in (vault.settings.state_dir, secret) if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     if opened:
         return Check(
-            "Rights", "warning", "Other users of this machine can look into the state.", f"chmod go= {' '.join(map(str, opened))}"
+            "Rights",
+            "warning",
+            "Other users of this computer can read VinylVault's private data.",
+            f"chmod go= {' '.join(map(str, opened))}",
         )
-    return Check("Rights", "well", "All folders can be read and written.")
+    return Check("Rights", "well", "All folders are readable and writable.")
 
 
 def writing(vault: ReadonlyVault) -> Check:
@@ -124,16 +135,16 @@ def writing(vault: ReadonlyVault) -> Check:
             return Check(
                 "Writing",
                 "failed",
-                f"The disk refuses to write ({os.strerror(error.errno or 0)}).",
-                f"The folder is {folder}. Full: df -h {folder}. Read-only: dmesg | tail says why.",
+                f"Cannot write to disk ({os.strerror(error.errno or 0)}).",
+                f"Folder: {folder}. If the disk is full: df -h {folder}. If it is read-only: dmesg | tail",
             )
         worst_s = max(worst_s, took_s)
     if worst_s > SLOW_WRITE_S:
         return Check(
             "Writing",
             "warning",
-            f"A small write took {worst_s:.1f} s.",
-            "Something else keeps the disk busy (iostat -x 5, from the package sysstat), or the card is worn: a better one, or an SSD.",
+            f"Slow disk: a small write took {worst_s:.1f} s.",
+            "Another program is using the disk (check with iostat -x 5, package sysstat), or the SD card is worn out. Replace it or use an SSD.",
         )
     return Check("Writing", "well", f"A small write took {worst_s * 1000:.0f} ms.")
 
@@ -143,16 +154,19 @@ def clock(vault: ReadonlyVault) -> Check:
     now = vault.clock()
     newest = max((path.stat().st_mtime for path in _databases(vault) if path.exists()), default=0.0)
     if not EARLIEST_AT < now < LATEST_AT or now < newest - DAY_S:
-        since = "" if now < EARLIEST_AT or now > LATEST_AT else ", which is before what was written here last"
+        since = "" if now < EARLIEST_AT or now > LATEST_AT else ", earlier than the newest data"
         return Check(
             "Clock",
             "failed",
-            f"It is set to {_date(now)}{since}. Nothing is removed because of it, but origins over HTTPS may refuse us.",
-            "timedatectl says why; with a network it sets itself: sudo timedatectl set-ntp true",
+            f"The clock is wrong: {_date(now)}{since}. Nothing is removed because of it, but HTTPS downloads may fail.",
+            "Check timedatectl. To set the clock from the network: sudo timedatectl set-ntp true",
         )
     if TIME_SERVICE.is_dir() and not (TIME_SERVICE / "synchronized").exists():
         return Check(
-            "Clock", "waiting", "It was not compared with the network since the start.", "timedatectl says whether it tries."
+            "Clock",
+            "waiting",
+            "The clock has not been synchronised since boot.",
+            "Run timedatectl to see whether time synchronisation is on.",
         )
     return Check("Clock", "well", f"{_date(now)} UTC.")
 
@@ -166,7 +180,7 @@ def _folders(vault: ReadonlyVault) -> dict[str, Path]:
 
 
 def _are_caches(vault: ReadonlyVault, paths: Iterable[Path]) -> bool:
-    """Return True if nothing precious lies there."""
+    """Return True if nothing irreplaceable is in there."""
     settings = vault.settings
     return all(path in (settings.cache_dir, settings.covers_dir) for path in paths)
 
@@ -217,4 +231,4 @@ def _date(at: float) -> str:
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError, OSError):
-        return "a year that there is none of"
+        return "a year out of range"

@@ -7,6 +7,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.queue_flow import queue_flow
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.resources import log_command, service_command
 from image_cache.units import counted
 
 STUCK_S = 300.0  # a job has been runnable for this long while none runs
@@ -20,20 +21,20 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
         running = vault.jobs.running()
         runnable, runnable_since = vault.jobs.runnable()
     except DatabaseError:
-        return Check("Queue", "warning", "It cannot be read.")
-    message = f"{counted(waiting, 'cover')} in line" if waiting else "Nothing in line"
+        return Check("Queue", "warning", "Cannot be read.")
+    message = f"{counted(waiting, 'cover')} queued" if waiting else "Queue is empty"
     if held:
         return Check(
             "Queue",
             "warning",
-            f"{message}; {held:,} held by a process that ended in the middle of it.",
-            "The service frees them within half a minute; without it: cache_monitor.py --action doctor",
+            f"{message}; {held:,} still claimed by a process that died.",
+            "The service releases them within 30 seconds. If it is not running: cache_monitor.py --action doctor",
         )
     if errors:
         return Check(
             "Queue",
             "warning",
-            f"{message}; {counted(errors, 'unexpected error')} within the last hour, see the log.",
+            f"{message}; {counted(errors, 'unexpected error')} in the last hour. See the log.",
             "journalctl -u vinylvault | grep 'unexpected error'",
         )
     idle_s = vault.clock() - runnable_since if runnable and not running and not vault.cache.is_adopting else 0.0
@@ -43,19 +44,19 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
 def _flow(vault: ReadonlyVault, message: str, waiting: int, is_served: bool | None, idle_s: float) -> Check:
     """Check a queue whose jobs are all free or running. `idle_s`: for how long one could have run while none did."""
     if vault.limits().paused_at is not None:
-        return Check("Queue", "waiting", f"{message}; fetching is paused by an operator.", "The page /admin/cache resumes it.")
+        return Check("Queue", "waiting", f"{message}; fetching was paused by an operator.", "Resume it at /admin/cache.")
     if waiting and is_served is False:
-        return Check("Queue", "waiting", f"{message}, until the service runs.")
+        return Check("Queue", "waiting", f"{message}; the service is not running.")
     flow = queue_flow(vault.jobs)
     if flow.waiting and flow.until and not flow.is_moving:
         until = f"{datetime.fromtimestamp(flow.until):%H:%M}"  # noqa: DTZ006  as the clock on the wall
-        return Check("Queue", "waiting", f"{message}; their sources do not answer. Next try at {until}.")
+        return Check("Queue", "waiting", f"{message}; their sources are not responding. Next retry at {until}.")
     if idle_s > STUCK_S:
         return Check(
             "Queue",
             "warning",
-            f"{message}, and nothing has moved for {idle_s / 60:.0f} minutes.",
-            "sudo systemctl restart vinylvault; if it stands again, journalctl -u vinylvault says why.",
+            f"{message}; no progress for {idle_s / 60:.0f} minutes.",
+            f"Restart the service: {service_command('restart')}. If it gets stuck again, check {log_command()}.",
         )
     return Check("Queue", "working" if waiting else "well", f"{message}.")
 
@@ -66,30 +67,30 @@ def origins(vault: ReadonlyVault) -> Check:
         paused = vault.jobs.paused_hosts()
         given_up = vault.covers().given_up
     except DatabaseError:
-        return Check("Origins", "warning", "Unknown.")
+        return Check("Origins", "warning", "Cannot be read.")
     if paused:
         named = "; ".join(f"{lane} until {datetime.fromtimestamp(until):%H:%M} ({reason})" for lane, until, reason in paused[:5])  # noqa: DTZ006  as the clock on the wall
         return Check(
             "Origins",
             "warning",
-            f"{len(paused)} paused after failures; tried again by themselves.",
-            f"{named}. cache_monitor.py --action probe --url ADDRESS tries one now.",
+            f"{len(paused)} paused after failures. They are retried automatically.",
+            f"{named}. To test one now: cache_monitor.py --action probe --url URL",
         )
-    rest = f" {counted(given_up, 'cover')} could not be had." if given_up else ""
-    return Check("Origins", "well", f"No origin is in trouble.{rest}")
+    rest = f" {counted(given_up, 'cover')} unavailable." if given_up else ""
+    return Check("Origins", "well", f"All origins OK.{rest}")
 
 
 def originals(vault: ReadonlyVault, is_away: Callable[[], bool] | None = None) -> Check:
     """Check that the storage of originals answers. `is_away` None: only the service knows, and it was not asked."""
     if vault.settings.STORAGE == "local":
-        return Check("Originals", "well", "They lie on this machine.")
+        return Check("Originals", "well", "Stored on this server.")
     if is_away is None:
-        return Check("Originals", "well", "They lie in a store, which only the service asks.")
+        return Check("Originals", "well", "Stored in S3; checked only by the running service.")
     if is_away():
         return Check(
             "Originals",
             "warning",
-            "Their storage does not answer. What is cached is shown, uploads are refused.",
-            f"Look at {vault.settings.S3_ENDPOINT or 'the store'}; flask --app app storage doctor tries it.",
+            "The S3 storage is not responding. Cached images are still shown, but uploads fail.",
+            f"Check {vault.settings.S3_ENDPOINT or 'the S3 storage'}. To test it: vinylvault storage doctor",
         )
-    return Check("Originals", "well", "Their storage answers.")
+    return Check("Originals", "well", "The S3 storage is OK.")

@@ -1,4 +1,4 @@
-"""One running scrub: whether bytes are a picture, what was checked, and what was done about damage."""
+"""One running scrub: whether bytes are an image, what was checked, and what was done about damage."""
 
 import logging
 import os
@@ -14,12 +14,12 @@ from image_cache.maintenance.scrub.report import ScrubFinding, ScrubReport
 
 logger = logging.getLogger(__name__)
 
-# Two pixels square, lossless WebP. If the decoder rejects this one, the decoder is broken, and no picture is judged by it.
+# Two pixels square, lossless WebP. If the decoder rejects this one, the decoder is broken, and no image is judged by it.
 SAMPLE = b"RIFF\x18\x00\x00\x00WEBPVP8L\x0c\x00\x00\x00/\x01@\x00\x00(O\xf1\xea\xd1\xff\x00"
 SEEN = (Variant("seen", 16, quality=1, method=0),)
-SET_ASIDE = ".set-aside"  # below the folder that is checked; hidden, so that nothing takes it for ours
+SET_ASIDE = ".set-aside"  # below the folder that is checked; hidden, so that nothing mistakes it for one of our files
 MAX_DECODER_FAILURES = 5  # in a row; after that the decoder is not asked again in this run
-# Repairs of pictures that are rejected although they are what was stored, and of files that cannot be read. So many in one run are
+# Repairs of images that are rejected although they are what was stored, and of files that cannot be read. So many in one run are
 # the fault of the decoder, or of the disk, and repairing more would empty the cache: from then on they are only reported.
 MAX_DOUBTFUL_REPAIRS = 20
 
@@ -29,7 +29,7 @@ class ScrubStopped(Exception):
 
 
 class ImageChecker:
-    """Decides whether bytes are a picture. One run, one thread."""
+    """Decides whether bytes are an image. One run, one thread."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -37,7 +37,7 @@ class ImageChecker:
         self._is_sound: bool | None = None
 
     def is_picture(self, body: bytes) -> bool | None:
-        """Decode all of it; None when the decoder failed for reasons of its own."""
+        """Decode all of it; None when the decoder itself failed."""
         if self._failures >= MAX_DECODER_FAILURES or self._is_sound is False:
             return None
         verdict = self._decode(body)
@@ -48,7 +48,7 @@ class ImageChecker:
         if verdict is False and self._is_sound is None:
             self._is_sound = self._decode(SAMPLE)
             if not self._is_sound:
-                logger.error("decoder refuses a picture that is whole; nothing is judged by it")
+                logger.error("decoder rejected a valid image, image checks skipped")
                 return None
         return verdict
 
@@ -58,7 +58,7 @@ class ImageChecker:
         except ImageRejected:
             return False
         except DecoderFailed as error:
-            logger.warning("scrub without a verdict reason=%s", error)
+            logger.warning("scrub inconclusive reason=%s", error)
             return None
         return True
 
@@ -97,13 +97,13 @@ class ScrubPass:
         self.report.bytes += size_bytes
 
     def is_picture(self, body: bytes) -> bool:
-        """Return True if bytes that are what was stored count as a picture; without a verdict they do."""
+        """Return True if unchanged bytes count as an image; without a verdict they do."""
         verdict = self.checker.is_picture(body)
         self.report.doubts += verdict is None
         return verdict is not False
 
     def setting_aside(self, root: Path, path: Path) -> Callable[[], str] | None:
-        """Return the repair of a file that is not ours: it is moved out of the way. None if this run leaves such files alone."""
+        """Return the repair of a foreign file: it is set aside. None if this run leaves such files alone."""
 
         def set_aside() -> str:
             target = root / SET_ASIDE / path.relative_to(root)
@@ -130,6 +130,6 @@ class ScrubPass:
                 try:
                     outcome = repair()
                 except (CacheError, DatabaseError, OSError) as error:
-                    logger.warning("not mended where=%s path=%s reason=%s", where, path, error)
+                    logger.warning("not repaired where=%s path=%s reason=%s", where, path, error)
             logger.warning("damage found where=%s path=%s what=%s outcome=%s", where, path, what, outcome)
         self.report.add(ScrubFinding(where, path, what, outcome))

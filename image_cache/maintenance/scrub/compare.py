@@ -18,14 +18,14 @@ from image_cache.maintenance.scrub.checker import ScrubPass
 Repair = Callable[[Key, str], str]  # repairs an entry, given what is wrong with it; returns the outcome
 
 _FOLDER = re.compile(r"[a-z0-9_-]+")
-# Beside the folders of the variants: hidden files of ours, the mirror of names, the recipe, an index.
+# Beside the folders of the variants: our hidden files, the mirror of names, the recipe, an index.
 _OURS = re.compile(r"\..*|names\.json|recipe|[a-z]+\.db(\..*|-.*)?|lost\+found")
 
 
 def check_shard(scrub: ScrubPass, where: str, cache: Cache, shard: str, repair: Repair) -> None:
     """Compare the rows and the files of one shard. Raises `ScrubStopped`, `DatabaseError` or `StorageError`."""
     if not cache.disk.root.is_dir():
-        raise StorageError(str(cache.disk.root), "the folder is not there")
+        raise StorageError(str(cache.disk.root), "the folder is missing")
     if shard == "00":
         _check_folders(scrub, where, cache.disk.root)
     known: list[tuple[Key, bytes]] = []
@@ -101,7 +101,7 @@ def _without_row(scrub: ScrubPass, where: str, cache: Cache, shard: str, rows: C
 
 
 def _check_folders(scrub: ScrubPass, where: str, root: Path) -> None:
-    """Record what is not ours among the folders themselves."""
+    """Record folders and links that VinylVault did not create."""
     for entry in sorted(root.iterdir()):
         if entry.is_symlink() or not (entry.is_dir() and _FOLDER.fullmatch(entry.name)):
             if entry.is_symlink() or not _OURS.fullmatch(entry.name):
@@ -121,7 +121,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _repair_of(scrub: ScrubPass, root: Path, path: Path) -> Callable[[], str] | None:
-    """Return the repair of what is not ours: a link is removed, because it leads out of the cache; a file is set aside, or stays."""
+    """Return the repair of a foreign entry: a link is removed, as it leads out of the cache; a file is set aside, or stays."""
     return (lambda: _removed(path)) if path.is_symlink() else scrub.setting_aside(root, path)
 
 

@@ -1,4 +1,4 @@
-"""Nightly scrub: a thirtieth of the bytes, on a thread of its own with the lowest priority, and only while the vault is idle."""
+"""Nightly scrub: a thirtieth of the bytes, on its own thread with the lowest priority, and only while the vault is idle."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ NIGHTS = 30  # in which everything is read once
 MIN_BYTES = 5_000_000  # per night: a small vault takes a few nights only
 WINDOW_HOURS = 3
 POLL_S = 300.0
-IDLE_S = 5.0  # without a request, before the scrub goes on
+IDLE_S = 5.0  # without a request, before the scrub continues
 CHECK_S = 0.5
 DAY = "scrub_day"  # in the index: the last day whose part is done
 
@@ -81,9 +81,9 @@ class Nightly:
                 with index.database.write() as conn:
                     index.set_meta(conn, DAY, _day(self._scrub.clock()))
         except Busy:
-            logger.debug("scrub left to another process")
+            logger.debug("scrub running in another process")
         except (CacheError, DatabaseError, OSError) as error:
-            logger.warning("scrub left undone reason=%s", error)
+            logger.warning("scrub skipped reason=%s", error)
 
     def close(self, timeout_s: float) -> bool:
         """Interrupt it; the next night resumes there. Return False if its thread did not end in time."""

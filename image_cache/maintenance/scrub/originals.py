@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_cache.engine.key import Key
+from image_cache.errors import DecoderFailed
 from image_cache.maintenance.scrub.checker import ScrubPass
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
@@ -30,7 +31,7 @@ class StreamImageScrub:
         self._images = streams.images
 
     def repair(self, key: Key, what: str) -> str:
-        """Render a variant again from its original. It is removed if the image was deleted, and kept if the original is damaged."""
+        """Render a variant again from its original. Remove it if the image was deleted; leave it if the original is damaged."""
         original = next((o for o in self._rows.originals() if self._images.cache.key(o.image_id, key.variant) == key), None)
         # What a page cached itself cannot be rendered; an orphan is never served.
         if original is None or key.variant not in self._images.variants or what == "orphan":
@@ -40,7 +41,10 @@ class StreamImageScrub:
         if found is None or _damage_of(self._images.storage, original, lambda: None):
             return "kept"
         self._images.cache.delete([key])
-        return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
+        try:
+            return "removed" if self._images.body(found[1], key.variant) is None else "rebuilt"
+        except DecoderFailed:  # late or killed: the damaged variant is gone, and a look at the image renders it
+            return "removed"
 
     def check_shard(self, scrub: ScrubPass, shard: str) -> None:
         """Compare the originals whose ids begin with the two characters. In a bucket only names and sizes are compared."""

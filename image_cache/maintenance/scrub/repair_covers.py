@@ -77,7 +77,7 @@ class CoverRepair:
         return True
 
     def _adopt(self, key: Key) -> str:
-        """Add the row of a file if it is a picture of a registered cover; else delete it, as every sweep does."""
+        """Add the row of a file if it is an image of a registered cover; else delete it, as every sweep does."""
         body = self._cache.disk.get(key)
         if body is not None and self._covers.registry.get(key.digest) is not None:
             try:

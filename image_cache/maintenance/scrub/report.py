@@ -15,24 +15,24 @@ MAX_FINDINGS = 200  # that a report names; all of them are counted
 
 # What is wrong, in words for people.
 DAMAGES = {
-    "missing": "a row without its file",
-    "torn": "not of the size that its row says",
-    "altered": "not the bytes that were stored",
-    "undecodable": "the bytes that were stored, but no picture",
-    "unreadable": "the disk does not give it",
-    "orphan": "a file without a row",
-    "leftover": "what a writer that was killed left behind",
-    "foreign": "not one of our files",
-    "link": "a symbolic link, where none of ours is",
+    "missing": "in the index, but the file is missing",
+    "torn": "wrong size",
+    "altered": "checksum mismatch",
+    "undecodable": "checksum OK, but not a valid image",
+    "unreadable": "read error",
+    "orphan": "not in the index",
+    "leftover": "temporary file of a killed process",
+    "foreign": "unexpected file",
+    "link": "unexpected symbolic link",
 }
 # The outcome. "" means that no repair was requested.
 OUTCOMES = {
-    "rebuilt": "made again from a larger picture, or from the original",
-    "queued": "will be fetched again",
-    "removed": "taken away: nothing needs it, or it is made again when it is asked for",
-    "adopted": "has its row again",
-    "set aside": "moved to the folder .set-aside: VinylVault did not make it, so look at it before you delete it",
-    "kept": "left as it is, because nothing can replace it now",
+    "rebuilt": "rendered again from a larger size or the original",
+    "queued": "queued for download",
+    "removed": "removed; rendered again when needed",
+    "adopted": "added to the index",
+    "set aside": "moved to the folder .set-aside: not made by VinylVault, check it before you delete it",
+    "kept": "left unchanged: no replacement available",
 }
 
 
@@ -50,7 +50,7 @@ class ScrubFinding:
 class ScrubReport:
     """The figures of one run, or of all runs of one round. Grows during the run.
 
-    `checked` counts by place, `found` the damages by kind, `outcomes` the repairs by outcome. `doubts` are pictures on which the
+    `checked` counts by place, `found` the damages by kind, `outcomes` the repairs by outcome. `doubts` are images on which the
     decoder had no verdict. `notes` are sentences about what could not be checked. `done` is the share of a round, from 0 to 1.
     """
 

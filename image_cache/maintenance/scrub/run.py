@@ -73,10 +73,10 @@ class Scrub:
         throttle: Callable[[], bool] = _never_stop,
         progress: Callable[[ScrubReport], object] | None = None,
     ) -> ScrubReport:
-        """Check everything; with `resume` go on where the last such run ended, until `budget_bytes` were read.
+        """Check everything; with `resume` continue where the last such run ended, until `budget_bytes` were read.
 
-        With `sets_aside` a repair also moves what is not ours out of the way: for an operator, not for every night.
-        `throttle` is called between any two reads, at most 1 MB or one picture apart: it may wait, and ends the run by returning
+        With `sets_aside` a repair also sets aside files that VinylVault did not write: for an operator, not for every night.
+        `throttle` is called between any two reads, at most 1 MB or one image apart: it may wait, and ends the run by returning
         False. `progress` gets the growing report now and then. Takes minutes on a full card. Raises `Busy` during another
         repair, `DatabaseError` or `StorageError` when the cache cannot be read.
         """
@@ -132,7 +132,7 @@ class Scrub:
         try:
             if place == "covers":
                 if self.covers.cache.is_adopting:
-                    walk.report.note("The index of the covers is being rebuilt; they are looked at another time.")
+                    walk.report.note("The cover index is being rebuilt. Covers will be checked next time.")
                 else:
                     check_shard(walk, place, self.covers.cache, shard, CoverRepair(self.covers, self._decoder).repair)
             elif place == "streams":
@@ -144,7 +144,7 @@ class Scrub:
             elif compare_files.check_shard(walk, self.files, shard):
                 self._wake_files()
         except (CacheError, DatabaseError, OSError) as error:
-            walk.report.note(f"Not all of the {place} could be looked at: {error}")
+            walk.report.note(f"Could not check all of the {place}: {error}")
 
     def _cursor(self) -> int:
         step = self.covers.cache.index.meta(CURSOR)
@@ -156,7 +156,7 @@ class Scrub:
             with index.database.write() as conn:
                 index.set_meta(conn, CURSOR, step % STEPS)
         except DatabaseError as error:  # a full disk: the next run checks the same again
-            report.note(f"How far this came could not be written down: {error}")
+            report.note(f"Could not save the progress of this check: {error}")
 
     @contextmanager
     def _alone(self, *, is_needed: bool) -> Iterator[None]:
@@ -170,7 +170,7 @@ class Scrub:
             except OSError as error:
                 raise StorageError(str(self._lock_path), error.strerror or str(error)) from error
             if not is_alone:
-                raise Busy("Another check of what is kept is under way.")
+                raise Busy("Another check is already running.")
             yield
 
 

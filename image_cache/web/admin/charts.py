@@ -119,7 +119,7 @@ def steps_chart(points: Sequence[tuple[str, float]], sentence: str, *, chosen: i
                 "chosen" if is_chosen else "point", x, y, 5 if is_chosen else 3
             )
         )
-        parts.append(_text(x, y - 11, f"{share * 100:.0f} %", "middle", "label"))
+        parts.append(_text(x, y - 11, f"{share * 100:.0f}%", "middle", "label"))
         parts.append(_text(x, HEIGHT + 20, name, "middle", "label" if is_chosen else ""))
     return _svg(sentence, parts)
 

@@ -56,7 +56,7 @@ def change_limits() -> AnyResponse:
     try:
         services().change_limits(**{name: float(text) for name, text in given.items() if text})
     except ValueError:
-        return _page(400, **given, limits_error="Numbers only.")
+        return _page(400, **given, limits_error="Enter a number, for example 500.")
     except ConfigError as error:
         return _page(400, **given, limits_error=f"{error}.")
     return redirect(HERE, 303)
@@ -68,7 +68,7 @@ def cleanup_page() -> AnyResponse:
     text = request.args.get("days", "").strip()[:20]
     days = _days(text) if text else DEFAULT_DAYS
     if days is None:
-        return _page(400, days=text, cleanup_error="Days are a number from 1 to 36,500.")
+        return _page(400, days=text, cleanup_error="Enter a number of days from 1 to 36,500.")
     return Response(render_template("admin/cleanup.html", days=f"{days:g}", unused=services().vault.unused(days)))
 
 
@@ -77,7 +77,7 @@ def cleanup() -> AnyResponse:
     """Remove the covers that were not looked at for so many days."""
     days = _days(request.form.get("days", ""))
     if days is None:
-        return _page(400, days=request.form.get("days", "")[:20], cleanup_error="Days are a number from 1 to 36,500.")
+        return _page(400, days=request.form.get("days", "")[:20], cleanup_error="Enter a number of days from 1 to 36,500.")
     services().covers.cleanup_cache(days)
     return redirect(HERE, 303)
 

@@ -22,9 +22,9 @@ from image_cache.web.template_helpers import rough
 MIN_GROWTH_DAYS = 3  # of history, before a growth is shown
 TASK_LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
 LAMPS = {
-    "healthy": ("well", "All well"),
-    "degraded": ("warning", "Something to look at"),
-    "unhealthy": ("failed", "Something needs a hand"),
+    "healthy": ("well", "All OK"),
+    "degraded": ("warning", "Warnings"),
+    "unhealthy": ("failed", "Action needed"),
 }
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
 
@@ -142,16 +142,16 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
     elif progress.eta_s is not None:
         state = f"about {rough(progress.eta_s)} left"
     else:
-        state = f"{progress.working} at a time"
-    detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} not to be had" if progress.failed else "")
+        state = f"{progress.working} downloading"
+    detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} unavailable" if progress.failed else "")
     lamp = "waiting" if is_paused or progress.waits_until is not None else "working"
-    return [JobRow("Covers of the collection", detail, lamp, state, progress.done / progress.total)]
+    return [JobRow("Collection covers", detail, lamp, state, progress.done / progress.total)]
 
 
 def _batches(vault: ReadonlyVault, now: float, *, is_paused: bool) -> list[JobRow]:
     rows = []
     for batch in vault.jobs.batches(SHOWN_TASKS):
-        ended, detail = batch.done + batch.failed, f"{batch.total:,} wanted at {clock(batch.started_at)}"
+        ended, detail = batch.done + batch.failed, f"{batch.total:,} requested at {clock(batch.started_at)}"
         if batch.failed:
             detail += f", {batch.failed:,} failed"
         if ended < batch.total:
@@ -176,7 +176,7 @@ def _errors(vault: ReadonlyVault, now: float) -> list[ErrorRow]:
             when=_ago(now - failure.at),
             what=failure.what.partition("?")[0].rpartition("//")[2],
             reason=failure.reason,
-            again=_again(failure.retry_at - now) if failure.retry_at else "not tried again",
+            again=_again(failure.retry_at - now) if failure.retry_at else "no more retries",
         )
         for failure in vault.failures(SHOWN_ERRORS)
     ]
@@ -186,20 +186,20 @@ def _hit_rate(vault: ReadonlyVault) -> Figure:
     day = vault.samples()
     hits, requests = sum(s.hits for s in day), sum(s.hits + s.misses for s in day)
     if not requests:
-        return Figure("From the cache", "0", "asked", charts.dot_gauge(0), "nobody asked in 24 hours")
-    # Never 100 when it is not: 99.96 % is 99.9 with a miss in it.
+        return Figure("Cache hit rate", "0", "requests", charts.dot_gauge(0), "no requests in the last 24 hours")
+    # Never 100 if there was a miss: 99.96% is shown as 99.9.
     number = "100" if hits == requests else f"{min(99.9, hits / requests * 100):.1f}"
     dots = charts.dot_gauge(hits // (requests / charts.DOTS) / charts.DOTS)
-    return Figure("From the cache", number, "%", dots, f"{hits:,} of {requests:,} in 24 hours")
+    return Figure("Cache hit rate", number, "%", dots, f"{hits:,} of {requests:,} requests, last 24 hours")
 
 
 def _disk(vault: ReadonlyVault) -> Figure:
     totals, budget_bytes = vault.totals(), vault.cache.budget_bytes
     unit, name = (1e9, "GB") if budget_bytes >= 1e9 else (1e6, "MB")
     used = totals.bytes / unit
-    note = _growth(vault, budget_bytes - totals.bytes) or f"{totals.entries:,} pictures"
+    note = _growth(vault, budget_bytes - totals.bytes) or f"{totals.entries:,} cached images"
     number = f"{used:.2f}" if used < 10 else f"{used:,.0f}"
-    return Figure("Card", number, f"of {budget_bytes / unit:,.3g} {name}", charts.dot_gauge(totals.bytes / budget_bytes), note)
+    return Figure("Disk", number, f"of {budget_bytes / unit:,.3g} {name}", charts.dot_gauge(totals.bytes / budget_bytes), note)
 
 
 def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
@@ -209,16 +209,16 @@ def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
         return ""
     per_day = (week[-1].size_bytes - week[0].size_bytes) / ((now - week[0].at) / DAY_S)
     if left_bytes <= 0:
-        return "full; the least recently used leave"
+        return "full; evicting the least recently used"
     days = left_bytes / per_day if per_day > 0 else float("inf")
-    return f"full in {years(days / 365.25)} at this pace" if days < 3653 else ""
+    return f"full in {years(days / 365.25)} at the current rate" if days < 3653 else ""
 
 
 def _memory(vault: ReadonlyVault) -> Figure:
     stats = vault.cache.memory.stats()
     number, unit = f"{stats.used_bytes / 1e6:.0f}", f"of {stats.budget_bytes / 1e6:.0f} MB"
     dots = charts.dot_gauge(stats.used_bytes / stats.budget_bytes)
-    return Figure("Memory", number, unit, dots, f"{counted(stats.entries, 'picture')} at hand")
+    return Figure("Memory", number, unit, dots, f"{counted(stats.entries, 'image')} in memory")
 
 
 def _waiting(vault: ReadonlyVault, *, is_paused: bool) -> Figure:
@@ -227,13 +227,13 @@ def _waiting(vault: ReadonlyVault, *, is_paused: bool) -> Figure:
     if is_paused:
         note = "fetching is paused"
     elif running:
-        note = f"{running} on their way"
+        note = f"{running} downloading"
     else:
-        note = "none on its way" if depth else "nothing in line"
+        note = "none downloading" if depth else "queue is empty"
     if per_dot > 1:
-        note += f", {per_dot:,} a dot"
+        note += f", each dot is {per_dot:,}"
     dots = charts.dot_gauge(depth / per_dot / charts.DOTS, "watch")
-    return Figure("Waiting", f"{depth:,}", "cover" if depth == 1 else "covers", dots, note)
+    return Figure("Queue", f"{depth:,}", "cover" if depth == 1 else "covers", dots, note)
 
 
 def _cache(cache: CacheFigures) -> CacheRow:
@@ -263,7 +263,7 @@ def _ms(median_ms: float | None) -> str:
 
 
 def _again(seconds: float) -> str:
-    return f"tried again in {rough(seconds)}" if seconds > 0 else "to be tried again"
+    return f"retry in {rough(seconds)}" if seconds > 0 else "retry pending"
 
 
 def _ago(seconds: float) -> str:

@@ -11,16 +11,16 @@ from image_cache.web.rate_limits import limiter
 ops = declare_access(read=Role.VISITOR)(Blueprint("ops", __name__))
 
 SENTENCES = {
-    "healthy": "All is well.",
-    "degraded": "It works, with something to look at.",
-    "unhealthy": "Something needs a hand.",
+    "healthy": "All systems OK.",
+    "degraded": "Working, with warnings.",
+    "unhealthy": "Action needed.",
 }
 
 
 @ops.get("/health")
 @limiter.exempt
 def health() -> Response:
-    """Answer 200 while pages and pictures can be served, 503 when not; as a page or as JSON. Advice is for operators."""
+    """Return 200 while pages and images can be served, 503 when not; as a page or as JSON. Advice is for operators."""
     checks = services().checks()
     status, is_operator = verdict(checks), _may_see_advice()
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":

@@ -120,9 +120,9 @@ def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ti
     top = charts.top_of(max(most, *(value or 0 for value in misses)), 3)
     busiest = max(known, key=lambda point: point.hits, default=None)
     missed = sum(point.misses for point in known)
-    sentence = f"Nobody asked in {span.name}."
+    sentence = f"No requests in the last {span.name}."
     if busiest is not None and (busiest.hits or missed):
-        sentence = f"Requests per minute over {span.name}: {_number(most)} answered at most, {_when(span, busiest.at)}; {missed:,} missed in all."
+        sentence = f"Requests per minute, last {span.name}: peak {_number(most)} at {_when(span, busiest.at)}; {missed:,} cache misses in total."
     rows = [
         (_when(span, p.at), f"{p.hits:,}", f"{p.misses:,}", _percent(p.share)) for p in _newest_first(known) if p.hits or p.misses
     ]
@@ -135,7 +135,7 @@ def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ti
         ticks,
         sentence=sentence,
         top=top,
-        head=("From", "Hits", "Misses", "From the cache"),
+        head=("Time", "Hits", "Misses", "Hit rate"),
         rows=rows,
     )
 
@@ -143,22 +143,22 @@ def _requests(span: Span, points: Sequence[Point | None], known: list[Point], ti
 def _rate(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     hits, asked = sum(p.hits for p in known), sum(p.hits + p.misses for p in known)
     worst = min((p for p in known if p.share is not None), key=lambda p: p.share or 0.0, default=None)
-    sentence = f"Nobody asked in {span.name}."
+    sentence = f"No requests in the last {span.name}."
     if worst is not None:
-        sentence = f"Answered from the cache over {span.name}: {_percent(hits / asked)} of {asked:,}; least {_when(span, worst.at)}, {_percent(worst.share)}."
+        sentence = f"Cache hit rate, last {span.name}: {_percent(hits / asked)} of {asked:,} requests; lowest {_percent(worst.share)} at {_when(span, worst.at)}."
     values = [None if p is None or p.share is None else p.share * 100 for p in points]
     rows = [(_when(span, p.at), _percent(p.share), f"{p.hits + p.misses:,}") for p in _newest_first(known) if p.share is not None]
     return _chart(
-        "Answered from the cache",
+        "Cache hit rate",
         span,
         [p for p in known if p.share is not None],
         [charts.LineChart(values)],
         ticks,
         sentence=sentence,
         top=100.0,
-        head=("From", "From the cache", "Requests"),
+        head=("Time", "Hit rate", "Requests"),
         rows=rows,
-        write=lambda value: f"{value:.0f} %",
+        write=lambda value: f"{value:.0f}%",
     )
 
 
@@ -170,22 +170,22 @@ def _size(
     is_near = most > budget_bytes * 0.4
     top = charts.top_of(max(most, budget_bytes if is_near else 0) / unit, 3)
     grown = known[-1].size_bytes - known[0].size_bytes if known else 0
-    change = f"{'grown' if grown > 0 else 'shrunk'} by {size(abs(grown))}" if grown else "as large as before"
+    change = f"{'up' if grown > 0 else 'down'} {size(abs(grown))}" if grown else "unchanged"
     sentence = (
-        f"The cache holds {size(known[-1].size_bytes) if known else '0 B'} of {size(budget_bytes)}, {change} in {span.name}."
+        f"Cache size: {size(known[-1].size_bytes) if known else '0 B'} of {size(budget_bytes)}, {change} in the last {span.name}."
     )
     values = [None if p is None else p.size_bytes / unit for p in points]
     rows = [(_when(span, p.at), size(p.size_bytes)) for p in _newest_first(known)]
-    mark = (budget_bytes / unit, f"budget {size(budget_bytes)}")
+    mark = (budget_bytes / unit, f"limit {size(budget_bytes)}")
     line = charts.LineChart(values)
-    head = ("From", "Size")
-    return _chart(f"Size, {name}", span, known, [line], ticks, sentence=sentence, top=top, head=head, rows=rows, mark=mark)
+    head = ("Time", "Size")
+    return _chart(f"Cache size ({name})", span, known, [line], ticks, sentence=sentence, top=top, head=head, rows=rows, mark=mark)
 
 
 def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     most = max(known, key=lambda p: p.queued, default=None)
-    sentence = f"Covers in line over {span.name}: "
-    sentence += f"{most.queued:,} at most, {_when(span, most.at)}; now {known[-1].queued:,}." if most and most.queued else "none."
+    sentence = f"Queued covers, last {span.name}: "
+    sentence += f"peak {most.queued:,} at {_when(span, most.at)}; now {known[-1].queued:,}." if most and most.queued else "none."
     values = [None if p is None else float(p.queued) for p in points]
     top = charts.top_of(most.queued if most else 0, 3)
     rows = [
@@ -194,14 +194,14 @@ def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks
         if p.queued or p.fetches or p.failures
     ]
     return _chart(
-        "Covers in line",
+        "Queued covers",
         span,
         known,
         [charts.LineChart(values)],
         ticks,
         sentence=sentence,
         top=top,
-        head=("From", "In line", "Fetched", "Failed"),
+        head=("Time", "Queued", "Fetched", "Failed"),
         rows=rows,
     )
 
@@ -209,12 +209,14 @@ def _queue(span: Span, points: Sequence[Point | None], known: list[Point], ticks
 def _latency(span: Span, points: Sequence[Point | None], known: list[Point], ticks: Sequence[charts.Tick], _: int) -> Chart:
     timed = [p for p in known if p.median_ms is not None]
     slowest = max(timed, key=lambda p: p.p95_ms or 0.0, default=None)
-    sentence = f"Nothing was fetched in {span.name}."
+    sentence = f"Nothing was fetched in the last {span.name}."
     last_median = last_p95 = ""
     if slowest is not None:
         usual = sorted(p.median_ms or 0.0 for p in timed)[len(timed) // 2]
-        last_median, last_p95 = f"median {_ms(timed[-1].median_ms)}", f"95th {_ms(timed[-1].p95_ms)}"
-        sentence = f"Time of a fetch over {span.name}: usually {_ms(usual)}; slowest {_when(span, slowest.at)}, 95th {_ms(slowest.p95_ms)}."
+        last_median, last_p95 = f"median {_ms(timed[-1].median_ms)}", f"p95 {_ms(timed[-1].p95_ms)}"
+        sentence = (
+            f"Fetch time, last {span.name}: median {_ms(usual)}; slowest at {_when(span, slowest.at)}, p95 {_ms(slowest.p95_ms)}."
+        )
     most = slowest.p95_ms if slowest and slowest.p95_ms else 0.0
     unit, name = (1000.0, "s") if most >= 3000 else (1.0, "ms")
     lines = [
@@ -224,9 +226,9 @@ def _latency(span: Span, points: Sequence[Point | None], known: list[Point], tic
         ),
     ]
     rows = [(_when(span, p.at), _ms(p.median_ms), _ms(p.p95_ms), f"{p.fetches:,}") for p in _newest_first(timed)]
-    head = ("From", "Median", "95th", "Fetched")
+    head = ("Time", "Median", "p95", "Fetched")
     top = charts.top_of(most / unit, 3)
-    return _chart(f"Time of a fetch, {name}", span, timed, lines, ticks, sentence=sentence, top=top, head=head, rows=rows)
+    return _chart(f"Fetch time ({name})", span, timed, lines, ticks, sentence=sentence, top=top, head=head, rows=rows)
 
 
 def _chart(
@@ -280,7 +282,7 @@ def unit_of(most: float) -> tuple[float, str]:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share * 100:.1f} %"
+    return "" if share is None else f"{share * 100:.1f}%"
 
 
 def _ms(ms: float | None) -> str:

@@ -22,7 +22,7 @@ def exposition(vault: ReadonlyVault) -> str:
 
 
 class VaultCollector:
-    """Collects the figures anew for each scrape: they are counted elsewhere, so no metric object holds any."""
+    """Collects the figures for each scrape: they are counted elsewhere, so no metric object holds any."""
 
     def __init__(self, vault: ReadonlyVault) -> None:
         self._vault = vault
@@ -35,36 +35,36 @@ class VaultCollector:
 
     def _covers(self) -> Iterator[Metric]:
         stats = self._vault.stats()
-        yield _counter("hits_total", "Covers answered from the cache.", stats.hits)
-        yield _counter("misses_total", "Covers that were not there.", stats.misses)
-        yield _counter("evictions_total", "Entries removed for the budget.", stats.evictions)
-        yield _counter("fetches_total", "Answers of origins.", stats.fetches)
-        yield _counter("fetched_bytes_total", "Bytes that origins sent.", stats.fetched_bytes)
-        yield _counter("failures_total", "Loads that brought no picture.", stats.failures)
-        yield _counter("renders_total", "Variants rendered.", stats.renders)
-        yield _gauge("cache_bytes", "Bytes of the covers on disk.", stats.total_size_bytes)
-        yield _gauge("cache_budget_bytes", "Most that they may be.", stats.budget_bytes)
+        yield _counter("hits_total", "Cover requests served from the cache.", stats.hits)
+        yield _counter("misses_total", "Cover requests not in the cache.", stats.misses)
+        yield _counter("evictions_total", "Cache entries evicted.", stats.evictions)
+        yield _counter("fetches_total", "Responses from origins.", stats.fetches)
+        yield _counter("fetched_bytes_total", "Bytes received from origins.", stats.fetched_bytes)
+        yield _counter("failures_total", "Fetches that returned no usable image.", stats.failures)
+        yield _counter("renders_total", "Image variants rendered.", stats.renders)
+        yield _gauge("cache_bytes", "Size of cached covers on disk in bytes.", stats.total_size_bytes)
+        yield _gauge("cache_budget_bytes", "Configured maximum size of the cover cache in bytes.", stats.budget_bytes)
         yield _gauge("cache_entries", "Covers on disk, by variant.", stats.total_entries)
-        yield _gauge("memory_bytes", "Bytes in the memory tier of the process that answers.", stats.memory_used_bytes)
-        yield _gauge("memory_budget_bytes", "Most that they may be.", stats.memory_budget_bytes)
-        yield _gauge("queue_jobs", "Covers in line.", stats.queued)
-        yield _gauge("running_jobs", "Covers on their way.", stats.running)
+        yield _gauge("memory_bytes", "Size of the memory cache of the responding process in bytes.", stats.memory_used_bytes)
+        yield _gauge("memory_budget_bytes", "Configured maximum size of the memory cache in bytes.", stats.memory_budget_bytes)
+        yield _gauge("queue_jobs", "Queued covers.", stats.queued)
+        yield _gauge("running_jobs", "Covers being fetched.", stats.running)
         is_paused = self._vault.limits().paused_at is not None
-        yield _gauge("fetching_paused", "1 while an operator wants nothing fetched.", is_paused)
-        yield _gauge("disk_free_bytes", "Bytes that may still be written.", stats.disk_free_bytes)
+        yield _gauge("fetching_paused", "1 if fetching is paused.", is_paused)
+        yield _gauge("disk_free_bytes", "Free disk space in bytes.", stats.disk_free_bytes)
 
     def _machine(self) -> Iterator[Metric]:
         free, total = self._vault.cache.disk.inodes()
         if total:
-            yield _gauge("disk_free_inodes", "Files that may still be made.", free)
-        yield _counter("written_bytes_total", "Bytes that the process that answers caused to be written.", written_bytes())
+            yield _gauge("disk_free_inodes", "Free inodes.", free)
+        yield _counter("written_bytes_total", "Bytes written to disk by the responding process.", written_bytes())
 
     def _hosts(self) -> Iterator[Metric]:
         hosts = self._vault.hosts(MAX_HOSTS)
         if hosts:
-            fetches = CounterMetricFamily("vinylvault_host_fetches_total", "Answers by origin.", labels=("host",))
+            fetches = CounterMetricFamily("vinylvault_host_fetches_total", "Responses by origin.", labels=("host",))
             failures = CounterMetricFamily("vinylvault_host_failures_total", "Failed fetches by origin.", labels=("host",))
-            paused = GaugeMetricFamily("vinylvault_host_paused", "1 while an origin is left alone.", labels=("host",))
+            paused = GaugeMetricFamily("vinylvault_host_paused", "1 if requests to the origin are paused.", labels=("host",))
             for host in hosts:
                 fetches.add_metric((host.lane,), host.fetches)
                 failures.add_metric((host.lane,), host.failures)

@@ -22,7 +22,7 @@ STATES = ("ready", "working", "waiting", "failed", "none")
 @api.get("/cache/stats")
 @limiter.limit("120 per minute")
 def cache_stats() -> Response:
-    """Answer with the statistics of the cache. Paused hosts are named to operators only."""
+    """Return the statistics of the cache. Paused hosts are named to operators only."""
     stats = services().covers.get_cache_stats().to_dict()
     if not may_operate():
         stats.pop("paused_hosts")
@@ -30,23 +30,23 @@ def cache_stats() -> Response:
 
 
 @api.post("/cache/clear")
-@declare_access(change=Role.OPERATOR, asks_login=False, message="Only an operator may clear the cache.")
+@declare_access(change=Role.OPERATOR, asks_login=False, message="Only an operator can clear the cache.")
 @limiter.limit("1 per 5 minutes")
 def cache_clear() -> Response:
     """Clear all cached covers, or those of one `size_type`, or what one `page` holds in memory."""
     body, covers = read_body({"page", "size_type"}), services().covers
     if len(body) > 1:
-        raise BadRequest("Name a page or a size_type, not both.")
+        raise BadRequest("Send either page or size_type, not both.")
     if "page" in body:
         cleared = covers.clear_scope(read_text(body["page"], "page"))
     elif "size_type" in body:
         size_type = read_text(body["size_type"], "size_type")
         if size_type not in covers.variants:
-            raise BadRequest(f"size_type is none of {', '.join(covers.variants)}.")
+            raise BadRequest(f"size_type must be one of {', '.join(covers.variants)}.")
         cleared = covers.clear(size_type)
     else:
         cleared = covers.clear()
-    return jsonify(success=True, cleared=cleared, message=f"{cleared} pictures removed.")
+    return jsonify(success=True, cleared=cleared, message=f"{cleared} cached images removed.")
 
 
 @api.post("/cache/preload")
@@ -61,9 +61,9 @@ def cache_preload() -> tuple[Response, int]:
     urls, drop = read_texts(body, "urls"), read_texts(body, "drop")
     priority = PRIORITIES.get(read_text(body.get("priority", "warm"), "priority"))
     if priority is None:
-        raise BadRequest(f"priority is none of {', '.join(PRIORITIES)}.")
+        raise BadRequest(f"priority must be one of {', '.join(PRIORITIES)}.")
     if not urls and not drop:
-        raise BadRequest("urls is missing: a list of addresses.")
+        raise BadRequest("urls is required and must be a list of URLs.")
     if drop:
         covers.demote(drop)
     found = preload(covers, urls, priority, may_register=may_operate())
@@ -81,17 +81,17 @@ def cache_preload() -> tuple[Response, int]:
 @api.get("/cache/jobs/<name>")
 @limiter.limit("240 per minute")
 def cache_job(name: str) -> Response:
-    """Answer with the progress of a preload: {total, done, failed}."""
+    """Return the progress of a preload: {total, done, failed}."""
     found = services().covers.batch(name)
     if found is None:
-        raise UnknownImage("No preload has this name; they are forgotten after a day.")
+        raise UnknownImage("No such preload job. Finished jobs are deleted after one day.")
     return jsonify(found)
 
 
 @api.post("/cache/state")
 @limiter.limit("240 per minute")
 def cache_state() -> Response:
-    """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and the progress."""
+    """Return which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and the progress."""
     body, covers = read_body({"digests", "urls"}), services().covers
     names = read_texts(body, "digests") or read_texts(body, "urls")
     digests = [name if DIGEST.fullmatch(name) else covers.digest_of(name) for name in names]

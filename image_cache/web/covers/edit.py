@@ -70,7 +70,7 @@ def audit() -> str:
     counts = services().cover_pages.count_flaws()
     kind = request.args.get("kind", "")
     if kind and kind not in view_models.KINDS:
-        raise NotFound(f"There is no flaw “{kind[:40]}”.")
+        raise NotFound(f"Unknown cover problem “{kind[:40]}”.")
     each = AUDIT_PAGE if kind else AUDIT_FEW
     pages = max(1, -(-counts.get(kind, 0) // each)) if kind else 1
     number = _number(request.args.get("page", "1"), pages)
@@ -108,12 +108,12 @@ def upload(album_id: int) -> AnyResponse:
     album, file = _album(album_id), request.files.get(FIELD)
     try:
         if file is None or not file.filename:
-            raise ImageRejected("no file was chosen")
+            raise ImageRejected("choose a file first")
         if isinstance(file.stream, UploadBuffer):
             if file.stream.is_too_large:
                 raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
             if file.stream.has_failed:
-                raise StorageError("upload", "no space for the file on this machine")
+                raise StorageError("upload", "not enough disk space on the server")
         services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
     except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
         response = Response(_cover_page(album, wrong=_sentence(error)), status_of(error))
@@ -122,7 +122,7 @@ def upload(album_id: int) -> AnyResponse:
         return response
     except StorageError as error:
         logger.error("own cover refused album=%s reason=%s", album.id, error)  # noqa: TRY400  a sentence, not a traceback
-        return Response(_cover_page(album, wrong=f"Not stored: {error.reason}."), 507)
+        return Response(_cover_page(album, wrong=f"Could not save the cover: {error.reason}."), 507)
     finally:
         if file is not None:
             file.close()
@@ -188,7 +188,7 @@ def _album(album_id: int) -> Album:
 def _number(text: str, pages: int) -> int:
     number = whole_number(text, 1, 99_999_999)
     if number is None or number > pages:
-        raise NotFound(f"There is no page “{text[:40]}”.")
+        raise NotFound(f"Page “{text[:40]}” does not exist.")
     return number
 
 

@@ -33,7 +33,7 @@ Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 class WarmCovers:
     """Answers requests for stored covers before Flask does: no routing, no session, no limiter, no SQL for those in memory.
 
-    Everything else goes on to the application. The responses are the same to the last header as those of the application. The
+    Everything else continues to the application. The responses are the same to the last header as those of the application. The
     Host is checked for pages only: the URL of a cover is a hash that a foreign site cannot know.
     """
 
@@ -103,7 +103,7 @@ def _answer(key: Key, body: bytes, if_none_match: str | None) -> Answer:
 
 @media.get("/cache/<variant>/<name>.webp")
 def cover(variant: str, name: str) -> Response:
-    """Answer with a cover from the cache; on a miss with a placeholder, and enqueue a job in front of all others."""
+    """Return a cover from the cache; on a miss with a placeholder, and enqueue a job in front of all others."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
@@ -115,7 +115,7 @@ def cover(variant: str, name: str) -> Response:
 
 @media.get("/cache/<variant>/<name>.jpg")
 def cover_as_jpeg(variant: str, name: str) -> Response:
-    """Answer with the same cover as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
+    """Return the same cover as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
@@ -130,7 +130,7 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
 
 @media.get("/cache/placeholders/placeholder_<kind>.webp")
 def drawn_placeholder(kind: str) -> Response:
-    """Answer with the placeholder of a cover, for templates that have nothing else to show."""
+    """Return the placeholder of a cover, for templates that have nothing else to show."""
     if not KIND.fullmatch(kind):
         raise NotFound
     answer = send_from_directory(PLACEHOLDER_DIR, f"placeholder_{kind}.webp", mimetype="image/webp", max_age=86400)
@@ -150,6 +150,6 @@ def _placeholder(digest: str, variant: str) -> Response:
     except UnknownImage:
         state = "failed"
     except DatabaseError as error:
-        logger.warning("cover not asked for reason=%s", error)
+        logger.warning("cover not queued reason=%s", error)
         state = "waiting"
     return placeholder_response(PLACEHOLDER_DIR, is_given_up=state == "failed")

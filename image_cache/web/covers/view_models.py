@@ -19,23 +19,23 @@ from image_cache.web.template_helpers import clock, day, moment, rough
 
 SOURCES = {"discogs": "Discogs", "table": "the table", "music": "the music folder", "demo": "the demo collection"}
 DONE = {
-    "uploaded": "Your picture is the cover now. No sync changes it.",
-    "choose": "Chosen. No sync and no check changes it.",
-    "remove": "Undone. The source decides again.",
-    "again": "In line, in front of all others.",
-    "believe": "The source is asked again.",
+    "uploaded": "Your image is now the cover. Syncs will not change it.",
+    "choose": "Cover changed. Syncs and checks will not change it back.",
+    "remove": "Undone. The cover from the original source is used again.",
+    "again": "Search queued with top priority.",
+    "believe": "Retrying the original source.",
 }
 # kind -> the title of its section, and its text; the worst first.
 KINDS = {
     DUMMY: (
-        "Stand-ins",
-        "Their source has no cover, only a picture of nothing, or an address that leads nowhere. It is not shown, unless you say that it is right.",
+        "Placeholders",
+        "The source has only a blank image, a “no image” placeholder or a dead link. VinylVault does not show these unless you choose to.",
     ),
-    "small": ("Smaller than 300 px", "They look soft on their own page."),
-    "oblong": ("Not square", "A sleeve is. These are cut at the edges on the wall."),
+    "small": ("Smaller than 300 px", "These look blurry on the record page."),
+    "oblong": ("Not square", "Sleeves are square, so these are cropped on the wall."),
     TWINS: (
-        "The same sleeve twice",
-        "A hint, nothing more: the same record twice, or one with the cover of another. Nothing is merged.",
+        "Possible duplicates",
+        "Covers that look the same. You may have the record twice, or one record has the wrong cover. VinylVault does not merge anything.",
     ),
 }
 
@@ -98,22 +98,22 @@ def progress_line(progress: Progress | None) -> ProgressLine | None:
         return None
     count = f"{progress.done:,} of {progress.total:,}"
     if progress.state == "paused":
-        return ProgressLine(progress.total, progress.done, f"Fetching is paused, {count}", "", "waiting")
+        return ProgressLine(progress.total, progress.done, f"Downloads paused, {count}", "", "waiting")
     if progress.waits_until is not None:
-        whom = "waits for its source" if progress.waiting == 1 else "wait for their sources"
+        whom = "waiting for its source" if progress.waiting == 1 else "waiting for their sources"
         words = f"{counted(progress.waiting, 'cover')} {whom}, {count}"
-        return ProgressLine(progress.total, progress.done, words, f"next try at {clock(progress.waits_until)}", "waiting")
+        return ProgressLine(progress.total, progress.done, words, f"next retry at {clock(progress.waits_until)}", "waiting")
     left = f"about {rough(progress.eta_s)} left" if progress.eta_s is not None else ""
-    return ProgressLine(progress.total, progress.done, f"Fetching covers, {count}", left, "working")
+    return ProgressLine(progress.total, progress.done, f"Downloading covers, {count}", left, "working")
 
 
 def outcome_words(total: int, fetched: int, given_up: int) -> str:
     """Return what is to be said when nothing is being fetched any more."""
     if fetched >= total:
-        return "All covers are here"
+        return "All covers downloaded"
     if fetched + given_up >= total:
-        return f"{fetched:,} {'cover is' if fetched == 1 else 'covers are'} here, {given_up:,} could not be fetched"
-    return f"{fetched:,} of {total:,} covers are here"
+        return f"{fetched:,} {'cover' if fetched == 1 else 'covers'} downloaded, {given_up:,} failed"
+    return f"{fetched:,} of {total:,} covers downloaded"
 
 
 def search_line(state: TaskState | None) -> SearchLine | None:
@@ -122,10 +122,10 @@ def search_line(state: TaskState | None) -> SearchLine | None:
         return None
     total = max(state.total or 0, state.done + 1)
     left = total - state.done
-    message = f"Finding covers: {left:,} left" if state.total else "Finding covers"
+    message = f"Searching for covers: {left:,} left" if state.total else "Searching for covers"
     is_paused = state.paused_until is not None
     if state.paused_until is not None and state.message:
-        message = f"{message}. {state.message} Next try at {clock(state.paused_until)}."
+        message = f"{message}. {state.message} Next retry at {clock(state.paused_until)}."
     return SearchLine(message, state.done, total, is_paused)
 
 
@@ -139,12 +139,10 @@ def unfetched_row(album: Album, found: UnfetchedCover) -> MissingRow:
 
 def unfetched_words(found: UnfetchedCover) -> str:
     """Return why a cover that its source should have is not here, and when it is tried again."""
-    again = f" Next try: {moment(found.next_at)}." if found.next_at > time.time() else ""
+    again = f" Next retry: {moment(found.next_at)}." if found.next_at > time.time() else ""
     if found.is_given_up:
         return f"Given up: {found.failure}.{again}"
-    if found.failure.startswith("answered "):
-        return f"Its source {found.failure}.{again}"
-    return f"Its source does not answer: {found.failure}.{again}"
+    return f"Download failed: {found.failure}.{again}"
 
 
 def section(kind: str, count: int, groups: Sequence[Sequence[FlawedRecord]]) -> Section:
@@ -156,7 +154,7 @@ def origin(album: Album, tries: CoverTries) -> str:
     """Return where the cover that is shown is from, empty if there is none."""
     if album.own_cover is not None:
         if album.own_cover.startswith("own:"):
-            return "Your own picture"
+            return "Uploaded by you"
         return "Chosen by you, from the source" if album.own_cover == album.cover_url else "Chosen by you"
     if album.picture is None:
         return ""
@@ -169,18 +167,18 @@ def note(album: Album, choice: CoverOptions) -> str:
     """Return what is wrong with the cover, empty for nothing."""
     if choice.cover.state == "failed":
         reason = choice.image.failure if choice.image is not None else ""
-        return f"It could not be fetched: {reason}." if reason else "It could not be fetched."
+        return f"Download failed: {reason}." if reason else "Download failed."
     return tried(choice.tries) if album.picture is None else ""
 
 
 def tried(tries: CoverTries) -> str:
     """Return what was tried for a record that has no cover."""
     if tries.next_at == 0:
-        return f"{tries.reason}. In line" if tries.reason else "In line"
+        return f"{tries.reason}. Search queued" if tries.reason else "Search queued"
     if tries.tried_at is None:
-        return "Not looked for yet"
-    again = f", again on {day(tries.next_at)}" if tries.next_at > time.time() else ""
-    return f"{tries.reason.rstrip('.')}. Looked for on {day(tries.tried_at)}{again}"
+        return "Not searched yet"
+    again = f", next search on {day(tries.next_at)}" if tries.next_at > time.time() else ""
+    return f"{tries.reason.rstrip('.')}. Searched on {day(tries.tried_at)}{again}"
 
 
 def dimensions_text(image: ImageRecord | None) -> str:
@@ -195,5 +193,5 @@ def _tile(record: FlawedRecord, kind: str) -> AuditTile:
     elif album.picture is None:
         message = "no cover yet"
     else:
-        message = "your own instead" if album.own_cover else "another one was found"
+        message = "replaced by your upload" if album.own_cover else "replaced by one found elsewhere"
     return AuditTile(album, record.cover, message)

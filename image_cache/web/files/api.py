@@ -55,7 +55,7 @@ def act(digest: str, action: str) -> Response:
     """Pause, resume or cancel a fetch."""
     files = services().files
     if not DIGEST.fullmatch(digest) or action not in ACTIONS:
-        raise UnknownFile("There is no such thing to do with a file.")
+        raise UnknownFile("Unknown action.")
     {"pause": files.pause, "resume": files.resume, "cancel": files.cancel}[action](digest)
     return jsonify(success=True)
 
@@ -66,7 +66,7 @@ def change_ttl(digest: str) -> Response:
     body = read_body({"ttl_seconds"})
     seconds = _seconds(body.get("ttl_seconds"))
     if not DIGEST.fullmatch(digest):
-        raise UnknownFile("No file of this name is kept.")
+        raise UnknownFile("No such file.")
     services().files.change_ttl(digest, None if seconds is None else seconds / 3600)
     return jsonify(success=True)
 
@@ -108,5 +108,5 @@ def _seconds(value: Any) -> float | None:
 
 def _number(value: Any, name: str, limit: float = 1e9) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
-        raise BadRequest(f"{name} is not a number from 0 to {limit:.0f}.")
+        raise BadRequest(f"{name} must be a number from 0 to {limit:.0f}.")
     return float(value)

@@ -76,9 +76,11 @@ def _fetch_says(fetch: Fetching) -> str:
         return ", ".join(parts)
     if fetch.state == "waiting" and fetch.retry_at > time.time():
         again = time.strftime("%H:%M", time.localtime(fetch.retry_at))
-        return f"Cut at {come}, resumes at {again}" if fetch.done_bytes else f"{_sentence(fetch.reason)}, tried again at {again}"
+        return (
+            f"Interrupted at {come}, resumes at {again}" if fetch.done_bytes else f"{_sentence(fetch.reason)}, retry at {again}"
+        )
     if fetch.state == "waiting":
-        return "Waiting" if fetch.place <= 1 else f"Waiting, number {fetch.place} in line"
+        return "Waiting" if fetch.place <= 1 else f"Queued, position {fetch.place}"
     if fetch.state == "failed":
         return _sentence(fetch.reason) or "Failed"
     return f"{fetch.state.capitalize()} at {come}"
@@ -86,8 +88,8 @@ def _fetch_says(fetch: Fetching) -> str:
 
 def _kept_says(entry: Entry) -> str:
     if entry.state == "corrupt":
-        return "Checksum differs, not handed out"
-    return "Verified" if entry.state == "fresh" else "Verified, asked for again when used"
+        return "Checksum mismatch, not served"
+    return "Verified" if entry.state == "fresh" else "Verified, stale: checked for updates on next use"
 
 
 def _stays(entry: Entry) -> str:
@@ -101,13 +103,13 @@ def _stays(entry: Entry) -> str:
 
 def _actions(entry: Entry) -> tuple[tuple[str, str], ...]:
     if entry.fetch is None:
-        return (("again", "Fetch again"),) if entry.state == "corrupt" else ()
+        return (("again", "Download again"),) if entry.state == "corrupt" else ()
     return {
         "working": (("pause", "Pause"), ("cancel", "Cancel")),
-        "waiting": (("resume", "Resume now"), ("cancel", "Cancel")) if entry.fetch.retry_at else (("cancel", "Cancel"),),
-        "paused": (("resume", "Resume now"), ("cancel", "Cancel")),
+        "waiting": (("resume", "Retry now"), ("cancel", "Cancel")) if entry.fetch.retry_at else (("cancel", "Cancel"),),
+        "paused": (("resume", "Resume"), ("cancel", "Cancel")),
         "cut": (("resume", "Resume now"), ("cancel", "Cancel")),
-        "failed": (("resume", "Fetch again"), ("cancel", "Forget")),
+        "failed": (("resume", "Retry"), ("cancel", "Remove")),
     }[entry.fetch.state]
 
 

@@ -54,7 +54,7 @@ def change_bounds() -> AnyResponse:
         values = {name: float(text) for name, text in given.items() if text}
         services().files.change_limits(**values)
     except ValueError:
-        return _page(400, **given, bounds_error="Numbers only.")
+        return _page(400, **given, bounds_error="Enter a number, for example 500.")
     except ConfigError as error:
         return _page(400, **given, bounds_error=f"{error}.")
     return redirect("/files", 303)
@@ -91,7 +91,7 @@ def picture(digest: str, number: int) -> Response:
     """Return one slice of a volume as an image."""
     preview = _preview(_checked_digest(digest))
     if preview is None or number >= len(preview.slices):
-        raise UnknownFile("This file has no such picture.")
+        raise UnknownFile("This file has no such preview.")
     response = Response(preview.slices[number].body, mimetype="image/webp")
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response
@@ -141,7 +141,7 @@ def download(digest: str) -> AnyResponse:
         response.headers["Cache-Control"] = "private, no-cache"
         x_accel_response(response, "files", stored.path)
         return response
-    raise UnknownFile("No file of this name is kept.")
+    raise UnknownFile("No such file.")
 
 
 def _page(status: int = 200, **typed: Any) -> AnyResponse:
@@ -149,7 +149,7 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     try:
         rows = [file_row(found) for found in shown.entries()]
     except (StorageError, DatabaseError) as error:
-        rows, trouble = [], "The folder of the large files cannot be used. The log and /health say why."
+        rows, trouble = [], "Cannot use the folder for large files. See the log and /health for the cause."
         logger.warning("files not shown reason=%s", error)
     coming = sum((row.entry.fetch.total_bytes or 0) for row in rows if row.entry.fetch and row.entry.fetch.state != "failed")
     values = {"rows": rows, "stats": file_stats(), "coming_bytes": coming, "may_operate": may_operate(), "typed": typed}
@@ -162,7 +162,7 @@ def _preview(digest: str) -> Preview | None:
     try:
         return services().files.preview(digest)
     except FileRejected as error:
-        return Preview((), (), f"expected {error.expected}, found {error.found}")
+        return Preview((), (), f"expected {error.expected}, got {error.found}")
     except DecoderFailed as error:
         return Preview((), (), error.reason)
 
@@ -177,4 +177,4 @@ def _hours(text: str) -> float | None:
     try:
         return float(text) if text.strip() else None
     except ValueError:
-        raise ConfigError("hours", "that is no number") from None
+        raise ConfigError("hours", "enter a number") from None

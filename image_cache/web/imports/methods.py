@@ -21,19 +21,26 @@ class ImportMethod(NamedTuple):
 
 # In the order of the page. A further method needs a line here and a route.
 METHODS = (
-    ImportMethod("discogs", "Discogs", "/import/discogs", "Your collection by token, about a minute for a thousand records.",
+    ImportMethod("discogs", "Discogs", "/import/discogs", "Connect your account with a token. Takes about a minute per 1,000 records.",
         ("discogs", "discogs-test"), "discogs", "Discogs"),
-    ImportMethod("table", "CSV or JSON", "/import/table", "An export you already have. It stays on this machine.",
+    ImportMethod("table", "CSV or JSON", "/import/table", "Upload an export you already have. It stays on this server.",
         ("table", "table-look"), "table", "CSV, JSON"),
-    ImportMethod("music", "Music folder", "/import/music", "Covers and tags from a disk or a USB stick.",
+    ImportMethod("music", "Music folder", "/import/music", "Albums and covers from the music files on a drive or USB stick.",
         ("music",), "folder", "Folder"),
-    ImportMethod("demo", "Demo collection", "/import/demo", "240 records that never existed. They go again with one button.",
+    ImportMethod("demo", "Demo collection", "/import/demo", "240 records that never existed. Remove them again with one click.",
         ("demo",), "demo", "Demo"),
-    ImportMethod("covers", "Covers missing", "/covers/missing", "Records that have no cover yet: found, chosen, or your own picture.",
+    ImportMethod("covers", "Missing covers", "/covers/missing", "Find or upload covers for records that have none.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
-QUIET = ("discogs-details",)  # short tasks, which no page shows
-_NUMBERS = ("No way in", "One way in", "Two ways in", "Three ways in", "Four ways in")
+QUIET = (  # tasks that these pages do not show
+    "discogs-details",
+    "discogs-tracks",
+    "demo-rest",
+    "take-along",
+    "lookup",
+    "lookup-2",
+    "lookup-3",
+)
 
 
 def available_methods() -> list[ImportMethod]:
@@ -44,11 +51,6 @@ def available_methods() -> list[ImportMethod]:
 def first_methods() -> list[ImportMethod]:
     """Return the methods that are offered while the wall is empty."""
     return [way for way in available_methods() if way.is_first]
-
-
-def count_label(number: int) -> str:
-    """Return how many methods there are in words, for the first page."""
-    return _NUMBERS[min(number, len(_NUMBERS) - 1)]
 
 
 def method_of(kind: str) -> ImportMethod | None:

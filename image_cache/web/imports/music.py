@@ -33,7 +33,7 @@ class RootLine(NamedTuple):
 
 
 @music.get("")
-@declare_access(read=Role.OPERATOR, login=PATH, message="Only an operator may see the folders of this machine.")
+@declare_access(read=Role.OPERATOR, login=PATH, message="Only an operator can see folders on the server.")
 def page() -> AnyResponse:
     """Show the folders, what was found in them, and the scan in progress."""
     return _page()
@@ -65,7 +65,7 @@ def add() -> AnyResponse:
 def remove_folder() -> AnyResponse:
     """Stop using a folder. Its records stay."""
     if not services().music.remove_folder(request.form.get("path", "")[:1001]):
-        raise NotFound("This folder was not chosen here.")
+        raise NotFound("This folder was not added on this page.")
     return redirect(PATH, 303)
 
 
@@ -90,6 +90,7 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
         "found": music.scan.outcome if music.scan and music.scan.state == "done" else {},
         "gone_count": music.gone_count,
         "gone": music.gone,
+        "rescan_hours": services().settings.MUSIC_RESCAN_HOURS,
         "notice": pop_flash(request.args.get("done", "")),
     }
     response = AnyResponse(render_template("imports/music.html", **values | other), status, mimetype="text/html")
@@ -99,5 +100,5 @@ def _page(status: int = 200, **other: object) -> AnyResponse:
 
 def _line(root: MusicRoot, is_chosen: bool) -> RootLine:
     lamp = {"well": "well" if root.scanned_at else "waiting", "part": "warning", "gone": "warning"}.get(root.state, "waiting")
-    message = root.message or ("" if root.scanned_at else "Not looked through yet.")
+    message = root.message or ("" if root.scanned_at else "Not scanned yet.")
     return RootLine(root.path, lamp, root.albums, root.files, root.left_out, root.scanned_at, message, is_chosen)

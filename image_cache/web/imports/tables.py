@@ -67,9 +67,9 @@ def upload() -> AnyResponse:
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
             refused = UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)
-            return page(413, f"{refused} A command, or the folder of imports, takes any size.")
+            return page(413, f"{refused} For larger files, use the command line or the imports folder.")
         if buffer.has_failed:
-            raise StorageError("upload", "no space for the table on this machine")
+            raise StorageError("upload", "not enough disk space on the server for this file")
     name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:MAX_NAME_CHARS]
     try:
         tasks.wait(services().tables.upload(buffer, name or "the table"))

@@ -90,7 +90,7 @@ def as_json(found: TaskLine) -> dict[str, Any]:
     """Return a task under the documented names of the API."""
     values = found._asdict()
     message = values.pop("message")
-    values["outcome"] = {name: value for name, value in found.outcome.items() if name != "report"}  # a download of its own
+    values["outcome"] = {name: value for name, value in found.outcome.items() if name != "report"}  # its own download
     return {**values, "says": message, "is_over": found.is_over}
 
 
@@ -109,8 +109,8 @@ def _message(state: TaskState) -> str:
     if state.state == "done":
         return str(state.outcome.get("says") or state.message or "Done.")
     if state.state == "waiting":
-        return state.message or "Waiting for its turn."
-    return state.message or "Begins."
+        return state.message or "Queued."
+    return state.message or "Starting."
 
 
 jobs = declare_access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("jobs", __name__))

@@ -1,9 +1,7 @@
 """View model of the page of one record: sides, facts, spines, tint."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TypedDict
 from urllib.parse import urlencode
 
@@ -11,24 +9,13 @@ from flask import request, url_for
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest
 
-from image_cache.models import Album, Cover, Track
+from image_cache.models import Album, Cover
 from image_cache.web import svg as drawing
 
 MAX_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
 HUE_STEP = 5
 CHROMA_STEP = 2
 MAX_GENRE_CHARS = 200
-DISC = re.compile(r"([0-9]{1,3})-[0-9]{1,3}")
-SIDED = re.compile(r"([A-Z])[0-9]*[a-z]?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a record. `total_s` is None unless every track has a duration."""
-
-    name: str
-    tracks: tuple[Track, ...]
-    total_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +34,19 @@ def record_page() -> str:
     return url_for("pages.album", **(request.view_args or {}))
 
 
-def sides(tracks: Sequence[Track]) -> list[Side]:
-    """Group tracks by the letter of their position, or by the disc (2-7); one group named Tracks if they have numbers only."""
-    for name, shape in (("Side", SIDED), ("Disc", DISC)):
-        positions = [shape.fullmatch(track.position.strip()) for track in tracks]
-        if tracks and all(positions):
-            named = zip([position[1].upper() for position in positions if position], tracks, strict=True)
-            groups = groupby(named, key=lambda pair: pair[0])
-            return [_side(f"{name} {mark}", [track for _, track in group]) for mark, group in groups]
-    return [_side("Tracks", tracks)] if tracks else []
+def facts(album: Album) -> list[tuple[str, str]]:
+    """Return the line below the artist: label, catalogue number, year, genres, formats; each with the path of the wall of its like."""
+    parts = [
+        *(("label", album.label), ("", album.catno), ("year", str(album.year or ""))),
+        *(("genre", genre) for genre in album.genres[:3]),
+        *(("format", form) for form in album.formats[:3]),
+    ]
+    return [(text, wall_path(kind, text)) for kind, text in parts if text]
 
 
-def _side(name: str, tracks: Sequence[Track]) -> Side:
-    known = [track.duration_s for track in tracks if track.duration_s is not None]
-    return Side(name, tuple(tracks), sum(known) if len(known) == len(tracks) else None)
-
-
-def facts(album: Album) -> list[str]:
-    """Return the line below the artist: label, catalogue number, year, genres, formats; unknown ones are left out."""
-    parts = [album.label, album.catno, str(album.year or ""), *album.genres[:3], *album.formats[:3]]
-    return [part for part in parts if part]
+def wall_path(kind: str, value: str) -> str:
+    """Return the path of the wall with one filter, "" for what is none."""
+    return f"/?{urlencode({kind: value})}" if kind and value else ""
 
 
 class RandomFilter(TypedDict, total=False):
@@ -83,7 +63,7 @@ def parse_random_filter(args: Mapping[str, str]) -> RandomFilter:
         found["genre"] = genre
     if decade := args.get("decade", ""):
         if not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-            raise BadRequest("A decade is a year like 1970.")
+            raise BadRequest("The decade must be a year such as 1970.")
         found["decade"] = int(decade) // 10 * 10
     return found
 

@@ -24,7 +24,9 @@ def readiness_checks() -> tuple[ReadinessCheck, ...]:
 def _space() -> ReadinessCheck:
     free, floor_bytes = services().covers.free_space()
     if free < floor_bytes:
-        return ReadinessCheck("warning", f"{free / 1e6:,.0f} MB free, covers need {floor_bytes / 1e6:,.0f}")
+        return ReadinessCheck(
+            "warning", f"{free / 1e6:,.0f} MB of disk space free; covers need at least {floor_bytes / 1e6:,.0f} MB"
+        )
     return ReadinessCheck("well", f"{free / 1e9:,.0f} GB free" if free >= 10e9 else f"{free / 1e9:,.1f} GB free")
 
 
@@ -32,21 +34,21 @@ def _rights() -> ReadinessCheck:
     settings = services().settings
     folders = (settings.state_dir, settings.cache_dir, settings.covers_dir)
     if all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in folders):
-        return ReadinessCheck("well", "May write where it must")
-    return ReadinessCheck("failed", "May not write into its folders, the log says which")
+        return ReadinessCheck("well", "Data folders are writable")
+    return ReadinessCheck("failed", "Cannot write to its data folders; see the log")
 
 
 def _clock() -> ReadinessCheck:
     """A Pi has no battery for its clock: until the network sets it, it may show a day before the installation."""
     if time.time() < Path(__file__).stat().st_mtime:
-        return ReadinessCheck("warning", "Clock not set yet, ages are unsure")
-    return ReadinessCheck("well", time.strftime("Clock at %H:%M"))
+        return ReadinessCheck("warning", "Clock not set yet; dates may be wrong")
+    return ReadinessCheck("well", time.strftime("Time: %H:%M"))
 
 
 def _net(routes: tuple[Path, ...] = ROUTES) -> ReadinessCheck:
     if any(_has_default_route(path) for path in routes):
-        return ReadinessCheck("well", "A network is there")
-    return ReadinessCheck("waiting", "No network: tables, folder and demo work without")
+        return ReadinessCheck("well", "Network connected")
+    return ReadinessCheck("waiting", "No network. Importing files, folders and the demo still works")
 
 
 def _has_default_route(path: Path) -> bool:

@@ -10,7 +10,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import record_page
 from image_cache.web.records.views import get_record_or_404, show_record
 
-notes = declare_access(change=Role.OWNER, login=record_page)(Blueprint("notes", __name__))
+notes = declare_access(change=Role.MEMBER, login=record_page)(Blueprint("notes", __name__))
 
 MAX_TYPED_CHARS = 100_000  # of a rejected text that are shown again
 
@@ -37,6 +37,6 @@ def rate(album_id: int) -> AnyResponse:
     get_record_or_404(album_id)
     stars = request.form.get("stars", type=int)
     if stars is None:
-        raise FieldRejected("stars", "Stars are a number from 1 to 5, or 0 for none of your own.")
+        raise FieldRejected("stars", "The rating must be a number from 1 to 5, or 0 to remove your rating.")
     services().library.rate(album_id, stars or None)
     return redirect(url_for("pages.album", album_id=album_id, done="stars"), 303)

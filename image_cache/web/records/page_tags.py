@@ -2,7 +2,7 @@
 
 A tag stands for everything that decides a page: every commit to catalogue and index, the address, and what this viewer may see. It
 holds within one process and for a few minutes, so that what depends on the time of day, and stale covers, get their turn.
-Nobody who is logged in gets one: their pages are never kept.
+Pages for people who are logged in have none: they are never cached.
 """
 
 import functools

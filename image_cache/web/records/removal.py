@@ -1,4 +1,4 @@
-"""Removal pages: what goes with a record and what would bring it back, for one record and for all that are gone from a source."""
+"""Removal pages, for one record and for all that are missing at a source: what is lost, and what would bring it back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ MAX_QUOTE_CHARS = 90
 GONE = {
     "discogs": (
         "Discogs",
-        "They left the collection at Discogs and still stand on the wall.",
-        "Put back at Discogs, they come in again with a sync, as new records.",
+        "These records are no longer in your Discogs collection but are still on your wall.",
+        "If you add them back at Discogs, the next sync imports them as new records.",
     ),
     "music": (
         "Music folders",
-        "Their folders are gone and they still stand on the wall.",
-        "When their folders are there again, a scan brings them in as new records.",
+        "The folders of these records are missing, but the records are still on your wall.",
+        "When the folders are back, the next scan imports them as new records.",
     ),
 }
 
@@ -46,7 +46,7 @@ class RemovableRecord(NamedTuple):
 
 @removing.get("/album/<int:album_id>/remove")
 def ask(album_id: int) -> AnyResponse:
-    """Say what goes with a record, and what would bring it back, before it is removed."""
+    """Show what is lost with a record, and what would bring it back, before it is removed."""
     album = get_record_or_404(album_id)
     own = services().removal.dependents([album.id]).get(album.id, RecordDependents())
     cover = services().pages.cover(album)
@@ -62,14 +62,14 @@ def remove(album_id: int) -> AnyResponse:
     get_record_or_404(album_id)
     removed = services().removal.remove([album_id])
     if not removed:  # removed by another request meanwhile
-        raise NotFound(f"There is no record {album_id} on this shelf.")
+        raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
     flash(removal_message(removed))
     return redirect(url_for("pages.grid", done="removed"), 303)
 
 
 @removing.get("/import/discogs/gone")
 def ask_discogs() -> AnyResponse:
-    """Say what would be removed of the records that left the collection at Discogs."""
+    """Show what would be removed of the records that left the collection at Discogs."""
     return _ask_gone("discogs")
 
 
@@ -81,7 +81,7 @@ def remove_discogs() -> AnyResponse:
 
 @removing.get("/import/music/gone")
 def ask_music() -> AnyResponse:
-    """Say what would be removed of the records whose folders are gone."""
+    """Show what would be removed of the records whose folders are gone."""
     return _ask_gone("music")
 
 
@@ -100,7 +100,7 @@ def removal_message(removed: Sequence[Removed], source: str = "") -> str:
     else:
         text = f"Removed: {records(len(removed))}."
     stays = services().removal.count_gone(source).total if source else 0
-    return f"{text} {stays:,} {'stays' if stays == 1 else 'stay'}." if stays else text
+    return f"{text} {stays:,} kept." if stays else text
 
 
 def _ask_gone(source: str) -> AnyResponse:
@@ -132,7 +132,7 @@ def _gone_records(source: str, form: Mapping[str, str]) -> GoneRecords:
     except ValueError:
         until = math.nan
     if not math.isfinite(until):
-        raise BadRequest("The page is incomplete. Open it again, then try once more.")
+        raise BadRequest("The form was incomplete. Reload the page and try again.")
     return GoneRecords(source, until, spares_own="keep" in form)
 
 
@@ -153,9 +153,9 @@ def _parts(own: RecordDependents, album: Album) -> list[str]:
     if own.has_notes:
         parts.append(f"your notes, \N{LEFT DOUBLE QUOTATION MARK}{_quote(album.own_notes)}\N{RIGHT DOUBLE QUOTATION MARK}")
     if own.has_cover:
-        parts.append("your own cover")
+        parts.append("your uploaded cover")
     if own.stars:
-        parts.append(f"your {counted(own.stars, 'star')}")
+        parts.append(f"your rating ({counted(own.stars, 'star')})")
     return parts
 
 
@@ -165,26 +165,28 @@ def _back(album: Album) -> str:
         return _back_from_folder(album)
     if album.source == "discogs":
         return _back_from_discogs(album)
-    return f"{'Putting the demo on the shelf' if album.source == 'demo' else 'Importing the table'} again brings it back."
+    return f"To get it back, {'add the demo records' if album.source == 'demo' else 'import the table'} again."
 
 
 def _back_from_folder(album: Album) -> str:
     if album.gone_at is not None:
-        return "Its folder is gone. When it is there again, the next scan brings the record back."
+        return "Its folder is missing. If the folder comes back, the next scan imports the record again."
     if services().removal.is_in_folder(album.id, services().music.dirs()):
-        return "Its folder is still there: the next scan brings it back."
-    return "Its folder is not looked at any more. Chosen again, the next scan brings the record back."
+        return "Its folder is still there, so the next scan will import it again."
+    return "Its folder is no longer scanned. Add the folder again and scan it to get the record back."
 
 
 def _back_from_discogs(album: Album) -> str:
     has_token = services().discogs.status().has_token
     if not album.instance_id:  # it came by table, and no sync has seen it yet
-        return "Importing the table again brings it back" + (", and so does a sync if Discogs lists it." if has_token else ".")
+        return "To get it back, import the table again" + (
+            ", or sync with Discogs if it is in your collection there." if has_token else "."
+        )
     if album.gone_at is not None:
-        return "It left the collection at Discogs. Put back there, the next sync brings it back."
+        return "It is no longer in your Discogs collection. Add it back there and sync."
     if has_token:
-        return "Discogs still lists it: the next sync brings it back."
-    return "Discogs is not connected. Connected again, a sync brings it back while Discogs lists it."
+        return "It is still in your Discogs collection, so the next sync will import it again."
+    return "Connect Discogs again and sync, as long as it is still in your collection there."
 
 
 def _quote(text: str) -> str:

@@ -10,18 +10,24 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
-from image_cache.records.highlight import in_names, in_tracks
+from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
+from image_cache.records.saved_views import SavedView
+from image_cache.records.search.question import read_question
+from image_cache.records.search.where import TRACK, where_hit
+from image_cache.records.sides import sides
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import may_change, pop_flash, services
+from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line
 from image_cache.web.forwarded import url_prefix
-from image_cache.web.imports.methods import count_label, first_methods
+from image_cache.web.imports.methods import first_methods
 from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
+from image_cache.web.records.about import about
+from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import FOREVER, page_response
@@ -61,18 +67,18 @@ def search() -> AnyResponse:
 
 @pages.get("/sort")
 def sort() -> AnyResponse:
-    """Show order, filters and density as a page of their own, for small screens."""
+    """Show order, filters and density as their own page, for small screens."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
-    facets = services().library.facets()
+    facets = services().library.narrowed_facets(address.query)
     return page_response(
         render_template(
             "records/sort.html",
             wall=address,
-            sorts=wall.SORTS,
+            sorts=wall.SORTS | wall.MORE_SORTS,
             densities=wall.DENSITIES,
-            genres=facets.genres,
-            decades=facets.decades,
-            formats=facets.formats,
+            choices=choices(address.query, facets),
+            views=_views(services().library.views.views()),
+            may_save=is_member(),
         )
     )
 
@@ -85,7 +91,7 @@ def album(album_id: int) -> AnyResponse:
 
 
 def show_record(record: Album, **other: object) -> AnyResponse:
-    """Answer with the page of a record. `other` goes to the template, such as a rejected text."""
+    """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
     know_covers(shown.covers)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
@@ -95,8 +101,9 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "album": for_viewer(record),
         "cover": cover,
         "tint": album_view.tint_name(cover),
-        "sides": album_view.sides(record.tracks),
+        "sides": sides(record.tracks),
         "facts": album_view.facts(record),
+        "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
         "previous": shelf[index - 1] if index else None,
         "next": shelf[index + 1] if index + 1 < len(shelf) else None,
@@ -104,7 +111,8 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "spun": is_picked,
         "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
         "spin_again": album_view.spin_path(random_filter),
-        "is_writing": "notes" in request.args and may_change(),
+        "is_writing": "notes" in request.args and is_member(),
+        "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
         "details_coming": shown.has_details_queued,
     }
@@ -112,20 +120,20 @@ def show_record(record: Album, **other: object) -> AnyResponse:
 
 
 @pages.post("/album/<int:album_id>/played")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def played(album_id: int) -> AnyResponse:
     """Record a play, on request only: never a side effect of a page."""
     get_record_or_404(album_id)
-    services().library.record_play(album_id)
+    services().turntable.play(album_id, own.id if (own := account()) else None)
     return redirect(url_for("pages.album", album_id=album_id, done="played"), 303)
 
 
 @pages.post("/album/<int:album_id>/unplayed")
-@declare_access(change=Role.OWNER, login=album_view.record_page)
+@declare_access(change=Role.PLAYER, login=album_view.record_page)
 def unplayed(album_id: int) -> AnyResponse:
     """Undo the last play."""
     get_record_or_404(album_id)
-    services().library.unplay(album_id)
+    services().turntable.undo_last(album_id, as_guest=not is_member())
     return redirect(url_for("pages.album", album_id=album_id, done="unplayed"), 303)
 
 
@@ -145,7 +153,7 @@ def spin() -> AnyResponse:
 
 @pages.get("/tint/<name>.css")
 def tint(name: str) -> Response:
-    """Answer with two custom properties, a pure function of the URL: the hue and chroma of a cover."""
+    """Return two custom properties, a pure function of the URL: the hue and chroma of a cover."""
     parts = TINT.fullmatch(name)
     if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MAX_CHROMA:
         abort(404)
@@ -158,7 +166,7 @@ def get_record_or_404(album_id: int) -> Album:
     """Return a record. Raises `NotFound` with a sentence."""
     record = services().library.album(album_id)
     if record is None:
-        raise NotFound(f"There is no record {album_id} on this shelf.")
+        raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
     return record
 
 
@@ -167,7 +175,7 @@ def _wall_page(address: wall.WallAddress) -> WallPage:
     try:
         shown = services().pages.wall(address.query, address.page, also=_also(address))
     except UnknownPage as error:
-        raise NotFound(f"There is no page {address.page}. The last one is {error.pages}.") from None
+        raise NotFound(f"Page {address.page} does not exist. The last page is {error.pages}.") from None
     know_covers(shown.covers)
     return shown
 
@@ -187,9 +195,13 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "tiles": wall.tiles(page.albums, shown.covers, page.heads),
         "cells": wall.ruler(page, address),
         "opening": wall.opening_group(page, shown.page_size),
+        "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
-        "sorts": wall.SORTS,
+        "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
+        "views": _views(shown.views) if shown.views else (),
+        "may_save": is_member(),
+        "about": about(address.query, facets) if address.query.filters else None,
         "densities": wall.DENSITIES,
         "genres": facets.genres,
         "decades": facets.decades,
@@ -204,8 +216,14 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
     }
 
 
+def _views(views: Sequence[SavedView]) -> list[SavedView]:
+    """Return the saved views that this viewer sees: those of everyone, and their own."""
+    viewer = account()
+    return [view for view in views if view.account_id is None or (viewer is not None and view.account_id == viewer.id)]
+
+
 def _tasks() -> Sequence[TaskLine]:
-    """Return the tasks in progress, but the search for covers, which has a line of its own for everyone."""
+    """Return the tasks in progress, but the search for covers, which has its own line for everyone."""
     return [line for line in open_lines() if line.kind != "covers"]
 
 
@@ -218,7 +236,6 @@ def _first_run() -> AnyResponse:
     methods = first_methods()
     values = {
         "ways": methods,
-        "count_of_ways": count_label(len(methods)),
         "has_operator": services().accounts.has_operator(),
         "signs": readiness_checks(),
         "tasks": _tasks() if may_change() else (),
@@ -232,7 +249,9 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     started = time.perf_counter()
     shown = _wall_page(address)
     took_ms = 1000 * (time.perf_counter() - started)
-    page, words = shown.page, address.query.text.split()
+    page = shown.page
+    text = page.correction or address.query.text
+    words, question = text.split(), read_question(text)
     values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
         albums, covers = services().pages.nearby(address.query.text, NEARBY)
@@ -241,11 +260,18 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
             render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
         )
     tracks = in_tracks(page.albums, words)
+    named = named_walls(text, page.albums, shown.facets) if page.page == 1 else []
     listed = {hit.album.id for hit in tracks}
-    rows = wall.tiles(page.albums, shown.covers, page.heads)
-    found = [tile for tile in rows if tile.album.id not in listed or in_names(for_viewer(tile.album), words)]
-    sleeves = {tile.album.id: tile for tile in rows}
-    return page_response(render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves))
+    sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}
+    places = {album.id: where_hit(for_viewer(album), question) for album in page.albums}
+    found = [
+        (tile, place)
+        for album_id, tile in sleeves.items()
+        if (place := places[album_id]) is None or place.field != TRACK or album_id not in listed
+    ]
+    return page_response(
+        render_template("records/search.html", **values, found=found, tracks=tracks, sleeves=sleeves, named=named)
+    )
 
 
 def _remember_density(answer: AnyResponse, address: wall.WallAddress) -> AnyResponse:

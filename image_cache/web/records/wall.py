@@ -1,7 +1,7 @@
 """View model of the wall: its address, its tiles, its ruler."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -11,17 +11,29 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.colours import BANDS
+from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import may_read_notes, sources_for_viewer
+from image_cache.web.privacy import may_read_notes, public_source
+from image_cache.web.records.filters import DIRECTIONS, FilterChoice, filters_of, in_words, read_filters
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
-DENSITIES = {"s": "Small sleeves", "m": "Medium sleeves", "l": "Large sleeves"}
+MORE_SORTS = {"played": "Last played", "rating": "Rating", "label": "Label", "condition": "Condition"}  # on the page Sort
+DENSITIES = {"s": "Small covers", "m": "Medium covers", "l": "Large covers"}
 LETTERS = ("#", *string.ascii_uppercase)
 MAX_BLINKING = 3  # covers at a time: as many as downloads run
 MAX_TEXT_CHARS = 200  # of a search that are used
-MESSAGES = {"waiting": "cover on its way", "working": "cover on its way", "ready": ""}  # by the state of the cover
+MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}  # by the state of the cover
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFilter:
+    """A filter in words, and the URL of the same wall without it."""
+
+    kind: str
+    words: str
+    without: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +50,45 @@ class WallAddress:
         values: dict[str, str | int | None] = {
             "q": self.query.text,
             "sort": self.query.sort,
-            "genre": self.query.genre,
-            "decade": self.query.decade,
-            "format": self.query.format,
-            "source": self.query.source,
+            "back": 1 if self.query.is_reversed and "sort" not in changes else None,
+            **filters_of(self.query),
             "page": self.page if set(changes) <= {"density", "page"} else 1,
         } | changes
         query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
         return self.path + (f"?{urlencode(query)}" if query else "")
 
+    def bare_url(self) -> str:
+        """Return the URL of this wall without its filters."""
+        return self.url(**dict.fromkeys(filters_of(self.query), ""))
+
     @property
     def filters(self) -> int:
-        return sum(bool(value) for value in (self.query.genre, self.query.decade, self.query.format, self.query.source))
+        return len(filters_of(self.query))
+
+    @property
+    def chosen(self) -> list[ChosenFilter]:
+        """The filters in words, each with the URL of the wall without it."""
+        return [
+            ChosenFilter(kind, in_words(kind, value), self.url(**{kind: ""})) for kind, value in filters_of(self.query).items()
+        ]
+
+    @property
+    def direction(self) -> str:
+        """Which way round the order is, "" for one that has no other way."""
+        return DIRECTIONS[self.query.sort][self.query.is_reversed] if self.query.sort in DIRECTIONS else ""
+
+    def kept(self, choices: Iterable[FilterChoice] | None = None) -> list[tuple[str, str]]:
+        """Return what a form with these filters has to carry besides; without any, what the toolbar of the wall has to."""
+        offered = {"genre", "decade", "format"} if choices is None else {choice.kind for choice in choices}
+        others = [("sort", self.query.sort), ("back", "1" if self.query.is_reversed else "")]
+        return [
+            pair
+            for pair in (*others, *filters_of(self.query).items())
+            if pair[1] and pair[0] not in offered and pair not in _PLAIN
+        ]
 
 
-_PLAIN = {("sort", "artist"), ("page", 1)}
+_PLAIN = {("sort", "artist"), ("sort", MATCH), ("page", 1)}
 
 
 def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -> WallAddress:
@@ -60,18 +96,18 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 
     Raises: `BadRequest` or `NotFound` with a sentence that names the invalid value.
     """
-    sort = args.get("sort") or "artist"
-    if sort not in SORTS:
-        raise BadRequest(f"There is no order “{sort[:40]}”. Records stand by artist, title, year, added, plays or colour.")
+    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
+    sort = args.get("sort") or (MATCH if words else "artist")
+    if sort not in SORTS and sort not in MORE_SORTS and not (sort == MATCH and words):
+        raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose one of {', '.join((*SORTS, *MORE_SORTS))}.")
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-        raise BadRequest(f"“{decade[:40]}” is not a decade such as 1970.")
+        raise BadRequest(f"“{decade[:40]}” is not a decade. Use a year such as 1970.")
     text = args.get("page") or "1"
     page = whole_number(text, 1, 99_999_999)
     if page is None:
-        raise NotFound(f"There is no page “{text[:40]}”.")
+        raise NotFound(f"Page “{text[:40]}” does not exist.")
     chosen = args.get("density") or density or "m"
-    words = " ".join((args.get("q") or "").split())[:MAX_TEXT_CHARS]
     query = AlbumQuery(
         text=words,
         sort=sort,
@@ -80,6 +116,8 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
         format=(args.get("format") or "")[:MAX_TEXT_CHARS],
         with_notes=not words or may_read_notes(),
         source=(args.get("source") or "")[:MAX_TEXT_CHARS],
+        filters=read_filters(args),
+        is_reversed=args.get("back") == "1" and sort in DIRECTIONS,
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 
@@ -88,7 +126,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
-    `source` is the origin's URL of the cover as this viewer may see it, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
+    `source` is the public part of the origin's URL of the cover, `drawn` is what is seen until the cover is loaded, `message` what a screen reader adds to the name,
     `srcset` the sizes of its cover.
     """
 
@@ -105,7 +143,7 @@ class Tile:
     def item(self, sizes: str, clear: str) -> Markup:
         """Return the list item of the wall. Python, because a macro of Jinja takes six times as long, sixty times a page.
 
-        `sizes` are those of the picture, `clear` is the image that is shown until it is there.
+        `sizes` are those of the image, `clear` is the image that is shown until it is there.
         """
         album, cover, tab = self.album, self.cover, self.tab
         title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
@@ -145,7 +183,7 @@ def tiles(
     eager: int = 8,
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
-    blinking, source, srcset = 0, sources_for_viewer(), srcset_pattern()
+    blinking, srcset = 0, srcset_pattern()
     result = []
     for index, album in enumerate(albums):
         url = album.picture
@@ -155,12 +193,12 @@ def tiles(
         result.append(
             Tile(
                 album=album,
-                source=source(url) if url else "",
+                source=public_source(url),
                 cover=cover,
                 tab=(heads or {}).get(album.id),
                 eager=index < eager,
                 blinks=blinks,
-                drawn=drawing.sleeve(cover, album.artist),
+                drawn=drawing.sleeve(cover, album),
                 message=MESSAGES.get(cover.state, "no cover yet"),
                 srcset=srcset.format(cover.digest),
             )
@@ -170,12 +208,13 @@ def tiles(
 
 @dataclass(frozen=True, slots=True)
 class RulerCell:
-    """One cell of the ruler. `href` is empty if there is no record under it."""
+    """One cell of the ruler. `href` is empty if there is no record under it; `page` is the page of the wall where the group begins."""
 
     label: str
     href: str
     message: str
     spines: Markup
+    page: int = 0
 
 
 def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
@@ -196,7 +235,7 @@ def ruler(page: AlbumPage, wall: WallAddress) -> list[RulerCell]:
         address = "" if group.page == page.page else wall.url(page=group.page)
         drawn = drawing.coloured(label, group.count, each) if wall.query.sort == "colour" else drawing.spines(group.count, each)
         message = f"{label}, {group.count} {'record' if group.count == 1 else 'records'}"
-        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn))
+        cells.append(RulerCell(label, f"{address}#{group.anchor}", message, drawn, group.page))
     return cells
 
 

@@ -98,7 +98,7 @@ def upload(slug: str) -> tuple[Response, int]:
     require_editor(stream)
     rows = store_files(stream)
     if not rows:
-        raise FieldRejected("files", "No file was sent.")
+        raise FieldRejected("files", "No file was uploaded.")
     stored = sum(row["ok"] for row in rows)
     return _json(results=rows, stored=stored, refused=len(rows) - stored), 201 if stored else rows[0]["status"]
 
@@ -130,10 +130,10 @@ def update(image_id: str) -> Response:
     body = read_body({"title", "description", "visibility", "sensitive", "position"})
     if "sensitive" in body:
         if not isinstance(body["sensitive"], bool):
-            raise BadRequest("sensitive is true or false.")
+            raise BadRequest("sensitive must be true or false.")
         body["is_sensitive"] = body.pop("sensitive")
     if "position" in body and body["position"] is None:
-        raise BadRequest("position is a whole number from 1.")
+        raise BadRequest("position must be a whole number, 1 or higher.")
     changed = services().streams.update_stream_image(stream.slug, found.image_id, **body)
     return _json(**views.image_json(changed, stream, viewer()))
 
@@ -152,7 +152,7 @@ def image_views(image_id: str) -> Response:
     _, found = _editable(image_id)
     number = whole_number(request.args.get("days", "30"), 1, MAX_DAYS)
     if number is None:
-        raise BadRequest(f"days is a whole number from 1 to {MAX_DAYS}.")
+        raise BadRequest(f"days must be a whole number from 1 to {MAX_DAYS}.")
     days = services().stream_queries.views_by_day([image_id], number)[image_id]
     return _json(image_id=found.image_id, days=[{"day": day, "views": count} for day, count in days])
 

@@ -11,9 +11,10 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.http import quote_etag
 
 from image_cache.engine.key import digest_of
-from image_cache.errors import NotVisible, QueueFull, StorageError
+from image_cache.errors import DecoderFailed, NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import RenderJob
+from image_cache.streams.render_queue import FAILED_S
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import STATIC_DIR, services
@@ -52,7 +53,11 @@ def image(slug: str, image_id: str, size: str) -> Response:
         if job is None or not job.done.is_set():
             return _placeholder(is_given_up=False)
         if isinstance(job.error, StorageError):
-            return _unavailable(job.error)
+            # Bucket and key are for the log, not for a visitor.
+            logger.warning("original not read path=%s reason=%s", job.error.path, job.error.reason)
+            return _unavailable(RETRY_AFTER_S)
+        if isinstance(job.error, DecoderFailed):  # late or killed: logged by the queue, which tries it again after this time
+            return _unavailable(int(FAILED_S))
         if job.body is None:
             return _placeholder(is_given_up=job.error is None)
         body = job.body
@@ -81,7 +86,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
             body = images.original(found)
         except StorageError as error:
             logger.warning("original not read path=%s reason=%s", error.path, error.reason)
-            sentence = "The storage of the originals does not answer. Try again in a moment."
+            sentence = "The storage for original images is not responding. Try again in a moment."
             raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible
@@ -132,12 +137,11 @@ def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> 
     response.headers["Content-Security-Policy"] = IMAGE_POLICY
 
 
-def _unavailable(error: StorageError) -> Response:
-    """Answer with a placeholder and 503 while the storage does not answer. Bucket and key are for the log, not for a visitor."""
-    logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+def _unavailable(retry_after_s: int) -> Response:
+    """Return a placeholder and 503: the image is fine, and the storage or the decoder did not answer in time."""
     response = _placeholder(is_given_up=False)
     response.status_code = 503
-    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Retry-After"] = str(retry_after_s)
     return response
 
 

@@ -43,7 +43,7 @@ def change(slug: str) -> AnyResponse:
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
         else:
-            raise FieldRejected("action", f"An action is one of {', '.join(ACTIONS)}.")
+            raise FieldRejected("action", f"action must be one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
         response = _members_page(stream, error=error.reason)
         response.status_code = 400
@@ -111,5 +111,5 @@ def _invitation(token: str, *, error: str = "", name: str = "") -> AnyResponse:
 def _number(text: str, field: str) -> int:
     number = whole_number(text, 0, 999_999_999)
     if number is None:
-        raise FieldRejected(field, f"{field} is not a whole number.")
+        raise FieldRejected(field, f"{field} must be a whole number.")
     return number

@@ -25,7 +25,7 @@ REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("HEAD", {}),
     ("GET", {"Range": "bytes=0-9"}),
 )
-NOWHERE = "192.0.2.1"  # reserved for documentation: neither this machine nor any other
+NOWHERE = "192.0.2.1"  # reserved for documentation: neither this server nor any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ class PrivacyCheckReport:
 
 
 def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyCheckReport:
-    """Request each image as a stranger, another owner, a subscriber and the owner, at a dozen URLs.
+    """Request each image as a visitor, another owner, a subscriber and the owner, at a dozen URLs.
 
     A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
     """
     services: Services = app.extensions[EXTENSION]
     images = services.stream_queries.all_images(stream)
     kinds = {
-        "stranger": ANONYMOUS,
-        "somebody else": Viewer(account_id=0, name="somebody else", role="owner"),
+        "visitor": ANONYMOUS,
+        "another account": Viewer(account_id=0, name="another account", role="owner"),
         "subscriber": viewer_of_kind("subscriber", stream),
         "owner": Viewer(account_id=stream.owner_id, name=stream.owner_name, role="operator", owns=frozenset({stream.id})),
     }
@@ -97,16 +97,20 @@ class _Checker:
             text = response.get_data(as_text=True)
             for image_id in sorted(hidden):
                 if image_id in text:
-                    self._found("GET", place, f"names the hidden image {image_id}")
+                    self._found("GET", place, f"leaks the hidden image {image_id}")
         numbers = self._get("GET", f"/api/streams/{slug}/stats", {})
         if numbers.status_code == 200 and numbers.get_json()["total"] != len(seen):
-            self._found("GET", f"/api/streams/{slug}/stats", f"counts {numbers.get_json()['total']}, {len(seen)} may be seen")
+            self._found(
+                "GET",
+                f"/api/streams/{slug}/stats",
+                f"reports {numbers.get_json()['total']} images, but only {len(seen)} are visible",
+            )
         for image in images:
             words = " ".join((image.title, image.description)).strip()
             if words and image.image_id in hidden:
                 text = self._get("GET", "/api/streams", {}, q=words[:100]).get_data(as_text=True)
                 if image.image_id in text:
-                    self._found("GET", "/api/streams?q=", f"finds the hidden image {image.image_id}")
+                    self._found("GET", "/api/streams?q=", f"returns the hidden image {image.image_id}")
 
     def _places(self, image: StreamImage) -> Iterator[tuple[str, bool]]:
         is_seen, is_edited = may_see(self._viewer, self._stream, image), may_edit(self._viewer, self._stream)
@@ -119,9 +123,9 @@ class _Checker:
     def _compare(self, method: str, place: str, response: TestResponse, is_open: bool) -> None:
         got = response.status_code
         if is_open and got not in (200, 202, 206, 304, 503):  # 202: being rendered; 503: the storage does not answer
-            self._found(method, place, f"answers {got}, and may be seen")
+            self._found(method, place, f"returned {got}, but should be visible")
         elif not is_open and got != 404:
-            self._found(method, place, f"answers {got}, and may not be seen")
+            self._found(method, place, f"returned {got}, but should be hidden")
 
     def _get(self, method: str, place: str, headers: dict[str, str], **query: str) -> TestResponse:
         self._report.asked += 1

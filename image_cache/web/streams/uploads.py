@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_S = 20.0  # for other uploads, and for the images that are rendered before this one
 FIELD = "files"
-ANIMATED = "An animation: only its first frame is shown. The original keeps all of them."
+ANIMATED = "Animation: only the first frame is shown. The original is unchanged."
 OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (UploadTooLarge, "too-large"),
@@ -111,7 +111,7 @@ def _check_buffer(file: FileStorage) -> None:
         if buffer.is_too_large:
             raise UploadTooLarge(services().streams.limits.max_bytes, buffer.size_bytes)
         if buffer.has_failed:
-            raise StorageError("upload", "no space for the file on this machine")
+            raise StorageError("upload", "not enough disk space on the server")
 
 
 def _size(file: FileStorage) -> int:
@@ -122,13 +122,13 @@ def _visibility(word: str) -> ImageVisibility | None:
     try:
         return ImageVisibility(word) if word else None
     except ValueError:
-        raise FieldRejected("visibility", "A visibility is public, private or subscribers.") from None
+        raise FieldRejected("visibility", "visibility must be public, subscribers or private.") from None
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, StorageError):
-        return f"Not stored: {error.reason}."
+        return f"Upload failed: {error.reason}."
     if isinstance(error, DatabaseError):
-        return "Not stored: the database does not answer."
+        return "Upload failed: the database is not responding. Try again."
     sentence = sentence_of(error)
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")

@@ -22,7 +22,7 @@ SIZES = {
     "large": "stream_large",
     "thumb-blurred": "stream_thumb_blurred",
     "detail-blurred": "stream_detail_blurred",
-    # In a gallery: the same bytes at a URL of their own, because an image in a list is not a view.
+    # In a gallery: the same bytes at their own URL, because an image in a list is not a view.
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }
@@ -82,7 +82,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         thumb_size=fit(image.dimensions, EDGES["thumb"]),
         detail_size=fit(image.dimensions, EDGES["detail"]),
         large_size=fit(image.dimensions, EDGES["large"]),
-        alt=image.title or f"Untitled picture from {stream.title}",
+        alt=image.title or f"Untitled image from {stream.title}",
         visibility=image.visibility.value,
         may_edit=may,
         is_away=is_away,
@@ -165,7 +165,7 @@ def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:
         "most": largest,
         "total": total,
         "days": [(day, count) for day, count in days if count],
-        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {largest:,} on the busiest."
+        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {largest:,} on the busiest day."
         if total
         else f"No views in {len(days)} days.",
     }

@@ -52,13 +52,13 @@ def viewer_of_kind(kind: str, stream: Stream) -> Viewer:
 def require_editor(stream: Stream) -> None:
     """Raise `NotAllowed` unless the viewer may edit the stream."""
     if not may_edit(viewer(), stream):
-        raise _refused("Only the owners of this stream may do that.")
+        raise _refused("Only owners of this stream can do this.")
 
 
 def require_owner(stream: Stream) -> None:
     """Raise `NotAllowed` unless the viewer owns the stream."""
     if not may_own(viewer(), stream):
-        raise _refused("Only the owner of this stream may do that.")
+        raise _refused("Only the owner of this stream can do this.")
 
 
 def _refused(sentence: str) -> NotAllowed:

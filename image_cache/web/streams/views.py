@@ -22,7 +22,11 @@ from image_cache.web.streams.viewer import impersonated_viewer, require_editor, 
 streams = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
 
 PER_PAGE = 24
-SAVED = {"public": "Saved as public.", "private": "Saved as private.", "subscribers": "Saved for subscribers."}
+SAVED = {
+    "public": "Now visible to everyone.",
+    "private": "Now visible only to owners.",
+    "subscribers": "Now visible to subscribers.",
+}
 WRITES = "120 per minute"
 
 
@@ -39,7 +43,7 @@ def browser() -> AnyResponse:
     cards = queries.streams(me)
     pages = max(1, -(-len(cards) // PER_PAGE))
     if number > pages:
-        raise NotFound(f"There is no page {number}. The last one is {pages}.")
+        raise NotFound(f"Page {number} does not exist. The last page is {pages}.")
     shown = cards[(number - 1) * PER_PAGE : number * PER_PAGE]
     return _page("streams/index.html", **values, cards=views.cards(shown, me), total=len(cards), page=number, pages=pages)
 
@@ -113,7 +117,7 @@ def upload(slug: str) -> AnyResponse:
     require_editor(stream)
     rows = store_files(stream)
     if not rows:
-        raise FieldRejected("files", "No file was chosen.")
+        raise FieldRejected("files", "Choose at least one file.")
     stored = sum(row["ok"] for row in rows)
     response = _page("streams/upload.html", stream=stream, rows=rows, stored=stored, limits=views.upload_limits(stream))
     response.status_code = 200 if stored else rows[0]["status"]
@@ -219,12 +223,12 @@ def _visibilities() -> list[str]:
 def _page_number() -> int:
     number = whole_number(request.args.get("page", "1"), 1, 999_999)
     if number is None:
-        raise NotFound("There is no such page.")
+        raise NotFound("Page not found.")
     return number
 
 
 def _whole_number(text: str) -> int:
     number = whole_number(text, 0, 999_999)
     if number is None:
-        raise FieldRejected("position", "A position is a whole number from 1.")
+        raise FieldRejected("position", "The position must be a whole number, 1 or higher.")
     return number

@@ -17,7 +17,7 @@ async function follow() {
     for (const name of PARTS) update(name, page);
     if (part("search", page)?.dataset.searching) continue;
     const spoken = document.querySelector("[data-search-said]");
-    if (spoken) spoken.textContent = "The search for covers has ended";
+    if (spoken) spoken.textContent = "Cover search finished";
     return;
   }
 }

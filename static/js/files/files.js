@@ -46,7 +46,7 @@ async function renderAgain(files) {
   list.replaceChildren(...fresh.childNodes);
   if (focused) list.querySelector(`[data-file="${focused}"] :is(button, a)`)?.focus();
   const arrived = files.filter((file) => fetching.includes(file.digest) && file.fetch === null).map((file) => file.name);
-  if (arrived.length) document.querySelector("[data-files-said]").textContent = `${arrived.join(", ")} is here`;
+  if (arrived.length) document.querySelector("[data-files-said]").textContent = `Downloaded: ${arrived.join(", ")}`;
 }
 
 function isFetching() {

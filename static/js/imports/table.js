@@ -16,12 +16,12 @@ async function upload(form) {
   const warn = (event) => event.preventDefault(); // leaving the page would abort the upload
   button.disabled = true;
   dots.hidden = false;
-  message.textContent = "Sending";
+  message.textContent = "Uploading";
   addEventListener("beforeunload", warn);
   try {
     const page = await sendForm(form, (share) => {
       dots.value = share;
-      message.textContent = share < 1 ? `Sending, ${Math.floor(share * 100)}%` : "Looking through it";
+      message.textContent = share < 1 ? `Uploading, ${Math.floor(share * 100)}%` : "Checking the file";
     });
     main.replaceChildren(...page.querySelector("main").childNodes);
     countAgain(page);
@@ -31,7 +31,7 @@ async function upload(form) {
   } catch {
     button.disabled = false;
     dots.hidden = true;
-    message.textContent = "This machine cannot be reached. The file is still chosen.";
+    message.textContent = "Could not reach VinylVault. Check your network and try again; your file is still selected.";
   } finally {
     removeEventListener("beforeunload", warn);
   }

@@ -1,4 +1,4 @@
-/** @file Appends the next page of the wall before the end of this one is reached. The address follows; after ten pages a link is shown. */
+/** @file Appends the next page of a search before the end of this one is reached. The address follows; after ten pages a link is shown. */
 import { getPage, savesData } from "../shared/api.js";
 import { observeCovers } from "../shared/cover_loader.js";
 
@@ -8,7 +8,7 @@ const SCROLL_END_MS = 120;
 
 /** @param {AbortSignal} signal */
 export function initAppend(signal) {
-  const list = document.querySelector("[data-append]");
+  const list = document.querySelector(".rows[data-append]");
   if (!list || !pager()) return;
   const pages = [{ firstItem: list.firstElementChild, address: location.pathname + location.search }];
   let isLoading = false;

@@ -14,16 +14,18 @@ export function initTravellingSleeve() {
   addEventListener("pagereveal", (event) => nameSleeve(event.viewTransition, window.navigation?.activation?.from?.url));
 }
 
-/** After Back to a page that the browser had to load again, scroll the remembered sleeve to the middle of the screen. */
+/** After Back or a reload, when the browser had to load the page again, put the remembered sleeve where it was on the screen. */
 export function restorePosition() {
-  const album = history.state?.album;
+  const { album, place } = history.state ?? {};
   const type = performance.getEntriesByType("navigation")[0]?.type;
-  if (!album || type !== "back_forward") return;
-  const tile = sleeveOf(album)?.closest("a");
-  if (!tile) return;
+  if (type !== "back_forward" && type !== "reload") return;
+  const opened = type === "back_forward" && album ? sleeveOf(album)?.closest("a") : null;
+  const placed = place && document.querySelector(`.wall a[href="${CSS.escape(place.href)}"]`);
+  if (!opened && !placed) return;
   history.scrollRestoration = "manual";
-  tile.scrollIntoView({ block: "center", behavior: "instant" });
-  tile.focus({ preventScroll: true });
+  if (placed) scrollBy({ top: placed.closest("li").getBoundingClientRect().top - place.top, behavior: "instant" });
+  else opened.scrollIntoView({ block: "center", behavior: "instant" });
+  opened?.focus({ preventScroll: true });
 }
 
 /** @param {ViewTransition | null} transition @param {string | null | undefined} address of the other page */

@@ -6,6 +6,7 @@ import { initFilters } from "./filters.js";
 import { initTravellingSleeve, restorePosition } from "./restore_position.js";
 import { initRuler } from "./ruler.js";
 import { initSearch } from "./search.js";
+import { initWall } from "./wall_window.js";
 
 /** Ends what belongs to the contents of `main` when they are replaced. */
 let contents = new AbortController();
@@ -15,6 +16,7 @@ function initContents() {
   contents.abort();
   contents = new AbortController();
   initAppend(contents.signal);
+  initWall(contents.signal);
   initRuler(contents.signal);
 }
 

@@ -8,8 +8,9 @@ const MAX_LAMPS = 3; // as many as downloads run at a time
  * @param {HTMLImageElement} image
  */
 export function isPending(image) {
-  const { src, shown } = image.dataset;
-  return Boolean(src) && shown === undefined && image.getAttribute("src") !== src && digestOf(image) !== "";
+  const { src, shown, again } = image.dataset;
+  const isNamed = !again && image.getAttribute("src") === src;
+  return Boolean(src) && shown === undefined && !isNamed && digestOf(image) !== "";
 }
 
 /** @param {HTMLImageElement} image @returns {string} 64 hex digits, empty if the address is not one of the cache */
@@ -49,10 +50,10 @@ export function setState(image, state) {
   showEmptySleeve(sleeve);
 }
 
-/** Replace the drawn sleeve by the empty inner sleeve, which keeps its text. @param {Element} sleeve */
+/** Replace the colour behind a cover by the empty inner sleeve, which keeps its text; a sleeve with its lettering stays. @param {Element} sleeve */
 function showEmptySleeve(sleeve) {
   const inner = document.querySelector('template[data-drawing="inner"]')?.content.firstElementChild.cloneNode(true);
-  const drawn = sleeve.querySelector(".drawn");
+  const drawn = sleeve.querySelector(".drawn:not(.lettered)");
   if (!inner || !drawn) return;
   inner.append(...drawn.querySelectorAll("text"));
   inner.querySelector("text")?.removeAttribute("fill");

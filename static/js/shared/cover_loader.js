@@ -12,6 +12,7 @@ const MAX_PAUSE_MS = 8000;
 const GROWTH = 1.5;
 const SETTLE_MS = 150; // fast scrolling passes many sleeves; only those where it stops are requested
 const MAX_DIGESTS = 400; // per request; the server accepts 500
+const PLACEHOLDER_PX = 8; // it is one pixel wide, and `srcset` scales natural widths
 
 /** @type {Set<HTMLImageElement>} images that are not here yet */
 const pending = new Set();
@@ -89,6 +90,7 @@ async function requestVisible() {
 
 /** Ask for the state of all pending images, show those that are ready, and schedule the next poll. */
 async function poll() {
+  forgetRemoved();
   const first = [...visible].filter((image) => pending.has(image));
   const digests = [...new Set([...first, ...pending].map(digestOf))].slice(0, MAX_DIGESTS);
   if (!digests.length || document.hidden) return;
@@ -101,6 +103,16 @@ async function poll() {
     pauseMs = Math.max(MAX_PAUSE_MS, 1000 * (error.retryAfterS ?? 0));
   }
   if (pending.size) pollTimer = setTimeout(poll, pauseMs);
+}
+
+/** Images that have left the page are not waited for. */
+function forgetRemoved() {
+  for (const image of pending) {
+    if (image.isConnected) continue;
+    pending.delete(image);
+    visible.delete(image);
+    visibility?.unobserve(image);
+  }
 }
 
 /** @param {Record<"ready"|"working"|"waiting"|"failed"|"none", string[]>} states @returns {boolean} true if an image is ready or has failed */
@@ -123,8 +135,8 @@ function update(states) {
 }
 
 /**
- * An image that the page took for ready can be missing: one of twice the size is rendered when it is first requested, and any image can
- * have been evicted. The cache then answers 202 with a placeholder. Use the smaller image, or wait for this one.
+ * An image that the page took for ready can be missing: one of another size is rendered when it is first requested, and any image can
+ * have been evicted. The cache then answers 202: with the same image in a larger size, which is shown as it is, or with a placeholder.
  */
 function observePlaceholders() {
   if (!PerformanceObserver.supportedEntryTypes?.includes("resource")) return;
@@ -132,17 +144,23 @@ function observePlaceholders() {
     const addresses = new Set(list.getEntries().filter((entry) => entry.responseStatus === 202).map((entry) => entry.name));
     if (!addresses.size) return;
     for (const image of document.querySelectorAll("img.lazy-load[data-src]")) {
-      if (!addresses.has(image.currentSrc)) continue;
-      const isLarger = image.hasAttribute("srcset") && image.currentSrc !== new URL(image.dataset.src, location.href).href;
-      image.removeAttribute("srcset");
-      if (isLarger) continue;
-      image.dataset.again = String(Number(image.dataset.again ?? 0) + 1);
-      delete image.dataset.shown;
-      image.removeAttribute("src");
+      if (addresses.has(image.currentSrc)) replacePlaceholder(image);
     }
-    observeCovers(document);
   });
   responses.observe({ type: "resource", buffered: true });
+}
+
+/** Use the smaller image, or wait for this one: what is drawn below shows through until it is here. @param {HTMLImageElement} image */
+async function replacePlaceholder(image) {
+  const address = image.currentSrc;
+  await image.decode().catch(() => {}); // its size is known then; if it is broken, the listener for errors sees to it
+  if (!image.isConnected || image.currentSrc !== address || image.naturalWidth > PLACEHOLDER_PX) return;
+  const isLarger = image.hasAttribute("srcset") && address !== new URL(image.dataset.src, location.href).href;
+  image.removeAttribute("srcset");
+  if (isLarger) return;
+  image.dataset.again = String(Number(image.dataset.again ?? 0) + 1);
+  delete image.dataset.shown;
+  observeCovers(image.parentElement);
 }
 
 function pollSoon() {

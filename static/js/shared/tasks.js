@@ -57,8 +57,6 @@ function update(line, job) {
   line.dataset.state = job.state;
   line.querySelector(".lamp").className = `lamp ${job.lamp}`;
   line.querySelector("[data-task-says]").textContent = job.says;
-  const title = line.querySelector("[data-task-title]");
-  if (title) title.hidden = job.says.startsWith(job.title); // the sentence contains it
   line.querySelector("[data-task-left]").textContent = timeLeft(job);
   line.classList.toggle("is-over", job.is_over);
   const dots = line.querySelector("progress");

@@ -59,7 +59,7 @@ async function open(frames, first) {
     mainClass: "over-all",
     trapFocus: true,
     returnFocus: true,
-    errorMsg: "This picture is not here right now.",
+    errorMsg: "This image is unavailable right now.",
     closeTitle: "Close",
     zoomTitle: "Zoom",
     arrowPrevTitle: "Previous",
@@ -76,7 +76,7 @@ async function open(frames, first) {
   const loadCurrent = () => loadLarge(lightbox.currSlide?.content.element, frames[lightbox.currIndex]);
   for (const name of ["change", "afterInit", "contentAppend"]) lightbox.on(name, loadCurrent);
   lightbox.init();
-  lightbox.element.setAttribute("aria-label", "Pictures");
+  lightbox.element.setAttribute("aria-label", "Images");
 }
 
 /** Return the slide of a frame. It starts with the image that the page shows already. @param {Frame} frame */
@@ -107,8 +107,8 @@ function captionOf(frames) {
         const frame = frames[lightbox.currIndex];
         const title = frame.dataset.title ? [create("b", frame.dataset.title)] : [];
         const text = frame.dataset.text ? [create("span", frame.dataset.text)] : [];
-        const page = Object.assign(create("a", "Its page"), { href: frame.href });
-        const show = Object.assign(create("button", "Blurred. Show it"), { type: "button" });
+        const page = Object.assign(create("a", "Open image page"), { href: frame.href });
+        const show = Object.assign(create("button", "Sensitive. Show image"), { type: "button" });
         show.addEventListener("click", () => {
           showSharp(frame);
           lightbox.options.dataSource[lightbox.currIndex] = slideOf(frame);

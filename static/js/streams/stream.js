@@ -6,7 +6,7 @@ import { initPending } from "./pending.js";
 import { refresh } from "./refresh.js";
 import { at } from "../shared/prefix.js";
 
-const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
+const SAVED = { public: "Visible to everyone", private: "Private", subscribers: "Visible to subscribers" };
 
 document.addEventListener("change", saveVisibility);
 document.addEventListener("focusin", (event) => event.target.matches?.("[data-copy]") && event.target.select());
@@ -31,6 +31,6 @@ async function saveVisibility(event) {
   } catch (error) {
     choice.dataset.visibility = event.target.value = before;
     message.className = "said is-wrong";
-    message.textContent = error.status ? "Not saved" : "Not saved: this machine cannot be reached";
+    message.textContent = error.status ? "Not saved" : "Not saved. Could not reach VinylVault";
   }
 }

@@ -8,7 +8,7 @@ const BUSY = [429, 502, 503, 504];
 const MAX_RETRIES = 6; // of an upload that comes while the server is busy, before it asks the person
 const RETRY_MS = 2000; // before the first of them; twice as long before each further one
 const MAX_RETRY_MS = 60_000;
-const SAVED = { public: "Saved as public", private: "Saved as private", subscribers: "Saved for subscribers" };
+const SAVED = { public: "Uploaded, visible to everyone", private: "Uploaded, private", subscribers: "Uploaded, visible to subscribers" };
 
 /** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"resting"|"stored"|"refused", retries?: number}} Upload */
 
@@ -72,7 +72,7 @@ function acceptDrops(place, add) {
 
 /** @param {Upload} upload @param {number} maxBytes */
 function checkSize(upload, maxBytes) {
-  if (upload.file.size > maxBytes) refuse(upload, `${megabytes(upload.file.size)} is over the ${maxBytes / 1e6} MB limit.`);
+  if (upload.file.size > maxBytes) refuse(upload, `This file is ${megabytes(upload.file.size)}. The limit is ${maxBytes / 1e6} MB.`);
 }
 
 /** @param {Upload} upload @param {string} path @param {(upload: Upload) => void} retry */
@@ -90,11 +90,11 @@ async function send(upload, path, retry) {
     const response = await sendFile(path, body, (share) => {
       dots.value = share;
       const leftS = ((performance.now() - startedAt) / 1000) * (1 / share - 1);
-      setOutcome(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Looking at it");
+      setOutcome(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Processing");
     });
     const [result] = response.results ?? [];
     if (result?.kind === "busy") return retryLater(upload, retry);
-    if (!result?.ok) return refuse(upload, result?.reason ?? response.error ?? "The machine did not say why.");
+    if (!result?.ok) return refuse(upload, result?.reason ?? response.error ?? "The server gave no reason. Check its log.");
     upload.state = "stored";
     dots.value = 1;
     row.className = "is-stored";
@@ -104,7 +104,7 @@ async function send(upload, path, retry) {
   } catch (error) {
     if (error instanceof RequestFailed && BUSY.includes(error.status)) return retryLater(upload, retry, error.retryAfterS);
     const isUnreachable = error instanceof RequestFailed && !error.status;
-    refuse(upload, isUnreachable ? "This machine cannot be reached." : "This machine is busy.", () => retry(upload));
+    refuse(upload, isUnreachable ? "Could not reach VinylVault. Check your network." : "The server is busy.", () => retry(upload));
   }
   return undefined;
 }
@@ -114,11 +114,11 @@ function retryLater(upload, retry, afterS = 0) {
   upload.retries = (upload.retries ?? 0) + 1;
   if (upload.retries > MAX_RETRIES) {
     upload.retries = 0;
-    return refuse(upload, "This machine is busy.", () => retry(upload));
+    return refuse(upload, "The server is busy.", () => retry(upload));
   }
   upload.state = "resting";
   upload.row.querySelector("progress").hidden = true;
-  setOutcome(upload.row, "waiting", "Tried again in a moment");
+  setOutcome(upload.row, "waiting", "Retrying in a moment");
   setTimeout(() => retry(upload), Math.min(MAX_RETRY_MS, Math.max(RETRY_MS * 2 ** (upload.retries - 1), afterS * 1000)));
   return undefined;
 }
@@ -139,7 +139,7 @@ function updateSummary(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
   const open = count("waiting") + count("working") + count("resting");
   const refused = count("refused") ? `, ${count("refused")} refused` : "";
-  const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "picture" : "pictures"}` : `${count("stored")} of ${uploads.length} stored${refused}`;
+  const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "image" : "images"}` : `${count("stored")} of ${uploads.length} uploaded${refused}`;
   const summary = place.querySelector("[data-uploads-said]");
   if (summary.textContent !== words) summary.textContent = words;
 }

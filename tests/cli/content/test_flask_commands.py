@@ -44,10 +44,10 @@ def test_an_import_counts_names_bad_rows_and_changes_nothing_the_second_time(ins
     path = table(tmp_path, "a.csv", "artist,title,year\nA,One,1970\n,,1971\nC,Three,1972\n")
     first = run(inside, "albums", "import", path)
     assert first.exit_code == 0
-    assert "3 rows read: 2 new, 0 changed, 0 the same, 1 rejected." in first.stdout
+    assert "3 rows read: 2 new, 0 updated, 0 unchanged, 1 rejected." in first.stdout
     assert "row 3: " in first.stderr
     second = run(inside, "albums", "import", path)
-    assert "3 rows read: 0 new, 0 changed, 2 the same, 1 rejected." in second.stdout
+    assert "3 rows read: 0 new, 0 updated, 2 unchanged, 1 rejected." in second.stdout
     assert inside.services.library.count() == 2
 
 
@@ -104,7 +104,7 @@ def test_an_export_is_ours_alone_and_can_be_imported_again(inside: Inside, tmp_p
     run(inside, "albums", "import", table(tmp_path, "a.csv", "artist,title\nBjörk,Début\n"))
     out = tmp_path / f"out.{suffix}"
     done = run(inside, "albums", "export", str(out))
-    assert (done.exit_code, done.stdout) == (0, f"1 records written to {out}.\n")
+    assert (done.exit_code, done.stdout) == (0, f"Exported 1 records to {out}.\n")
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert "1 the same" in run(inside, "albums", "import", str(out)).stdout
 
@@ -124,7 +124,7 @@ def test_an_account_is_added_with_a_password_from_standard_input(inside: Inside)
     assert inside.services.accounts.login("vera", PASSWORD, "192.168.1.2")
     assert inside.services.accounts.setup_code() is None
     again = run(inside, "users", "add", "VERA", "--role", "owner", stdin=f"{PASSWORD}\n")
-    assert (again.exit_code, again.stderr) == (1, "Error: VERA has an account already\n")
+    assert (again.exit_code, again.stderr) == (1, "Error: the name VERA is already taken\n")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_account_is_added_with_a_password_from_standard_input(inside: Inside)
         ("", PASSWORD, "1 to 40 characters"),
         ("x" * 41, PASSWORD, "1 to 40 characters"),
         ("a\nb", PASSWORD, "control characters"),
-        ("password", "password", "the password is the name"),
+        ("password", "password", "the password must not be the same as the name"),
     ],
 )
 def test_what_cannot_be_an_account_is_refused(inside: Inside, name: str, password: str, says: str) -> None:
@@ -158,7 +158,7 @@ def test_a_new_password_ends_the_sessions(inside: Inside) -> None:
     assert "paused_hosts" not in browser.get("/api/cache/stats").json
     assert inside.services.accounts.login("Vera", "another horse", "192.168.1.2")
     unknown = run(inside, "users", "password", "Nobody", stdin="another horse\n")
-    assert (unknown.exit_code, unknown.stderr) == (1, "Error: there is no account of this name\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: no account has this name\n")
 
 
 def test_a_broken_catalogue_is_told_in_one_sentence(inside: Inside) -> None:
@@ -172,11 +172,11 @@ def test_a_broken_catalogue_is_told_in_one_sentence(inside: Inside) -> None:
 @pytest.mark.slow
 def test_a_command_that_cannot_start_says_why(tmp_path: Path) -> None:
     bad = Vault(tmp_path / "vault", VINYL_VAULT_THREADS="many").command("albums", "export", "x.csv", ok=False)
-    assert (bad.returncode, bad.stderr) == (1, "Error: VINYL_VAULT_THREADS: 'many' is not a whole number\n")
+    assert (bad.returncode, bad.stderr) == (1, "Error: VINYL_VAULT_THREADS: 'many' is invalid; use a whole number\n")
     (tmp_path / "file").write_text("")
     nowhere = Vault(tmp_path / "file").command("albums", "export", "x.csv", ok=False)
     assert nowhere.returncode == 1
-    assert nowhere.stderr.startswith(f"Error: {tmp_path / 'file'}/state: this folder cannot be used")
+    assert nowhere.stderr.startswith(f"Error: {tmp_path / 'file'}/state: cannot use this folder")
 
 
 @pytest.mark.slow

@@ -246,7 +246,7 @@ def test_a_record_leads_to_the_sleeves_nearest_in_colour(vault: Inside, origin: 
     near = [one.id for one in vault.services.library.near_in_colour(ids[0])]
     assert len(near) == 6
     assert set(near) <= set(ids[1:8])
-    assert twin not in near  # the very same picture is no news
+    assert twin not in near  # the very same image is no news
     assert vault.services.library.near_in_colour(999) == []
 
 
@@ -333,7 +333,7 @@ def test_the_same_image_of_one_colour_for_several_records_is_a_placeholder(
     survey(vault)
     assert [album(vault, album_id).picture for album_id in ids] == [None] * 3
     rows = vault.services.artwork.editor.rows
-    assert rows.tries(ids[0]).reason == "Its source has the same image of one colour for 3 records"
+    assert rows.tries(ids[0]).reason == "The source has the same plain image for 3 records"
     vault.services.artwork.editor.choose(album(vault, ids[0]), urls[0])  # "It is right, show it"
     for _ in range(2):  # whatever changes, and however often it is looked at
         put(vault, 8, None, title=f"Another {_}")
@@ -351,7 +351,7 @@ def test_what_was_rejected_by_an_older_rule_is_shown_again(vault: Inside, origin
     album_id = put(vault, 1, url)
     fetch(vault, url)
     rows = vault.services.artwork.editor.rows
-    rows.reject_urls([(album_id, url, "Its source has only a blank")])
+    rows.reject_urls([(album_id, url, "The source has only a blank image")])
     assert album(vault, album_id).picture is None
     survey(vault)
     assert album(vault, album_id).picture == url

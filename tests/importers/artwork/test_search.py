@@ -117,7 +117,7 @@ def test_the_archive_is_never_asked_for_an_original_and_always_told_who_asks(arc
 
 
 def test_musicbrainz_is_asked_once_a_second_by_all_processes_together(tmp_path: Path) -> None:
-    """The moments are in a file, so eight threads with a book of their own each are as good as eight processes."""
+    """The moments are in a file, so eight threads with their own book each are as good as eight processes."""
     clock = FakeClock()
     waits: list[float] = []
     lock = threading.Lock()
@@ -165,7 +165,7 @@ def test_a_record_that_nobody_knows_is_left_alone_for_weeks(opened: Inside, arch
     album_id = put(opened)
     assert outcome(look(opened)) == (1, 0)
     left = tries(opened, album_id)
-    assert left.reason == "Nobody has a picture of it"
+    assert left.reason == "No cover found anywhere"
     assert left.next_at > time.time() + 27 * 86400
     asked = len(archive.asked())
     assert outcome(look(opened)) == (0, 0)
@@ -188,7 +188,7 @@ def test_what_is_only_similar_is_offered_and_not_taken(opened: Inside, archive: 
     left = tries(opened, album_id)
     assert album(opened, album_id).picture is None
     assert len(left.offers) <= 1
-    assert left.reason in ("One to look at", "Nobody has a picture of it")
+    assert left.reason in ("1 suggestion", "No cover found anywhere")
 
 
 def test_a_pause_that_is_asked_for_is_said_and_kept(opened: Inside, archive: Archive) -> None:
@@ -207,7 +207,7 @@ def test_without_a_net_it_waits_and_goes_on_by_itself(opened: Inside, archive: A
     tasks = searches(opened)
     tasks.serve()
     task_id = tasks.start("covers", {})
-    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.message == "Waiting for the net.")
+    wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.message == "Waiting for a network connection.")
     assert tries(opened, album_id).tried_at is None
     archive.start()
     wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.is_over)
@@ -271,7 +271,7 @@ def test_answers_that_are_all_broken_are_said_and_end_in_a_pause(opened: Inside,
     wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.paused_until is not None)
     tasks.close()
     reasons = [tries(opened, album_id).reason for album_id in ids]
-    assert reasons == ["The archive answered something that is not JSON."] * 3 + ["", ""]
+    assert reasons == ["The archive the response is not valid JSON."] * 3 + ["", ""]
 
 
 # A value of each type where another one belongs; and text that no database takes.

@@ -1,4 +1,4 @@
-"""Covers from Discogs under addresses that are signed anew for every answer: each picture is fetched once, whatever leads to it.
+"""Covers from Discogs under URLs that are signed for each response: each image is fetched once, whatever URL leads to it.
 
 The server stands where `i.discogs.com` would be: the name is resolved and dialled at the edge of the process, as `PeerPolicy` allows.
 """

@@ -65,7 +65,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         def is_at(page: int) -> Any:
             return lambda: (state := latest()) is not None and int(state.position.get("page", 0)) > page
 
-        # Two kills: each begins behind a page that takes long, and goes on at the page that was not saved.
+        # Two kills: each begins behind a page that takes long, and continues at the page that was not saved.
         discogs.control(faults=[{"path": r"page=(8|19)&", "kind": "429", "after": 30, "times": 1}])
         first = Command(vault, "--token-file", str(tmp_path / "token"))
         wait_until(is_at(6), 60)
@@ -92,14 +92,14 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         assert state is not None
         assert tasks.cancel(state.id, 0.0)
         code, _, errors = third.end()
-        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. What was saved stays.")
+        assert (code, errors.splitlines()[-1]) == (1, "Cancelled. Everything saved so far stays.")
         _go_on(catalog)
         assert len(table(catalog)) == 2400
 
         # The whole of it, with a 429 at every ninth call.
         discogs.control(faults=[{"path": "", "kind": "429", "every": 9}], forget=True)
         with Opened(tmp_path / "vault", discogs) as opened:
-            assert sync(opened.services).outcome["says"] == "3,000 records read: 600 new, 0 changed, 2,400 the same."
+            assert sync(opened.services).outcome["says"] == "3,000 records read: 600 new, 0 updated, 2,400 unchanged."
         assert len(discogs.paths("", 200)) == PAGES + 2
         found = {row["instance_id"] for row in catalog.rows("SELECT instance_id FROM albums")}
         assert found == {str(700_000_000 + number) for number in range(RECORDS)}
@@ -113,7 +113,7 @@ def test_three_thousand_records_through_pauses_kills_and_a_cancel(tmp_path: Path
         before = table(catalog)
         discogs.control(faults=[], forget=True)
         with Opened(tmp_path / "vault", discogs) as opened:
-            assert sync(opened.services).outcome["says"] == "3,000 records read: 0 new, 0 changed, 3,000 the same."
+            assert sync(opened.services).outcome["says"] == "3,000 records read: 0 new, 0 updated, 3,000 unchanged."
         assert table(catalog) == before
         assert len(discogs.paths()) == PAGES + 2
         log = discogs.log()

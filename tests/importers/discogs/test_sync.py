@@ -1,4 +1,4 @@
-"""The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it goes on."""
+"""The sync with Discogs, against a server of its protocol: what comes in, what stays, what is gone, and how it continues."""
 
 import os
 import time
@@ -25,7 +25,7 @@ WINDOW_S = 1.0
 HOUR_S = 3600.0
 PAGES = "releases[?]page="
 ALL_NEW = {
-    "says": "250 records read: 250 new, 0 changed, 0 the same.",
+    "says": "250 records read: 250 new, 0 updated, 0 unchanged.",
     "new": 250,
     "changed": 0,
     "same": 0,
@@ -69,7 +69,7 @@ class Opened:
 
 
 def discogs_settings(discogs: DiscogsServer) -> dict[str, Any]:
-    """Return what makes a vault speak to this server, and to nobody else."""
+    """Return settings that make a vault connect to this server only."""
     return {"ORIGIN_ALLOWLIST": ("127.0.0.1",), "DISCOGS_API_URL": discogs.base, "DISCOGS_WINDOW_S": WINDOW_S}
 
 
@@ -139,7 +139,7 @@ def test_a_token_is_tested_and_kept_for_nobody_else_to_read(tmp_path: Path, disc
 def test_a_token_that_is_not_known_is_forgotten_and_the_one_before_it_stays(services: Services, discogs: DiscogsServer) -> None:
     ended = connect(services, "X" * 40)
     assert ended.state == "failed"
-    assert ended.message == "Discogs does not know this token. It is 40 letters, from Settings, Developers."
+    assert ended.message == "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers."
     status = services.discogs.status()
     assert (status.has_token, status.has_untested, status.fault) == (True, False, "")
     assert sync(services).state == "done"
@@ -148,7 +148,7 @@ def test_a_token_that_is_not_known_is_forgotten_and_the_one_before_it_stays(serv
 @pytest.mark.parametrize("text", ["", "short", "a" * 40 + "\r\nX-Evil: 1", "ä" * 40, "x" * 500, "a b" * 20], ids=ascii)
 def test_what_cannot_be_a_token_is_not_even_tried(services: Services, discogs: DiscogsServer, text: str) -> None:
     discogs.control(forget=True)
-    with pytest.raises(FieldRejected, match="40 letters"):
+    with pytest.raises(FieldRejected, match="40 characters"):
         services.discogs.store_token(text)
     assert discogs.paths() == []
 
@@ -178,7 +178,7 @@ def test_a_token_that_was_revoked_ends_the_sync_with_a_sentence_and_is_not_tried
     ended = sync(services)
     assert (ended.state, ended.message) == (
         "failed",
-        "Discogs does not know this token. It is 40 letters, from Settings, Developers.",
+        "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers.",
     )
     assert len(discogs.paths()) == 1
     services.tasks.serve()
@@ -190,10 +190,10 @@ def test_a_token_that_was_revoked_ends_the_sync_with_a_sentence_and_is_not_tried
 
 def test_a_private_collection_and_an_empty_one_have_their_own_words(services: Services, discogs: DiscogsServer) -> None:
     discogs.control(private=True)
-    assert "it is private" in sync(services).message
+    assert "is private" in sync(services).message
     discogs.control(reset=0)
-    assert connect(services).outcome["says"] == f"Connected as {ACCOUNT}. The collection is empty."
-    assert sync(services).outcome["says"] == f"Connected as {ACCOUNT}. The collection is empty."
+    assert connect(services).outcome["says"] == f"Connected as {ACCOUNT}. Your Discogs collection is empty."
+    assert sync(services).outcome["says"] == f"Connected as {ACCOUNT}. Your Discogs collection is empty."
 
 
 def test_a_collection_that_is_suddenly_empty_marks_nothing_as_gone(services: Services, discogs: DiscogsServer) -> None:
@@ -211,7 +211,7 @@ def test_the_net_away_is_said_kept_and_over_when_it_is_back(tmp_path: Path, disc
         ended = sync(inside.services)
         assert ended.state == "failed"
         assert ended.message.startswith("Discogs cannot be reached: ")
-        assert ended.message.endswith("What was saved stays; it goes on there.")
+        assert ended.message.endswith("Saved records stay. The next sync resumes here.")
         status = inside.services.discogs.status()
         assert (status.fault, status.is_offline) == ("away", True)
         discogs.control(faults=[])
@@ -340,7 +340,7 @@ def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: S
     discogs.control(remove=[3, 120], forget=True)
     ended = sync(services)
     assert ended.outcome["gone"] == 2
-    assert ended.outcome["says"] == "248 records read: 0 new, 0 changed, 248 the same, 2 gone."
+    assert ended.outcome["says"] == "248 records read: 0 new, 0 updated, 248 unchanged, 2 no longer at Discogs."
     assert len(discogs.paths(PAGES)) == 6  # believed after a second look
     assert services.discogs.gone()[0] == 2
     gone = {album.instance_id for album in albums(services) if album.gone_at}
@@ -348,7 +348,7 @@ def test_what_left_the_collection_is_marked_and_comes_back_as_it_was(services: S
     before = table(services)
     assert sync(services).outcome["gone"] == 0
     assert table(services) == before
-    discogs.control(add=[3])  # the same copy again, and one that was bought anew below
+    discogs.control(add=[3])  # the same copy again, and one that was bought again below
     sync(services)
     back = by_instance(services)["700000003"]
     assert (back.id, back.gone_at, back.plays) == (ids["700000003"], None, 1)
@@ -367,7 +367,7 @@ def test_a_release_that_is_bought_again_is_the_record_that_left(services: Servic
 
 
 def test_a_record_that_moved_between_pages_meanwhile_is_not_taken_for_gone(services: Services, discogs: DiscogsServer) -> None:
-    """One leaves page 1 and one comes in at the end while page 2 is asked for: a record slips past, the count is the same."""
+    """One leaves page 1 and one comes in at the end while page 2 is requested: a record slips past, the count is the same."""
     sync(services)
     discogs.control(before_page={"2": [{"remove": [5], "add": [900]}]})
     ended = sync(services)
@@ -403,7 +403,7 @@ def test_entries_that_are_none_are_counted_with_reasons_and_the_rest_goes_in(ser
     assert (ended.outcome["new"], ended.outcome["rejected"]) == (248, 2)
     assert ended.outcome["reasons"] == [
         [8, "release 100007 has neither artist nor title"],
-        [9, "an entry without the number of its release"],
+        [9, "an entry without a release number"],
     ]
     assert "2 rejected" in ended.outcome["says"]
 
@@ -421,15 +421,15 @@ def test_what_was_cut_is_in_the_report_by_number_artist_and_title_and_the_record
     discogs.control(change=change)
     ended = sync(services)
     assert (ended.outcome["new"], ended.outcome["rejected"], ended.outcome["lossy"]) == (249, 1, 2)
-    assert ended.outcome["says"].endswith("1 rejected; 2 with a text that was cut.")
+    assert ended.outcome["says"].endswith("1 rejected; 2 with a shortened text.")
     found = by_instance(services)
     seven, eight = found["700000007"], found["700000008"]
     assert (seven.title, len(eight.artist) <= 200, len(eight.notes) <= 2000) == (" ".join(["Wordy"] * 33), True, True)
     assert ended.outcome["report"] == [
         [10, "", "", "rejected: release 100009 has neither artist nor title"],
-        [8, seven.artist, seven.title, "title is longer than 200 characters; cut"],
-        [9, eight.artist, eight.title, "artist is longer than 200 characters; cut"],
-        [9, eight.artist, eight.title, "notes is longer than 2,000 characters; cut"],
+        [8, seven.artist, seven.title, "title is longer than 200 characters; shortened"],
+        [9, eight.artist, eight.title, "artist is longer than 200 characters; shortened"],
+        [9, eight.artist, eight.title, "notes is longer than 2,000 characters; shortened"],
     ]
     assert sync(services).outcome["report"] == ended.outcome["report"]
 
@@ -491,7 +491,7 @@ def test_a_cancel_is_a_cancel_and_the_next_sync_begins_anew(services: Services, 
     wait_until(lambda: state().paused_until is not None)
     paused = state()
     assert paused is not None
-    assert paused.message == "Discogs asks for a pause."
+    assert paused.message == "Rate limit reached."
     assert services.tasks.cancel(task_id)
     wait_until(lambda: state().is_over)
     ended = state()
@@ -544,7 +544,7 @@ def test_a_cover_whose_address_died_is_fetched_under_the_new_one(services: Servi
     assert album.cover_url is not None
     digest = services.covers.digest_of(album.cover_url)
     with services.covers.cache.index.database.write() as conn:
-        services.covers.registry.record_failure(conn, digest, "answered 403", 9e9, is_final=True)
+        services.covers.registry.record_failure(conn, digest, "HTTP 403", 9e9, is_final=True, code="403")
     assert sync(services).outcome["changed"] == 1
     now = by_instance(services)["700000001"]
     assert now.cover_url != album.cover_url
@@ -599,7 +599,7 @@ def test_the_tracks_of_a_record_come_when_it_is_opened_first_and_are_asked_for_o
 
 
 def test_details_and_a_sync_together_stay_below_the_limit(services: Services, discogs: DiscogsServer) -> None:
-    """The server counts: 100 releases beside a sync are more than a window holds, and nobody is told to slow down."""
+    """The server counts: 100 releases beside a sync are more than a window holds, and no one is told to slow down."""
     sync(services)
     shelf = albums(services)
     for album in shelf[:100]:

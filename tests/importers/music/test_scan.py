@@ -176,10 +176,10 @@ def test_a_heap_without_tags_is_counted_and_said_and_so_are_loose_files(shelf: M
     record(root / "x", "The Name")
     found = shelf.scan()
     assert outcome(found, "files", "left_out", "albums") == (3004, 3001, 1)
-    assert found["says"] == "3,004 files in 3 folders: 1 new. 3,001 without tags left out."
+    assert found["says"] == "3,004 files in 3 folders: 1 new. Skipped 3,001 without tags."
     assert found["problems"] == [
-        "the folder itself: 1 file without tags left out",
-        "Downloads: 3,000 files without tags left out",
+        "the music folder: skipped 1 file without tags",
+        "Downloads: skipped 3,000 files without tags",
     ]
 
 
@@ -278,13 +278,13 @@ def test_a_missing_or_empty_root_changes_nothing_and_is_said(shelf: MusicShelf, 
     shelf.scan()
     before = shelf.albums()
     away = root.rename(root.parent / "away")
-    assert "Not there" in shelf.scan()["says"]
+    assert "Not mounted" in shelf.scan()["says"]
     assert "no such file" in shelf.root().message
     with pytest.raises(OriginUnavailable, match="not there"):
         shelf.images.fetch(before[0].cover_url or "")
     root.mkdir()
     shelf.scan()
-    assert shelf.root().message.startswith("It is empty")
+    assert shelf.root().message.startswith("This folder is empty")
     with pytest.raises(OriginUnavailable, match="empty"):
         shelf.images.fetch(before[0].cover_url or "")
     assert shelf.albums() == before
@@ -331,7 +331,7 @@ def test_another_disk_in_the_place_of_the_known_one_marks_nothing_as_gone(shelf:
     table(mounts)
     for _ in range(2):
         assert outcome(mounted.scan(), "gone") == (0,), "the disk is away, and somebody made a folder where it is mounted"
-        assert shelf.root().message.startswith("There is no music in it")
+        assert shelf.root().message.startswith("A different drive is mounted here and it has no music")
     record(root / "z", "Of another disk")
     table(mounts, ("8:33", root))
     assert outcome(mounted.scan(), "new", "gone") == (1, 0)
@@ -352,7 +352,7 @@ def test_a_disk_inside_a_root_that_is_missing_changes_nothing_of_it(shelf: Music
     table(mounts)
     for _ in range(2):
         mounted.scan()
-        assert shelf.root().message == f"Not there: {inner}. What is on the wall of it stays."
+        assert shelf.root().message == f"Not mounted: {inner}. Records from there stay."
     assert [album.title for album in shelf.albums() if album.gone_at] == ["Goes"]
 
 
@@ -382,7 +382,7 @@ def test_a_scan_of_one_folder_touches_no_other(shelf: MusicShelf, root: Path) ->
     ended = shelf.tasks.run("music", {"dir": str(root / "nowhere")})
     assert (ended.state, ended.message) == ("failed", f"{root}/nowhere: no such file or directory.")
     ended = shelf.tasks.run("music", {"dir": "/etc"})
-    assert ended.message.startswith("/etc: it lies in no music folder")
+    assert ended.message.startswith("/etc: it is not inside a music folder")
     assert outcome(shelf.scan(), "new", "changed") == (1, 1)
 
 
@@ -418,7 +418,7 @@ def test_no_link_leads_out_of_a_root_wherever_it_stands(shelf: MusicShelf, root:
     address = shelf.album("The Name").cover_url or ""
     mark = address.partition("?")[2]
     assert shelf.images.fetch(address).body == b"mine"
-    # The very same address, after something on its way became a link.
+    # The very same address, after something on its path became a link.
     (inside / "front.jpg").rename(tmp_path / "front.jpg")
     (inside / "front.jpg").symlink_to(tmp_path / "front.jpg")
     with pytest.raises(OriginNotFound):
@@ -485,17 +485,17 @@ def test_a_page_may_choose_below_the_folders_of_the_settings_only(tmp_path: Path
     (media / "given").mkdir()
     roots = shelf.music.roots
     refused = {
-        str(tmp_path / "private"): "only folders below",
-        str(media / "link"): "only folders below",
-        f"{media}/../private": "only folders below",
-        str(media): "only folders below",
+        str(tmp_path / "private"): "choose a folder inside",
+        str(media / "link"): "choose a folder inside",
+        f"{media}/../private": "choose a folder inside",
+        str(media): "choose a folder inside",
         str(media / "nothing"): "no such folder",
         str(media / "given" / "deeper"): "no such folder",
-        "relative": "from the root on",
-        "": "from the root on",
-        "/": "the system itself",
-        "/proc/self": "the system itself",
-        str(shelf.settings.state_dir / "x"): "its own files",
+        "relative": "enter the full path",
+        "": "enter the full path",
+        "/": "this is a system folder",
+        "/proc/self": "this is a system folder",
+        str(shelf.settings.state_dir / "x"): "its own data",
         "/media/\ud800": "not UTF-8",
     }
     try:
@@ -579,7 +579,7 @@ def test_a_cancelled_scan_keeps_what_it_read_and_the_next_one_goes_on(shelf: Mus
 
 @contextmanager
 def held_at(shelf: MusicShelf, albums: int) -> Iterator[int]:
-    """Begin a scan that stands still once it has made so many albums, and goes on afterwards; its number."""
+    """Begin a scan that stands still once it has made so many albums, and continues afterwards; its number."""
     reached, go = threading.Event(), threading.Event()
 
     def hold(urls: Iterable[str | None]) -> None:
@@ -624,7 +624,7 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
     try:
         ended = shelf.tasks.run("music", {})
         assert ended.state == "failed"
-        assert "No music folder is set." in ended.message
+        assert "No music folders are set up." in ended.message
     finally:
         shelf.close()
 
@@ -639,8 +639,8 @@ def test_music_that_cannot_be_read_is_counted_by_kind_and_a_picture_of_any_kind_
     (root / "x" / "notes.txt").write_bytes(b"no music")
     found = shelf.scan()
     assert found["others"] == {"DFF": 2, "TAK": 1}
-    assert "2 DFF files passed over" in found["says"]
-    assert "1 TAK file passed over" in found["says"]
+    assert "2 DFF files skipped" in found["says"]
+    assert "1 TAK file skipped" in found["says"]
     assert "TXT" not in found["says"]
 
 
@@ -666,9 +666,9 @@ def test_what_is_cut_is_in_the_report_by_folder_artist_and_title_and_the_record_
     assert album.title == album.label == album.tracks[2].title == " ".join(["Wordy"] * 33), "cut between two words"
     assert album.genres == ("g" * 60,)
     assert found["lossy"] == 1
-    assert "1 record with a text that was cut." in found["says"]
+    assert "1 record with a shortened text." in found["says"]
     assert sorted(found["report"]) == sorted(
-        ["Somebody/x", "Somebody", album.title, f"{what} is longer than {limit} characters; cut"]
+        ["Somebody/x", "Somebody", album.title, f"{what} is too long (maximum {limit} characters); shortened"]
         for what, limit in (("title", 200), ("label", 200), ("title of track 3", 200), ("genre", 60))
     )
     again = shelf.scan()

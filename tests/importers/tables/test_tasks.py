@@ -1,4 +1,4 @@
-"""Tables and the demo as tasks: looked through, taken in, resumed, put away; the folder of imports; sleeves that are drawn here."""
+"""Tables and the demo as tasks: previewed, imported, resumed, moved away; the folder of imports; sleeves that are drawn here."""
 
 import os
 import threading
@@ -51,7 +51,7 @@ def in_the_middle(tasks: TaskRunner, task_id: int, act: Callable[[], object]) ->
     Writers take turns: of an import that writes, one batch at most goes in between two turns of ours.
     """
     database, thread = tasks.rows.db, threading.Thread(target=act)
-    is_in_line = lambda: len(database._write_lock._waiting) > 1  # noqa: E731  the import, and whoever ends it
+    is_in_line = lambda: len(database._write_lock._waiting) > 1  # noqa: E731  the import, and what ends it
     while not thread.ident:
         with database.write():
             state = tasks.rows.get(task_id)
@@ -74,7 +74,7 @@ def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> No
     assert found["rejected"] == [[3, "neither artist nor title"]]
     assert found["report"] == [
         [3, "", "", "rejected: neither artist nor title"],
-        [4, "C", "Three", "year 19999 is not from 1800 to 2199; left out"],
+        [4, "C", "Three", "year must be from 1800 to 2199, not 19999; skipped"],
     ]
     assert [(row["line"], row["title"], row["what"]) for row in found["rows"]] == [
         (2, "One", "new"),
@@ -83,7 +83,7 @@ def test_a_look_says_what_would_happen_and_changes_nothing(inside: Inside) -> No
     ]
     assert (
         found["says"]
-        == "Looked through mine.csv, nothing changed: 4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out."
+        == "Preview of mine.csv (nothing imported yet): 4 rows read: 3 new, 1 rejected; 1 with a value that was shortened, guessed or skipped."
     )
     assert inside.services.library.count() == 0
     assert Path(path).exists()
@@ -101,7 +101,7 @@ def test_a_table_is_taken_in_and_its_file_is_gone(inside: Inside) -> None:
 def test_a_refused_file_is_named_as_people_know_it_and_is_gone(inside: Inside) -> None:
     path = kept(inside, "listing_id,title\n1,x\n")
     state = ran(inside, "table-look", path, name="stock.csv")
-    assert state.message == "stock.csv: this is a Discogs inventory, what you sell; export your collection instead."
+    assert state.message == "stock.csv: this is a Discogs inventory (items for sale). Export your collection instead."
     assert not Path(path).exists()
     gone = ran(inside, "table", path, name="stock.csv")
     assert (gone.state, gone.message) == ("failed", "stock.csv: No such file or directory.")
@@ -170,8 +170,8 @@ def test_a_table_in_the_folder_is_taken_in_and_lies_in_done_with_its_report(insi
     assert (folder / "done" / "mine.csv").read_text() == SMALL
     report = (folder / "done" / "mine.csv.report.txt").read_text()
     assert report == (
-        "4 rows read: 3 new, 1 rejected; 1 with a cell that was cut, guessed or left out.\n"
-        "row 3: rejected: neither artist nor title\nrow 4: C, Three: year 19999 is not from 1800 to 2199; left out\n"
+        "4 rows read: 3 new, 1 rejected; 1 with a value that was shortened, guessed or skipped.\n"
+        "row 3: rejected: neither artist nor title\nrow 4: C, Three: year must be from 1800 to 2199, not 19999; skipped\n"
     )
     path.write_text(SMALL)
     assert ran(inside, "table", str(path), "folder").outcome["same"] == 3
@@ -202,7 +202,7 @@ def test_a_table_whose_name_is_not_utf8_is_taken_in_and_named_with_its_bytes(tmp
 @pytest.mark.parametrize(
     ("text", "report"),
     [
-        ("listing_id,title\n1,x\n", "x.csv: this is a Discogs inventory, what you sell; export your collection instead.\n"),
+        ("listing_id,title\n1,x\n", "x.csv: this is a Discogs inventory (items for sale). Export your collection instead.\n"),
         ("title,artist,year\n,,1\n", "1 row read: 0 new, 1 rejected.\nrow 2: rejected: neither artist nor title\n"),
         ("", "x.csv: the file is empty.\n"),
     ],
@@ -287,7 +287,7 @@ def test_only_plain_tables_are_taken_from_the_folder(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_or_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ImportsFolder(tmp_path / "nowhere", lambda path: True).poll()
     file_away(tmp_path / "gone.csv", is_refused=False, report="")
-    assert "table not put away" in caplog.text
+    assert "table not moved" in caplog.text
 
 
 @pytest.mark.slow
@@ -318,7 +318,7 @@ def test_uploads_are_closed_to_others_and_forgotten_after_a_day(tmp_path: Path) 
     assert not intray.has(str(tmp_path / "x"))
     intray.delete(str(tmp_path / "x"))
     assert (tmp_path / "x").exists()
-    with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="would be free"):
+    with (tmp_path / "x").open("rb") as file, pytest.raises(StorageError, match="must stay free"):
         UploadInbox(tmp_path / "intray", clock, floor_bytes=1 << 60).store(file)
     clock.now += KEPT_S + 60
     intray.delete_expired()

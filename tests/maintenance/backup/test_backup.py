@@ -83,7 +83,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def model(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A vault that is copied for each test, with its backup beside it. Nobody changes either."""
+    """A vault that is copied for each test, with its backup beside it. No one changes either."""
     folder = tmp_path_factory.mktemp("model")
     made = settings_of(folder / "vault", TRUSTED_ORIGINS=(origin.base,))
     fill(made, origin, folder)
@@ -323,7 +323,7 @@ def test_large_files_come_back_by_themselves(settings: Settings, new_card: Setti
 def test_a_backup_while_everybody_is_busy_is_of_one_moment(
     settings: Settings, new_card: Settings, origin: Origin, tmp_path: Path
 ) -> None:
-    """Uploads, deletions, plays and imports go on all the time; the archive holds what its catalogue names, no more and no less."""
+    """Uploads, deletions, plays and imports continue all the time; the archive holds what its catalogue names, no more and no less."""
     stopping = threading.Event()
     failed: list[BaseException] = []
 
@@ -420,7 +420,7 @@ def test_an_older_schema_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
         assert services.library.count() == 1
     with open_unchanged(old.catalog_path) as conn:
         conn.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match="schema is 99"):
+    with pytest.raises(StorageError, match="it uses schema 99"):
         back_up(old, tmp_path / "newer.tar")
     assert not (tmp_path / "newer.tar").exists()
 
@@ -430,7 +430,7 @@ def test_an_older_schema_is_brought_up_to_date_and_a_newer_one_refused(tmp_path:
 
 def test_a_service_that_runs_keeps_its_vault(archive: Path, settings: Settings, new_card: Settings) -> None:
     with vault_at(new_card):
-        with pytest.raises(Busy, match="stop the service"):
+        with pytest.raises(Busy, match="Stop the service"):
             restore(new_card, archive)
         with pytest.raises(Busy):
             restore(new_card, archive, force=True)
@@ -563,7 +563,7 @@ def test_a_broken_index_costs_the_addresses_only(archive: Path, settings: Settin
 
 
 def limited(program: str, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
-    """Run a program of this project as a process of its own."""
+    """Run a program of this project as its own process."""
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments], cwd=ROOT, env={**os.environ, **env}, stderr=subprocess.PIPE
     )
@@ -818,7 +818,7 @@ def test_an_archive_that_was_cut_is_refused_wherever_it_ends(good: Path, card: S
         (tmp_path / "cut.tar").write_bytes(body[:end])
         refused(card, tmp_path / "cut.tar", "not a backup|cut short|damaged")
     (tmp_path / "more.tar").write_bytes(body + b"and more")
-    refused(card, tmp_path / "more.tar", "follows its end")
+    refused(card, tmp_path / "more.tar", "extra data after the end")
 
 
 @pytest.mark.parametrize(
@@ -834,7 +834,7 @@ def test_an_archive_that_was_cut_is_refused_wherever_it_ends(good: Path, card: S
 )
 def test_what_is_no_backup_is_told_apart(card: Settings, tmp_path: Path, body: bytes) -> None:
     (tmp_path / "x.tar").write_bytes(body)
-    refused(card, tmp_path / "x.tar", "not a backup of VinylVault")
+    refused(card, tmp_path / "x.tar", "not a VinylVault backup")
 
 
 def test_a_tar_of_somebody_else_and_a_compressed_bomb_are_told_apart(good: Path, card: Settings, tmp_path: Path) -> None:
@@ -858,11 +858,11 @@ def test_sizes_that_are_promised_are_not_believed(good: Path, card: Settings, tm
         second = tar.getmembers()[1].offset
     large = regular("state/large", 1 << 50).tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
     (tmp_path / "a.tar").write_bytes(body[:second] + large + body[second:])
-    refused(card, tmp_path / "a.tar", "longer than the file")
+    refused(card, tmp_path / "a.tar", "is cut off")
     header = kind("./PaxHeaders/x", tarfile.XHDTYPE)
     header.size = 30_000_000
     (tmp_path / "b.tar").write_bytes(body[:second] + header.tobuf() + bytes(30_000_000) + body[second:])
-    refused(card, tmp_path / "b.tar", "larger than any")
+    refused(card, tmp_path / "b.tar", "too large for a VinylVault backup")
     header.size = 512
     (tmp_path / "c.tar").write_bytes(body[:second] + (header.tobuf() + b"9" * 512) * 2000 + body[second:])
     refused(card, tmp_path / "c.tar", "of a kind")
@@ -875,7 +875,7 @@ def test_sizes_that_are_promised_are_not_believed(good: Path, card: Settings, tm
 
 
 def rewritten(tmp_path: Path, good: Path, change: dict[str, bytes], head: dict[str, Any] | None = None) -> Path:
-    """Write an archive anew with other bodies, and a list that is right about them."""
+    """Write an archive again with other bodies, and a list that is right about them."""
     path = tmp_path / "rewritten.tar"
     found = members(good)
     with path.open("wb+") as file:
@@ -889,7 +889,7 @@ def rewritten(tmp_path: Path, good: Path, change: dict[str, bytes], head: dict[s
 
 
 def test_another_format_is_refused_with_its_number(good: Path, card: Settings, tmp_path: Path) -> None:
-    refused(card, rewritten(tmp_path, good, {}, {"format": 2}), "its format is 2")
+    refused(card, rewritten(tmp_path, good, {}, {"format": 2}), "it uses backup format 2")
     refused(card, rewritten(tmp_path, good, {}, {"format": "x"}), "not a backup")
 
 

@@ -21,7 +21,7 @@ from tests.support.vault import wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return everything of a folder that somebody could have changed."""
+    """Return everything of a folder that someone could have changed."""
     facts = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
     return [(str(path), stat.st_size, stat.st_mtime_ns, stat.st_mode) for path, stat in facts]
 
@@ -71,21 +71,22 @@ def test_look_ups_that_wait_for_the_network_are_counted(tmp_path: Path, archive_
         for n in range(3):
             inside.album(title=f"Title {n}")
         found = told()["checks"]["Look-ups"]
-        assert (found["state"], found["message"]) == ("waiting", "3 records to look up, with the next search.")
+        assert (found["state"], found["message"]) == ("waiting", "3 records to search for, with the next search.")
         inside.services.artwork.editor.start_search_if_due()
         wait_until(lambda: told()["checks"]["Look-ups"]["state"] == "warning")
         found = told()
         assert found["status"] == "degraded"
         assert re.fullmatch(
-            r"3 records to look up\. Waiting for the net\. Next try at \d\d:\d\d\.", found["checks"]["Look-ups"]["message"]
+            r"3 records to search for\. Waiting for a network connection\. Next retry at \d\d:\d\d\.",
+            found["checks"]["Look-ups"]["message"],
         )
         page = inside.stranger().get("/health").text
         assert found["checks"]["Look-ups"]["message"] in page
-        assert "All is well" not in page
+        assert "All systems OK" not in page
         operator = inside.logged_in()
-        assert "3 records to look up elsewhere" in operator.get("/admin/cache").text
-        assert "Next try at" in operator.get("/covers/missing").text
-        assert "Next try at" in inside.stranger().get("/").text
+        assert "3 records still to search for a cover" in operator.get("/admin/cache").text
+        assert "Next retry at" in operator.get("/covers/missing").text
+        assert "Next retry at" in inside.stranger().get("/").text
 
 
 def test_a_queue_of_a_dead_host_waits_and_is_not_at_work(tmp_path: Path, origin: Origin) -> None:
@@ -99,7 +100,7 @@ def test_a_queue_of_a_dead_host_waits_and_is_not_at_work(tmp_path: Path, origin:
             return next(check for check in inside.services.checks() if check.name == "Queue")
 
         wait_until(lambda: check().state == "waiting")
-        assert re.fullmatch(r"7 covers in line; their sources do not answer\. Next try at \d\d:\d\d\.", check().message)
+        assert re.fullmatch(r"7 covers queued; their sources are not responding\. Next retry at \d\d:\d\d\.", check().message)
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_looking_changes_nothing(inside: Inside, origin: Origin, is_running: boo
     if not is_running:
         inside.services.close()
     else:
-        inside.services.pool.close()  # so that nobody else changes anything
+        inside.services.pool.close()  # so that no one else changes anything
     before = picture_of(inside.folder)
     look(inside.folder)
     assert picture_of(inside.folder) == before
@@ -126,7 +127,7 @@ def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> Non
     vault = open_readonly(Settings(DATA_DIR=tmp_path / "nothing"))
     checks = {check.name: check for check in examine(vault)}
     assert not (tmp_path / "nothing").exists()
-    assert checks["Catalogue"].message == "There is no vault here yet."
+    assert checks["Catalogue"].message == "No VinylVault data found here."
     assert checks["Rights"].state == "failed"
     assert verdict(checks.values()) == "unhealthy"
 
@@ -134,16 +135,16 @@ def test_looking_for_a_vault_that_is_not_there_makes_none(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "check", "damage", "says"),
     [
-        ("state/catalog.db", "Catalogue", "garbage", "It is damaged."),
-        ("state/catalog.db", "Catalogue", "truncated", "It is damaged."),
-        ("state/catalog.db", "Catalogue", "empty", "It is damaged."),
-        ("state/catalog.db", "Catalogue", "middle", "It is damaged."),
-        ("state/catalog.db", "Catalogue", "newer", "A newer version of VinylVault made it."),
-        ("state/catalog.db", "Catalogue", "gone", "There is none."),
-        ("cache/index.db", "Cache", "garbage", "It is damaged."),
-        ("cache/index.db", "Cache", "truncated", "It is damaged."),
-        ("cache/index.db", "Cache", "newer", "A newer version of VinylVault made it."),
-        ("cache/index.db", "Cache", "gone", "There is no index."),
+        ("state/catalog.db", "Catalogue", "garbage", "It is corrupt."),
+        ("state/catalog.db", "Catalogue", "truncated", "It is corrupt."),
+        ("state/catalog.db", "Catalogue", "empty", "It is corrupt."),
+        ("state/catalog.db", "Catalogue", "middle", "It is corrupt."),
+        ("state/catalog.db", "Catalogue", "newer", "It was created by a newer version of VinylVault."),
+        ("state/catalog.db", "Catalogue", "gone", "It does not exist."),
+        ("cache/index.db", "Cache", "garbage", "It is corrupt."),
+        ("cache/index.db", "Cache", "truncated", "It is corrupt."),
+        ("cache/index.db", "Cache", "newer", "It was created by a newer version of VinylVault."),
+        ("cache/index.db", "Cache", "gone", "The index is missing."),
     ],
 )
 def test_a_broken_database_is_one_check_and_leaves_the_others(
@@ -188,7 +189,7 @@ def test_a_database_that_somebody_locks_is_said_to_be_locked(settled: Path) -> N
     finally:
         holder.rollback()
         holder.close()
-    assert "Another process keeps it locked." in found.message
+    assert "Another process has locked it." in found.message
     assert "fuser" in found.advice
 
 
@@ -203,9 +204,15 @@ def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) ->
     left = detail.parent / ".part-1-0000"
     left.write_bytes(b"x")
     os.utime(left, (time.time() - 900,) * 2)
-    found = look(settled)["Pictures"]
+    found = look(settled)["Images"]
     assert found.state == "failed"
-    for words in ("1 torn", "1 missing", "1 file that is not ours", "1 link", "1 leftover of a process that was killed"):
+    for words in (
+        "1 truncated",
+        "1 missing",
+        "1 unexpected file",
+        "1 unexpected symbolic link",
+        "1 temporary file of a killed process",
+    ):
         assert words in found.message
     assert "holiday.jpg" in found.advice
     assert (detail.parent / "link.webp").is_symlink()
@@ -255,7 +262,7 @@ def found(inside: Inside, name: str) -> Check:
 
 
 def test_a_mistyped_address_of_a_file_is_reported_and_the_machine_is_healthy(inside: Inside, origin: Origin) -> None:
-    """The machine was "degraded" until somebody forgot the file."""
+    """The machine was "degraded" until someone forgot the file."""
     inside.services.files.enqueue(f"{origin.base}/mistyped.bin")
     wait_until(lambda: "given up" in within(inside, "Files").message)
     check = found(inside, "Files")
@@ -280,7 +287,7 @@ def test_a_file_that_is_damaged_is_something_to_look_at(inside: Inside, origin: 
 
 
 def test_stream_images_are_counted(inside: Inside) -> None:
-    assert found(inside, "Images").message == "No stream images are rendered."
+    assert found(inside, "Images").message == "No stream images rendered yet."
     inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
     check = found(inside, "Images")
     assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
@@ -296,21 +303,21 @@ def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_o
     (folder / "cache").write_text("a file in its place")
     with Inside(folder, trusted=(origin.base,), settled=False) as inside:
         assert any(
-            line.startswith(f"cache folder not usable, placeholders are shown path={folder}/cache ") for line in caplog.messages
+            line.startswith(f"cache folder unusable, serving placeholders path={folder}/cache ") for line in caplog.messages
         )
         inside.services.start()
         browser = inside.client(accept="text/html")
         for path in ("/", "/album/1", "/streams", "/search?q=artist", "/about"):
             page = browser.get(path)
             assert page.status_code == 200, path
-            assert "The cache folder cannot be used: covers are placeholders" in page.text, path
+            assert "Cannot use the cache folder: covers are shown as placeholders" in page.text, path
         assert (
             200
             <= browser.get(f"/cache/thumbnails/{inside.services.covers.digest_of(origin.base + '/a.jpg')}.webp").status_code
             < 300
         )
         for check in (within(inside, "Rights"), look(folder)["Rights"]):
-            assert (check.state, check.message) == ("failed", "Something that is no folder lies where a folder of ours belongs.")
+            assert (check.state, check.message) == ("failed", "A file is in the way of a VinylVault folder.")
             assert f"Move it away: {folder}/cache." in check.advice
         health = browser.get("/health")
         assert health.status_code == 200, "pages are answered"

@@ -29,7 +29,7 @@ from tests.support.volumes import serve
 
 pytestmark = pytest.mark.decoder
 
-WAIT_S = 240.0  # the thread of the night takes only what nobody else wants, on a busy machine next to nothing
+WAIT_S = 240.0  # the thread of the night takes only what no one else wants, on a busy machine next to nothing
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_a_cover_that_cannot_be_fetched_now_is_left_and_told_every_time(services
 
 
 def undecodable(services: Services, digest: str, variant: str) -> bytes:
-    """Store what is no picture under a name, with a row that is right about it."""
+    """Store what is no image under a name, with a row that is right about it."""
     body = webp(f"no picture {digest} {variant}", 900)
     services.covers.cache.delete([Key("covers", variant, digest)])
     services.covers.cache.put({Key("covers", variant, digest): body})
@@ -189,7 +189,7 @@ def undecodable(services: Services, digest: str, variant: str) -> bytes:
 
 
 def test_what_was_stored_right_but_is_no_picture_is_replaced(services: Services) -> None:
-    """Its hash is right for ever, so nothing but decoding finds it."""
+    """Its hash is right forever, so nothing but decoding finds it."""
     first, second = covers_of(services)[:2]
     undecodable(services, first, "thumbnails-2x")
     undecodable(services, second, "detail")
@@ -202,7 +202,7 @@ def test_what_was_stored_right_but_is_no_picture_is_replaced(services: Services)
 
 
 def test_a_decoder_that_dies_condemns_nothing(services: Services, settings: Settings) -> None:
-    """It once would have emptied the cache: every picture looked undecodable."""
+    """It once would have emptied the cache: every image looked undecodable."""
     dead = Decoder(64 << 20)
     dead.close()
     scrub = Scrub(settings, services.covers, services.streams, services.files.cache, dead)
@@ -214,8 +214,8 @@ def test_a_decoder_that_dies_condemns_nothing(services: Services, settings: Sett
 
 
 def test_a_decoder_that_refuses_everything_condemns_nothing(services: Services, settings: Settings) -> None:
-    """One whose library was broken by an upgrade refuses what it has made itself: a picture that is whole shows it."""
-    narrow = Decoder(10)  # so small a budget that no picture fits, the sample neither
+    """One whose library was broken by an upgrade refuses what it has made itself: an image that is whole shows it."""
+    narrow = Decoder(10)  # so small a budget that no image fits, the sample neither
     try:
         report = Scrub(settings, services.covers, services.streams, services.files.cache, narrow).run(repair=True)
     finally:
@@ -317,7 +317,7 @@ def test_a_folder_that_is_gone_is_said_and_costs_no_rows(services: Services) -> 
     root.rename(root.with_name("elsewhere"))
     report = services.scrub.run(repair=True)
     assert services.covers.cache.index.totals("covers").entries == 8
-    assert "the folder is not there" in report.notes[0]
+    assert "the folder is missing" in report.notes[0]
     assert report.checked["streams"] == 4, "the others are looked at all the same"
 
 
@@ -358,7 +358,7 @@ def test_originals_and_own_covers_are_told_and_never_touched(services: Services,
 
 
 def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(services: Services, settings: Settings) -> None:
-    """`verify` told it for ever, and `--repair` could not help."""
+    """`verify` told it forever, and `--repair` could not help."""
     roots = {"covers": services.covers.cache.disk.root, "streams": services.streams.cache.engine.disk.root}
     strays = [settings.stream_images_dir / "evening" / "unknown_original.jpg"]
     for root in roots.values():
@@ -376,7 +376,7 @@ def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(servi
     kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
     assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
     states = {check.name: check.state for check in examine(services.vault)}
-    assert (states["Pictures"], states["Streams"]) == ("well", "well")
+    assert (states["Images"], states["Streams"]) == ("well", "well")
 
 
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:
@@ -428,7 +428,7 @@ def test_a_bad_large_file_is_not_handed_out_and_fetched_again(services: Services
 
 
 def test_the_note_of_a_healthy_large_file_is_no_orphan(services: Services, origin: Origin) -> None:
-    """`verify` told it for ever, and `--repair` could not help: a name with one suffix, with `.note`, looks like a file's."""
+    """`verify` told it forever, and `--repair` could not help: a name with one suffix, with `.note`, looks like a file's."""
     url, _ = serve(origin, "/lung.bin", b"x" * 1000)
     path = services.files.cache.get(url)
     old(path.with_name(f"{path.name}.note"))
@@ -500,7 +500,7 @@ def test_one_repair_at_a_time(services: Services) -> None:
     def second() -> bool:
         with pytest.raises(Busy):
             services.scrub.run(repair=True)
-        services.scrub.run(throttle=lambda: False)  # who only looks is in nobody's way
+        services.scrub.run(throttle=lambda: False)  # who only looks blocks nothing
         return False
 
     services.scrub.run(repair=True, throttle=second)

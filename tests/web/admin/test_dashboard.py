@@ -1,4 +1,4 @@
-"""The dashboard: operators see and change, strangers find the door; the charts say in words what they show; /metrics."""
+"""The dashboard: operators see and change, visitors find the door; the charts say in words what they show; /metrics."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def inside(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Inside]:
-    """A vault whose clock stands still, and in which nothing runs by itself: chores go by the real one."""
+    """A vault whose clock stands still, and in which nothing runs by itself: periodic jobs go by the real one."""
     with Inside(tmp_path / "vault", trusted=(origin.base,), clock=clock, FREE_SPACE_FLOOR_MB=0, METRICS=True) as running:
         running.services.pool.close()
         yield running
@@ -50,7 +50,7 @@ def post(client: FlaskClient, path: str, **fields: str) -> int:
 
 
 def lived(inside: Inside, clock: FakeClock, hours: int = 30) -> None:
-    """Let the service be used: an hour at a time, with hits, misses, fetches and jobs in line."""
+    """Let the service be used: an hour at a time, with hits, misses, fetches and jobs queued."""
     cache, jobs = inside.services.covers.cache, inside.services.covers.jobs
     assert cache.recorder is not None
     cache.put({key(n): webp(n, 50_000) for n in range(20)})
@@ -75,7 +75,7 @@ def test_operators_are_let_in_others_are_refused_and_strangers_are_shown_the_doo
         for page in (HERE, f"{HERE}/clear", f"{HERE}/cleanup"):
             answer = client.get(page)
             assert answer.status_code == status, (role, page)
-            assert ("Covers in line" in answer.text) == (status == 200 and page == HERE)
+            assert ("Queued covers" in answer.text) == (status == 200 and page == HERE)
         for page in ("/about", "/more"):
             assert (f'href="{HERE}"' in client.get(page).text) == (role == "operator"), (role, page)
         if role != "operator":
@@ -96,9 +96,9 @@ def test_a_stranger_without_a_browser_is_told_in_json(inside: Inside) -> None:
 def test_a_cold_vault_has_a_page_too(operator: FlaskClient) -> None:
     page = operator.get(HERE)
     assert page.status_code == 200
-    assert "Nobody asked in 24 hours." in page.text
-    assert "Nothing was fetched yet." in page.text
-    assert "Too little to tell: 0 uses were followed" in page.text
+    assert "No requests in the last 24 hours." in page.text
+    assert "Nothing has been fetched yet." in page.text
+    assert "Not enough data yet: 0 of" in page.text
     assert page.headers["Cache-Control"] == "no-store"
 
 
@@ -133,7 +133,7 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
     assert "a.example/x.jpg" in text
     assert "secret" not in text
     assert "answered 500 &lt;b&gt;" in text
-    assert "tried again in 10 min" in text
+    assert "retry in 10 min" in text
     assert "b.example" in text
     assert "did not answer" in text
     assert "Paused until" in text
@@ -150,7 +150,7 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     text = operator.get("/admin/cache").text
     rows = re.findall(r"<b>(Covers|Streams|Files)</b><small>(.*?)</small>.*?</span>([^<]+)</span></td></tr>", text)
     assert rows == [
-        ("Covers", "3 pictures, 0 MB", "Idle"),
+        ("Covers", "3 cached images, 0 MB", "Idle"),
         ("Streams", "2 stream images, 0 MB", "Idle"),
         ("Files", "1 file, 3 MB", "1 waiting"),
     ]
@@ -160,7 +160,7 @@ def test_pausing_and_resuming_is_seen_on_the_wall(inside: Inside, operator: Flas
     assert post(operator, f"{HERE}/pause") == 303
     assert inside.services.limits.is_paused()
     inside.album(origin.put("/a.jpg", jpeg()))
-    assert "Fetching is paused, 0 of 1" in operator.get("/").text
+    assert "Downloads paused, 0 of 1" in operator.get("/").text
     assert "Resume fetching" in operator.get(HERE).text
     state = operator.post("/api/cache/state", json={"digests": []}, headers={"X-CSRFToken": form_token(operator, HERE)})
     assert state.json["progress"]["is_paused"] is True
@@ -195,11 +195,11 @@ def test_a_clean_up_says_what_would_go_and_then_removes_it(inside: Inside, clock
     clock.advance(40 * DAY_S)
     cache.put({key("young"): webp(9)})
     page = operator.get(f"{HERE}/cleanup", query_string={"days": "30"}).text
-    assert "3 pictures were not looked at for 30 days: 3 KB" in page
+    assert "3 cached images have not been used for 30 days (3 KB)" in page
     assert counted(cache)[0] == 4
     assert post(operator, f"{HERE}/cleanup", days="30") == 303
     assert counted(cache)[0] == 1
-    assert "nothing to remove" in operator.get(f"{HERE}/cleanup").text
+    assert "Nothing to remove" in operator.get(f"{HERE}/cleanup").text
 
 
 def test_a_clean_up_of_no_number_of_days_removes_nothing(inside: Inside, operator: FlaskClient) -> None:
@@ -213,7 +213,7 @@ def test_a_clean_up_of_no_number_of_days_removes_nothing(inside: Inside, operato
 
 def test_a_clear_asks_on_a_page_of_its_own(inside: Inside, operator: FlaskClient) -> None:
     inside.services.covers.cache.put({key(n): webp(n, 1000) for n in range(3)})
-    assert "3 pictures go from this machine, 3 KB" in operator.get(f"{HERE}/clear").text
+    assert "This removes 3 cached images (3 KB)" in operator.get(f"{HERE}/clear").text
     assert counted(inside.services.covers.cache)[0] == 3
     assert post(operator, f"{HERE}/clear") == 303
     assert counted(inside.services.covers.cache)[0] == 0
@@ -225,7 +225,7 @@ def test_what_is_missing_is_queued_and_shown_as_a_job(inside: Inside, operator: 
     assert "4 covers were never fetched" in operator.get(HERE).text
     assert post(operator, f"{HERE}/preload") == 303
     text = operator.get(HERE).text
-    assert "Covers of the collection" in text
+    assert "Collection covers" in text
     assert inside.services.covers.jobs.depth() == 4
 
 
@@ -285,13 +285,13 @@ def curve_of(points: tuple[tuple[int, float], ...], enough: int, uses: int = 500
 def test_the_curve_tells_what_to_do() -> None:
     points = ((10**9, 0.91), (2 * 10**9, 0.97), (4 * 10**9, 0.972))
     drawn = card_view.curve_chart(curve_of(points, 2 * 10**9), 4 * 10**9)
-    assert drawn.sentence == "1 GB 91 %, 2 GB 97 %, 4 GB 97 %."
-    assert drawn.advice == "2 GB are enough; what is beyond gains nothing."
-    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 10**9).advice == "2 GB would answer 97 %."
+    assert drawn.sentence == "1 GB 91%, 2 GB 97%, 4 GB 97%."
+    assert drawn.advice == "2 GB is enough. A larger cache would not help."
+    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 10**9).advice == "With 2 GB the hit rate would be 97%."
     assert card_view.curve_chart(curve_of(points, 2 * 10**9), 2 * 10**9).advice == "2 GB is right."
     young = card_view.curve_chart(curve_of((), 0), 10**9)
     assert young.svg is None
-    assert "a day at least" in young.sentence
+    assert "at least one day" in young.sentence
 
 
 def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(inside: Inside, clock: FakeClock) -> None:
@@ -306,7 +306,7 @@ def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(i
     assert "Life" not in silent
     assert silent["Pace"].startswith("2 GB a day")
     lamps = {name: (lamp, words) for name, lamp, words in told}
-    assert lamps["Life"] == ("well", "16 TB last about 22 years at this pace")
+    assert lamps["Life"] == ("well", "16 TB rated endurance lasts about 22 years at this rate")
     assert lamps["Written today"][0] == "warning"
 
 

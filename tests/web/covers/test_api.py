@@ -125,7 +125,10 @@ def test_a_stranger_preloads_what_is_registered_and_nothing_else(inside: Inside,
     said = answer.json
     assert said["results"] == {known: True, unknown: False, DIGEST: False}
     assert (said["preloaded"], said["total"], said["success"]) == (1, 3, True)
-    assert said["refused"] == {unknown: "not a registered address", DIGEST: "not a registered address"}
+    assert said["refused"] == {
+        unknown: "URL not registered: it belongs to no record",
+        DIGEST: "URL not registered: it belongs to no record",
+    }
 
     def job() -> Any:
         return documented(client.get(f"/api/cache/jobs/{said['job']}"), "get", "/api/cache/jobs/{name}").json
@@ -286,7 +289,7 @@ def test_health_says_when_the_catalogue_is_gone_and_where_nothing_is(inside: Ins
     assert answer.json["status"] == "unhealthy"
     assert answer.json["checks"]["Catalogue"]["state"] == "failed"
     assert str(inside.folder) not in answer.text
-    told = documented(inside.client().get("/health"), "get", "/health").json  # somebody on the machine itself
+    told = documented(inside.client().get("/health"), "get", "/health").json  # someone on the machine itself
     assert str(inside.folder / "state/catalog.db") in told["checks"]["Catalogue"]["advice"]
     page = inside.client(accept="text/html").get("/")
     assert page.status_code == 503

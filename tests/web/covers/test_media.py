@@ -1,4 +1,4 @@
-"""Pictures over HTTP: the short way, the long way, their JPEG siblings, and what stands in for them."""
+"""Images over HTTP: the short way, the long way, their JPEG siblings, and what stands in for them."""
 
 import io
 import itertools
@@ -250,7 +250,7 @@ def test_a_warm_hit_is_quick(stocked: tuple[Inside, str]) -> None:
             client.get(path)
         return time.perf_counter() - started
 
-    assert min(ten_s() for _ in range(20)) < 0.05  # the quickest, because others use this machine too
+    assert min(ten_s() for _ in range(20)) < 0.05  # the quickest, because others use this server too
 
 
 def test_a_jpeg_does_not_wait_for_a_busy_decoder(stocked: tuple[Inside, str]) -> None:

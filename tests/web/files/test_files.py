@@ -1,4 +1,4 @@
-"""The pages and the API of large files: operators see and change, strangers see nothing and change nothing."""
+"""The pages and the API of large files: operators see and change, visitors see nothing and change nothing."""
 
 import hashlib
 import itertools
@@ -102,15 +102,15 @@ def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
         operator = inside.logged_in("operator")
         answer = operator.get("/files")
         assert answer.status_code == 200
-        assert "The folder of the large files cannot be used." in answer.text
-        assert "The folder of the large files cannot be used." in operator.get("/health").text
+        assert "Cannot use the folder for large files." in answer.text
+        assert "Cannot use the folder for large files." in operator.get("/health").text
         assert operator.get("/").status_code == 200
         assert "cannot be used" not in operator.get("/api/files").text  # a program gets a status
         assert operator.get("/api/files").status_code == 507
 
 
 def test_files_that_are_always_cut_keep_no_others_waiting(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
-    """Two of them were asked for again without end, by both workers, and the four behind them never came."""
+    """Two of them were requested again without end, by both workers, and the four after them never came."""
     files = inside.services.files
     bad = [serve(origin, f"/bad-{n}.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False) for n in range(2)]
     good = [serve(origin, f"/good-{n}.bin", bytes([n]) * MB) for n in range(4)]
@@ -128,9 +128,9 @@ def test_a_file_that_is_always_cut_ends_with_a_reason(inside: Inside, operator: 
     url, volume = serve(origin, "/bad.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False)
     digest = inside.services.files.enqueue(url)
     wait_until(lambda: inside.services.files.entry(digest).fetch.state == "failed", timeout_s=90)  # type: ignore[union-attr]
-    assert "The origin keeps cutting it off: never past 500 KB of 1 MB, 3.5 MB received in all" in operator.get("/files").text
+    assert "The origin keeps breaking off: never past 500 KB of 1 MB, 3.5 MB received in total" in operator.get("/files").text
     assert (len(volume.asked), volume.sent_bytes) == (7, 3_500_000)
-    inside.services.files.resume(digest)  # a person asks again: it begins anew
+    inside.services.files.resume(digest)  # a person asks again: it begins again
     volume.always_cut_at = None
     wait_until(lambda: arrived(inside))
 
@@ -245,13 +245,13 @@ def test_a_wrong_checksum_is_told_on_the_page(inside: Inside, operator: FlaskCli
     url, _ = serve(origin, "/x.bin", b"x")
     assert post(operator, "/files", url=url, sha256="0" * 63) == 400
     assert post(operator, "/files", url=url, sha256="0" * 64) == 303
-    wait_until(lambda: "Checksum differs, not kept" in operator.get("/files").text)
+    wait_until(lambda: "Checksum mismatch, discarded" in operator.get("/files").text)
 
 
 def test_the_controls_clear_remove_and_clean_up(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     first, url = keep(inside, origin, "/1.bin")
     keep(inside, origin, "/2.bin")
-    assert "2 files go" in operator.get("/files/clear").text
+    assert "This removes 2 cached files" in operator.get("/files/clear").text
     assert post(operator, f"/files/{first}/remove") == 303
     assert inside.services.files.cache.peek(url) is None
     assert post(operator, f"/files/{first}/remove") == 404
@@ -300,7 +300,7 @@ def test_the_macro_shows_figures_on_any_page(inside: Inside, origin: Origin) -> 
     with inside.app.test_request_context("/", environ_base={"REMOTE_ADDR": "10.0.0.9"}):
         shown = inside.app.jinja_env.from_string(source).render()
     assert "Hit rate" in shown
-    assert "<form" not in shown  # a stranger's request
+    assert "<form" not in shown  # what a visitor has
     assert "css/files.css" in shown, "the page that imports the macro has no style sheet of files"
 
 

@@ -76,7 +76,7 @@ def test_from_a_token_to_a_collection_by_the_pages(inside: Inside, operator: Fla
     assert send(operator, "/sync").status_code == 303
     wait_until(ended(inside, SYNC))
     page = operator.get(HERE).text
-    assert "30 records read: 30 new, 0 changed, 0 the same." in page
+    assert "30 records read: 30 new, 0 updated, 0 unchanged." in page
     assert "not yet" not in page
     assert inside.services.library.count() == 30
 
@@ -86,13 +86,13 @@ def test_a_token_of_a_wrong_shape_is_refused_on_the_page_and_one_that_is_wrong_b
 ) -> None:
     answer = send(operator, "/token", token="too short")
     assert answer.status_code == 400
-    assert "40 letters" in answer.text
+    assert "40 characters" in answer.text
     assert "too short" not in answer.text
     assert discogs.paths() == []
     send(operator, "/token", token="X" * 40)
     wait_until(ended(inside, TEST))
     page = operator.get(HERE).text
-    assert "Discogs does not know this token. It is 40 letters, from Settings, Developers." in page
+    assert "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers." in page
     assert 'name="token"' in page
     assert not inside.services.discogs.status().has_untested
 
@@ -116,11 +116,11 @@ def test_what_left_the_collection_and_what_was_refused_is_listed(
     discogs.control(remove=[3], change={"7": {"basic_information": {"title": "", "artists": []}}})
     sync(inside.services)
     page = operator.get(HERE).text
-    assert "1 left the collection" in page
+    assert "1 record no longer at Discogs" in page
     assert "Record 00003" in page
     assert "release 100008 has neither artist nor title" in page
     gone = next(album for album in albums(inside.services) if album.gone_at)
-    assert "Left the collection at Discogs" in operator.get(f"/album/{gone.id}").text
+    assert "No longer in your Discogs collection" in operator.get(f"/album/{gone.id}").text
 
 
 def test_every_page_with_its_data_names_discogs_and_the_age(tmp_path: Path, discogs: DiscogsServer) -> None:
@@ -137,7 +137,7 @@ def test_every_page_with_its_data_names_discogs_and_the_age(tmp_path: Path, disc
         for path in pages:
             page = guest.get(path).text
             assert NOTICE + '<a href="https://www.discogs.com/' in page, path
-            assert "Read at " in page, path
+            assert "Synced " in page, path
             assert 'class="age"' not in page, path
         clock.advance(7 * 3600)
         for path in pages:
@@ -151,14 +151,14 @@ def test_the_bar_says_when_discogs_cannot_be_reached(inside: Inside, discogs: Di
     connect(inside.services)
     sync(inside.services)
     guest = inside.stranger()
-    assert "Offline, data from" not in guest.get("/").text
+    assert "Discogs offline. Last synced" not in guest.get("/").text
     discogs.control(faults=[{"kind": "reset"}])
     sync(inside.services)
     for path in ("/", "/album/3", "/about"):
-        assert "Offline, data from " in guest.get(path).text, path
+        assert "Discogs offline. Last synced " in guest.get(path).text, path
     discogs.control(faults=[])
     sync(inside.services)
-    assert "Offline, data from" not in guest.get("/").text
+    assert "Discogs offline. Last synced" not in guest.get("/").text
 
 
 def test_opening_a_record_asks_for_its_tracks_behind_and_a_reload_shows_them(inside: Inside, discogs: DiscogsServer) -> None:
@@ -170,7 +170,7 @@ def test_opening_a_record_asks_for_its_tracks_behind_and_a_reload_shows_them(ins
     discogs.control(forget=True)
     page = guest.get("/album/3").text
     assert 'data-details="coming"' in page
-    assert "The tracks are on their way." in page
+    assert "Loading the track list…" in page
     wait_until(lambda: "Opening 100002" in guest.get("/album/3").text)
     page = guest.get("/album/3").text
     assert 'data-details="coming"' not in page
@@ -203,12 +203,12 @@ def test_the_command_takes_a_token_from_a_file_and_reads_the_collection(inside: 
     (tmp_path / "token").write_text(TOKEN + "\n", encoding="ascii")
     done = run(inside, "albums", "sync", "--token-file", str(tmp_path / "token"))
     assert done.exit_code == 0
-    assert done.stdout.splitlines() == [f"Connected as {ACCOUNT}, 30 items.", "30 records read: 30 new, 0 changed, 0 the same."]
+    assert done.stdout.splitlines() == [f"Connected as {ACCOUNT}, 30 items.", "30 records read: 30 new, 0 updated, 0 unchanged."]
     assert TOKEN not in done.output
     status = run(inside, "albums", "discogs")
     assert f"Connected as {ACCOUNT}, 30 items." in status.stdout
-    assert run(inside, "albums", "discogs", "--forget").stdout == "The token is forgotten.\n"
-    assert run(inside, "albums", "discogs").stdout == "No token is kept here.\n"
+    assert run(inside, "albums", "discogs", "--forget").stdout == "Discogs token deleted.\n"
+    assert run(inside, "albums", "discogs").stdout == "No Discogs token is saved.\n"
 
 
 @pytest.mark.parametrize("content", ["", "x", "X" * 40, "\u00ff" * 40])
@@ -216,14 +216,14 @@ def test_the_command_says_what_is_wrong_with_a_token_and_exits_with_1(inside: In
     (tmp_path / "token").write_text(content, encoding="utf-8")
     done = run(inside, "albums", "sync", "--token-file", str(tmp_path / "token"))
     assert done.exit_code == 1
-    assert "It is 40 letters, from Settings, Developers." in done.stderr
+    assert "A token has 40 characters; create one in Discogs under Settings, Developers." in done.stderr
     assert not inside.services.discogs.status().has_token
 
 
 def test_the_command_without_a_token_says_so(inside: Inside) -> None:
     done = run(inside, "albums", "sync")
     assert done.exit_code == 1
-    assert "No token of Discogs is kept here." in done.stderr
+    assert "No Discogs token is saved." in done.stderr
 
 
 def test_the_records_of_a_source_are_those_that_it_still_has(inside: Inside, discogs: DiscogsServer) -> None:
@@ -246,8 +246,8 @@ def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator:
     state = sync(inside.services)
     assert state.state == "done", state.message
     page = operator.get("/import/discogs").text
-    assert "1 with a text that was cut" in page
-    assert "title is longer than 200 characters; cut" in page
+    assert "1 with a shortened text" in page
+    assert "title is longer than 200 characters; shortened" in page
     answer = operator.get(f"/import/discogs/{state.id}/report.csv")
     assert answer.mimetype == "text/csv"
     assert answer.text.startswith("\ufeffnumber,artist,title,what\r\n8,")

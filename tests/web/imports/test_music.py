@@ -44,7 +44,7 @@ def scanned(inside: Inside) -> None:
 
 def test_an_operator_chooses_a_folder_sees_what_was_found_and_takes_it_away(chooser: Inside, media: Path) -> None:
     client = chooser.logged_in("operator")
-    assert "No folder is looked at yet" in client.get("/import/music").text
+    assert "No music folders yet" in client.get("/import/music").text
     answer = send(client, "/import/music/folders", path=str(media / "stick"))
     assert (answer.status_code, answer.location) == (303, "/import/music")
     scanned(chooser)
@@ -62,7 +62,7 @@ def test_an_operator_chooses_a_folder_sees_what_was_found_and_takes_it_away(choo
     assert again.status_code == 303
     scanned(chooser)
     assert send(client, "/import/music/folders/remove", path=str(media / "stick")).status_code == 303
-    assert "No folder is looked at yet" in client.get("/import/music").text
+    assert "No music folders yet" in client.get("/import/music").text
     assert chooser.services.library.count() == 1
     assert send(client, "/import/music/folders/remove", path="/etc").status_code == 404
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_chosen_says_why_and_stays_typed(chooser: Inside) -> None
     client = chooser.logged_in("operator")
     answer = send(client, "/import/music/folders", path="/etc/<b>")
     assert answer.status_code == 400
-    assert "Only folders below" in answer.text
+    assert "Choose a folder inside" in answer.text
     assert 'value="/etc/&lt;b&gt;"' in answer.text
     assert chooser.services.tasks.rows.recent() == []
 
@@ -95,7 +95,7 @@ def test_a_scan_that_failed_says_why_on_the_page(chooser: Inside) -> None:
     client = chooser.logged_in("operator")
     send(client, "/import/music/scan")
     scanned(chooser)
-    assert "No music folder is set." in client.get("/import/music").text
+    assert "No music folders are set up." in client.get("/import/music").text
 
 
 def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path: Path, media: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path:
     with Inside(tmp_path / "vault", settled=False, MUSIC_PARENTS=("none",)) as inside:
         run = inside.app.test_cli_runner().invoke
         none = run(args=["albums", "scan"])
-        assert (none.exit_code, none.stderr.startswith("Error: No music folder is set.")) == (1, True), none.stderr
+        assert (none.exit_code, none.stderr.startswith("Error: No music folders are set up.")) == (1, True), none.stderr
         done = run(args=["albums", "scan", str(media)])
         assert (done.exit_code, done.stdout) == (0, "3 files in 1 folder: 1 new.\n")
         assert "  stick/x/3.flac: cannot be read" in done.stderr
@@ -111,7 +111,7 @@ def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path:
         assert below.stdout == "3 files in 1 folder: nothing changed.\n"
         assert inside.services.music.roots.dirs() == [str(media)]
         refused = run(args=["albums", "scan", "/proc/self"])
-        assert (refused.exit_code, "the system itself" in refused.stderr) == (1, True)
+        assert (refused.exit_code, "this is a system folder" in refused.stderr) == (1, True)
         assert run(args=["albums", "scan", str(media / "nowhere")]).exit_code == 2
 
 
@@ -138,9 +138,9 @@ def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser:
     scanned(chooser)
     page = client.get("/import/music").text
     assert "6 records in 11 files" in page
-    assert "1 DFF file passed over" in page
-    assert "Set CD" not in page.partition("Show what was cut")[2]
-    (address,) = re.findall(r'href="([^"]*)">Show what was found', page)
+    assert "1 DFF file skipped" in page
+    assert "Set CD" not in page.partition("Show shortened texts")[2]
+    (address,) = re.findall(r'href="([^"]*)">Show these records', page)
     wall = client.get(address).text
     assert re.findall(r"<h1>Records<sup>(\d+)</sup>", wall) == ["6"]
     assert "records from music folders" in wall
@@ -153,7 +153,7 @@ def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser:
     head, line, *rest = answer.text.removeprefix("\ufeff").splitlines()
     assert (head, rest) == ("folder,artist,title,what", [])
     assert line.startswith(",Somebody,'=Wordy")
-    assert line.endswith(",title is longer than 200 characters; cut")
+    assert line.endswith(",title is longer than 200 characters; shortened")
     (heap / "long.mp3").unlink()
     send(client, "/import/music/scan")
     scanned(chooser)
@@ -167,10 +167,13 @@ def test_the_command_says_what_it_cut_and_writes_it_as_a_table(tmp_path: Path, m
         done = inside.app.test_cli_runner().invoke(args=["albums", "scan", str(media), "--report", str(tmp_path / "cut.csv")])
         title = " ".join(["Wordy"] * 33)
         assert done.exit_code == 0, done.stderr
-        assert f"  stick/long: Somebody, {title}: title is longer than 200 characters; cut" in done.stderr
-        assert "1 record with a text that was cut." in done.stdout
+        assert f"  stick/long: Somebody, {title}: title is longer than 200 characters; shortened" in done.stderr
+        assert "1 record with a shortened text." in done.stdout
         lines = (tmp_path / "cut.csv").read_text("utf-8-sig").splitlines()
-        assert lines == ["folder,artist,title,what", f"stick/long,Somebody,{title},title is longer than 200 characters; cut"]
+        assert lines == [
+            "folder,artist,title,what",
+            f"stick/long,Somebody,{title},title is longer than 200 characters; shortened",
+        ]
 
 
 # Notes and stars
@@ -185,14 +188,14 @@ def test_stars_are_given_shown_and_taken_back(inside: Inside) -> None:
     answer = send(client, f"/album/{record}/stars", stars="4")
     assert (answer.status_code, answer.location) == (303, f"/album/{record}?done=stars")
     page = client.get(f"/album/{record}?done=stars").text
-    assert "4 of 5 stars now." in page
+    assert "Rated 4 of 5 stars." in page
     assert page.count('class="given"') == 4
     assert (
         '<button type="submit" name="stars" value="0" aria-label="4 of 5, take back" class="given" aria-pressed="true">' in page
     )
     send(client, f"/album/{record}/stars", stars="0")
     assert inside.services.library.album(record).rating is None  # type: ignore[union-attr]
-    assert "No stars now." in client.get(f"/album/{record}?done=stars").text
+    assert "Rating removed." in client.get(f"/album/{record}?done=stars").text
 
 
 @pytest.mark.parametrize("stars", ["6", "-1", "many", "", "4.5"])
@@ -242,7 +245,7 @@ def test_notes_that_are_too_long_are_refused_and_stay_typed(inside: Inside) -> N
     send(client, f"/album/{record}/notes", own_notes="before")
     answer = send(client, f"/album/{record}/notes", own_notes="x" * (LONGEST + 1))
     assert answer.status_code == 400
-    assert "These are 5,001 characters, 5,000 fit." in answer.text
+    assert "The notes are too long: 5,001 characters, and the limit is 5,000." in answer.text
     assert "x" * (LONGEST + 1) in answer.text
     assert inside.services.library.album(record).own_notes == "before"  # type: ignore[union-attr]
 
@@ -274,10 +277,10 @@ def test_random_goes_where_it_was_told_to_and_says_why(inside: Inside) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
     assert re.fullmatch(r"/album/\d+\?spun=1&genre=R%26B&decade=1960", answer.location or "")
     page = client.get(answer.location or "").text
-    assert "R&amp;B of the 1960s, came in this week." in page
+    assert "R&amp;B of the 1960s, added this week." in page
     assert 'href="/random?genre=R%26B&amp;decade=1960">Spin another' in page
     plain = client.get(client.get("/random").location or "").text
-    assert '<p class="why">Came in this week.</p>' in plain
+    assert '<p class="why">Added this week.</p>' in plain
     assert 'class="why"' not in client.get("/album/1").text
     nothing = client.get("/random?genre=Polka")
     assert nothing.location == "/?genre=Polka"

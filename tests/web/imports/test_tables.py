@@ -28,7 +28,7 @@ def operator(inside: Inside) -> FlaskClient:
 
 
 def send(client: FlaskClient, content: str | bytes, name: str = "mine.csv") -> TestResponse:
-    """Send the form of the page. Its body is made here: the client of the tests leaves files behind for a large one."""
+    """Send the form of the page. Its body is made here: the client of the tests leaves temporary files for a large one."""
     body = content if isinstance(content, bytes) else content.encode()
     field = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
     parts = [field % (b"csrf_token", b""), page_token(client).encode(), b"\r\n"]
@@ -42,7 +42,7 @@ def looked(inside: Inside) -> int:
 
 
 def taken(inside: Inside) -> int:
-    """Wait until the last table was taken in: the file goes, and the records are there, before that is said."""
+    """Wait until the last table was imported: the file goes, and the records are there, before that is said."""
     return over(inside, "table")
 
 
@@ -70,9 +70,9 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     page = operator.get("/import/table").text
     for words in (
         "mine.csv",
-        "Nothing was changed yet",
-        "3 rows read: 2 new, 1 rejected; 1 with a cell that was cut, guessed or left out.",
-        "Show what was rejected, cut, guessed or left out",
+        "nothing has been imported yet",
+        "3 rows read: 2 new, 1 rejected; 1 with a value that was shortened, guessed or skipped.",
+        "Show rejected rows and changed values",
         "neither artist nor title",
         "Take them in",
     ):
@@ -82,7 +82,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     assert report.mimetype == "text/csv"
     assert report.text.splitlines() == [
         "\ufeffrow,artist,title,what",
-        "2,A,One,year '=1970' is read as 1970",
+        "2,A,One,year '=1970' was read as 1970",
         "3,,,rejected: neither artist nor title",
     ]
     assert operator.get(f"/import/table/{task_id + 99}/report.csv").status_code == 404
@@ -94,7 +94,7 @@ def test_a_table_is_looked_through_first_and_taken_in_afterwards(inside: Inside,
     assert inside.services.library.count() == 2
     assert uploads(inside) == []
     page = operator.get("/import/table").text
-    for words in ("mine.csv is taken in", "To the wall, 2 records", "Show what was rejected, cut, guessed or left out"):
+    for words in ("mine.csv imported", "See all 2 records", "Show rejected rows and changed values"):
         assert words in page, words
     assert act(operator, task_id, "take").status_code == 409
     assert "1,970" not in page
@@ -108,11 +108,11 @@ def test_a_second_time_there_is_nothing_to_take_in(inside: Inside, operator: Fla
     send(operator, SMALL)
     task_id = looked(inside)
     page = operator.get("/import/table").text
-    assert "3 rows read: 0 new, 2 the same, 1 rejected; 1 with" in page
+    assert "3 rows read: 0 new, 2 unchanged, 1 rejected; 1 with" in page
     assert "Take them in" not in page
     assert act(operator, task_id, "leave").status_code == 303
     assert uploads(inside) == []
-    assert "the same, 1 rejected" not in operator.get("/import/table").text
+    assert "unchanged, 1 rejected" not in operator.get("/import/table").text
 
 
 def test_a_table_that_waits_stays_in_sight_and_a_cancel_is_told(inside: Inside, operator: FlaskClient) -> None:
@@ -121,13 +121,13 @@ def test_a_table_that_waits_stays_in_sight_and_a_cancel_is_told(inside: Inside, 
     looked(inside)
     rows = inside.services.tasks.rows
     ended, _ = rows.add("table", {"path": "/elsewhere.csv", "name": "elsewhere.csv", "origin": "folder"}, time.time())
-    rows.set(ended, time.time(), state="cancelled", says="Cancelled. What was saved stays.")
+    rows.set(ended, time.time(), state="cancelled", says="Cancelled. Everything saved so far stays.")
     page = operator.get("/import/table").text
     assert "Take them in" in page
     assert act(operator, looked(inside), "leave").status_code == 303
     page = operator.get("/import/table").text
     assert "elsewhere.csv was cancelled" in page
-    assert "What was saved stays." in page
+    assert "Everything saved so far stays." in page
 
 
 def test_a_new_upload_takes_the_place_of_one_that_nobody_took(inside: Inside, operator: FlaskClient) -> None:
@@ -144,7 +144,7 @@ def test_a_new_upload_takes_the_place_of_one_that_nobody_took(inside: Inside, op
     [
         ("stock.csv", "listing_id,title\n1,x\n", "stock.csv: this is a Discogs inventory"),
         ("books.xlsx", b"PK\x03\x04rest", "books.xlsx: this is a spreadsheet"),
-        ("x.db", b"SQLite format 3\0" + b"x" * 500, "x.db: the database is damaged"),
+        ("x.db", b"SQLite format 3\0" + b"x" * 500, "x.db: the database is corrupt"),
         ("empty.csv", "", "empty.csv: the file is empty."),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_refused_file_is_named_and_not_kept(
     send(operator, content, name)
     looked(inside)
     page = operator.get("/import/table").text
-    assert "Not taken in" in page
+    assert "Import failed" in page
     assert says in page
     assert str(inside.folder) not in page.replace(str(inside.services.settings.imports_dir), "")
     wait_until(lambda: not uploads(inside))
@@ -170,7 +170,7 @@ def test_what_is_no_table_at_all_is_refused_before_anything_is_kept(inside: Insi
         assert "Choose a file first." in answer.text
     large = send(operator, b"title\n" + b"x" * 1_300_000)
     assert large.status_code == 413
-    assert "1.3 MB is over the 1 MB limit." in large.text
+    assert "This file is 1.3 MB. The limit is 1 MB." in large.text
     assert send(operator, b"x" * 2_100_000).status_code == 413
     assert uploads(inside) == []
 
@@ -180,7 +180,7 @@ def test_only_an_operator_brings_tables_and_takes_them_in(inside: Inside) -> Non
     owner, stranger = inside.logged_in("owner"), inside.stranger()
     page = owner.get("/import/table")
     assert page.status_code == 200
-    assert "Look through it" not in page.text
+    assert "Upload and preview" not in page.text
     assert str(inside.folder) not in page.text
     paths = ("/import/table", "/import/table/1/take", "/import/demo", "/import/demo/remove")
     for client, status in ((owner, 403), (stranger, 401)):
@@ -224,16 +224,19 @@ def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(insi
     assert operator.post("/import/demo", data={"csrf_token": form_token(operator, "/import/demo")}).status_code == 303
     wait_until(lambda: inside.services.library.count() == 240)
     wait_until(lambda: "Remove the demo" in operator.get("/import/demo").text)
-    assert "240 records of the demo on the shelf" in operator.get("/import/demo").text
+    assert "240 demo records in your collection" in operator.get("/import/demo").text
+    asked = operator.get("/import/demo/remove").text
+    assert "This removes 240 invented records, with the plays and notes that you gave them." in asked
+    assert "account demo" not in asked
     assert operator.post("/import/demo/remove", data={"csrf_token": page_token(operator)}).status_code == 303
     assert inside.services.library.count() == 0
-    assert "Put them on the shelf" in operator.get("/import/demo").text
+    assert "Add the demo records" in operator.get("/import/demo").text
 
 
 def test_the_first_page_says_how_this_machine_is(inside: Inside, tmp_path: Path) -> None:
     page = inside.stranger().get("/").text
     assert page.count('<li><span class="lamp') == 4
-    assert "May write where it must" in page
+    assert "Data folders are writable" in page
     with inside.app.app_context():
         assert [sign.lamp for sign in readiness_checks()][1:3] == ["well", "well"]
         inside.services.covers.cache.disk.floor_bytes = 1 << 60
@@ -276,6 +279,6 @@ def test_pages_without_a_record_lead_on_instead_of_counting_to_nothing(inside: I
     assert "0 records without a cover" not in operator.get("/covers/audit").text
     inside.album()
     page = operator.get("/?genre=Nowhere").text
-    assert "Nothing stands here" in page
+    assert "Page not found" in page
     assert "1 to 0 of 0" not in page
     assert "data-opening" not in page

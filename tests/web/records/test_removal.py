@@ -124,9 +124,9 @@ def test_the_page_names_what_goes_and_the_wall_says_that_it_went_once(inside: In
     for said in (
         "<li>2 plays</li>",
         "<li>Your notes, “Bought in Kraków &amp; &lt;i&gt;played&lt;/i&gt;. xxx",
-        "<li>Your own cover</li>",
-        "<li>Your 4 stars</li>",
-        "Importing the table again brings it back. It is a new record then.",
+        "<li>Your uploaded cover</li>",
+        "<li>Your rating (4 stars)</li>",
+        "To get it back, import the table again. It is a new record then.",
         "Low &lt;b&gt;Water&lt;/b&gt;",
     ):
         assert said in page.text
@@ -146,8 +146,8 @@ def test_a_record_with_nothing_of_ones_own_says_so_and_the_last_one_leads_to_the
     album = put(inside, rating=3, notes="of the table")
     operator = keeper(inside)
     page = operator.get(f"/album/{album.id}/remove").text
-    assert "It was never played here, and has no notes, stars or cover of your own." in page
-    assert "With it goes" not in page
+    assert "This record has no plays, notes, rating or uploaded cover, so nothing of yours is lost." in page
+    assert "This also deletes" not in page
     done = operator.post(
         f"/album/{album.id}/remove",
         data={"csrf_token": form_token(operator, f"/album/{album.id}/remove")},
@@ -162,7 +162,7 @@ def test_a_record_that_is_not_there_is_not_found(inside: Inside) -> None:
     for album_id in (77, 2**63, 10**40):
         for answer in (operator.get(f"/album/{album_id}/remove"), send(operator, f"/album/{album_id}/remove")):
             assert answer.status_code == 404
-            assert f"There is no record {album_id} on this shelf." in answer.text
+            assert f"Record {album_id} does not exist. It may have been removed." in answer.text
 
 
 def test_of_two_who_remove_the_same_record_the_second_is_told(inside: Inside) -> None:
@@ -204,16 +204,16 @@ def test_a_sentence_about_names_without_end_fits_the_cookie(inside: Inside) -> N
 
 
 BACK = (
-    ("table", False, False, "Importing the table again brings it back."),
-    ("demo", False, False, "Putting the demo on the shelf again brings it back."),
-    ("discogs", True, False, "Discogs is not connected. Connected again, a sync brings it back while Discogs lists it."),
-    ("discogs", False, False, "Importing the table again brings it back."),
-    ("music", False, True, "Its folder is gone. When it is there again, the next scan brings the record back."),
-    ("music", False, False, "Its folder is not looked at any more. Chosen again, the next scan brings the record back."),
+    ("table", False, False, "To get it back, import the table again."),
+    ("demo", False, False, "To get it back, add the demo records again."),
+    ("discogs", True, False, "Connect Discogs again and sync, as long as it is still in your collection there."),
+    ("discogs", False, False, "To get it back, import the table again."),
+    ("music", False, True, "Its folder is missing. If the folder comes back, the next scan imports the record again."),
+    ("music", False, False, "Its folder is no longer scanned. Add the folder again and scan it to get the record back."),
     # From here on with a token.
-    ("discogs", True, False, "Discogs still lists it: the next sync brings it back."),
-    ("discogs", True, True, "It left the collection at Discogs. Put back there, the next sync brings it back."),
-    ("discogs", False, False, "Importing the table again brings it back, and so does a sync if Discogs lists it."),
+    ("discogs", True, False, "It is still in your Discogs collection, so the next sync will import it again."),
+    ("discogs", True, True, "It is no longer in your Discogs collection. Add it back there and sync."),
+    ("discogs", False, False, "To get it back, import the table again, or sync with Discogs if it is in your collection there."),
 )
 
 
@@ -237,11 +237,11 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
         put(inside, name, source) for name in ("Plain", "Played", "Noted", "Back again", "There")
     )
     operator, library = keeper(inside), inside.services.library
-    assert "from the wall" not in operator.get(path).text
+    assert "/gone" not in operator.get(path).text
     assert "Nothing to remove" in operator.get(f"{path}/gone").text
     leave(inside, *(one.id for one in (plain, played, noted, back)))
     library.record_play(played.id)
-    assert f'href="{path}/gone">Remove these 4 from the wall' in operator.get(path).text
+    assert f'href="{path}/gone">Remove these 4 records' in operator.get(path).text
     page = operator.get(f"{path}/gone").text
     assert "Remove 4 records?" in page
     assert "1 of 4" in page
@@ -249,7 +249,7 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
     assert ("Played</a> <small>1 play</small>" in kept, "Plain</a>" in rest, "There</a>" in page) == (True, True, False)
     assert 'type="checkbox" name="keep" value="1" checked' in page
     until = until_of(page)
-    # Meanwhile somebody writes about one, one comes back, and one more goes.
+    # Meanwhile someone writes about one, one comes back, and one more goes.
     library.write_notes(noted.id, "mine")
     with inside.services.catalog.write() as conn:
         conn.execute("UPDATE albums SET gone_at = NULL WHERE id = ?", (back.id,))
@@ -273,7 +273,7 @@ def test_a_form_that_does_not_say_what_it_has_shown_removes_nothing(inside: Insi
         for until in (None, "", "nan", "inf", "all"):
             answer = send(operator, path, **({} if until is None else {"until": until}))
             assert answer.status_code == 400
-            assert "Open it again" in answer.text
+            assert "Reload the page" in answer.text
     assert titles(inside) == ["discogs", "music"]
 
 
@@ -288,7 +288,7 @@ def test_what_discogs_still_lists_comes_back_once_and_what_left_does_not(tmp_pat
         discogs.control(remove=[int(left) - 700_000_000])
         sync(services)
         page = operator.get(f"/album/{before[left].id}").text
-        assert "It stays here until you say otherwise." in page
+        assert "It stays here until you remove it." in page
         assert send(operator, f"/album/{before[listed].id}/remove").status_code == 303
         until = until_of(operator.get("/import/discogs/gone").text)
         assert send(operator, "/import/discogs/gone", until=until, keep="1").status_code == 303
@@ -358,7 +358,7 @@ def test_the_page_knows_that_a_folder_is_still_there(tmp_path: Path) -> None:
         inside.services.tasks.run("music", {})
         album = next(inside.services.library.albums())
         page = keeper(inside).get(f"/album/{album.id}/remove").text
-        assert "Its folder is still there: the next scan brings it back." in page
+        assert "Its folder is still there, so the next scan will import it again." in page
 
 
 # By command
@@ -386,7 +386,7 @@ def test_the_command_names_numbers_that_are_unknown_and_removes_nothing(inside: 
     one = put(inside)
     refused = run(inside, "albums", "remove", "--yes", str(one.id), "98", "99")
     assert refused.exit_code == 1
-    assert "There is no record 98, 99. Nothing was removed." in refused.stderr
+    assert "Unknown record: 98, 99. Nothing was removed." in refused.stderr
     for wrong in ("0", "-1", "one", str(2**63)):
         assert run(inside, "albums", "remove", "--yes", "--", wrong).exit_code == 2
     assert run(inside, "albums", "remove").exit_code == 2

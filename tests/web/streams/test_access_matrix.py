@@ -1,4 +1,4 @@
-"""Who gets what: everybody, every visibility, every route and method. A route that is not in the table fails."""
+"""Who gets what: everyone, every visibility, every route and method. A route that is not in the table fails."""
 
 import re
 import statistics
@@ -48,7 +48,7 @@ def anybody(status: int) -> Rule:
     return lambda _actor, _kind: {status}
 
 
-# (method, route) -> what is answered. `size` stands for the rendered ones; the original is asked for by itself below.
+# (method, route) -> what is answered. `size` stands for the rendered ones; the original is requested by itself below.
 TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "/streams"): anybody(200),
     ("POST", "/streams"): kept(303),
@@ -104,7 +104,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stream that tests change; what is in it is nobody's to rely on."""
+    """A stream that tests change; tests must not rely on its contents."""
     with Inside(tmp_path_factory.mktemp("used") / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000) as inside:
         yield Stage(inside)
 
@@ -336,10 +336,10 @@ def test_nothing_in_a_request_makes_an_owner(shown: Stage, actor: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("kind", "count"), [("stranger", 1), ("subscriber", 2)])
-def test_an_owner_sees_the_stream_as_others_would(shown: Stage, kind: str, count: int) -> None:
+@pytest.mark.parametrize(("kind", "name", "count"), [("stranger", "visitor", 1), ("subscriber", "subscriber", 2)])
+def test_an_owner_sees_the_stream_as_others_would(shown: Stage, kind: str, name: str, count: int) -> None:
     text = shown.ask("owner", "GET", f"/streams/{SLUG}?as={kind}").text
-    assert f"You see what a {kind} sees: {count} of 3 pictures." in text
+    assert f"Viewing as a {name}: {count} of 3 images visible." in text
     assert sum(image.image_id in text for image in shown.images.values()) == count
     assert f'action="/streams/{SLUG}/images"' not in text
 
@@ -347,7 +347,7 @@ def test_an_owner_sees_the_stream_as_others_would(shown: Stage, kind: str, count
 def test_the_selftest_finds_nothing_wrong_and_finds_a_leak(shown: Stage) -> None:
     """The second half weakens the program itself, to see that the test would tell."""
     page = shown.ask("owner", "GET", f"/streams/{SLUG}/selftest")
-    assert "Everybody gets what they may see" in page.text
+    assert "Privacy check passed" in page.text
     runner = shown.inside.app.test_cli_runner()
     done = runner.invoke(args=["streams", "selftest"])
     assert (done.exit_code, "0 wrong" in done.output) == (0, True)
@@ -359,4 +359,4 @@ def test_the_selftest_finds_nothing_wrong_and_finds_a_leak(shown: Stage) -> None
     finally:
         shown.inside.app.view_functions["stream_media.image"] = leaking
     assert done.exit_code == 1
-    assert "may not be seen" in done.output
+    assert "should be hidden" in done.output

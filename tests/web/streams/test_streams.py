@@ -43,7 +43,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stream that tests change; what is in it is nobody's to rely on."""
+    """A stream that tests change; tests must not rely on its contents."""
     with Inside(
         tmp_path_factory.mktemp("used") / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000, MAX_IMAGE_UPLOAD_SIZE_MB=1
     ) as inside:
@@ -62,9 +62,9 @@ def test_a_form_with_twenty_photos_and_two_bad_ones_stores_eighteen(used: Stage)
     body, kind = multipart({"visibility": "subscribers", "title": "Party"}, tuple(bodies))
     page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind)
     assert page.status_code == 200
-    assert "18 of 20 stored" in page.text
-    assert "Not a picture" in page.text
-    assert "1.2 MB is over the 1 MB limit." in page.text
+    assert "18 of 20 uploaded" in page.text
+    assert "Not a supported image" in page.text
+    assert "This file is 1.2 MB. The limit is 1 MB." in page.text
     assert stored(used) == before + 18
     image = used.streams.rows.images(used.stream.id)[-1]
     assert (image.title, image.visibility) == ("Party", SUBSCRIBERS)
@@ -273,9 +273,27 @@ def test_an_upload_that_hits_a_limit_of_the_decoder_is_refused_in_words(stage: S
         answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=body, content_type=kind)
         if answer.status_code != 201:
             break
-    words = "This image cannot be decoded: more than 10 s of CPU time. Save it smaller or in another format, then try again."
+    words = "Cannot decode this image: more than 10 s of CPU time. Save it smaller or in another format, then try again."
     assert answer.status_code == 422
     assert (answer.json["results"][0]["kind"], answer.json["results"][0]["reason"]) == ("not-an-image", words)
+
+
+def test_a_late_decoder_is_told_as_late_and_is_not_asked_at_each_look(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """It was answered 404, as if the image did not exist, and each further look cost the seconds again."""
+    image = stage.add(PUBLIC, body=photo(89))
+    stage.streams.images.delete_variants(image.image_id)
+    path = f"/streams/{SLUG}/images/{image.image_id}/large"
+    decoder = stage.streams.images._decoder
+    in_time = decoder._limits["wall_s"]
+    decoder._limits["wall_s"] = 0.001
+    decoder._drop_child()
+    answers = [stage.ask("stranger", "GET", path) for _ in range(3)]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "60")] * 3
+    assert caplog.text.count("variant not rendered") == 1
+    decoder._limits["wall_s"] = in_time
+    decoder._drop_child()
+    stage.streams.images._renders._failed.clear()  # a minute later
+    assert stage.ask("stranger", "GET", path).status_code == 200
 
 
 def test_a_long_thin_png_is_taken(stage: Stage) -> None:
@@ -358,7 +376,7 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
     clock = FakeClock()
     with Inside(tmp_path / "vault", clock=clock) as inside:
         stage = Stage(inside)
-        stage.streams.view_counts.counters._clock = clock  # the counters of a process have a clock of their own
+        stage.streams.view_counts.counters._clock = clock  # the counters of a process have their own clock
         image = stage.images[PUBLIC]
         base = f"/streams/{SLUG}/images/{image.image_id}"
 
@@ -383,7 +401,7 @@ def test_a_view_is_counted_when_detail_is_served_to_somebody_else(tmp_path: Path
         stage.ask("subscriber", "GET", f"{base}/detail")
         assert views() == 3
         chart = stage.ask("owner", "GET", base).text
-        assert "3 views in 30 days, 3 on the busiest." in chart
+        assert "3 views in 30 days, 3 on the busiest day." in chart
         assert "views" not in stage.ask("stranger", "GET", base).text
         days = stage.ask("owner", "GET", f"/api/images/{image.image_id}/views?days=2").json["days"]
         assert [day["views"] for day in days] == [0, 3]
@@ -418,12 +436,12 @@ def test_an_owner_works_without_scripts(stage: Stage) -> None:
         "owner", "POST", path, data={"visibility": "public", "whole": "1", "title": "Keller, hell", "position": "1"}
     )
     assert saved.headers["Location"] == f"{path}?done=public"
-    assert "Saved as public." in stage.ask("owner", "GET", f"{path}?done=public").text
+    assert "Now visible to everyone." in stage.ask("owner", "GET", f"{path}?done=public").text
     assert stage.ask("stranger", "GET", path).status_code == 200
     assert "Keller, hell" in stage.ask("stranger", "GET", "/streams?q=hell").text
     assert "Ärger im Keller" in stage.ask("stranger", "GET", "/streams").text
     question = stage.ask("owner", "GET", f"{path}/delete")
-    assert "It cannot be brought back." in question.text
+    assert "You cannot undo this." in question.text
     assert stage.ask("owner", "POST", f"{path}/delete").status_code == 303
     assert stage.ask("owner", "GET", path).status_code == 404
     renamed = stage.ask("owner", "POST", f"/streams/{slug}", data={"title": "Cellar"})
@@ -437,7 +455,7 @@ def test_a_guest_comes_in_by_a_link(stage: Stage) -> None:
     )
     link = re.search(r"http://[^<]+(/invite/[\w-]+)", page.text)[1]  # type: ignore[index]
     guest = stage.inside.stranger()
-    assert "invited to see what is for subscribers" in guest.get(link).text
+    assert "invited to subscribe to this stream" in guest.get(link).text
     token = form_token(guest, link)
     short = guest.post(link, data={"name": "Gus", "password": "x", "csrf_token": token})
     assert (short.status_code, "at least 8" in short.text) == (403, True)
@@ -489,7 +507,7 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
     gallery = text[text.index("B") : text.index("\nC")]
     assert sum(image.image_id in gallery for image in stage.images.values()) == count
     assert ('enctype="multipart/form-data"' in text) == may_upload
-    assert ("Clear this page" in text) == may_upload
+    assert ("Clear page cache" in text) == may_upload
     assert (f"/streams/{SLUG}/images/{image_id}/detail" in text[text.index("\nE") :]) == may_upload
     assert "css/streams.css" in gallery, "a page that is not one of ours has no style sheet of streams"
     assert "js/streams/stream.js" in gallery
@@ -543,7 +561,7 @@ def test_the_original_layout_is_taken_in_by_a_command(stage: Stage, tmp_path: Pa
     table.write_text(json.dumps({"a": {"image_id": "a", "stream_id": "stream-7", "visibility": "public"}}), encoding="utf-8")
     runner = stage.inside.app.test_cli_runner()
     tried = runner.invoke(args=["streams", "import", str(table), "--dry-run", "--owner", "owner"])
-    assert "1 images read: 1 would be new in 1 streams, 0 here already, 0 rejected." in tried.output
+    assert "1 images read: 1 would be new in 1 streams, 0 already here, 0 rejected." in tried.output
     assert stage.streams.rows.stream("stream-7") is None
     done = runner.invoke(args=["streams", "import", str(table), "--owner", "owner"])
     assert (done.exit_code, "1 new in 1 streams" in done.output) == (0, True)
@@ -571,7 +589,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             server.stop()
             page = stage.ask("stranger", "GET", f"/streams/{SLUG}")
             assert page.status_code == 200
-            assert page.text.count("Not here right now") == 1
+            assert page.text.count("This image is unavailable right now") == 1
             assert f"/streams/{SLUG}/images/{here.image_id}/thumb" in page.text
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{here.image_id}/thumb").status_code == 200
             away = stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb")
@@ -633,8 +651,8 @@ def test_a_file_over_its_limit_is_thrown_away_while_it_is_read() -> None:
 def test_a_page_that_needs_an_account_does_not_say_so_twice(stage: Stage) -> None:
     page = stage.client("stranger").get(f"/streams/{SLUG}/people")
     assert page.status_code == 401
-    assert "<h1>Log in first</h1>" in page.text
-    assert "Log in first." not in page.text
+    assert "<h1>Log in to continue</h1>" in page.text
+    assert "Log in to do this." not in page.text
 
 
 @pytest.mark.parametrize(("format_", "count"), [("GIF", 3), ("PNG", 3), ("WEBP", 3), ("GIF", 1), ("PNG", 1)])
@@ -663,7 +681,7 @@ def test_an_unusable_cache_breaks_no_page(tmp_path: Path) -> None:
         assert stage.ask("owner", "GET", f"/streams/{SLUG}").status_code == 200
         assert decoded(stage.ask("owner", "GET", answer.json["results"][0]["thumb_url"]).data).size[0] > 1
         states = {check.name: check.state for check in examine(inside.services.vault)}
-        assert (states["Streams"], states["Originals"], states["Pictures"]) == ("warning", "well", "well")
+        assert (states["Streams"], states["Originals"], states["Images"]) == ("warning", "well", "well")
         image_id = answer.json["results"][0]["image_id"]
         assert inside.services.streams.delete_stream_image(SLUG, image_id)
     assert taken.read_text() == "no folder"

@@ -104,7 +104,7 @@ class TagReader:
                 head, body = self._send("picture", [file], MAX_PICTURE_BYTES).receive(deadline_at=self._deadline())
             except ProtocolError as error:
                 self._release()
-                raise DecoderFailed(f"the picture in its tag cannot be read ({error})") from error
+                raise DecoderFailed(f"the embedded image cannot be read ({error})") from error
             finally:
                 if self._is_closed:
                     self._release()
@@ -137,8 +137,8 @@ class TagReader:
         except ProtocolError:
             self._release()
             if self._is_closed:
-                raise DecoderFailed("the reader of tags was closed") from None
-            answers.append(TagReadRefused("its tag takes too long to read"))
+                raise DecoderFailed("the tag reader was closed") from None
+            answers.append(TagReadRefused("reading its tag timed out"))
         return answers
 
     def _send(self, do: str, files: Sequence[int], max_bytes: int) -> WorkerChannel:
@@ -148,7 +148,7 @@ class TagReader:
             line = self._ready()
             if self._is_closed:  # during its start: `close` found no child to kill, and waits for the lock
                 self._release()
-                raise DecoderFailed("the reader of tags was closed")
+                raise DecoderFailed("the tag reader was closed")
             channel = WorkerChannel(line, max_body_bytes=max_bytes)
             try:
                 line.settimeout(START_S)
@@ -158,7 +158,7 @@ class TagReader:
                 self._release()
             else:
                 return channel
-        raise DecoderFailed("the reader of tags does not start")
+        raise DecoderFailed("the tag reader could not start")
 
     def _deadline(self) -> float:
         return time.monotonic() + self._wall_s + GRACE_S
@@ -166,7 +166,7 @@ class TagReader:
     def _ready(self) -> socket.socket:
         """Return the socket of a child that waits for a request."""
         if self._is_closed:
-            raise DecoderFailed("the reader of tags was closed")
+            raise DecoderFailed("the tag reader was closed")
         # A socket that is readable although nothing was requested was closed.
         if self._socket is not None and not select.select([self._socket], [], [], 0)[0]:
             return self._socket
@@ -188,7 +188,7 @@ class TagReader:
                 )
             except OSError as error:
                 parent.close()
-                raise DecoderFailed(f"the reader of tags does not start: {error.strerror}") from error
+                raise DecoderFailed(f"the tag reader could not start: {error.strerror}") from error
         self._socket = parent
         return parent
 
@@ -207,7 +207,7 @@ def _tags(head: dict[str, Any]) -> Tags | TagReadRefused:
     """Build the value from an answer, which is checked: the child has handled hostile bytes."""
     found = head.get("tags")
     if not isinstance(found, dict):
-        return TagReadRefused(str(head.get("refused") or head.get("unreadable") or "it makes no sense")[:200])
+        return TagReadRefused(str(head.get("refused") or head.get("unreadable") or "the response is invalid")[:200])
     seconds = found.get("seconds")
     genres = found.get("genres")
     return Tags(

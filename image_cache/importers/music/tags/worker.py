@@ -1,6 +1,6 @@
 """Tag worker: the process that reads tags, started by `reader.TagReader` only. Nothing here runs in the web process.
 
-It opens no files: each request brings its open files. Requests and answers alternate on one socket, so that the files of two
+It opens no files: each request carries its open files. Requests and answers alternate on one socket, so that the files of two
 requests never mix.
 """
 
@@ -59,6 +59,6 @@ def _answer(do: str, file: int) -> tuple[dict[str, Any], bytes]:
     except music_tags.NotMusic as error:
         return {"refused": str(error)}, b""
     except MemoryError:
-        return {"refused": "its tag needs more memory than a tag may"}, b""
+        return {"refused": "reading its tag needs too much memory"}, b""
     except OSError as error:
         return {"unreadable": error.strerror or str(error)}, b""

@@ -1,0 +1,37 @@
+"""What the machine allows this process: its memory, or what a service or a container gets of it."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from image_cache.units import MEGABYTE
+
+MIN_MEMORY_BYTES = (
+    200 * MEGABYTE
+)  # the service, a decoder and its smallest budget, an upload; a Pi with 512 MB gives it 255 or more
+
+
+def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        lines = own.read_text(encoding="ascii").splitlines()
+    except OSError:  # no Linux
+        return total
+    for line in lines:  # number:controllers:path; number 0 is version 2 of control groups
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            root, names = cgroups, ["memory.max", "memory.high"]  # from the lower one on, pages of the program are taken away
+        elif "memory" in controllers.split(","):
+            root, names = cgroups / "memory", ["memory.limit_in_bytes"]
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):  # a service has its own folder there; a container sees its group as the root
+            if not folder.is_relative_to(root):
+                break
+            for name in names:
+                with contextlib.suppress(OSError):  # the root group has no limit
+                    limit = (folder / name).read_text(encoding="ascii").strip()
+                    total = min(total, int(limit)) if limit.isdigit() else total
+    return total

@@ -1,0 +1,61 @@
+"""Filters of the wall in `catalog.db`: which records pass them, and what all records are filtered by."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.models import AlbumQuery
+from image_cache.records.filters import FilterRow
+from image_cache.records.search.question import storable
+from image_cache.records.search.rules import name_key, plain
+
+NAMED = {"artist": ("a", "j"), "label": ("l",)}  # filters by name, and the kinds of keys that they look at
+
+
+class FilterTable:
+    """Reads only. Any thread."""
+
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
+
+    def rows(self) -> Iterator[FilterRow]:
+        """Yield what every album is filtered by, by id."""
+        sql = (
+            "SELECT id, year, genres, styles, formats, label, coalesce(own_rating, rating), media_condition, last_played_at, plays,"
+            " added_at FROM albums ORDER BY id"
+        )
+        for row in self.db.stream(sql):
+            yield FilterRow(*row[:2], *(tuple(json.loads(text)) for text in row[2:5]), *row[5:])
+
+    def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
+        """Return the first year, the last year and the plays of some records."""
+        sql = "SELECT min(year), max(year), total(plays) FROM albums WHERE id IN (SELECT value FROM json_each(?))"
+        row = self.db.row(sql, (json.dumps(list(ids)),))
+        return (row[0], row[1], int(row[2])) if row else (None, None, 0)
+
+    def matching(self, query: AlbumQuery) -> list[int] | None:
+        """Return the ids that the filters of `query` match, in no order; None if it has none."""
+        parts: list[str] = []
+        values: list[object] = []
+        for kind, wanted in (("genre", query.genre), ("format", query.format)):
+            if wanted:
+                parts.append("SELECT album_id FROM facets WHERE kind = ? AND value = ?")
+                values.extend((kind, storable(wanted)))
+        if query.source:
+            parts.append("SELECT id FROM albums WHERE source = ? AND gone_at IS NULL")
+            values.append(storable(query.source))
+        for kind, value in query.filters:
+            if kind in NAMED:
+                marks = ",".join("?" * len(NAMED[kind]))
+                parts.append(f"SELECT album_id FROM keys WHERE kind IN ({marks}) AND key = ?")
+                values.extend((*NAMED[kind], name_key(plain(storable(value)))))
+            elif kind == "year":
+                parts.append("SELECT id FROM albums WHERE year = ?")
+                values.append(int(value))
+        if query.decade is not None:
+            decade = max(-1, min(query.decade, 9999))
+            parts.append("SELECT id FROM albums WHERE year BETWEEN ? AND ?")
+            values.extend((decade, decade + 9))
+        if not parts:
+            return None
+        return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]

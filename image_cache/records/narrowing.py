@@ -1,0 +1,88 @@
+"""Narrowing of the wall: which records pass all filters, and how many are left of each value under those of the other kinds."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.models import AlbumQuery
+from image_cache.records.filter_table import NAMED, FilterTable
+from image_cache.records.filters import FilterSets, bits_of, ids_of, narrowed
+
+# What is counted under other filters.
+SETS = ("genre", "style", "format", "decade", "label", "stars", "condition", "played", "added")
+NARROWED_BY = ("plays", "stars")  # what the sets depend on, besides the records
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What there is to filter by, each value with the number of its records; and which sources there are.
+
+    Under filters the numbers are those that pass the filters of the other kinds. `others`: the kinds that are not named here.
+    """
+
+    genres: tuple[tuple[str, int], ...]
+    formats: tuple[tuple[str, int], ...]
+    decades: tuple[tuple[int, int], ...]
+    sources: frozenset[str]
+    others: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
+
+
+def has_filters(query: AlbumQuery) -> bool:
+    return bool(query.genre or query.decade is not None or query.format or query.source or query.filters)
+
+
+class Narrowing:
+    """Filters of one vault. Any thread. `revision` changes with what records are filtered by, `size` is above every id."""
+
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.table = FilterTable(catalog)
+        self._guard = threading.Lock()  # protects the memo below, with the revision that it was built from
+        self._known: tuple[int, FilterSets] | None = None
+
+    def matching(self, query: AlbumQuery, revision: int, size: int) -> list[int] | None:
+        """Return the records that pass the filters, in no order; None if there are none."""
+        wanted = self.table.matching(query)
+        in_sets = [(kind, value) for kind, value in query.filters if kind in SETS and kind not in NAMED]
+        if not in_sets:
+            return wanted
+        sets = self._sets(revision, size)
+        left = -1 if wanted is None else bits_of(wanted, size)
+        for kind, value in in_sets:
+            left &= sets.bits(kind, value)
+        return ids_of(left)
+
+    def facets(self, query: AlbumQuery, known: Facets, every: int, revision: int, size: int) -> Facets:
+        """Return all there is to filter by, under the filters of a query, among the records of the set `every`."""
+        sets = self._sets(revision, size)
+        named = {
+            "genre": AlbumQuery(genre=query.genre),
+            "decade": AlbumQuery(decade=query.decade),
+            "format": AlbumQuery(format=query.format),
+            "source": AlbumQuery(source=query.source),
+        }
+        found = {kind: self.table.matching(one) for kind, one in named.items()}
+        chosen = {kind: bits_of(ids, size) for kind, ids in found.items() if ids is not None}
+        for kind, value in query.filters:
+            is_named = kind in NAMED or kind not in SETS
+            ids = self.table.matching(AlbumQuery(filters=((kind, value),))) if is_named else None
+            chosen[kind] = sets.bits(kind, value) if ids is None else bits_of(ids, size)
+        counts = {kind: sets.counts(kind, narrowed(chosen, kind, every)) for kind in SETS}
+        return Facets(
+            tuple(counts.pop("genre")),
+            tuple(counts.pop("format")),
+            tuple((int(decade), count) for decade, count in counts.pop("decade")),
+            known.sources,
+            counts,
+        )
+
+    def _sets(self, revision: int, size: int) -> FilterSets:
+        with self._guard:
+            known = self._known
+        if known and known[0] == revision:
+            return known[1]
+        sets = FilterSets(self.table.rows(), size, time.time())
+        with self._guard:
+            self._known = (revision, sets)
+        return sets

@@ -1,0 +1,111 @@
+"""Table module of plays and of what plays now, in `catalog.db`. SQL only; the rules are in `turntable`."""
+
+from dataclasses import dataclass
+
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class NowPlaying:
+    """A side that was started. `length_s` is None if unknown; `play_id` is that of the sitting, None until its first side counted.
+
+    `revision` goes up with every change, also when nothing plays: then `album_id` is 0.
+    """
+
+    revision: int
+    album_id: int
+    side: str
+    started_at: float
+    length_s: int | None
+    play_id: int | None
+    is_counted: bool  # this side
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One time that a record was played. `sides` as they were played, "" if unknown; `player` is "" for a guest at home."""
+
+    id: int
+    album_id: int
+    played_at: float
+    sides: tuple[str, ...]
+    player: str
+
+
+IDLE = NowPlaying(0, 0, "", 0.0, None, None, False, None)
+
+
+class PlaysTable:
+    """Any thread, several processes. Methods with a connection belong into the caller's `write()` block."""
+
+    def __init__(self, catalog: CatalogDatabase) -> None:
+        self.db = catalog
+
+    def revision(self) -> int:
+        row = self.db.row("SELECT revision FROM now_playing")
+        return int(row["revision"]) if row else 0
+
+    def now(self, conn: Connection | None = None) -> NowPlaying:
+        sql = "SELECT revision, album_id, side, started_at, length_s, play_id, is_counted, account_id FROM now_playing"
+        row = conn.execute(sql).fetchone() if conn is not None else self.db.row(sql)
+        if row is None:
+            return IDLE
+        revision, album_id, side, started_at, length_s, play_id, is_counted, account_id = row
+        return NowPlaying(revision, album_id, side, started_at, length_s, play_id, bool(is_counted), account_id)
+
+    def put(self, conn: Connection, now: NowPlaying) -> None:
+        """Write what plays, under the next revision."""
+        values = (now.album_id, now.side, now.started_at, now.length_s, now.play_id, now.is_counted, now.account_id)
+        conn.execute(
+            "UPDATE now_playing SET revision = revision + 1, album_id = ?, side = ?, started_at = ?, length_s = ?, play_id = ?,"
+            " is_counted = ?, account_id = ?",
+            values,
+        )
+
+    def add_play(self, conn: Connection, album_id: int, played_at: float, side: str, account_id: int | None) -> int | None:
+        """Count a play; return its id, None if there is no such record (any more)."""
+        updated = conn.execute(
+            "UPDATE albums SET plays = plays + 1, last_played_at = max(?, coalesce(last_played_at, 0)) WHERE id = ?",
+            (played_at, album_id),
+        ).rowcount
+        if not updated:
+            return None
+        sql = "INSERT INTO plays (album_id, played_at, sides, account_id) VALUES (?, ?, ?, ?) RETURNING id"
+        return int(conn.execute(sql, (album_id, played_at, side, account_id)).fetchone()["id"])
+
+    def add_side(self, conn: Connection, play_id: int, side: str) -> bool:
+        """Add a side to a play; False if the play was undone."""
+        sql = "UPDATE plays SET sides = sides || char(10) || ? WHERE id = ?"
+        return conn.execute(sql, (side, play_id)).rowcount == 1
+
+    def remove_play(self, conn: Connection, play_id: int, since: float = 0.0) -> int | None:
+        """Remove a play of that time or later; return the id of its record, None if there is no such play."""
+        row = conn.execute("DELETE FROM plays WHERE id = ? AND played_at >= ? RETURNING album_id", (play_id, since)).fetchone()
+        if row is None:
+            return None
+        conn.execute(
+            "UPDATE albums SET plays = max(plays - 1, 0),"
+            " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
+            (row["album_id"],),
+        )
+        # The side that plays stays settled, or it would be counted again in a few seconds.
+        conn.execute(
+            "UPDATE now_playing SET play_id = NULL, is_counted = 1, revision = revision + 1 WHERE play_id = ?", (play_id,)
+        )
+        return int(row["album_id"])
+
+    def last_play_of(self, conn: Connection, album_id: int) -> int | None:
+        row = conn.execute("SELECT max(id) AS id FROM plays WHERE album_id = ?", (album_id,)).fetchone()
+        return None if row["id"] is None else int(row["id"])
+
+    def plays(self, before: tuple[float, int], limit: int) -> list[Play]:
+        """Return plays before a (time, id), the newest first."""
+        rows = self.db.rows(
+            "SELECT plays.id, album_id, played_at, sides, coalesce(name, '') AS player FROM plays"
+            " LEFT JOIN accounts ON accounts.id = account_id"
+            " WHERE (played_at, plays.id) < (?, ?) ORDER BY played_at DESC, plays.id DESC LIMIT ?",
+            (*before, limit),
+        )
+        return [Play(row[0], row[1], row[2], tuple(filter(None, row[3].split("\n"))), row[4]) for row in rows]

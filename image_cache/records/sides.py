@@ -1,0 +1,48 @@
+"""Sides of a record, from the positions of its tracks: what is played in one go, and how long it takes. Pure functions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from image_cache.models import Album, Track
+
+DISC = re.compile(r"([0-9]{1,3})-[0-9]{1,3}")
+SIDED = re.compile(r"([A-Z])[0-9]*[a-z]?", re.IGNORECASE)
+DIGITAL = ("cd", "cdr", "sacd", "file", "dvd", "blu-ray")  # formats that have no sides
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a record. `total_s` is None unless every track has a duration."""
+
+    name: str
+    tracks: tuple[Track, ...]
+    total_s: int | None
+
+
+def sides(tracks: Sequence[Track]) -> list[Side]:
+    """Group tracks by the letter of their position, or by the disc (2-7); one group named Tracks if they have numbers only."""
+    for name, shape in (("Side", SIDED), ("Disc", DISC)):
+        positions = [shape.fullmatch(track.position.strip()) for track in tracks]
+        if tracks and all(positions):
+            named = zip([position[1].upper() for position in positions if position], tracks, strict=True)
+            groups = groupby(named, key=lambda pair: pair[0])
+            return [_side(f"{name} {mark}", [track for _, track in group]) for mark, group in groups]
+    return [_side("Tracks", tracks)] if tracks else []
+
+
+def playable_sides(album: Album) -> list[Side]:
+    """Return the sides to play: those of the tracks, else A and B of unknown length; all of it for what has no sides."""
+    found = sides(album.tracks)
+    if found and found[0].name != "Tracks":
+        return found
+    words = {word for text in album.formats for word in text.lower().replace(",", " ").split()}
+    if words & set(DIGITAL):
+        return [Side("All of it", album.tracks, found[0].total_s if found else None)]
+    return [Side("Side A", (), None), Side("Side B", (), None)]
+
+
+def _side(name: str, tracks: Sequence[Track]) -> Side:
+    known = [track.duration_s for track in tracks if track.duration_s is not None]
+    return Side(name, tuple(tracks), sum(known) if len(known) == len(tracks) else None)

@@ -1,0 +1,121 @@
+"""Filters of the wall in its address: read from it, said in words, offered with the number of records that are left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from werkzeug.exceptions import BadRequest
+
+from image_cache.models import Album, AlbumQuery
+from image_cache.records.filters import GRADES, NO_GRADE, PLAYED, UNRATED
+from image_cache.records.narrowing import Facets
+from image_cache.records.search.rules import inches, name_key, plain
+
+MAX_CHARS = 200
+FILTERS = ("artist", "label", "style", "year", "stars", "condition", "played", "added")
+ALL_FILTERS = ("genre", "decade", "format", *FILTERS, "source")
+NAMES = {
+    "genre": "Genre",
+    "style": "Style",
+    "decade": "Decade",
+    "label": "Label",
+    "format": "Format",
+    "stars": "Rating",
+    "condition": "Condition",
+    "played": "Played",
+    "added": "Added",
+}
+PLAYED_WORDS = {
+    "never": "never played",
+    "month": "played in the last 30 days",
+    "year": "played in the last year",
+    "longer": "not played for a year",
+}
+SOURCES = {"music": "music folders", "discogs": "Discogs", "table": "tables", "demo": "the demo"}
+# What an order says of itself, and turned round. The order by colour has no other end.
+DIRECTIONS = {
+    "artist": ("A to Z", "Z to A"),
+    "title": ("A to Z", "Z to A"),
+    "label": ("A to Z", "Z to A"),
+    "year": ("oldest first", "newest first"),
+    "added": ("newest first", "oldest first"),
+    "plays": ("most played first", "least played first"),
+    "played": ("latest first", "longest ago first"),
+    "rating": ("best first", "lowest first"),
+    "condition": ("best first", "worst first"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChoice:
+    """A filter that can be chosen: its name, and (value, words, number of records) of each option."""
+
+    kind: str
+    name: str
+    options: tuple[tuple[str, str, int], ...]
+    chosen: str
+
+
+def read_filters(args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the filters of an address that `AlbumQuery` has no field for. Raises `BadRequest` with a sentence that names the value."""
+    found = tuple((kind, args[kind].strip()[:MAX_CHARS]) for kind in FILTERS if args.get(kind, "").strip())
+    for kind, value in found:
+        is_number = value.isascii() and value.isdigit()
+        if kind in {"year", "added"} and not (is_number and len(value) == 4):
+            raise BadRequest(f"“{value[:40]}” is not a year such as 1973.")
+        if kind == "stars" and not (is_number and 0 <= int(value) <= 5):
+            raise BadRequest(f"A rating is 1 to 5, or 0 for none, not “{value[:40]}”.")
+        if kind == "condition" and value not in (*GRADES, NO_GRADE):
+            raise BadRequest(f"“{value[:40]}” is not a grade. Grades are {', '.join(GRADES)}, or {NO_GRADE}.")
+        if kind == "played" and value not in PLAYED:
+            raise BadRequest(f"“{value[:40]}” is not one of {', '.join(PLAYED)}.")
+    return found
+
+
+def filters_of(query: AlbumQuery) -> dict[str, str]:
+    """Return all filters of a query, as they stand in its address."""
+    decade = "" if query.decade is None else str(query.decade)
+    named = {"genre": query.genre, "decade": decade, "format": query.format, **dict(query.filters), "source": query.source}
+    return {kind: value for kind in ALL_FILTERS if (value := named.get(kind, ""))}
+
+
+def in_words(kind: str, value: str) -> str:
+    """Return a chosen filter in words: 1970s, 4 stars, never played."""
+    if kind == "stars":
+        return "not rated" if value == UNRATED else f"{value} {'star' if value == '1' else 'stars'}"
+    if kind == "condition" and value == NO_GRADE:
+        return "no grade"
+    if kind == "source":
+        return f"records from {SOURCES.get(value, value)}"
+    return {"decade": f"{value}s", "played": PLAYED_WORDS.get(value, value), "added": f"added in {value}"}.get(kind, value)
+
+
+def choices(query: AlbumQuery, facets: Facets) -> list[FilterChoice]:
+    """Return what can be chosen, each with the numbers that the other filters leave; what is chosen stands there also with none."""
+    chosen = filters_of(query)
+    counted = {
+        "genre": facets.genres,
+        "decade": [(str(decade), count) for decade, count in facets.decades],
+        "format": facets.formats,
+        **facets.others,
+    }
+    result = []
+    for kind, name in NAMES.items():
+        value, counts = chosen.get(kind, ""), list(counted.get(kind, ()))
+        if value and value not in dict(counts):
+            counts.insert(0, (value, 0))
+        if counts:
+            options = tuple((option, in_words(kind, option), count) for option, count in counts)
+            result.append(FilterChoice(kind, name, options, value))
+    return result
+
+
+def named_walls(text: str, albums: Sequence[Album], facets: Facets) -> list[tuple[str, str]]:
+    """Return (words, path) of the walls that a search names: the artist, the label, the genre, the format of these words."""
+    key = name_key(plain(text))
+    artist = next((album.artist for album in albums if name_key(plain(album.artist)) == key), "")
+    label = next((album.label for album in albums if album.label and name_key(plain(album.label)) == key), "")
+    genre = next((value for value, _ in facets.genres if name_key(plain(value)) == key), "")
+    form = next((value for value, _ in facets.formats if name_key(inches(plain(value))) in {key, f"{key}rpm"}), "")
+    named = (("artist", artist), ("label", label), ("genre", genre), ("format", form))
+    return [(f"{kind.capitalize()} {value}", f"/?{urlencode({kind: value})}") for kind, value in named if value]
