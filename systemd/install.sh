@@ -20,7 +20,7 @@ ENOUGH_MEMORY_MB=400 # a Pi with 512 MB shows 426 or more
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
 PARTS=(app.py config.py cache_monitor.py image_cache templates static docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
-EXTRAS=(s3 nifti metrics heif)
+EXTRAS=(s3 nifti metrics heif barcode)
 
 say() { printf '%s\n' "$*"; }
 step() { printf '  %s\n' "$*"; }
