@@ -37,9 +37,9 @@ from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
-from image_cache.maintenance.memory import release_memory
+from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.maintenance.scrub import Nightly, Scrub
+from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.editing import RecordEditor
 from image_cache.records.library import Library
@@ -61,7 +61,6 @@ LIMITS_S = 5.0  # how soon limits apply that were changed in another process
 TASKS_S = 5.0  # how soon a task starts that was added by another process
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
-SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -233,8 +232,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
-    databases = (catalog, covers.cache.index.database, streams.cache.engine.index.database)
-    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(covers, streams))
+    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
@@ -249,7 +247,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
-        PeriodicJob("memory", MINUTE_S, lambda: release_memory(databases), first_s=SETTLED_S),
+        memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
@@ -326,10 +324,3 @@ def _readonly(
         file_limits=files.limits,
         waiting_renders=streams.images.waiting_renders,
     )
-
-
-def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
-    """Return a number that keeps changing while any process serves images or loads one."""
-    engines = (covers.cache, streams.cache.engine)
-    requests = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    return hash((requests, *covers.cache.index.change_marker()))
