@@ -12,20 +12,24 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image licences clean wheels
 
 help:
-	@echo "make demo    start a demo with 240 made-up records at http://localhost:5000/"
+	@echo "make demo    start a demo with records, streams and files at http://localhost:5000/; ARGS=--remove removes it"
 	@echo "make run     start VinylVault with your own records (data in var/)"
 	@echo "make test    install everything and run all tests, JOBS=2 files side by side"
 	@echo "make test-fast    the quick ones, without server, browser, decoder or whole application"
 	@echo "make check   check formatting, linting, types, import rules and docs"
 	@echo "make fix     format the code and apply automatic fixes"
-	@echo "make bench   benchmark speed and memory against a baseline"
+	@echo "make bench   measure speed and memory, beside others: half an hour"
+	@echo "make bench-quick    what got worse by a tenth: three minutes"
+	@echo "make plots   draw the plots of README from the last make bench"
+	@echo "make lighthouse     Lighthouse on the wall of the demo (npm install -g lighthouse@12)"
 	@echo "make lock    pin the versions of all libraries, with hashes; UPGRADE=--upgrade for newer ones"
 	@echo "make dist    build the wheel and the source archive into dist/"
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    download the dependencies for an offline installation"
+	@echo "make wheels ARCH=aarch64 FOR_PYTHON=3.13    check that every pinned library has a wheel for a machine"
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
@@ -33,7 +37,7 @@ help:
 	@echo "make clean   remove the virtual environment and all caches (never var/)"
 
 demo: $(VENV)/.ready
-	@$(BIN)/python -m image_cache.cli demo
+	@$(BIN)/python -m image_cache.cli demo $(ARGS)
 
 run: $(VENV)/.ready
 	@exec $(BIN)/python -m image_cache.cli run
@@ -56,11 +60,21 @@ fix: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks
+	@rm -f benchmarks/results.jsonl
+	BENCH_JSON=benchmarks/results.jsonl $(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.quick
+
+plots: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.plot
+
+lighthouse: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.lighthouse $(ARGS)
 
 # The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
-EXTRAS := s3 nifti metrics heif
+EXTRAS := s3 nifti metrics heif barcode
 
 lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt
@@ -69,6 +83,8 @@ lock: $(VENV)/.ready-dev
 	$(subst pyproject.toml,--group build,$(LOCK)) -c requirements-dev.txt -o requirements-build.txt
 
 dist: $(VENV)/.ready-dev
+	$(MAKE) wheels FOR_PYTHON=3.11
+	$(MAKE) wheels FOR_PYTHON=3.13
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
 
 # VERSION=0.2.0: checks that the tree is clean and that pyproject.toml and CHANGELOG.md name this version, runs everything, sets the tag.
@@ -81,14 +97,23 @@ release: $(VENV)/.ready-dev
 	$(MAKE) check test dist
 	git tag -a "v$(VERSION)" -m "VinylVault $(VERSION)"
 
+# What pip needs to know to choose wheels for ARCH and FOR_PYTHON on whatever machine it runs.
+PINNED = requirements.txt $(EXTRAS:%=requirements-%.txt) requirements-build.txt
+OTHER = --require-hashes --only-binary :all: --no-deps --implementation cp --python-version $(FOR_PYTHON) \
+  --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none --platform manylinux2014_$(ARCH) --platform any \
+  $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH))
+
 wheelhouse: $(VENV)/bin/python
 	mkdir -p $(WHEELHOUSE)
-	for file in requirements.txt $(EXTRAS:%=requirements-%.txt) requirements-build.txt; do \
-	  $(BIN)/python -m pip --quiet --disable-pip-version-check download --require-hashes --only-binary :all: --no-deps \
-	    --implementation cp --python-version $(FOR_PYTHON) --abi cp$(subst .,,$(FOR_PYTHON)) --abi abi3 --abi none \
-	    $(foreach glibc,$(shell seq 17 36),--platform manylinux_2_$(glibc)_$(ARCH)) --platform manylinux2014_$(ARCH) --platform any \
-	    -r $$file -d $(WHEELHOUSE) || exit 1; \
+	for file in $(PINNED); do \
+	  $(BIN)/python -m pip --quiet --disable-pip-version-check download $(OTHER) -r $$file -d $(WHEELHOUSE) || exit 1; \
 	done
+
+# Asks the index only: nothing is downloaded but the names and hashes of files.
+wheels: $(VENV)/bin/python
+	@$(BIN)/python -m pip -qqq --disable-pip-version-check install --dry-run --ignore-installed --target $(VENV)/nowhere $(OTHER) \
+	  $(PINNED:%=-r %)
+	@echo "Every pinned library has a wheel for $(ARCH) and Python $(FOR_PYTHON)."
 
 rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
@@ -110,8 +135,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.ready: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+# The extra nifti is for the volumes of the demo. Modules are compiled when they are first used, not all at once.
+$(VENV)/.ready: requirements.txt requirements-nifti.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt -r requirements-nifti.txt
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready

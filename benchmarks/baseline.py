@@ -26,6 +26,15 @@ def files_app() -> Flask:
     return app
 
 
+def whitenoise_app() -> object:
+    """Serve the files of `$BASELINE_FOLDER` by whitenoise, which keeps their headers in memory. Needs `pip install whitenoise`."""
+    from whitenoise import WhiteNoise
+
+    app = WhiteNoise(lambda environ, start: start("404 Not Found", []) or [b""], max_age=YEAR_S)
+    app.add_files(os.environ["BASELINE_FOLDER"])
+    return app
+
+
 def fetch_and_render(urls: Sequence[str], folder: Path) -> None:
     """Fetch each image and store it in two sizes, each from a full decode, as a first version would."""
     for number, url in enumerate(urls):

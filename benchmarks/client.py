@@ -126,6 +126,6 @@ def _read_answer(sock: socket.socket) -> bool:
 
 
 def pin(pid: int, core: int) -> None:
-    """Put every thread of a process on one core; threads of Python that change cores are up to 40 % slower."""
+    """Put every thread of a process on one core; threads of Python that change cores are up to 40% slower."""
     for name in os.listdir(f"/proc/{pid}/task"):
         os.sched_setaffinity(int(name), {core})

@@ -4,8 +4,8 @@
 
 CPU is user and system time of all processes (web worker, decoder child) per cover, from the preload to the last answer, colours
 included. Addresses are new in every round. Peaks are those of the largest web process and of the largest decoder process. With
-`--thumbor` (`pip install thumbor` into an environment of its own) thumbor fetches and renders the same covers by turns, first in
-the two sizes that a wall and a record show (600 and 300 px), then in 150 px too, which only a small wall at single density asks for.
+`--thumbor` (`pip install thumbor` into its own environment) thumbor fetches and renders the same covers by turns, first in
+the two sizes that a wall and a record show (600 and 300 px), then in 150 px too, which only a small wall at single density uses.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
                 if known.thumbor:
                     runs["thumbor"].append(_thumbor(port, peer, urls))
                 else:
-                    runs["naive Pillow"].append(_naive(folder / f"naive-{number}", urls))
+                    runs["naive Pillow"].append(naive(folder / f"naive-{number}", urls))
     rows = [(name, *(statistics.median(column) for column in zip(*found, strict=True))) for name, found in runs.items()]
     spreads = [low_to_high([run[0] for run in found]) for found in runs.values()]
     theirs = rows[-1]
@@ -109,7 +109,7 @@ def _thumbor(port: int, pid: int, urls: list[str]) -> Run:
     return used, wall, statistics.mean(large), statistics.mean(small), most, 0.0, (cpu_s(pid) - before) * per - used
 
 
-def _naive(folder: Path, urls: list[str]) -> Run:
+def naive(folder: Path, urls: list[str]) -> Run:
     folder.mkdir()
     program = [sys.executable, "-m", "benchmarks.baseline", str(folder)]
     first = _used(program, urls[:1])  # starting Python and loading Pillow is not the recipe's fault

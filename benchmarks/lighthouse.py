@@ -1,9 +1,9 @@
-"""Lighthouse on the wall of the demo, when its covers are prepared: as somebody looks for the first time, and again.
+"""Lighthouse on the wall of the demo, when its covers are prepared: as someone looks for the first time, and again.
 
     make lighthouse    or    python -m benchmarks.lighthouse [--runs 3] [--program lighthouse]
 
 Needs Chromium and Lighthouse, which is no part of this project: `npm install -g lighthouse@12`. A run takes 20 to 40 s. The first look
-comes right after the server was started again: nothing is in memory, and no variant was asked for. Phones are simulated by Lighthouse:
+comes right after the server was started again: nothing is in memory, and no variant was requested. Phones are simulated by Lighthouse:
 a slow CPU (a quarter) and 1.6 Mbit/s, so a busy machine shows in the first column.
 """
 
@@ -69,7 +69,7 @@ def _demo(folder: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_for(lambda: _answers(f"{url}/keys"), 120)
-            time.sleep(3)  # what a start does behind
+            time.sleep(3)  # what a start does in the background
             yield url
         finally:
             process.terminate()
@@ -109,8 +109,10 @@ def _report(program: list[str], chromium: str, url: str, device: str) -> dict[st
         *(["--preset=desktop"] if device == "desktop" else []),
     ]
     done = subprocess.run(
-        [*program, url, *options], env={**os.environ, "CHROME_PATH": chromium}, capture_output=True, text=True, check=True
+        [*program, url, *options], env={**os.environ, "CHROME_PATH": chromium}, capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        sys.exit(f"Lighthouse: {done.stderr.strip()[-1000:]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

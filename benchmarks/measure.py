@@ -132,14 +132,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def _record(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Append the table to a file of results, a line of JSON; `benchmarks.plot` draws from it."""
     if path := os.environ.get("BENCH_JSON"):
-        part = Path(sys.argv[0]).stem
-        found = {
-            "part": part,
-            "options": sys.argv[1:],
-            "machine": machine(),
-            "head": list(head),
-            "rows": [list(row) for row in rows],
-        }
+        run = {"part": Path(sys.argv[0]).stem, "run": os.getpid(), "options": sys.argv[1:], "machine": machine()}
+        found = {**run, "head": list(head), "rows": [list(row) for row in rows]}
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
 

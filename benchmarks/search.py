@@ -2,9 +2,9 @@
 
     python -m benchmarks.search [--records 6000 100000]
 
-Asks the queries of tests/cases/search-queries.csv, then every beginning of each of them, letter by letter as somebody types; prints
-the misses, the milliseconds of CPU time of a letter, and what the import wrote,
-and what filters cost. Exit code 1 when more than two queries miss.
+Asks the queries of tests/cases/search-queries.csv, then every beginning of each of them, letter by letter as someone types; prints
+the misses, the milliseconds of CPU time of a letter, what the import wrote, and what filters cost. Exit code 1 when more than two
+queries miss.
 """
 
 import argparse

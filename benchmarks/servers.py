@@ -17,7 +17,7 @@ from tests.support.vault import ROOT, Vault
 
 @contextmanager
 def origin(count: int) -> Iterator[str]:
-    """Serve `count` covers; yields the address to put `/N.jpg` behind."""
+    """Serve `count` covers; yields the URL to which `/N.jpg` is appended."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.origin", str(count)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -30,11 +30,11 @@ def origin(count: int) -> Iterator[str]:
 
 
 @contextmanager
-def baseline(folder: Path) -> Iterator[tuple[int, int]]:
-    """Serve the files of a folder by Flask's `send_file` on the same gunicorn; yields (port, process number)."""
+def baseline(folder: Path, app: str = "files_app") -> Iterator[tuple[int, int]]:
+    """Serve the files of a folder by Flask's `send_file`, or another application, on the same gunicorn; yields (port, process number)."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread", "--threads", "6"]
-    command += ["--no-control-socket", "--log-level", "warning", "benchmarks.baseline:files_app()"]
+    command += ["--no-control-socket", "--log-level", "warning", f"benchmarks.baseline:{app}()"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "BASELINE_FOLDER": str(folder)}) as process:
         try:
             time.sleep(2)
@@ -48,7 +48,8 @@ http {{
   types {{ image/webp webp; }} sendfile on; tcp_nopush on; access_log off; keepalive_requests 1000000000;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
   scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{port}; root {folder}; }}
+  proxy_cache_path {folder}/kept keys_zone=kept:10m;
+  server {{ listen 127.0.0.1:{port}; {serve} }}
 }}
 """
 
@@ -56,10 +57,25 @@ http {{
 @contextmanager
 def nginx_static(folder: Path) -> Iterator[tuple[int, int]]:
     """Serve the files of a folder by nginx, as fast as it can; yields (port, process number)."""
+    with _nginx(folder, f"root {folder};") as served:
+        yield served
+
+
+@contextmanager
+def nginx_proxy_cache(folder: Path, behind: int) -> Iterator[tuple[int, int]]:
+    """Serve what another port answers from the proxy cache of nginx; yields (port, process number)."""
+    folder.mkdir()
+    serve = f"location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_cache kept; proxy_cache_valid 200 1d; }}"
+    with _nginx(folder, serve) as served:
+        yield served
+
+
+@contextmanager
+def _nginx(folder: Path, serve: str) -> Iterator[tuple[int, int]]:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     assert program, "nginx is not installed"
     port = free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port), encoding="utf-8")
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, serve=serve), encoding="utf-8")
     owner = ["-g", "user root;"] if os.geteuid() == 0 else []
     with subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", *owner]) as process:
         try:

@@ -3,7 +3,7 @@
     python -m benchmarks.wall [--covers 60 1000]
 
 Each page is requested; its covers are polled for as the page's script does, and requested when they are ready, again when the
-answer is a placeholder. It ends when all of them were shown, and a minute's work behind (colours, counters) is done. CPU is that of all
+answer is a placeholder. It ends when all of them were shown, and a minute's background work (colours, counters) is done. CPU is that of all
 processes of the vault; bytes are those that they had written to storage, of which the files take their blocks, the index the
 rest. Memory is that of the server alone once its decoder has left, a minute later. Then pages are measured alone over HTTP, without compression: CPU of the server per answer, the first and a repeated one.
 """
@@ -60,7 +60,7 @@ def main() -> None:
                 Path(name) / "vault", trusted=(base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0", **compiled_in(Path(name) / "compiled")
             ) as vault,
         ):
-            vault.import_albums([_record(number, base) for number in range(covers)])
+            vault.import_albums([record(number, base) for number in range(covers)])
             vault.stop()
             vault.start()
             time.sleep(2)
@@ -69,7 +69,7 @@ def main() -> None:
                 _pages(vault)
 
 
-def _record(number: int, base: str) -> dict[str, object]:
+def record(number: int, base: str) -> dict[str, object]:
     return {
         "artist": f"Artist {number:04}",
         "title": f"A record of some name {number}",

@@ -110,6 +110,11 @@ class Settings:
         "File with the bearer token for `/metrics`. Without it, only localhost has access.",
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
+    DEMO_ORIGIN: str = setting(
+        "",
+        "Origin of the demo; set by `vinylvault demo`. Offers the demo login, on this server and in the vault of a demo only.",
+        "VINYL_VAULT_DEMO_ORIGIN",
+    )
     DEBUG: bool = setting(False, "Log every request and fetch. Does not start a debugger.", "VINYL_VAULT_DEBUG")
     LOG_FILE: Path | None = setting(
         None,
@@ -206,7 +211,7 @@ class Settings:
         10_000, "Maximum length of the job queue.", "VINYL_VAULT_QUEUE_LIMIT", unit="jobs", low=100, high=1_000_000
     )
 
-    # The pictures
+    # The images
     THUMBNAIL_SIZE: int = setting(150, "Cover size on the wall.", "VINYL_VAULT_THUMBNAIL_SIZE", unit="px", low=32, high=600)
     DETAIL_SIZE: int = setting(600, "Cover size on the record page.", "VINYL_VAULT_DETAIL_SIZE", unit="px", low=200, high=2400)
     IMAGE_QUALITY: int = setting(85, "WebP quality.", "VINYL_VAULT_IMAGE_QUALITY", unit="1-100", low=1, high=100)
@@ -568,7 +573,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
 
 
 def _check_addresses(values: dict[str, Any]) -> None:
-    """Bring origins, hosts and paths into one form. Raises `ConfigError`."""
+    """Normalise origins, hosts and paths. Raises `ConfigError`."""
     if "TRUSTED_ORIGINS" in values:
         values["TRUSTED_ORIGINS"] = tuple(_origin(origin) for origin in values["TRUSTED_ORIGINS"])
     if "URL_PREFIX" in values:

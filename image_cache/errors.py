@@ -151,6 +151,16 @@ class StorageError(CacheError):
         self.reason = reason
 
 
+class FolderMissing(StorageError):
+    """The folder of a file that is to be written does not exist."""
+
+    retryable = False
+    hint = "Create the folder or connect its disk, then try again."
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, "there is no such folder")
+
+
 class ChecksumMismatch(CacheError):
     """The bytes do not have the checksum that the caller or the origin stated. They are discarded."""
 

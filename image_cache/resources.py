@@ -4,6 +4,7 @@ In a checkout they lie beside the package; in a wheel they travel inside it, in 
 """
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +12,25 @@ PACKAGE = Path(__file__).resolve().parent
 SITE = PACKAGE.parent  # the folder to import `image_cache` from, for the processes that are started
 BUNDLED = PACKAGE / "data"
 CHECKOUT = None if BUNDLED.is_dir() else SITE
+_IMAGE_MARK = Path(sys.prefix) / "container-image"  # the Containerfile makes it
+_COMPOSE = {"start": "up -d", "stop": "stop", "restart": "restart"}
 
 
 def resource(name: str) -> Path:
     """Return a file or folder that comes with the program, such as `templates` or `systemd/gunicorn.conf.py`."""
     return (CHECKOUT or BUNDLED) / name
+
+
+def service_command(verb: str) -> str:
+    """Return the command that makes the service start, stop or restart, as it is typed on the server itself."""
+    if _IMAGE_MARK.exists():
+        return f"docker compose {_COMPOSE[verb]}"
+    return f"sudo systemctl {verb} vinylvault"
+
+
+def log_command() -> str:
+    """Return the command that shows what the service said last."""
+    return "docker compose logs vinylvault" if _IMAGE_MARK.exists() else "journalctl -u vinylvault -n 50"
 
 
 @cache

@@ -27,8 +27,10 @@ from image_cache.importers.artwork.pages import CoverPages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
+from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.tables.service import TableService
@@ -39,6 +41,7 @@ from image_cache.maintenance.memory import release_memory
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub
 from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.editing import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
@@ -70,6 +73,7 @@ class Services:
     catalog: CatalogDatabase
     library: Library
     turntable: Turntable
+    editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
@@ -88,9 +92,11 @@ class Services:
     tables: TableService
     demo: DemoImporter
     take_along: TakeAlong
+    demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
     artwork: ArtworkService
+    lookup: RecordLookup
     scrub: Scrub
     nightly: Nightly
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
@@ -103,6 +109,10 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
+
+    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
+        return self._parts.decoder.barcode(photo, wait_s=wait_s)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -191,6 +201,19 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     take_along = TakeAlong(
         settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
     )
+    demo_vault = DemoVault(
+        settings,
+        catalog,
+        demo=demo,
+        library=library,
+        covers=covers,
+        drawn=parts.drawn,
+        accounts=accounts,
+        streams=streams,
+        files=files,
+        tasks=tasks,
+        clock=clock,
+    )
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -234,6 +257,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         turntable=turntable,
+        editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
@@ -252,9 +276,13 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tables=tables,
         demo=demo,
         take_along=take_along,
+        demo_vault=demo_vault,
         discogs=discogs,
         music=music,
         artwork=artwork,
+        lookup=RecordLookup(
+            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+        ),
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),

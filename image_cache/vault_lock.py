@@ -11,6 +11,7 @@ from pathlib import Path
 
 from image_cache.errors import Busy
 from image_cache.filesystem import make_folder, open_lock_file, replacing, sync_folder, try_lock, try_lock_file
+from image_cache.resources import service_command
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def exclusive(state_dir: Path) -> Iterator[None]:
     make_folder(state_dir)
     with try_lock_file(state_dir / LOCK) as is_alone:
         if not is_alone:
-            raise Busy(f"{state_dir} is in use. Stop the service first: sudo systemctl stop vinylvault")
+            raise Busy(f"{state_dir} is in use. Stop the service first: {service_command('stop')}")
         yield
 
 

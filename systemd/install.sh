@@ -270,7 +270,7 @@ service_port() {
   echo "${found:-5000}"
 }
 
-check_port() { # of nginx: taken by somebody else?
+check_port() { # of nginx: taken by another program?
   has_systemd && systemctl is-active -q vinylvault-nginx.service && return
   python3 - "$port" <<'END' || refuse "port $port is in use by another program. Choose another, for example --port 8080."
 import socket, sys
@@ -302,7 +302,7 @@ remove_nginx() {
   rmdir "$UNITS/vinylvault.service.d" 2>/dev/null || true
 }
 
-start() { # start anew what is placed; false when it does not answer
+start() { # restart what is installed; false if it does not respond
   local units=(vinylvault.service)
   if ! has_systemd; then
     try_in_foreground "$@"
@@ -365,7 +365,7 @@ say_addresses() {
     say "  http://$address$suffix/"
   done
   if has_systemd && command -v journalctl >/dev/null; then
-    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'Claim this machine' | tail -1 || true
+    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'with this setup code:' | tail -1 || true
   fi
 }
 
@@ -548,7 +548,7 @@ do_doctor() {
   local status=0 unit place owner
   need_installed
   say "Version $(basename "$(readlink "$CURRENT")") in $BASE, Python $("$CURRENT/venv/bin/python" -c 'import platform; print(platform.python_version())')."
-  if [[ -e $CURRENT/cache_monitor.py ]]; then # what can be mended is mended before the rest is looked at
+  if [[ -e $CURRENT/cache_monitor.py ]]; then # repair what can be repaired, then check the rest
     monitor doctor "$@" || status=$?
   fi
   if has_systemd; then

@@ -36,6 +36,7 @@ HOMES = {
     "PIL": {
         "image_cache.imaging.pillow",
         "image_cache.imaging.color_profiles",
+        "image_cache.imaging.barcode",
         "image_cache.imaging.placeholders",
         "image_cache.demo",
     },
@@ -46,6 +47,7 @@ HOMES = {
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
+    "zxingcpp": {"image_cache.imaging.barcode"},
     "segno": {"image_cache.web.qr"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }

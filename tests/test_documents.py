@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from image_cache import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
@@ -13,8 +15,7 @@ DOCUMENTS = [
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
 PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.]*( ;.*)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*|")
 MOST_LINES, MOST_CHARACTERS = 150, 130  # of a page; of a line of prose
-GENERATED = {ROOT / "docs/reference/commands.md", ROOT / "docs/SETTINGS.md"}  # as long as their tables
-GROWING = {ROOT / "CHANGELOG.md"}
+LONG = {ROOT / "docs/reference/commands.md", ROOT / "docs/SETTINGS.md", ROOT / "CHANGELOG.md"}  # two are generated, one is a list
 MEASURED = {ROOT / "benchmarks/RESULTS.md"}  # grows with each measurement
 SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
 
@@ -42,10 +43,18 @@ def test_methods_that_a_document_names_exist(document: Path) -> None:
 def test_pages_and_lines_of_a_document_are_short(document: Path) -> None:
     """Tables and code have lines as long as they need."""
     text = document.read_text(encoding="utf-8")
-    assert document in GENERATED | GROWING or len(text.splitlines()) <= MOST_LINES
+    assert document in LONG or len(text.splitlines()) <= MOST_LINES
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in prose.splitlines() if not line.startswith("|")]
     assert [line for line in lines if len(line) > MOST_CHARACTERS] == []
+
+
+def test_changelog_and_api_name_the_version_of_the_package() -> None:
+    changelog, api = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "docs/openapi.yaml"))
+    titles = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", titles[1])
+    assert f"\n  version: {__version__}\n" in api
 
 
 def test_the_readme_is_short_and_begins_with_the_commands() -> None:

@@ -187,7 +187,7 @@ def _look(vault: Vault, digests: list[str], seen: dict[str, bytes]) -> None:
 
 
 def _check_index(folder: Path) -> None:
-    """Files and rows say the same, the database is sound, and what kills left behind is swept."""
+    """Files and rows say the same, the database is sound, and leftovers of kills are swept."""
     from image_cache.config import Settings
     from image_cache.engine.maintenance import sweep
     from image_cache.services import open_services

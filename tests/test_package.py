@@ -10,9 +10,13 @@ import sys
 import tomllib
 import urllib.request
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from image_cache import __version__
 from tests.support.ports import free_port
@@ -122,3 +126,34 @@ def test_the_tests_have_every_extra() -> None:
     """`make test` installs one file: what an extra brings is tested with it, never skipped."""
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
     assert {re.split(r"[<>=~ ]", name)[0].lower() for names in EXTRAS.values() for name in names} <= pinned
+
+
+def test_the_wheel_pulls_only_what_it_declares(built: dict[str, Path]) -> None:
+    with zipfile.ZipFile(built[".whl"]) as wheel:
+        facts = wheel.read(f"vinylvault-{__version__}.dist-info/METADATA").decode()
+    required = re.findall(r"^Requires-Dist: (.*)$", facts, re.MULTILINE)
+    plain = [line for line in required if "extra ==" not in line]
+    assert {name_of(line) for line in plain} == {name_of(line) for line in PROJECT["project"]["dependencies"]}
+    assert {name_of(line) for line in required if line not in plain} == {
+        name_of(line) for lines in EXTRAS.values() for line in lines
+    }
+
+
+def test_the_pinned_libraries_are_those_that_the_service_needs_and_no_others() -> None:
+    """What is declared, and what that requires in its turn, as it is installed here."""
+    wanted, known = list(map(Requirement, PROJECT["project"]["dependencies"])), set()
+    while wanted:
+        name = name_of(str(wanted.pop()))
+        if name not in known:
+            known.add(name)
+            needs = map(Requirement, metadata.requires(name) or ())
+            wanted += [one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]
+    pinned = {}
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([a-z0-9-]+)==[^ ]+(?: ; (.*?))?(?: \\)?$", line):
+            pinned[found[1]] = found[2] is None or Marker(found[2]).evaluate()
+    assert known == {name for name, is_for_this_python in pinned.items() if is_for_this_python}
+
+
+def name_of(requirement: str) -> str:
+    return canonicalize_name(Requirement(requirement).name)

@@ -18,6 +18,8 @@ PAGES = [
     *(path for folder in ("how-to", "reference", "explanation") for path in sorted((DOCS / folder).glob("*.md"))),
 ]
 NAMES = {name for entries in COMMANDS.values() for name in entries}
+FEWEST_LETTERS = 6  # of a piece of a message that is worth looking for
+SEEN_WITHOUT_A_MESSAGE = {"each file is read at its first use"}
 OF_THE_INSTALLER = {"help", "update", "uninstall", "doctor", "install"}
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -62,11 +64,37 @@ def test_settings_of_a_page_exist(page: Path) -> None:
 def test_labels_that_a_page_names_are_on_pages() -> None:
     """Buttons and links are named in italics, as they read."""
     files = [path for folder, kind in KINDS for path in (ROOT / folder).rglob(kind)]
-    texts = [re.sub(r"<[^>]+>|{[{%#].*?[}%#]}", " ", path.read_text(encoding="utf-8")) for path in files]
-    shown = " ".join(" ".join(texts).split())
+    source = " ".join(path.read_text(encoding="utf-8") for path in files)
+    shown = " ".join(f"{source} {re.sub(r'<[^>]+>|{[{%#].*?[}%#]}', ' ', source)}".split())  # some are in the code of a template
     named = [(page.name, label) for page in PAGES for label in LABEL.findall(page.read_text(encoding="utf-8"))]
     assert len(named) > 30
     assert [(page, label) for page, label in named if label not in OF_OTHERS and label.rstrip(".") not in shown] == []
+
+
+@pytest.mark.parametrize("name", ["BACKUP.md", "FILES.md", "TROUBLESHOOTING.md", "how-to/discogs.md", "START.md"])
+def test_messages_that_a_page_quotes_are_said_by_the_program(name: str) -> None:
+    """In the first column of a table below "message" or "you see", in a block of text, or between quotation marks."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    tables = re.findall(r"^\| (?:message|you see) \|.*\n\|---.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    cells = [row.split("|")[1].strip() for table in tables for row in table.splitlines()]
+    quoted = [
+        *(part for cell in cells for part in re.findall(r"`([^`]+)`", cell) or [cell]),
+        *re.findall(r'"([A-Z][^"\n]+)"', text),
+    ]
+    quoted += [
+        line.strip().rpartition(":")[0]
+        for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+        if "code:" in line
+    ]
+    pieces = [piece.strip(" .,:") for message in quoted for piece in message.split("…")]
+    assert len(pieces) > 1 or name == "START.md"
+    said = " ".join(
+        path.read_text(encoding="utf-8") for path in [*(ROOT / "image_cache").rglob("*.py"), ROOT / "systemd/gunicorn.conf.py"]
+    )
+    assert [
+        piece for piece in pieces if len(piece) >= FEWEST_LETTERS and piece not in said and piece not in SEEN_WITHOUT_A_MESSAGE
+    ] == []
 
 
 @pages

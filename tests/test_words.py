@@ -1,10 +1,12 @@
-"""Words that no page, script, message, log event or document uses: each has a better one in docs/GLOSSARY.md.
+"""Words that no page, script, message, log event, document or comment uses: each has a better one in docs/GLOSSARY.md.
 
-Code is free to say what it likes in names; this reads only what people see.
+Names in code are free.
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +42,6 @@ ALLOWED = {
     ("image_cache/importers/music/tags/formats.py", "WM/Picture"): "the name of a tag of Windows Media",
     ("docs/openapi.yaml", "form field picture"): "the name of a field, which stays",
     ("docs/GLOSSARY.md", "*"): "lists the words not to use",
-    ("docs/decisions", "*"): "the history of decisions is not rewritten",
 }
 VISIBLE = re.compile(r'\b(?:aria-label|alt|title|placeholder|content|label)="([^"]*)"')
 JINJA_TEXT = re.compile(r"\"([^\"{}]*)\"|'([^'{}]*)'")
@@ -94,6 +95,18 @@ def document_text(source: str) -> Iterator[str]:
     yield re.sub(r"\]\([^)]*\)", "]", source)
 
 
+def comment_text(source: str) -> Iterator[str]:
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    said = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(source)) if isinstance(node, nodes)]
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    said += [token.string for token in tokens if token.type == tokenize.COMMENT]
+    yield from (re.sub(r"`[^`]+`", " ", text) for text in said)
+
+
+def unit_text(source: str) -> Iterator[str]:
+    yield from re.findall(r"(?m)^\s*(#.*)$", source)
+
+
 def api_text(source: str) -> Iterator[str]:
     yield from re.findall(r"(?:summary|description): (.*)", source)
 
@@ -104,6 +117,8 @@ READERS = {
     "messages": (python_text, ["image_cache/**/*.py", "*.py", "systemd/*.py"]),
     "installer": (shell_text, ["systemd/*.sh"]),
     "documents": (document_text, ["*.md", "docs/**/*.md", ".github/**/*.md"]),
+    "comments": (comment_text, ["image_cache/**/*.py", "*.py", "systemd/*.py", "tests/**/*.py", "benchmarks/**/*.py"]),
+    "comments of units": (unit_text, ["systemd/*", "Makefile", "Containerfile", "compose.yaml"]),
     "API": (api_text, ["docs/openapi.yaml"]),
 }
 

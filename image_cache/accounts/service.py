@@ -95,6 +95,15 @@ class Accounts:
         logger.info("account removed id=%d", found[0].id)
         return found[0]
 
+    def add_made_up(self, name: str) -> Account:
+        """Create the operator of a demo, with a random password that is not shown. Raises `AccountRejected`."""
+        return self.add(name, secrets.token_urlsafe(32), "operator")
+
+    def remove_made_up(self, account_id: int) -> None:
+        """Remove the operator of a demo with its sessions; its streams stay, without an owner."""
+        self._rows.remove_made_up(account_id)
+        logger.info("account removed id=%d", account_id)
+
     def set_password(self, name: str, password: str) -> None:
         """Change a password and end all sessions of the account. Raises `AccountRejected`."""
         name = _checked_name(name)

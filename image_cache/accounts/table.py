@@ -66,6 +66,11 @@ class AccountTable:
                 == 1
             )
 
+    def remove_made_up(self, account_id: int) -> None:
+        """Remove an account even if it is the last operator: a setup code claims the server then."""
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM accounts WHERE id = ?", (account_id,))
+
     def open_session(
         self, token_hash: bytes, account_id: int, now: float, idle_since: float, client: bytes, *, device: str = ""
     ) -> None:

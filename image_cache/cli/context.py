@@ -15,6 +15,7 @@ from image_cache.errors import CacheError, ConfigError
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
+from image_cache.resources import log_command, service_command
 from image_cache.units import megabytes
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RunningService:
             "Service",
             "warning",
             f"Not responding at {self.address}.",
-            "Start it: sudo systemctl start vinylvault. To see why it stopped: journalctl -u vinylvault -n 50",
+            f"Start it: {service_command('start')}. To see why it stopped: {log_command()}",
         )
 
 

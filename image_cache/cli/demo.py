@@ -1,4 +1,4 @@
-"""`vinylvault demo`: a separate vault with 240 invented records, and an origin that draws their sleeves."""
+"""`vinylvault demo`: a separate vault with all that VinylVault can show, and an origin that draws it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from image_cache.cli.serve import server_command
 from image_cache.config import data_home, load_settings
 from image_cache.demo.records import records
 from image_cache.errors import ConfigError
-from image_cache.resources import SITE
+from image_cache.resources import CHECKOUT, SITE
 from image_cache.services import open_services
 
 ORIGIN_PORT = int(os.environ.get("DEMO_ORIGIN_PORT", "5077"))  # part of every cover's address: the same one keeps the vault warm
@@ -27,17 +27,59 @@ READY_S = 20.0
 STOP_S = 30.0
 
 
+TRY = """
+  Try: Spin, a search for "blue", a record's own page, Streams, Files, and the dashboard with its charts.
+  Log in with one click, on this machine only: http://localhost:{port}/login
+  Remove everything that is made up: {command}, or the button on the page Import, Demo.
+"""
+
+
 @click.command("demo")
-def demo() -> int:
-    """Start a demo with 240 invented records in its own data folder, until Ctrl-C. If a port is in use, a free one is chosen."""
+@click.option("--remove", "is_removing", is_flag=True, help="Remove everything that is made up, and show nothing.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="With --remove: do not ask.")
+def demo(is_removing: bool, is_confirmed: bool) -> int:
+    """Start a demo with 240 invented records, three streams and two files in its own data folder, until Ctrl-C.
+
+    If a port is in use, a free one is chosen. What you add yourself stays when the demo is removed.
+    """
+    os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
+    return _remove(is_confirmed=is_confirmed) if is_removing else _show()
+
+
+def _remove(*, is_confirmed: bool) -> int:
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        return _fail(str(error))
+    if not settings.catalog_path.exists():
+        return _fail(f"There is no vault in {settings.DATA_DIR}.")
+    services = open_services(settings)
+    try:
+        found = services.demo_vault.contents()
+        if not found:
+            print("Nothing here is made up.")
+            return 0
+        print(f"{found}. What you added stays.")
+        if not is_confirmed:
+            click.confirm("Remove the demo?", abort=True)
+        services.demo_vault.remove()
+        print("The demo is removed.")
+        if code := services.demo_vault.claim_code():
+            print(f"To make this vault yours, start it with `vinylvault run` and open /claim: the code is {code}.")
+    finally:
+        services.close()
+    return 0
+
+
+def _show() -> int:
     origin_port = _free_port(ORIGIN_PORT)
     if origin_port != ORIGIN_PORT:
         print(f"Port {ORIGIN_PORT} is in use: the demo's image server uses {origin_port}.", flush=True)
     origin_url = f"http://127.0.0.1:{origin_port}"
-    os.environ.setdefault("VINYL_VAULT_DATA_DIR", str(data_home() / "var-demo"))
     trusted = [o for o in os.environ.get("VINYL_VAULT_TRUSTED_ORIGINS", "").split(",") if o]
     os.environ.setdefault("VINYL_VAULT_FIND_COVERS", "0")  # no service knows invented records
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
+    os.environ["VINYL_VAULT_DEMO_ORIGIN"] = origin_url
     try:
         settings = load_settings()
     except ConfigError as error:
@@ -58,7 +100,9 @@ def demo() -> int:
     try:
         if not _answers(origin, f"{origin_url}/health"):
             return _fail(f"The demo's image server could not start on port {origin_port}. See the message above.")
-        _import(origin_url)
+        if _import(origin_url):
+            command = "make demo ARGS=--remove" if CHECKOUT is not None else "vinylvault demo --remove"
+            print(TRY.format(port=port, command=command), end="", flush=True)
         server = subprocess.Popen(
             server_command(),
             cwd=SITE,
@@ -85,7 +129,8 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _import(origin_url: str) -> None:
+def _import(origin_url: str) -> bool:
+    """Import the records, and leave the rest to the server; return True if the vault is a demo and nothing else."""
     services = open_services(load_settings())
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
@@ -94,6 +139,9 @@ def _import(origin_url: str) -> None:
             report = services.library.import_table(Path(file.name))
         services.covers.register(services.library.cover_urls())
         print(f"The demo collection: {report.read} records, {report.new} new.", flush=True)
+        if services.demo_vault.prepare():
+            services.demo_vault.start()
+        return services.demo_vault.account() is not None
     finally:
         services.close()
 

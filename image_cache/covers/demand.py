@@ -54,7 +54,7 @@ class DemandQueue:
             logger.warning("cover not queued reason=%s", error)
 
     def demote(self, digests: Sequence[str]) -> None:
-        """Let others go first: these were visible and are not any more. A new request for them counts at once."""
+        """Lower the priority of covers that are no longer visible. A new request for them counts at once."""
         for digest in digests:
             for variant in self._store.variants:
                 self._requested_at.pop((digest, variant), None)

@@ -58,7 +58,7 @@ class CoverDigests:
         self._write_mirror()
 
     def refresh(self) -> None:
-        """Take over what another process changed: one small query, at the start of a page."""
+        """Load changes of other processes: one small query, at the start of a page."""
         epoch = self._index.meta("epoch")
         if epoch == self._epoch:
             return

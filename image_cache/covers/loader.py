@@ -220,7 +220,7 @@ class CoverLoader:
         missing = missing_variants(self._store.variants.values(), stored, wants)
         for source in {variant.source for variant in missing} & stored:
             body = self._cache.get(Key(NAMESPACE, source, image.digest))
-            if body is None:  # lost or torn
+            if body is None:  # missing or truncated
                 return stored - {source}
             rendered = self._decoder.render(body, [variant for variant in missing if variant.source == source])
             self._cache.counters.add("renders", len(rendered.variants))

@@ -93,7 +93,7 @@ class CoverRegistry:
         return found
 
     def retry_with_url(self, urls: Iterable[str]) -> None:
-        """Let failed images be tried at these URLs."""
+        """Retry failed images at these URLs."""
         with self._store.cache.index.database.write() as conn:
             for identity, digest in self._store.digests.resolve(urls).values():
                 image = ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))

@@ -143,7 +143,7 @@ class ImageCache:
         self.enqueue_missing(urls, VISIBLE)
 
     def clear_failures(self, urls: Iterable[str]) -> None:
-        """Forget that URLs failed, so that they are retried now."""
+        """Reset the failures of URLs, so that they are retried now."""
         digests = [self.digest_of(url) for url in urls]
         with self.cache.index.database.write() as conn:
             self.registry.clear_failures(conn, digests)
@@ -199,7 +199,7 @@ class ImageCache:
         return cover_of(image, (), is_running=False, now=now)
 
     def demote(self, digests: Iterable[str]) -> None:
-        """Let other visible covers go first: these scrolled out of view."""
+        """Lower the priority of covers that have scrolled out of view."""
         if known := [digest for digest in digests if DIGEST.fullmatch(digest)]:
             self._demand.demote(known)
 

@@ -32,5 +32,5 @@ class SettingsTable:
 
 
 def gone_changed(conn: Connection) -> None:
-    """Have results of the wall found again: which records are missing has changed, and no trigger sees that."""
+    """Invalidate results of the wall: which records are missing has changed, and no trigger notices that."""
     conn.execute("UPDATE revisions SET value = value + 1 WHERE name = 'albums'")

@@ -491,4 +491,36 @@ CREATE TABLE now_playing (
 INSERT INTO now_playing (id) VALUES (1);
 """
 
-MIGRATIONS = (ALBUMS, ACCOUNTS, STREAMS, SETTINGS, SOURCES, COVERS, DISCOGS, MUSIC, SPINS, HOUSEHOLD, SEARCH, TURNTABLE)
+OWN_VALUES = """
+-- JSON: what the source says of the fields that a person typed over. Their columns in this row have what was typed.
+ALTER TABLE albums ADD COLUMN source_values TEXT NOT NULL DEFAULT '';
+CREATE INDEX albums_of_barcode ON albums (barcode) WHERE barcode <> '';
+
+CREATE TABLE record_changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    album_id INTEGER NOT NULL REFERENCES albums ON DELETE CASCADE,
+    field TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    changed_at REAL NOT NULL,
+    account_id INTEGER REFERENCES accounts ON DELETE SET NULL
+);
+CREATE INDEX record_changes_of_album ON record_changes (album_id, id);
+CREATE INDEX record_changes_of_account ON record_changes (account_id) WHERE account_id IS NOT NULL;
+"""
+
+MIGRATIONS = (
+    ALBUMS,
+    ACCOUNTS,
+    STREAMS,
+    SETTINGS,
+    SOURCES,
+    COVERS,
+    DISCOGS,
+    MUSIC,
+    SPINS,
+    HOUSEHOLD,
+    SEARCH,
+    TURNTABLE,
+    OWN_VALUES,
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, WrongVersion, is_broken
+from image_cache.resources import service_command
 
 _TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 _COPIED_LAST = ("revisions",)  # incremented by the triggers of the copy
@@ -63,7 +64,7 @@ def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
         "closed": f"Run this as the owner of {path.parent}, or fix the ownership: sudo chown -R vinylvault: {path.parent}",
         "locked": f"Find the process: sudo fuser -v {path}. If it is a backup or a database shell, wait for it or stop it.",
         "newer": "Install the newer version again. Nothing was changed.",
-        "older": "Restart the service to upgrade it: sudo systemctl restart vinylvault",
+        "older": f"Restart the service to upgrade it: {service_command('restart')}",
         "full": f"Free up space on the disk that holds {path.parent}.",
         "read-only": "Check why the disk became read-only (dmesg | tail). An SD card that does this is failing: replace it.",
     }

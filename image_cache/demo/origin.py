@@ -1,6 +1,8 @@
-"""The origin of the demo: a real HTTP server, in its own process, that draws the sleeves of the collection.
+"""The origin of the demo: a real HTTP server, in its own process, that draws the sleeves of the collection and two volumes.
 
-`python -m image_cache.demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve is drawn when it is first requested, one at a time, and stored as a file; after that it is a plain file server with validators. It knows nothing of the application.
+`python -m image_cache.demo.origin --port 5077 --dir var-demo/origin`. It listens on the loopback only. A sleeve or a volume is drawn
+when it is first requested, one at a time, and stored as a file; after that it is a plain file server with validators, and with ranges
+for the volumes. It knows nothing of the application.
 """
 
 import argparse
@@ -8,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -21,10 +24,14 @@ from pathlib import Path
 
 from image_cache.demo.painting import paint
 from image_cache.demo.records import pictures
+from image_cache.demo.volumes import VOLUMES, draw_volume
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent
 TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
+FROM = re.compile(r"bytes=(\d{1,12})-")
+SLOW_BYTES_PER_S = 22_000  # of a slow volume: above the lowest speed that a file cache accepts
+PIECE_S = 0.25
 MAX_AGE_S = 86_400  # a day, as image hosts commonly answer
 IDLE_S = 30  # how long a kept-alive connection may be silent
 WATCH_S = 0.5
@@ -40,7 +47,7 @@ def edition() -> str:
 
 
 class Studio:
-    """Gives out the files of the sleeves. Any thread may call `sleeve`."""
+    """Gives out the files of the sleeves and volumes. Any thread may call `sleeve` and `volume`."""
 
     def __init__(self, folder: Path) -> None:
         self._known = pictures()
@@ -55,15 +62,21 @@ class Studio:
     def sleeve(self, name: str) -> Path | None:
         """Return the file of a sleeve such as `slug.jpg`, drawn now if it has to be; None when there is no such record."""
         entry = self._known.get(name)
-        if entry is None:
-            return None
+        return None if entry is None else self._drawn(name, lambda: paint(entry, png=name.endswith(".png")))
+
+    def volume(self, name: str) -> Path | None:
+        """Return the file of a volume, drawn now if it has to be; None when there is no such volume."""
+        volume = VOLUMES.get(name)
+        return None if volume is None else self._drawn(name, lambda: draw_volume(volume))
+
+    def _drawn(self, name: str, draw: Callable[[], bytes]) -> Path:
         path = self._folder / name
         if not path.exists():
             with self._drawing:
                 if not path.exists():
                     # Renamed when whole: an origin that is killed leaves no partial image.
                     unfinished = path.with_suffix(".part")
-                    unfinished.write_bytes(paint(entry, png=path.suffix == ".png"))
+                    unfinished.write_bytes(draw())
                     unfinished.replace(path)
         return path
 
@@ -85,7 +98,7 @@ class Origin(ThreadingHTTPServer):
 
 
 class SleeveHandler(BaseHTTPRequestHandler):
-    """`GET /sleeves/<name>` and `GET /health`; HEAD of both."""
+    """`GET /sleeves/<name>`, `GET /files/<name>` and `GET /health`; HEAD of each."""
 
     protocol_version = "HTTP/1.1"
     server_version = "SleeveOrigin/1"
@@ -99,6 +112,8 @@ class SleeveHandler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, b"ok\n", {"Content-Type": "text/plain", "Cache-Control": "no-store"})
         elif path.startswith("/sleeves/"):
             self._sleeve(path.removeprefix("/sleeves/"))
+        elif path.startswith("/files/"):
+            self._volume(path.removeprefix("/files/"))
         else:
             self._missing()
 
@@ -111,17 +126,40 @@ class SleeveHandler(BaseHTTPRequestHandler):
         if file is None:
             self._missing()
             return
-        body, changed_at = file.read_bytes(), file.stat().st_mtime
-        tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        headers = {
-            "ETag": tag,
-            "Last-Modified": formatdate(changed_at, usegmt=True),
-            "Cache-Control": f"public, max-age={MAX_AGE_S}",
-        }
-        if self._has_it(tag, changed_at):
+        body, headers = self._read(file)
+        if self._has_it(headers["ETag"], file.stat().st_mtime):
             self._answer(HTTPStatus.NOT_MODIFIED, b"", headers)
         else:
             self._answer(HTTPStatus.OK, body, {"Content-Type": TYPES[file.suffix], **headers})
+
+    def _volume(self, name: str) -> None:
+        file = self.server.studio.volume(name)
+        if file is None:
+            self._missing()
+            return
+        body, headers = self._read(file)
+        headers |= {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+        speed = SLOW_BYTES_PER_S if VOLUMES[name].is_slow else 0
+        wanted = FROM.fullmatch(self.headers.get("Range", ""))
+        start = int(wanted[1]) if wanted and self.headers.get("If-Range", headers["ETag"]) == headers["ETag"] else 0
+        if self._has_it(headers["ETag"], file.stat().st_mtime):
+            self._answer(HTTPStatus.NOT_MODIFIED, b"", headers)
+        elif start >= len(body):
+            self._answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"", {**headers, "Content-Range": f"bytes */{len(body)}"})
+        elif start:
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            self._answer(HTTPStatus.PARTIAL_CONTENT, body[start:], headers, speed)
+        else:
+            self._answer(HTTPStatus.OK, body, headers, speed)
+
+    @staticmethod
+    def _read(file: Path) -> tuple[bytes, dict[str, str]]:
+        body = file.read_bytes()
+        return body, {
+            "ETag": f'"{hashlib.sha256(body).hexdigest()[:20]}"',
+            "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True),
+            "Cache-Control": f"public, max-age={MAX_AGE_S}",
+        }
 
     def _has_it(self, tag: str, changed_at: float) -> bool:
         """Return True if the client's copy is current. The date counts only without a tag (RFC 9110, 13.2.2)."""
@@ -134,17 +172,22 @@ class SleeveHandler(BaseHTTPRequestHandler):
         return False
 
     def _missing(self) -> None:
-        self._answer(HTTPStatus.NOT_FOUND, b"no such sleeve\n", {"Content-Type": "text/plain", "Cache-Control": "no-store"})
+        self._answer(HTTPStatus.NOT_FOUND, b"no such file\n", {"Content-Type": "text/plain", "Cache-Control": "no-store"})
 
-    def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
+    def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str], bytes_per_s: int = 0) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         if status != HTTPStatus.NOT_MODIFIED:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        if self.command == "HEAD":
+            return
+        size = int(bytes_per_s * PIECE_S) or len(body)
+        for start in range(0, len(body), max(1, size)):
+            if start:
+                time.sleep(PIECE_S)
+            self.wfile.write(body[start : start + size])
 
     def log_message(self, format: str, *args: object) -> None:
         logger.debug("%s %s", self.address_string(), format % args)
@@ -175,7 +218,7 @@ def watch_parent(parent: int, leave: Callable[[], None]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m image_cache.demo.origin", description="Serve the sleeves of the demo collection on the loopback."
+        prog="python -m image_cache.demo.origin", description="Serve the sleeves and volumes of the demo on the loopback."
     )
     parser.add_argument("--port", type=int, default=5077, help="0 takes a free one")
     parser.add_argument("--dir", type=Path, required=True, help="folder where drawn sleeves are kept")

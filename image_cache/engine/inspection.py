@@ -19,7 +19,7 @@ EXAMPLES = 5  # of each kind, unless more are requested
 
 @dataclass(slots=True)
 class DiskInspection:
-    """Result. Kinds: torn (another size than in its row), lost (a row without a file), orphan (a file without a row),
+    """Result. Kinds: `torn` (another size than in its row), lost (a row without a file), orphan (a file without a row),
     temporary (left by a killed process), foreign (not ours), link. `is_whole` is False if the time ran out before the end.
     """
 

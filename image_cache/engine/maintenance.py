@@ -13,7 +13,7 @@ from image_cache.filesystem import TEMP_PREFIX
 
 logger = logging.getLogger(__name__)
 
-# Files stored in the last minutes before a power cut may be torn; the kernel writes back after half a minute.
+# Files stored in the last minutes before a power cut may be truncated; the kernel writes back after half a minute.
 UNSURE_S = 600.0
 ORPHAN_GRACE_S = 60.0  # a file has no row until its put ends, which takes much less than a minute
 SHARDS = tuple(f"{number:02x}" for number in range(256))
@@ -92,7 +92,7 @@ def sweep(cache: Cache) -> SweepReport:
 
 
 def drop_torn(cache: Cache) -> int:
-    """Remove files that a power cut may have torn, before the reverse proxy serves them without verification; return how many.
+    """Remove files that a power cut may have truncated, before the reverse proxy serves them without verification; return how many.
 
     All sizes are compared, and the contents of the files from the last minutes before the newest one.
     """

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class FileCache(FileStore):
-    """A `FileStore` with an origin behind it. Any thread, several processes at once."""
+    """A `FileStore` that is filled from origins. Any thread, several processes at once."""
 
     def __init__(
         self,

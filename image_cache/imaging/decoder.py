@@ -94,6 +94,12 @@ class Decoder:
         """Return the palette of a rendered variant, a hash of its shapes, and whether it is blank."""
         return check_appearance(self._request({"do": "analyse"}, webp)[0])
 
+    def barcode(self, body: bytes, *, wait_s: float | None = None) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph, "" if none was found, and whether they were seen twice."""
+        head, _ = self._request({"do": "barcode"}, body, wait_s)
+        digits = str(head.get("digits", ""))
+        return (digits if digits.isascii() and digits.isdigit() else ""), head.get("is_sure") is True
+
     def probe(self, body: bytes, *, wait_s: float | None = None) -> Facts:
         """Read the header of an image. Raises `ImageRejected` if decoding would exceed the budget."""
         head, _ = self._request({"do": "probe"}, body, wait_s)

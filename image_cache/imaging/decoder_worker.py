@@ -144,14 +144,22 @@ def _handle(head: dict[str, Any], body: bytes, budget_bytes: int) -> tuple[dict[
             return response, list(rendered.variants.values()), True
         if head["do"] == "jpeg":
             return {}, [pillow.to_jpeg(body, head["quality"], budget_bytes=budget_bytes)], True
-        if head["do"] == "analyse":
-            return _appearance(pillow.analyse(body, budget_bytes=budget_bytes)), [], True
-        facts = pillow.probe(body, budget_bytes=budget_bytes)
-        return {name: getattr(facts, name) for name in FACTS}, [], True
+        return _look(head["do"], body, budget_bytes), [], True
     except ImageRejected as error:
         return {"rejected": error.reason, "kind": error.kind}, [], True
     except MemoryError:
         return {"failed": f"needs more than {budget_bytes >> 20} MB of memory to decode, which is the limit"}, [], False
+
+
+def _look(what: str, body: bytes, budget_bytes: int) -> dict[str, Any]:
+    """Return facts of an image for a request that makes no other one of it."""
+    if what == "analyse":
+        return _appearance(pillow.analyse(body, budget_bytes=budget_bytes))
+    if what == "barcode":
+        digits, is_sure = pillow.read_barcode(body, budget_bytes=budget_bytes)
+        return {"digits": digits, "is_sure": is_sure}
+    facts = pillow.probe(body, budget_bytes=budget_bytes)
+    return {name: getattr(facts, name) for name in FACTS}
 
 
 def _appearance(found: ImageAppearance) -> dict[str, Any]:

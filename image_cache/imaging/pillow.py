@@ -11,7 +11,7 @@ from PIL import AvifImagePlugin, Image, ImageFile, ImageFilter
 from PIL import WebPImagePlugin as _registers_webp  # noqa: F401
 
 from image_cache.errors import UNKNOWN_FORMAT, ImageRejected
-from image_cache.imaging import heic
+from image_cache.imaging import barcode, heic
 from image_cache.imaging.color_profiles import BROKEN, to_srgb
 from image_cache.imaging.palette import GRID_PX, analyse_pixels, tint
 from image_cache.imaging.sniff import (
@@ -139,6 +139,16 @@ def analyse(webp: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> Image
     """Analyse a rendered variant; transparent pixels count as white."""
     with _rejecting(webp):
         return _analyse(_open(webp, budget_bytes)[1])
+
+
+def read_barcode(body: bytes, *, budget_bytes: int = REFERENCE_BUDGET_BYTES) -> tuple[str, bool]:
+    """Return the barcode in a photograph; see `barcode.read`. Raises `ImageRejected`."""
+    with _rejecting(body):
+        facts, image = _open(body, budget_bytes)
+        if facts.format == "JPEG":
+            image.draft("L", (barcode.LONG_EDGE_PX * 3 // 4, barcode.LONG_EDGE_PX))
+        heic.load(image) if facts.format == "HEIC" else image.load()
+        return barcode.read(_on_white(image))
 
 
 def _analyse(image: Image.Image) -> ImageAppearance:

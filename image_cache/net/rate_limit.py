@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 LIMIT, REMAINING = "X-Discogs-Ratelimit", "X-Discogs-Ratelimit-Remaining"
 MAX_COUNT = 9_999_999  # in a header
-MARGIN = 12  # a twelfth of a limit is not used: its count lags behind, and is of when a call arrives, not of when it was sent
+MARGIN = 12  # a twelfth of a limit is not used: its count is late, because it is of when a call arrives, not of when it was sent
 LAST = 1  # if so few calls are left, another program is faster than our count of its calls
 SOON_S = 0.01
 STEPS = 12  # how often a window that other programs fill is checked again

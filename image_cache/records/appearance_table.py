@@ -84,11 +84,11 @@ class RecordAppearanceTable:
         conn.executemany("DELETE FROM album_looks WHERE album_id = ?", [(album_id,) for album_id in album_ids])
 
     def forget_from(self, conn: Connection, first: int) -> int:
-        """Forget the records with ids from `first` on; returns how many."""
+        """Delete the rows of records with ids from `first` on; return how many."""
         return conn.execute("DELETE FROM album_looks WHERE album_id >= ?", (first,)).rowcount
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
-        """Forget removed records. A cover that looked like theirs alone looks like no other now."""
+        """Delete the rows of removed records. A cover that matched only theirs has no match now."""
         self.forget(conn, album_ids)
         conn.execute(
             "UPDATE album_looks SET twins = NULL WHERE twins IN"
@@ -102,7 +102,7 @@ class RecordAppearanceTable:
         )
 
     def changed(self, conn: Connection, now: float) -> None:
-        """Let all processes know that orders built from these rows are outdated. Higher than any number of an index that was lost."""
+        """Mark orders built from these rows as outdated, for all processes. The number is higher than any of a lost index."""
         conn.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value)",
             (REVISION, int(now)),

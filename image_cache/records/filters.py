@@ -1,6 +1,6 @@
 """Filters of the wall: which records have which value, as sets of bits, and how many are left of each under the other filters. No I/O.
 
-A set has one bit for each album id: 12.5 KB for 100,000 records. They are made when somebody first chooses a filter.
+A set has one bit for each album id: 12.5 KB for 100,000 records. They are made when someone first chooses a filter.
 """
 
 import datetime

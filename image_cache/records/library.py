@@ -14,6 +14,8 @@ from image_cache.models import Album, AlbumQuery, ImportReport, ImportRow, Track
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
+from image_cache.records.own_values import as_source
+from image_cache.records.plays_table import PlaysTable
 from image_cache.records.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
@@ -43,6 +45,7 @@ class Library(Shelf):
         super().__init__(catalog, page_size=page_size, appearances=appearances, hide_stale_cover=hide_stale_cover)
         self.removal = RecordRemoval(catalog, own, appearances, clock=clock)
         self._catalog = catalog
+        self._plays = PlaysTable(catalog)
         self._clock = clock
         self._picker = RandomPicker(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
@@ -61,11 +64,23 @@ class Library(Shelf):
 
     def record_play(self, album_id: int) -> int:
         """Record a play now; return how many there are. Raises `UnknownAlbum`."""
-        return _known(album_id, self._albums.play(album_id, self._clock()))
+        with self._catalog.write() as conn:
+            self._plays.add_play(conn, album_id, self._clock(), "", None)
+        return self._play_count(album_id)
 
     def unplay(self, album_id: int) -> int:
-        """Undo the last `record_play` of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
-        return _known(album_id, self._albums.unplay(album_id))
+        """Undo the last play of a record; return the count. Without one it changes nothing. Raises `UnknownAlbum`."""
+        with self._catalog.write() as conn:
+            last = self._plays.last_play_of(conn, album_id)
+            if last is not None:
+                self._plays.remove_play(conn, last)
+        return self._play_count(album_id)
+
+    def _play_count(self, album_id: int) -> int:
+        found = self._albums.album(album_id)
+        if found is None:
+            raise UnknownAlbum(album_id)
+        return found.plays
 
     def detail(self, album_id: int, tracks: Sequence[Track], barcode: str, cover_url: str | None) -> Album | None:
         """Add the details that a source returns for a single record; a cover only if it has none.
@@ -79,10 +94,11 @@ class Library(Shelf):
         found = []
         with self._catalog.write() as conn:
             for album_id, tracks, barcode, cover_url in details:
-                before = self._albums.album(album_id)
-                if before is not None:
-                    found.append(add_details(before, tracks, barcode, cover_url, self._clock()))
-                    self._albums.update(conn, before, found[-1])
+                known = self._albums.album(album_id)
+                if known is not None:
+                    before = as_source(known)
+                    self._albums.update(conn, before, add_details(before, tracks, barcode, cover_url, self._clock()))
+                    found.append(self._albums.album(album_id) or known)
         return found
 
     def rate(self, album_id: int, stars: int | None) -> None:
@@ -172,12 +188,6 @@ class Library(Shelf):
     def remove_source(self, source: str) -> int:
         """Remove every record of a source permanently; return how many."""
         return self.removal.remove_source(source)
-
-
-def _known(album_id: int, plays: int | None) -> int:
-    if plays is None:
-        raise UnknownAlbum(album_id)
-    return plays
 
 
 def _plain(text: str) -> str:

@@ -25,7 +25,7 @@ class NowPlaying:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """One time that a record was played. `sides` as they were played, "" if nobody said; `player` is "" for a guest at home."""
+    """One time that a record was played. `sides` as they were played, "" if unknown; `player` is "" for a guest at home."""
 
     id: int
     album_id: int

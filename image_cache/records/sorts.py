@@ -1,4 +1,4 @@
-"""Orders of the wall, as `AlbumTable` asks for them. No I/O."""
+"""Orders of the wall, as `AlbumTable` expects them. No I/O."""
 
 from collections.abc import Iterable, Iterator
 

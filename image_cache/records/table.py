@@ -9,6 +9,7 @@ from functools import lru_cache
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, Track
+from image_cache.records.own_values import as_source, with_own
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
 from image_cache.records.sorts import SORTS, by_grade
@@ -19,7 +20,8 @@ MAX_ID = 2**63 - 1
 _COLUMNS = (
     "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
     " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
-    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at"
+    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at,"
+    " source_values"
 )
 
 
@@ -100,7 +102,7 @@ class AlbumTable:
         row = self.db.row(
             f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id = ?", (source, source_id)
         )
-        return album_from(row) if row else None
+        return as_source(album_from(row)) if row else None
 
     def own_rating(self, album_id: int) -> int | None:
         """Return the rating that was given here, None if there is none."""
@@ -112,7 +114,7 @@ class AlbumTable:
         # The condition of the partial index is repeated: SQLite cannot know it from a parameter, and would read the whole source.
         sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND instance_id = ? AND instance_id <> ''"
         row = self.db.row(sql, (source, instance_id))
-        return album_from(row) if row else None
+        return as_source(album_from(row)) if row else None
 
     def copies(self, source: str, release: str) -> list[Album]:
         """Return the albums of a release, the first copy first: `123`, `123-2`, `123-3`."""
@@ -122,7 +124,7 @@ class AlbumTable:
         )
         rows = self.db.rows(f"{one} UNION ALL {numbered}", (source, release, source, f"{release}-0", f"{release}-:"))
         numbers = {row["id"]: row["source_id"].partition("-")[2] or "1" for row in rows}
-        found = [album_from(row) for row in rows if numbers[row["id"]].isdecimal()]
+        found = [as_source(album_from(row)) for row in rows if numbers[row["id"]].isdecimal()]
         return sorted(found, key=lambda album: int(numbers[album.id]))
 
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
@@ -179,9 +181,23 @@ class AlbumTable:
         return album_id
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
-        """Write only the columns that differ: a trigger fires for each column that is named."""
+        """Write what a source changed, from `before` to `after`, both as it knows them: own values stay what they are.
+
+        Only the columns that differ: a trigger fires for each column that is named.
+        """
+        if before.source_values:
+            stored = album_from(
+                conn.execute(f"SELECT {album_columns(own=False)} FROM albums WHERE id = ?", (before.id,)).fetchone()
+            )
+            before, after = stored, with_own(stored, after)
+        self.write_own(conn, before, after)
+
+    def write_own(self, conn: Connection, before: Album, after: Album) -> None:
+        """Write what a person changed, from `before` to `after`, as they are stored."""
         old = _values(before)
         changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        if not changed:
+            return
         names = ", ".join(f"{name} = ?" for name in changed)
         with self.index.reworded(conn, before.id) if _TEXTS & changed.keys() else contextlib.nullcontext():
             conn.execute(f"UPDATE albums SET {names} WHERE id = ?", (*changed.values(), before.id))
@@ -213,31 +229,6 @@ class AlbumTable:
         count = self.db.row(f"SELECT count(*) AS n FROM albums WHERE {where}", (source,))
         sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
         return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
-
-    def play(self, album_id: int, played_at: float) -> int | None:
-        """Add a play; return how many there are, None if there is no such record."""
-        with self.db.write() as conn:
-            row = conn.execute(
-                "UPDATE albums SET plays = plays + 1, last_played_at = ? WHERE id = ? RETURNING plays", (played_at, album_id)
-            ).fetchone()
-            if row is None:
-                return None
-            conn.execute("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", (album_id, played_at))
-            return int(row["plays"])
-
-    def unplay(self, album_id: int) -> int | None:
-        """Remove the last play; plays that an import counted without a time stay. Returns the count, None if there is no such record."""
-        with self.db.write() as conn:
-            last = conn.execute("SELECT max(id) AS id FROM plays WHERE album_id = ?", (album_id,)).fetchone()["id"]
-            if last is not None:
-                conn.execute("DELETE FROM plays WHERE id = ?", (last,))
-                conn.execute(
-                    "UPDATE albums SET plays = max(plays - 1, 0),"
-                    " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
-                    (album_id,),
-                )
-            row = conn.execute("SELECT plays FROM albums WHERE id = ?", (album_id,)).fetchone()
-            return None if row is None else int(row["plays"])
 
     def rate(self, album_id: int, rating: int | None) -> bool:
         with self.db.write() as conn:
@@ -301,6 +292,7 @@ def _values(album: Album) -> dict[str, object]:
         "seen_at": album.seen_at,
         "gone_at": album.gone_at,
         "detailed_at": album.detailed_at,
+        "source_values": album.source_values,
     }
 
 

@@ -118,13 +118,13 @@ class Turntable:
                     self._rows.put(conn, after)
 
     def undo(self, play_id: int, *, as_guest: bool = False) -> int | None:
-        """Take a play back; return the id of its record, None if it is not there, or too long ago for a guest."""
+        """Undo a play. Return the id of its record, None if there is none, or if it is too long ago for a guest."""
         since = self._clock() - GUEST_UNDO_S if as_guest else 0.0
         with self._rows.db.write() as conn:
             return self._rows.remove_play(conn, play_id, since) if 0 < play_id < 2**63 else None
 
     def undo_last(self, album_id: int, *, as_guest: bool = False) -> None:
-        """Take the last play of a record back."""
+        """Undo the last play of a record."""
         since = self._clock() - GUEST_UNDO_S if as_guest else 0.0
         with self._rows.db.write() as conn:
             last = self._rows.last_play_of(conn, album_id)

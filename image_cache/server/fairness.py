@@ -61,7 +61,7 @@ class FairThreads:
             del self._running[job.client]
 
     def remove(self, conn: Connection) -> None:
-        """Forget a connection that waits."""
+        """Drop a waiting connection."""
         for client, jobs in list(self._waiting.items()):
             kept = deque(job for job in jobs if job.conn is not conn)
             if kept:

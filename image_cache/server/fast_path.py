@@ -1,6 +1,6 @@
 """Fast path: responses from the main loop, without a thread, to plain requests for covers that are in memory.
 
-A browser that shows the wall sends sixty such requests, and they differ in their first line only. So the headers behind that line are
+A browser that shows the wall sends sixty such requests, and they differ in their first line only. So the headers after that line are
 judged once, by one strict pattern, and looked up from then on; a response is put together once, but for the second in its Date. A
 request that is not plain is passed on: this may be strict. Knows HTTP and no application.
 """
@@ -156,7 +156,7 @@ def _take_tag(headers: bytes) -> tuple[bytes, bytes | None]:
     """Return the headers without If-None-Match, and its value: it is the only one that differs from cover to cover."""
     at = headers.find(_IF_NONE_MATCH)
     end = headers.find(b"\r\n", at + 2)
-    if at < 0 or end < 0 or headers.endswith(b"\r\n", 0, at):  # behind an empty line: that is another request
+    if at < 0 or end < 0 or headers.endswith(b"\r\n", 0, at):  # after an empty line: that is another request
         return headers, None
     return headers[:at] + headers[end:], headers[at + len(_IF_NONE_MATCH) : end]
 

@@ -98,7 +98,7 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
             self.keepalived_conns.close()
 
     def notify(self) -> None:
-        """Tell the arbiter that the loop runs. Called in every turn of it: most of them have no time for that."""
+        """Notify the arbiter that the loop runs. Called in every turn, and does nothing in most of them."""
         now = time.monotonic()
         if now >= self._notify_at:
             self._notify_at = now + CHORES_S

@@ -73,7 +73,7 @@ class Outgoing:
         return True
 
     def close(self) -> None:
-        """Forget what was not sent."""
+        """Drop unsent data."""
         while self._waiting:
             self._waiting.popleft()[0].close()
 

@@ -122,7 +122,7 @@ class RequestBuffer:
         self.feed(b"")
 
     def client_name(self, address: str, proxies: int) -> str:
-        """Return who sends this request from `address`: behind that many proxies, the client that the first of them names."""
+        """Return who sends this request from `address`: with that many proxies, the client that the first of them names."""
         told = [part.strip() for part in self._forwarded_for.decode("latin-1").split(",")]
         return client_network(told[-proxies]) if proxies and len(told) >= proxies and told[-proxies] else address
 

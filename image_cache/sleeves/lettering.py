@@ -97,7 +97,7 @@ def _width(cluster: str, wide: bool) -> float:
     if unicodedata.east_asian_width(cluster[0]) in "WF":
         return SQUARE
     script = unicodedata.name(base, "").partition(" ")[0]
-    width = _SCRIPTS.get(script, 0.76 * len(cluster))  # without a font of the script, each mark is a box of its own
+    width = _SCRIPTS.get(script, 0.76 * len(cluster))  # without a font of the script, each mark is its own box
     return width * 1.24 if base.isupper() and script != "LATIN" else width
 
 

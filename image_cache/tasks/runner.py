@@ -94,7 +94,7 @@ class TaskRunner:
         self._is_serving = False
 
     def register(self, kind: str, runner: Runner) -> None:
-        """Let tasks of a kind be run by `runner`, before any of them starts. Raises `ValueError` when the kind has a runner."""
+        """Register the runner of a kind, before any task of it starts. Raises `ValueError` if the kind has one."""
         if kind in self._runners:
             raise ValueError(f"tasks of the kind {kind} have a runner")
         self._runners[kind] = runner

@@ -34,7 +34,7 @@ def login() -> Response | Refusal:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "", _device())
     except LoginFailed as error:
         return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/claim")
@@ -53,7 +53,7 @@ def claim() -> Response | Refusal:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
-    return _open_session(token)
+    return open_session(token)
 
 
 @accounts.get("/account")
@@ -135,7 +135,7 @@ def start_session(token: str) -> None:
     current_app.logger.debug("session opened")
 
 
-def _open_session(token: str) -> Response:
+def open_session(token: str) -> Response:
     start_session(token)
     return redirect(_next(), 303)
 

@@ -18,6 +18,7 @@ from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, p
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
+from image_cache.web.demo_login import demo_login, register_demo
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
@@ -28,6 +29,8 @@ from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
+from image_cache.web.records.add import adding
+from image_cache.web.records.edit import editing
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
@@ -66,6 +69,7 @@ def build_app(services: Services) -> Flask:
     register_helpers(app)
     register_stream_helpers(app)
     register_discogs(app)
+    register_demo(app, settings.DEMO_ORIGIN)
     for blueprint in (
         pages,
         site,
@@ -73,6 +77,7 @@ def build_app(services: Services) -> Flask:
         api,
         accounts,
         household,
+        demo_login,
         ops,
         dashboard,
         metrics,
@@ -87,6 +92,8 @@ def build_app(services: Services) -> Flask:
         discogs,
         music,
         notes,
+        adding,
+        editing,
         playing,
         saved_views,
         removing,

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-QUIET = 4  # modules of white around the code, as ISO/IEC 18004 asks for
+QUIET = 4  # modules of white around the code, as ISO/IEC 18004 requires
 
 
 def qr_code(text: str, name: str) -> Markup:

@@ -63,7 +63,7 @@ def register_limits(app: Flask) -> None:
 
 
 def share_limits(counters: SharedCounters) -> None:
-    """Let all workers of a server count together. Called in each of them after the fork, before the first request."""
+    """Share the counters between all workers. Called in each of them after the fork, before the first request."""
     cast(SharedCounterStorage, limiter.storage).share(counters)
 
 

@@ -55,7 +55,7 @@ def entry_response(key: Key, body: bytes) -> Response:
 
 
 def page_response(html: str) -> Response:
-    """Answer with a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
+    """Return a page that a browser may keep for going back and must revalidate otherwise; logged in, it keeps nothing."""
     answer = Response(html)
     answer.headers["Cache-Control"] = "no-store" if account() else PAGE_CACHING
     return answer

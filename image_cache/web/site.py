@@ -23,7 +23,7 @@ PARTS = ("flask", "gunicorn", "pillow", "requests", "urllib3")
 
 @site.get("/assets/<version>/<path:name>")
 def assets(version: str, name: str) -> Response:
-    """Answer with one of our own files; cached forever if the URL carries the current version."""
+    """Return one of our own files; cached forever if the URL carries the current version."""
     answer = send_from_directory(STATIC_DIR, name, conditional=True)
     answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
     return answer
@@ -31,7 +31,7 @@ def assets(version: str, name: str) -> Response:
 
 @site.get("/manifest.webmanifest")
 def manifest() -> Response:
-    """Answer with what a phone needs to put the wall on its home screen (W3C Web Application Manifest)."""
+    """Return what a phone needs to put the wall on its home screen (W3C Web Application Manifest)."""
     home = f"{url_prefix()}/"
     icons = [
         {

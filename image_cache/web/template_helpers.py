@@ -133,7 +133,7 @@ def viewer() -> dict[str, Account | bool | None]:
 
 
 def know_covers(covers: Mapping[str | None, Cover]) -> None:
-    """Let the helpers of this request know the covers that its view got, by URL."""
+    """Pass the covers of a view, by URL, to the helpers of this request."""
     _known().update(covers)
 
 

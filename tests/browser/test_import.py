@@ -77,7 +77,7 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
     page = open_page(vault.url + "/", 800, 480, touch=True)
     page.click("a:has-text('Demo collection')")
     page.click("button:text-is('Add the demo records')")
-    page.locator("button:text-is('Remove the demo records')").wait_for(timeout=120_000)
+    page.locator("a:text-is('Remove the demo')").wait_for(timeout=120_000)
     assert axe(page) == []
     page.click("a:has-text('See all')")
     page.locator(".wall").wait_for()
@@ -85,7 +85,10 @@ def test_the_demo_fills_an_empty_wall_with_sleeves_and_goes_again(vault: Vault, 
         "() => document.querySelectorAll('.wall .sleeve[data-state=ready] img[src*=\"/cache/\"]').length >= 6", timeout=120_000
     )
     page.goto(vault.url + "/import/demo")
-    page.click("button:text-is('Remove the demo records')")
+    page.click("a:text-is('Remove the demo')")
+    page.locator("h1:text-is('Remove the demo?')").wait_for()
+    assert axe(page) == []
+    page.click("button:text-is('Remove the demo')")
     page.locator("button:text-is('Add the demo records')").wait_for(timeout=120_000)
     page.goto(vault.url + "/")
     assert page.locator("h1").inner_text() == "Nothing on the wall yet"

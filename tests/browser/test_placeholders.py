@@ -1,4 +1,4 @@
-"""What a sleeve shows while its picture is not there: the larger one, or what is drawn below it. Never the icon of a broken image."""
+"""What a sleeve shows while its image is not there: the larger one, or what is drawn below it. Never the icon of a broken image."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault, wait_until
 
 Open = Callable[..., Any]
-COVERS = 60  # the last rows of a phone are too far away to be loaded before somebody scrolls
+COVERS = 60  # the last rows of a phone are too far away to be loaded before someone scrolls
 ALL_LARGE = """(from) => [...document.querySelectorAll(".wall img.lazy-load")].slice(from, from + 6)
   .every((image) => image.complete && image.naturalWidth > 50 && image.currentSrc.includes("/cache/"))"""
 
@@ -40,7 +40,7 @@ def answers_of(page: Any) -> list[tuple[int, str]]:
 
 
 def test_small_sleeves_show_the_larger_picture_and_ask_once(open_page: Open, origin: Origin, tmp_path: Path) -> None:
-    """A new vault has 300 px only: each sleeve of 150 px lost its picture, and asked again, until the small one was made."""
+    """A new vault has 300 px only: each sleeve of 150 px lost its image, and asked again, until the small one was made."""
     gate = threading.Event()
     with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
         filled(vault, origin, gate)

@@ -604,3 +604,13 @@ def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, 
     )
     assert operate(filled, "probe", "--url", address).status == 2
     assert operate(filled, "explain", "/streams/living-room/images/nobody/detail").status == 2
+
+
+def test_a_backup_into_a_folder_that_is_not_there_names_the_folder(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault") as inside:
+        inside.album()
+    said = operate(environment(tmp_path / "vault"), "backup", "--file", str(tmp_path / "stick/monday/vault.tar"))
+    assert said.status == 2
+    assert said.err.startswith(f"{tmp_path}/stick/monday: there is no such folder. Create the folder or connect its disk")
+    assert "space" not in said.err
+    assert not (tmp_path / "stick").exists()

@@ -57,7 +57,7 @@ sys.exit(f"{len(errors)} errors, the first {errors[0]!r}" if errors else 0)
 
 def test_a_second_process_does_not_remove_the_write_ahead_log(tmp_path: Path) -> None:
     """Opening and closing the file without SQLite dropped the locks of the whole process: the next process that closed it
-    considered itself the last one and removed the write-ahead log under our connections. The database looked torn from then on.
+    considered itself the last one and removed the write-ahead log under our connections. The database looked corrupt from then on.
     """
     database = Database(tmp_path / "db", SCHEMA, synchronous="FULL")
     with database.write() as conn:
@@ -249,7 +249,7 @@ def test_trimming_closes_spare_connections_and_disturbs_nobody(tmp_path: Path) -
 
 
 def test_lists_of_every_length_do_not_fill_the_memory(tmp_path: Path) -> None:
-    """Each length is a statement of its own, 20 KB for the longest; a hundred of them were kept by each connection."""
+    """Each length is its own statement, 20 KB for the longest; a hundred of them were kept by each connection."""
 
     def compiled() -> int:
         return sum(type(found).__name__ == "Statement" for found in gc.get_objects())

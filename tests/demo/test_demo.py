@@ -1,6 +1,7 @@
 """The demo: a collection that imports, sleeves that draw, an origin that is a real process."""
 
 import datetime
+import hashlib
 import http.client
 import io
 import os
@@ -18,8 +19,12 @@ from PIL import Image, ImageChops, ImageStat
 
 from image_cache.demo import sleeves
 from image_cache.demo.painting import cast, paint
+from image_cache.demo.photographs import draw_photograph, photographs
 from image_cache.demo.record import DemoRecord
 from image_cache.demo.records import entries, pictures, records, slug_of
+from image_cache.demo.scenes import SCENES
+from image_cache.demo.volumes import VOLUMES, draw_volume
+from image_cache.imaging.volume import Previewer
 from tests.support.servers import about_to_start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +110,7 @@ def test_the_same_record_is_drawn_to_the_same_bytes() -> None:
 
 @pytest.mark.slow
 def test_neighbours_can_be_told_apart_at_a_glance() -> None:
-    """Reduced to 12 by 12, as an eye in passing sees them, two sleeves that stand near each other differ by 7 % at least."""
+    """Reduced to 12 by 12, as an eye in passing sees them, two sleeves that stand near each other differ by 7% at least."""
     glances: list[Image.Image] = []
     for entry in in_order():
         subject = sleeves.Subject(entry.artist, entry.title, entry.label, "", entry.year)
@@ -258,3 +263,38 @@ def test_an_edition_of_another_day_is_cleared_away_and_nothing_else(tmp_path: Pa
     assert "mine" in kept
     assert "edition-0000" not in kept
     assert os.path.isdir(tmp_path / next(name for name in kept if name.startswith("edition-")))
+
+
+@pytest.mark.server
+def test_a_volume_can_be_resumed_and_shows_what_is_in_it(origin: OriginProcess, tmp_path: Path) -> None:
+    volume = next(volume for volume in VOLUMES.values() if not volume.is_slow)
+    status, headers, body = origin.get(f"/files/{volume.name}")
+    assert (status, headers["accept-ranges"]) == (200, "bytes")
+    status, rest, end = origin.get(f"/files/{volume.name}", Range="bytes=1000-", If_Range=headers["etag"])
+    assert (status, end) == (206, body[1000:])
+    assert rest["content-range"] == f"bytes 1000-{len(body) - 1}/{len(body)}"
+    assert origin.get(f"/files/{volume.name}", Range="bytes=1000-", If_Range='"older"')[::2] == (200, body)
+    assert origin.get(f"/files/{volume.name}", Range=f"bytes={len(body)}-")[0] == 416
+    assert origin.get("/files/nobody.nii")[0] == 404
+
+
+@pytest.mark.parametrize("name", sorted(VOLUMES))
+def test_a_volume_is_one_that_the_previews_read(name: str, tmp_path: Path) -> None:
+    body = draw_volume(VOLUMES[name])
+    assert body == draw_volume(VOLUMES[name])
+    (tmp_path / name).write_bytes(body)
+    found = Previewer().preview(tmp_path / name, name, hashlib.sha256(body).hexdigest())
+    assert found.refusal == ""
+    assert len(found.slices) == 3
+    assert dict(found.facts)["Format"] == "NIfTI-1"
+
+
+@pytest.mark.parametrize("scene", sorted(SCENES))
+def test_a_photograph_is_drawn_the_same_each_time(scene: str) -> None:
+    photograph = next(one for one in photographs().values() if one.scene == scene)
+    body = draw_photograph(photograph)
+    assert body == draw_photograph(photograph)
+    picture = Image.open(io.BytesIO(body))
+    assert sorted(picture.size) == [540, 720]
+    assert len(picture.resize((40, 40)).getcolors(1600) or []) > 100
+    assert len(body) < 400_000

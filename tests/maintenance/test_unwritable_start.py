@@ -22,7 +22,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def vault(disk: Path) -> Iterator[Vault]:
-    """A vault with all its covers on a disk of its own, running. The origin of the covers is gone afterwards."""
+    """A vault with all its covers on its own disk, running. The origin of the covers is gone afterwards."""
     with Origin() as origin, Vault(disk / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="1") as vault:
         vault.stop()
         vault.log = disk.parent / "log"  # a file that is open for writing keeps a disk from becoming read-only
@@ -46,7 +46,7 @@ def fill(disk: Path) -> Path:
 
 
 def covers_shown(vault: Vault) -> int:
-    """Return how many covers of the wall are answered with a picture."""
+    """Return how many covers of the wall are answered with an image."""
     page = vault.get("/", Accept="text/html")
     assert page.status == 200
     files = sorted((vault.folder / "cache/covers/detail").glob("*/*.webp"))

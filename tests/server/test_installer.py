@@ -1,6 +1,7 @@
 """Installer: its checks before it changes anything, and the settings that it reads. The rest: tests/server/rehearsal.py."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -97,6 +98,13 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert status == 0
     for command in ("install", "update", "backup", "restore", "doctor", "uninstall", "--purge", "--wheelhouse", "--with-nginx"):
         assert command in text
+
+
+def test_the_installer_finds_the_setup_code_that_the_service_prints() -> None:
+    """It looks for the words in the journal. They had changed in one of the two places, and no code was shown."""
+    installer, service = ((ROOT / "systemd" / name).read_text(encoding="utf-8") for name in ("install.sh", "gunicorn.conf.py"))
+    (words,) = re.findall(r"journalctl .* grep -F '([^']+)'", installer)
+    assert f"{words} {{code}}" in service
 
 
 @pytest.mark.slow

@@ -404,7 +404,7 @@ def test_without_the_service_a_miss_gets_an_error_page(served: Served) -> None:
 
 
 def test_covers_are_sent_by_nginx_only_once_the_service_has_checked_them(served: Served) -> None:
-    """After a power cut the link on tmpfs is gone and files may be torn: none of these is ever served."""
+    """After a power cut the link on tmpfs is gone and files may be truncated: none of these is ever served."""
     vault, link = served.vault, served.front.folder / "covers"
     torn, short = served.file(4), served.file(5)
     whole = torn.read_bytes()

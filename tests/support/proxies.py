@@ -1,4 +1,4 @@
-"""A real proxy in front of a vault with settings that people have, and a browser that fills in forms behind it."""
+"""A real proxy in front of a vault with settings that people have, and a browser that fills in forms through it."""
 
 import http.cookiejar
 import os

@@ -33,6 +33,12 @@ POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 303 303
+GET    /add                                         401 403 403 200 200 200
+POST   /add                                         401 403 403 400 400 400
+GET    /add/<int:task_id>                           401 403 403 404 404 404
+POST   /add/<int:task_id>                           401 403 403 400 400 400
+GET    /add/record                                  401 403 403 200 200 200
+POST   /add/record                                  401 403 403 400 400 400
 GET    /admin/cache                                 401 403 403 403 200 200
 GET    /admin/cache/cleanup                         401 403 403 403 200 200
 POST   /admin/cache/cleanup                         401 403 403 403 400 400
@@ -46,11 +52,16 @@ GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+POST   /album/<int:album_id>/copy                   401 403 403 303 303 303
+GET    /album/<int:album_id>/edit                   401 403 403 200 200 200
+POST   /album/<int:album_id>/edit                   401 403 403 303 303 303
 POST   /album/<int:album_id>/notes                  401 403 303 303 303 303
 POST   /album/<int:album_id>/played                 401 403 303 303 303 303
+POST   /album/<int:album_id>/release                401 403 403 400 400 400
 GET    /album/<int:album_id>/remove                 401 403 403 403 200 200
 POST   /album/<int:album_id>/remove                 401 403 403 403 303 303
 POST   /album/<int:album_id>/stars                  401 403 400 400 400 400
+POST   /album/<int:album_id>/undo                   401 403 403 400 400 400
 POST   /album/<int:album_id>/unplayed               401 403 303 303 303 303
 POST   /api/cache/cleanup                           401 403 403 403 200 200
 POST   /api/cache/clear                             403 403 403 403 200 200
@@ -96,6 +107,7 @@ GET    /health                                      200 200 200 200 200 200
 GET    /import                                      401 403 403 200 200 200
 GET    /import/demo                                 401 403 403 200 200 200
 POST   /import/demo                                 401 403 403 403 303 303
+GET    /import/demo/remove                          401 403 403 200 200 200
 POST   /import/demo/remove                          401 403 403 403 303 303
 GET    /import/discogs                              401 403 403 403 200 200
 GET    /import/discogs/<int:task_id>/report.csv     401 403 403 403 404 404
@@ -126,6 +138,7 @@ GET    /keys                                        200 200 200 200 200 200
 GET    /manifest.webmanifest                        200 200 200 200 200 200
 GET    /login                                       200 302 302 302 302 200
 POST   /login                                       403 403 403 403 403 403
+POST   /login/demo                                  404 404 404 404 404 404
 POST   /logout                                      303 303 303 303 303 303
 GET    /metrics                                     401 401 401 401 401 200
 GET    /more                                        200 200 200 200 200 200

@@ -1,4 +1,4 @@
-"""What visitors do not see, on any page: notes and prices; and what nobody does: private addresses, paths of the music disk."""
+"""What visitors do not see, on any page: notes and prices; and what no one does: private addresses, paths of the music disk."""
 
 from pathlib import Path
 from urllib.parse import quote

@@ -99,7 +99,7 @@ def scan(context: CommandContext, folder: str | None, report_file: Path | None) 
 
 
 def _print_end(out: Output, state: TaskState) -> int:
-    """Say how a task ended; return 1 if it did not end well."""
+    """Print how a task ended; return 1 if it failed."""
     message = str(state.outcome.get("says") or state.message)
     if state.state != "done":
         out.note(message or "Stopped. The next sync resumes here.")

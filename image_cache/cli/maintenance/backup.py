@@ -9,6 +9,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore as restore_archive
 from image_cache.maintenance.backup.rotate import KEEP, back_up_into
+from image_cache.resources import service_command
 from image_cache.units import counted, megabytes
 
 SHOWN_NAMES = 10
@@ -80,7 +81,7 @@ def restore(context: CommandContext, file: str | None, is_forced: bool, source: 
     if report.aside:
         out.wrapped("", f"The previous data was moved to {report.aside}.")
     _print_notes(context, report.missing, [], report.notes)
-    out.wrapped("", "Now start the service: sudo systemctl start vinylvault. Covers are downloaded again in the background.")
+    out.wrapped("", f"Now start the service: {service_command('start')}. Covers are downloaded again in the background.")
     out.json(report.to_dict())
     return 1 if report.missing else 0
 

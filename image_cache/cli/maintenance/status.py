@@ -164,7 +164,7 @@ def cache_rows(report: StatusReport) -> list[tuple[str, str]]:
 
 
 def cache_line(cache: CacheFigures) -> str:
-    """Return the figures of one cache: 3 files, 100 MB of 10.0 GB; 50 % of 12 requests; 1 waiting, 1 given up."""
+    """Return the figures of one cache: 3 files, 100 MB of 10.0 GB; 50% of 12 requests; 1 waiting, 1 given up."""
     requests = cache.hits + cache.misses
     rate = "" if cache.hit_rate is None else f"; {cache.hit_rate:.0f}% of {requests:,} requests"
     work = ((cache.running, "running"), (cache.waiting, "waiting"), (cache.given_up, "given up"))

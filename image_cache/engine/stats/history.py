@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -207,6 +207,22 @@ def samples(database: Database, now: float, *, span_s: int = SHORT_S, back_s: fl
     for *figures, text in rows:
         found.append(Sample(**dict(zip(names, figures, strict=True)), latency=Latencies(text)))
     return found
+
+
+def add_samples(database: Database, span_s: int, added: Iterable[Sample]) -> None:
+    """Add samples that were recorded elsewhere, in spans of `SHORT_S` or `LONG_S`. A span that has a sample keeps it."""
+    names = ("at", *COUNTS, *LEVELS)
+    with database.write() as conn:
+        conn.executemany(
+            f"INSERT OR IGNORE INTO samples (span_s, {', '.join(names)}, latency) VALUES ({', '.join('?' * (len(names) + 2))})",
+            ((span_s, *(getattr(sample, name) for name in names), str(sample.latency)) for sample in added),
+        )
+
+
+def remove_samples(database: Database, before: float) -> int:
+    """Remove the samples of the spans that began before a time; return how many."""
+    with database.write() as conn:
+        return conn.execute("DELETE FROM samples WHERE at < ?", (int(before),)).rowcount
 
 
 def hosts(database: Database, now: float, limit: int = 50) -> list[HostFigures]:

@@ -28,7 +28,7 @@ ALL = 1 << 32  # limit with which every key is sampled
 # A tag has 40 bits of the digest and 8 of the variant; its first 32 bits are compared with the limit.
 TAG_BYTES, TAG_SHIFT = 6, 16
 UNIT_BYTES = 64  # sizes are packed in units of this many bytes, as two bytes each
-SMALLEST_BYTES, PER_DOUBLING, SLOTS = 1 << 14, 8, 27 * 8  # distances from 16 KB to 2 TB, each slot 9 % wider than the one before
+SMALLEST_BYTES, PER_DOUBLING, SLOTS = 1 << 14, 8, 27 * 8  # distances from 16 KB to 2 TB, each slot 9% wider than the one before
 SIZE_ONLY = 1 << 31  # flag of a recorded size: the key was stored, not used
 
 ENOUGH_USES, ENOUGH_S = 1000, 86400.0  # recorded uses, and time since the first, before a curve is shown

@@ -34,6 +34,10 @@ class Release:
     year: str = ""
     country: str = ""
     score: int = 100
+    release_label: str = ""
+    catno: str = ""
+    format: str = ""
+    barcode: str = ""
 
     @property
     def label(self) -> str:
@@ -81,6 +85,11 @@ class MusicBrainz:
         """Return the releases of a title by an artist, the best match first."""
         return self._search(f"release:{phrase(title)} AND artist:{phrase(artist)}") if artist.strip() and title.strip() else []
 
+    def by_words(self, text: str) -> list[Release]:
+        """Return the releases that a text may mean: an artist, a title, both, or a catalogue number; the best match first."""
+        words = " AND ".join(f"(artist:{phrase(word)} OR release:{phrase(word)})" for word in text.split()[:8])
+        return self._search(f"catno:{phrase(text)} OR ({words})") if words else []
+
     def _search(self, query: str) -> list[Release]:
         found = as_object(self._get("release", query=query, limit=MAX_FOUND))
         return [_release(release) for release in objects(found.get("releases"), MAX_FOUND) if _id(release)]
@@ -111,6 +120,7 @@ def _id(found: Any) -> str:
 def _release(found: Mapping[str, Any]) -> Release:
     credits_ = objects(found.get("artist-credit"), MAX_LISTED)
     artist = "".join(_text(credit.get("name")) + line(credit.get("joinphrase"), MAX_CHARS) for credit in credits_).strip()
+    info = next(iter(objects(found.get("label-info"), 1)), {})
     return Release(
         mbid=_id(found),
         title=_text(found.get("title")),
@@ -119,6 +129,10 @@ def _release(found: Mapping[str, Any]) -> Release:
         year=_text(found.get("date"))[:4],
         country=_text(found.get("country"))[:10],
         score=integer(found.get("score", 100), 0, 100) or 0,  # a lookup by id has none
+        release_label=_text(as_object(info.get("label")).get("name")),
+        catno=_text(info.get("catalog-number")),
+        format=" + ".join(filter(None, (_text(medium.get("format")) for medium in objects(found.get("media"), 4)))),
+        barcode=re.sub(r"[^0-9]", "", _text(found.get("barcode")))[:18],
     )
 
 

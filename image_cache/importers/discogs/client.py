@@ -7,12 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from image_cache.errors import CacheError, OriginError, OriginNotFound, OriginUnavailable, SourceRefused
-from image_cache.importers.discogs.parse import SOURCE, CollectionPage, Details, details_from, fields_from, page_from
+from image_cache.importers.discogs.parse import (
+    SOURCE,
+    CollectionPage,
+    Details,
+    FoundRelease,
+    details_from,
+    fields_from,
+    page_from,
+    releases_from,
+)
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.json_values import MALFORMED
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import RateLimiter
 
+MAX_FOUND = 10  # releases of a search that are offered
 PER_PAGE = 100  # the maximum; a larger value is lowered silently
 ACCEPT = "application/vnd.discogs.v2.discogs+json"
 BUSY_TRIES = 20  # consecutive 429 responses that are waited out before they count as a failure
@@ -80,6 +90,13 @@ class DiscogsClient:
         found = details_from(self._get("releases", release_id))
         if found is None:
             raise _unexpected("a release")
+        return found
+
+    def search(self, **query: str) -> list[FoundRelease]:
+        """Return the first releases that match: barcode, catno, or q for anything."""
+        found = releases_from(self._get("database", "search", type="release", per_page=MAX_FOUND, **query))
+        if found is None:
+            raise _unexpected("a list of releases")
         return found
 
     def _get(self, *path: str, **query: str | int) -> Any:

@@ -63,6 +63,53 @@ class Details:
     cover_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRelease:
+    """A release that a search found. `barcodes` are digits only."""
+
+    id: str
+    artist: str
+    title: str
+    year: str
+    country: str
+    label: str
+    catno: str
+    format: str
+    genre: str
+    barcodes: tuple[str, ...]
+    cover: str
+
+
+def releases_from(data: Any) -> list[FoundRelease] | None:
+    """Return the releases of a search, None if the response is none. One without an id or a name is left out."""
+    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+        return None
+    found = [_found(entry) for entry in objects(data["results"], MAX_PARTS)]
+    return [release for release in found if release is not None]
+
+
+def _found(entry: Mapping[str, Any]) -> FoundRelease | None:
+    number, name = integer(entry.get("id"), 1, MAX_ID), _line(entry.get("title"))
+    if number is None or not name:
+        return None
+    artist, gap, title = name.partition(" - ")  # the search has both in one line
+    codes = [re.sub(r"[^0-9]", "", code) for code in _texts(entry.get("barcode"))]
+    catno = _line(entry.get("catno"))
+    return FoundRelease(
+        id=str(number),
+        artist=_NUMBERED.sub("", artist.strip().removesuffix("*")) if gap else "",
+        title=title if gap else name,
+        year=_line(entry.get("year"))[:4],
+        country=_line(entry.get("country")),
+        label=next((_NUMBERED.sub("", label) for label in _texts(entry.get("label"))), ""),
+        catno="" if catno.lower() == "none" else catno,
+        format=", ".join(_texts(entry.get("format"))[:4]),
+        genre=", ".join(_texts(entry.get("genre"))[:4]),
+        barcodes=tuple(code for code in codes if _BARCODE.fullmatch(code)),
+        cover=_line(entry.get("cover_image")),
+    )
+
+
 def fields_from(data: Any) -> dict[str, str]:
     """Return the meaning of the notes fields: their id (as text) to `media`, `sleeve`, `notes`, or their own name."""
     found = dict(FIELDS)

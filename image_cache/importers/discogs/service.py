@@ -155,7 +155,7 @@ class DiscogsService:
         return any(had)
 
     def enqueue_details(self, album: Album) -> bool:
-        """Queue the details of a record that a user opened, unless it has them; return True if they are on their way.
+        """Queue the details of a record that a user opened, unless it has them; return True if they will be fetched.
 
         Calls nothing itself. Without a token nothing is queued.
         """

@@ -78,7 +78,7 @@ class SyncTable:
             )
 
     def count_untracked(self) -> int:
-        """Return how many records were never asked for their tracks."""
+        """Return how many records have never had their tracks fetched."""
         row = self.db.row(f"SELECT count(*) FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED}")
         return int(row[0]) if row else 0
 
@@ -91,7 +91,7 @@ class SyncTable:
         return [(row["id"], row["source_id"]) for row in rows]
 
     def put_off_details(self, conn: Connection, album_id: int, now: float, retry_at: float) -> None:
-        """Have the details of an album fetched later, because they could not be."""
+        """Retry to fetch the details of an album later."""
         conn.execute(
             "INSERT INTO detail_wishes (album_id, asked_at, failures, retry_at) SELECT id, ?, 1, ? FROM albums WHERE id = ?"
             " ON CONFLICT (album_id) DO UPDATE SET failures = failures + 1, retry_at = excluded.retry_at",

@@ -19,7 +19,7 @@ UNKNOWN_S = 7 * 86400.0  # before a record without a release number is tried aga
 
 
 class TracklistFetcher:
-    """Fetches the tracks that are missing, of the newest records first. One run at a time: it is a task, and goes on after a stop."""
+    """Fetches the tracks that are missing, of the newest records first. One run at a time: it is a task, and continues after a stop."""
 
     def __init__(
         self,

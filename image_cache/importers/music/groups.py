@@ -83,7 +83,7 @@ class TrackGroup:
         return {(line.disc, line.position) for line in self.lines if line.position}
 
     def add(self, other: "TrackGroup") -> None:
-        """Take the tracks of another group into this one."""
+        """Add the tracks of another group to this one."""
         self.lines += other.lines[: max(0, 2 * MAX_TRACKS - len(self.lines))]
         for name, values in other.words.items():
             self.words.setdefault(name, Counter()).update(values)

@@ -19,7 +19,7 @@ from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.connection import copy_into, open_unchanged
 from image_cache.db.database import DatabaseError
 from image_cache.db.integrity import schema_version
-from image_cache.errors import StorageError
+from image_cache.errors import FolderMissing, StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
 from image_cache.maintenance.backup.contents import cache_files, state_files
 from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
@@ -76,13 +76,15 @@ def back_up(
     """Write a backup to `path`, mode 0600, complete or not at all; the service may run.
 
     `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that are in a bucket. Raises
-    `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
+    `FolderMissing`, `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
     """
     path = Path(path).absolute()
     part = path.with_name(f"{path.name}.part")
     try:
         if os.path.lexists(path) and not overwrite:
             raise StorageError(str(path), "a file with this name already exists")
+        if not path.parent.exists():
+            raise FolderMissing(str(path.parent))
         with written_alone(part) as file:
             try:
                 report = BackupReport(str(path), clock())

@@ -7,6 +7,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.queue_flow import queue_flow
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.resources import log_command, service_command
 from image_cache.units import counted
 
 STUCK_S = 300.0  # a job has been runnable for this long while none runs
@@ -55,7 +56,7 @@ def _flow(vault: ReadonlyVault, message: str, waiting: int, is_served: bool | No
             "Queue",
             "warning",
             f"{message}; no progress for {idle_s / 60:.0f} minutes.",
-            "Restart the service: sudo systemctl restart vinylvault. If it gets stuck again, check journalctl -u vinylvault.",
+            f"Restart the service: {service_command('restart')}. If it gets stuck again, check {log_command()}.",
         )
     return Check("Queue", "working" if waiting else "well", f"{message}.")
 

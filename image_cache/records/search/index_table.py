@@ -39,7 +39,7 @@ class SearchIndexTable:
             conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, album_id))
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
-        """Take records out, before they are deleted."""
+        """Remove records, before they are deleted."""
         upto = self._upto(conn)
         for album_id in album_ids:
             if upto is not None and album_id <= upto:
@@ -108,7 +108,7 @@ class SearchIndexTable:
         return count
 
     def _upto(self, conn: Connection) -> int | None:
-        """Return the last record in the index; None if it was made by other rules, and is to be made anew."""
+        """Return the last record in the index; None if it was made by other rules, and is to be made again."""
         rules, upto = conn.execute("SELECT rules, upto FROM search_index").fetchone()
         return int(upto) if rules == RULES or not upto else None
 

@@ -34,7 +34,7 @@ class Question:
 
 
 def read_question(text: str) -> Question:
-    """Return what a text asks for. Nothing in it is full-text syntax; length and number of words are bounded."""
+    """Return the query of a text. Nothing in it is full-text syntax; length and number of words are bounded."""
     written = inches(plain(storable(text[:MAX_QUERY_CHARS], spares='"')))
     return question_of(storable(written).split())
 

@@ -1,4 +1,4 @@
-"""Background work of the search: records that are not in its index yet are added, as a task that goes on after a stop."""
+"""Background work of the search: records that are not in its index yet are added, as a task that continues after a stop."""
 
 import logging
 from collections.abc import Mapping

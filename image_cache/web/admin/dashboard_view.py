@@ -187,7 +187,7 @@ def _hit_rate(vault: ReadonlyVault) -> Figure:
     hits, requests = sum(s.hits for s in day), sum(s.hits + s.misses for s in day)
     if not requests:
         return Figure("Cache hit rate", "0", "requests", charts.dot_gauge(0), "no requests in the last 24 hours")
-    # Never 100 when it is not: 99.96 % is 99.9 with a miss in it.
+    # Never 100 if there was a miss: 99.96% is shown as 99.9.
     number = "100" if hits == requests else f"{min(99.9, hits / requests * 100):.1f}"
     dots = charts.dot_gauge(hits // (requests / charts.DOTS) / charts.DOTS)
     return Figure("Cache hit rate", number, "%", dots, f"{hits:,} of {requests:,} requests, last 24 hours")

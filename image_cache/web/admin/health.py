@@ -20,7 +20,7 @@ SENTENCES = {
 @ops.get("/health")
 @limiter.exempt
 def health() -> Response:
-    """Answer 200 while pages and images can be served, 503 when not; as a page or as JSON. Advice is for operators."""
+    """Return 200 while pages and images can be served, 503 when not; as a page or as JSON. Advice is for operators."""
     checks = services().checks()
     status, is_operator = verdict(checks), _may_see_advice()
     if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":

@@ -21,7 +21,7 @@ NOT_INSTALLED = "The metrics extra is not installed. Run: pip install --require-
 @metrics.get("/metrics")
 @limiter.limit("120 per minute")
 def scrape() -> Response:
-    """Answer the figures in the text format. Without the setting there is no such page, without the library 501 says what to do."""
+    """Return the figures in the text format. Without the setting there is no such page, without the library 501 says what to do."""
     if not services().settings.METRICS:
         raise exceptions.NotFound
     if not (is_local_request() or _has_token()):

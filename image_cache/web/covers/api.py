@@ -22,7 +22,7 @@ STATES = ("ready", "working", "waiting", "failed", "none")
 @api.get("/cache/stats")
 @limiter.limit("120 per minute")
 def cache_stats() -> Response:
-    """Answer with the statistics of the cache. Paused hosts are named to operators only."""
+    """Return the statistics of the cache. Paused hosts are named to operators only."""
     stats = services().covers.get_cache_stats().to_dict()
     if not may_operate():
         stats.pop("paused_hosts")
@@ -81,7 +81,7 @@ def cache_preload() -> tuple[Response, int]:
 @api.get("/cache/jobs/<name>")
 @limiter.limit("240 per minute")
 def cache_job(name: str) -> Response:
-    """Answer with the progress of a preload: {total, done, failed}."""
+    """Return the progress of a preload: {total, done, failed}."""
     found = services().covers.batch(name)
     if found is None:
         raise UnknownImage("No such preload job. Finished jobs are deleted after one day.")
@@ -91,7 +91,7 @@ def cache_job(name: str) -> Response:
 @api.post("/cache/state")
 @limiter.limit("240 per minute")
 def cache_state() -> Response:
-    """Answer which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and the progress."""
+    """Return which of the `digests` (or `urls`) are ready, working, waiting, failed or unknown (`none`), and the progress."""
     body, covers = read_body({"digests", "urls"}), services().covers
     names = read_texts(body, "digests") or read_texts(body, "urls")
     digests = [name if DIGEST.fullmatch(name) else covers.digest_of(name) for name in names]

@@ -103,7 +103,7 @@ def _answer(key: Key, body: bytes, if_none_match: str | None) -> Answer:
 
 @media.get("/cache/<variant>/<name>.webp")
 def cover(variant: str, name: str) -> Response:
-    """Answer with a cover from the cache; on a miss with a placeholder, and enqueue a job in front of all others."""
+    """Return a cover from the cache; on a miss with a placeholder, and enqueue a job in front of all others."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
@@ -115,7 +115,7 @@ def cover(variant: str, name: str) -> Response:
 
 @media.get("/cache/<variant>/<name>.jpg")
 def cover_as_jpeg(variant: str, name: str) -> Response:
-    """Answer with the same cover as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
+    """Return the same cover as JPEG, for browsers that cannot decode WebP; made on request from the stored WebP."""
     covers = services().covers
     if variant not in covers.variants or not DIGEST.fullmatch(name):
         abort(404)
@@ -130,7 +130,7 @@ def cover_as_jpeg(variant: str, name: str) -> Response:
 
 @media.get("/cache/placeholders/placeholder_<kind>.webp")
 def drawn_placeholder(kind: str) -> Response:
-    """Answer with the placeholder of a cover, for templates that have nothing else to show."""
+    """Return the placeholder of a cover, for templates that have nothing else to show."""
     if not KIND.fullmatch(kind):
         raise NotFound
     answer = send_from_directory(PLACEHOLDER_DIR, f"placeholder_{kind}.webp", mimetype="image/webp", max_age=86400)

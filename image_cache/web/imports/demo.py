@@ -1,6 +1,6 @@
-"""Demo collection page: add its records, or remove them."""
+"""Demo collection page: add its records, or remove everything that is made up."""
 
-from flask import Response, redirect, render_template
+from flask import Response, redirect, render_template, session
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.web.context import may_operate, services
@@ -18,6 +18,7 @@ def page() -> AnyResponse:
         "ways": available_methods(),
         "running": [tasks.line(latest)] if latest is not None and not latest.is_over else [],
         "on_shelf": demo.count(),
+        "contents": services().demo_vault.contents(),
         "total": services().library.count(),
         "may_operate": may_operate(),
     }
@@ -31,7 +32,17 @@ def start() -> AnyResponse:
     return redirect(PATH, 303)
 
 
+def confirm_removal() -> AnyResponse:
+    """Ask once whether to remove everything made up."""
+    return Response(render_template("imports/demo_remove.html", contents=services().demo_vault.contents()))
+
+
 @limiter.limit("10 per minute")
 def remove() -> AnyResponse:
-    services().demo.remove()
+    """Remove everything made up. Where its operator was the only one, the next page makes the vault one's own."""
+    demo_vault = services().demo_vault
+    had_account = demo_vault.remove().has_account
+    if had_account and (code := demo_vault.claim_code()):
+        session.clear()
+        return redirect(f"/claim?code={code}", 303)
     return redirect(PATH, 303)

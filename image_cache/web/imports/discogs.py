@@ -21,7 +21,7 @@ discogs = declare_access(read=Role.OPERATOR, change=Role.OPERATOR, login=HERE)(B
 
 
 def register_discogs(app: Flask) -> None:
-    """Let every template say whose data it shows, and how old it is."""
+    """Tell every template whose data it shows, and how old it is."""
     app.jinja_env.globals.update(discogs_age=discogs_age)
 
 

@@ -32,7 +32,15 @@ METHODS = (
     ImportMethod("covers", "Missing covers", "/covers/missing", "Find or upload covers for records that have none.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
-QUIET = ("discogs-details", "discogs-tracks", "take-along")  # tasks that these pages do not show
+QUIET = (  # tasks that these pages do not show
+    "discogs-details",
+    "discogs-tracks",
+    "demo-rest",
+    "take-along",
+    "lookup",
+    "lookup-2",
+    "lookup-3",
+)
 
 
 def available_methods() -> list[ImportMethod]:

@@ -23,4 +23,5 @@ importing.add_url_rule("/table/<int:task_id>/report.csv", "report", tables.repor
 importing.add_url_rule("/records.<kind>", "export", tables.export)
 importing.add_url_rule("/demo", "demo", demo.page)
 importing.add_url_rule("/demo", "take_demo", demo.start, methods=["POST"])
+importing.add_url_rule("/demo/remove", "confirm_demo", demo.confirm_removal)
 importing.add_url_rule("/demo/remove", "remove_demo", demo.remove, methods=["POST"])

@@ -47,7 +47,7 @@ def now_page() -> AnyResponse:
 @playing.get(API)
 @limiter.exempt
 def now_state() -> AnyResponse:
-    """Answer with what plays. Devices ask every second with the ETag that they have: see `UnchangedNow`."""
+    """Return what plays. Devices ask every second with the ETag that they have: see `UnchangedNow`."""
     found = services().turntable.now()
     tag = _tag(found.revision)
     if matches(request.headers.get("If-None-Match", ""), tag):
@@ -122,7 +122,7 @@ def plays_page() -> AnyResponse:
 @playing.post("/plays/<int:play_id>/undo")
 @limiter.limit("60 per minute")
 def undo(play_id: int) -> AnyResponse:
-    """Take a play back; a guest at home only what was counted within the last hour."""
+    """Undo a play; for a guest at home only within an hour."""
     services().turntable.undo(play_id, as_guest=not is_member())
     return redirect("/now" if request.form.get("back") == "now" else "/plays?done=undone", 303)
 
@@ -175,7 +175,7 @@ def _tag(revision: int) -> str:
 class UnchangedNow:
     """Answers devices that ask every second whether something else plays, before Flask does: one SELECT, no session, no limiter.
 
-    Only the answer "unchanged" is given here. Everything else goes on to the application.
+    Only the answer "unchanged" is given here. Everything else continues to the application.
     """
 
     def __init__(self, app: WSGIApp, turntable: Turntable) -> None:

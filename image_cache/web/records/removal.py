@@ -46,7 +46,7 @@ class RemovableRecord(NamedTuple):
 
 @removing.get("/album/<int:album_id>/remove")
 def ask(album_id: int) -> AnyResponse:
-    """Say what is lost with a record, and what would bring it back, before it is removed."""
+    """Show what is lost with a record, and what would bring it back, before it is removed."""
     album = get_record_or_404(album_id)
     own = services().removal.dependents([album.id]).get(album.id, RecordDependents())
     cover = services().pages.cover(album)
@@ -69,7 +69,7 @@ def remove(album_id: int) -> AnyResponse:
 
 @removing.get("/import/discogs/gone")
 def ask_discogs() -> AnyResponse:
-    """Say what would be removed of the records that left the collection at Discogs."""
+    """Show what would be removed of the records that left the collection at Discogs."""
     return _ask_gone("discogs")
 
 
@@ -81,7 +81,7 @@ def remove_discogs() -> AnyResponse:
 
 @removing.get("/import/music/gone")
 def ask_music() -> AnyResponse:
-    """Say what would be removed of the records whose folders are gone."""
+    """Show what would be removed of the records whose folders are gone."""
     return _ask_gone("music")
 
 

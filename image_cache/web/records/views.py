@@ -91,7 +91,7 @@ def album(album_id: int) -> AnyResponse:
 
 
 def show_record(record: Album, **other: object) -> AnyResponse:
-    """Answer with the page of a record. `other` goes to the template, such as a rejected text."""
+    """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
     know_covers(shown.covers)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
@@ -153,7 +153,7 @@ def spin() -> AnyResponse:
 
 @pages.get("/tint/<name>.css")
 def tint(name: str) -> Response:
-    """Answer with two custom properties, a pure function of the URL: the hue and chroma of a cover."""
+    """Return two custom properties, a pure function of the URL: the hue and chroma of a cover."""
     parts = TINT.fullmatch(name)
     if parts is None or int(parts[1]) >= 360 or int(parts[2]) > album_view.MAX_CHROMA:
         abort(404)

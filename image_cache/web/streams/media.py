@@ -138,7 +138,7 @@ def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> 
 
 
 def _unavailable(retry_after_s: int) -> Response:
-    """Answer with a placeholder and 503: the image is fine, and the storage or the decoder did not answer in time."""
+    """Return a placeholder and 503: the image is fine, and the storage or the decoder did not answer in time."""
     response = _placeholder(is_given_up=False)
     response.status_code = 503
     response.headers["Retry-After"] = str(retry_after_s)

@@ -8,7 +8,7 @@ import { initMosaic } from "./mosaic.js";
 
 const POLL_MS = 1000;
 const AWAY_MS = 5000; // between two tries while the server is away
-const READY_S = 180; // a record that nobody starts gives way to what plays
+const READY_S = 180; // a record that no one starts gives way to what plays
 const SHIFT_S = 300;
 const LINES = 5;
 const KEYS = { " ": "start", ".": "stop", s: "spin" };

@@ -136,7 +136,7 @@ function update(states) {
 
 /**
  * An image that the page took for ready can be missing: one of another size is rendered when it is first requested, and any image can
- * have been evicted. The cache then answers 202: with the same picture in a larger size, which is shown as it is, or with a placeholder.
+ * have been evicted. The cache then answers 202: with the same image in a larger size, which is shown as it is, or with a placeholder.
  */
 function observePlaceholders() {
   if (!PerformanceObserver.supportedEntryTypes?.includes("resource")) return;

@@ -1,4 +1,4 @@
-"""Tables and the demo as tasks: looked through, taken in, resumed, put away; the folder of imports; sleeves that are drawn here."""
+"""Tables and the demo as tasks: previewed, imported, resumed, moved away; the folder of imports; sleeves that are drawn here."""
 
 import os
 import threading
@@ -51,7 +51,7 @@ def in_the_middle(tasks: TaskRunner, task_id: int, act: Callable[[], object]) ->
     Writers take turns: of an import that writes, one batch at most goes in between two turns of ours.
     """
     database, thread = tasks.rows.db, threading.Thread(target=act)
-    is_in_line = lambda: len(database._write_lock._waiting) > 1  # noqa: E731  the import, and whoever ends it
+    is_in_line = lambda: len(database._write_lock._waiting) > 1  # noqa: E731  the import, and what ends it
     while not thread.ident:
         with database.write():
             state = tasks.rows.get(task_id)

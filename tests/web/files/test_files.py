@@ -110,7 +110,7 @@ def test_an_unusable_folder_breaks_no_page(tmp_path: Path) -> None:
 
 
 def test_files_that_are_always_cut_keep_no_others_waiting(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
-    """Two of them were requested again without end, by both workers, and the four behind them never came."""
+    """Two of them were requested again without end, by both workers, and the four after them never came."""
     files = inside.services.files
     bad = [serve(origin, f"/bad-{n}.bin", bytes(MB), always_cut_at=500_000, etag="", has_ranges=False) for n in range(2)]
     good = [serve(origin, f"/good-{n}.bin", bytes([n]) * MB) for n in range(4)]

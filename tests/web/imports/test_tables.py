@@ -28,7 +28,7 @@ def operator(inside: Inside) -> FlaskClient:
 
 
 def send(client: FlaskClient, content: str | bytes, name: str = "mine.csv") -> TestResponse:
-    """Send the form of the page. Its body is made here: the client of the tests leaves files behind for a large one."""
+    """Send the form of the page. Its body is made here: the client of the tests leaves temporary files for a large one."""
     body = content if isinstance(content, bytes) else content.encode()
     field = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
     parts = [field % (b"csrf_token", b""), page_token(client).encode(), b"\r\n"]
@@ -42,7 +42,7 @@ def looked(inside: Inside) -> int:
 
 
 def taken(inside: Inside) -> int:
-    """Wait until the last table was taken in: the file goes, and the records are there, before that is said."""
+    """Wait until the last table was imported: the file goes, and the records are there, before that is said."""
     return over(inside, "table")
 
 
@@ -223,8 +223,11 @@ def test_what_a_file_says_is_text_and_nothing_else(inside: Inside, operator: Fla
 def test_the_demo_stands_on_the_shelf_with_one_button_and_goes_with_another(inside: Inside, operator: FlaskClient) -> None:
     assert operator.post("/import/demo", data={"csrf_token": form_token(operator, "/import/demo")}).status_code == 303
     wait_until(lambda: inside.services.library.count() == 240)
-    wait_until(lambda: "Remove the demo records" in operator.get("/import/demo").text)
+    wait_until(lambda: "Remove the demo" in operator.get("/import/demo").text)
     assert "240 demo records in your collection" in operator.get("/import/demo").text
+    asked = operator.get("/import/demo/remove").text
+    assert "This removes 240 invented records, with the plays and notes that you gave them." in asked
+    assert "account demo" not in asked
     assert operator.post("/import/demo/remove", data={"csrf_token": page_token(operator)}).status_code == 303
     assert inside.services.library.count() == 0
     assert "Add the demo records" in operator.get("/import/demo").text

@@ -65,7 +65,7 @@ class Bounded(io.BufferedReader):
 
 
 class _Picture(Picture):  # type: ignore[misc]
-    """A picture block of a FLAC file; a malformed one is empty, and the rest of the file is read."""
+    """A `METADATA_BLOCK_PICTURE` of a FLAC file; a malformed one is empty, and the rest of the file is read."""
 
     def load(self, data: Any) -> None:
         start = data.tell()
@@ -266,7 +266,7 @@ def _comment_pictures(found: Any) -> Iterator[tuple[int, str, bytes]]:
             continue
     for block in blocks:
         yield int(block.type), str(block.mime), block.data
-    for text in tags.get("coverart", ()):  # an older form than picture blocks
+    for text in tags.get("coverart", ()):  # an older form than `METADATA_BLOCK_PICTURE`
         try:
             yield 0, "", base64.b64decode(text)
         except ValueError:
@@ -282,7 +282,7 @@ def _ape_pictures(tags: Any) -> Iterator[tuple[int, str, bytes]]:
 
 
 def _asf_picture(data: Any) -> Iterator[tuple[int, str, bytes]]:
-    """Yield the image of a WM/Picture: its type, its length, MIME type and description in UTF-16 with a NUL, its bytes."""
+    """Yield the image of a `WM/Picture`: its type, its length, MIME type and description in UTF-16 with a NUL, its bytes."""
     if not isinstance(data, bytes) or len(data) < 9:
         return
     type_, length = struct.unpack_from("<BI", data)

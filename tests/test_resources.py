@@ -1,0 +1,26 @@
+"""What a message says about the service: the command of the service manager that is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from image_cache.resources import log_command, service_command
+from tests.support.vault import ROOT
+
+
+def test_on_a_server_the_service_is_a_unit() -> None:
+    assert service_command("restart") == "sudo systemctl restart vinylvault"
+    assert log_command() == "journalctl -u vinylvault -n 50"
+
+
+def test_in_the_image_the_service_is_a_container(tmp_path: Path) -> None:
+    """The image is told by the mark that the Containerfile leaves in its environment."""
+    mark = "container-image"
+    assert f"touch /opt/vinylvault/{mark};" in (ROOT / "Containerfile").read_text(encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "image")], check=True)
+    (tmp_path / "image" / mark).touch()
+    code = "from image_cache.resources import *; print(service_command('start'), service_command('stop'), log_command(), sep='|')"
+    said = subprocess.run(
+        [tmp_path / "image/bin/python", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert said == "docker compose up -d|docker compose stop|docker compose logs vinylvault\n"
