@@ -162,7 +162,7 @@ def test_unknown_columns_become_lines_of_the_notes(table: TableFile) -> None:
         ({"artist": "a\x9bb"}, "artist has control characters; removed"),
         ({"rating": "6"}, "rating must be from 1 to 5, not 6; skipped"),
         ({"rating": "good"}, "rating is not a number: 'good'; skipped"),
-        ({"plays": "-1"}, "plays is not a number: '-1'; skipped"),
+        ({"plays": "-1"}, "plays must be a number, not '-1'; skipped"),
         ({"added": "yesterday"}, "added must be a date such as 2024-05-31, not 'yesterday'; skipped"),
         ({"added": "1969-12-31"}, "added is not a date after 1970: '1969-12-31'; skipped"),
         ({"source": "my shop!"}, "source must be a short word such as discogs; skipped"),

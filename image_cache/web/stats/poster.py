@@ -1,4 +1,4 @@
-"""The year as an image to show around: one SVG file with its font and covers in it, 1080 by 1350."""
+"""The year as an image to share: one SVG file with its font and covers in it, 1080 by 1350."""
 
 import base64
 from collections.abc import Mapping, Sequence

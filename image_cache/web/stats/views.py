@@ -99,7 +99,7 @@ def review(year: int) -> AnyResponse:
 
 @stats.get("/stats/<int:year>.svg")
 def picture(year: int) -> Response:
-    """Answer with the year as an image. Raises `NotFound` for a year without plays."""
+    """Return the year as an image. Raises `NotFound` for a year without plays."""
     found = _reviewed(year)
     reader, covers = services().statistics, services().covers
     plays = dict(found.best)
