@@ -14,7 +14,6 @@ from typing import Any
 
 from image_cache.accounts.service import Accounts
 from image_cache.config import Settings
-from image_cache.covers import ImageCache
 from image_cache.covers.local_sources import SCHEME, DrawnCovers
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.engine.stats.counters import Latencies
@@ -23,9 +22,8 @@ from image_cache.errors import DuplicateImage, UnknownFile
 from image_cache.files.build import FileServices
 from image_cache.importers.demo import DemoImporter
 from image_cache.models import Account, Viewer
-from image_cache.records.library import Library
 from image_cache.streams import StreamImageManager, Upload
-from image_cache.tasks.runner import Task, TaskRunner
+from image_cache.tasks.runner import Task
 
 logger = logging.getLogger(__name__)
 
@@ -70,29 +68,24 @@ class DemoVault:
         self,
         settings: Settings,
         catalog: CatalogDatabase,
-        *,
         demo: DemoImporter,
-        library: Library,
-        covers: ImageCache,
         drawn: DrawnCovers,
+        *,
         accounts: Accounts,
         streams: StreamImageManager,
         files: FileServices,
-        tasks: TaskRunner,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._origin_url = settings.DEMO_ORIGIN
         self._rows = SettingsTable(catalog)
         self._demo = demo
-        self._library = library
-        self._covers = covers
+        self._library, self._covers, self._tasks = demo.library, demo.covers, demo.tasks
         self._drawn = drawn
         self._accounts = accounts
         self._streams = streams
         self._files = files
-        self._tasks = tasks
         self._clock = clock
-        tasks.register(REST, self._fill)
+        self._tasks.register(REST, self._fill)
 
     def prepare(self) -> bool:
         """Mark the vault as a demo and add its account, if it holds nothing but records of the demo; return True if it is a demo."""
