@@ -202,19 +202,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     take_along = TakeAlong(
         settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
     )
-    demo_vault = DemoVault(
-        settings,
-        catalog,
-        demo=demo,
-        library=library,
-        covers=covers,
-        drawn=parts.drawn,
-        accounts=accounts,
-        streams=streams,
-        files=files,
-        tasks=tasks,
-        clock=clock,
-    )
+    demo_vault = DemoVault(settings, catalog, demo, parts.drawn, accounts=accounts, streams=streams, files=files, clock=clock)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
