@@ -149,6 +149,10 @@ class Shelf:
         """Yield every album, in the order they were added."""
         return self._albums.all_albums()
 
+    def revisions(self) -> Revisions:
+        """Return numbers that change with the records, their plays and ratings."""
+        return self._albums.revisions()
+
     def in_order(self, at_a_time: int) -> Iterator[list[Album]]:
         """Yield all albums by artist, without their tracks, so many at a time: memory does not grow with the collection."""
         ids = self._order("artist", self._albums.revisions()).ids
