@@ -80,7 +80,7 @@ class Narrowing:
         )
 
     def _sets(self, now: Revisions, size: int) -> FilterSets:
-        """Return all sets. Playing or rating a record makes only those again that depend on it."""
+        """Return all sets. Playing or rating a record rebuilds only the sets that depend on it."""
         with self._guard:
             lasting, use = self._lasting, self._use
         if lasting is None or lasting[0] != now.albums:

@@ -15,6 +15,7 @@ from image_cache.models import Album, AlbumQuery, ImportRow
 from image_cache.records.filters import bits_of, grade_of, ids_of, played_span
 from image_cache.records.library import Library
 from image_cache.records.saved_views import SavedViewTable
+from image_cache.records.search.rules import name_key, plain
 from image_cache.records.sorts import SORTS
 
 GRADES = ("NM", "VG+", "", "Very Good (VG)", "M")
@@ -101,7 +102,7 @@ def passes(album: Album, kind: str, value: str) -> bool:
         "condition": grade_of(album.media_condition) == value,
         "played": (value == "never") == (not album.plays),
         "year": str(album.year) == value,
-        "artist": album.artist == value,
+        "artist": name_key(plain(album.artist)) == name_key(plain(value)),  # "Beatles, The" as well
     }[kind]
 
 
