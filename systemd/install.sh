@@ -20,7 +20,7 @@ ENOUGH_MEMORY_MB=400 # a Pi with 512 MB shows 426 or more
 HEALTH_S=${VINYLVAULT_HEALTH_S:-120}
 TIMERS=(vinylvault-cleanup.timer vinylvault-backup.timer)
 PARTS=(app.py config.py cache_monitor.py image_cache templates static docs systemd pyproject.toml LICENSE README.md CHANGELOG.md)
-EXTRAS=(s3 nifti metrics heif)
+EXTRAS=(s3 nifti metrics heif barcode)
 
 say() { printf '%s\n' "$*"; }
 step() { printf '  %s\n' "$*"; }
@@ -37,7 +37,7 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
       --with-nginx    put nginx in front, which serves covers without Python
       --port N        port of nginx (default: 80)
       --without-nginx remove nginx again
-      --extra NAME    also install requirements-NAME.txt: s3, nifti, metrics, heif
+      --extra NAME    also install requirements-NAME.txt: s3, nifti, metrics, heif, barcode
       --wheelhouse D  install from the wheels in folder D, without internet
   update              build the new version, switch to it, roll back if it is not healthy
       --from PLACE    a folder or .tar.gz with another version

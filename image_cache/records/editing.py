@@ -24,7 +24,7 @@ NAMELESS = "A record must have an artist or a title."
 
 @dataclass(frozen=True, slots=True)
 class EditOutcome:
-    """What became of a form. `wrong` are reasons by field, `clashes` what somebody else saved meanwhile, by field.
+    """What became of a form. `wrong` are reasons by field, `clashes` what someone else saved meanwhile, by field.
 
     Nothing is saved unless both are empty. `changed` are the fields that were saved.
     """
@@ -100,7 +100,7 @@ class RecordEditor:
     def edit(self, album_id: int, typed: Mapping[str, str], was: Mapping[str, str], account_id: int | None = None) -> EditOutcome:
         """Save the fields of a form that differ from what the form began with (`was`). Raises `UnknownAlbum`.
 
-        A field that somebody else changed meanwhile is a clash: nothing is saved, and the outcome has what they saved.
+        A field that someone else changed meanwhile is a clash: nothing is saved, and the outcome has what they saved.
         """
         touched = {name: text for name, text in typed.items() if name in FIELDS and _plain(text) != _plain(was.get(name, ""))}
         values, wrong = _parsed(touched)

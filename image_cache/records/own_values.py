@@ -15,7 +15,7 @@ from image_cache.models import Album, Track
 from image_cache.tables.cells import MAX_TRACKS, READERS, BadCell, LossyValue, read_line
 from image_cache.text import sort_key
 
-HAND = "hand"  # the source of records that were typed here: there is nobody whose values could come back
+HAND = "hand"  # the source of records that were typed here: no source whose values could come back
 FIELDS = {
     "artist": "Artist",
     "title": "Title",

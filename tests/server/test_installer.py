@@ -73,7 +73,7 @@ def test_invalid_arguments_are_refused_before_anything_is_done(tmp_path: Path) -
     cases = {
         ("frobnicate",): "unknown command: frobnicate.",
         ("--frobnicate",): "unknown option: --frobnicate.",
-        ("--extra", "moon"): "unknown extra: moon. Available: s3 nifti metrics heif.",
+        ("--extra", "moon"): "unknown extra: moon. Available: s3 nifti metrics heif barcode.",
         ("--port", "99999"): "99999 is not a valid port.",
         ("--port",): "the last option needs a value.",
         ("--wheelhouse", "/nowhere"): "the folder /nowhere does not exist.",

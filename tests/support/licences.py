@@ -9,7 +9,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from tests.support.vault import ROOT
 
-EXTRAS = ("s3", "nifti", "metrics", "heif")
+EXTRAS = ("s3", "nifti", "metrics", "heif", "barcode")
 PIN = re.compile(r"^([a-z0-9-]+)==([^ ;\\]+)", re.MULTILINE)
 LONGEST = 60  # of a licence's name; some packages put its whole text there
 COPYLEFT = re.compile(r"\bA?L?GPL|General Public License", re.IGNORECASE)
