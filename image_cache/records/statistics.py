@@ -162,7 +162,7 @@ class StatisticsReader:
             labels=tuple(map(_share, table.by_label(LABELS))),
             formats=tuple(map(_share, table.by_facet("format", ROWS))),
             growth=growth,
-            hours={((row[0] + 6) % 7, row[1]): row[2] for row in table.plays_by_hour()},
+            hours={((row[0] + 6) % 7, row[1]): row[2] for row in table.plays_by_hour() if row[0] is not None},
             years=tuple((int(row[0]), int(row[1])) for row in table.plays_by_year() if row[0] and row[0] >= FIRST_YEAR),
             most_played=tuple(table.most_played(SHOWN)),
             never_played=tuple(table.never_played(SHOWN)),

@@ -13,10 +13,10 @@ def at(year: int, month: int, day: int, hour: int) -> float:
 def filled(inside: Inside) -> dict[str, int]:
     table = inside.folder.parent / "records.csv"
     table.write_text(
-        "artist,title,year,label,genre,format,added\n"
+        "artist,title,year,label,genres,formats,added\n"
         "Ada,One,1959,Penstock,Jazz,LP,2019-02-03\n"
         "Ada,Two,1962,Penstock,Jazz,LP,2019-03-03\n"
-        'Bo,Three,1971,Laterite,"Folk, Jazz",LP,2021-01-01\n'
+        'Bo,Three,1971,Laterite,"Folk; Jazz",LP,2021-01-01\n'
         "Cy,Four,,,,CD,2021-01-02\n",
         encoding="utf-8",
     )
@@ -87,7 +87,7 @@ def test_pages_show_the_numbers_with_their_tables_and_escape_what_was_typed(insi
     assert "No records yet" in inside.client().get("/stats").text
     filled(inside)
     table = inside.folder.parent / "more.csv"
-    table.write_text("artist,title,label,genre\n<b>x,<b>y,=<script>,<script>alert(1)</script>\n", encoding="utf-8")
+    table.write_text("artist,title,label,genres\n<b>x,<b>y,=<script>,<script>alert(1)</script>\n", encoding="utf-8")
     inside.services.library.import_table(table)
     client = inside.client()
     page = client.get("/stats").text
