@@ -46,7 +46,6 @@ from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
-from image_cache.records.statistics import StatisticsReader
 from image_cache.records.take_along import TakeAlong
 from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
@@ -92,7 +91,6 @@ class Services:
     tables: TableService
     demo: DemoImporter
     take_along: TakeAlong
-    statistics: StatisticsReader
     demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
@@ -199,9 +197,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
-    take_along = TakeAlong(
-        settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
-    )
+    take_along = TakeAlong(settings.state_dir, library, covers, decoder=parts.decoder, tasks=tasks, clock=clock)
     demo_vault = DemoVault(settings, catalog, demo, parts.drawn, accounts=accounts, streams=streams, files=files, clock=clock)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
@@ -264,7 +260,6 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tables=tables,
         demo=demo,
         take_along=take_along,
-        statistics=StatisticsReader(catalog, library, appearances),
         demo_vault=demo_vault,
         discogs=discogs,
         music=music,

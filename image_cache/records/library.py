@@ -20,6 +20,7 @@ from image_cache.records.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
 from image_cache.records.sorts import SORTS
+from image_cache.records.statistics import StatisticsReader
 from image_cache.tables.read import read_table
 from image_cache.tables.write import table_text, write_table
 
@@ -43,6 +44,7 @@ class Library(Shelf):
         hide_stale_cover: Callable[[Album], Album] | None = None,
     ) -> None:
         super().__init__(catalog, page_size=page_size, appearances=appearances, hide_stale_cover=hide_stale_cover)
+        self.statistics = StatisticsReader(catalog, self, appearances)
         self.removal = RecordRemoval(catalog, own, appearances, clock=clock)
         self._catalog = catalog
         self._plays = PlaysTable(catalog)
