@@ -110,11 +110,7 @@ class Settings:
         "File with the bearer token for `/metrics`. Without it, only localhost has access.",
         "VINYL_VAULT_METRICS_TOKEN_FILE",
     )
-    DEMO_ORIGIN: str = setting(
-        "",
-        "Origin of the demo; set by `vinylvault demo`. Offers the demo login, on this server and in the vault of a demo only.",
-        "VINYL_VAULT_DEMO_ORIGIN",
-    )
+    DEMO_ORIGIN: str = setting("", "Set by `vinylvault demo`. It has no effect in any other vault.", "VINYL_VAULT_DEMO_ORIGIN")
     DEBUG: bool = setting(False, "Log every request and fetch. Does not start a debugger.", "VINYL_VAULT_DEBUG")
     LOG_FILE: Path | None = setting(
         None,

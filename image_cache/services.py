@@ -46,6 +46,7 @@ from image_cache.records.library import Library
 from image_cache.records.pages import RecordPages
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
+from image_cache.records.statistics import StatisticsReader
 from image_cache.records.take_along import TakeAlong
 from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
@@ -92,6 +93,7 @@ class Services:
     tables: TableService
     demo: DemoImporter
     take_along: TakeAlong
+    statistics: StatisticsReader
     demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
@@ -276,6 +278,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tables=tables,
         demo=demo,
         take_along=take_along,
+        statistics=StatisticsReader(catalog, library, appearances),
         demo_vault=demo_vault,
         discogs=discogs,
         music=music,

@@ -53,5 +53,7 @@ def test_a_plot_shows_the_first_table_of_the_last_run(tmp_path: Path) -> None:
 
 def test_the_plots_in_the_documents_are_those_of_the_results() -> None:
     results = [json.loads(text) for text in (ROOT / "benchmarks/results.jsonl").read_text(encoding="utf-8").splitlines()]
-    for name, draw in plot.PLOTS.items():
-        assert (ROOT / f"docs/plot-{name}.svg").read_text(encoding="utf-8") == draw(results), "run `make plots`"
+    drawn = {name: svg for name, draw in plot.PLOTS.items() if (svg := draw(results))}
+    assert {"warm", "memory"} <= drawn.keys()
+    kept = {path.stem.removeprefix("plot-"): path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("plot-*.svg")}
+    assert kept == drawn, "run `make plots`"

@@ -7,6 +7,7 @@ import signal
 import site
 import subprocess
 import sys
+import tarfile
 import tomllib
 import urllib.request
 import zipfile
@@ -96,22 +97,38 @@ def test_the_wheel_alone_shows_the_demo_and_backs_it_up(installed: Path, tmp_pat
     with log.open("wb") as out:
         demo = subprocess.Popen([installed / "vinylvault", "demo"], cwd=tmp_path, env=env, stdout=out, stderr=out)
 
-    def covers() -> int:
+    def found(path: str, pattern: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
-                return len(set(re.findall(rb"/cache/thumbnails/[0-9a-f]{64}", page.read())))
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as page:
+                return len(set(re.findall(pattern, page.read().decode())))
         except OSError:
             assert demo.poll() is None, log.read_text()
             return 0
 
     try:
-        wait_until(lambda: covers() >= 60, 120)
+        wait_until(lambda: found("/", r"/cache/thumbnails/[0-9a-f]{64}") >= 60, 120)
+        wait_until(lambda: found("/streams/evening-of-live-music", r"/images/[0-9a-f-]{36}") >= 2, 240)
+        wait_until(lambda: found("/files", r"seashell\.nii\.gz|snail\.nii") == 2, 120)
+        assert found("/login", "Log in to the demo") == 1
     finally:
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(60) == 0
     env["VINYL_VAULT_DATA_DIR"] = str(tmp_path / ".local/share/vinylvault/var-demo")
     subprocess.run([installed / "vinylvault", "backup", str(tmp_path / "demo.tar.gz")], cwd=tmp_path, env=env, check=True)
-    assert (tmp_path / "demo.tar.gz").stat().st_size > 10_000
+    with tarfile.open(tmp_path / "demo.tar.gz") as archive:
+        names = archive.getnames()
+    assert sum(name.endswith("_original.jpg") for name in names) >= 4, "photographs of all three streams"
+    gone = subprocess.run(
+        [installed / "vinylvault", "demo", "--remove", "--yes"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (gone.returncode, gone.stderr) == (0, "")
+    assert "240 invented records, 3 streams" in gone.stdout
+    assert "the code is " in gone.stdout
 
 
 @pytest.mark.parametrize("extra", ["", *EXTRAS])

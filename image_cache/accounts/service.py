@@ -96,7 +96,7 @@ class Accounts:
         return found[0]
 
     def add_made_up(self, name: str) -> Account:
-        """Create the operator of a demo, with a password that nobody knows. Raises `AccountRejected`."""
+        """Create the operator of a demo, with a password that no one knows. Raises `AccountRejected`."""
         return self.add(name, secrets.token_urlsafe(32), "operator")
 
     def remove_made_up(self, account_id: int) -> None:

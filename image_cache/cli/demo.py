@@ -130,7 +130,7 @@ def _is_taken(port: int) -> bool:
 
 
 def _import(origin_url: str) -> bool:
-    """Import the records, and leave the rest to the server; return True if the vault is a demo and nobody's own."""
+    """Import the records, and leave the rest to the server; return True if the vault is a demo and no one's own."""
     services = open_services(load_settings())
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:

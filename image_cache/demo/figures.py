@@ -35,7 +35,7 @@ def figures(span_s: int, back_s: int, now: float) -> Iterator[Figures]:
         rhythm = math.exp(-((((day.hour + day.minute / 60 - 20.5 + 12) % 24) - 12) ** 2) / 9)
         busy = (0.08 + rhythm) * (1.7 if day.weekday() >= 5 else 1) * rng.uniform(0.6, 1.4) * span_s / HOUR_S
         if busy * HOUR_S / span_s < 0.12:
-            continue  # at night nobody looks
+            continue  # at night no one looks
         is_bad = int(ago) == BAD_DAYS_AGO and 14 <= day.hour < 18
         grown = 1 - min(1, ago / 31)
         misses = int(busy * (36 + 60 * (1 - grown)) * rng.uniform(0.3, 1))

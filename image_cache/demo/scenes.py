@@ -42,7 +42,7 @@ def singer(c: Canvas) -> None:
 
 
 def drums(c: Canvas) -> None:
-    """The kit before anybody sits at it."""
+    """The kit before anyone sits at it."""
     c.fill_with(gradient((256, 256), [(0, NIGHT), (1, mix(c.p.b, NIGHT, 0.72))]))
     _beams(c, 4)
     for x, y, radius in ((500, 740, 205), (290, 690, 110), (720, 690, 120), (400, 470, 84), (590, 465, 88)):
@@ -56,7 +56,7 @@ def drums(c: Canvas) -> None:
 
 
 def amplifier(c: Canvas) -> None:
-    """Knobs in a row, each turned by somebody."""
+    """Knobs in a row, each turned by someone."""
     c.ground((30, 29, 30))
     c.rect(0, 0, 1001, 480, mix(c.p.b, (190, 188, 180), 0.5))
     for n in range(6):
@@ -140,7 +140,7 @@ def spines(c: Canvas) -> None:
 
 
 def turntable(c: Canvas) -> None:
-    """A record on the platter, the arm on its way in."""
+    """A record on the platter, the arm coming in."""
     c.ground(mix(c.p.b, (40, 36, 34), 0.6))
     c.disc(450, 520, 400, (52, 52, 54))
     c.disc(450, 520, 384, (16, 16, 17))

@@ -1,4 +1,4 @@
-"""Barcodes in photographs, through zxing-cpp, an extra. Runs in the decoder's child only, and is imported there when it is asked for.
+"""Barcodes in photographs, through zxing-cpp, an extra. Runs in the decoder's child only, and is imported there when it is requested.
 
 One pass over a photograph sees two thirds of the numbers that several see, and sometimes a wrong one whose check digit is right. So the
 photograph is read in several ways, until one number was seen twice and no other so often.

@@ -78,7 +78,9 @@ def palette(rgb: bytes, count: int = COLOURS) -> tuple[Colour, ...]:
     for _ in range(ROUNDS):
         sums = [[0.0, 0.0, 0.0, 0.0] for _ in centres]
         for n, lightness, a, b in points:
-            nearest = sums[_nearest(centres, lightness, a, b)]
+            # Written out: a call for each of the five centres would be half of the work of a cover with much grain.
+            far = [(x - lightness) * (x - lightness) + (y - a) * (y - a) + (z - b) * (z - b) for x, y, z in centres]
+            nearest = sums[far.index(min(far))]
             nearest[0] += n
             nearest[1] += n * lightness
             nearest[2] += n * a
@@ -116,26 +118,18 @@ def _bins(rgb: bytes) -> list[_Weighted]:
 
 def _first_centres(points: list[_Weighted], count: int) -> list[_Lab]:
     """Start with the most frequent colour, then keep adding what is frequent and far from all centres so far. Nothing is random."""
-    heaviest = max(points)
-    centres = [heaviest[1:]]
-    far = [_distance(point[1:], heaviest[1:]) for point in points]
+    centres = [max(points)[1:]]
+    far = _distances(points, centres[0])
     while len(centres) < min(count, len(points)):
         best = max(range(len(points)), key=lambda index: (points[index][0] * far[index], index))
         if far[best] == 0:
             break
         centres.append(points[best][1:])
-        far = [min(known, _distance(point[1:], points[best][1:])) for known, point in zip(far, points, strict=True)]
+        far = list(map(min, far, _distances(points, centres[-1])))
     return centres
 
 
-def _nearest(centres: list[_Lab], lightness: float, a: float, b: float) -> int:
-    best, best_distance = 0, math.inf
-    for index, centre in enumerate(centres):
-        distance = (centre[0] - lightness) ** 2 + (centre[1] - a) ** 2 + (centre[2] - b) ** 2
-        if distance < best_distance:
-            best, best_distance = index, distance
-    return best
-
-
-def _distance(left: _Lab, right: _Lab) -> float:
-    return sum((x - y) ** 2 for x, y in zip(left, right, strict=True))
+def _distances(points: list[_Weighted], centre: _Lab) -> list[float]:
+    """Return the square of the distance of each point from a centre."""
+    x, y, z = centre
+    return [(x - lightness) * (x - lightness) + (y - a) * (y - a) + (z - b) * (z - b) for _, lightness, a, b in points]

@@ -1,7 +1,7 @@
-"""The rest of the demo: three streams, two files and a month of figures in a vault of its own, and one way to remove everything.
+"""The rest of the demo: three streams, two files and a month of figures in its own vault, and one way to remove everything.
 
 A vault is marked as a demo when `vinylvault demo` first finds it empty. Without the mark nothing here adds anything or lets
-anybody in, and the mark is never set on a vault that holds something of its user's.
+anyone in, and the mark is never set on a vault that holds something of its user.
 """
 
 import datetime
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 REST = "demo-rest"  # the kind of the task
 NAME = "demo"  # of its account
 MARK, STREAMS, IMAGES, FILES = "demo.vault", "demo.streams", "demo.images", "demo.files"  # names in the settings table
-COVERS_FIRST_S = 3.0  # between two photographs while covers are queued: the wall is looked at first
+COVERS_FIRST_S = 8.0  # between two photographs while covers are queued: the wall is looked at first
 STOPPING_S = 10.0
 DAY_S = 86_400.0
 
@@ -112,9 +112,9 @@ class DemoVault:
             self._tasks.start(REST, {})
 
     def account(self) -> Account | None:
-        """Return the account that the one-click login opens; None unless `vinylvault demo` serves a demo vault that is nobody's.
+        """Return the account that the one-click login opens; None unless `vinylvault demo` serves a demo vault that is no one's.
 
-        It is somebody's as soon as there is another operator.
+        It is someone's as soon as there is another operator.
         """
         mark = self._mark() if self._origin_url else None
         if mark is None:

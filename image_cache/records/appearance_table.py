@@ -11,6 +11,7 @@ from image_cache.records.colours import palette_distance
 
 logger = logging.getLogger(__name__)
 
+IDS_A_STATEMENT = 500
 REVISION = "album_looks"  # in `meta`: incremented with every change of an order or a flaw
 
 
@@ -71,6 +72,19 @@ class RecordAppearanceTable:
             "SELECT album_id, digest, band, place, flaw FROM album_looks WHERE album_id BETWEEN ? AND ?", (first, last)
         )
         return {row[0]: RecordAppearance(row[0], row[1].hex(), row[2], row[3], row[4]) for row in rows}
+
+    def averages(self, album_ids: Sequence[int]) -> dict[int, str]:
+        """Return the average colours, `#rrggbb`, of the covers of these albums, as far as they are known; none if the index is away."""
+        found: dict[int, str] = {}
+        wanted = sorted(set(album_ids))
+        try:
+            for start in range(0, len(wanted), IDS_A_STATEMENT):
+                part = wanted[start : start + IDS_A_STATEMENT]
+                sql = f"SELECT album_id, average FROM album_looks JOIN images USING (digest) WHERE album_id IN ({parameter_marks(len(part))})"
+                found.update((row[0], row[1]) for row in self.database.rows(sql, part) if row[1])
+        except DatabaseError as error:
+            logger.warning("colours of covers unavailable reason=%s", error)
+        return found
 
     def put(self, conn: Connection, appearances: Iterable[RecordAppearance]) -> None:
         conn.executemany(

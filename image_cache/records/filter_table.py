@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
-from image_cache.records.filters import FilterRow
+from image_cache.records.filters import FilterRow, UseRow
 from image_cache.records.search.question import storable
 from image_cache.records.search.rules import name_key, plain
 
@@ -19,13 +20,15 @@ class FilterTable:
         self.db = catalog
 
     def rows(self) -> Iterator[FilterRow]:
-        """Yield what every album is filtered by, by id."""
-        sql = (
-            "SELECT id, year, genres, styles, formats, label, coalesce(own_rating, rating), media_condition, last_played_at, plays,"
-            " added_at FROM albums ORDER BY id"
-        )
+        """Yield what every album is filtered by, and what seldom changes."""
+        sql = "SELECT id, year, genres, styles, formats, label, media_condition, added_at FROM albums"
         for row in self.db.stream(sql):
-            yield FilterRow(*row[:2], *(tuple(json.loads(text)) for text in row[2:5]), *row[5:])
+            yield FilterRow(*row[:2], *(_tuple(text) for text in row[2:5]), *row[5:])
+
+    def use(self) -> Iterator[UseRow]:
+        """Yield how every album is rated, and when it was played."""
+        sql = "SELECT id, coalesce(own_rating, rating), last_played_at, plays FROM albums"
+        return (UseRow(*row) for row in self.db.stream(sql))
 
     def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
         """Return the first year, the last year and the plays of some records."""
@@ -59,3 +62,8 @@ class FilterTable:
         if not parts:
             return None
         return [found[0] for found in self.db.stream(" INTERSECT ".join(parts), values)]
+
+
+@lru_cache(maxsize=1024)  # a collection has a few hundred different lists
+def _tuple(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

@@ -29,7 +29,7 @@ _BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in rang
 
 @dataclass(frozen=True, slots=True)
 class FilterRow:
-    """What a record is filtered by. `rating` is what is shown; times are Unix seconds."""
+    """What a record is filtered by and what seldom changes. `added_at` is Unix seconds."""
 
     id: int
     year: int | None
@@ -37,11 +37,18 @@ class FilterRow:
     styles: tuple[str, ...]
     formats: tuple[str, ...]
     label: str
-    rating: int | None
     condition: str
+    added_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """What a record is filtered by and what changes as it is played and rated. `rating` is what is shown; times are Unix seconds."""
+
+    id: int
+    rating: int | None
     last_played_at: float | None
     plays: int
-    added_at: float
 
 
 @lru_cache(maxsize=1024)  # a collection has some dozen different ones
@@ -65,36 +72,12 @@ def played_span(last_played_at: float | None, plays: int, now: float) -> str:
 class FilterSets:
     """The sets of all values. Immutable once made."""
 
-    def __init__(self, rows: Iterable[FilterRow], size: int, now: float) -> None:
-        """Read the rows; `size` is above every id."""
-        members: dict[str, dict[str, bytearray]] = {}
-        labels = Counter[str]()
-        kept = list[tuple[int, str]]()
-        width = size // 8 + 1
+    def __init__(self, sets: Mapping[str, Mapping[str, int]]) -> None:
+        self._sets = sets
 
-        def put(kind: str, value: str, album_id: int) -> None:
-            bits = members.setdefault(kind, {}).get(value)
-            if bits is None:
-                bits = members[kind][value] = bytearray(width)
-            bits[album_id >> 3] |= 1 << (album_id & 7)
-
-        for row in rows:
-            if row.id < size:
-                for kind, value in _values(row, now):
-                    put(kind, value, row.id)
-                if row.label:
-                    labels[row.label] += 1
-                    kept.append((row.id, row.label))
-        largest = {label for label, _ in labels.most_common(MAX_LABELS)}
-        for album_id, label in kept:
-            if label in largest:
-                put("label", label, album_id)
-        self._sets = {
-            kind: {value: int.from_bytes(bits, "little") for value, bits in values.items()} for kind, values in members.items()
-        }
-
-    def has(self, kind: str, value: str) -> bool:
-        return value in self._sets.get(kind, {})
+    def with_others(self, other: "FilterSets") -> "FilterSets":
+        """Return the sets of both."""
+        return FilterSets({**self._sets, **other._sets})
 
     def bits(self, kind: str, value: str) -> int:
         """Return the records with a value, none for an unknown one."""
@@ -105,6 +88,57 @@ class FilterSets:
         found = [(value, count) for value, bits in self._sets.get(kind, {}).items() if (count := (bits & among).bit_count())]
         largest = sorted(found, key=lambda pair: -pair[1])[:MAX_OPTIONS]
         return sorted(largest, key=lambda pair: _place(kind, pair[0]))
+
+
+def lasting_sets(rows: Iterable[FilterRow], size: int) -> FilterSets:
+    """Make the sets of what seldom changes; `size` is above every id."""
+    members, labels = _Members(size), Counter[str]()
+    kept: list[tuple[int, str]] = []
+    for row in rows:
+        for kind, value in _values(row):
+            members.put(kind, value, row.id)
+        if row.label:
+            labels[row.label] += 1
+            kept.append((row.id, row.label))
+    largest = {label for label, _ in labels.most_common(MAX_LABELS)}
+    for album_id, label in kept:
+        if label in largest:
+            members.put("label", label, album_id)
+    return members.sets()
+
+
+def use_sets(rows: Iterable[UseRow], size: int, now: float) -> FilterSets:
+    """Make the sets of what changes as records are played and rated; `size` is above every id."""
+    members = _Members(size)
+    for row in rows:
+        members.put("stars", str(row.rating or UNRATED), row.id)
+        members.put("played", played_span(row.last_played_at, row.plays, now), row.id)
+    return members.sets()
+
+
+class _Members:
+    """Sets that are being made."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._bits: dict[str, dict[str, bytearray]] = {}
+
+    def put(self, kind: str, value: str, album_id: int) -> None:
+        if album_id >= self._size:  # added since the order of the wall was built
+            return
+        values = self._bits.setdefault(kind, {})
+        bits = values.get(value)
+        if bits is None:
+            bits = values[value] = bytearray(self._size // 8 + 1)
+        bits[album_id >> 3] |= 1 << (album_id & 7)
+
+    def sets(self) -> FilterSets:
+        return FilterSets(
+            {
+                kind: {value: int.from_bytes(bits, "little") for value, bits in values.items()}
+                for kind, values in self._bits.items()
+            }
+        )
 
 
 def bits_of(ids: Iterable[int], size: int) -> int:
@@ -131,15 +165,13 @@ def narrowed(chosen: Mapping[str, int], but: str, every: int) -> int:
     return left
 
 
-def _values(row: FilterRow, now: float) -> Sequence[tuple[str, str]]:
+def _values(row: FilterRow) -> Sequence[tuple[str, str]]:
     found = [("genre", value) for value in row.genres]
     found += [("style", value) for value in row.styles]
     found += [("format", value) for value in row.formats]
     if row.year is not None:
         found.append(("decade", str(row.year // 10 * 10)))
-    found.append(("stars", str(row.rating or UNRATED)))
     found.append(("condition", grade_of(row.condition)))
-    found.append(("played", played_span(row.last_played_at, row.plays, now)))
     found.append(("added", str(datetime.datetime.fromtimestamp(row.added_at, datetime.UTC).year)))
     return found
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
 from image_cache.records.filter_table import NAMED, FilterTable
-from image_cache.records.filters import FilterSets, bits_of, ids_of, narrowed
+from image_cache.records.filters import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
+from image_cache.records.table import Revisions
 
 # What is counted under other filters.
 SETS = ("genre", "style", "format", "decade", "label", "stars", "condition", "played", "added")
@@ -34,28 +35,29 @@ def has_filters(query: AlbumQuery) -> bool:
 
 
 class Narrowing:
-    """Filters of one vault. Any thread. `revision` changes with what records are filtered by, `size` is above every id."""
+    """Filters of one vault. Any thread. `now` is the state of the catalogue, `size` is above every id."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.table = FilterTable(catalog)
-        self._guard = threading.Lock()  # protects the memo below, with the revision that it was built from
-        self._known: tuple[int, FilterSets] | None = None
+        self._guard = threading.Lock()  # protects the memos below, each with the revision that it was built from
+        self._lasting: tuple[int, FilterSets] | None = None
+        self._use: tuple[int, FilterSets] | None = None
 
-    def matching(self, query: AlbumQuery, revision: int, size: int) -> list[int] | None:
+    def matching(self, query: AlbumQuery, now: Revisions, size: int) -> list[int] | None:
         """Return the records that pass the filters, in no order; None if there are none."""
         wanted = self.table.matching(query)
         in_sets = [(kind, value) for kind, value in query.filters if kind in SETS and kind not in NAMED]
         if not in_sets:
             return wanted
-        sets = self._sets(revision, size)
+        sets = self._sets(now, size)
         left = -1 if wanted is None else bits_of(wanted, size)
         for kind, value in in_sets:
             left &= sets.bits(kind, value)
         return ids_of(left)
 
-    def facets(self, query: AlbumQuery, known: Facets, every: int, revision: int, size: int) -> Facets:
+    def facets(self, query: AlbumQuery, known: Facets, every: int, now: Revisions, size: int) -> Facets:
         """Return all there is to filter by, under the filters of a query, among the records of the set `every`."""
-        sets = self._sets(revision, size)
+        sets = self._sets(now, size)
         named = {
             "genre": AlbumQuery(genre=query.genre),
             "decade": AlbumQuery(decade=query.decade),
@@ -77,12 +79,15 @@ class Narrowing:
             counts,
         )
 
-    def _sets(self, revision: int, size: int) -> FilterSets:
+    def _sets(self, now: Revisions, size: int) -> FilterSets:
+        """Return all sets. Playing or rating a record makes only those anew that depend on it."""
         with self._guard:
-            known = self._known
-        if known and known[0] == revision:
-            return known[1]
-        sets = FilterSets(self.table.rows(), size, time.time())
+            lasting, use = self._lasting, self._use
+        if lasting is None or lasting[0] != now.albums:
+            lasting = (now.albums, lasting_sets(self.table.rows(), size))
+        revision = now.of(*NARROWED_BY)
+        if use is None or use[0] != revision:
+            use = (revision, use_sets(self.table.use(), size, time.time()))
         with self._guard:
-            self._known = (revision, sets)
-        return sets
+            self._lasting, self._use = lasting, use
+        return lasting[1].with_others(use[1])

@@ -35,13 +35,13 @@ class SavedViewTable:
         """Save a view; one of the same name and account is replaced. Return its id. Raises `FieldRejected`."""
         name = " ".join(char for char in name.split() if char.isprintable())
         if not 0 < len(name) <= MAX_NAME_CHARS:
-            raise FieldRejected("name", f"A view needs a name of 1 to {MAX_NAME_CHARS} characters.")
+            raise FieldRejected("name", f"Enter a name of 1 to {MAX_NAME_CHARS} characters.")
         if not 0 < len(address) <= MAX_ADDRESS_CHARS:
-            raise FieldRejected("address", "A view needs at least one filter or an order.")
+            raise FieldRejected("address", "Choose at least one filter or a sort order first.")
         with self.db.write() as conn:
             conn.execute("DELETE FROM saved_views WHERE name = ? COLLATE NOCASE AND account_id IS ?", (name, account_id))
             if conn.execute("SELECT count(*) FROM saved_views").fetchone()[0] >= MAX_VIEWS:
-                raise FieldRejected("name", f"There are {MAX_VIEWS} views already. Remove one first.")
+                raise FieldRejected("name", f"You can save up to {MAX_VIEWS} views. Remove one first.")
             row = conn.execute(
                 "INSERT INTO saved_views (account_id, name, address, created_at) VALUES (?, ?, ?, ?) RETURNING id",
                 (account_id, name, address, now),

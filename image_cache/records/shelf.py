@@ -14,7 +14,7 @@ from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
 from image_cache.records.appearance_table import RecordAppearanceTable
 from image_cache.records.filters import bits_of
-from image_cache.records.narrowing import NARROWED_BY, Facets, Narrowing, has_filters
+from image_cache.records.narrowing import Facets, Narrowing, has_filters
 from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order, rank_hits
 from image_cache.records.saved_views import SavedView, SavedViewTable
 from image_cache.records.search.tiers import TieredSearch
@@ -149,6 +149,10 @@ class Shelf:
         """Yield every album, in the order they were added."""
         return self._albums.all_albums()
 
+    def revisions(self) -> Revisions:
+        """Return numbers that change with the records, their plays and ratings."""
+        return self._albums.revisions()
+
     def in_order(self, at_a_time: int) -> Iterator[list[Album]]:
         """Yield all albums by artist, without their tracks, so many at a time: memory does not grow with the collection."""
         ids = self._order("artist", self._albums.revisions()).ids
@@ -209,11 +213,11 @@ class Shelf:
         size = len(self._order("artist", now).place)
         text = query.text.strip()
         every = bits_of(self._search.find(text, with_notes=query.with_notes).tiers, size) if text else -1
-        return self._narrowing.facets(query, self._facets(now), every, now.of(*NARROWED_BY), size)
+        return self._narrowing.facets(query, self._facets(now), every, now, size)
 
     def _matching(self, query: AlbumQuery, now: Revisions) -> list[int] | None:
         size = len(self._order("artist", now).place) if query.filters else 0
-        return self._narrowing.matching(query, now.of(*NARROWED_BY), size)
+        return self._narrowing.matching(query, now, size)
 
     def _order(self, sort: str, now: Revisions, *, is_reversed: bool = False) -> ShelfOrder:
         if sort == MATCH:

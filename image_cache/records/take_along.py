@@ -24,7 +24,7 @@ from image_cache.tasks.runner import Task, TaskRunner
 
 KIND = "take-along"  # of its task
 MAX_BYTES = 5_000_000
-ROW_BYTES = 260  # of a record without a picture, on the large side
+ROW_BYTES = 260  # of a record without an image, on the large side
 AT_A_TIME = 60  # records whose covers are looked up together
 # The smaller one for collections whose covers would not fit else.
 TINY = (Variant("tiny", 48, quality=50, method=4), Variant("tiny", 32, quality=40, method=4))
@@ -144,7 +144,7 @@ class TakeAlong:
         )
 
     def _run(self, task: Task) -> Mapping[str, Any]:
-        """The task. Run again after a stop, it starts anew."""
+        """The task. Run again after a stop, it restarts."""
         make_folder(self.path.parent)
         written = self.write(self.path, lambda done, total: task.progress(done, total, f"{done:,} of {total:,} records"))
         says = f"{written.records:,} {'record' if written.records == 1 else 'records'} in {written.size / 1e6:.1f} MB."

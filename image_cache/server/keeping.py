@@ -9,7 +9,8 @@ import math
 import select
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -164,6 +165,20 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _keep(self, conn: Connection) -> None:
         self.keepalived_conns.add(conn, time.monotonic() + self._keepalive_s)
+
+    def _listen(
+        self,
+        conn: Connection,
+        table: dict[Connection, None],
+        then: Callable[[Connection], None],
+        event: int = selectors.EVENT_READ,
+    ) -> None:
+        self.poller.register(conn.sock, event, partial(self._notice, conn, table, then))
+
+    def _notice(self, conn: Connection, table: dict[Connection, None], then: Callable[[Connection], None], _: object) -> None:
+        """Handle an event, unless another one of the same turn has ended what the connection was waiting for."""
+        if conn in table:
+            then(conn)
 
     def _collect(self, conn: Connection, ahead: bytes) -> None:
         raise NotImplementedError

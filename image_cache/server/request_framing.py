@@ -30,7 +30,6 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _CONNECTION = re.compile(rb"(?<=\r\n)connection:[^\r\n]*\r\n", re.IGNORECASE)
 _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,20}(?: |\Z)")
-_BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _EXTENSION = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
@@ -52,6 +51,7 @@ class RequestBuffer:
         self.is_limit_known = False
         self.received_bytes = 0  # over the connection, framing included
         self.body_bytes = 0  # received so far, without framing
+        self.chunks = 0  # received so far; a chunk that arrives in parts counts several times
         self.head = b""  # once complete: as it is passed on, without its framing
         self._folder = folder
         self._forwarded_for = b""  # what proxies say about the client, all lines of it
@@ -88,7 +88,7 @@ class RequestBuffer:
     @property
     def receive_bytes(self) -> int:
         """Return how much to receive at once: chunks may be so small that much of it would keep others waiting."""
-        return CHUNKED_PIECE_BYTES if self._is_chunked else PIECE_BYTES
+        return min(PIECE_BYTES, (self._missing or 0) + CHUNKED_PIECE_BYTES) if self._is_chunked else PIECE_BYTES
 
     @property
     def memory_bytes(self) -> int:
@@ -142,7 +142,7 @@ class RequestBuffer:
             start = 0
         end = self._wire.find(b"\r\n\r\n", start)
         is_http = self._wire == b"\r" or _START.match(self._wire, 0, MAX_METHOD_BYTES + 1)
-        if not is_http or _BARE.search(self._wire, start, end if end >= 0 else len(self._wire)):
+        if not is_http or _has_bare_break(self._wire, start, end if end >= 0 else len(self._wire)):
             self.error = BAD
         elif self._wire.find(b"\r\n", 0, MAX_LINE_BYTES + 2) < 0 and len(self._wire) > MAX_LINE_BYTES + 2:
             self.error = "414 URI Too Long"
@@ -244,6 +244,7 @@ class RequestBuffer:
         if self._is_in_trailers and not self.error:
             at = self._end_trailers(at)
         del wire[:at]
+        self.chunks += len(parts)
         if parts and not self.error:
             self._write(b"".join(parts))
         if self._has_trailers and not self.error:
@@ -263,7 +264,7 @@ class RequestBuffer:
         end = at if wire.startswith(b"\r\n", at) else last + 2 if is_whole else len(wire)
         if end - at > MAX_HEAD_BYTES:
             self.error = "431 Request Header Fields Too Large"
-        elif _BARE.search(wire, max(at, at + self._judged - 3), end):
+        elif _has_bare_break(wire, max(at, at + self._judged - 3), end):
             self.error = BAD
         elif is_whole:
             trailers = [_HEADER.fullmatch(line) for line in bytes(wire[at:end]).split(b"\r\n")[:-1]]
@@ -293,3 +294,13 @@ class RequestBuffer:
             self.error = "507 Insufficient Storage"
             return
         self.body_bytes += len(data)
+
+
+def _has_bare_break(wire: bytearray, start: int, end: int) -> bool:
+    """Return True if a CR or LF between `start` and `end` has no partner. That of the last byte may follow later."""
+    if wire[start : start + 1] == b"\n" and wire[start - 1 : start] == b"\r":
+        start -= 1
+    if wire[end - 1 : end] == b"\r" and end > start:
+        end -= 1
+    pairs = wire.count(b"\r\n", start, end)
+    return not pairs == wire.count(b"\n", start, end) == wire.count(b"\r", start, end)

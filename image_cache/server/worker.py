@@ -14,6 +14,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from image_cache.server.chunk_toll import ChunkToll
 from image_cache.server.connection import Connection, receive, send_now
 from image_cache.server.fairness import FairThreads, ThreadJob, one_to_end
 from image_cache.server.keeping import RECEIVE_BYTES, KeepingWorker
@@ -25,6 +26,7 @@ MAX_FILE_BYTES = 1_000_000_000  # buffered in files
 COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTES in each such time
 MIN_BYTES = 15_000
 LINGER_S = 2.0  # for the client to close its side
+ACCEPT_AT_ONCE = 32
 SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy our memory
 
 
@@ -38,6 +40,7 @@ class BufferingWorker(KeepingWorker):
         self._sending: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
         self._threads = FairThreads(self.cfg.threads)
+        self._toll = ChunkToll()
         self._memory_bytes = self._file_bytes = 0
         self.proxies = 0  # that are in front, and whose X-Forwarded-For is believed
         self.buffer_dir: str | None = None  # for what does not belong in memory; not /tmp, which is memory on many machines
@@ -54,10 +57,15 @@ class BufferingWorker(KeepingWorker):
         self.handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
-        try:
-            sock, address = listener.accept()
-        except OSError:  # closed by the client already, or no file descriptor is left
-            return
+        """Accept several in each turn of the loop: a client that opens a thousand connections delays all that come after it."""
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                accepted = listener.accept()
+            except OSError:  # no more are waiting, or no file descriptor is left
+                return
+            self._begin(listener, *accepted)
+
+    def _begin(self, listener: socket.socket, sock: socket.socket, address: Any) -> None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.nr_conns += 1
@@ -194,10 +202,14 @@ class BufferingWorker(KeepingWorker):
         self._listen(conn, self._collecting, self._read)
 
     def _read(self, conn: Connection) -> None:
+        chunks = conn.request.chunks
         data = receive(conn.sock, conn.request.receive_bytes)
         if data:
             conn.request.feed(data)
             self._dispatch(conn)
+            chunks = conn.request.chunks - chunks
+            if chunks and conn in self._collecting and self._toll.charge(conn, chunks):
+                self.poller.unregister(conn.sock)
         elif data is not None:
             self._stop_collecting(conn)
             self._close(conn)
@@ -255,8 +267,15 @@ class BufferingWorker(KeepingWorker):
         table[conn] = None
         conn.deadline, conn.moved_bytes = time.monotonic() + COLLECT_S, moved_bytes
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for events, and go on with the connections whose pause is over."""
+        super().wait_for_and_dispatch_events(self._toll.wait_s(timeout))
+        for conn in self._toll.over():
+            self._listen(conn, self._collecting, self._read)
+
     def _stop_collecting(self, conn: Connection) -> None:
-        self.poller.unregister(conn.sock)
+        if not self._toll.forget(conn):
+            self.poller.unregister(conn.sock)
         del self._collecting[conn]
 
     def _stop_sending(self, conn: Connection) -> None:
@@ -308,17 +327,3 @@ class BufferingWorker(KeepingWorker):
         self._count(conn, 0, 0)
         self.nr_conns -= 1
         conn.close()
-
-    def _listen(
-        self,
-        conn: Connection,
-        table: dict[Connection, None],
-        then: Callable[[Connection], None],
-        event: int = selectors.EVENT_READ,
-    ) -> None:
-        self.poller.register(conn.sock, event, partial(self._notice, conn, table, then))
-
-    def _notice(self, conn: Connection, table: dict[Connection, None], then: Callable[[Connection], None], _: object) -> None:
-        """Handle an event, unless another one of the same turn has ended what the connection was waiting for."""
-        if conn in table:
-            then(conn)

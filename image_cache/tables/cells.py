@@ -97,8 +97,8 @@ def _number(name: str, value: Any, low: int, high: int) -> int:
 def _barcode(name: str, value: Any) -> str:
     digits = re.sub(r"[ -]", "", str(value))
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{6,18}", digits):
-        shortened = ", shortened by a spreadsheet" if re.fullmatch(r"\d[.,]\d+[Ee]\+?\d+", digits) else ""
-        raise BadCell(f"{name} must have 6 to 18 digits{shortened}, not {shown(value)}")
+        shortened = " (shortened by a spreadsheet)" if re.fullmatch(r"\d[.,]\d+[Ee]\+?\d+", digits) else ""
+        raise BadCell(f"{name} must have 6 to 18 digits, not {shown(value)}{shortened}")
     return digits
 
 

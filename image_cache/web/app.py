@@ -40,6 +40,7 @@ from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
+from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_members
@@ -98,6 +99,7 @@ def build_app(services: Services) -> Flask:
         saved_views,
         removing,
         taking,
+        stats,
         sleeves,
     ):
         app.register_blueprint(blueprint)

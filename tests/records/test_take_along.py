@@ -23,7 +23,7 @@ def import_rows(inside: Inside, rows: list[str]) -> None:
 
 def test_the_file_has_every_record_with_its_cover_or_a_drawn_sleeve(inside: Inside, origin: Origin, tmp_path: Path) -> None:
     cover = origin.put("/1.jpg", jpeg(640, 640, (200, 30, 30)))
-    secret = "paid 40 GBP, hidden behind the sofa"
+    secret = "paid 40 GBP and hidden behind the sofa"
     import_rows(
         inside,
         [

@@ -1,12 +1,13 @@
 """Request framing: judged once and strictly, however a request is split into pieces; what is passed on has a plain length."""
 
 import random
+import re
 import time
 
 import pytest
 
 from image_cache.config import MAX_BODY_BYTES
-from image_cache.server.request_framing import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, RequestBuffer
+from image_cache.server.request_framing import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, RequestBuffer, _has_bare_break
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world"
@@ -99,6 +100,9 @@ REFUSED = [
     (b"GET / HTTP/1.1\nHost: x\n\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\n\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\n\rc: d\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\x00\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
@@ -156,3 +160,13 @@ def test_a_body_in_chunks_of_one_byte_costs_a_single_pass() -> None:
     assert request.is_complete
     assert b"".join(request.pieces()).endswith(b"\r\n\r\n" + b"a" * 150_000)
     assert time.process_time() - started < 5
+
+
+def test_line_breaks_without_partner_are_found_wherever_the_pieces_end() -> None:
+    """The result is that of a regular expression, which took 20 ms for a head of 32 KB."""
+    bare, randomly = re.compile(rb"(?<!\r)\n|\r(?=[^\n])"), random.Random(1)
+    for _ in range(20_000):
+        wire = bytearray(randomly.choices(b"\r\na", k=randomly.randint(0, 9)))
+        start = randomly.randint(0, len(wire))
+        end = randomly.randint(start, len(wire))
+        assert _has_bare_break(wire, start, end) == bool(bare.search(wire, start, end)), (wire, start, end)

@@ -153,6 +153,10 @@ GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
 GET    /sort                                        200 200 200 200 200 200
 POST   /streams                                     401 403 403 400 400 401
+GET    /stats                                       200 200 200 200 200 200
+GET    /stats.csv                                   200 200 200 200 200 200
+GET    /stats/<int:year>                            404 404 404 404 404 404
+GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
 POST   /take-along                                  401 403 403 303 303 303
 GET    /take-along/records.html                     404 404 404 404 404 404
@@ -216,7 +220,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "version": "x",
         "digest": "0123456789abcdef" * 2,
     }
-    values |= {"action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
+    values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:

@@ -37,7 +37,7 @@ def add_page() -> AnyResponse:
 @larger_body(photo_body_limits)
 @limiter.limit("30 per minute")
 def look_up() -> AnyResponse:
-    """Look up the text (form field q) or the barcode of a photograph (barcode); the answer is a page of its own."""
+    """Look up the text (form field q) or the barcode of a photograph (barcode); the answer is its own page."""
     file = request.files.get("barcode")
     text, is_sure = request.form.get("q", ""), True
     try:

@@ -106,7 +106,7 @@ def plays_page() -> AnyResponse:
     if "before" in request.args:
         parts = BEFORE.fullmatch(request.args["before"])
         if parts is None:
-            raise BadRequest("before must be as the link to older plays has it.")
+            raise BadRequest("before is invalid. Use the link to older plays.")
         before = (float(parts[1]), int(parts[2]))
     found = services().turntable.history(PLAYS_A_PAGE + 1, before)
     shown, has_more = found[:PLAYS_A_PAGE], len(found) > PLAYS_A_PAGE

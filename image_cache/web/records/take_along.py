@@ -18,7 +18,7 @@ taking = declare_access(read=Role.VISITOR, change=Role.OWNER, login=PATH)(Bluepr
 
 @taking.get(PATH)
 def page() -> AnyResponse:
-    """Offer the file, and to write it anew."""
+    """Offer the file, and to write it again."""
     latest = services().take_along.latest()
     values = {
         "line": tasks.line(latest) if latest is not None and latest.state != "done" else None,

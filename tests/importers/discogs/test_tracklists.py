@@ -1,5 +1,6 @@
 """The tracklists of all records come from Discogs in the background, and songs are found."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,29 @@ import pytest
 from image_cache.importers.discogs.service import SETTLED_S, TRACKS
 from image_cache.models import AlbumQuery
 from tests.importers.discogs.test_sync import Opened, albums, connect, sync
-from tests.support.clock import FakeClock
 from tests.support.discogs import DiscogsServer
 from tests.support.statements import traced
 from tests.support.vault import wait_until
 
 RECORDS = 45
+
+
+class ShiftedClock:
+    """The time of the machine, which the windows of the rate limit need, shifted by what a test lets pass."""
+
+    def __init__(self) -> None:
+        self.shift_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.shift_s
+
+    def advance(self, seconds: float) -> None:
+        self.shift_s += seconds
+
+
+@pytest.fixture
+def clock() -> ShiftedClock:
+    return ShiftedClock()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +47,7 @@ def discogs(process: DiscogsServer) -> DiscogsServer:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, discogs: DiscogsServer, clock: FakeClock) -> Iterator[Opened]:
+def inside(tmp_path: Path, discogs: DiscogsServer, clock: ShiftedClock) -> Iterator[Opened]:
     """A vault with a collection that was read a while ago."""
     with Opened(tmp_path / "vault", discogs, clock=clock) as opened:
         connect(opened.services)
@@ -44,7 +62,7 @@ def without_tracks(inside: Opened) -> list[int]:
 
 
 def test_the_tracks_of_all_records_come_within_the_limit_and_songs_are_found(
-    inside: Opened, discogs: DiscogsServer, clock: FakeClock
+    inside: Opened, discogs: DiscogsServer, clock: ShiftedClock
 ) -> None:
     services = inside.services
     assert len(without_tracks(inside)) == RECORDS
@@ -61,7 +79,7 @@ def test_the_tracks_of_all_records_come_within_the_limit_and_songs_are_found(
     assert len(discogs.paths("/releases/")) == RECORDS
 
 
-def test_they_begin_by_themselves_after_a_sync_only(tmp_path: Path, discogs: DiscogsServer, clock: FakeClock) -> None:
+def test_they_begin_by_themselves_after_a_sync_only(tmp_path: Path, discogs: DiscogsServer, clock: ShiftedClock) -> None:
     with Opened(tmp_path / "new", discogs, clock=clock) as inside:
         service = inside.services.discogs
         connect(inside.services)
@@ -90,7 +108,7 @@ def test_looking_for_them_reads_no_table(inside: Opened) -> None:
     assert not any("TEMP B-TREE" in plan for plan in plans)
 
 
-def test_they_can_be_turned_off(tmp_path: Path, discogs: DiscogsServer, clock: FakeClock) -> None:
+def test_they_can_be_turned_off(tmp_path: Path, discogs: DiscogsServer, clock: ShiftedClock) -> None:
     with Opened(tmp_path / "off", discogs, clock=clock, DISCOGS_TRACKS=False) as inside:
         connect(inside.services)
         sync(inside.services)
@@ -99,7 +117,7 @@ def test_they_can_be_turned_off(tmp_path: Path, discogs: DiscogsServer, clock: F
         assert inside.services.discogs.latest(TRACKS) is None
 
 
-def test_a_dead_network_puts_them_off_and_nothing_is_lost(inside: Opened, discogs: DiscogsServer, clock: FakeClock) -> None:
+def test_a_dead_network_puts_them_off_and_nothing_is_lost(inside: Opened, discogs: DiscogsServer, clock: ShiftedClock) -> None:
     services = inside.services
     discogs.control(faults=[{"path": "/releases/", "kind": "reset", "skip": 30, "times": 1000}])
     ended = services.tasks.run(TRACKS, {})

@@ -1,0 +1,1 @@
+"""Statistics of the collection: the page of all time, and the review of a year."""
