@@ -112,10 +112,6 @@ class Services:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
 
-    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
-        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
-        return self._parts.decoder.barcode(photo, wait_s=wait_s)
-
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
         self.limits.resume()
@@ -284,7 +280,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         music=music,
         artwork=artwork,
         lookup=RecordLookup(
-            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+            settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
         scrub=scrub,
         nightly=nightly,
