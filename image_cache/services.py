@@ -57,8 +57,7 @@ from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-LIMITS_S = 5.0  # how soon limits apply that were changed in another process
-TASKS_S = 5.0  # how soon a task starts that was added by another process
+LIMITS_S = TASKS_S = 5.0  # how soon limits apply, and a task starts, that another process changed or added
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
 SETTLED_S = 20.0  # when the start is over
