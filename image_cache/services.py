@@ -56,8 +56,7 @@ from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-LIMITS_S = 5.0  # how soon limits apply that were changed in another process
-TASKS_S = 5.0  # how soon a task starts that was added by another process
+LIMITS_S = TASKS_S = 5.0  # how soon limits apply, and a task starts, that another process changed or added
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
@@ -108,10 +107,6 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
-
-    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
-        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
-        return self._parts.decoder.barcode(photo, wait_s=wait_s)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -265,7 +260,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         music=music,
         artwork=artwork,
         lookup=RecordLookup(
-            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+            settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
         scrub=scrub,
         nightly=nightly,

@@ -13,6 +13,7 @@ from typing import Any
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, OfferGone, OriginError, SourceRefused, UnknownTask
+from image_cache.imaging.decoder import Decoder
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz, Release
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
@@ -78,6 +79,7 @@ class RecordLookup:
         self,
         settings: Settings,
         catalog: CatalogDatabase,
+        decoder: Decoder,
         *,
         library: Library,
         fetcher: LazyHttpClient,
@@ -86,6 +88,7 @@ class RecordLookup:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._decoder = decoder
         self._barcodes = BarcodeTable(catalog)
         self._albums = AlbumTable(catalog)
         self._library = library
@@ -108,6 +111,10 @@ class RecordLookup:
         if kind is None:
             raise FieldRejected("q", "Others are looking records up. Try again in a few seconds.")
         return self._tasks.start(kind, {"text": text, "is_sure": is_sure})
+
+    def read_photo(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
+        return self._decoder.barcode(photo, wait_s=wait_s)
 
     def get(self, task_id: int) -> Lookup:
         """Raises `UnknownTask`."""

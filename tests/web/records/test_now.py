@@ -58,7 +58,7 @@ def test_a_side_is_started_flipped_played_to_its_end_and_undone(room: Room) -> N
     play = room.services.turntable.history(1)[0]
     assert (play.sides, play.player) == (("Side A", "Side B"), "Vera")
     assert post(client, f"/plays/{play.id}/undo", back="now").headers["Location"] == "/now"
-    assert "Played. 0 times now." in client.get("/now").text
+    assert "No play counted." in client.get("/now").text
     assert "No plays counted yet" in client.get("/plays").text
 
 
