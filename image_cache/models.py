@@ -22,7 +22,7 @@ class Album:
     `artist_sort` and `title_sort` are folded for sorting (no leading article, no diacritics, lower case). `added_at` and
     `last_played_at` are Unix seconds; `year` is None if unknown. `cover_url` comes from the source, `own_cover` was chosen
     here, `found_cover` was found elsewhere, `refused_cover` is a `cover_url` that is not a cover; `picture` is what is shown.
-    `source_values` is what the source says of fields that a person typed over: see `records.own_values`.
+    `source_values` is what the source says of fields that a person typed over: see `records.editing.own_values`.
     """
 
     id: int

@@ -13,8 +13,8 @@ from image_cache.errors import StorageError, UnknownAlbum
 from image_cache.importers.artwork.table import ArtworkTable, CoverTries
 from image_cache.importers.discogs.table import SyncTable
 from image_cache.models import AlbumQuery, ImportRow
-from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.library import COLOUR, Library
+from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable

@@ -16,7 +16,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.palette import palette
 from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.models import Album, AlbumQuery, ImportRow
-from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
+from image_cache.records.orders.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
