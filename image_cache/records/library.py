@@ -10,7 +10,8 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
-from image_cache.models import Album, AlbumQuery, ImportReport, ImportRow, Track
+from image_cache.import_models import ImportReport, ImportRow
+from image_cache.models import Album, AlbumQuery, Track
 from image_cache.records.editing.own_values import as_source
 from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details

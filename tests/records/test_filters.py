@@ -11,7 +11,8 @@ import pytest
 from benchmarks.collection import collection
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
-from image_cache.models import Album, AlbumQuery, ImportRow
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, AlbumQuery
 from image_cache.records.filters.saved_views import SavedViewTable
 from image_cache.records.filters.sets import bits_of, grade_of, ids_of, played_span
 from image_cache.records.library import Library

@@ -7,7 +7,8 @@ import pytest
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
-from image_cache.models import Album, ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, Track
 from image_cache.records.library import Library
 from image_cache.records.playing.sides import playable_sides
 from image_cache.records.playing.turntable import Turntable
