@@ -159,7 +159,7 @@ GET    /stats/<int:year>                            404 404 404 404 404 404
 GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
 POST   /take-along                                  401 403 403 303 303 303
-GET    /take-along/records.html                     404 404 404 404 404 404
+GET    /take-along/records.html                     404 404 404 200 200 200
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
 POST   /views                                       401 403 400 400 400 400

@@ -58,6 +58,7 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
     return {
         "album_id": record,
         "year": 1971,
+        "view_id": 1,
         "variant": "detail",
         "name": digest,
         "kind": "detail",
@@ -138,6 +139,8 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
     known |= {
         "digest": digest[:32],
+        "year": 1971,
+        "view_id": 1,
         "action": "pause",
         "number": 0,
         "account_id": 1,
