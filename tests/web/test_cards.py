@@ -8,8 +8,7 @@ import pytest
 
 from image_cache.models import ImageVisibility
 from tests.support.inside import Inside
-from tests.support.origin import Origin
-from tests.support.pictures import jpeg
+from tests.support.origin import Origin, jpeg
 from tests.support.stage import SLUG, Stage
 
 
